@@ -1,0 +1,226 @@
+"""Every option in one frozen tree, and where each may come from.
+
+First found wins: an argument, ``%config Ainb``, the environment (``AINB_…``), ``[tool.ainb]`` of the nearest
+pyproject.toml, the default written here or beside the stage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.pipeline.deadline import Deadline
+
+DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """`` - did you mean X?`` when something known is near `word`, else the known words."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    raise ValueError("a text")
+
+
+def _path(value: Any) -> Path | None:
+    if value is None or isinstance(value, str | os.PathLike):
+        return Path(value).expanduser() if value else None
+    raise ValueError("a folder")
+
+
+def _flag(value: Any) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError("true or false")
+
+
+def _names(value: Any) -> Mapping[str, str]:
+    if isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair):
+        return dict(value)
+    raise ValueError("a table of texts")
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value in choices:
+            return str(value)
+        raise ValueError(f"one of {', '.join(choices)}")
+
+    return read
+
+
+def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
+    """A single-valued option: its default, how a raw value is read, and its help line."""
+    make = {"default_factory": default} if callable(default) else {"default": default}
+    return field(**make, metadata={"read": read, "help": text})
+
+
+def section(kind: type, text: str, *, on: bool = True) -> Any:
+    """The options of a stage: a frozen dataclass beside it; None turns the stage off."""
+    return field(default=kind() if on else None, metadata={"section": kind, "help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Every option of a session.
+
+    Raises:
+        ConfigError: A value makes no sense; the message names option, value and range.
+    """
+
+    model: str | None = option(None, _text, "model of cells that name none, as provider:model or an alias")
+    api_base: str | None = option(None, _text, "base URL in place of the provider's own")
+    home: Path | None = option(
+        None, _path, "folder of cache, usage log and journals (default: the user's data folder)"
+    )
+    display: str = option(
+        "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
+    )
+    aliases: Mapping[str, str] = option(dict, _names, "short names for models")
+    deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
+
+    def home_folder(self) -> Path:
+        """The folder of cache, usage log and journals; not created here."""
+        if self.home is not None:
+            return self.home
+        import platformdirs
+
+        return platformdirs.user_data_path("ainb")
+
+
+OPTIONS: Mapping[str, dataclasses.Field[Any]] = {item.name: item for item in dataclasses.fields(Config)}
+
+
+def load_config(
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Config:
+    """Merge all places an option may come from.
+
+    Args:
+        arguments: From the caller; values are taken as they are, None included.
+        settings: From ``%config Ainb``; raw values, only those that the person set.
+        environ: Environment variables; None means the process's own.
+        folder: Where the search for pyproject.toml starts; None means the working folder.
+
+    Raises:
+        ConfigError: A key is unknown (the message names the nearest known one) or a value makes no sense.
+    """
+    variables = os.environ if environ is None else environ
+    merged: dict[str, Any] = {}
+    merged.update(_read_table(_pyproject_table(folder or Path.cwd()), "[tool.ainb]"))
+    merged.update(_read_environment(variables))
+    merged.update(_read_table(settings or {}, "%config Ainb"))
+    merged.update(arguments or {})
+    unknown = merged.keys() - OPTIONS.keys()
+    if unknown:
+        name = min(unknown)
+        raise ConfigError(f"there is no option {name!r}; {closest(name, OPTIONS)}")
+    return Config(**merged)
+
+
+def _pyproject_table(folder: Path) -> Mapping[str, Any]:
+    for place in (folder, *folder.parents):
+        path = place / "pyproject.toml"
+        if path.is_file():
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("ainb", {})
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    f"pyproject.toml cannot be read ({error}); mend it or start the kernel elsewhere"
+                ) from None
+            return table if isinstance(table, Mapping) else {}
+    return {}
+
+
+def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Scalars from ``AINB_NAME``; options of a stage from ``AINB_STAGE_NAME``, such as AINB_RETRY_ATTEMPTS."""
+    read: dict[str, Any] = {}
+    for name, item in OPTIONS.items():
+        variable = f"AINB_{name.upper()}"
+        if "section" not in item.metadata:
+            if variable in environ and item.type != "Mapping[str, str]":
+                read[name] = _read_value(name, item, environ[variable], variable)
+            continue
+        table: dict[str, Any] = {
+            inner.name: _from_text(environ[key])
+            for inner in dataclasses.fields(item.metadata["section"])
+            if (key := f"{variable}_{inner.name.upper()}") in environ
+        }
+        if environ.get(variable, "").lower() in {"0", "off", "false", "no"}:
+            read[name] = None
+        elif table:
+            read[name] = _read_section(item, table, variable)
+    return read
+
+
+def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in OPTIONS:
+            raise ConfigError(f"{where} has no option {name!r}; {closest(name, OPTIONS)}")
+        item = OPTIONS[name]
+        if "section" not in item.metadata:
+            read[name] = _read_value(name, item, value, where)
+        elif value is None or value is False:
+            read[name] = None
+        elif value is True:
+            read[name] = item.metadata["section"]()
+        elif isinstance(value, Mapping):
+            read[name] = _read_section(item, value, where)
+        elif isinstance(value, item.metadata["section"]):
+            read[name] = value
+        else:
+            raise ConfigError(f"{where}: {name} takes a table of options or false; it is {value!r}")
+    return read
+
+
+def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    try:
+        return item.metadata["read"](value)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
+
+
+def _read_section(item: dataclasses.Field[Any], table: Mapping[str, Any], where: str) -> Any:
+    kind = item.metadata["section"]
+    known = {inner.name for inner in dataclasses.fields(kind)}
+    for name in table:
+        if name not in known:
+            raise ConfigError(f"{where}: {item.name} has no option {name!r}; {closest(name, known)}")
+    return kind(**table)
+
+
+def _from_text(text: str) -> Any:
+    """A TOML value where it is one (number, true, list), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return None if text.lower() in {"none", "null", ""} else text

@@ -1,0 +1,152 @@
+"""Every error that ainb raises on purpose.
+
+AinbError
+|- ConfigError(ValueError)
+|- CallRejectedError          nothing was sent, nothing was spent
+|  |- InvalidPromptError  BudgetExceededError  RateLimitError  CircuitOpenError  ReplayMissError
+|- ProviderError              it was sent; it may have been billed
+|  |- TransientProviderError  worth another attempt
+|  |- PermanentProviderError  not worth another attempt
+|- InvalidReplyError          not the schema, not JSON
+|- DeadlineExceededError
+
+A message says what is so, the limit, the value and the way out, on one line. Messages are contract: numbers fixed
+by the input stand in the text; what depends on time or on the run (seconds left, ids) is an attribute.
+"""
+
+from __future__ import annotations
+
+import traceback
+
+
+class _OneLine:
+    """Shown as one line in a notebook; shown again (``%tb``) with the whole traceback."""
+
+    _shown = False
+
+    def _render_traceback_(self) -> list[str]:
+        """Lines that IPython prints in place of a traceback."""
+        if not isinstance(self, BaseException):  # pragma: no cover - a mixin for exceptions only
+            raise TypeError
+        if self._shown:
+            return "".join(traceback.format_exception(self)).rstrip("\n").split("\n")
+        self._shown = True
+        return [f"{type(self).__name__}: {' '.join(str(self).split())}"]
+
+
+class AinbError(_OneLine, Exception):
+    """Base of all errors of ainb.
+
+    Args:
+        message: One line: what is so, the limit, the value, the way out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class ConfigError(AinbError, ValueError):
+    """An option, a model name or a key variable makes no sense; the message names it and the way out."""
+
+
+class CallRejectedError(AinbError):
+    """Nothing was sent and nothing was spent.
+
+    Attributes:
+        retry_after: Seconds after which the same call may be let through, or None when waiting does not help.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class InvalidPromptError(CallRejectedError):
+    """The prompt is empty, or a validation rule blocks it."""
+
+
+class BudgetExceededError(CallRejectedError):
+    """The money that this call could cost is not left in a hard budget."""
+
+
+class RateLimitError(CallRejectedError):
+    """The wait for a permit is longer than the caller may wait."""
+
+
+class CircuitOpenError(CallRejectedError):
+    """The provider failed too often just now; calls are refused until it is probed again."""
+
+
+class ReplayMissError(CallRejectedError):
+    """Replay is on and the cassette holds no record of this request."""
+
+
+class ProviderError(AinbError):
+    """The request was sent and failed; it may have been billed.
+
+    Attributes:
+        status_code: HTTP status, or None when no whole response arrived.
+        code: The provider's own error code, or None.
+        request_id: The provider's id of the request, or None.
+        retry_after: Seconds that the provider asked to wait, or None.
+        should_retry: What the provider's ``x-should-retry`` header said, or None.
+        billed: Whether the provider may have charged for it (a body was sent and no refusal came back).
+        headers: The rate-limit headers of the response, lower-case names, or an empty dict.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        should_retry: bool | None = None,
+        billed: bool = False,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+        self.billed = billed
+        self.headers = headers or {}
+
+
+class TransientProviderError(ProviderError):
+    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx, 529: another attempt may succeed."""
+
+
+class PermanentProviderError(ProviderError):
+    """400, 401, 402, 403, 404, 413, 422, insufficient quota: another attempt would fail the same way."""
+
+
+class InvalidReplyError(AinbError):
+    """The model answered, but not with what was asked for (schema, JSON).
+
+    Attributes:
+        text: The raw reply, or None when there was none.
+    """
+
+    def __init__(self, message: str, *, text: str | None = None) -> None:
+        super().__init__(message)
+        self.text = text
+
+
+class DeadlineExceededError(AinbError):
+    """The total time of the call (waits, attempts and sleeps together) ran out.
+
+    Attributes:
+        billed: Whether an attempt was with the provider when time ran out.
+    """
+
+    def __init__(self, message: str, *, billed: bool = False) -> None:
+        super().__init__(message)
+        self.billed = billed
+
+
+class CallInterrupted(_OneLine, KeyboardInterrupt):
+    """The person stopped a cell that was waiting for a reply."""

@@ -1,0 +1,83 @@
+"""One adapter a protocol; `find_model` and `make_provider` are how the rest of the house reaches them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ainb.errors import ConfigError
+from ainb.providers.services import SERVICES, SYNONYMS
+
+if TYPE_CHECKING:
+    from ainb.clock import Clock
+    from ainb.messages import Provider
+
+MAX_ALIAS_STEPS = 10
+
+
+def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Read ``provider:model`` or ``provider/model``, following aliases.
+
+    Returns:
+        Service name and the service's own model name.
+
+    Raises:
+        ConfigError: The text names no known service, no model, or aliases that lead in a circle.
+    """
+    name = text.strip()
+    for _ in range(MAX_ALIAS_STEPS):
+        target = (aliases or {}).get(name)
+        if target is None:
+            break
+        name = target.strip()
+    else:
+        raise ConfigError(f"the alias {text!r} leads in a circle; mend it with %ai alias NAME PROVIDER:MODEL")
+    at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
+    service = name[:at] if at > 0 else name
+    service = SYNONYMS.get(service, service)
+    if service not in SERVICES:
+        known = [*SERVICES, *(aliases or {})]
+        near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
+        raise ConfigError(f"{name!r} names no provider and no alias; write provider:model; {hint}")
+    model = name[at + 1 :].strip() if at > 0 else ""
+    if not model:
+        raise ConfigError(f"{name!r} names a provider but no model; write {service}:MODEL")
+    return service, model
+
+
+def make_provider(service: str, *, clock: Clock) -> Provider:
+    """The adapter of a service; its module is imported here and not before."""
+    kind = SERVICES[service].protocol
+    if kind == "scripted":
+        from ainb.providers.scripted import ScriptedProvider
+
+        return ScriptedProvider(clock=clock)
+    if kind == "local":
+        from ainb.providers.local import LocalProvider
+
+        return LocalProvider(clock=clock)
+    from ainb.providers.openai import OpenAIProvider
+
+    return OpenAIProvider(SERVICES[service], clock=clock)
+
+
+def embedded_model() -> str | None:
+    """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
+    return None
+
+
+def ways_to_choose() -> str:
+    """What to say when no model is configured: the ways to choose one, and which keys the environment holds."""
+    keys = [
+        item.key_variable
+        for item in SERVICES.values()
+        if item.key_variable and os.environ.get(item.key_variable)
+    ]
+    found = f"keys found: {', '.join(keys)}" if keys else "no provider keys found"
+    return (
+        "no model is configured; write one behind %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config Ainb.model, AINB_MODEL "
+        f"or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai pull smollm2; {found}"
+    )

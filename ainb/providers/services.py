@@ -1,0 +1,71 @@
+"""The named services as one table: protocol, base URL, and the environment variables that hold key and URL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Protocol = Literal["openai", "local", "scripted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A place that answers prompts.
+
+    Attributes:
+        name: As in ``provider:model``.
+        protocol: Which adapter speaks to it.
+        base_url: Where it lives; None when only the environment can tell.
+        base_url_variable: Environment variable that overrides `base_url`.
+        key_variable: Environment variable that holds the key.
+        key_needed: Whether it refuses calls without a key.
+        free: Whether calls cost nothing, because they run on the person's own machine.
+    """
+
+    name: str
+    protocol: Protocol = "openai"
+    base_url: str | None = None
+    base_url_variable: str | None = None
+    key_variable: str | None = None
+    key_needed: bool = True
+    free: bool = False
+
+
+def _service(name: str, base_url: str, *, key_needed: bool = True, free: bool = False) -> Service:
+    prefix = name.upper()
+    return Service(
+        name=name,
+        base_url=base_url,
+        base_url_variable=f"{prefix}_BASE_URL",
+        key_variable=f"{prefix}_API_KEY",
+        key_needed=key_needed,
+        free=free,
+    )
+
+
+SERVICES: Mapping[str, Service] = {
+    service.name: service
+    for service in (
+        Service(name="local", protocol="local", key_needed=False, free=True),
+        _service("openai", "https://api.openai.com/v1"),
+        Service(name="azure", base_url_variable="AZURE_OPENAI_ENDPOINT", key_variable="AZURE_OPENAI_API_KEY"),
+        _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
+        _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True),
+        _service("vllm", "http://127.0.0.1:8000/v1", key_needed=False, free=True),
+        _service("groq", "https://api.groq.com/openai/v1"),
+        _service("mistral", "https://api.mistral.ai/v1"),
+        _service("deepseek", "https://api.deepseek.com/v1"),
+        _service("together", "https://api.together.xyz/v1"),
+        _service("openrouter", "https://openrouter.ai/api/v1"),
+        _service("gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        Service(name="scripted", protocol="scripted", key_needed=False, free=True),
+    )
+}
+
+SYNONYMS: Mapping[str, str] = {
+    "openai-chat": "openai",
+    "google": "gemini",
+    "azure-openai": "azure",
+    "azure-openai-chat": "azure",
+}
