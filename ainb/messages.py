@@ -139,6 +139,7 @@ class Reply:
         duration_s: Seconds from submit to reply, waits included; None until the call has ended.
         attempts: Provider calls made; 0 for a hit.
         cost_usd: What it cost; None when no price is known; 0 for a hit or a free model.
+        cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or None until known.
         saved_usd: What a hit would have cost; None when it is no hit or no price is known.
         cached: Whether it came from the cache (or from another's identical call in flight).
         coalesced: Whether it came from another's identical call in flight.
@@ -157,6 +158,7 @@ class Reply:
     duration_s: float | None = None
     attempts: int = 1
     cost_usd: Decimal | None = None
+    cost_source: Literal["table", "provider", "free", "unpriced"] | None = None
     saved_usd: Decimal | None = None
     cached: bool = False
     coalesced: bool = False

@@ -6,8 +6,8 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random, SystemRandom
 from pathlib import Path
+from random import Random, SystemRandom
 from types import TracebackType
 from typing import Any, Self, get_args
 
