@@ -484,7 +484,10 @@ def _fault_body(step: Fault) -> bytes:
     }
     if step.action in usual:
         return usual[step.action]
-    error = {"message": step.message, "type": "server_error", "param": None, "code": step.code}
+    kind = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}.get(
+        step.status, "invalid_request_error" if step.status < 500 else "server_error"
+    )
+    error = {"message": step.message, "type": kind, "param": None, "code": step.code}
     return json.dumps({"error": error}).encode()
 
 
