@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -22,6 +24,16 @@ class Clock(Protocol):
         """Wait on the running loop."""
         ...
 
+    def call_later(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
+    ) -> asyncio.Handle:
+        """Have `loop` call `callback` after so many seconds; to be called on the loop's own thread."""
+        ...
+
+    def wait(self, event: threading.Event, seconds: float | None) -> None:
+        """Block this thread until `event` is set, or so many seconds have passed; None means for ever."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -29,6 +41,16 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
     unix = staticmethod(time.time)
     sleep = staticmethod(asyncio.sleep)
+
+    def call_later(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
+    ) -> asyncio.Handle:
+        """A timer of the loop."""
+        return loop.call_later(seconds, callback)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> None:
+        """Block this thread."""
+        event.wait(seconds)
 
 
 SYSTEM_CLOCK: Clock = SystemClock()
