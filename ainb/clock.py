@@ -22,6 +22,10 @@ class Clock(Protocol):
         """Wait on the running loop."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Block the calling thread, for plain functions; never on a thread that runs a loop."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -29,6 +33,7 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
     unix = staticmethod(time.time)
     sleep = staticmethod(asyncio.sleep)
+    wait = staticmethod(time.sleep)
 
 
 SYSTEM_CLOCK: Clock = SystemClock()

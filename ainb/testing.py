@@ -30,7 +30,7 @@ class FakeClock:
 
     def monotonic(self) -> float:
         """Virtual seconds since the start."""
-        return self._now if self._loop is None else self._loop.time()
+        return self._now if self._loop is None else self._now + self._loop.time()
 
     def unix(self) -> float:
         """Virtual wall-clock seconds."""
@@ -51,6 +51,10 @@ class FakeClock:
         else:
             self.advance(max(0.0, seconds))
             await asyncio.sleep(0)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass at once, as a blocked thread would see it."""
+        self.advance(max(0.0, seconds))
 
 
 class _JumpingSelector(selectors.DefaultSelector):
