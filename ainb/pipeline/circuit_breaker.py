@@ -180,21 +180,23 @@ class CircuitBreaker:
         Raises:
             CircuitOpenError: The call is refused; ``retry_after`` says how long.
         """
-        with self._lock:
-            core = self._core
-            if core.state == "closed":
-                return core.generation
-            now = self._clock.monotonic()
-            generation = core.begin(now)
-            if generation is None:
-                raise self._refused(now)
+        core = self._core
+        # Without the lock, so in this order: a generation read before the state is at worst too old, and then it is dropped.
+        generation = core.generation
+        if core.state == "closed":
             return generation
+        with self._lock:
+            now = self._clock.monotonic()
+            taken = core.begin(now)
+            if taken is None:
+                raise self._refused(now)
+            return taken
 
     def end(self, generation: int, error: BaseException | None) -> None:
         """Give a permit back; `error` is what the call raised, or None."""
         failed: bool | None = None
         try:
-            failed = verdict(self._options, error)
+            failed = error is not None and verdict(self._options, error)
         finally:  # a failure_on that raises must not keep the permit
             with self._lock:
                 self._core.end(generation, failed=failed, now=self._clock.monotonic())
@@ -216,11 +218,12 @@ class CircuitBreaker:
             ConfigError: It is a generator function.
         """
         if is_async(function):
+            work = cast(Callable[P, Awaitable[Any]], function)
 
             @functools.wraps(function)
             async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
                 with self.permit():
-                    return await cast(Callable[P, Awaitable[Any]], function)(*args, **kwargs)
+                    return await work(*args, **kwargs)
 
             return cast(Callable[P, R], guarded_async)
 

@@ -70,13 +70,11 @@ def is_failure(error: Exception) -> bool:
     return isinstance(error, TransientProviderError) or not isinstance(error, AinbError)
 
 
-def verdict(options: Circuit, error: BaseException | None) -> bool | None:
-    """What an outcome says of the provider: True it failed, False it answered, None nothing.
+def verdict(options: Circuit, error: BaseException) -> bool | None:
+    """What an error says of the provider: True that it failed, None nothing.
 
     Cancellation, interrupts and rejections of our own never say anything.
     """
-    if error is None:
-        return False
     if not isinstance(error, Exception) or isinstance(error, _NEUTRAL):
         return None
     rule = options.failure_on
@@ -96,52 +94,56 @@ class Window:
 
     Args:
         seconds: Length of the window.
-
-    Attributes:
-        calls: Outcomes that count, as of the last `add` or `roll`.
-        failures: Failures among them.
     """
 
-    __slots__ = ("_bucket_calls", "_bucket_failures", "_bucket_seconds", "_index", "calls", "failures")
+    __slots__ = ("_bucket_ends", "_bucket_seconds", "_calls", "_failures", "_index", "_place")
 
     def __init__(self, seconds: float) -> None:
         self._bucket_seconds = seconds / BUCKETS
-        self._index = 0
+        self._bucket_ends = 0.0
+        self._index = -1
+        self._place = 0
         self.clear()
 
-    def clear(self) -> None:
-        """Forget every outcome."""
-        self._bucket_calls = [0] * BUCKETS
-        self._bucket_failures = [0] * BUCKETS
-        self.calls = self.failures = 0
+    @property
+    def calls(self) -> int:
+        """Outcomes that count, as of the last `add` or `roll`."""
+        return sum(self._calls)
 
-    def add(self, *, failed: bool, now: float) -> None:
-        """Count an outcome."""
-        self.roll(now)
-        place = self._index % BUCKETS
-        self._bucket_calls[place] += 1
-        self.calls += 1
-        if failed:
-            self._bucket_failures[place] += 1
-            self.failures += 1
-
-    def roll(self, now: float) -> None:
-        """Drop the buckets that are too old; a `now` that lies a hair back (two threads) counts as the newest."""
-        index = int(now // self._bucket_seconds)
-        passed = index - self._index
-        if passed <= 0:
-            return
-        for step in range(1, min(passed, BUCKETS) + 1):
-            place = (self._index + step) % BUCKETS
-            self.calls -= self._bucket_calls[place]
-            self.failures -= self._bucket_failures[place]
-            self._bucket_calls[place] = self._bucket_failures[place] = 0
-        self._index = index
+    @property
+    def failures(self) -> int:
+        """Failures among `calls`."""
+        return sum(self._failures)
 
     @property
     def failure_rate(self) -> float | None:
         """Share of failures, 0 to 1, or None without calls."""
-        return self.failures / self.calls if self.calls else None
+        calls = self.calls
+        return self.failures / calls if calls else None
+
+    def clear(self) -> None:
+        """Forget every outcome."""
+        self._calls = [0] * BUCKETS
+        self._failures = [0] * BUCKETS
+
+    def add(self, *, failed: bool, now: float) -> None:
+        """Count an outcome; a `now` that lies a hair back (two threads) counts as the newest."""
+        if now >= self._bucket_ends:
+            self.roll(now)
+        self._calls[self._place] += 1
+        if failed:
+            self._failures[self._place] += 1
+
+    def roll(self, now: float) -> None:
+        """Drop the buckets that are too old by now."""
+        index = int(now // self._bucket_seconds)
+        for step in range(1, min(index - self._index, BUCKETS) + 1):
+            place = (self._index + step) % BUCKETS
+            self._calls[place] = self._failures[place] = 0
+        if index > self._index:
+            self._index = index
+            self._place = index % BUCKETS
+            self._bucket_ends = (index + 1) * self._bucket_seconds
 
 
 class BreakerCore:
@@ -251,9 +253,10 @@ class BreakerCore:
         self.generation += 1
 
     def _fails_too_often(self) -> bool:
-        window, options = self.window, self._options
+        calls = self.window.calls
         return (
-            window.calls >= options.minimum_calls and window.failures >= options.failure_rate * window.calls
+            calls >= self._options.minimum_calls
+            and self.window.failures >= self._options.failure_rate * calls
         )
 
     def _open(self, now: float) -> None:
