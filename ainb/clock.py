@@ -34,6 +34,10 @@ class Clock(Protocol):
         """Block this thread until `event` is set, or so many seconds have passed; None means for ever."""
         ...
 
+    def block(self, seconds: float) -> None:
+        """Block the calling thread, for plain functions; never on a thread that runs a loop."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -41,6 +45,7 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
     unix = staticmethod(time.time)
     sleep = staticmethod(asyncio.sleep)
+    block = staticmethod(time.sleep)
 
     def call_later(
         self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]

@@ -31,7 +31,7 @@ class FakeClock:
 
     def monotonic(self) -> float:
         """Virtual seconds since the start."""
-        return self._now if self._loop is None else self._loop.time()
+        return self._now if self._loop is None else self._now + self._loop.time()
 
     def unix(self) -> float:
         """Virtual wall-clock seconds."""
@@ -70,6 +70,10 @@ class FakeClock:
             self.advance(max(0.0, seconds))
         elif not event.wait(STUCK_SECONDS):
             raise AinbError("this thread waits for something that never comes")
+
+    def block(self, seconds: float) -> None:
+        """Let time pass at once, as a blocked thread would see it."""
+        self.advance(max(0.0, seconds))
 
 
 class _JumpingSelector(selectors.DefaultSelector):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from ainb.messages import Call, Handler, Reply, Stage
 
 
 def _link(stage: Stage, proceed: Handler) -> Handler:
-    async def handle(call: Call) -> Reply:
-        return await stage(call, proceed)
+    # Hands the stage's own coroutine on: one more around it would cost each stage another 0.1 us.
+    def handle(call: Call) -> Awaitable[Reply]:
+        return stage(call, proceed)
 
     return handle
 
