@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline import compose
@@ -36,6 +38,16 @@ def broken(mutant: Mutant) -> Iterator[SimpleNamespace]:
     """The names of all modules, one of them broken."""
     with load_mutant(mutant.module, mutant.old, mutant.new, dependents=_dependents(mutant.module)) as loaded:
         yield names_of(*(loaded.get(name) or importlib.import_module(name) for name in MODULES))
+
+
+def is_killed(m: SimpleNamespace, scenarios: Iterable[Callable[[Any], None]]) -> bool:
+    """Whether one of the scenarios fails on `m`."""
+    for scenario in scenarios:
+        try:
+            scenario(m)
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a mutant may break in any way
+            return True
+    return False
 
 
 def _dependents(module: str) -> list[str]:
@@ -126,6 +138,7 @@ __all__ = [
     "broken",
     "compose",
     "fault",
+    "is_killed",
     "make_call",
     "run_virtual",
     "virtual_clock",
