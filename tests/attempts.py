@@ -1,0 +1,145 @@
+"""What the tests of circuit breaker and retry share: a made-up provider, calls to it, and faults."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
+from ainb.messages import Call, CallOptions, Message, Reply, Request
+from ainb.pipeline import compose
+from ainb.testing import FakeClock, run_virtual
+from tests.mutation import Mutant, load_mutant
+
+MODULES = (
+    "ainb.pipeline.circuit_core",
+    "ainb.pipeline.circuit_breaker",
+    "ainb.pipeline.retry_core",
+    "ainb.pipeline.retry",
+)
+
+
+def names_of(*modules: Any) -> SimpleNamespace:
+    """Public names of some modules in one place, so that a scenario runs on the real ones and on broken copies."""
+    return SimpleNamespace(**{key: value for item in modules for key, value in vars(item).items()})
+
+
+REAL = names_of(*(importlib.import_module(name) for name in MODULES))
+
+
+@contextmanager
+def broken(mutant: Mutant) -> Iterator[SimpleNamespace]:
+    """The names of all modules, one of them broken."""
+    with load_mutant(mutant.module, mutant.old, mutant.new, dependents=_dependents(mutant.module)) as loaded:
+        yield names_of(*(loaded.get(name) or importlib.import_module(name) for name in MODULES))
+
+
+def is_killed(m: SimpleNamespace, scenarios: Iterable[Callable[[Any], None]]) -> bool:
+    """Whether one of the scenarios fails on `m`."""
+    for scenario in scenarios:
+        try:
+            scenario(m)
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a mutant may break in any way
+            return True
+    return False
+
+
+def _dependents(module: str) -> list[str]:
+    return [module.replace("circuit_core", "circuit_breaker").replace("retry_core", "retry")]
+
+
+class Place:
+    """As much of a provider as stages ask for."""
+
+    name = "made-up"
+    free = True
+
+    def __init__(self, endpoint: str = "https://one.test") -> None:
+        self._endpoint = endpoint
+
+    def endpoint(self, request: Request) -> str:
+        return self._endpoint
+
+
+def make_call(
+    *,
+    model: str = "tea",
+    endpoint: str = "https://one.test",
+    deadline: float | None = None,
+    on_text: Callable[[str], None] | None = None,
+) -> Call:
+    request = Request(provider="made-up", model=model, messages=(Message("user", "tea?"),))
+    options = CallOptions(on_text=on_text)
+    return Call(request=request, provider=Place(endpoint), deadline=deadline, options=options)
+
+
+def fault(status: int | None = 503, **details: Any) -> ProviderError:
+    """The error that an adapter would make of a status."""
+    final = status is not None and 400 <= status < 500 and status not in {408, 409, 425, 429}
+    kind = PermanentProviderError if final else TransientProviderError
+    return kind(f"made-up answered {status}", status_code=status, **details)
+
+
+class Scripted:
+    """A provider handler that plays outcomes in order, the last one for ever, and notes when it was asked.
+
+    An outcome is a text (answer), an exception (raise it) or a number (seconds to wait before the next outcome in the list).
+    """
+
+    def __init__(self, outcomes: Iterable[str | float | BaseException] = ("yes",)) -> None:
+        self.outcomes = list(outcomes)
+        self.asked_at: list[float] = []
+
+    async def __call__(self, call: Call) -> Reply:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        outcome = self._next()
+        while isinstance(outcome, int | float):
+            await asyncio.sleep(outcome)
+            outcome = self._next()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return Reply(text=outcome)
+
+    def _next(self) -> str | float | BaseException:
+        return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+
+
+def virtual_clock() -> FakeClock:
+    return FakeClock(loop=asyncio.get_running_loop())
+
+
+class LowRandom:
+    """No jitter at all."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+class HighRandom:
+    """As good as all of the jitter."""
+
+    def random(self) -> float:
+        return 0.999999
+
+
+__all__ = [
+    "MODULES",
+    "REAL",
+    "HighRandom",
+    "LowRandom",
+    "Place",
+    "Scripted",
+    "broken",
+    "compose",
+    "fault",
+    "is_killed",
+    "make_call",
+    "run_virtual",
+    "virtual_clock",
+]
