@@ -119,7 +119,11 @@ def _check_header(value: str, name: str) -> str:
 
 
 def proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for this URL, read anew each time; None means none."""
+    """The proxy that the environment names for this URL, read anew each time; None means none.
+
+    Raises:
+        ConfigError: It is of a kind that cannot be used, such as socks.
+    """
     values = tuple(os.environ.get(name) for name in PROXY_VARIABLES)
     return _find_proxy(url.scheme, url.host or "", values)
 
@@ -129,7 +133,15 @@ def _find_proxy(scheme: str, host: str, _variables: tuple[str | None, ...]) -> s
     # The variables are there so that a proxy set in a cell counts from the next call on.
     proxies = urllib.request.getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
-    return None if not proxy or urllib.request.proxy_bypass(host) else proxy
+    if not proxy or urllib.request.proxy_bypass(host):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if URL(proxy).scheme not in {"http", "https"}:
+        raise ConfigError(
+            f"the proxy variables name a proxy for {host} that is no http proxy; set {scheme.upper()}_PROXY to one, or NO_PROXY={host}"
+        )
+    return proxy
 
 
 def certificates() -> ssl.SSLContext | bool:
