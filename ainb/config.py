@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.pipeline.cache import Cache
+from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.retry_core import Retry
 
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
@@ -64,6 +68,12 @@ def _names(value: Any) -> Mapping[str, str]:
     raise ValueError("a table of texts")
 
 
+def _table(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
+        return dict(value)
+    raise ValueError("a table of tables")
+
+
 def _one_of(*choices: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value in choices:
@@ -101,7 +111,16 @@ class Config:
         "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
     )
     aliases: Mapping[str, str] = option(dict, _names, "short names for models")
+    prices: Mapping[str, Mapping[str, Any]] = option(
+        dict, _table, "prices of models: NAME = { input_usd_per_million = …, … }"
+    )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
+    cache: Cache | None = section(Cache, "answers that are given again")
+    retry: Retry | None = section(Retry, "attempts after transient faults")
+    rate_limit: RateLimit | None = section(
+        RateLimit, "requests, tokens and calls in flight per provider and model"
+    )
+    circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def home_folder(self) -> Path:
         """The folder of cache, usage log and journals; not created here."""
@@ -166,7 +185,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, item in OPTIONS.items():
         variable = f"AINB_{name.upper()}"
         if "section" not in item.metadata:
-            if variable in environ and item.type != "Mapping[str, str]":
+            if variable in environ and not str(item.type).startswith("Mapping"):
                 read[name] = _read_value(name, item, environ[variable], variable)
             continue
         table: dict[str, Any] = {

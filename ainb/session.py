@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from random import Random, SystemRandom
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from ainb import providers
-from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
-from ainb.errors import ConfigError, InvalidPromptError
-from ainb.events import Sink, silent
-from ainb.messages import DEFAULT_OPTIONS, Call, CallOptions, Message, Provider, Reply, Request, Role, Stage
+from ainb.errors import ConfigError
+from ainb.messages import DEFAULT_OPTIONS, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.deadline import AttemptTimeoutStage, Deadline, DeadlineStage
+from ainb.pipeline.cache import Cache
+from ainb.pipeline.checks import is_async
+from ainb.pipeline.circuit_core import Circuit
+from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.retry_core import Retry
+from ainb.pricing import Prices
+from ainb.prompts import Prompt, read_prompt
+from ainb.providers.function import FunctionProvider
+from ainb.stages import Runtime, Sender, Stages
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+P = ParamSpec("P")
+R = TypeVar("R")
 UNSET: Any = object()
-Prompt = str | Sequence[Message | Mapping[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """What a session takes from the world: time, randomness, and who listens.
-
-    Attributes:
-        clock: Where time comes from.
-        rng: Where jitter comes from.
-        sink: Who is told of finished calls and notices.
-    """
-
-    clock: Clock = SYSTEM_CLOCK
-    rng: Random = dataclasses.field(default_factory=SystemRandom)
-    sink: Sink = silent
 
 
 class Session:
@@ -45,6 +40,11 @@ class Session:
 
     Args:
         model: ``provider:model`` or an alias; None means the configured one.
+        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three. Left out, every
+            option is the configured one.
+        retry: Attempts after transient faults.
+        circuit: When a provider that fails is left alone.
+        cache: Answers that are given again.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
@@ -59,28 +59,26 @@ class Session:
         self,
         model: str | None = None,
         *,
+        rate_limit: RateLimit | None = UNSET,
+        retry: Retry | None = UNSET,
+        circuit: Circuit | None = UNSET,
+        cache: Cache | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
         config: Config | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        base = load_config() if config is None else config
+        given: dict[str, Any] = {"rate_limit": rate_limit, "retry": retry, "circuit": circuit, "cache": cache}
+        given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
-            base, model=model, home=home, api_base=api_base, timeout_seconds=timeout_seconds
+            load_config() if config is None else config, given, home, timeout_seconds
         )
         self.runtime = runtime or Runtime()
+        self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
-        self._handle = compose(self.stages(), _send)
-
-    def stages(self) -> list[Stage]:
-        """The pipeline, outermost first; the one place that says the order."""
-        clock, deadline = self.runtime.clock, self.config.deadline
-        stages: list[Stage | None] = [
-            DeadlineStage(deadline, clock) if deadline else None,
-            AttemptTimeoutStage(deadline) if deadline else None,
-        ]
-        return [stage for stage in stages if stage is not None]
+        self._stages = Stages(self.config, self.runtime, self.prices)
+        self._handle = compose(self._stages.in_order(), Sender(self.prices))
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -169,8 +167,68 @@ class Session:
             adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
         return adapter
 
+    def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
+
+        An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread. The first
+        argument is the prompt (a text), the others are keyword parameters; the function returns a text or a `Reply`.
+
+        Args:
+            model: Names the model in rows, circuits and limits.
+            cache: Whether the same prompt and parameters are answered from the cache.
+
+        >>> session = Session("scripted:echo", cache=None)
+        >>> @session.guard(model="my-model", cache=False)
+        ... def call_llm(prompt, **params):
+        ...     return prompt.upper()
+        >>> call_llm("hello")
+        'HELLO'
+        """
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            name = f"{function.__module__}.{function.__qualname__}"
+            provider = FunctionProvider(function, name=name, text_only=True)
+            options = CallOptions(cache="use" if cache else "off")
+
+            def make_call(prompt: str, **parameters: Any) -> Call:
+                request = Request(
+                    provider="function", model=model, messages=read_prompt(prompt), parameters=parameters
+                )
+                return Call(request=request, provider=provider, options=options)
+
+            if is_async(function):
+
+                @functools.wraps(function)
+                async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                    return provider.result(await self.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
+
+                return cast(Callable[P, R], guarded_async)
+
+            @functools.wraps(function)
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return provider.result(ENGINE.run(self.handle(make_call(*args, **kwargs))))  # type: ignore[arg-type]
+
+            return cast(Callable[P, R], guarded)
+
+        return decorate
+
+    def status(self) -> pd.DataFrame:
+        """What circuits, queues, buckets, retry budgets and the cache are doing now.
+
+        Returns:
+            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache. Columns, NA where
+            they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
+            (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
+            `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
+            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`.
+        """
+        from ainb.usage.status import status_frame
+
+        return status_frame(self._stages.status())
+
     def close(self) -> None:
-        """Let go of what the session holds open; it may not be used afterwards."""
+        """Write out what waits to be written and let go of it; the session may not be used afterwards."""
+        ENGINE.run(self._stages.close())
         self._providers.clear()
 
     def __enter__(self) -> Self:
@@ -182,18 +240,17 @@ class Session:
         self.close()
 
 
+ENGINE.at_shutdown(providers.close_clients)
 _TREATMENT = {item.name for item in dataclasses.fields(CallOptions)}
 
 
-async def _send(call: Call) -> Reply:
-    call.attempts += 1
-    return await call.provider.send(call)
-
-
 def _with_arguments(
-    config: Config, *, timeout_seconds: float | None, home: str | os.PathLike[str] | None, **texts: str | None
+    config: Config,
+    given: Mapping[str, Any],
+    home: str | os.PathLike[str] | None,
+    timeout_seconds: float | None,
 ) -> Config:
-    changes: dict[str, Any] = {name: value for name, value in texts.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not UNSET}
     if home is not None:
         changes["home"] = Path(home).expanduser()
     if timeout_seconds is not UNSET:
@@ -201,38 +258,6 @@ def _with_arguments(
             config.deadline or Deadline(), timeout_seconds=timeout_seconds
         )
     return dataclasses.replace(config, **changes) if changes else config
-
-
-def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...]:
-    """Messages out of a text or a list of messages.
-
-    Raises:
-        InvalidPromptError: There is nothing to send.
-        ConfigError: An item of the list is no message.
-    """
-    if isinstance(prompt, str):
-        text = prompt.strip()
-        messages = [Message("user", text)] if text else []
-    else:
-        messages = [_read_message(item) for item in prompt]
-    if not any(message.content for message in messages):
-        raise InvalidPromptError(
-            "the prompt is empty or white space only; nothing was sent; write a prompt below the %%ai line"
-        )
-    if system:
-        messages.insert(0, Message("system", system))
-    return tuple(messages)
-
-
-def _read_message(item: Any) -> Message:
-    if isinstance(item, Message):
-        return item
-    if isinstance(item, Mapping) and set(item) == {"role", "content"} and item["role"] in get_args(Role):
-        return Message(item["role"], item["content"])
-    roles = ", ".join(get_args(Role))
-    raise ConfigError(
-        f"a message is a dict of role ({roles}) and content, or a Message; it is {type(item).__name__}"
-    )
 
 
 _current: Session | None = None

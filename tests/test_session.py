@@ -10,7 +10,8 @@ import ainb
 from ainb import testing
 from ainb.errors import ConfigError, DeadlineExceededError, InvalidPromptError, TransientProviderError
 from ainb.messages import Message
-from ainb.session import Session, read_prompt
+from ainb.prompts import read_prompt
+from ainb.session import Session
 
 
 def test_a_prompt_goes_out_and_a_reply_comes_back():
@@ -103,7 +104,7 @@ def test_a_call_that_takes_too_long_ends_at_its_deadline():
 
 def test_an_attempt_that_takes_too_long_is_a_transient_fault_that_may_have_been_billed():
     testing.script("hang", [testing.Step(hang=True)])
-    config = ainb.Config(deadline=ainb.Deadline(attempt_seconds=0.05))
+    config = ainb.Config(deadline=ainb.Deadline(attempt_seconds=0.05), retry=None)
 
     with pytest.raises(TransientProviderError, match=r"within the 0\.05 s of one attempt") as caught:
         Session("scripted:hang", config=config).ask("x")

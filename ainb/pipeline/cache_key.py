@@ -39,7 +39,7 @@ def reply_key(call: Call) -> str:
         provider.name,
         provider.endpoint(request),
         call.options.replica,
-        None if request.schema is None else dict(request.schema),
+        None if request.schema is None else dict(request.schema.json_schema),
     )
 
 

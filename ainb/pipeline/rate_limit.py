@@ -197,12 +197,12 @@ class RateLimitStage:
         """One row a provider and model: calls waiting and in flight, pause left, and what is in the buckets.
 
         Returns:
-            Dicts with `provider`, `model`, `waiting`, `in_flight`, `concurrency` (None: no cap), `paused_s`, `share` (1
+            Dicts with `provider`, `model`, `endpoint`, `waiting`, `in_flight`, `concurrency` (None: no cap), `paused_s`, `share` (1
             unless slowed down after a 429), and per limited dimension `…_level`, `…_capacity`, `…_limit` (a minute).
         """
         return [
-            {"provider": provider, "model": model, **limiter.status()}
-            for (provider, model, _), (limiter, _) in list(self._places.items())
+            {"provider": provider, "model": model, "endpoint": account.partition("#")[0], **limiter.status()}
+            for (provider, model, account), (limiter, _) in list(self._places.items())
         ]
 
     def limiter(self, call: Call) -> Limiter:

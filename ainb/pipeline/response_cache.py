@@ -242,8 +242,8 @@ def _describe(constant: object) -> str:
         parts = ",".join(map(_describe, constant.co_consts))
         return f"{constant.co_code.hex()}:{constant.co_names}:{constant.co_varnames}:[{parts}]"
     if isinstance(constant, frozenset | tuple):
-        parts = map(_describe, constant)
-        return f"({','.join(sorted(parts) if isinstance(constant, frozenset) else parts)})"
+        items = map(_describe, constant)
+        return f"({','.join(sorted(items) if isinstance(constant, frozenset) else items)})"
     return f"{type(constant).__name__} {constant!r}"
 
 

@@ -49,6 +49,11 @@ class Prices:
         self._own: dict[tuple[str, str], Rates | None] = {}
         self._published: dict[tuple[str, str, bool, str | None], Rates | _Conditional | None] = {}
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the published prices are in memory, so that a cost is quick."""
+        return _loaded.is_set()
+
     def cost(
         self,
         provider: str,
@@ -220,13 +225,16 @@ def _find_model(provider: str, model: str) -> tuple[PricedProvider, ModelInfo] |
 
 
 _loading = threading.Lock()
+_loaded = threading.Event()
 
 
 def _snapshot() -> DataSnapshot:
     with _loading:
         from genai_prices.data_snapshot import get_snapshot
 
-        return get_snapshot()
+        snapshot = get_snapshot()
+        _loaded.set()
+        return snapshot
 
 
 def preload() -> None:

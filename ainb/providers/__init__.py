@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,11 @@ def ways_to_choose() -> str:
         "no model is configured; write one behind %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config Ainb.model, AINB_MODEL "
         f"or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai pull smollm2; {found}"
     )
+
+
+async def close_clients() -> None:
+    """Close the running loop's HTTP client where one was ever made."""
+    if "ainb.providers.wire" in sys.modules:
+        from ainb.providers import wire
+
+        await wire.close_clients()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ainb.errors import ConfigError
 from ainb.messages import Call, Reply, Request
 
 THREADS = 64
@@ -24,14 +25,17 @@ class FunctionProvider:
     Args:
         function: Async or plain; its errors are the call's errors.
         name: Names it in rows, circuits and limits.
+        text_only: Refuse values that are neither a text nor a `Reply`, for callers who want back what the function returned.
     """
 
     name = "function"
     free = False
 
-    def __init__(self, function: Callable[..., Any], *, name: str) -> None:
+    def __init__(self, function: Callable[..., Any], *, name: str, text_only: bool = False) -> None:
         self._function = function
         self._name = name
+        self._text_only = text_only
+        self._returns_reply = False
         self._is_async = inspect.iscoroutinefunction(function)
         self._pool: ThreadPoolExecutor | None = None
 
@@ -57,9 +61,18 @@ class FunctionProvider:
         else:
             value = await self._in_thread(functools.partial(self._function, prompt, **request.parameters))
         if isinstance(value, Reply):
+            self._returns_reply = True
             return value
+        if self._text_only and not isinstance(value, str):
+            raise ConfigError(
+                f"{self._name} must return a text or a Reply to be guarded; it returned {type(value).__name__}"
+            )
         text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
         return Reply(text=text, model=request.model, provider=self.name, finish_reason="stop")
+
+    def result(self, reply: Reply) -> str | Reply:
+        """The reply in the form that the function itself gives it."""
+        return reply if self._returns_reply else reply.text
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         if self._pool is None:

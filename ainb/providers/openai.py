@@ -79,7 +79,7 @@ class OpenAIProvider:
             if self._reasons(request.model):
                 _for_reasoning(body)
         if request.schema is not None:
-            body["response_format"] = response_format(request.schema)
+            body["response_format"] = response_format(request.schema.json_schema)
         return body
 
     def endpoint(self, request: Request) -> str:
