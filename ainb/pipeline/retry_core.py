@@ -19,6 +19,8 @@ FINAL_CODE = re.compile(
     r"|per_?day|daily|per_?month|monthly"
 )
 
+NOTE_PREFIXES = ("not tried again", "earlier attempt")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
@@ -208,9 +210,7 @@ def _reason_to_stop(
 
 def _add_notes(failures: Sequence[Exception], reason: str) -> None:
     last = failures[-1]
-    lines = [f"not tried again: {reason}"]
-    lines += [f"attempt {n}: {type(e).__name__}: {e}" for n, e in enumerate(failures[:-1], start=1)]
-    for line in lines:
-        # A function may raise one and the same object for ever; it must not gather notes for ever.
-        if line not in getattr(last, "__notes__", ()):
-            last.add_note(line)
+    # A function may raise one and the same object again and again: notes of an earlier call would mislead, and pile up.
+    kept = [note for note in getattr(last, "__notes__", ()) if not note.startswith(NOTE_PREFIXES)]
+    tried = [f"{NOTE_PREFIXES[1]} {n}: {type(e).__name__}: {e}" for n, e in enumerate(failures[:-1], start=1)]
+    last.__notes__ = [*kept, f"{NOTE_PREFIXES[0]}: {reason}", *tried]

@@ -178,7 +178,7 @@ class TestWhatCounts:
 
     @pytest.mark.parametrize("error", [CircuitOpenError("x"), asyncio.CancelledError(), KeyboardInterrupt()])
     def test_rejections_and_cancellation_are_neutral_whatever_failure_on_says(self, clock, error):
-        breaker = make_breaker(clock, minimum_calls=1, failure_on=bool)
+        breaker = make_breaker(clock, minimum_calls=1, failure_on=lambda _error: True)
 
         fail(breaker, 20, error)
 
