@@ -108,12 +108,6 @@ class Prices:
                 return cost, source
         return None, "unpriced"
 
-    def knows(self, provider: str, model: str) -> bool:
-        """Whether a price for the model is known, its own or published."""
-        if self._own_rates(provider, model) is not None:
-            return True
-        return self._published_rates(provider, model) is not None
-
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""
         found = _find_model(provider, model)
