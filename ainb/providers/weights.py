@@ -66,7 +66,7 @@ def folder() -> Path:
     """The folder of pulled models: ``AINB_MODEL_DIR``, else in the user's cache folder; not created here."""
     chosen = os.environ.get("AINB_MODEL_DIR")
     if chosen:
-        return Path(chosen).expanduser()
+        return _expanded(chosen)
     import platformdirs
 
     return platformdirs.user_cache_path("ainb") / "models"
@@ -83,8 +83,11 @@ def pulled() -> list[str]:
 
 def is_pulled(name: str) -> bool:
     """Whether the whole file of a pullable model is in its place; costs one stat."""
+    weights = PULLABLE.get(name)
+    if weights is None:
+        return False
     try:
-        return (folder() / PULLABLE[name].filename).stat().st_size == PULLABLE[name].size_bytes
+        return (folder() / weights.filename).stat().st_size == weights.size_bytes
     except OSError:
         return False
 
@@ -159,12 +162,18 @@ def _unheard(_done: int, _total: int | None) -> None:
 
 def _place(name_or_path: str) -> Path | None:
     """The file itself, or one of that name in the folder of models, or None."""
-    given = Path(name_or_path).expanduser()
-    for path in (given, folder() / name_or_path, folder() / f"{name_or_path}.gguf"):
+    for path in (_expanded(name_or_path), folder() / name_or_path, folder() / f"{name_or_path}.gguf"):
         with contextlib.suppress(OSError, ValueError):
             if path.is_file():
                 return path.absolute()
     return None
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of somebody whom this machine does not know
+        return Path(text)
 
 
 def _check_magic(path: Path, shown: str) -> None:
