@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ainb.messages import Provider
 
 MAX_ALIAS_STEPS = 10
+EMBEDDED = "smollm2"
 
 
 def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -67,7 +69,11 @@ def make_provider(service: str, *, clock: Clock) -> Provider:
 
 def embedded_model() -> str | None:
     """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
-    return None
+    if importlib.util.find_spec("xllamacpp") is None:
+        return None
+    from ainb.providers import weights
+
+    return f"local:{EMBEDDED}" if weights.is_pulled(EMBEDDED) else None
 
 
 def ways_to_choose() -> str:
