@@ -241,9 +241,10 @@ def _describe(constant: object) -> str:
     if isinstance(constant, CodeType):
         parts = ",".join(map(_describe, constant.co_consts))
         return f"{constant.co_code.hex()}:{constant.co_names}:{constant.co_varnames}:[{parts}]"
-    if isinstance(constant, frozenset | tuple):
-        items = map(_describe, constant)
-        return f"({','.join(sorted(items) if isinstance(constant, frozenset) else items)})"
+    if isinstance(constant, tuple):
+        return f"({','.join(map(_describe, constant))})"
+    if isinstance(constant, frozenset):
+        return f"{{{','.join(sorted(map(_describe, constant)))}}}"
     return f"{type(constant).__name__} {constant!r}"
 
 

@@ -183,7 +183,8 @@ class DiskStore:
         self._waiting_characters = 0
 
     def _read(self, name: str) -> str | None:
-        if self._faults.is_resting() or (database := self._database or self._open()) is None:
+        database = self._database
+        if self._faults.is_resting() or (database is None and (database := self._open()) is None):
             return None
         try:
             text: str | None = database.get(name)
