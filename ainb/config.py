@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.pipeline.budget_options import Budget, parse_budget
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
 
+ON = frozenset({"1", "true", "yes", "on"})
+OFF = frozenset({"0", "false", "no", "off", "none"})
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
 
@@ -89,9 +92,9 @@ def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
     return field(**make, metadata={"read": read, "help": text})
 
 
-def section(kind: type, text: str, *, on: bool = True) -> Any:
-    """The options of a stage: a frozen dataclass beside it; None turns the stage off."""
-    return field(default=kind() if on else None, metadata={"section": kind, "help": text})
+def section(kind: type, text: str, *, on: bool = True, short: Callable[[str], Any] | None = None) -> Any:
+    """The options of a stage: a frozen dataclass beside it; None turns the stage off, `short` reads a short form of them."""
+    return field(default=kind() if on else None, metadata={"section": kind, "help": text, "short": short})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +119,9 @@ class Config:
     )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
     cache: Cache | None = section(Cache, "answers that are given again")
+    budget: Budget | None = section(
+        Budget, "what calls may cost, such as 5/day, 2/session", on=False, short=parse_budget
+    )
     retry: Retry | None = section(Retry, "attempts after transient faults")
     rate_limit: RateLimit | None = section(
         RateLimit, "requests, tokens and calls in flight per provider and model"
@@ -193,10 +199,8 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             for inner in dataclasses.fields(item.metadata["section"])
             if (key := f"{variable}_{inner.name.upper()}") in environ
         }
-        if environ.get(variable, "").lower() in {"0", "off", "false", "no"}:
-            read[name] = None
-        elif table:
-            read[name] = _read_section(item, table, variable)
+        if table or environ.get(variable):
+            read[name] = _read_stage(item, table or environ[variable], variable)
     return read
 
 
@@ -208,16 +212,8 @@ def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         item = OPTIONS[name]
         if "section" not in item.metadata:
             read[name] = _read_value(name, item, value, where)
-        elif value is None or value is False:
-            read[name] = None
-        elif value is True:
-            read[name] = item.metadata["section"]()
-        elif isinstance(value, Mapping):
-            read[name] = _read_section(item, value, where)
-        elif isinstance(value, item.metadata["section"]):
-            read[name] = value
         else:
-            raise ConfigError(f"{where}: {name} takes a table of options or false; it is {value!r}")
+            read[name] = _read_stage(item, value, where)
     return read
 
 
@@ -226,6 +222,24 @@ def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str)
         return item.metadata["read"](value)
     except ValueError as error:
         raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
+
+
+def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    """Options of a stage: a table, a short form, true for the defaults, false or None for off."""
+    kind, short = item.metadata["section"], item.metadata["short"]
+    if value is None or value is False:
+        return None
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, Mapping):
+        return _read_section(item, value, where)
+    if isinstance(value, str) and value.lower() in OFF:
+        return None
+    if short is not None and isinstance(value, str | int | float) and value is not True:
+        return short(str(value))
+    if value is True or (isinstance(value, str) and value.lower() in ON):
+        return _read_section(item, {}, where)
+    raise ConfigError(f"{where}: {item.name} takes a table of options or false; it is {value!r}")
 
 
 def _read_section(item: dataclasses.Field[Any], table: Mapping[str, Any], where: str) -> Any:

@@ -16,6 +16,7 @@ from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import DEFAULT_OPTIONS, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
+from ainb.pipeline.budget_options import Budget
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit_core import Circuit
@@ -44,6 +45,7 @@ class Session:
             option is the configured one.
         retry: Attempts after transient faults.
         circuit: When a provider that fails is left alone.
+        budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
@@ -62,6 +64,7 @@ class Session:
         rate_limit: RateLimit | None = UNSET,
         retry: Retry | None = UNSET,
         circuit: Circuit | None = UNSET,
+        budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
@@ -69,7 +72,13 @@ class Session:
         config: Config | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        given: dict[str, Any] = {"rate_limit": rate_limit, "retry": retry, "circuit": circuit, "cache": cache}
+        given: dict[str, Any] = {
+            "rate_limit": rate_limit,
+            "retry": retry,
+            "circuit": circuit,
+            "cache": cache,
+            "budget": budget,
+        }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
             load_config() if config is None else config, given, home, timeout_seconds
@@ -216,11 +225,11 @@ class Session:
         """What circuits, queues, buckets, retry budgets and the cache are doing now.
 
         Returns:
-            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache. Columns, NA where
+            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget. Columns, NA where
             they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
             (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
             `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
-            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`.
+            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`.
         """
         from ainb.usage.status import status_frame
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any
@@ -13,12 +14,15 @@ from ainb.config import Config
 from ainb.events import Sink, silent
 from ainb.messages import Call, Reply, Stage
 from ainb.pipeline.answer import AnswerStage
+from ainb.pipeline.budget import BudgetStage
 from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.retry import RetryStage
 from ainb.providers.limits import read_limits
+from ainb.stores.ledger import DayBook
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
 
@@ -52,6 +56,15 @@ class Stages:
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
         self.cache = self._make_cache(config, runtime)
+        self.ledger = Ledger(DayBook(config.home_folder() / "budget.sqlite3", clock=clock, sink=runtime.sink))
+        self.budget = BudgetStage(
+            config.budget,
+            self.ledger,
+            clock,
+            runtime.sink,
+            quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
+            prepare=_preload,
+        )
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = Breakers(config.circuit, clock=clock, rng=rng) if config.circuit else None
         self.rate_limit = self._make_rate_limit(config, clock)
@@ -63,11 +76,14 @@ class Stages:
             self.deadline,
             self.cache,
             AnswerStage(),
+            self.budget,
             self.retry,
+            self.budget.before_attempt,
             GateStage(breakers) if breakers else None,
             self.rate_limit,
             PermitStage(breakers) if breakers else None,
             self.attempt,
+            self.budget.before_sending,
         ]
         return [stage for stage in order if stage is not None]
 
@@ -76,7 +92,7 @@ class Stages:
 
         Returns:
             A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit, queue and buckets
-            say and the `retries_left` of its place; then a row named "cache". A key is missing where its stage is off.
+            say and the `retries_left` of its place; then a row named "cache" and a row a budget. A key is missing where its stage is off.
         """
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for circuit in self.breakers.status() if self.breakers else []:
@@ -92,7 +108,12 @@ class Stages:
         named = [
             {"part": "model", "name": name, "endpoint": place, **row} for (name, place), row in rows.items()
         ]
-        return [*named, {"part": "cache", "name": "cache", **self.cache.status()}] if self.cache else named
+        if self.cache is not None:
+            named.append({"part": "cache", "name": "cache", **self.cache.status()})
+        for budget in self.budget.status():
+            money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
+            named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
+        return named
 
     async def close(self) -> None:
         """Write out what waits to be written."""
@@ -123,6 +144,11 @@ class Stages:
             estimate=estimate_tokens,
             read_headers=lambda headers: read_limits(headers, clock.unix()),
         )
+
+
+def _preload() -> None:
+    pricing.preload()
+    tokens.preload()
 
 
 def estimate_tokens(call: Call) -> tuple[int, int]:
