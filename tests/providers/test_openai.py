@@ -559,9 +559,10 @@ def test_models_of_a_place_that_is_not_there_fail_clearly():
 
 
 def test_models_are_refused_with_the_same_way_out_as_calls():
-    with FaultServer(api_key="another") as server:
-        with pytest.raises(PermanentProviderError, match="check the key in OPENAI_API_KEY"):
-            run(provider().list_models(api_base=server.base_url))
+    refused = pytest.raises(PermanentProviderError, match="check the key in OPENAI_API_KEY")
+
+    with FaultServer(api_key="another") as server, refused:
+        run(provider().list_models(api_base=server.base_url))
 
     assert server.hits == 0
 
