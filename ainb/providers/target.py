@@ -100,10 +100,10 @@ def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-        URL(text)
+        (URL(text).raw_host or "").encode("idna")  # what the resolver will do, and fail at, otherwise
     except ValueError:
         raise ConfigError(f"{place} is not a URL; write https://HOST/v1") from None
-    if parts.scheme not in {"http", "https"} or not host or not text.isprintable():
+    if parts.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in text:
         raise ConfigError(f"{place} is not an http or https URL; write https://HOST/v1")
     if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
         raise ConfigError(f"{place} holds a password, a query or a fragment; keys belong in a key variable")

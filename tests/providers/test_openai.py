@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import pickle
+import socket
 from decimal import Decimal
 
 import orjson
@@ -282,6 +283,9 @@ def test_organisation_and_project_go_to_openai_only(monkeypatch):
         "http://h/v1?key=hunter2",
         "http://h:x/v1",
         "http://h/\nv1",
+        "http://exa mple/v1",
+        "http://ex..ample.com/v1",
+        f"http://{'a' * 70}.com/v1",
     ],
 )
 def test_a_base_url_that_cannot_be_used_is_refused_without_repeating_it(url):
@@ -552,6 +556,30 @@ def test_models_are_listed_sorted():
 def test_models_of_a_place_that_is_not_there_fail_clearly():
     with pytest.raises(TransientProviderError, match="nothing answers"):
         run(provider().list_models(api_base="http://127.0.0.1:9/v1"))
+
+
+def test_models_are_refused_with_the_same_way_out_as_calls():
+    refused = pytest.raises(PermanentProviderError, match="check the key in OPENAI_API_KEY")
+
+    with FaultServer(api_key="another") as server, refused:
+        run(provider().list_models(api_base=server.base_url))
+
+    assert server.hits == 0
+
+
+def test_a_place_that_does_not_list_its_models_in_time_is_left():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        with pytest.raises(TransientProviderError, match=r"within 0\.2 s"):
+            run(provider().list_models(api_base=base, timeout_seconds=0.2))
+
+
+def test_targets_of_many_places_do_not_pile_up():
+    adapter = provider()
+    for number in range(200):
+        adapter.endpoint(request_of(api_base=f"http://127.0.0.1:{number + 1}/v1"))
+
+    assert len(adapter._targets) <= 64
 
 
 # Anything at all

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 
+import aiohttp
 import pytest
 
 from ainb.errors import ConfigError, PermanentProviderError, TransientProviderError
@@ -159,6 +160,23 @@ def test_a_wait_for_an_answer_is_bounded_by_the_caller_alone():
 
         with pytest.raises(TimeoutError):
             run(story())
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "billed"),
+    [
+        (aiohttp.ConnectionTimeoutError(), "within 10 s", False),
+        (aiohttp.SocketTimeoutError(), "no answer from 127.0.0.1:1 in time", True),
+        (aiohttp.ServerDisconnectedError(), "closed the connection", True),
+        (ConnectionResetError(), "closed the connection", True),
+    ],
+)
+def test_only_a_body_that_may_have_been_sent_may_have_been_billed(error, words, billed):
+    fault = wire.connection_fault(make_target("x", "http://127.0.0.1:1/v1").origin, error)
+
+    assert type(fault) is TransientProviderError
+    assert words in str(fault)
+    assert fault.billed is billed
 
 
 def test_certificate_variables_must_name_files(monkeypatch, tmp_path):
