@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random, SystemRandom
@@ -242,7 +243,7 @@ def current() -> Session:
     """The notebook's session, made from the configuration on first use."""
     global _current  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     if _current is None:
-        _current = Session()
+        _current = _maker()()
     return _current
 
 
@@ -250,3 +251,12 @@ def use(session: Session | None) -> None:
     """Make `session` the notebook's; None means make a new one from the configuration when next asked."""
     global _current  # noqa: PLW0603 - see current()
     _current = session
+
+
+def _maker() -> Callable[[], Session]:
+    """The loaded extension's (it adds ``%config Ainb`` and shows notices), else `Session`.
+
+    It is looked up, not handed in, so that ``%load_ext`` need not import this module.
+    """
+    make = getattr(sys.modules.get("ainb.magics"), "make_session", None)
+    return make or Session
