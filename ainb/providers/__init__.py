@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ainb.messages import Provider
 
 MAX_ALIAS_STEPS = 10
+EMBEDDED = "smollm2"
 
 
 def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -66,7 +68,11 @@ def make_provider(service: str, *, clock: Clock) -> Provider:
 
 def embedded_model() -> str | None:
     """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
-    return None
+    if importlib.util.find_spec("xllamacpp") is None:
+        return None
+    from ainb.providers import weights
+
+    return f"local:{EMBEDDED}" if weights.is_pulled(EMBEDDED) else None
 
 
 def ways_to_choose() -> str:
