@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 
 from ainb.config import closest
-from ainb.errors import AinbError, ConfigError
+from ainb.errors import ConfigError
 from ainb.magics.markup import Table
 from ainb.providers.services import SERVICES, SYNONYMS, Service
 
@@ -50,12 +49,10 @@ def _key(service: Service) -> str:
 
 
 def pulled_models() -> list[str]:
-    """Names of the models pulled to this machine; empty where local models are not installed."""
-    with suppress(ImportError, AttributeError, OSError, AinbError):
-        from ainb.providers import weights
+    """Names of the models on this machine."""
+    from ainb.providers import weights
 
-        return sorted(weights.pulled())
-    return []
+    return sorted(weights.pulled())
 
 
 def local_table() -> list[Table]:

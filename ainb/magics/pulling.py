@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 import uuid
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.errors import CallInterrupted, ConfigError
+from ainb.errors import CallInterrupted
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import QUIET_DISPLAYS, Front
 from ainb.magics.markup import box, escape
@@ -20,15 +21,11 @@ def pull(front: Front, arguments: Arguments) -> str:
     """Download a model to this machine.
 
     Raises:
-        ConfigError: Local models are not installed, or there is no such model.
+        ConfigError: There is no such model.
         CallInterrupted: The person stopped it.
     """
-    try:
-        from ainb.providers import weights
-    except ImportError as error:
-        raise ConfigError(
-            f"local models need another package ({error.name}); install it with pip install 'ainb-notebook[local]'"
-        ) from None
+    from ainb.providers import weights
+
     name = arguments.words[0].removeprefix("local:")
     progress = Progress(front, name)
     try:
@@ -37,6 +34,8 @@ def pull(front: Front, arguments: Arguments) -> str:
         raise CallInterrupted("stopped by you; %ai pull starts again where it can") from None
     finally:
         progress.end()
+    if importlib.util.find_spec("xllamacpp") is None:
+        return f"local:{name} is on this machine; to ask it, install llama.cpp: pip install 'ainb-notebook[local]'"
     return f"local:{name} is on this machine; ask it with %%ai local:{name}"
 
 

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import sys
-
 import pytest
 from IPython.core.completer import provisionalcompleter
-
-from ainb.magics.listing import pulled_models
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def test_tab_leaves_python_alone(complete):
     assert "print" in "".join(complete("pri"))
 
 
-def test_a_machine_without_local_models_offers_none(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ainb.providers.weights", None)
+def test_tab_knows_the_models_on_this_machine(complete, monkeypatch):
+    monkeypatch.setattr("ainb.providers.weights.pulled", lambda: ["smollm2"])
 
-    assert pulled_models() == []
+    assert complete("%%ai local:s") == ["%%ai local:smollm2"]
