@@ -32,7 +32,9 @@ class _OneLine:
         if self._shown:
             return "".join(traceback.format_exception(self)).rstrip("\n").split("\n")
         self._shown = True
-        return [f"{type(self).__name__}: {' '.join(str(self).split())}"]
+        # A provider's words may stand in the message: control characters must not reach the terminal.
+        shown = "".join(letter if letter.isprintable() else " " for letter in str(self))
+        return [f"{type(self).__name__}: {' '.join(shown.split())}"]
 
 
 class AinbError(_OneLine, Exception):

@@ -17,6 +17,7 @@ from ainb.errors import InvalidReplyError
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Form = Literal["markdown", "text", "code", "json", "html", "math"]
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -166,6 +167,7 @@ class Reply:
         replayed: Whether it came from a cassette.
         parsed: The checked value when a schema was asked for, else None.
         headers: Rate-limit headers of the response, lower-case names.
+        form: The form that was asked for, and so the one it is shown in.
     """
 
     text: str
@@ -185,6 +187,7 @@ class Reply:
     replayed: bool = False
     parsed: Any = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+    form: Form = field(default="markdown", repr=False, compare=False)
 
     def __str__(self) -> str:
         return self.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -276,7 +277,7 @@ def current() -> Session:
     """The notebook's session, made from the configuration on first use."""
     global _current  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     if _current is None:
-        _current = Session()
+        _current = _maker()()
     return _current
 
 
@@ -284,3 +285,12 @@ def use(session: Session | None) -> None:
     """Make `session` the notebook's; None means make a new one from the configuration when next asked."""
     global _current  # noqa: PLW0603 - see current()
     _current = session
+
+
+def _maker() -> Callable[[], Session]:
+    """The loaded extension's (it adds ``%config Ainb`` and shows notices), else `Session`.
+
+    It is looked up, not handed in, so that ``%load_ext`` need not import this module.
+    """
+    make = getattr(sys.modules.get("ainb.magics"), "make_session", None)
+    return make or Session
