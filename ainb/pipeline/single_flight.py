@@ -82,7 +82,7 @@ class Flight(Generic[T, C]):
         """Give a seat up; the last to leave cancels work that is not done and waits until it has ended."""
         del self._seats[seat]
         if self._seats:
-            if seat.leads:
+            if seat.leads and not self.task.done():
                 next(iter(self._seats)).leads = True
             return
         if not self.task.done():

@@ -54,7 +54,7 @@ class DiskStore:
         sink: Sink = silent,
     ) -> None:
         self._folder = Path(folder)
-        self._spare = spare or MemoryStore()
+        self._spare = MemoryStore() if spare is None else spare
         self._faults = Faults(clock, sink)
         self._database: TextCache | None = None
         self._inherited: list[TextCache] = []

@@ -32,7 +32,8 @@ class Faults:
     def rest(self, error: Exception) -> None:
         """The disk failed: leave it alone for 30 s."""
         self._rest_until = self._clock.monotonic() + REST_SECONDS
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # diskcache's Timeout is empty; what SQLite said stands behind it.
+        reason = " ".join((str(error) or str(error.__context__ or "")).split()) or type(error).__name__
         self.note(f"the disk cache cannot be used just now ({reason}); answers are kept in memory meanwhile")
 
     def wake(self) -> None:
