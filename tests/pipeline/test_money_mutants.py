@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+from decimal import InvalidOperation
 
 import pytest
 
 from ainb.errors import BudgetExceededError, TransientProviderError
+from ainb.pipeline.books import Account, Balance, Claim, Verdict
 from ainb.testing import run_virtual
 from tests.mutation import load_mutant
 from tests.pipeline.budget_lab import MODULES, answering, failing, lab_of, make_call, real_lab, usd
@@ -72,8 +75,8 @@ MUTANTS = [
     (BUDGET, "        spending.kept += new\n", "", "books a billed attempt twice"),
     (
         BUDGET,
-        "billed_attempts(\n",
-        "0 * billed_attempts(\n",
+        "                billed_attempts(call, error,",
+        "                0 * billed_attempts(call, error,",
         "a billed failure costs nothing",
     ),
     (BUDGET, "failed + (cost is None)", "failed", "an unknown cost is nothing"),
@@ -236,3 +239,58 @@ def test_a_mutant_is_noticed(module, old, new, label, monkeypatch):
         survived = survives(lab_of({name: fresh.get(name) or real[name] for name in MODULES}))
 
     assert not survived, label
+
+
+DAY_MUTANTS = [
+    ("= ?1), 0) + ?4 <= ?5", "= ?1), 0) <= ?5", "the amount itself is not counted"),
+    (
+        "held WHERE owner = ? AND sent GROUP",
+        "held WHERE owner = ? GROUP",
+        "a dead kernel's unsent money is gone",
+    ),
+    (
+        "held WHERE owner = ? AND sent GROUP",
+        "held WHERE owner = ? AND NOT sent GROUP",
+        "a dead kernel's sent money comes back",
+    ),
+    ('db.execute("DELETE FROM held WHERE owner = ?", (name,))', "pass", "a dead kernel's rows stay"),
+    ("to_integral_value(ROUND_CEILING)", "quantize(Decimal('1E9'))", "small change is rounded away"),
+    (
+        "settled = settled + excluded.settled RETURNING",
+        "settled = excluded.settled RETURNING",
+        "only the last cost is kept",
+    ),
+]
+
+
+def scenario_day(module, folder):
+    """Two kernels on one file; one dies with a call sent and a call not sent."""
+    day = Account("day", "2026-05-04")
+    ten = Claim(day, usd(10))
+    ours, theirs = module.DayBook(folder / "day.sqlite"), module.DayBook(folder / "day.sqlite")
+    assert ours.reserve(1, ten, usd(6)) is Verdict.GRANTED
+    assert theirs.reserve(1, ten, usd("4.1")) is Verdict.WAIT
+    assert ours.settle(1, day, usd("0.000001")) == usd("0.000001")
+    assert ours.spend(day, usd(1)) == usd("1.000001")
+    for token in (2, 3):
+        assert theirs.reserve(token, ten, usd(token)) is Verdict.GRANTED
+    theirs.mark_sent(2, day)
+    theirs._db.close()
+    theirs._owner.drop()
+
+    assert ours.reserve(4, ten, usd(6)) is Verdict.GRANTED
+    assert ours.balance(day) == Balance(usd("3.000001"), usd(6))
+    ours.close()
+
+
+def test_the_real_day_book_passes(tmp_path):
+    scenario_day(importlib.import_module("ainb.stores.ledger"), tmp_path)
+
+
+@pytest.mark.parametrize(("old", "new", "label"), DAY_MUTANTS, ids=[item[2] for item in DAY_MUTANTS])
+def test_a_mutant_of_the_day_book_is_noticed(old, new, label, tmp_path):
+    with (
+        load_mutant("ainb.stores.ledger", old, new) as fresh,
+        pytest.raises((AssertionError, InvalidOperation)),
+    ):
+        scenario_day(fresh["ainb.stores.ledger"], tmp_path)
