@@ -27,6 +27,5 @@ def billed_attempts(call: Call, error: BaseException, *, attempts: int = 0, erro
     billed = sum(map(may_be_billed, noted))
     # An attempt that left no error behind was under way when `error` came, or is what `error` tells of.
     if sent > len(noted) and not any(item is error for item in noted):
-        under_way = isinstance(error, DeadlineExceededError) or not isinstance(error, Exception)
-        billed += under_way or may_be_billed(error)
+        billed += may_be_billed(error)
     return billed

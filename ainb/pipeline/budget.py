@@ -18,13 +18,15 @@ from ainb.errors import BudgetExceededError
 from ainb.events import Notice, Sink
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.billing import billed_attempts, may_be_billed
-from ainb.pipeline.books import ZERO, Account, Balance, Claim
+from ainb.pipeline.books import ZERO, Account, Claim
 from ainb.pipeline.budget_options import (
     Budget,
+    BudgetStatus,
     Scope,
     parse_budget,
     read_usd,
     refusal_text,
+    status_of,
     unpriced_text,
 )
 from ainb.pipeline.ledger import Hold, Ledger, Refusal
@@ -33,27 +35,6 @@ from ainb.pricing.quotes import Quote
 __all__ = ["Budget", "BudgetStage", "BudgetStatus", "Scope", "parse_budget", "reported_cost"]
 
 LONG_PROMPT_CHARS = 50_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetStatus:
-    """How one budget stands; money in USD.
-
-    Attributes:
-        scope: What it counts for.
-        name: Which user, batch or day; "" for the session.
-        limit_usd: As set.
-        spent_usd: Spent so far.
-        reserved_usd: Set aside for calls under way.
-        left_usd: Neither spent nor set aside, never below 0.
-    """
-
-    scope: str
-    name: str
-    limit_usd: Decimal
-    spent_usd: Decimal
-    reserved_usd: Decimal
-    left_usd: Decimal
 
 
 def reported_cost(_call: Call, reply: Reply) -> Decimal | None:
@@ -192,7 +173,7 @@ class BudgetStage:
             accounts = self._ledger.accounts(options.per)
         else:
             accounts = [self._account(options.per, None)]
-        return [_status(account, options.usd, self._ledger.balance(account)) for account in accounts]
+        return [status_of(account, options.usd, self._ledger.balance(account)) for account in accounts]
 
     def reset(self) -> None:
         """Forget what is spent of the budget: today's, the session's, every user's or batch's."""
@@ -325,14 +306,3 @@ def _own_account(call: Call) -> Account:
 
 def _single_account(call: Call) -> Account:
     return Account("single", str(id(call)))
-
-
-def _status(account: Account, limit: Decimal, balance: Balance) -> BudgetStatus:
-    return BudgetStatus(
-        scope=account.scope,
-        name=account.name,
-        limit_usd=limit,
-        spent_usd=balance.settled,
-        reserved_usd=balance.reserved,
-        left_usd=max(ZERO, limit - balance.settled - balance.reserved),
-    )

@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Literal, get_args
 
 from ainb.errors import ConfigError
+from ainb.pipeline.books import ZERO, Account, Balance
 from ainb.pricing.estimates import format_usd
 
 Scope = Literal["session", "day", "user", "batch"]
@@ -83,6 +84,39 @@ def parse_budget(text: str, *, per: Scope = "session") -> Budget:
 def money(usd: Decimal) -> str:
     """``$5.00``; below a cent all digits."""
     return f"${usd:,.2f}" if usd == usd.quantize(Decimal("0.01")) else f"${usd.normalize():f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStatus:
+    """How one budget stands; money in USD.
+
+    Attributes:
+        scope: What it counts for.
+        name: Which user, batch or day; "" for the session.
+        limit_usd: As set.
+        spent_usd: Spent so far.
+        reserved_usd: Set aside for calls under way.
+        left_usd: Neither spent nor set aside, never below 0.
+    """
+
+    scope: str
+    name: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    reserved_usd: Decimal
+    left_usd: Decimal
+
+
+def status_of(account: Account, limit: Decimal, balance: Balance) -> BudgetStatus:
+    """How an account stands under a limit."""
+    return BudgetStatus(
+        scope=account.scope,
+        name=account.name,
+        limit_usd=limit,
+        spent_usd=balance.settled,
+        reserved_usd=balance.reserved,
+        left_usd=max(ZERO, limit - balance.settled - balance.reserved),
+    )
 
 
 def raised(budget: Budget) -> str:
