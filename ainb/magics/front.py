@@ -17,7 +17,8 @@ from ainb.magics.markup import Report
 from ainb.magics.settings import Ainb
 from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
 from ainb.messages import Reply
-from ainb.session import Runtime, Session
+from ainb.session import Session
+from ainb.stages import Runtime
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
 READ_BY_EACH_CALL = frozenset({"model", "aliases", "api_base", "display", "footer"})
