@@ -22,6 +22,7 @@ from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
+from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off", "none"})
@@ -117,6 +118,13 @@ class Config:
     prices: Mapping[str, Mapping[str, Any]] = option(
         dict, _table, "prices of models: NAME = { input_usd_per_million = …, … }"
     )
+    log: Log = section(Log, "what the usage log keeps")
+    log_content: bool = option(
+        default=False, read=_flag, text="keep prompts and replies (redacted) in the usage log"
+    )
+    footer: bool = option(
+        default=True, read=_flag, text="a line below each reply: model, seconds, tokens, cost"
+    )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
     cache: Cache | None = section(Cache, "answers that are given again")
     budget: Budget | None = section(
@@ -127,6 +135,12 @@ class Config:
         RateLimit, "requests, tokens and calls in flight per provider and model"
     )
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
+
+    def __post_init__(self) -> None:
+        if self.log is None:
+            raise ConfigError(
+                "log cannot be off: budgets, costs and errors are read from it; bound it with max_rows"
+            )
 
     def home_folder(self) -> Path:
         """The folder of cache, usage log and journals; not created here."""

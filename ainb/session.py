@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
@@ -15,7 +15,7 @@ from ainb import providers
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
-from ainb.messages import DEFAULT_OPTIONS, Call, CallOptions, Provider, Reply, Request
+from ainb.messages import Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.budget_options import Budget
 from ainb.pipeline.cache import Cache
@@ -32,6 +32,10 @@ from ainb.stages import Runtime, Sender, Stages
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.usage.rows import Row
+    from ainb.usage.where import Since
+
+F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 UNSET: Any = object()
@@ -122,10 +126,7 @@ class Session:
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
         call.started_at = self.runtime.clock.monotonic()
-        reply = await self._handle(call)
-        reply.attempts = call.attempts
-        reply.duration_s = self.runtime.clock.monotonic() - call.started_at
-        return reply
+        return await self._handle(call)
 
     def make_call(
         self,
@@ -153,11 +154,13 @@ class Session:
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
         )
-        return Call(
-            request=request,
-            provider=self.provider(service),
-            options=CallOptions(**treatment) if treatment else DEFAULT_OPTIONS,
-        )
+        return Call(request=request, provider=self.provider(service), options=self._options(treatment))
+
+    def _options(self, treatment: dict[str, Any]) -> CallOptions:
+        if "notebook" not in treatment:
+            notebook, cell_id = self.runtime.origin()
+            treatment |= {"notebook": notebook, "cell_id": cell_id}
+        return CallOptions(**treatment)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -198,9 +201,9 @@ class Session:
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             name = f"{function.__module__}.{function.__qualname__}"
             provider = FunctionProvider(function, name=name, text_only=True)
-            options = CallOptions(cache="use" if cache else "off")
 
             def make_call(prompt: str, **parameters: Any) -> Call:
+                options = self._options({"cache": "use" if cache else "off"})
                 request = Request(
                     provider="function", model=model, messages=read_prompt(prompt), parameters=parameters
                 )
@@ -222,6 +225,42 @@ class Session:
 
         return decorate
 
+    def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
+        """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
+        from ainb.usage import frames
+
+        return frames.usage(self._stages.log, since=since, columns=columns, **where)
+
+    def costs(
+        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    ) -> pd.DataFrame:
+        """Tokens and money by any columns of the log; see `ainb.usage.totals.costs`."""
+        from ainb.usage import totals
+
+        return totals.costs(self._stages.log, by, since=since, **where)
+
+    def errors(
+        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    ) -> pd.DataFrame:
+        """The failed calls, or how many there were of each kind; see `ainb.usage.totals.errors`."""
+        from ainb.usage import totals
+
+        return totals.errors(self._stages.log, by, since=since, **where)
+
+    def summary(self, *, hours: float | None = None, days: float | None = None, **where: Any) -> pd.DataFrame:
+        """How the calls of the last hours or days went; see `ainb.usage.summary.summary`."""
+        from ainb.usage import summary
+
+        return summary.summary(self._stages.log, hours=hours, days=days, **where)
+
+    def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
+        """Log a call that was made elsewhere; see `ainb.usage.recorder.Recorder.record`."""
+        return self._stages.log.recorder.record(prompt=prompt, model=model, **facts)
+
+    def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
+        """Decorate a function so that each call of it is a row; see `ainb.usage.recorder.Recorder.monitored`."""
+        return self._stages.log.recorder.monitored(operation=operation, model=model, provider=provider)
+
     def status(self) -> pd.DataFrame:
         """What circuits, queues, buckets, retry budgets and the cache are doing now.
 
@@ -239,6 +278,7 @@ class Session:
     def close(self) -> None:
         """Write out what waits to be written and let go of it; the session may not be used afterwards."""
         ENGINE.run(self._stages.close())
+        self._stages.log.close()
         self._providers.clear()
 
     def __enter__(self) -> Self:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 from ainb import pricing, stores, tokens
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.config import Config
-from ainb.events import Sink, silent
+from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Reply, Stage
 from ainb.pipeline.answer import AnswerStage
 from ainb.pipeline.budget import BudgetStage
@@ -20,11 +24,21 @@ from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
+from ainb.pipeline.record import RecordStage
 from ainb.pipeline.retry import RetryStage
 from ainb.providers.limits import read_limits
 from ainb.stores.ledger import DayBook
+from ainb.usage.log import FILE_NAME as USAGE_FILE
+from ainb.usage.log import UsageLog
+from ainb.usage.recorder import Estimators
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
+
+
+def script_origin() -> tuple[str | None, str | None]:
+    """The script that was started, by its file name; a session at a prompt has none."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return (os.path.basename(path) if path else None), None  # noqa: PTH119 - called for every call, a Path costs ten times that
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +49,13 @@ class Runtime:
         clock: Where time comes from.
         rng: Where jitter comes from.
         sink: Who is told of finished calls and notices.
+        origin: Notebook or script that a call comes from, and its cell; each None where nobody can tell.
     """
 
     clock: Clock = SYSTEM_CLOCK
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
+    origin: Callable[[], tuple[str | None, str | None]] = script_origin
 
 
 class Stages:
@@ -53,6 +69,17 @@ class Stages:
 
     def __init__(self, config: Config, runtime: Runtime, prices: pricing.Prices) -> None:
         clock, rng = runtime.clock, runtime.rng
+        self.log = UsageLog(
+            config.home_folder() / USAGE_FILE,
+            clock=clock,
+            sink=runtime.sink,
+            options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
+            rng=rng,
+            estimators=Estimators(
+                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+            ),
+        )
+        self.record = RecordStage(self._tell(runtime.sink), clock, rng)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
         self.cache = self._make_cache(config, runtime)
@@ -73,6 +100,7 @@ class Stages:
         """The pipeline, outermost first; the one place that says the order."""
         breakers = self.breakers
         order: list[Stage | None] = [
+            self.record,
             self.deadline,
             self.cache,
             AnswerStage(),
@@ -114,6 +142,15 @@ class Stages:
             money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
             named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
         return named
+
+    def _tell(self, sink: Sink) -> Sink:
+        append = self.log.listener
+
+        def tell(event: Event) -> None:
+            append(event)
+            sink(event)
+
+        return tell
 
     async def close(self) -> None:
         """Write out what waits to be written."""
