@@ -9,7 +9,7 @@ from ainb.clock import Clock
 from ainb.errors import CircuitOpenError, ConfigError
 from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
-from ainb.pipeline.cache_entry import as_saved, decode_entry, encode_entry, is_whole
+from ainb.pipeline.cache_entry import as_coalesced, decode_entry, encode_entry, is_whole
 from ainb.pipeline.cache_key import reply_key
 from ainb.pipeline.cache_lookup import Lookup, check_ttl
 from ainb.pipeline.single_flight import Flight, Seat, SingleFlight
@@ -56,7 +56,7 @@ class CacheStage:
 
     def __init__(self, options: Cache, store: Store, clock: Clock, sink: Sink) -> None:
         self._lookup = Lookup("reply", options.ttl_seconds, store=store, clock=clock, sink=sink)
-        self._flights: SingleFlight[Reply, Call] = SingleFlight(lambda reply: as_saved(reply, coalesced=True))
+        self._flights: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the store, from another's identical call, or let the call go on.

@@ -34,10 +34,10 @@ TOKENS = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored reply.
+    """A stored reply, read anew for every question.
 
     Attributes:
-        reply: As it was when it was paid for; never handed out itself.
+        reply: As it was when it was paid for.
         created_at: Wall-clock seconds since 1970 at which it was stored.
     """
 
@@ -45,24 +45,24 @@ class Entry:
     created_at: float
 
     def hit(self, *, stale: bool = False) -> Reply:
-        """A fresh reply that costs nothing and says what it saved."""
-        return as_saved(self.reply, stale=stale)
+        """The reply, marked as one that costs nothing and says what it saved; asked for once, as the reply is handed out."""
+        self.reply.stale = stale
+        return _mark_saved(self.reply)
 
 
-def as_saved(reply: Reply, *, coalesced: bool = False, stale: bool = False) -> Reply:
-    """A copy of a reply for somebody who did not pay for it; shares nothing that can be changed."""
-    return replace(
-        reply,
-        cached=True,
-        coalesced=coalesced,
-        stale=stale,
-        attempts=0,
-        saved_usd=reply.cost_usd,
-        cost_usd=NOTHING,
-        cost_source="free",
-        parsed=copy_value(reply.parsed),
-        headers=dict(reply.headers),
-    )
+def as_coalesced(reply: Reply) -> Reply:
+    """A copy of a reply for somebody who waited for another's call; shares nothing that can be changed."""
+    copied = replace(reply, coalesced=True, parsed=copy_value(reply.parsed), headers=dict(reply.headers))
+    return _mark_saved(copied)
+
+
+def _mark_saved(reply: Reply) -> Reply:
+    reply.cached = True
+    reply.attempts = 0
+    reply.saved_usd = reply.cost_usd
+    reply.cost_usd = NOTHING
+    reply.cost_source = "free"
+    return reply
 
 
 def copy_value(value: T) -> T:
