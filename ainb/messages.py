@@ -100,7 +100,6 @@ class CallOptions:
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
-        row_key: The row of the batch, or None.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
     """
 
@@ -114,7 +113,6 @@ class CallOptions:
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
-    row_key: str | None = None
     on_text: Callable[[str], None] | None = None
 
 
@@ -228,7 +226,8 @@ class Call:
         queue_wait_s: Seconds spent in line for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
-        cache_key: Digest of what is sent, once somebody has needed it.
+        cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
+        row_key: The row of a batch: digest of what it sends; None outside one.
         replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines for the person beside the reply (unfilled names, redactions, fallback).
@@ -245,6 +244,7 @@ class Call:
     first_text_at: float | None = None
     shown: bool = False
     cache_key: str | None = None
+    row_key: str | None = None
     replies: list[Reply] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

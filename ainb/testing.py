@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import selectors
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -159,10 +160,12 @@ class Script:
     Attributes:
         steps: Played in order; a text stands for a step that replies with it, a whole number for a step that fails with that status.
         played: Attempts made so far.
+        token: Tells scripts of one name apart, so that no answer of an earlier one is taken from a cache.
     """
 
     steps: Sequence[Step | str | int]
     played: int = field(default=0)
+    token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def __post_init__(self) -> None:
         if not self.steps:

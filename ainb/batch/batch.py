@@ -58,7 +58,7 @@ class BatchInterrupted(KeyboardInterrupt):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Task:
     """What is to be done with each row, as the session prepared it.
 
     Attributes:
@@ -146,7 +146,7 @@ class Batch:
 
     Args:
         source: The rows.
-        job: What is done with each.
+        task: What is done with each.
         house: What the session lends.
         options: How rows are treated.
         most: Most rows under way where `options` leave it open.
@@ -155,28 +155,28 @@ class Batch:
         ConfigError: `keep` names a column that does not exist, or `out` cannot be written.
     """
 
-    def __init__(self, source: Source, job: Job, house: House, options: BatchOptions, *, most: int) -> None:
+    def __init__(self, source: Source, task: Task, house: House, options: BatchOptions, *, most: int) -> None:
         self._source = source
-        self._job = job
+        self._task = task
         self._house = house
         self._options = options
         self._keep = _kept_columns(source, keep=options.keep, streams=options.out is not None)
-        fields = dict(job.schema.fields) if job.schema else {}
+        fields = dict(task.schema.fields) if task.schema else {}
         self._results = Results(fields)
         self._file = (
             OrderedFile(options.out, fields=fields, keep=self._keep) if options.out is not None else None
         )
-        self._identity = _digest(house.place, *job.identity)
+        self._identity = _digest(house.place, *task.identity)
         self._journal = self._open_journal()
         self.run_id = self._find_run()
-        self.progress = Progress(title=job.title[:TITLE_CHARACTERS], model=job.model, total=source.length)
+        self.progress = Progress(title=task.title[:TITLE_CHARACTERS], model=task.model, total=source.length)
         self._ticker = Ticker(self.progress, options.watcher, house.clock)
         concurrency = Concurrency(options.concurrency or most, fixed=options.fixed_concurrency)
         self._runner = Runner(
             rows=self._rows(),
-            prepare=job.prepare,
+            prepare=task.prepare,
             keep=self._put,
-            fields=self._fields_of if job.schema else None,
+            fields=self._fields_of if task.schema else None,
             concurrency=concurrency,
             journal=self._journal,
             run_id=self.run_id,
@@ -240,14 +240,14 @@ class Batch:
         )
 
     def _rows(self) -> Iterator[tuple[int, Any]]:
-        rows = self._source.items() if self._job.uses is None else self._source.read(self._wanted())
+        rows = self._source.items() if self._task.uses is None else self._source.read(self._wanted())
         for position, item in enumerate(rows):
             if self._file is not None and isinstance(item, Mapping):
                 self._file.carry(position, item)
             yield position, item
 
     def _wanted(self) -> tuple[str, ...]:
-        uses = self._job.uses or ()
+        uses = self._task.uses or ()
         return uses if self._file is None else tuple(dict.fromkeys((*uses, *self._keep)))
 
     def _put(self, position: int, outcome: Outcome) -> None:
@@ -257,7 +257,7 @@ class Batch:
             self._results.put(position, outcome)
 
     def _fields_of(self, reply: Reply) -> dict[str, Any]:
-        schema = self._job.schema
+        schema = self._task.schema
         return {} if schema is None else schema.dump(reply.parsed)
 
     def _open_journal(self) -> Journal | None:
@@ -283,8 +283,8 @@ class Batch:
         self._journal.start(
             run_id,
             identity=self._identity,
-            title=self._job.title[:TITLE_CHARACTERS],
-            model=self._job.model,
+            title=self._task.title[:TITLE_CHARACTERS],
+            model=self._task.model,
             now=self._house.clock.unix(),
         )
         return run_id

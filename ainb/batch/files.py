@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -203,9 +202,3 @@ def _nullable(field: Any) -> Any:
     import pyarrow as pa
 
     return pa.field(field.name, pa.string()) if pa.types.is_null(field.type) else field
-
-
-def first_rows(rows: Iterator[Any], count: int) -> tuple[list[Any], Iterator[Any]]:
-    """Look at the first rows of an iterator without losing them."""
-    head = list(itertools.islice(rows, count))
-    return head, itertools.chain(head, rows)

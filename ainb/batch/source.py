@@ -23,7 +23,7 @@ class Source:
 
     Attributes:
         read: Given the names that are used, an iterator of rows; a row maps name to value. Names that a row lacks are missing.
-        columns: Names that every row has, or None when each row must be asked.
+        columns: Names that every row has (of an iterator, those of its first row), or None when there is no row.
         length: Number of rows, or None when only reading tells.
         index: Index of the result, or None for a RangeIndex.
         carry: The input rows as a frame, for ``keep``; None when the source is no frame or column.
@@ -112,9 +112,9 @@ def _series_source(series: pd.Series[Any]) -> Source:
     def read(_used: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         return ({VALUE: value} if not isinstance(value, Mapping) else value for value in series)
 
-    records = any(isinstance(value, Mapping) for value in series.head(1))
     carry = series.to_frame(series.name if series.name is not None else VALUE)
-    columns = None if records else (VALUE,)
+    first = next(iter(series), None)
+    columns = tuple(map(str, first)) if isinstance(first, Mapping) else (VALUE,)
     return Source(
         read=read,
         items=lambda: iter(series),
@@ -134,6 +134,9 @@ def _items_source(data: Iterable[Any], limit: int | None, sample: int | None) ->
         positions = _positions(len(data), limit, sample)
         data = [data[place] for place in positions] if isinstance(positions, list) else data[positions]
     length = len(data) if isinstance(data, Sized) else None
+    head, rows = first_rows(iter(data), 1)
+    columns = None if not head else tuple(map(str, head[0])) if isinstance(head[0], Mapping) else (VALUE,)
+    data = data if isinstance(data, Sized) else rows
     if limit is not None:
         data = itertools.islice(data, limit)
         length = limit if length is None else min(limit, length)
@@ -141,4 +144,10 @@ def _items_source(data: Iterable[Any], limit: int | None, sample: int | None) ->
     def read(_used: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         return (item if isinstance(item, Mapping) else {VALUE: item} for item in data)
 
-    return Source(read=read, items=lambda: iter(data), length=None if isinstance(data, Iterator) else length)
+    return Source(read=read, items=lambda: iter(data), columns=columns, length=length)
+
+
+def first_rows(rows: Iterator[Any], count: int) -> tuple[list[Any], Iterator[Any]]:
+    """Look at the first rows of an iterator without losing them."""
+    head = list(itertools.islice(rows, count))
+    return head, itertools.chain(head, rows)

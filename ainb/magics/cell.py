@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from ainb.engine import ENGINE
+from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
 from ainb.magics.display import ASKS, CUT
 from ainb.magics.front import Front
-from ainb.magics.interpolation import Filled, fill
 from ainb.magics.streaming import Stream
 from ainb.messages import Call, Reply
 

@@ -35,8 +35,10 @@ def reply_key(call: Call) -> str:
     Raises:
         ConfigError: A parameter has no canonical form; the message names it.
     """
+    if call.cache_key is not None:
+        return call.cache_key
     request, provider = call.request, call.provider
-    return digest(
+    call.cache_key = digest(
         provider.body(request),
         "reply",
         provider.name,
@@ -44,6 +46,7 @@ def reply_key(call: Call) -> str:
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),
     )
+    return call.cache_key
 
 
 def digest(value: Mapping[str, Any], *names: Any) -> str:

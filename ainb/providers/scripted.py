@@ -35,8 +35,9 @@ class ScriptedProvider:
         return {"model": request.model, "messages": messages, **request.parameters}
 
     def endpoint(self, request: Request) -> str:
-        """There is only one place."""
-        return "scripted"
+        """The script as it was made: one that replaces it is another place, with a circuit and answers of its own."""
+        made = SCRIPTS.get(request.model)
+        return "scripted" if made is None else f"scripted#{made.token}"
 
     def account(self, request: Request) -> str:
         """There is only one account."""

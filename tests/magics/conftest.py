@@ -131,6 +131,7 @@ def fresh_kernel():
     """A kernel in which nothing has run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AINB_DISPLAY", "auto")
+        patch.setenv("AINB_CACHE", "off")
         kernel = Kernel()
         yield kernel
         kernel.close()

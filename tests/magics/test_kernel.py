@@ -133,7 +133,7 @@ def test_an_interrupt_is_one_line_and_the_next_cell_works(kernel):
 def test_each_display_shows_what_it_says(kernel, display, mimes, footer):
     kernel.run(f"%config Ainb.display = {display!r}")
 
-    ran = kernel.run("%%ai scripted:echo\nhi", watched=display in {"static", "off"})
+    ran = kernel.run(f"%%ai scripted:echo\nhi{display}", watched=display in {"static", "off"})
 
     assert [kind for kind, _ in ran.outputs] == ["execute_result"]
     data = ran.of("execute_result")[0]["data"]

@@ -1,4 +1,4 @@
-"""Values of the notebook in the body of a cell: ``{name}``, ``{name.attr}``, ``{name[key]}``, ``{In[3]}``, ``{Out[3]}``.
+"""Values in a prompt: ``{name}``, ``{name.attr}``, ``{name[key]}``, ``{In[3]}``, ``{Out[3]}``.
 
 One pass over what the person typed; a value that was put in is never read again, so braces inside it stay as they are. Nothing
 is executed: only attributes and items with literal keys are looked up.
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ainb.errors import InvalidPromptError
-from ainb.magics.tables import table_text
+from ainb.interpolation.tables import table_text
 from ainb.messages import Reply
 
 _STEP = r"""\.[^\W\d]\w*|\[(?:-?\d+|[^\W\d]\w*|'[^'\\\n]*'|"[^"\\\n]*")\]"""
 _FIELD = rf"[^\W\d]\w*(?:{_STEP})*"
 # The longest form first, so that {{{x}}} is a value in braces and {{x}} is {x}.
-_FIELDS = re.compile(
+FIELDS = re.compile(
     rf"\{{\{{\{{(?P<braced>{_FIELD})\}}\}}\}}|\{{\{{(?P<literal>{_FIELD})\}}\}}|\{{(?P<field>{_FIELD})\}}"
 )
 _STEPS = re.compile(_STEP)
@@ -65,20 +65,20 @@ def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
         if match["literal"]:
             return f"{{{match['literal']}}}"
         field = match["field"] or match["braced"]
-        name = field.partition(".")[0].partition("[")[0]
+        name = first_word(field)
         if _is_dunder(name) or name not in namespace:
             if name not in unknown and len(unknown) < MAX_UNKNOWN:
                 unknown.add(name)
                 notes.update(dict.fromkeys(_near_miss(name, namespace)))
             return match.group()
-        value = _look_up(field, name, namespace[name])
+        value = look_up(field, name, namespace[name])
         if isinstance(value, _NO_VALUE):
             notes[f"{{{field}}} is a {_kind(value)}, not a value; it is sent as typed"] = None
             return match.group()
         text = value_text(value, field)
         return f"{{{text}}}" if match["braced"] else text
 
-    return Filled(_FIELDS.sub(put, body), tuple(notes))
+    return Filled(FIELDS.sub(put, body), tuple(notes))
 
 
 def value_text(value: Any, field: str) -> str:
@@ -100,7 +100,17 @@ def value_text(value: Any, field: str) -> str:
         ) from error
 
 
-def _look_up(field: str, name: str, value: Any) -> Any:
+def first_word(field: str) -> str:
+    """The name that a field starts with."""
+    return field.partition(".")[0].partition("[")[0]
+
+
+def look_up(field: str, name: str, value: Any) -> Any:
+    """Follow the attributes and items of a field from the value of its first word.
+
+    Raises:
+        InvalidPromptError: An attribute or item does not exist; nothing was sent.
+    """
     done = name
     for match in _STEPS.finditer(field, len(name)):
         step = match.group()

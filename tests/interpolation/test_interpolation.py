@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.errors import InvalidPromptError
-from ainb.magics.interpolation import fill
+from ainb.interpolation import fill
 from ainb.messages import Reply
 
 
