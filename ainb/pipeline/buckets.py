@@ -21,7 +21,7 @@ NOTHING: Cost = (0, 0, 0, 0)
 WINDOW_SECONDS = 60.0
 BURST_SHARE = 6  # a full bucket holds a sixth of a minute's limit
 SMALLEST_STRICT_BURST = 2.0  # below it a bucket of 1 would leave a strict limit no rate at all
-ROUNDING = 1e-9
+ROUNDING = 1e-10
 
 
 def call_cost(input_tokens: float, output_tokens: float) -> Cost:

@@ -101,7 +101,9 @@ MUTANTS = [
         "the latest of the users goes first",
     ),
     Mutant(CORE, "permit.settled = True", "permit.settled = False", "a permit is given back twice"),
-    Mutant(CORE, "            line.pool.take(cost)\n", "            pass\n", "a user's own limits take nothing"),
+    Mutant(
+        CORE, "            line.pool.take(cost)\n", "            pass\n", "a user's own limits take nothing"
+    ),
     Mutant(CORE, "pool.in_flight -= 1", "pass", "a user's slots never come back"),
     Mutant(
         CORE,

@@ -134,7 +134,8 @@ class Oracle:
             head
             for head in heads
             if all(
-                self.live.get(name, 0) < cap and all(scope[index].fits(head.cost[index], now) for index in scope)
+                self.live.get(name, 0) < cap
+                and all(scope[index].fits(head.cost[index], now) for index in scope)
                 for name, scope, cap in own[head]
             )
         ]
