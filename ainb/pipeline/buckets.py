@@ -85,11 +85,10 @@ class Bucket:
             now: Monotonic second.
             ahead: Units that others take first.
         """
-        if amount <= 0:
-            return 0.0
         self.refill(now)
-        need = amount if amount < self.capacity else self.capacity  # noqa: FURB136 - as in refill
-        short = need + ahead - self.level
+        if amount + ahead <= self.level or amount <= 0:
+            return 0.0
+        short = min(amount, self.capacity) + ahead - self.level
         return short / self.rate if short > ROUNDING else 0.0
 
     def take(self, amount: float) -> None:
@@ -212,7 +211,8 @@ class Pool:
         longest = 0.0
         for index, bucket in self.buckets:
             wait = bucket.wait(cost[index], now)
-            longest = max(wait, longest)
+            if wait > longest:  # noqa: PLR1730 - as in refill
+                longest = wait
         return longest
 
     def shortage(self, cost: Cost, now: float, ahead: int) -> Shortage:
