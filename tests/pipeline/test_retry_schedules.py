@@ -237,6 +237,20 @@ async def workers(handler, calls, count):
     return ends
 
 
+class Flaky:
+    """A provider that fails three times of ten."""
+
+    def __init__(self, rng):
+        self.rng, self.asked = rng, 0
+
+    async def __call__(self, call):
+        self.asked += 1
+        await asyncio.sleep(0.2)
+        if self.rng.random() < 0.3:
+            raise fault(503)
+        return Reply(text="yes")
+
+
 class TestOutage:
     @pytest.mark.parametrize("count", [1, 8, 32])
     def test_with_the_circuit_a_thousand_calls_reach_a_dead_provider_fifty_times_at_most(self, count):
@@ -275,21 +289,32 @@ class TestOutage:
 
     def test_thirty_percent_of_failures_lose_nothing_in_eight_attempts(self):
         async def main():
-            rng, asked = Random(11), []
-
-            async def provider(call):
-                asked.append(call)
-                await asyncio.sleep(0.2)
-                if rng.random() < 0.3:
-                    raise fault(503)
-                return Reply(text="yes")
-
-            handler = full_core(REAL, virtual_clock(), provider, attempts=8)
-            return await workers(handler, 300, 16), len(asked)
+            provider = Flaky(Random(11))
+            retry = REAL.RetryStage(REAL.Retry(attempts=8), clock=virtual_clock(), rng=Random(2))
+            return await workers(compose([retry], provider), 300, 16), provider.asked
 
         ends, asked = run_virtual(main())
         assert [end.text for end in ends] == ["yes"] * 300
         assert asked <= 1.6 * 300
+
+    @pytest.mark.parametrize("luck", range(8))
+    def test_with_the_circuit_they_lose_nothing_for_callers_who_wait_while_it_is_open(self, luck):
+        """By chance five of the first ten fail, in one run of five or so: then the circuit opens as it is told to."""
+
+        async def main():
+            provider = Flaky(Random(luck))
+            core = full_core(REAL, virtual_clock(), provider, attempts=12)
+
+            async def patient(call):
+                while True:
+                    try:
+                        return await core(call)
+                    except CircuitOpenError as refusal:
+                        await asyncio.sleep(refusal.retry_after)
+
+            return await asyncio.wait_for(workers(patient, 300, 16), 3600)
+
+        assert [end.text for end in run_virtual(main())] == ["yes"] * 300
 
     def test_a_provider_that_comes_back_is_used_again(self):
         async def main():
@@ -503,10 +528,10 @@ MUTANTS = [
     ),
     Mutant(CORE, '.replace("-", "_")', "", "a per-day quota is tried again"),
     Mutant(
-        CORE,
-        "    if isinstance(error, CallRejectedError):\n        return False\n",
-        "",
-        "core tries rejections again",
+        STAGE,
+        "    if isinstance(error, CallRejectedError):",
+        "    if False:",
+        "rejections are tried again",
     ),
     Mutant(CORE, "attempt >= options.attempts", "attempt > options.attempts", "one attempt too many"),
     Mutant(CORE, "wait >= left_seconds", "wait > left_seconds", "a wait up to the deadline itself"),
