@@ -251,11 +251,23 @@ class Flaky:
         return Reply(text="yes")
 
 
+class Dead:
+    """A provider that takes a moment to fail, so that those who asked meanwhile are under way when the circuit opens."""
+
+    def __init__(self):
+        self.asked_at = []
+
+    async def __call__(self, call):
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.2)
+        raise fault(503)
+
+
 class TestOutage:
     @pytest.mark.parametrize("count", [1, 8, 32])
     def test_with_the_circuit_a_thousand_calls_reach_a_dead_provider_fifty_times_at_most(self, count):
         async def main():
-            provider = Scripted([fault(503)])
+            provider = Dead()
             ends = await workers(full_core(REAL, virtual_clock(), provider), 1000, count)
             return ends, len(provider.asked_at)
 
@@ -266,7 +278,7 @@ class TestOutage:
 
     def test_an_outage_of_an_hour_at_a_call_a_second_stays_under_a_twentieth(self):
         async def main():
-            provider = Scripted([fault(503)])
+            provider = Dead()
             handler = full_core(REAL, virtual_clock(), provider)
             tasks = []
             for _ in range(3600):
@@ -279,7 +291,7 @@ class TestOutage:
 
     def test_a_dead_server_with_eight_workers_is_hit_eighteen_times_at_most_and_then_left_alone(self):
         async def main():
-            provider = Scripted([fault(503)])
+            provider = Dead()
             handler = full_core(REAL, virtual_clock(), provider, line_seconds=0.02)
             await asyncio.wait_for(workers(handler, 2000, 8), 1000)
             return provider.asked_at
