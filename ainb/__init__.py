@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TransientProviderError,
     )
     from ainb.messages import Message, Reply, Usage
+    from ainb.pipeline.deadline import Deadline
     from ainb.session import Session, current
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ _HOMES = {
     "Message": "messages",
     "Reply": "messages",
     "Usage": "messages",
+    "Deadline": "pipeline.deadline",
     "Session": "session",
     "current": "session",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "CircuitOpenError",
     "Config",
     "ConfigError",
+    "Deadline",
     "DeadlineExceededError",
     "InvalidPromptError",
     "InvalidReplyError",

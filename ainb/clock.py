@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -22,7 +24,17 @@ class Clock(Protocol):
         """Wait on the running loop."""
         ...
 
-    def wait(self, seconds: float) -> None:
+    def call_later(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
+    ) -> asyncio.Handle:
+        """Have `loop` call `callback` after so many seconds; to be called on the loop's own thread."""
+        ...
+
+    def wait(self, event: threading.Event, seconds: float | None) -> None:
+        """Block this thread until `event` is set, or so many seconds have passed; None means for ever."""
+        ...
+
+    def block(self, seconds: float) -> None:
         """Block the calling thread, for plain functions; never on a thread that runs a loop."""
         ...
 
@@ -33,7 +45,17 @@ class SystemClock:
     monotonic = staticmethod(time.monotonic)
     unix = staticmethod(time.time)
     sleep = staticmethod(asyncio.sleep)
-    wait = staticmethod(time.sleep)
+    block = staticmethod(time.sleep)
+
+    def call_later(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
+    ) -> asyncio.Handle:
+        """A timer of the loop."""
+        return loop.call_later(seconds, callback)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> None:
+        """Block this thread."""
+        event.wait(seconds)
 
 
 SYSTEM_CLOCK: Clock = SystemClock()

@@ -16,8 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.pipeline.budget_options import Budget, parse_budget
+from ainb.pipeline.cache import Cache
+from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.retry_core import Retry
+from ainb.usage.log import Log
 
+ON = frozenset({"1", "true", "yes", "on"})
+OFF = frozenset({"0", "false", "no", "off", "none"})
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
 
@@ -64,6 +72,12 @@ def _names(value: Any) -> Mapping[str, str]:
     raise ValueError("a table of texts")
 
 
+def _table(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
+        return dict(value)
+    raise ValueError("a table of tables")
+
+
 def _one_of(*choices: str) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value in choices:
@@ -79,9 +93,9 @@ def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
     return field(**make, metadata={"read": read, "help": text})
 
 
-def section(kind: type, text: str, *, on: bool = True) -> Any:
-    """The options of a stage: a frozen dataclass beside it; None turns the stage off."""
-    return field(default=kind() if on else None, metadata={"section": kind, "help": text})
+def section(kind: type, text: str, *, on: bool = True, short: Callable[[str], Any] | None = None) -> Any:
+    """The options of a stage: a frozen dataclass beside it; None turns the stage off, `short` reads a short form of them."""
+    return field(default=kind() if on else None, metadata={"section": kind, "help": text, "short": short})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +115,32 @@ class Config:
         "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
     )
     aliases: Mapping[str, str] = option(dict, _names, "short names for models")
+    prices: Mapping[str, Mapping[str, Any]] = option(
+        dict, _table, "prices of models: NAME = { input_usd_per_million = …, … }"
+    )
+    log: Log = section(Log, "what the usage log keeps")
+    log_content: bool = option(
+        default=False, read=_flag, text="keep prompts and replies (redacted) in the usage log"
+    )
+    footer: bool = option(
+        default=True, read=_flag, text="a line below each reply: model, seconds, tokens, cost"
+    )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
+    cache: Cache | None = section(Cache, "answers that are given again")
+    budget: Budget | None = section(
+        Budget, "what calls may cost, such as 5/day, 2/session", on=False, short=parse_budget
+    )
+    retry: Retry | None = section(Retry, "attempts after transient faults")
+    rate_limit: RateLimit | None = section(
+        RateLimit, "requests, tokens and calls in flight per provider and model"
+    )
+    circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
+
+    def __post_init__(self) -> None:
+        if self.log is None:
+            raise ConfigError(
+                "log cannot be off: budgets, costs and errors are read from it; bound it with max_rows"
+            )
 
     def home_folder(self) -> Path:
         """The folder of cache, usage log and journals; not created here."""
@@ -166,7 +205,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, item in OPTIONS.items():
         variable = f"AINB_{name.upper()}"
         if "section" not in item.metadata:
-            if variable in environ and item.type != "Mapping[str, str]":
+            if variable in environ and not str(item.type).startswith("Mapping"):
                 read[name] = _read_value(name, item, environ[variable], variable)
             continue
         table: dict[str, Any] = {
@@ -174,10 +213,8 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             for inner in dataclasses.fields(item.metadata["section"])
             if (key := f"{variable}_{inner.name.upper()}") in environ
         }
-        if environ.get(variable, "").lower() in {"0", "off", "false", "no"}:
-            read[name] = None
-        elif table:
-            read[name] = _read_section(item, table, variable)
+        if table or environ.get(variable):
+            read[name] = _read_stage(item, table or environ[variable], variable)
     return read
 
 
@@ -189,16 +226,8 @@ def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
         item = OPTIONS[name]
         if "section" not in item.metadata:
             read[name] = _read_value(name, item, value, where)
-        elif value is None or value is False:
-            read[name] = None
-        elif value is True:
-            read[name] = item.metadata["section"]()
-        elif isinstance(value, Mapping):
-            read[name] = _read_section(item, value, where)
-        elif isinstance(value, item.metadata["section"]):
-            read[name] = value
         else:
-            raise ConfigError(f"{where}: {name} takes a table of options or false; it is {value!r}")
+            read[name] = _read_stage(item, value, where)
     return read
 
 
@@ -207,6 +236,24 @@ def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str)
         return item.metadata["read"](value)
     except ValueError as error:
         raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
+
+
+def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    """Options of a stage: a table, a short form, true for the defaults, false or None for off."""
+    kind, short = item.metadata["section"], item.metadata["short"]
+    if value is None or value is False:
+        return None
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, Mapping):
+        return _read_section(item, value, where)
+    if isinstance(value, str) and value.lower() in OFF:
+        return None
+    if short is not None and isinstance(value, str | int | float) and value is not True:
+        return short(str(value))
+    if value is True or (isinstance(value, str) and value.lower() in ON):
+        return _read_section(item, {}, where)
+    raise ConfigError(f"{where}: {item.name} takes a table of options or false; it is {value!r}")
 
 
 def _read_section(item: dataclasses.Field[Any], table: Mapping[str, Any], where: str) -> Any:

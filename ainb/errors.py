@@ -17,6 +17,7 @@ by the input stand in the text; what depends on time or on the run (seconds left
 from __future__ import annotations
 
 import traceback
+from decimal import Decimal
 
 
 class _OneLine:
@@ -31,7 +32,9 @@ class _OneLine:
         if self._shown:
             return "".join(traceback.format_exception(self)).rstrip("\n").split("\n")
         self._shown = True
-        return [f"{type(self).__name__}: {' '.join(str(self).split())}"]
+        # A provider's words may stand in the message: control characters must not reach the terminal.
+        shown = "".join(letter if letter.isprintable() else " " for letter in str(self))
+        return [f"{type(self).__name__}: {' '.join(shown.split())}"]
 
 
 class AinbError(_OneLine, Exception):
@@ -66,7 +69,24 @@ class InvalidPromptError(CallRejectedError):
 
 
 class BudgetExceededError(CallRejectedError):
-    """The money that this call could cost is not left in a hard budget."""
+    """The money that this call could cost is not left in a hard budget.
+
+    Attributes:
+        spent_usd: Spent of that budget so far, a Decimal; None when no price is known.
+        left_usd: Left of it, a Decimal and never below 0; None when no price is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        spent_usd: Decimal | None = None,
+        left_usd: Decimal | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.spent_usd = spent_usd
+        self.left_usd = left_usd
 
 
 class RateLimitError(CallRejectedError):

@@ -17,6 +17,7 @@ from ainb.errors import InvalidReplyError
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Form = Literal["markdown", "text", "code", "json", "html", "math"]
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -51,7 +52,7 @@ class Request:
         parameters: Sampling and other body parameters under OpenAI's names (``temperature``, ``max_tokens``, …).
         api_base: Base URL for this call only; None means the provider's own.
         api_key_name: Name of the environment variable that holds the key, for this call only; None means the provider's own.
-        schema: JSON schema that the reply must satisfy, or None.
+        schema: What the reply must be, for providers that can be told; None means anything.
         operation: Operation name of the usage row.
     """
 
@@ -61,8 +62,27 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     api_base: str | None = None
     api_key_name: str | None = None
-    schema: Mapping[str, Any] | None = None
+    schema: ReplySchema | None = None
     operation: str = "chat"
+
+
+class ReplySchema(Protocol):
+    """What a reply must be; made by ``pipeline.schema.read_schema``."""
+
+    @property
+    def name(self) -> str:
+        """For messages and for the provider."""
+        ...
+
+    @property
+    def json_schema(self) -> Mapping[str, Any]:
+        """As the provider is told."""
+        ...
+
+    @property
+    def check(self) -> Callable[[str], Any]:
+        """Turns a reply's text into the checked value, or raises ValueError that says what is wrong."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +167,7 @@ class Reply:
         replayed: Whether it came from a cassette.
         parsed: The checked value when a schema was asked for, else None.
         headers: Rate-limit headers of the response, lower-case names.
+        form: The form that was asked for, and so the one it is shown in.
     """
 
     text: str
@@ -166,6 +187,7 @@ class Reply:
     replayed: bool = False
     parsed: Any = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+    form: Form = field(default="markdown", repr=False, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -206,6 +228,8 @@ class Call:
         queue_wait_s: Seconds spent in line for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
+        cache_key: Digest of what is sent, once somebody has needed it.
+        replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines for the person beside the reply (unfilled names, redactions, fallback).
     """
@@ -220,6 +244,8 @@ class Call:
     queue_wait_s: float = 0.0
     first_text_at: float | None = None
     shown: bool = False
+    cache_key: str | None = None
+    replies: list[Reply] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from random import Random, SystemRandom
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from ainb import providers
-from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
-from ainb.errors import ConfigError, InvalidPromptError
-from ainb.events import Sink, silent
-from ainb.messages import DEFAULT_OPTIONS, Call, CallOptions, Message, Provider, Reply, Request, Role, Stage
+from ainb.errors import ConfigError
+from ainb.messages import Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.deadline import AttemptTimeoutStage, Deadline, DeadlineStage
+from ainb.pipeline.budget_options import Budget
+from ainb.pipeline.cache import Cache
+from ainb.pipeline.checks import is_async
+from ainb.pipeline.circuit_core import Circuit
+from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.retry_core import Retry
+from ainb.pricing import Prices
+from ainb.prompts import Prompt, read_prompt
+from ainb.providers.function import FunctionProvider
+from ainb.stages import Runtime, Sender, Stages
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ainb.usage.rows import Row
+    from ainb.usage.where import Since
+
+F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 UNSET: Any = object()
-Prompt = str | Sequence[Message | Mapping[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """What a session takes from the world: time, randomness, and who listens.
-
-    Attributes:
-        clock: Where time comes from.
-        rng: Where jitter comes from.
-        sink: Who is told of finished calls and notices.
-    """
-
-    clock: Clock = SYSTEM_CLOCK
-    rng: Random = dataclasses.field(default_factory=SystemRandom)
-    sink: Sink = silent
 
 
 class Session:
@@ -45,6 +46,12 @@ class Session:
 
     Args:
         model: ``provider:model`` or an alias; None means the configured one.
+        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three. Left out, every
+            option is the configured one.
+        retry: Attempts after transient faults.
+        circuit: When a provider that fails is left alone.
+        budget: What calls may cost; None means no budget.
+        cache: Answers that are given again.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
@@ -59,28 +66,33 @@ class Session:
         self,
         model: str | None = None,
         *,
+        rate_limit: RateLimit | None = UNSET,
+        retry: Retry | None = UNSET,
+        circuit: Circuit | None = UNSET,
+        budget: Budget | None = UNSET,
+        cache: Cache | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
         config: Config | None = None,
         runtime: Runtime | None = None,
     ) -> None:
-        base = load_config() if config is None else config
+        given: dict[str, Any] = {
+            "rate_limit": rate_limit,
+            "retry": retry,
+            "circuit": circuit,
+            "cache": cache,
+            "budget": budget,
+        }
+        given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
-            base, model=model, home=home, api_base=api_base, timeout_seconds=timeout_seconds
+            load_config() if config is None else config, given, home, timeout_seconds
         )
         self.runtime = runtime or Runtime()
+        self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
-        self._handle = compose(self.stages(), _send)
-
-    def stages(self) -> list[Stage]:
-        """The pipeline, outermost first; the one place that says the order."""
-        clock, deadline = self.runtime.clock, self.config.deadline
-        stages: list[Stage | None] = [
-            DeadlineStage(deadline, clock) if deadline else None,
-            AttemptTimeoutStage(deadline) if deadline else None,
-        ]
-        return [stage for stage in stages if stage is not None]
+        self._stages = Stages(self.config, self.runtime, self.prices)
+        self._handle = compose(self._stages.in_order(), Sender(self.prices))
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -114,10 +126,7 @@ class Session:
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
         call.started_at = self.runtime.clock.monotonic()
-        reply = await self._handle(call)
-        reply.attempts = call.attempts
-        reply.duration_s = self.runtime.clock.monotonic() - call.started_at
-        return reply
+        return await self._handle(call)
 
     def make_call(
         self,
@@ -145,11 +154,13 @@ class Session:
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
         )
-        return Call(
-            request=request,
-            provider=self.provider(service),
-            options=CallOptions(**treatment) if treatment else DEFAULT_OPTIONS,
-        )
+        return Call(request=request, provider=self.provider(service), options=self._options(treatment))
+
+    def _options(self, treatment: dict[str, Any]) -> CallOptions:
+        if "notebook" not in treatment:
+            notebook, cell_id = self.runtime.origin()
+            treatment |= {"notebook": notebook, "cell_id": cell_id}
+        return CallOptions(**treatment)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -169,8 +180,105 @@ class Session:
             adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
         return adapter
 
+    def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
+
+        An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread. The first
+        argument is the prompt (a text), the others are keyword parameters; the function returns a text or a `Reply`.
+
+        Args:
+            model: Names the model in rows, circuits and limits.
+            cache: Whether the same prompt and parameters are answered from the cache.
+
+        >>> session = Session("scripted:echo", cache=None)
+        >>> @session.guard(model="my-model", cache=False)
+        ... def call_llm(prompt, **params):
+        ...     return prompt.upper()
+        >>> call_llm("hello")
+        'HELLO'
+        """
+
+        def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            name = f"{function.__module__}.{function.__qualname__}"
+            provider = FunctionProvider(function, name=name, text_only=True)
+
+            def make_call(prompt: str, **parameters: Any) -> Call:
+                options = self._options({"cache": "use" if cache else "off"})
+                request = Request(
+                    provider="function", model=model, messages=read_prompt(prompt), parameters=parameters
+                )
+                return Call(request=request, provider=provider, options=options)
+
+            if is_async(function):
+
+                @functools.wraps(function)
+                async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                    return provider.result(await self.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
+
+                return cast(Callable[P, R], guarded_async)
+
+            @functools.wraps(function)
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return provider.result(ENGINE.run(self.handle(make_call(*args, **kwargs))))  # type: ignore[arg-type]
+
+            return cast(Callable[P, R], guarded)
+
+        return decorate
+
+    def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
+        """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
+        from ainb.usage import frames
+
+        return frames.usage(self._stages.log, since=since, columns=columns, **where)
+
+    def costs(
+        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    ) -> pd.DataFrame:
+        """Tokens and money by any columns of the log; see `ainb.usage.totals.costs`."""
+        from ainb.usage import totals
+
+        return totals.costs(self._stages.log, by, since=since, **where)
+
+    def errors(
+        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    ) -> pd.DataFrame:
+        """The failed calls, or how many there were of each kind; see `ainb.usage.totals.errors`."""
+        from ainb.usage import totals
+
+        return totals.errors(self._stages.log, by, since=since, **where)
+
+    def summary(self, *, hours: float | None = None, days: float | None = None, **where: Any) -> pd.DataFrame:
+        """How the calls of the last hours or days went; see `ainb.usage.summary.summary`."""
+        from ainb.usage import summary
+
+        return summary.summary(self._stages.log, hours=hours, days=days, **where)
+
+    def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
+        """Log a call that was made elsewhere; see `ainb.usage.recorder.Recorder.record`."""
+        return self._stages.log.recorder.record(prompt=prompt, model=model, **facts)
+
+    def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
+        """Decorate a function so that each call of it is a row; see `ainb.usage.recorder.Recorder.monitored`."""
+        return self._stages.log.recorder.monitored(operation=operation, model=model, provider=provider)
+
+    def status(self) -> pd.DataFrame:
+        """What circuits, queues, buckets, retry budgets and the cache are doing now.
+
+        Returns:
+            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget. Columns, NA where
+            they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
+            (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
+            `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
+            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`.
+        """
+        from ainb.usage.status import status_frame
+
+        return status_frame(self._stages.status())
+
     def close(self) -> None:
-        """Let go of what the session holds open; it may not be used afterwards."""
+        """Write out what waits to be written and let go of it; the session may not be used afterwards."""
+        ENGINE.run(self._stages.close())
+        self._stages.log.close()
         self._providers.clear()
 
     def __enter__(self) -> Self:
@@ -182,18 +290,17 @@ class Session:
         self.close()
 
 
+ENGINE.at_shutdown(providers.close_clients)
 _TREATMENT = {item.name for item in dataclasses.fields(CallOptions)}
 
 
-async def _send(call: Call) -> Reply:
-    call.attempts += 1
-    return await call.provider.send(call)
-
-
 def _with_arguments(
-    config: Config, *, timeout_seconds: float | None, home: str | os.PathLike[str] | None, **texts: str | None
+    config: Config,
+    given: Mapping[str, Any],
+    home: str | os.PathLike[str] | None,
+    timeout_seconds: float | None,
 ) -> Config:
-    changes: dict[str, Any] = {name: value for name, value in texts.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not UNSET}
     if home is not None:
         changes["home"] = Path(home).expanduser()
     if timeout_seconds is not UNSET:
@@ -203,38 +310,6 @@ def _with_arguments(
     return dataclasses.replace(config, **changes) if changes else config
 
 
-def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...]:
-    """Messages out of a text or a list of messages.
-
-    Raises:
-        InvalidPromptError: There is nothing to send.
-        ConfigError: An item of the list is no message.
-    """
-    if isinstance(prompt, str):
-        text = prompt.strip()
-        messages = [Message("user", text)] if text else []
-    else:
-        messages = [_read_message(item) for item in prompt]
-    if not any(message.content for message in messages):
-        raise InvalidPromptError(
-            "the prompt is empty or white space only; nothing was sent; write a prompt below the %%ai line"
-        )
-    if system:
-        messages.insert(0, Message("system", system))
-    return tuple(messages)
-
-
-def _read_message(item: Any) -> Message:
-    if isinstance(item, Message):
-        return item
-    if isinstance(item, Mapping) and set(item) == {"role", "content"} and item["role"] in get_args(Role):
-        return Message(item["role"], item["content"])
-    roles = ", ".join(get_args(Role))
-    raise ConfigError(
-        f"a message is a dict of role ({roles}) and content, or a Message; it is {type(item).__name__}"
-    )
-
-
 _current: Session | None = None
 
 
@@ -242,7 +317,7 @@ def current() -> Session:
     """The notebook's session, made from the configuration on first use."""
     global _current  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     if _current is None:
-        _current = Session()
+        _current = _maker()()
     return _current
 
 
@@ -250,3 +325,12 @@ def use(session: Session | None) -> None:
     """Make `session` the notebook's; None means make a new one from the configuration when next asked."""
     global _current  # noqa: PLW0603 - see current()
     _current = session
+
+
+def _maker() -> Callable[[], Session]:
+    """The loaded extension's (it adds ``%config Ainb`` and shows notices), else `Session`.
+
+    It is looked up, not handed in, so that ``%load_ext`` need not import this module.
+    """
+    make = getattr(sys.modules.get("ainb.magics"), "make_session", None)
+    return make or Session

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine, Iterable, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -52,7 +53,25 @@ class FakeClock:
             self.advance(max(0.0, seconds))
             await asyncio.sleep(0)
 
-    def wait(self, seconds: float) -> None:
+    def call_later(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
+    ) -> asyncio.Handle:
+        """A timer of the virtual loop, or advance at once without one."""
+        if self._loop is not None:
+            return loop.call_later(seconds, callback)
+        self.advance(max(0.0, seconds))
+        return loop.call_soon(callback)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> None:
+        """Advance at once; a wait that only another thread can end is a real one, and bounded."""
+        if event.is_set():
+            return
+        if seconds is not None:
+            self.advance(max(0.0, seconds))
+        elif not event.wait(STUCK_SECONDS):
+            raise AinbError("this thread waits for something that never comes")
+
+    def block(self, seconds: float) -> None:
         """Let time pass at once, as a blocked thread would see it."""
         self.advance(max(0.0, seconds))
 

@@ -1,13 +1,173 @@
-"""The front that knows IPython: ``%%ai``, ``%ai``, completion and how a Reply is shown."""
+"""The front that knows IPython: ``%%ai``, ``%ai``, completion and how a Reply is shown.
+
+``%load_ext ainb`` comes here and must take no time, so this module only leaves names with the shell; whatever is behind them is
+imported when one of them is first used.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import context_matcher
+from IPython.core.magic import no_var_expand
+
+if TYPE_CHECKING:
+    from ainb.magics.front import Front
+    from ainb.messages import Reply
+    from ainb.session import Session
+
+NAMES = ("ainb", "ai")
+REPLY = "ainb.messages.Reply"
+# Another project's distribution that also unpacks into a folder called ainb.
+STRANGER = "ainb"
+
+# How `ainb.session.current` makes the notebook's session while the extension is loaded; None means that it is not.
+make_session: Callable[[], Session] | None = None
+
+
+class _Loaded:
+    """What was registered on a shell, so that it can be taken away again."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.settings = _LazySettings(self)
+        self.matcher = self._make_matcher()
+        self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
+
+    @cached_property
+    def front(self) -> Front:
+        """The front of this shell, made when it is first needed."""
+        from ainb.magics.front import Front
+
+        return Front(self.shell)
+
+    def register(self) -> None:
+        """Leave everything with the shell."""
+        for name in NAMES:
+            if _is_owned(self.shell, name):
+                _say(
+                    f"another extension owns %%{name} and keeps it; "
+                    "use %%ainb and %ainb, or load ainb in a kernel without the other"
+                )
+            else:
+                self._register_magics(name)
+        self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
+        self.shell.configurables.append(self.settings)
+        if self.shell.Completer is not None:
+            self.shell.Completer.custom_matchers.append(self.matcher)
+
+    def unregister(self) -> None:
+        """Take everything back that is still ours."""
+        for (kind, name), function in self.magics.items():
+            table = self.shell.magics_manager.magics[kind]
+            if table.get(name) is function:
+                del table[name]
+        self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
+        _drop(self.shell.configurables, self.settings)
+        if self.shell.Completer is not None:
+            _drop(self.shell.Completer.custom_matchers, self.matcher)
+
+    def _reply_bundle(self, reply: Reply, **_: Any) -> dict[str, Any]:
+        return self.front.reply_bundle(reply)
+
+    def _make_matcher(self) -> Any:
+        @context_matcher(identifier="ainb.matcher")
+        def matcher(context: Any) -> dict[str, Any]:
+            """Complete the lines of ainb's magics, and nothing else."""
+            if "%ai" not in context.full_text:
+                return {"completions": []}
+            from ainb.magics.completion import complete
+
+            return complete(self.front, context)
+
+        return matcher
+
+    def _register_magics(self, name: str) -> None:
+        # Not output_can_be_silenced: it reads the prompt as Python, and "it's a test" would fail after it was paid for.
+        @no_var_expand
+        def cell(line: str, cell: str) -> Reply | None:
+            """Send the cell to a language model; %ai help lists the options."""
+            from ainb.magics.cell import run_cell
+
+            return run_cell(self.front, line, cell, f"%%{name}")
+
+        @no_var_expand
+        def line(line: str) -> None:
+            """Status, help and settings of ainb; %ai help lists the subcommands."""
+            from ainb.magics.line import run_line
+
+            run_line(self.front, line, f"%{name}")
+
+        for kind, function in (("cell", cell), ("line", line)):
+            self.shell.register_magic_function(function, kind, name)
+            self.magics[kind, name] = function
+
+
+class _LazySettings:
+    """Stands among the shell's configurables for the front's settings until ``%config`` asks for them."""
+
+    def __init__(self, loaded: _Loaded) -> None:
+        self._loaded = loaded
+
+    @property  # type: ignore[misc]  # what %config asks for, and no more
+    def __class__(self) -> type:
+        return type(self._loaded.front.settings)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loaded.front.settings, name)
+
+
+_LOADED: dict[int, _Loaded] = {}
 
 
 def load(shell: Any) -> None:
     """Register everything on a shell."""
+    global make_session  # noqa: PLW0603 - a kernel has one notebook, and so one current session
+    unload(shell)
+    loaded = _LOADED[id(shell)] = _Loaded(shell)
+    loaded.register()
+    make_session = lambda: loaded.front.make_session()  # noqa: E731, PLW0108 - the front is made when it is first called
+    if _mixed_with_stranger():
+        _say(
+            "an unrelated package is installed under the name ainb and its files are mixed with these; "
+            "mend it with pip uninstall ainb, then pip install --force-reinstall ainb-notebook"
+        )
 
 
 def unload(shell: Any) -> None:
     """Take everything away again."""
+    global make_session  # noqa: PLW0603 - see load()
+    loaded = _LOADED.pop(id(shell), None)
+    if loaded is None:
+        return
+    loaded.unregister()
+    make_session = None
+    if "ainb.session" in sys.modules:
+        from ainb.session import use
+
+        use(None)
+
+
+def _is_owned(shell: Any, name: str) -> bool:
+    manager = shell.magics_manager
+    return name in manager.magics["cell"] or name in getattr(manager, "lazy_magics", ())
+
+
+def _drop(items: list[Any], unwanted: Any) -> None:
+    items[:] = [item for item in items if item is not unwanted]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"ainb: {text}\n")
+
+
+def _mixed_with_stranger() -> bool:
+    try:
+        metadata.distribution(STRANGER)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -157,6 +157,6 @@ def _retry_plain(
             else:
                 budget.success()
                 return result
-            clock.wait(wait)
+            clock.block(wait)
 
     return retried

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from ainb.messages import Provider
 
 MAX_ALIAS_STEPS = 10
+EMBEDDED = "smollm2"
 
 
 def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -66,7 +69,11 @@ def make_provider(service: str, *, clock: Clock) -> Provider:
 
 def embedded_model() -> str | None:
     """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
-    return None
+    if importlib.util.find_spec("xllamacpp") is None:
+        return None
+    from ainb.providers import weights
+
+    return f"local:{EMBEDDED}" if weights.is_pulled(EMBEDDED) else None
 
 
 def ways_to_choose() -> str:
@@ -81,3 +88,11 @@ def ways_to_choose() -> str:
         "no model is configured; write one behind %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config Ainb.model, AINB_MODEL "
         f"or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai pull smollm2; {found}"
     )
+
+
+async def close_clients() -> None:
+    """Close the running loop's HTTP client where one was ever made."""
+    if "ainb.providers.wire" in sys.modules:
+        from ainb.providers import wire
+
+        await wire.close_clients()

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ainb.keys import KEY_VARIABLES
+
 Protocol = Literal["openai", "local", "scripted"]
 
 
@@ -33,12 +35,11 @@ class Service:
 
 
 def _service(name: str, base_url: str, *, key_needed: bool = True, free: bool = False) -> Service:
-    prefix = name.upper()
     return Service(
         name=name,
         base_url=base_url,
-        base_url_variable=f"{prefix}_BASE_URL",
-        key_variable=f"{prefix}_API_KEY",
+        base_url_variable=f"{name.upper()}_BASE_URL",
+        key_variable=KEY_VARIABLES[name],
         key_needed=key_needed,
         free=free,
     )
@@ -49,7 +50,7 @@ SERVICES: Mapping[str, Service] = {
     for service in (
         Service(name="local", protocol="local", key_needed=False, free=True),
         _service("openai", "https://api.openai.com/v1"),
-        Service(name="azure", base_url_variable="AZURE_OPENAI_ENDPOINT", key_variable="AZURE_OPENAI_API_KEY"),
+        Service(name="azure", base_url_variable="AZURE_OPENAI_ENDPOINT", key_variable=KEY_VARIABLES["azure"]),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
         _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True),
         _service("vllm", "http://127.0.0.1:8000/v1", key_needed=False, free=True),

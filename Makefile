@@ -1,0 +1,72 @@
+# From a fresh clone with nothing but python3 (3.11 or newer) and make:
+#   make quickstart   a notebook answered by a real model on this machine
+#   make test         every check and every test
+# A second run installs nothing again; PYTHON=python3.13 chooses another interpreter.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+QUICKSTART := notebooks/01_quickstart.ipynb
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart lab model test test-all check format notebooks bench clean
+
+help:
+	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
+	@echo 'make lab         open the notebooks in JupyterLab'
+	@echo 'make test        format, lint, types, import contracts, tests, notebooks'
+	@echo 'make test-all    the same with the slow suites'
+	@echo 'make bench       print the table of figures'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'ainb needs Python 3.11 or newer; call make with PYTHON=python3.11'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo 'python3 cannot make a virtual environment; on Debian: apt-get install python3-venv'; exit 1; }
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[lab,local]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+model: $(VENV)/.installed
+	@$(BIN)/python -m ainb pull smollm2
+
+quickstart: model
+	@$(BIN)/python notebooks/run.py $(QUICKSTART)
+	@echo
+	@echo 'To open it in JupyterLab: make lab'
+
+lab: model
+	$(BIN)/jupyter lab $(QUICKSTART)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+
+test: check model
+	$(BIN)/python -m pytest -m 'not slow'
+	$(MAKE) --no-print-directory notebooks
+
+test-all: check model
+	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory notebooks
+
+# Live, against the model on this machine: its words may differ, so only that every cell runs is compared.
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python notebooks/run.py --quiet $(QUICKSTART)
+	AINB_DISPLAY=static $(BIN)/python -m pytest -p no:cacheprovider --nbval-lax $(QUICKSTART) --nbval-current-env --nbval-cell-timeout=120
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python tests/benchmarks/run.py
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

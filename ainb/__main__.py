@@ -1,0 +1,94 @@
+"""``python -m ainb``: what is useful outside a notebook, such as fetching a model in CI."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from ainb import __version__
+from ainb.errors import AinbError
+
+BAR_CHARS = 30
+PERCENT = 100
+STEP_PERCENT = 25
+MEGABYTE = 10**6
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        arguments: Words behind ``python -m ainb``; None means the process's own.
+
+    Returns:
+        Exit status: 0, or 1 after an error, which is one line on stderr.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        if given.command == "pull":
+            _pull(given.model)
+        else:
+            sys.stdout.write(f"ainb {__version__}\n")
+    except AinbError as error:
+        sys.stderr.write(f"ainb: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from ainb.providers.weights import PULLABLE
+
+    parser = argparse.ArgumentParser(prog="python -m ainb", description="ainb outside a notebook")
+    commands = parser.add_subparsers(dest="command", required=True)
+    pull = commands.add_parser("pull", help="fetch a local model once; later calls are instant")
+    models = ", ".join(
+        f"{item.name} ({item.title}, {item.size_bytes // MEGABYTE} MB, {item.licence})"
+        for item in PULLABLE.values()
+    )
+    pull.add_argument("model", nargs="?", default=next(iter(PULLABLE)), help=f"one of: {models}")
+    commands.add_parser("version", help="print the version")
+    return parser
+
+
+def _pull(model: str) -> None:
+    from ainb.providers import weights
+
+    if weights.is_pulled(model):
+        sys.stdout.write(f"{weights.find(model)}\n")
+        return
+    path = weights.pull(model, progress=progress(model, sys.stderr))
+    sys.stdout.write(f"{path}\n")
+
+
+def progress(name: str, stream: TextIO) -> Callable[[int, int | None], None]:
+    """A reporter of bytes: a bar that redraws itself on a terminal, a line a quarter elsewhere.
+
+    Args:
+        name: What is fetched.
+        stream: Where to write.
+    """
+    terminal = stream.isatty()
+    said = -1
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal said
+        percent = min(PERCENT, done * PERCENT // total) if total else 0
+        step = percent if terminal else percent // STEP_PERCENT * STEP_PERCENT
+        if step <= said:
+            return
+        said = step
+        if terminal:
+            filled = BAR_CHARS * percent // PERCENT
+            end = "\n" if percent == PERCENT else ""
+            stream.write(f"\r{name} [{'#' * filled}{'.' * (BAR_CHARS - filled)}] {percent:3d} %{end}")
+        else:
+            stream.write(f"{name}: {step} % of {(total or 0) // MEGABYTE} MB\n")
+        stream.flush()
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""How far a batch is: counts that the runner keeps and panels draw."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ainb.batch.results import Outcome
+
+if TYPE_CHECKING:
+    from ainb.clock import Clock
+
+PERIOD_SECONDS = 0.2
+RATE_WINDOW_SECONDS = 10.0
+LAST_ERRORS = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """The state of a batch at one moment.
+
+    Attributes:
+        title: The beginning of the template, for people.
+        model: ``provider:model``.
+        total: Rows of the source; None while nobody knows.
+        done: Rows that have ended, however they ended.
+        answered: Rows answered by the provider in this run.
+        cached: Rows answered from the cache or by another's identical call.
+        resumed: Rows that an earlier, interrupted run had finished.
+        failed: Rows that ended in an error.
+        rejected: Rows that were not sent.
+        in_flight: Rows under way.
+        concurrency: Rows that may be under way.
+        input_tokens: Of all rows whose tokens are known.
+        output_tokens: The same.
+        cost_nano_usd: Sum of what is known, in 1e-9 USD.
+        unpriced: Rows that were sent and have no known price.
+        elapsed_s: Seconds since the start.
+        rows_per_s: Over the last 10 s; None before anything has ended.
+        errors: How often each kind of error came.
+        last_errors: Position, kind and message of the newest failures, newest last.
+        waiting_until: Monotonic second until which an open circuit is waited for, or None.
+        state: "running", "finished", "stopped" (by the person) or "failed".
+    """
+
+    title: str = ""
+    model: str = ""
+    total: int | None = None
+    done: int = 0
+    answered: int = 0
+    cached: int = 0
+    resumed: int = 0
+    failed: int = 0
+    rejected: int = 0
+    in_flight: int = 0
+    concurrency: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano_usd: int = 0
+    unpriced: int = 0
+    elapsed_s: float = 0.0
+    rows_per_s: float | None = None
+    errors: Counter[str] = field(default_factory=Counter)
+    last_errors: deque[tuple[int, str, str]] = field(default_factory=lambda: deque(maxlen=LAST_ERRORS))
+    waiting_until: float | None = None
+    state: str = "running"
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that the rest will take at the present rate; None when nobody can tell."""
+        if self.total is None or not self.rows_per_s:
+            return None
+        return max(0, self.total - self.done) / self.rows_per_s
+
+    @property
+    def projected_nano_usd(self) -> int | None:
+        """What the whole run will cost if the rest is like the rows so far; None when nobody can tell."""
+        if self.total is None or not self.done or self.unpriced:
+            return None
+        return round(self.cost_nano_usd * self.total / self.done)
+
+    def count(self, position: int, outcome: Outcome, *, resumed: bool) -> None:
+        """Add a row that has ended."""
+        self.done += 1
+        self.input_tokens += outcome.input_tokens or 0
+        self.output_tokens += outcome.output_tokens or 0
+        if resumed:
+            self.resumed += 1
+        elif outcome.status == "ok":
+            self._count_answer(outcome)
+        if outcome.status == "rejected":
+            self.rejected += 1
+        elif outcome.status == "error":
+            self.failed += 1
+        if outcome.error_type is not None:
+            self.errors[outcome.error_type] += 1
+            self.last_errors.append((position, outcome.error_type, outcome.error_message or ""))
+
+    def _count_answer(self, outcome: Outcome) -> None:
+        if outcome.cached:
+            self.cached += 1
+        else:
+            self.answered += 1
+        if outcome.cost_nano_usd is None:
+            self.unpriced += 1
+        else:
+            self.cost_nano_usd += outcome.cost_nano_usd
+
+
+Watcher = Callable[[Progress], None]
+
+
+class Ticker:
+    """Tells a watcher of progress at most five times a second, and always of the last state.
+
+    A watcher that raises is not asked again; the batch goes on.
+    """
+
+    def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
+        self.progress = progress
+        self._watcher = watcher
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._told_at = float("-inf")
+        self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
+
+    def tick(self, *, last: bool = False) -> None:
+        """Something changed; tell the watcher when it is time."""
+        now = self._clock.monotonic()
+        if not last and now - self._told_at < PERIOD_SECONDS:
+            return
+        self._told_at = now
+        self._measure(now)
+        if self._watcher is None:
+            return
+        try:
+            self._watcher(self.progress)
+        except Exception:  # noqa: BLE001 - a display error never fails a batch
+            self._watcher = None
+
+    def _measure(self, now: float) -> None:
+        progress = self.progress
+        progress.elapsed_s = now - self._started
+        self._marks.append((now, progress.done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:  # noqa: PLR2004 - two ends of a span
+            self._marks.popleft()
+        (then, before) = self._marks[0]
+        if now > then and progress.done > before:
+            progress.rows_per_s = (progress.done - before) / (now - then)

@@ -1,0 +1,242 @@
+"""One parser for ``%%ai`` and ``%ai``: every option is a row of a table, and nothing else knows the options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from ainb.config import closest
+from ainb.errors import ConfigError
+from ainb.magics import readers
+from ainb.magics.readers import Reader, UnsafeValueError
+from ainb.magics.words import Word, split_words
+from ainb.messages import Form
+
+FORMATS: tuple[str, ...] = get_args(Form)
+_NUMBER = re.compile(r"-\.?\d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A row of the table of options.
+
+    Attributes:
+        name: Long form without its dashes, such as "max-tokens".
+        short: Letter of the short form, or None.
+        metavar: What stands for the value in the help; None means it takes none.
+        read: Reads the value; raises ValueError saying what the option takes.
+        value: What it means when it takes no value.
+        key: Keyword under which the value arrives; empty means the name with underscores.
+        goes_to: "call" is handed to `Session.make_call` as a keyword, "body" goes into the request as it is, "cell" is for the
+            magic itself.
+        repeats: Whether several values are gathered (dicts into one dict, others into a tuple); otherwise the last one counts.
+        choices: The values there are, for Tab; empty means any.
+        help: One line.
+        example: A line that can be typed.
+    """
+
+    name: str
+    short: str | None = None
+    metavar: str | None = None
+    read: Reader = readers.text
+    value: Any = True
+    key: str = ""
+    goes_to: Literal["call", "body", "cell"] = "call"
+    repeats: bool = False
+    choices: tuple[str, ...] = ()
+    help: str
+    example: str
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """As typed, long form first."""
+        return (f"--{self.name}", f"-{self.short}") if self.short else (f"--{self.name}",)
+
+    @property
+    def keyword(self) -> str:
+        """The keyword under which the value arrives."""
+        return self.key or self.name.replace("-", "_")
+
+
+CELL_FLAGS: list[Flag] = [
+    Flag(
+        name="into",
+        short="o",
+        metavar="NAME",
+        read=readers.name,
+        goes_to="cell",
+        help="bind the reply to NAME and show nothing",
+        example="%%ai --into answer",
+    ),
+    Flag(
+        name="format",
+        short="f",
+        metavar="FORMAT",
+        read=readers.one_of(*FORMATS, md="markdown"),
+        choices=FORMATS,
+        goes_to="cell",
+        help=f"form of the reply: {', '.join(FORMATS)}; all but markdown and text add a sentence that asks for it",
+        example="%%ai -f code",
+    ),
+    Flag(
+        name="system",
+        metavar="TEXT",
+        help="system message in front of the prompt",
+        example='%%ai --system "Answer in one word."',
+    ),
+    Flag(
+        name="temperature",
+        metavar="X",
+        read=readers.number_from(0),
+        help="randomness of the answer; 0 is the most repeatable",
+        example="%%ai --temperature 0",
+    ),
+    Flag(
+        name="max-tokens",
+        metavar="N",
+        read=readers.whole_number,
+        help="longest answer, in tokens",
+        example="%%ai --max-tokens 200",
+    ),
+    Flag(
+        name="model-parameters",
+        short="m",
+        metavar="JSON",
+        read=readers.json_object,
+        goes_to="body",
+        help="any other parameter of the request",
+        example='%%ai -m {"top_p": 0.9}',
+    ),
+    Flag(
+        name="timeout",
+        metavar="SECONDS",
+        read=readers.number_from(0, above=True),
+        key="timeout_seconds",
+        help="total time of this call",
+        example="%%ai --timeout 20",
+    ),
+    Flag(
+        name="api-base",
+        metavar="URL",
+        read=readers.url,
+        help="base URL, for this call only",
+        example="%%ai openai:my-model --api-base http://127.0.0.1:8000/v1",
+    ),
+    Flag(
+        name="api-key-name",
+        metavar="VARIABLE",
+        read=readers.variable,
+        help="environment variable that holds the key, for this call only",
+        example="%%ai openai:gpt-5-mini --api-key-name TEAM_KEY",
+    ),
+    Flag(
+        name="stream",
+        value=True,
+        goes_to="cell",
+        help="show the reply while it comes; default when a person is watching",
+        example="%%ai --stream",
+    ),
+    Flag(
+        name="no-stream",
+        value=False,
+        key="stream",
+        goes_to="cell",
+        help="show the reply only when it is whole",
+        example="%%ai --no-stream",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """A line, read.
+
+    Attributes:
+        words: What is no option, in order.
+        call: Keywords for `Session.make_call`.
+        body: Parameters that go into the request as they are.
+        cell: What the magic itself is told.
+    """
+
+    words: Sequence[str] = ()
+    call: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    cell: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse(line: str, flags: Sequence[Flag], magic: str) -> Arguments:
+    """Read a line; options and words may stand in any order.
+
+    Args:
+        line: What stands behind the magic's name.
+        flags: The options there are.
+        magic: As typed, for messages, such as "%%ai".
+
+    Raises:
+        ConfigError: An option is unknown, misses its value, or takes another kind of value.
+    """
+    known = {spelling: flag for flag in flags for spelling in flag.spellings}
+    places: dict[str, dict[str, Any]] = {"call": {}, "body": {}, "cell": {}}
+    words: list[str] = []
+    rest = split_words(line)
+    while rest:
+        word = rest.pop(0)
+        if not _is_flag(word):
+            words.append(word.text)
+            continue
+        spelling, given, value = word.text.partition("=")
+        flag = known.get(spelling)
+        if flag is None:
+            raise ConfigError(f"{magic} has no option {spelling}; {closest(spelling, known)}")
+        read = _read(flag, spelling, value if given else None, rest)
+        _keep(places[flag.goes_to], flag, read)
+    return Arguments(words=words, **places)
+
+
+def one_word(words: Sequence[str], magic: str) -> str | None:
+    """The only word of a line, or None.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    if len(words) > 1:
+        raise ConfigError(
+            f"{magic} takes one MODEL; {words[1]!r} is a second word; put quotes around a value that holds blanks"
+        )
+    return words[0] if words else None
+
+
+def _is_flag(word: Word) -> bool:
+    return (
+        not word.quoted and len(word.text) > 1 and word.text.startswith("-") and not _NUMBER.match(word.text)
+    )
+
+
+def _keep(place: dict[str, Any], flag: Flag, value: Any) -> None:
+    if flag.goes_to == "body":
+        place.update(value)
+    elif not flag.repeats:
+        place[flag.keyword] = value
+    elif isinstance(value, dict):
+        place[flag.keyword] = {**place.get(flag.keyword, {}), **value}
+    else:
+        place[flag.keyword] = (*place.get(flag.keyword, ()), value)
+
+
+def _read(flag: Flag, spelling: str, value: str | None, rest: list[Word]) -> Any:
+    if flag.metavar is None:
+        if value is not None:
+            raise ConfigError(f"{spelling} takes no value; it is given {value!r}")
+        return flag.value
+    if value is None:
+        if not rest or _is_flag(rest[0]):
+            raise ConfigError(f"{spelling} needs a value behind it: {spelling} {flag.metavar}; {flag.help}")
+        value = rest.pop(0).text
+    try:
+        return flag.read(value)
+    except UnsafeValueError as error:
+        raise ConfigError(f"{spelling} takes {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{spelling} takes {error}; it is {value!r}") from None

@@ -1,0 +1,106 @@
+"""``%%ai``: read the line, fill the names, ask, show or bind the reply."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ainb.engine import ENGINE
+from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
+from ainb.magics.display import ASKS, CUT
+from ainb.magics.front import Front
+from ainb.magics.interpolation import Filled, fill
+from ainb.magics.streaming import Stream
+from ainb.messages import Call, Reply
+
+STREAMED_FORMS = frozenset({"markdown", "text"})
+
+
+def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply | None:
+    """Ask what the cell says.
+
+    Args:
+        front: The shell.
+        line: What stands behind the magic's name.
+        body: What stands below.
+        magic: As typed, for messages.
+
+    Returns:
+        The reply, which IPython shows as Out[n]; None with ``--into``.
+
+    Raises:
+        AinbError: The call was refused or failed.
+        CallInterrupted: The person stopped it.
+    """
+    front.lines.clear()
+    arguments = parse(line, CELL_FLAGS, magic)
+    call = make_call(front, arguments, body, magic)
+    reply = ask(front, call, arguments)
+    reply.form = arguments.cell.get("format", "markdown")
+    front.bind("_ai", reply)
+    return _hand_over(front, reply, arguments)
+
+
+def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call:
+    """The call that a cell asks for, with its values in place.
+
+    Raises:
+        ConfigError: Model or an option makes no sense.
+        InvalidPromptError: The body is empty, or a name in it cannot be filled.
+    """
+    filled = fill(body, front.names()) if "{" in body else Filled(body)
+    for note in filled.notes:
+        front.say(note)
+    suffix = ASKS.get(arguments.cell.get("format", "markdown"))
+    prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
+    model = one_word(arguments.words, magic)
+    call = front.session().make_call(prompt, model=model, **{**front.place(), **arguments.call})
+    if arguments.body:
+        parameters = {**arguments.body, **call.request.parameters}
+        call.request = dataclasses.replace(call.request, parameters=parameters)
+    return call
+
+
+def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
+    """Send the call and wait, showing pieces where somebody is watching."""
+    stream = _stream(front, arguments)
+    if stream is not None:
+        call.options = dataclasses.replace(call.options, on_text=stream.feed)
+    said = len(call.notes)
+    whole = False
+    try:
+        reply = ENGINE.run(front.session().handle(call))
+        whole = True
+    finally:
+        if stream is not None:
+            stream.end(whole=whole)
+            if whole and stream.shown:
+                _after_stream(front, reply)
+    for note in call.notes[said:]:
+        front.say(note)
+    return reply
+
+
+def _stream(front: Front, arguments: Arguments) -> Stream | None:
+    if "into" in arguments.cell or arguments.cell.get("format", "markdown") not in STREAMED_FORMS:
+        return None
+    return front.stream(asked=arguments.cell.get("stream"))
+
+
+def _after_stream(front: Front, reply: Reply) -> None:
+    if front.in_notebook:
+        front.say_again()
+    else:
+        front.printed(reply)
+
+
+def _hand_over(front: Front, reply: Reply, arguments: Arguments) -> Reply | None:
+    name: Any = arguments.cell.get("into")
+    if reply.finish_reason == "length" and (name or not front.look().rich):
+        front.say(f"the reply was {CUT}; raise --max-tokens for the rest")
+    if name:
+        front.bind(name, reply)
+        return None
+    if reply.form == "code" and front.display() not in {"static", "off"}:
+        front.shell.set_next_input(reply.code, replace=False)
+    return reply

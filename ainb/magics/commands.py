@@ -1,0 +1,187 @@
+"""The subcommands of ``%ai`` as one table: name, function, help, example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
+from ainb.magics.front import Front
+from ainb.magics.listing import aliases_table, local_table, services_table
+from ainb.magics.markup import Report, Table
+from ainb.magics.pulling import pull
+from ainb.magics.status import status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A row of the table of subcommands.
+
+    Attributes:
+        name: As typed behind ``%ai``.
+        run: Does it; what it returns is shown, None shows nothing.
+        metavar: The words behind it, for the help.
+        words: The least and the most words that it takes.
+        flags: Its own options; None takes words as typed, dashes and all.
+        synonyms: Other names for it.
+        help: One line.
+        example: A line that can be typed.
+    """
+
+    name: str
+    run: Callable[[Front, Arguments], Any]
+    metavar: str = ""
+    words: tuple[int, int] = (0, 0)
+    flags: Sequence[Flag] | None = ()
+    synonyms: tuple[str, ...] = ()
+    help: str
+    example: str
+
+    @property
+    def usage(self) -> str:
+        """Name and words, as typed."""
+        return f"{self.name} {self.metavar}".strip()
+
+
+def show_help(_front: Front, arguments: Arguments) -> Report:
+    """All options and subcommands, or one of them."""
+    if not arguments.words:
+        return Report(
+            [
+                "%%ai [MODEL] [options], and the prompt below it; {name} puts in a value of the notebook, {{name}} is {name}.",
+                "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. %config Ainb lists every setting; %ai help TOPIC shows one option with an example.",
+            ],
+            [
+                Table(
+                    caption="Options of %%ai",
+                    columns=("option", "what it does"),
+                    rows=[flag_row(flag)[:2] for flag in CELL_FLAGS],
+                ),
+                Table(
+                    caption="%ai subcommands",
+                    columns=("subcommand", "what it does"),
+                    rows=[(item.usage, item.help) for item in COMMANDS],
+                ),
+            ],
+        )
+    return Report(_topic(arguments.words[0]))
+
+
+def flag_row(flag: Flag) -> tuple[str, str, str]:
+    """An option in the help's table."""
+    spelling = ", ".join(reversed(flag.spellings))
+    return (f"{spelling} {flag.metavar}" if flag.metavar else spelling, flag.help, flag.example)
+
+
+def _topic(word: str) -> list[str]:
+    bare = word.lstrip("-%")
+    for flag in CELL_FLAGS:
+        if bare in {flag.name, flag.short}:
+            spelling, text, example = flag_row(flag)
+            return [f"{spelling}: {text}", f"Example: {example}"]
+    for command in COMMANDS:
+        if bare in {command.name, *command.synonyms}:
+            return [f"%ai {command.usage}: {command.help}", f"Example: {command.example}"]
+    from ainb.config import OPTIONS, closest
+
+    if bare in OPTIONS:
+        return [
+            f"%config Ainb.{bare}: {OPTIONS[bare].metadata['help']}",
+            f"Example: %config Ainb.{bare} = …",
+        ]
+    topics = [*(flag.name for flag in CELL_FLAGS), *(command.name for command in COMMANDS), *OPTIONS]
+    raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics)}")
+
+
+def show_version(_front: Front, _arguments: Arguments) -> str:
+    """The version in one line."""
+    from ainb import __version__
+
+    return f"ainb {__version__}"
+
+
+def show_list(front: Front, arguments: Arguments) -> Report:
+    """Services, pulled models and aliases."""
+    config = front.session().config
+    service = arguments.words[0] if arguments.words else None
+    if service is None:
+        return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
+    return Report(tables=[services_table(service), *(local_table() if service == "local" else ())])
+
+
+def set_alias(front: Front, arguments: Arguments) -> str:
+    """A short name for a model, until the kernel ends."""
+    from ainb.providers import split_model
+
+    name, target = arguments.words
+    known = dict(front.session().config.aliases)
+    if not name or set(name) & set(":/"):
+        raise ConfigError(f"an alias is one word without : and /; it is {name!r}")
+    service, model = split_model(target, {key: value for key, value in known.items() if key != name})
+    front.settings.put("aliases", {**known, name: target})
+    return f"{name} is {service}:{model} now; [tool.ainb.aliases] in pyproject.toml keeps it"
+
+
+def drop_alias(front: Front, arguments: Arguments) -> str:
+    """Forget a short name."""
+    from ainb.config import closest
+
+    (name,) = arguments.words
+    known = dict(front.session().config.aliases)
+    if name not in known:
+        way_out = closest(name, known) if known else "there are none"
+        raise ConfigError(f"there is no alias {name!r}; {way_out}")
+    del known[name]
+    front.settings.put("aliases", known)
+    return f"{name} is no alias any more"
+
+
+COMMANDS: list[Command] = [
+    Command(name="status", run=status, help="model and what stands behind it", example="%ai status"),
+    Command(
+        name="help",
+        run=show_help,
+        metavar="[TOPIC]",
+        words=(0, 1),
+        flags=None,
+        help="all options, or one of them",
+        example="%ai help format",
+    ),
+    Command(
+        name="list",
+        run=show_list,
+        metavar="[PROVIDER]",
+        words=(0, 1),
+        help="providers, pulled models and aliases",
+        example="%ai list",
+    ),
+    Command(
+        name="pull",
+        run=pull,
+        metavar="NAME",
+        words=(1, 1),
+        help="download a model that runs on this machine",
+        example="%ai pull smollm2",
+    ),
+    Command(
+        name="alias",
+        run=set_alias,
+        metavar="NAME MODEL",
+        words=(2, 2),
+        synonyms=("register", "update"),
+        help="give a model a short name",
+        example="%ai alias fast openai:gpt-5-mini",
+    ),
+    Command(
+        name="dealias",
+        run=drop_alias,
+        metavar="NAME",
+        words=(1, 1),
+        synonyms=("delete",),
+        help="forget a short name",
+        example="%ai dealias fast",
+    ),
+    Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),
+]

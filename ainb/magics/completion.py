@@ -1,0 +1,94 @@
+"""Tab on the line of ``%%ai`` and ``%ai``: options, models, aliases, subcommands, formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from IPython.core.completer import SimpleCompletion
+
+from ainb.errors import AinbError
+from ainb.magics.arguments import CELL_FLAGS, Flag
+from ainb.magics.commands import COMMANDS
+from ainb.magics.front import Front
+from ainb.magics.listing import pulled_models
+from ainb.providers.services import SERVICES
+
+_CELL = re.compile(r"%%(?:ai|ainb)\s+")
+_LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
+
+
+def complete(front: Front, context: Any) -> dict[str, Any]:
+    """What IPython's completer takes from a matcher; nothing outside the lines of ainb's magics.
+
+    Args:
+        front: The shell.
+        context: IPython's `CompletionContext`.
+    """
+    line = context.line_with_cursor[: context.cursor_position]
+    if context.cursor_line == 0 and (match := _CELL.match(line)):
+        words, offer = _words(line[match.end() :]), offer_for_cell
+    elif match := _LINE.match(line):
+        words, offer = _words(line[match.end() :]), offer_for_line
+    else:
+        return {"completions": []}
+    typed = words[-1]
+    found = [text for text in offer(front, words) if text.startswith(typed)]
+    return {
+        "completions": [SimpleCompletion(text=text, type="ainb") for text in found],
+        "suppress": True,
+        "matched_fragment": typed,
+    }
+
+
+def _words(typed: str) -> list[str]:
+    """Words up to the cursor; the last one is being typed and may be empty."""
+    return re.split(r"\s+", typed)
+
+
+def offer_for_cell(front: Front, words: Sequence[str]) -> list[str]:
+    """What may stand where the last word is being typed, behind ``%%ai``."""
+    if len(words) > 1 and (flag := _flag(words[-2], CELL_FLAGS)) is not None and flag.metavar:
+        return list(flag.choices)
+    if words[-1].startswith("-"):
+        return [spelling for flag in CELL_FLAGS for spelling in flag.spellings]
+    return models(front)
+
+
+def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
+    """What may stand where the last word is being typed, behind ``%ai``."""
+    if len(words) == 1:
+        return sorted({name for command in COMMANDS for name in (command.name, *command.synonyms)})
+    command = next((item for item in COMMANDS if words[0] in {item.name, *item.synonyms}), None)
+    if command is None:
+        return []
+    if words[-1].startswith("-"):
+        return [spelling for flag in command.flags or () for spelling in flag.spellings]
+    offers: dict[str, Callable[[], list[str]]] = {
+        "list": lambda: list(SERVICES),
+        "help": lambda: [*(flag.name for flag in CELL_FLAGS), *(item.name for item in COMMANDS)],
+        "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
+        "dealias": lambda: sorted(_aliases(front)),
+    }
+    return offers.get(command.name, list)()
+
+
+def models(front: Front) -> list[str]:
+    """Aliases, pulled models, and the beginnings of all others."""
+    return [
+        *sorted(_aliases(front)),
+        *(f"local:{model}" for model in pulled_models()),
+        *(f"{name}:" for name in SERVICES),
+    ]
+
+
+def _aliases(front: Front) -> list[str]:
+    try:
+        return list(front.session().config.aliases)
+    except AinbError:
+        return []
+
+
+def _flag(word: str, flags: Sequence[Flag]) -> Flag | None:
+    return next((flag for flag in flags if word in flag.spellings), None)

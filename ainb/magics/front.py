@@ -1,0 +1,195 @@
+"""What the magics of one shell share: its settings, its session, and the ways to show something."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from ainb import session as sessions
+from ainb.errors import AinbError
+from ainb.events import Event, Notice
+from ainb.magics.display import Bundle, Look, facts, plain_text, reply_bundle
+from ainb.magics.escapes import one_line
+from ainb.magics.markup import Report
+from ainb.magics.settings import Ainb
+from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
+from ainb.messages import Reply
+from ainb.session import Session
+from ainb.stages import Runtime
+
+# Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
+READ_BY_EACH_CALL = frozenset({"model", "aliases", "api_base", "display", "footer"})
+QUIET_DISPLAYS = frozenset({"static", "off"})
+PLAIN_DISPLAYS = frozenset({"text", "off"})
+
+
+class Front:
+    """One shell.
+
+    Args:
+        shell: The running IPython shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.settings = Ainb(parent=shell)
+        self.settings.changed = self._settings_changed
+        self.lines: list[str] = []
+        self._said: set[tuple[str, str]] = set()
+        self._printed: Reply | None = None
+        self._made: Session | None = None
+        self._config: Any = None
+
+    # The session
+
+    def make_session(self) -> Session:
+        """The notebook's session, from the options in force; notices come to this front."""
+        self._config = self.settings.in_force()
+        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
+        return self._made
+
+    def session(self) -> Session:
+        """The notebook's session.
+
+        Raises:
+            ConfigError: An option makes no sense, or a setting was refused.
+        """
+        if self.settings.fault is not None:
+            self.settings.in_force()
+        return sessions.current()
+
+    def _settings_changed(self) -> None:
+        """Let the next call see new options; a session that somebody else handed over is left alone."""
+        made, old = self._made, self._config
+        if made is None or sessions.current() is not made:
+            return
+        new = self.settings.in_force()
+        changed = {name for name in vars(new) if getattr(new, name) != getattr(old, name)}
+        self._config = new
+        if changed <= READ_BY_EACH_CALL:
+            made.config = new
+        elif changed:
+            sessions.use(None)
+
+    # Lines beside the output
+
+    def listen(self, event: Event) -> None:
+        """Take an event of the pipeline; a notice is said once."""
+        if isinstance(event, Notice) and (event.kind, event.text) not in self._said:
+            self._said.add((event.kind, event.text))
+            self.say(event.text)
+
+    def say(self, text: str) -> None:
+        """One line for the person, on stderr."""
+        line = f"ainb: {one_line(text)}"
+        self.lines.append(line)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    def say_again(self) -> None:
+        """Repeat the lines of this cell, after its output was cleared."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write("".join(f"{line}\n" for line in self.lines))
+
+    # What is shown, and how
+
+    @property
+    def in_notebook(self) -> bool:
+        """Whether the shell is a kernel's."""
+        return getattr(self.shell, "kernel", None) is not None
+
+    def watched(self) -> bool:
+        """Whether a person sees what comes: a front end that could answer a question, or a terminal."""
+        if self.in_notebook:
+            return bool(getattr(self.shell.kernel, "_allow_stdin", False))
+        return sys.stdout.isatty()
+
+    def display(self) -> str:
+        """The display option in force; "auto" when the options cannot be read, for showing never fails a call."""
+        try:
+            return str(sessions.current().config.display)
+        except AinbError:
+            return "auto"
+
+    def look(self) -> Look:
+        """What this place can show."""
+        display = self.display()
+        footer = getattr(sessions.current().config, "footer", True) if display != "off" else False
+        return Look(
+            rich=self.in_notebook and display not in PLAIN_DISPLAYS,
+            footer=bool(footer),
+            steady=display == "static",
+        )
+
+    def stream(self, *, asked: bool | None) -> Stream | None:
+        """Something to show pieces with, or None.
+
+        Args:
+            asked: What the person asked for; None means when somebody is watching.
+        """
+        display = self.display()
+        wanted = self.watched() if asked is None else asked
+        if not wanted or display in QUIET_DISPLAYS:
+            return None
+        if not self.in_notebook:
+            return TerminalStream()
+        return NotebookStream(self.shell.display_pub, sessions.current().runtime.clock, self.say)
+
+    def printed(self, reply: Reply) -> None:
+        """Remember that the terminal holds the text already, so that Out[n] does not repeat it."""
+        self._printed = reply
+
+    def reply_bundle(self, reply: Reply, **_: Any) -> Bundle:
+        """How the shell shows a Reply; an error in here never fails the call."""
+        try:
+            if reply is self._printed:
+                self._printed = None
+                return {"text/plain": " · ".join(facts(reply)) if self.look().footer else ""}
+            return reply_bundle(reply, self.look())
+        except Exception as error:  # noqa: BLE001 - a display error never fails a call
+            self.say(f"the reply is shown as plain text ({type(error).__name__}: {error})")
+            return {"text/plain": plain_text(reply)[0]}
+
+    def show(self, shown: Report | str | Any) -> None:
+        """Show what a subcommand made: a line, a report, or anything that IPython can display."""
+        if isinstance(shown, str):
+            shown = Report([shown])
+        if isinstance(shown, Report):
+            bundle = shown.bundle() if self.look().rich else {"text/plain": str(shown)}
+            self.shell.display_pub.publish(bundle)
+            return
+        from IPython.display import display
+
+        display(shown)
+
+    # The notebook
+
+    def bind(self, name: str, value: Any) -> None:
+        """Give the notebook a variable."""
+        self.shell.push({name: value}, interactive=not name.startswith("_"))
+
+    def names(self) -> Mapping[str, Any]:
+        """The notebook's names; IPython's own are left out, but for inputs and outputs."""
+        hidden = self.shell.user_ns_hidden
+        names = {
+            name: value
+            for name, value in self.shell.user_ns.items()
+            if hidden.get(name, hidden) is not value or name.startswith("_")
+        }
+        names["In"] = self.shell.history_manager.input_hist_raw
+        names["Out"] = self.shell.user_ns.get("Out", {})
+        return names
+
+    def place(self) -> dict[str, str]:
+        """Notebook and cell, as far as the front end tells them."""
+        found: dict[str, str] = {}
+        if notebook := os.environ.get("JPY_SESSION_NAME") or self.shell.user_ns.get("__vsc_ipynb_file__"):
+            found["notebook"] = str(notebook)
+        parent = self.shell.get_parent() if hasattr(self.shell, "get_parent") else {}
+        if cell := (parent or {}).get("metadata", {}).get("cellId"):
+            found["cell_id"] = str(cell)
+        return found

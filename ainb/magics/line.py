@@ -1,0 +1,54 @@
+"""``%ai``: a short status, or one of its subcommands."""
+
+from __future__ import annotations
+
+from ainb.config import closest
+from ainb.errors import ConfigError
+from ainb.magics.arguments import Arguments, parse
+from ainb.magics.commands import COMMANDS, Command
+from ainb.magics.front import Front
+from ainb.magics.words import split_words
+
+# People type these as options of any command line.
+LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}
+
+
+def run_line(front: Front, line: str, magic: str = "%ai") -> None:
+    """Run the subcommand that the line names, or show the status.
+
+    Raises:
+        ConfigError: There is no such subcommand or option.
+    """
+    front.lines.clear()
+    name, _, rest = line.strip().partition(" ")
+    command = find_command(name or "status", magic)
+    if command.flags is None:
+        arguments = Arguments(words=[word.text for word in split_words(rest)])
+    else:
+        arguments = parse(rest, command.flags, f"{magic} {name}".strip())
+    least, most = command.words
+    if not least <= len(arguments.words) <= most:
+        raise ConfigError(
+            f"{magic} {name} is written {magic} {command.usage}; {len(arguments.words)} words were given"
+        )
+    shown = command.run(front, arguments)
+    if shown is not None:
+        front.show(shown)
+
+
+def find_command(name: str, magic: str = "%ai") -> Command:
+    """The subcommand of that name or synonym.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    known = {spelling: command for command in COMMANDS for spelling in (command.name, *command.synonyms)}
+    wanted = LIKE_OPTIONS.get(name, name)
+    if wanted not in known:
+        way_out = (
+            f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt"
+            if ":" in name
+            else closest(name, known)
+        )
+        raise ConfigError(f"{magic} has no subcommand {name!r}; {way_out}")
+    return known[wanted]

@@ -1,0 +1,103 @@
+"""How the words behind an option are read; a reader raises ValueError with what the option takes."""
+
+from __future__ import annotations
+
+import ast
+import json
+import keyword
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+Reader = Callable[[str], Any]
+
+_VARIABLE = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
+_RESERVED = frozenset({"model", "messages", "stream"})
+
+
+class UnsafeValueError(ValueError):
+    """The value may be a secret, so the message must not repeat it."""
+
+
+def text(value: str) -> str:
+    """Any text that is not empty."""
+    if not value.strip():
+        raise ValueError("a text; quote it where it holds blanks")
+    return value
+
+
+def name(value: str) -> str:
+    """A name to bind in the notebook."""
+    if not value.isidentifier() or keyword.iskeyword(value):
+        raise ValueError("a variable name")
+    return value
+
+
+def number_from(least: float, *, above: bool = False) -> Reader:
+    """A number of at least `least` (above it, when `above`)."""
+    takes = f"a number {'above' if above else 'of at least'} {least:g}"
+
+    def read(value: str) -> float:
+        try:
+            found = float(value)
+        except ValueError:
+            raise ValueError(takes) from None
+        if not math.isfinite(found) or found < least or (above and found == least):
+            raise ValueError(takes)
+        return found
+
+    return read
+
+
+def whole_number(value: str) -> int:
+    """A whole number of at least 1."""
+    if not (value.isascii() and value.isdigit()) or int(value) < 1:
+        raise ValueError("a whole number of at least 1")
+    return int(value)
+
+
+def one_of(*choices: str, **synonyms: str) -> Reader:
+    """One of `choices`; `synonyms` name the choice they stand for."""
+
+    def read(value: str) -> str:
+        chosen = synonyms.get(value, value)
+        if chosen not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return chosen
+
+    return read
+
+
+def json_object(value: str) -> dict[str, Any]:
+    """A JSON object, or the Python dict that people type in its place."""
+    takes = 'a JSON object, such as {"top_p": 0.9}'
+    found: Any = None
+    for load in (json.loads, ast.literal_eval):
+        try:
+            found = load(value)
+            break
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ValueError(takes)
+    if _RESERVED & found.keys():
+        raise ValueError(f"{takes}; {', '.join(sorted(_RESERVED))} have places of their own")
+    return found
+
+
+def url(value: str) -> str:
+    """An http address with no password in it."""
+    takes = "a URL that begins with http:// or https://"
+    if not re.match(r"https?://[^\s/]", value):
+        raise ValueError(takes)
+    if "@" in value.split("://", 1)[1].split("/", 1)[0]:
+        raise UnsafeValueError(f"{takes} and holds no password; name a variable with --api-key-name")
+    return value
+
+
+def variable(value: str) -> str:
+    """The name of an environment variable; a key itself is refused without repeating it."""
+    if not _VARIABLE.fullmatch(value) or value.lower().startswith(("sk_", "gsk_", "aiza")):
+        raise UnsafeValueError("the name of an environment variable that holds the key, never the key itself")
+    return value

@@ -1,0 +1,102 @@
+"""``%config Ainb``: every option of ainb as a trait, generated from the table of options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from traitlets import TraitType
+from traitlets.config import Configurable
+
+from ainb.config import OPTIONS, Config, closest, load_config
+from ainb.errors import ConfigError
+
+
+class Setting(TraitType[Any, Any]):
+    """An option; reading it gives what is in force, wherever it comes from."""
+
+    info_text = "a value of this option"
+
+    def get(self, obj: Any, cls: type[Any] | None = None) -> Any:
+        """The value in force."""
+        return getattr(obj.in_force(), self.name or "")
+
+    def set(self, obj: Any, value: Any) -> None:
+        """Set it; the next cell sees it.
+
+        Raises:
+            ConfigError: The value makes no sense.
+        """
+        obj.put(self.name, value)
+
+
+class _Settings(Configurable):
+    """Values that the person set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
+
+    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the next call fails with it
+    rather than run without the limit that was meant.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.given: dict[str, Any] = {}
+        self.fault: ConfigError | None = None
+        self.changed: Callable[[], None] | None = None
+        super().__init__(**kwargs)
+
+    def in_force(self) -> Config:
+        """All options from all places, these settings on top.
+
+        Raises:
+            ConfigError: An option makes no sense, or a setting was refused and nothing has been set since.
+        """
+        if self.fault is not None:
+            raise ConfigError(str(self.fault))
+        return load_config(settings=self.given)
+
+    def put(self, name: str, value: Any) -> None:
+        """Set an option.
+
+        Raises:
+            ConfigError: The value makes no sense; the old one stays.
+        """
+        given = {**self.given, name: value}
+        try:
+            load_config(settings=given)
+        except ConfigError as error:
+            self.fault = error
+            raise
+        self.given, self.fault = given, None
+        if self.changed is not None:
+            self.changed()
+
+    def _load_config(
+        self,
+        cfg: Any,
+        section_names: list[str] | None = None,
+        traits: dict[str, TraitType[Any, Any]] | None = None,
+    ) -> None:
+        """Refuse a misspelt option, which traitlets would only warn of."""
+        mine: Mapping[str, Any] = self._find_my_config(cfg)
+        for name in mine:
+            if name not in OPTIONS:
+                self.fault = ConfigError(
+                    f"%config Ainb has no option {name!r}; {closest(name, OPTIONS)}; set it again under its right name"
+                )
+                raise self.fault
+        super()._load_config(cfg, section_names, traits)
+
+
+def _help(item: Any) -> str:
+    section = item.metadata.get("section")
+    return f"{item.metadata['help']}; a dict of its options, or False" if section else item.metadata["help"]
+
+
+Ainb: type[_Settings] = type(
+    "Ainb",
+    (_Settings,),
+    {
+        "__doc__": "Options of ainb. They take effect on the next cell.",
+        "__module__": __name__,
+        **{name: Setting(help=_help(item), config=True) for name, item in OPTIONS.items()},
+    },
+)

@@ -1,0 +1,117 @@
+"""A magic's line as words, with quotes and braces read the way people type them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ainb.errors import ConfigError
+
+# Word processors and phones turn straight quotes into curly ones.
+QUOTES = {
+    '"': '"',
+    "'": "'",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "\N{RIGHT DOUBLE QUOTATION MARK}",
+    "\N{LEFT SINGLE QUOTATION MARK}": "\N{RIGHT SINGLE QUOTATION MARK}",
+}
+BRACES = {"{": "}", "[": "]"}
+_FLAG = re.compile(r"--?[A-Za-z][\w-]*=")
+_BLANK = re.compile(r"\s*")
+_BARE = re.compile(r"\S*")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of the line.
+
+    Attributes:
+        text: Without its quotes.
+        quoted: Whether it stood in quotes, so that it is a value and never an option.
+    """
+
+    text: str
+    quoted: bool = False
+
+
+def split_words(line: str) -> list[Word]:
+    """Split a line at blanks outside quotes and outside braces.
+
+    A quote counts at the start of a word (or behind ``--option=``) and nowhere else, so an apostrophe inside a word is
+    only an apostrophe. ``{"temperature": 0}`` is one word with or without quotes around it.
+
+    Raises:
+        ConfigError: A quote or a brace is not closed.
+    """
+    words: list[Word] = []
+    at = _skip_blanks(line, 0)
+    while at < len(line):
+        flag = _FLAG.match(line, at)
+        prefix = flag.group() if flag else ""
+        value, quoted, at = _read_value(line, at + len(prefix))
+        words.append(Word(prefix + value, quoted and not prefix))
+        at = _skip_blanks(line, at)
+    return words
+
+
+def _skip_blanks(line: str, at: int) -> int:
+    match = _BLANK.match(line, at)
+    return match.end() if match else at
+
+
+def _read_value(line: str, at: int) -> tuple[str, bool, int]:
+    """The value that begins at `at`, whether it was quoted, and where the line goes on."""
+    mark = line[at : at + 1]
+    if mark in BRACES:
+        end = _closing_brace(line, at)
+        return line[at:end], False, end
+    text, quoted = "", mark in QUOTES
+    if quoted:
+        text, at = _read_quoted(line, at)
+    bare = _BARE.match(line, at)
+    rest = bare.group() if bare else ""
+    return text + rest, quoted, at + len(rest)
+
+
+def _read_quoted(line: str, start: int) -> tuple[str, int]:
+    """As in a shell: in double quotes a backslash guards a quote or a backslash, in single ones only a quote."""
+    opening = line[start]
+    closing = QUOTES[opening]
+    guarded = closing if opening == "'" else closing + "\\"
+    letters: list[str] = []
+    at = start + 1
+    while at < len(line):
+        letter = line[at]
+        if letter == "\\" and line[at + 1 : at + 2] and line[at + 1] in guarded:
+            letters.append(line[at + 1])
+            at += 2
+            continue
+        at += 1
+        if letter == closing:
+            return "".join(letters), at
+        letters.append(letter)
+    raise ConfigError(
+        f"the quote {opening} at character {start + 1} of the line is not closed; close it with {closing}"
+    )
+
+
+def _closing_brace(line: str, start: int) -> int:
+    """Where the value that begins with a brace ends; braces inside its texts do not count."""
+    open_braces: list[str] = []
+    at, quote = start, ""
+    while at < len(line):
+        letter = line[at]
+        if quote:
+            at += letter == "\\"
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in BRACES:
+            open_braces.append(BRACES[letter])
+        elif open_braces and letter == open_braces[-1]:
+            open_braces.pop()
+            if not open_braces:
+                return at + 1
+        at += 1
+    raise ConfigError(
+        f"the {line[start]} at character {start + 1} of the line is not closed; close it with {BRACES[line[start]]}"
+    )

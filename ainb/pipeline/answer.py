@@ -1,0 +1,75 @@
+"""Checks a reply against the schema that was asked for; asks once more with what was wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ainb.errors import InvalidReplyError
+from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, Usage
+
+MAX_SHOWN_CHARACTERS = 200
+TIMES_ASKED = 2
+
+
+class AnswerStage:
+    """Lets valid replies through, inside the cache, so that only they are stored."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Ask, check, and where the check fails ask once more.
+
+        Raises:
+            InvalidReplyError: The second reply is not valid either; its ``text`` is the raw reply.
+        """
+        schema = call.request.schema
+        if schema is None:
+            return await proceed(call)
+        asked = call.request
+        spent: list[Reply] = []
+        problem = ""
+        for _ in range(TIMES_ASKED):
+            reply = await proceed(call)
+            spent.append(reply)
+            try:
+                reply.parsed = schema.check(reply.code)
+            except ValueError as error:
+                problem = " ".join(str(error).split())
+                call.request = _with_complaint(call, reply, problem)
+            else:
+                call.request = asked
+                return _with_all_usage(reply, spent)
+        call.request = asked
+        raise _invalid(schema, spent, problem)
+
+
+def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
+    complaint = f"That was not valid: {problem}. Answer again with JSON of the schema and nothing else."
+    messages = (*call.request.messages, Message("assistant", reply.text), Message("user", complaint))
+    return dataclasses.replace(call.request, messages=messages)
+
+
+def _with_all_usage(reply: Reply, spent: list[Reply]) -> Reply:
+    """The money and tokens of an answer include those of the one that was not valid."""
+    if len(spent) == 1:
+        return reply
+    costs = [one.cost_usd for one in spent]
+    reply.cost_usd = None if None in costs else sum(cost for cost in costs if cost is not None)  # type: ignore[assignment]
+    reply.usage = add_usage([one.usage for one in spent])
+    return reply
+
+
+def add_usage(parts: list[Usage]) -> Usage:
+    """Sum tokens; a part that is unknown makes the sum unknown."""
+    sums = {}
+    for item in dataclasses.fields(Usage):
+        if item.name != "source":
+            values = [getattr(part, item.name) for part in parts]
+            sums[item.name] = None if None in values else sum(values)
+    return Usage(**sums, source=parts[-1].source)
+
+
+def _invalid(schema: ReplySchema, spent: list[Reply], problem: str) -> InvalidReplyError:
+    return InvalidReplyError(
+        f"the reply is not of the schema {schema.name}, asked twice: {problem[:MAX_SHOWN_CHARACTERS]}; "
+        "simplify the schema, show an example in the prompt, or take a larger model",
+        text=spent[-1].text,
+    )

@@ -1,0 +1,150 @@
+"""Answers that were paid for once: given again from a store, and shared while they are still on their way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+from ainb.clock import Clock
+from ainb.errors import CircuitOpenError, ConfigError
+from ainb.events import Sink
+from ainb.messages import CacheMode, Call, Handler, Reply
+from ainb.pipeline.cache_entry import as_coalesced, decode_entry, encode_entry, is_whole
+from ainb.pipeline.cache_key import reply_key
+from ainb.pipeline.cache_lookup import Lookup, check_ttl
+from ainb.pipeline.single_flight import Flight, Seat, SingleFlight
+from ainb.stores import MEMORY_BYTES, Store, Where
+
+MODES = get_args(CacheMode)
+PLACES = get_args(Where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """How answers are kept.
+
+    Attributes:
+        ttl_seconds: Age up to which an answer is given again; above 0, None means for ever.
+        where: "disk" (shared by all kernels of the person, kept) or "memory" (this process, bounded).
+        memory_bytes: Bound of the memory store, and of what is kept in memory while the disk fails; above 0.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+
+    ttl_seconds: float | None = None
+    where: Where = "disk"
+    memory_bytes: int = MEMORY_BYTES
+
+    def __post_init__(self) -> None:
+        check_ttl(self.ttl_seconds)
+        if self.where not in PLACES:
+            raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")
+        if type(self.memory_bytes) is not int or self.memory_bytes <= 0:
+            raise ConfigError(f"memory_bytes must be a whole number above 0; it is {self.memory_bytes!r}")
+
+
+class CacheStage:
+    """Gives stored answers, stores whole new ones, and lets one of many identical calls in flight go on.
+
+    Args:
+        options: How answers are kept.
+        store: Where they live.
+        clock: Where time comes from.
+        sink: Who is told, once, of a stored answer that cannot be read.
+    """
+
+    def __init__(self, options: Cache, store: Store, clock: Clock, sink: Sink) -> None:
+        self._lookup = Lookup("reply", options.ttl_seconds, store=store, clock=clock, sink=sink)
+        self._flights: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Answer from the store, from another's identical call, or let the call go on.
+
+        Raises:
+            ConfigError: A parameter cannot be part of a key; nothing was sent.
+        """
+        options, lookup = call.options, self._lookup
+        if options.cache not in MODES:
+            raise ConfigError(f"cache must be one of {', '.join(MODES)}; it is {options.cache!r}")
+        if options.cache == "off":
+            return await proceed(call)
+        check_ttl(options.ttl_seconds)
+        key = reply_key(call)
+        entry = None
+        if options.cache == "use":
+            entry = await lookup.read(key, decode_entry)
+            if entry is not None and lookup.is_fresh(entry.created_at, options.ttl_seconds):
+                lookup.hits += 1
+                return entry.hit()
+        try:
+            return await self._share(key, call, proceed)
+        except CircuitOpenError:
+            if entry is None:
+                raise
+            lookup.stale += 1
+            return entry.hit(stale=True)
+
+    def status(self) -> dict[str, Any]:
+        """One row: `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes` (see `Lookup.status`)."""
+        return self._lookup.status()
+
+    async def clear(self) -> int:
+        """Forget every stored answer; returns how many there were."""
+        return await self._lookup.clear()
+
+    async def prune(self, older_than_seconds: float | None = None) -> int:
+        """Forget stored answers past an age; returns how many there were.
+
+        Args:
+            older_than_seconds: The age; None means the session's ttl_seconds, and nothing is forgotten where that is None too.
+        """
+        return await self._lookup.prune(older_than_seconds)
+
+    async def close(self) -> None:
+        """Write out what waits to be written."""
+        await self._lookup.close()
+
+    async def _share(self, key: str, call: Call, proceed: Handler) -> Reply:
+        place = (call.options.cache, key)
+        flight = self._flights.find(place)
+        if flight is None:
+            work = replace(call, errors=list(call.errors), notes=[])
+            flight = self._flights.start(place, self._fetch(key, work, proceed), work)
+            self._lookup.misses += 1
+        else:
+            _extend_deadline(flight.cargo, call)
+            self._lookup.coalesced += 1
+        seat = flight.board()
+        try:
+            return await seat.arrive()
+        finally:
+            _settle(flight, seat, call)
+
+    async def _fetch(self, key: str, work: Call, proceed: Handler) -> Reply:
+        reply = await proceed(work)
+        if is_whole(reply):
+            await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
+        return reply
+
+
+def _extend_deadline(work: Call, joined: Call) -> None:
+    """The work may take as long as the most patient of those who wait for it."""
+    if work.deadline is not None:
+        work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)
+
+
+def _settle(flight: Flight[Reply, Call], seat: Seat[Reply, Call], call: Call) -> None:
+    """Bring home what the work gathered, and send nothing more to a caller who has left."""
+    work = flight.cargo
+    call.notes.extend(work.notes)
+    if not seat.leads:
+        return
+    call.request, call.provider = work.request, work.provider
+    call.attempts, call.queue_wait_s = work.attempts, work.queue_wait_s
+    call.first_text_at, call.shown = work.first_text_at, work.shown
+    call.errors[:] = work.errors
+    if not flight.task.done() and work.options.on_text is not None:
+        # Those who stay have seen nothing of the stream, so the work may be tried again for them.
+        work.options = replace(work.options, on_text=None)
+        work.shown = False

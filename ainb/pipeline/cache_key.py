@@ -1,0 +1,158 @@
+"""The name of an answer: a digest of everything that leaves, in one canonical encoding.
+
+Two values have one key exactly when they are the same JSON document with numbers kept apart by type: 1, 1.0, true and "1" are
+four values, 0.0 and -0.0 are two, a tuple is a list. What JSON cannot hold without loss is refused and never guessed at: keys
+that are no texts, NaN, infinities, sets, objects. Bytes count by their digest, marked by where they stand, so that no text
+can pass for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.messages import Call
+
+KEY_VERSION = 1
+MAX_DEPTH = 100
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+
+SCALARS = frozenset({str, int, bool, type(None)})
+TEXT_KEYS = frozenset({str})
+
+Path = tuple[str | int, ...]
+
+
+def reply_key(call: Call) -> str:
+    """Key of the answer to a call: 64 hexadecimal digits.
+
+    Made of the service, the place it goes to, the whole outgoing body, the schema of the reply and the replica; of no secret,
+    and of nothing that only says how the call is treated.
+
+    Raises:
+        ConfigError: A parameter has no canonical form; the message names it.
+    """
+    request, provider = call.request, call.provider
+    return digest(
+        provider.body(request),
+        "reply",
+        provider.name,
+        provider.endpoint(request),
+        call.options.replica,
+        None if request.schema is None else dict(request.schema.json_schema),
+    )
+
+
+def digest(value: Mapping[str, Any], *names: Any) -> str:
+    """Digest of a mapping of named values and of what goes with it.
+
+    Args:
+        value: Parameters or arguments by name.
+        names: Further values that tell keys apart.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        ConfigError: A value has no canonical form; the message names it.
+    """
+    return hashlib.sha256(canonical(value, names)).hexdigest()
+
+
+def canonical(value: Mapping[str, Any], names: tuple[Any, ...] = ()) -> bytes:
+    """The canonical encoding that `digest` is taken of."""
+    import orjson
+
+    try:
+        if _is_plain(value) and _is_plain(names):
+            return bytes(orjson.dumps([KEY_VERSION, value, names, ()], option=orjson.OPT_SORT_KEYS))
+    except (TypeError, RecursionError):
+        pass  # too large a number, a broken text, a circle: the walk below finds which
+    digests: list[Path] = []
+    normal = [_normalise(value, (), digests), _normalise(names, ("names",), digests)]
+    return bytes(orjson.dumps([KEY_VERSION, *normal, digests], option=orjson.OPT_SORT_KEYS))
+
+
+def is_json(value: object) -> bool:
+    """Whether JSON gives a value back exactly as it is: texts, finite numbers, true, false, None, lists and dicts of them."""
+    try:
+        return _is_plain(value, lists=(list,))
+    except RecursionError:
+        return False
+
+
+def _is_plain(value: Any, lists: tuple[type, ...] = (list, tuple)) -> bool:
+    """Whether orjson writes a value the canonical way by itself; nearly every body is such."""
+    kind = type(value)
+    if kind in SCALARS:
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return set(map(type, value)) <= TEXT_KEYS and _are_plain(value.values(), lists)
+    return kind in lists and _are_plain(value, lists)
+
+
+def _are_plain(values: Iterable[Any], lists: tuple[type, ...]) -> bool:
+    for value in values:  # noqa: SIM110 - a generator expression takes twice the time, and this runs for every call
+        if type(value) not in SCALARS and not _is_plain(value, lists):
+            return False
+    return True
+
+
+def _normalise(value: object, path: Path, digests: list[Path]) -> Any:
+    """The same value in plain types."""
+    if len(path) > MAX_DEPTH:
+        raise _refusal(path[:3], f"is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return {_read_key(key, path): _normalise(item, (*path, key), digests) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normalise(item, (*path, place), digests) for place, item in enumerate(value)]
+    if isinstance(value, bytes | bytearray | memoryview):
+        digests.append(path)
+        return hashlib.sha256(value).hexdigest()
+    return _normalise_scalar(value, path)
+
+
+def _normalise_scalar(value: object, path: Path) -> str | int | float | bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _read_text(value, path)
+    if isinstance(value, int):
+        if MIN_INTEGER <= value <= MAX_INTEGER:
+            return int.__int__(value)
+        raise _refusal(path, "is an integer of more than 64 bits")
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float.__float__(value)
+        raise _refusal(path, f"is {float.__float__(value)}")
+    raise _refusal(path, f"is a {type(value).__module__}.{type(value).__qualname__}".replace("builtins.", ""))
+
+
+def _read_text(value: str, path: Path) -> str:
+    text = str.__str__(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _refusal(path, "holds half of a surrogate pair, which is no text") from None
+    return text
+
+
+def _read_key(key: object, path: Path) -> str:
+    if isinstance(key, str):
+        return _read_text(key, (*path, "key"))
+    raise _refusal(path, f"has the key {key!r}, which is no text")
+
+
+def _refusal(path: Path, what: str) -> ConfigError:
+    name = (
+        "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".") or "call"
+    )
+    return ConfigError(
+        f"parameter {name} {what}; the cache key takes texts, finite numbers, true, false, None, bytes, lists and dicts with "
+        "text keys; convert it, or leave the cache aside for this call (--no-cache, cache='off')"
+    )

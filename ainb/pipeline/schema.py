@@ -1,0 +1,164 @@
+"""A schema in any of its usual shapes: what the provider is told, and how a reply is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, is_typeddict
+
+from ainb.errors import ConfigError
+
+COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+MAX_PROBLEMS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """What a reply must be.
+
+    Attributes:
+        name: Of the model or the schema's title; letters, digits, dashes and underscores.
+        json_schema: JSON schema, as the provider is told.
+        check: Turns the reply's text into the checked value; raises ValueError with one line that says what is wrong.
+        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has the one field "value".
+        dump: Turns a checked value into plain data by field.
+    """
+
+    name: str
+    json_schema: Mapping[str, Any]
+    check: Callable[[str], Any]
+    fields: Mapping[str, str]
+    dump: Callable[[Any], dict[str, Any]]
+
+
+def read_schema(schema: Any) -> Schema:
+    """Make a Schema of a pydantic model, a dataclass, a TypedDict or a JSON schema dict.
+
+    Raises:
+        ConfigError: It is none of these, or the JSON schema itself is wrong.
+    """
+    if isinstance(schema, Schema):
+        return schema
+    if isinstance(schema, Mapping):
+        return _from_json_schema(schema)
+    is_model = isinstance(schema, type) and hasattr(schema, "model_json_schema")
+    if is_model or is_typeddict(schema) or (isinstance(schema, type) and dataclasses.is_dataclass(schema)):
+        return _from_type(schema)
+    raise ConfigError(
+        f"a schema is a pydantic model, a dataclass, a TypedDict or a JSON schema dict; it is {schema!r:.80}"
+    )
+
+
+def _from_type(kind: Any) -> Schema:
+    import pydantic
+
+    try:
+        adapter = pydantic.TypeAdapter(kind)
+        json_schema = adapter.json_schema()
+    except (pydantic.errors.PydanticUserError, NameError) as error:
+        raise ConfigError(
+            f"the schema {kind.__name__} cannot be read ({_one_line(error)}); mend the class"
+        ) from None
+
+    def check(text: str) -> Any:
+        try:
+            return adapter.validate_json(text)
+        except pydantic.ValidationError as error:
+            problems = error.errors(include_url=False)[:MAX_PROBLEMS]
+            raise ValueError("; ".join(f"{_where(item['loc'])}{item['msg']}" for item in problems)) from None
+
+    def dump(value: Any) -> dict[str, Any]:
+        plain = adapter.dump_python(value, mode="json")
+        return plain if isinstance(plain, dict) else {"value": plain}
+
+    return Schema(
+        name=kind.__name__,
+        json_schema=_closed(json_schema),
+        check=check,
+        fields=_fields(json_schema),
+        dump=dump,
+    )
+
+
+def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
+    import jsonschema
+
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ConfigError(
+            f"the JSON schema is wrong at {'/'.join(map(str, error.path)) or 'its root'}: {error.message}"
+        ) from None
+    if not schema:
+        raise ConfigError("the JSON schema is empty; give it at least a type")
+    validator = kind(schema)
+
+    def check(text: str) -> Any:
+        value = json.loads(text)
+        problems = [f"{_where(tuple(error.path))}{error.message}" for error in validator.iter_errors(value)]
+        if problems:
+            raise ValueError("; ".join(problems[:MAX_PROBLEMS]))
+        return value
+
+    def dump(value: Any) -> dict[str, Any]:
+        return value if isinstance(value, dict) else {"value": value}
+
+    name = "".join(
+        letter if letter.isalnum() or letter in "-_" else "_" for letter in str(schema.get("title", "reply"))
+    )
+    return Schema(
+        name=name[:64] or "reply", json_schema=schema, check=check, fields=_fields(schema), dump=dump
+    )
+
+
+def _fields(schema: Mapping[str, Any]) -> dict[str, str]:
+    definitions = schema.get("$defs", {})
+    properties = _resolve(schema, definitions).get("properties")
+    if not properties:
+        return {"value": _dtype(schema, definitions)}
+    return {name: _dtype(inner, definitions) for name, inner in properties.items()}
+
+
+def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = schema.get("$ref", "")
+    if isinstance(reference, str) and reference.startswith("#/$defs/"):
+        return definitions.get(reference.removeprefix("#/$defs/"), {}) or {}
+    return schema
+
+
+def _dtype(schema: Any, definitions: Mapping[str, Any]) -> str:
+    if not isinstance(schema, Mapping):
+        return "json"
+    schema = _resolve(schema, definitions)
+    choices = [inner for inner in schema.get("anyOf", ()) if inner.get("type") != "null"]
+    if len(choices) == 1:
+        return _dtype(choices[0], definitions)
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    if values and all(isinstance(value, str) for value in values):
+        return "category"
+    kinds = schema.get("type")
+    named = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind != "null"]
+    return COLUMN_TYPES.get(named[0], "json") if len(named) == 1 and isinstance(named[0], str) else "json"
+
+
+def _closed(schema: Any) -> Any:
+    """Objects closed to further properties, as strict structured output asks; a schema that says otherwise is left alone."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(inner) for name, inner in schema.items()}
+    if closed.get("type") == "object" and "properties" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+def _where(place: tuple[Any, ...]) -> str:
+    return f"{'.'.join(str(part) for part in place)}: " if place else ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

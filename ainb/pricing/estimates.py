@@ -1,0 +1,154 @@
+"""Prices for people who ask by hand: of token counts, and of a prompt not yet sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ainb import tokens
+from ainb.messages import Message, Usage
+from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices
+from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS
+
+LIKELY_OUTPUT_TOKENS = 256
+_PUBLISHED = Prices()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a prompt would take; nothing was sent.
+
+    Attributes:
+        model: As it was asked for.
+        input_tokens: Of the prompt.
+        input_source: "exact" or "estimate".
+        output_tokens_low: 1.
+        output_tokens_likely: What replies had so far where the caller knew, else 256, and never above the limit.
+        output_tokens_high: The limit.
+        cost_low: USD at the low output; None when no price is known.
+        cost_likely: USD at the likely output; None when no price is known.
+        cost_high: USD at the high output; None when no price is known.
+        cost_source: "table", "free" or "unpriced".
+    """
+
+    model: str
+    input_tokens: int
+    input_source: tokens.Source
+    output_tokens_low: int
+    output_tokens_likely: int
+    output_tokens_high: int
+    cost_low: Decimal | None
+    cost_likely: Decimal | None
+    cost_high: Decimal | None
+    cost_source: CostSource
+
+    def __repr__(self) -> str:
+        about = "" if self.input_source == "exact" else "about "
+        counts = f"{about}{self.input_tokens:,} tokens in, up to {self.output_tokens_high:,} out"
+        return f"Estimate({self.model}: {counts}; {self._cost_text()})"
+
+    def _cost_text(self) -> str:
+        if self.cost_low is None or self.cost_high is None or self.cost_likely is None:
+            return "no price known"
+        if self.cost_source == "free":
+            return "free"
+        low, likely, high = (format_usd(cost) for cost in (self.cost_low, self.cost_likely, self.cost_high))
+        return f"{low} to {high}, likely {likely}"
+
+
+def format_usd(usd: Decimal) -> str:
+    """Dollars with cents, or with two significant digits below ten cents, such as ``$0.0042``."""
+    if usd == 0 or usd >= Decimal("0.1"):
+        return f"${usd:,.2f}"
+    return f"${usd.quantize(Decimal(1).scaleb(usd.adjusted() - 1)):f}"
+
+
+def price(
+    model: str,
+    *,
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
+    cache_read_input_tokens: int | None = None,
+    cache_creation_input_tokens: int | None = None,
+    reasoning_output_tokens: int | None = None,
+    batch: bool = False,
+    prices: Prices | None = None,
+) -> Decimal | None:
+    """USD of token counts.
+
+    Args:
+        model: ``provider:model``, ``provider/model``, or a bare model name whose maker is then found by its name.
+        input_tokens: Includes cached ones; None means 0.
+        output_tokens: Includes reasoning; None means 0.
+        cache_read_input_tokens: Part of the input that the provider had in its cache.
+        cache_creation_input_tokens: Part of the input that the provider put into its cache.
+        reasoning_output_tokens: Part of the output that was reasoning.
+        batch: At the discount of the provider's batch interface, where one is published.
+        prices: Price lists with a table of one's own; None means the published ones.
+
+    Returns:
+        USD; None when no price is known; 0 for a model on this machine.
+    """
+    usage = Usage(
+        input_tokens=input_tokens or 0,
+        output_tokens=output_tokens or 0,
+        cache_read_input_tokens=cache_read_input_tokens,
+        cache_creation_input_tokens=cache_creation_input_tokens,
+        reasoning_output_tokens=reasoning_output_tokens,
+    )
+    return _cost(prices or _PUBLISHED, model, usage, batch=batch)[0]
+
+
+def estimate(
+    prompt: str | Sequence[Message | Mapping[str, Any]],
+    *,
+    model: str,
+    max_tokens: int | None = None,
+    likely_output_tokens: int | None = None,
+    prices: Prices | None = None,
+) -> Estimate:
+    """What sending `prompt` would cost, without sending it.
+
+    Args:
+        prompt: A text, or messages.
+        model: As for `price`.
+        max_tokens: Output limit; None means 4,096, which is also what a hard budget sends along.
+        likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256.
+        prices: Price lists with a table of one's own; None means the published ones.
+    """
+    messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
+    counted = tokens.count(messages, model)
+    high = DEFAULT_OUTPUT_TOKENS if max_tokens is None else max_tokens
+    likely = min(high, LIKELY_OUTPUT_TOKENS if likely_output_tokens is None else likely_output_tokens)
+    lists = prices or _PUBLISHED
+    costs = [
+        _cost(lists, model, Usage(input_tokens=counted.tokens, output_tokens=output))
+        for output in (1, likely, high)
+    ]
+    return Estimate(
+        model=model,
+        input_tokens=counted.tokens,
+        input_source=counted.source,
+        output_tokens_low=1,
+        output_tokens_likely=likely,
+        output_tokens_high=high,
+        cost_low=costs[0][0],
+        cost_likely=costs[1][0],
+        cost_high=costs[2][0],
+        cost_source=costs[2][1],
+    )
+
+
+def _cost(
+    prices: Prices, model: str, usage: Usage, *, batch: bool = False
+) -> tuple[Decimal | None, CostSource]:
+    """Try the part before the first ``:`` or ``/`` as the provider, then the whole as a model's name."""
+    at = min((place for mark in ":/" if (place := model.find(mark)) > 0), default=0)
+    provider, name = model[:at], model[at + 1 :] if at else model
+    if at:
+        cost, source = prices.cost(provider, name, usage, free=provider in FREE_PROVIDERS, batch=batch)
+        if cost is not None:
+            return cost, source
+    return prices.cost("", model, usage, batch=batch)

@@ -1,0 +1,102 @@
+"""The most that a request can cost, before it is sent; what a budget sets aside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ainb import tokens
+from ainb.messages import Request, Usage
+from ainb.pricing.prices import Prices, service_tier_of
+from ainb.pricing.rates import ZERO
+
+DEFAULT_OUTPUT_TOKENS = 4_096
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+# Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun by that.
+FOREIGN_MARGIN = 1.35
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """The most that one attempt can cost.
+
+    Attributes:
+        usd: Upper bound; 0 for a free model, None when no price is known.
+        output_limit: Output tokens it counts on where the request names no limit, to be sent along as one; else None.
+    """
+
+    usd: Decimal | None
+    output_limit: int | None = None
+
+
+FREE = Quote(usd=ZERO)
+UNPRICED = Quote(usd=None)
+
+
+def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
+    """Price a request at its full prompt and its whole output limit.
+
+    Without a limit in the request the output is taken as 4,096 tokens, or what the model's context leaves if that is less.
+
+    Args:
+        prices: Price lists.
+        request: What would be sent.
+        free: The service charges nothing; then nothing is counted, unless the person's own table prices it.
+    """
+    probe, source = prices.cost(
+        request.provider, request.model, Usage(input_tokens=0, output_tokens=0), free=free
+    )
+    if source == "free":
+        return FREE
+    if probe is None:
+        return UNPRICED
+    prompt = input_bound(request)
+    output, limit = _output_bound(prices, request, prompt)
+    usage = Usage(
+        input_tokens=prompt,
+        output_tokens=output * _choices(request),
+        cache_creation_input_tokens=prompt if _writes_cache(request) else None,
+    )
+    cost, _ = prices.cost(
+        request.provider, request.model, usage, free=free, service_tier=service_tier_of(request)
+    )
+    return Quote(usd=cost, output_limit=limit)
+
+
+def input_bound(request: Request) -> int:
+    """Input tokens of a request, with a margin where the model's vocabulary is not public."""
+    counted = tokens.count_request(request).tokens
+    _, own = tokens.vocabulary_for(request.model)
+    return counted if own else math.ceil(counted * FOREIGN_MARGIN)
+
+
+def _output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, int | None]:
+    """Output tokens of one choice, and the limit to send along when the request has none."""
+    if request.operation == "embeddings":
+        return 0, None
+    limits = [value for name in OUTPUT_LIMITS if isinstance(value := request.parameters.get(name), int)]
+    if limits:
+        return max(limits), None
+    window = prices.context_window(request.provider, request.model)
+    bound = DEFAULT_OUTPUT_TOKENS if window is None else max(1, min(DEFAULT_OUTPUT_TOKENS, window - prompt))
+    return bound, bound
+
+
+def _choices(request: Request) -> int:
+    """How many answers are asked for at once; each is charged."""
+    asked = request.parameters.get("n")
+    return asked if isinstance(asked, int) and asked > 1 else 1
+
+
+def _writes_cache(request: Request) -> bool:
+    """Whether the prompt asks to be kept by the provider, which some charge for above the price of input."""
+    if "cache_control" in request.parameters:
+        return True
+    parts = (
+        part
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
+    return any("cache_control" in part for part in parts)

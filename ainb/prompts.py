@@ -1,0 +1,47 @@
+"""What people hand over as a prompt, read into messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from ainb.errors import ConfigError, InvalidPromptError
+from ainb.messages import Message, Role
+
+Prompt = str | Sequence[Message | Mapping[str, Any]]
+
+
+def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...]:
+    """Messages out of a text or a list of messages.
+
+    Args:
+        prompt: A text, stripped of outer white space, or messages as ``{"role": …, "content": …}`` or `Message`.
+        system: System message put in front; None means none.
+
+    Raises:
+        InvalidPromptError: There is nothing to send.
+        ConfigError: An item of the list is no message.
+    """
+    if isinstance(prompt, str):
+        text = prompt.strip()
+        messages = [Message("user", text)] if text else []
+    else:
+        messages = [_read_message(item) for item in prompt]
+    if not any(message.content for message in messages):
+        raise InvalidPromptError(
+            "the prompt is empty or white space only; nothing was sent; write a prompt below the %%ai line"
+        )
+    if system:
+        messages.insert(0, Message("system", system))
+    return tuple(messages)
+
+
+def _read_message(item: Any) -> Message:
+    if isinstance(item, Message):
+        return item
+    if isinstance(item, Mapping) and set(item) == {"role", "content"} and item["role"] in get_args(Role):
+        return Message(item["role"], item["content"])
+    roles = ", ".join(get_args(Role))
+    raise ConfigError(
+        f"a message is a dict of role ({roles}) and content, or a Message; it is {type(item).__name__}"
+    )

@@ -1,0 +1,81 @@
+"""A function of the caller's own in the place of a model, so that it gets the same protections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.messages import Call, Reply, Request
+
+THREADS = 64
+
+
+class FunctionProvider:
+    """Calls ``function(prompt, **parameters)``; a plain function runs in a thread, so that it holds nothing up.
+
+    What it returns is the reply: a text, a `Reply`, or a value that is kept as JSON text.
+
+    Args:
+        function: Async or plain; its errors are the call's errors.
+        name: Names it in rows, circuits and limits.
+        text_only: Refuse values that are neither a text nor a `Reply`, for callers who want back what the function returned.
+    """
+
+    name = "function"
+    free = False
+
+    def __init__(self, function: Callable[..., Any], *, name: str, text_only: bool = False) -> None:
+        self._function = function
+        self._name = name
+        self._text_only = text_only
+        self._returns_reply = False
+        self._is_async = inspect.iscoroutinefunction(function)
+        self._pool: ThreadPoolExecutor | None = None
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """Name, prompt and parameters: what the function is called with."""
+        prompt = [message.content for message in request.messages]
+        return {"function": self._name, "model": request.model, "prompt": prompt, **request.parameters}
+
+    def endpoint(self, request: Request) -> str:
+        """The function's name."""
+        return self._name
+
+    def account(self, request: Request) -> str:
+        """The function's name."""
+        return self._name
+
+    async def send(self, call: Call) -> Reply:
+        """Call the function once."""
+        request = call.request
+        prompt = request.messages[-1].content
+        if self._is_async:
+            value = await self._function(prompt, **request.parameters)
+        else:
+            value = await self._in_thread(functools.partial(self._function, prompt, **request.parameters))
+        if isinstance(value, Reply):
+            self._returns_reply = True
+            return value
+        if self._text_only and not isinstance(value, str):
+            raise ConfigError(
+                f"{self._name} must return a text or a Reply to be guarded; it returned {type(value).__name__}"
+            )
+        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+        return Reply(text=text, model=request.model, provider=self.name, finish_reason="stop")
+
+    def result(self, reply: Reply) -> str | Reply:
+        """The reply in the form that the function itself gives it."""
+        return reply if self._returns_reply else reply.text
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ainb-function")
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)

@@ -1,0 +1,63 @@
+"""Server-sent events: bytes in pieces of any size in, the data of whole events out."""
+
+from __future__ import annotations
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class EventParser:
+    """Reads a stream of events; pieces may be split anywhere, inside a character or a line end too.
+
+    Only the data of an event is kept (lines joined by a line break); comments, names, ids and retry times are skipped.
+
+    Source: WHATWG HTML, "Interpreting an event stream"; but an event without its blank line at a clean end counts.
+    """
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []
+        self._data: list[bytes] = []
+        self._after_cr = False
+        self._at_start = True
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Take the next bytes.
+
+        Returns:
+            The data of every event that they complete.
+        """
+        if self._after_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+            self._after_cr = False
+        if not piece:
+            return []
+        # A lone CR ends a line at once; the LF of a CRLF that comes with the next piece is dropped there.
+        self._after_cr = piece.endswith(b"\r")
+        if b"\r" in piece:
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        first, *others = piece.split(b"\n")
+        self._line.append(first)
+        if not others:
+            return []
+        lines = [b"".join(self._line), *others[:-1]]
+        self._line = [others[-1]]
+        if self._at_start:
+            self._at_start = False
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+        return [data for line in lines if (data := self._take(line)) is not None]
+
+    def close(self) -> list[bytes]:
+        """The stream has come to a clean end.
+
+        Returns:
+            The data of a last event that lacked its blank line, if any.
+        """
+        return self.feed(b"\n\n")
+
+    def _take(self, line: bytes) -> bytes | None:
+        if not line:
+            data, self._data = self._data, []
+            return b"\n".join(data) if data else None
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        return None

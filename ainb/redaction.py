@@ -1,0 +1,251 @@
+"""One filter that keeps secrets out of everything ainb writes: error texts, log lines, rows, journals, cassettes.
+
+Two kinds are found: the values of key variables in the environment, wherever they stand, and what looks like a secret by a
+pack of patterns. A secret is a long run without blanks, and most texts hold none: they are looked at once. Otherwise a pattern is
+run where one of its literals occurs. Every pattern takes linear time: a run of characters is read once, possessively, and only from where it starts.
+
+Source: the providers' published token formats, GitHub's secret scanning patterns and the gitleaks rules.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+KEY_VARIABLES = (
+    "OPENAI_API_KEY",
+    "AZURE_OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "GROQ_API_KEY",
+    "MISTRAL_API_KEY",
+    "DEEPSEEK_API_KEY",
+    "TOGETHER_API_KEY",
+    "OPENROUTER_API_KEY",
+    "OLLAMA_API_KEY",
+    "LMSTUDIO_API_KEY",
+    "VLLM_API_KEY",
+    "XAI_API_KEY",
+    "COHERE_API_KEY",
+    "FIREWORKS_API_KEY",
+    "HF_TOKEN",
+    "GITHUB_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+MIN_KEY_CHARACTERS = 16
+_MIN_DISTINCT = 8
+_PLACEHOLDER = re.compile(
+    r"your|example|placeholder|changeme|change_me|dummy|\.\.\.|xxxx|0000|<|>|\$\{", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    name: str
+    pattern: re.Pattern[str]
+    literals: tuple[str, ...]
+
+
+def _run(literal: str, rest: str, *, width: int | None = None) -> str:
+    r"""A literal where a word starts, then `rest`.
+
+    The look-behind stands after the literal, so that the search still jumps from literal to literal. In JSON a word may also start
+    after ``\n``, where the ``n`` looks like part of it. `width` is the literal's length in characters where it is a pattern.
+    """
+    place = f".{{{len(literal) if width is None else width}}}"
+    return rf"{literal}(?:(?<![A-Za-z0-9_\-]{place})|(?<=\\[nrtbf]{place})){rest}"
+
+
+_WORD = r"[A-Za-z0-9_\-]"
+_MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_WORD}"
+# A value: no template, no call, no path of names; at least one digit and one letter. No "=" in it but padding, so that in
+# ``KEY=KEY=KEY=…`` each run is read once.
+_CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
+_VALUE = (
+    r"(?![$*%&])(?=[^\s\"'`,;()\[\]{}<>\\=0-9]*+[0-9])(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]*+[A-Za-z])"
+    rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{<])"
+)
+_KEY_KINDS = ("api", "access", "secret", "private", "auth", "account", "client", "signing", "encryption")
+
+
+def _named(word: str, kinds: Iterable[str] = ()) -> str:
+    """``word="value"`` in any case with a long value, and ``WORD=value`` as in a shell or an .env file.
+
+    Args:
+        word: What the name ends in.
+        kinds: What must stand before the word in the first form; nothing means anything may.
+    """
+    any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
+    kind = "|".join(f"(?<={kind}{joint}{word})" for kind in kinds for joint in (r"[_\- ]", ""))
+    named = f"(?i:{kind})" if kind else ""
+    separator = r"[\"']?\s{0,8}(?::|=>|=)\s{0,8}[\"']"
+    opening = (
+        rf"(?:(?<={word.upper()})=(?![\"'])|(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
+    )
+    # In the first form 16 characters, up to the closing quote.
+    return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=[\"']))"
+
+
+# Name, pattern, and the literals of which one must occur for the pattern to have a chance.
+_PACK: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Anthropic key", _run("sk-ant-", rf"{_WORD}{{20,}}+"), ("sk-ant-",)),
+    ("OpenRouter key", _run("sk-or-", rf"{_WORD}{{20,}}+"), ("sk-or-",)),
+    ("OpenAI key", _run("sk-", rf"{_MIXED}{{20,}}+"), ("sk-",)),
+    ("Google API key", _run("AIza", rf"{_WORD}{{35}}"), ("AIza",)),
+    ("Google OAuth token", _run("ya29\\.", rf"{_WORD}{{20,}}+", width=5), ("ya29.",)),
+    ("Google client secret", _run("GOCSPX-", rf"{_WORD}{{28}}"), ("GOCSPX-",)),
+    ("AWS access key", _run("A[KS]IA", r"[A-Z2-7]{16}(?![A-Za-z0-9])", width=4), ("AKIA", "ASIA")),
+    ("AWS Bedrock key", _run("ABSK", r"[A-Za-z0-9+/]{100,}+={0,2}"), ("ABSK",)),
+    ("Azure key", r"(?<![A-Za-z0-9])[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}(?![A-Za-z0-9])", ("JQQJ9",)),
+    (
+        "Azure storage key",
+        r"(?:Account|SharedAccess)Key=(?P<secret>[A-Za-z0-9+/]{40,}+={0,2})",
+        ("AccountKey=", "AccessKey="),
+    ),
+    ("Azure SAS signature", r"[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,}+={0,2})", ("sig=",)),
+    (
+        "GitHub token",
+        _run("gh[pousr]_", r"[A-Za-z0-9]{36,}+", width=4),
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    ),
+    ("GitHub fine-grained token", _run("github_pat_", r"[A-Za-z0-9_]{50,}+"), ("github_pat_",)),
+    (
+        "GitLab token",
+        _run("gl(?:pat|oas|ptt|rtr|agn|cbt)-", rf"{_WORD}{{20,}}+", width=6),
+        ("glpat-", "gloas-", "glptt-", "glrtr-", "glagn-", "glcbt-"),
+    ),
+    ("Slack token", _run("xox[abeoprs]-", r"(?=[A-Za-z\-]*+[0-9])[A-Za-z0-9\-]{12,}+", width=5), ("xox",)),
+    ("Slack app token", _run("xapp-", r"[0-9]-[A-Za-z0-9\-]{20,}+"), ("xapp-",)),
+    (
+        "Slack webhook",
+        r"hooks\.slack\.com/(?:services|workflows)/(?P<secret>[A-Za-z0-9/]{20,}+)",
+        ("hooks.slack.com/",),
+    ),
+    ("Stripe key", _run("[sr]k_(?:live|test)_", r"[A-Za-z0-9]{16,}+", width=8), ("k_live_", "k_test_")),
+    ("Stripe webhook secret", _run("whsec_", r"[A-Za-z0-9+/=]{24,}+"), ("whsec_",)),
+    ("Hugging Face token", _run("hf_", r"[A-Za-z0-9]{30,}+"), ("hf_",)),
+    ("npm token", _run("npm_", r"[A-Za-z0-9]{36}"), ("npm_",)),
+    ("PyPI token", _run("pypi-", rf"AgE{_WORD}{{50,}}+"), ("pypi-AgE",)),
+    ("Groq key", _run("gsk_", r"[A-Za-z0-9]{40,}+"), ("gsk_",)),
+    ("xAI key", _run("xai-", r"[A-Za-z0-9]{60,}+"), ("xai-",)),
+    ("Perplexity key", _run("pplx-", r"[A-Za-z0-9]{40,}+"), ("pplx-",)),
+    ("Replicate token", _run("r8_", r"[A-Za-z0-9]{37}"), ("r8_",)),
+    ("SendGrid key", _run("SG\\.", rf"{_WORD}{{22}}\.{_WORD}{{43}}", width=3), ("SG.",)),
+    ("JWT", _run("eyJ", rf"{_WORD}{{8,}}+\.eyJ{_WORD}{{8,}}+\.{_WORD}{{8,}}+"), (".eyJ",)),
+    (
+        "private key",
+        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^\-]++|-(?!----))*+(?:-----END [A-Z0-9 ]{0,40}-----)?",
+        ("PRIVATE KEY",),
+    ),
+    (
+        "password in a URL",
+        r"://[^\s/:@\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>[^\s/@\"'<>]{3,256}+)@",
+        ("://",),
+    ),
+    (
+        "bearer token",
+        r"[Bb]earer\s{1,8}(?=[A-Za-z_.~+/=\-]*+[0-9])(?P<secret>[A-Za-z0-9_.~+/=\-]{20,}+)",
+        ("earer ",),
+    ),
+    ("key value", _named("key", _KEY_KINDS), ("key", "KEY", "Key")),
+    ("token value", _named("token"), ("token", "TOKEN", "Token")),
+    ("secret value", _named("secret"), ("secret", "SECRET", "Secret")),
+    ("password value", _named("password"), ("password", "PASSWORD", "Password")),
+    ("password value", _named("passwd"), ("passwd", "PASSWD")),
+    ("credential value", _named("credentials"), ("credentials", "CREDENTIALS")),
+)
+_RULES = tuple(_Rule(name, re.compile(pattern), literals) for name, pattern, literals in _PACK)
+# These find secrets shorter than a long run.
+_SHORT_RULES = tuple(rule for rule in _RULES if rule.name.endswith((" value", " in a URL")))
+_LONG_RUN = b"a" * MIN_KEY_CHARACTERS
+# Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
+_RUNS = bytes(32 if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32 else 97 for byte in range(256))  # noqa: PLR2004 - blank and controls
+PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple((rule.name, rule.pattern) for rule in _RULES)
+
+
+def find(text: str) -> list[tuple[int, int, str]]:
+    """Places of secrets.
+
+    Args:
+        text: Anything.
+
+    Returns:
+        ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
+    """
+    long_run = _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS)
+    found = _known_values(text) if long_run else []
+    for rule in _RULES if long_run else _SHORT_RULES:
+        for literal in rule.literals:
+            if literal in text:
+                found += [(*_span(match), rule.name) for match in rule.pattern.finditer(text)]
+                break
+    return _without_overlap(found) if found else found
+
+
+def redact(text: str) -> str:
+    """The text with ``[redacted NAME]`` in place of each secret; the text itself when there is none."""
+    found = find(text)
+    if not found:
+        return text
+    pieces, place = [], 0
+    for start, end, name in found:
+        pieces += [text[place:start], f"[redacted {name}]"]
+        place = end
+    return "".join([*pieces, text[place:]])
+
+
+def secret_values(
+    environ: Mapping[str, str] | None = None, names: Iterable[str] = KEY_VARIABLES
+) -> dict[str, str]:
+    """Values that must not be seen.
+
+    Args:
+        environ: Where to look; None means the process's environment.
+        names: Variables that hold keys.
+
+    Returns:
+        Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a key.
+    """
+    variables = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    for name in names:
+        value = variables.get(name)
+        if value is not None and is_secret(value.strip()):
+            values[value.strip()] = name
+    return values
+
+
+def is_secret(value: str) -> bool:
+    """Whether a key variable's value is long and varied enough to be a key, and no placeholder."""
+    long_enough = len(value) >= MIN_KEY_CHARACTERS and len(set(value)) >= _MIN_DISTINCT
+    return long_enough and _PLACEHOLDER.search(value) is None
+
+
+def _known_values(text: str) -> list[tuple[int, int, str]]:
+    found = []
+    for value, name in secret_values().items():
+        start = text.find(value)
+        while start >= 0:
+            found.append((start, start + len(value), name))
+            start = text.find(value, start + len(value))
+    return found
+
+
+def _span(match: re.Match[str]) -> tuple[int, int]:
+    return match.span("secret") if "secret" in match.re.groupindex else match.span()
+
+
+def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Overlapping places joined under the name of the one that starts first (the longer, where two start together)."""
+    joined: list[tuple[int, int, str]] = []
+    for start, end, name in sorted(found, key=lambda place: (place[0], -place[1])):
+        if joined and start < joined[-1][1]:
+            before = joined[-1]
+            joined[-1] = (before[0], max(before[1], end), before[2])
+        else:
+            joined.append((start, end, name))
+    return joined

@@ -1,0 +1,221 @@
+"""The stages of a session, made of its options and put in order; and the call to the provider at the end of them."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
+from typing import Any
+
+from ainb import pricing, stores, tokens
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.config import Config
+from ainb.events import Event, Sink, silent
+from ainb.messages import Call, Reply, Stage
+from ainb.pipeline.answer import AnswerStage
+from ainb.pipeline.budget import BudgetStage
+from ainb.pipeline.cache import CacheStage
+from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
+from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.ledger import Ledger
+from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
+from ainb.pipeline.record import RecordStage
+from ainb.pipeline.retry import RetryStage
+from ainb.providers.limits import read_limits
+from ainb.stores.ledger import DayBook
+from ainb.usage.log import FILE_NAME as USAGE_FILE
+from ainb.usage.log import UsageLog
+from ainb.usage.recorder import Estimators
+
+UNKNOWN_OUTPUT_TOKENS = 1_024
+
+
+def script_origin() -> tuple[str | None, str | None]:
+    """The script that was started, by its file name; a session at a prompt has none."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return (os.path.basename(path) if path else None), None  # noqa: PTH119 - called for every call, a Path costs ten times that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What a session takes from the world: time, randomness, and who listens.
+
+    Attributes:
+        clock: Where time comes from.
+        rng: Where jitter comes from.
+        sink: Who is told of finished calls and notices.
+        origin: Notebook or script that a call comes from, and its cell; each None where nobody can tell.
+    """
+
+    clock: Clock = SYSTEM_CLOCK
+    rng: Random = field(default_factory=SystemRandom)
+    sink: Sink = silent
+    origin: Callable[[], tuple[str | None, str | None]] = script_origin
+
+
+class Stages:
+    """Every stage that is switched on; each attribute is None where its stage is off.
+
+    Args:
+        config: The options.
+        runtime: Time, randomness, listener.
+        prices: Price lists.
+    """
+
+    def __init__(self, config: Config, runtime: Runtime, prices: pricing.Prices) -> None:
+        clock, rng = runtime.clock, runtime.rng
+        self.log = UsageLog(
+            config.home_folder() / USAGE_FILE,
+            clock=clock,
+            sink=runtime.sink,
+            options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
+            rng=rng,
+            estimators=Estimators(
+                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+            ),
+        )
+        self.record = RecordStage(self._tell(runtime.sink), clock, rng)
+        self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
+        self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
+        self.cache = self._make_cache(config, runtime)
+        self.ledger = Ledger(DayBook(config.home_folder() / "budget.sqlite3", clock=clock, sink=runtime.sink))
+        self.budget = BudgetStage(
+            config.budget,
+            self.ledger,
+            clock,
+            runtime.sink,
+            quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
+            prepare=_preload,
+        )
+        self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
+        self.breakers = Breakers(config.circuit, clock=clock, rng=rng) if config.circuit else None
+        self.rate_limit = self._make_rate_limit(config, clock)
+
+    def in_order(self) -> list[Stage]:
+        """The pipeline, outermost first; the one place that says the order."""
+        breakers = self.breakers
+        order: list[Stage | None] = [
+            self.record,
+            self.deadline,
+            self.cache,
+            AnswerStage(),
+            self.budget,
+            self.retry,
+            self.budget.before_attempt,
+            GateStage(breakers) if breakers else None,
+            self.rate_limit,
+            PermitStage(breakers) if breakers else None,
+            self.attempt,
+            self.budget.before_sending,
+        ]
+        return [stage for stage in order if stage is not None]
+
+    def status(self) -> list[dict[str, Any]]:
+        """What each model and the cache are doing, as plain rows.
+
+        Returns:
+            A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit, queue and buckets
+            say and the `retries_left` of its place; then a row named "cache" and a row a budget. A key is missing where its stage is off.
+        """
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for circuit in self.breakers.status() if self.breakers else []:
+            row = rows.setdefault((circuit.name, circuit.endpoint or ""), {})
+            row |= {"circuit": circuit.state, "probe_in_s": circuit.probe_in_s}
+            row |= {"failure_rate": circuit.failure_rate, "calls_in_window": circuit.calls}
+        for limits in self.rate_limit.status() if self.rate_limit else []:
+            name = f"{limits.pop('provider')}:{limits.pop('model')}"
+            rows.setdefault((name, limits.pop("endpoint")), {}).update(limits)
+        if self.retry is not None:
+            for (_, endpoint), row in rows.items():
+                row["retries_left"] = self.retry.budget(endpoint).retries
+        named = [
+            {"part": "model", "name": name, "endpoint": place, **row} for (name, place), row in rows.items()
+        ]
+        if self.cache is not None:
+            named.append({"part": "cache", "name": "cache", **self.cache.status()})
+        for budget in self.budget.status():
+            money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
+            named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
+        return named
+
+    def _tell(self, sink: Sink) -> Sink:
+        append = self.log.listener
+
+        def tell(event: Event) -> None:
+            append(event)
+            sink(event)
+
+        return tell
+
+    async def close(self) -> None:
+        """Write out what waits to be written."""
+        if self.cache is not None:
+            await self.cache.close()
+
+    @staticmethod
+    def _make_cache(config: Config, runtime: Runtime) -> CacheStage | None:
+        options = config.cache
+        if options is None:
+            return None
+        store = stores.make_store(
+            options.where,
+            config.home_folder() / "cache",
+            memory_bytes=options.memory_bytes,
+            clock=runtime.clock,
+            sink=runtime.sink,
+        )
+        return CacheStage(options, store, runtime.clock, runtime.sink)
+
+    @staticmethod
+    def _make_rate_limit(config: Config, clock: Clock) -> RateLimitStage | None:
+        if config.rate_limit is None:
+            return None
+        return RateLimitStage(
+            config.rate_limit,
+            clock,
+            estimate=estimate_tokens,
+            read_headers=lambda headers: read_limits(headers, clock.unix()),
+        )
+
+
+def _preload() -> None:
+    pricing.preload()
+    tokens.preload()
+
+
+def estimate_tokens(call: Call) -> tuple[int, int]:
+    """Input and output tokens that a call may take, before anything is known of the model's replies."""
+    limits = [call.request.parameters.get(name) for name in OUTPUT_LIMITS]
+    asked = [limit for limit in limits if isinstance(limit, int)]
+    return tokens.count_request(call.request).tokens, max(asked) if asked else UNKNOWN_OUTPUT_TOKENS
+
+
+class Sender:
+    """The end of the pipeline: one attempt at the provider, counted and priced.
+
+    Args:
+        prices: Price lists; the published one is loaded in a thread while the first reply that needs it is on its way.
+    """
+
+    def __init__(self, prices: pricing.Prices) -> None:
+        self._prices = prices
+        self._loading: asyncio.Future[Any] | None = None
+
+    async def __call__(self, call: Call) -> Reply:
+        """Send once."""
+        call.attempts += 1
+        needs_list = not call.provider.free and not self._prices.loaded
+        if needs_list and self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(pricing.preload))
+        reply = await call.provider.send(call)
+        if needs_list and self._loading is not None:
+            await asyncio.shield(self._loading)
+        if reply.cost_source is None:
+            reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
+        call.replies.append(reply)
+        return reply

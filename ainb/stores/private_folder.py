@@ -1,0 +1,59 @@
+"""A folder and files that belong to one person alone, checked before anything is opened in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+class NotPrivateError(OSError):
+    """The folder or a file in it is a link, something else than it should be, or another person's."""
+
+
+def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
+    """Make a folder (0700) and an empty file in it (0600), or check and tighten those that stand there.
+
+    The file is made before a library opens it, because SQLite gives the files it puts beside a database the modes of
+    the database.
+
+    Args:
+        folder: Made with its parents where it is missing.
+        name: The file.
+        beside: Ends of names of further files that may stand beside it.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        NotPrivateError: Something is a link, of the wrong kind, or another person's.
+        OSError: The folder cannot be made or written.
+    """
+    if not os.path.lexists(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    _check(folder, stat.S_ISDIR, "folder", FOLDER_MODE)
+    path = folder / name
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    os.close(os.open(path, flags, FILE_MODE))
+    for end in ("", *beside):
+        file = folder / (name + end)
+        if os.path.lexists(file):
+            _check(file, stat.S_ISREG, "file", FILE_MODE)
+    return path
+
+
+def _check(path: Path, is_kind: Callable[[int], bool], kind: str, mode: int) -> None:
+    found = path.lstat()
+    if not is_kind(found.st_mode):
+        raise NotPrivateError(f"{path.name} is not a plain {kind}")
+    if kind == "file" and found.st_nlink > 1:
+        raise NotPrivateError(f"{path.name} has a second name elsewhere")
+    if hasattr(os, "getuid") and found.st_uid != os.getuid():
+        raise NotPrivateError(f"the {kind} {path.name} belongs to another user")
+    if stat.S_IMODE(found.st_mode) & ~mode:
+        path.chmod(mode)

@@ -1,0 +1,129 @@
+"""A session's usage log: every call that ends becomes a row, and so does what the person records or monitors."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import TYPE_CHECKING, Any
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.errors import ConfigError
+from ainb.events import CallFinished, Event, Notice, Sink, silent
+from ainb.pipeline.record import CallIds
+from ainb.usage.recorder import Estimators, Recorder
+from ainb.usage.rows import Row, build_row
+from ainb.usage.writer import Listener, Writer, shared_writer
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FILE_NAME = "usage.sqlite3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """What the usage log keeps.
+
+    Attributes:
+        max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
+        max_age_days: Older rows are pruned; None keeps all.
+        content: Whether prompts and replies (redacted) are kept in the row.
+
+    Raises:
+        ConfigError: A bound is not above 0.
+    """
+
+    max_rows: int | None = 2_000_000
+    max_age_days: float | None = 400.0
+    content: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_age_days"):
+            value: object = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+            if value is not None and not number:
+                raise ConfigError(f"{name} must be a number above 0, or None to keep all; it is {value!r}")
+
+
+class UsageLog(Listener):
+    """The rows of one session, in the log that all sessions of a home share.
+
+    ``recorder`` makes rows of calls that did not go through the pipeline.
+
+    Args:
+        path: The log file; None keeps the last rows in memory only.
+        clock: Where time comes from.
+        sink: Who is told, once, when the log cannot be written.
+        options: What is kept.
+        rng: Where ids come from.
+        estimators: How tokens and money of calls made elsewhere are estimated.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        sink: Sink = silent,
+        options: Log | None = None,
+        rng: Random | None = None,
+        estimators: Estimators | None = None,
+    ) -> None:
+        self.options = options or Log()
+        self._clock = clock
+        self._sink = sink
+        self._ids = CallIds(clock, rng or SystemRandom())
+        self.session_id = self._ids()
+        self._make_row = functools.partial(
+            build_row, session_id=self.session_id, content=self.options.content
+        )
+        bounds: dict[str, Any] = {
+            "max_rows": self.options.max_rows,
+            "max_age_days": self.options.max_age_days,
+        }
+        self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
+        self._writer.listeners.add(self)
+        self._append = self._writer.append
+        self.recorder = Recorder(
+            self._append, self._ids, clock, self.session_id, estimators, content=self.options.content
+        )
+
+    def listener(self, event: Event) -> None:
+        """Take note of a finished call; the sink to hand to the recorder."""
+        if event.__class__ is CallFinished:
+            self._append((self._make_row, event))
+
+    def tell(self, text: str) -> None:
+        """Pass one line about the log to the session's sink."""
+        with contextlib.suppress(Exception):
+            self._sink(Notice(text, "log"))
+
+    def now(self) -> float:
+        """Seconds since 1970 by the log's clock."""
+        return self._clock.unix()
+
+    def flush(self) -> bool:
+        """Wait until every call that has finished is in the log, or in the ring where the log cannot be written."""
+        return self._writer.flush()
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection over all rows of the home, every finished call of this process included."""
+        return self._writer.reading()
+
+    def recent(self) -> list[Row]:
+        """The last rows of this process, oldest first, without asking the file."""
+        self.flush()
+        return list(self._writer.recent)
+
+    def close(self) -> None:
+        """Write what is queued; a call that ends later is still logged."""
+        self._writer.listeners.discard(self)
+        if self._writer.listeners:
+            self.flush()
+        else:
+            self._writer.stop()

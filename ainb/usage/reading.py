@@ -1,0 +1,47 @@
+"""A connection that sees every row: those of the file, and those that could not be written to it yet."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from ainb.usage.rows import Row
+from ainb.usage.schema import MIGRATIONS, NewerLogError, migrate, version_of
+from ainb.usage.store import Store, connect, open_log
+
+
+def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connection:
+    """Open the log for queries; it is never made, migrated or written here.
+
+    Args:
+        path: The file; one that is not there or cannot be read counts as empty.
+        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a copy in memory.
+    """
+    if path is not None and path.exists():
+        with contextlib.suppress(sqlite3.Error, NewerLogError):
+            return _on_file(path, pending)
+    return _with_rows(open_log(None), pending)
+
+
+def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:
+    with contextlib.ExitStack() as closing:
+        connection = closing.enter_context(contextlib.closing(connect(str(path))))
+        connection.execute("PRAGMA query_only = ON")
+        if version_of(connection) == len(MIGRATIONS) and not pending:
+            closing.pop_all()
+            return connection
+        copy = connect(":memory:")
+        connection.backup(copy)
+        return _with_rows(copy, pending)
+
+
+def _with_rows(connection: sqlite3.Connection, pending: list[Row]) -> sqlite3.Connection:
+    try:
+        migrate(connection)
+        if pending:
+            Store(connection).add(pending)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,238 @@
+"""One row per call: what a finished call leaves behind, without its texts."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+from ainb.errors import CallRejectedError, ConfigError, ProviderError
+from ainb.events import CallFinished
+from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage
+from ainb.redaction import redact
+
+Status = Literal["ok", "error", "rejected", "cancelled"]
+MESSAGE_CHARACTERS = 500
+LABEL_CHARACTERS = 200
+_FREE = Decimal(0)
+
+
+class Row(NamedTuple):
+    """One call; the fields are the columns of the log, None where unknown.
+
+    ``cost_usd`` and ``saved_usd`` are Decimal dollars, durations are seconds, ``started_at`` is in UTC.
+    """
+
+    call_id: str
+    started_at: dt.datetime
+    operation_name: str
+    provider_name: str
+    request_model: str
+    response_model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    tokens_source: str = "unknown"
+    cost_usd: Decimal | None = None
+    cost_source: str = "unpriced"
+    saved_usd: Decimal | None = None
+    duration_s: float | None = None
+    queue_wait_s: float | None = None
+    time_to_first_chunk_s: float | None = None
+    attempts: int = 0
+    status: Status = "ok"
+    error_type: str | None = None
+    http_status: int | None = None
+    error_message: str | None = None
+    cache_hit: bool = False
+    coalesced: bool = False
+    stale: bool = False
+    replayed: bool = False
+    request_id: str | None = None
+    finish_reason: str | None = None
+    notebook: str | None = None
+    cell_id: str | None = None
+    session_id: str | None = None
+    batch_id: str | None = None
+    row_key: str | None = None
+    user: str | None = None
+    tags: str | None = None
+    prompt_sha256: str | None = None
+    prompt: str | None = None
+    reply: str | None = None
+
+
+def build_row(event: CallFinished, *, session_id: str, content: bool = False) -> Row:
+    """The row of a finished call.
+
+    Args:
+        event: What the recorder said.
+        session_id: The session that the call belongs to.
+        content: Whether prompt and reply go into the row (redacted).
+    """
+    call, reply, error, options = event.call, event.reply, event.error, event.call.options
+    cost, cost_source = _cost(event)
+    first = call.first_text_at
+    return Row(
+        call_id=call.call_id,
+        started_at=utc(event.ended_at - event.duration_s),
+        operation_name=call.request.operation,
+        provider_name=call.request.provider,
+        request_model=call.request.model,
+        response_model=None if reply is None else label(reply.model),
+        cost_usd=cost,
+        cost_source=cost_source,
+        saved_usd=None if reply is None else reply.saved_usd,
+        duration_s=event.duration_s,
+        queue_wait_s=call.queue_wait_s,
+        time_to_first_chunk_s=None if first is None else first - call.started_at,
+        attempts=call.attempts,
+        request_id=label(getattr(error or reply, "request_id", None)),
+        finish_reason=None if reply is None else label(reply.finish_reason),
+        notebook=label(options.notebook),
+        cell_id=label(options.cell_id),
+        session_id=session_id,
+        batch_id=label(options.batch_id),
+        row_key=None if options.row_key is None else redact(options.row_key)[:LABEL_CHARACTERS],
+        user=label(options.user),
+        tags=redact(canonical(dict(options.tags)).decode()) if options.tags else None,
+        prompt_sha256=prompt_digest(call.request.messages),
+        prompt=redact(_prompt_text(call)) if content else None,
+        reply=redact(reply.text) if content and reply is not None else None,
+        **usage_fields(UNKNOWN_USAGE if reply is None else reply.usage),
+        **failure_fields(error),
+        **_flags(reply),
+    )
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """The token columns."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+        "cache_creation_input_tokens": usage.cache_creation_input_tokens,
+        "reasoning_output_tokens": usage.reasoning_output_tokens,
+        "tokens_source": usage.source,
+    }
+
+
+def failure_fields(error: BaseException | None) -> dict[str, Any]:
+    """The columns that say how a call ended; those of an answered call are the defaults."""
+    if error is None:
+        return {}
+    status_code = getattr(error, "status_code", None)
+    return {
+        "status": status_of(error),
+        "error_type": type(error).__name__,
+        "http_status": status_code if isinstance(status_code, int) else None,
+        "error_message": message_of(error),
+    }
+
+
+def _flags(reply: Reply | None) -> dict[str, Any]:
+    if reply is None:
+        return {}
+    return {
+        "cache_hit": reply.cached and not reply.coalesced,
+        "coalesced": reply.coalesced,
+        "stale": reply.stale,
+        "replayed": reply.replayed,
+    }
+
+
+def status_of(error: BaseException | None) -> Status:
+    """How a call ended.
+
+    "rejected" when nothing was sent (a limit, a budget, an open circuit, a prompt or an option that makes no sense),
+    "cancelled" when the person or the program stopped it, "error" for everything else that failed.
+    """
+    if error is None:
+        return "ok"
+    if isinstance(error, CallRejectedError | ConfigError):
+        return "rejected"
+    stopped = isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError)
+    return "cancelled" if stopped or not isinstance(error, Exception) else "error"
+
+
+def message_of(error: BaseException) -> str:
+    """The error's text on one line, redacted, at most MESSAGE_CHARACTERS long."""
+    # Redacted before it is cut: half a key at the cut would no longer look like one.
+    text = " ".join(redact(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
+    return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"
+
+
+def prompt_digest(messages: Sequence[Message]) -> str:
+    """SHA-256, in hex, of the messages as JSON ``[[role, content], …]`` with sorted keys, no blanks, in UTF-8."""
+    pairs = [
+        (message.role, message.content if isinstance(message.content, str) else list(message.content))
+        for message in messages
+    ]
+    return hashlib.sha256(canonical(pairs)).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no blanks; what JSON does not know goes in as its repr."""
+    import orjson
+
+    try:
+        packed: bytes = orjson.dumps(
+            value, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+        )
+    except (TypeError, ValueError):  # lone surrogates, integers beyond 64 bits
+        return repr(value).encode("utf-8", "backslashreplace")
+    return packed
+
+
+def utc(seconds: float) -> dt.datetime:
+    """The moment that is `seconds` after 1970-01-01 UTC."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def label(text: str | None) -> str | None:
+    """A short text of a row, redacted and cut; None stays None, and nothing is made of an empty one."""
+    return _label(text) if text else None
+
+
+@functools.lru_cache(maxsize=1024)  # model, notebook and user repeat from row to row
+def _label(text: str) -> str:
+    return redact(text)[:LABEL_CHARACTERS]
+
+
+def _cost(event: CallFinished) -> tuple[Decimal | None, str]:
+    reply = event.reply
+    if reply is None:
+        spent = not event.call.provider.free and _may_be_billed(event.call, event.error)
+        return (None, "unpriced") if spent else (_FREE, "free")
+    if reply.cost_source is not None:
+        return reply.cost_usd, reply.cost_source
+    return _unpriced_stage_cost(event.call, reply)
+
+
+def _unpriced_stage_cost(call: Call, reply: Reply) -> tuple[Decimal | None, str]:
+    """Of a reply that no stage has priced: what is free by itself is free."""
+    if call.provider.free or reply.cached or reply.coalesced or reply.replayed:
+        return _FREE, "free"
+    return (None, "unpriced") if reply.cost_usd is None else (reply.cost_usd, "provider")
+
+
+def _may_be_billed(call: Call, error: BaseException | None) -> bool:
+    """Whether some attempt of a failed call may stand on the bill; then its cost is unknown, not zero."""
+    if call.attempts == 0:
+        return False
+    if any(getattr(earlier, "billed", True) for earlier in call.errors):
+        return True
+    if isinstance(error, CallRejectedError | ConfigError):
+        return False
+    return error.billed if isinstance(error, ProviderError) else bool(getattr(error, "billed", True))
+
+
+def _prompt_text(call: Call) -> str:
+    return "\n\n".join(f"{message.role}: {message.text}" for message in call.request.messages)

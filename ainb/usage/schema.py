@@ -1,0 +1,124 @@
+"""The tables of the log and the steps that bring an older log up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+
+# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a rollup.
+_VERSION_1 = """
+CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
+INSERT INTO words (id, word) VALUES (0, '');
+CREATE TABLE calls (
+  id INTEGER PRIMARY KEY,
+  day INTEGER NOT NULL,
+  started_us INTEGER NOT NULL,
+  operation_name INTEGER NOT NULL,
+  provider_name INTEGER NOT NULL,
+  request_model INTEGER NOT NULL,
+  response_model INTEGER NOT NULL,
+  input_tokens INTEGER,
+  output_tokens INTEGER,
+  cache_read_input_tokens INTEGER,
+  cache_creation_input_tokens INTEGER,
+  reasoning_output_tokens INTEGER,
+  tokens_source INTEGER NOT NULL,
+  cost_nano INTEGER,
+  cost_source INTEGER NOT NULL,
+  saved_nano INTEGER,
+  duration_us INTEGER,
+  queue_wait_us INTEGER,
+  time_to_first_chunk_us INTEGER,
+  attempts INTEGER,
+  status INTEGER NOT NULL,
+  error_type INTEGER NOT NULL,
+  http_status INTEGER,
+  cache_hit INTEGER NOT NULL,
+  coalesced INTEGER NOT NULL,
+  stale INTEGER NOT NULL,
+  replayed INTEGER NOT NULL,
+  finish_reason INTEGER NOT NULL,
+  notebook INTEGER NOT NULL,
+  cell_id INTEGER NOT NULL,
+  session_id INTEGER NOT NULL,
+  batch_id INTEGER NOT NULL,
+  user INTEGER NOT NULL,
+  tags INTEGER NOT NULL,
+  call_id TEXT NOT NULL,
+  error_message TEXT,
+  request_id TEXT,
+  row_key TEXT,
+  prompt_sha256 TEXT,
+  prompt TEXT,
+  reply TEXT
+);
+CREATE INDEX calls_started ON calls (started_us);
+CREATE INDEX calls_failed ON calls (started_us) WHERE error_type > 0;
+CREATE TABLE rollups (
+  day INTEGER NOT NULL,
+  operation_name INTEGER NOT NULL,
+  provider_name INTEGER NOT NULL,
+  request_model INTEGER NOT NULL,
+  response_model INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  error_type INTEGER NOT NULL,
+  cost_source INTEGER NOT NULL,
+  cache_hit INTEGER NOT NULL,
+  coalesced INTEGER NOT NULL,
+  stale INTEGER NOT NULL,
+  replayed INTEGER NOT NULL,
+  notebook INTEGER NOT NULL,
+  session_id INTEGER NOT NULL,
+  calls INTEGER NOT NULL,
+  input_tokens INTEGER,
+  output_tokens INTEGER,
+  cost_nano INTEGER,
+  unpriced INTEGER NOT NULL,
+  saved_nano INTEGER,
+  PRIMARY KEY (day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source,
+               cache_hit, coalesced, stale, replayed, notebook, session_id)
+) WITHOUT ROWID;
+"""
+
+# One script a version, oldest first; a script that was released is never edited, the next one is added below it.
+MIGRATIONS = (_VERSION_1,)
+
+
+class NewerLogError(Exception):
+    """The file was written by a newer ainb."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"version {version}, this ainb knows up to {len(MIGRATIONS)}")
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Schema version of an open log; 0 is an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the open log up to this version, in one transaction; several processes may try at once.
+
+    Raises:
+        NewerLogError: A newer ainb wrote it.
+        sqlite3.Error: It cannot be written.
+    """
+    if _known_version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for script in MIGRATIONS[_known_version(connection) :]:
+            # Statement by statement: executescript would commit the transaction first.
+            for statement in filter(str.strip, script.split(";\n")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _known_version(connection: sqlite3.Connection) -> int:
+    version = version_of(connection)
+    if version > len(MIGRATIONS):
+        raise NewerLogError(version)
+    return version

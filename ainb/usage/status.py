@@ -1,0 +1,37 @@
+"""The state of a session as a DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST = (
+    "part",
+    "endpoint",
+    "circuit",
+    "probe_in_s",
+    "failure_rate",
+    "calls_in_window",
+    "waiting",
+    "in_flight",
+)
+
+
+def status_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of plain values as a frame indexed by `name`.
+
+    Args:
+        rows: Each with `name` and any other keys; what a row lacks is NA.
+
+    Returns:
+        Frame of shape (n_rows, n_keys), dtypes as pandas infers them with NA for what is missing.
+    """
+    import pandas as pd
+
+    names = dict.fromkeys(FIRST) | dict.fromkeys(key for row in rows for key in row if key != "name")
+    index = pd.Index([row["name"] for row in rows], name="name", dtype="object")
+    columns = {name: pd.array([row.get(name) for row in rows]) for name in names}
+    return pd.DataFrame(columns, index=index).convert_dtypes()

@@ -1,0 +1,71 @@
+"""Run notebooks headless and print what their cells answer.
+
+    python notebooks/run.py [--quiet] NOTEBOOK...
+
+The notebook files are not changed. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+CELL_TIMEOUT_SECONDS = 300
+
+
+def run(path: Path) -> nbformat.NotebookNode:
+    """Execute a notebook in its own folder and return it with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=CELL_TIMEOUT_SECONDS, resources={"metadata": {"path": str(path.parent)}}
+    )
+    return client.execute()
+
+
+def text_of(output: nbformat.NotebookNode) -> str:
+    """What a terminal would show of one output."""
+    if output.output_type == "stream":
+        return str(output.text).rstrip()
+    if output.output_type == "error":
+        return "\n".join(output.traceback)
+    return str(output.data.get("text/plain", "")).rstrip()
+
+
+def print_cells(notebook: nbformat.NotebookNode) -> None:
+    """Print every code cell, indented behind a bar, and below it what it answered."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        print("\n" + "\n".join(f"  | {line}" for line in cell.source.splitlines()))
+        for output in cell.outputs:
+            print("\n".join(f"  {line}" for line in text_of(output).splitlines()))
+
+
+def main() -> int:
+    """Run every notebook that was named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quiet", action="store_true", help="print one line a notebook")
+    parser.add_argument("notebooks", nargs="+", type=Path)
+    arguments = parser.parse_args()
+    os.environ.setdefault("AINB_DISPLAY", "static")
+    for path in arguments.notebooks:
+        try:
+            notebook = run(path)
+        except CellExecutionError as error:
+            print(f"{path} failed: {error}", file=sys.stderr)
+            return 1
+        if arguments.quiet:
+            print(f"{path}: {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells ran")
+        else:
+            print_cells(notebook)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

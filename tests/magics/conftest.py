@@ -1,0 +1,143 @@
+"""A terminal shell in process and a real kernel, both with the extension loaded and answers from scripts."""
+
+from __future__ import annotations
+
+import queue
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.manager import KernelManager
+from traitlets.config import Config
+
+from ainb import session as sessions
+from ainb.testing import SCRIPTS
+
+WAIT_SECONDS = 30
+
+
+@pytest.fixture(autouse=True)
+def no_session_is_left_over(monkeypatch, tmp_path):
+    """Each test starts without a session, without scripts and pulled models, and in a folder without a pyproject.toml."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    monkeypatch.setenv("AINB_MODEL_DIR", str(tmp_path / "models"))
+    sessions.use(None)
+    yield
+    sessions.use(None)
+    SCRIPTS.clear()
+
+
+@dataclass
+class Cell:
+    """What one cell did."""
+
+    result: object
+    error: BaseException | None
+    out: str
+    err: str
+
+
+@dataclass
+class Terminal:
+    """A shell as in a terminal, and what its cells wrote."""
+
+    shell: InteractiveShell
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, cell: str) -> Cell:
+        self.capsys.readouterr()
+        done = self.shell.run_cell(cell, store_history=True)
+        seen = self.capsys.readouterr()
+        return Cell(done.result, done.error_in_exec or done.error_before_exec, seen.out, seen.err)
+
+
+@pytest.fixture
+def bare_shell():
+    """A shell without the extension."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=config)
+    yield shell
+    shell.run_line_magic("unload_ext", "ainb")
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def terminal(bare_shell, capsys):
+    """A shell with the extension loaded."""
+    bare_shell.run_line_magic("load_ext", "ainb")
+    return Terminal(bare_shell, capsys)
+
+
+@dataclass
+class Ran:
+    """The messages that one cell of a kernel gave rise to."""
+
+    outputs: list[tuple[str, dict]]
+    reply: dict
+    shown: list[tuple[str, dict]] = field(default_factory=list)
+
+    def of(self, kind: str) -> list[dict]:
+        return [content for found, content in self.outputs if found == kind]
+
+    def text(self, name: str) -> str:
+        return "".join(content["text"] for content in self.of("stream") if content["name"] == name)
+
+
+class Kernel:
+    """A real kernel."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        self.manager.start_kernel()
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=WAIT_SECONDS)
+
+    def start(self, code: str, *, watched: bool = False) -> str:
+        return self.client.execute(code, allow_stdin=watched)
+
+    def finish(self, request: str) -> Ran:
+        outputs = []
+        while True:
+            message = self.client.get_iopub_msg(timeout=WAIT_SECONDS)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "status" and content["execution_state"] == "idle":
+                break
+            if kind not in {"status", "execute_input"}:
+                outputs.append((kind, content))
+        while True:
+            reply = self.client.get_shell_msg(timeout=WAIT_SECONDS)
+            if reply["parent_header"].get("msg_id") == request:
+                return Ran(outputs, reply["content"])
+
+    def run(self, code: str, *, watched: bool = False) -> Ran:
+        return self.finish(self.start(code, watched=watched))
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        with suppress(queue.Empty):
+            self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+@pytest.fixture(scope="module")
+def fresh_kernel():
+    """A kernel in which nothing has run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AINB_DISPLAY", "auto")
+        kernel = Kernel()
+        yield kernel
+        kernel.close()
+
+
+@pytest.fixture
+def kernel(fresh_kernel):
+    """The module's kernel with the extension loaded anew and its state forgotten."""
+    fresh_kernel.run("%reset -f\n%reload_ext ainb\nimport os; os.environ.pop('AINB_DISPLAY', None)")
+    return fresh_kernel

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+
+@pytest.fixture
+def complete(terminal):
+    terminal.run("%config Ainb.aliases = {'fast': 'scripted:echo'}")
+
+    def complete(text):
+        completer = terminal.shell.Completer
+        completer.use_jedi = False
+        with provisionalcompleter():
+            return [text[: item.start] + item.text for item in completer.completions(text, len(text))]
+
+    return complete
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("%%ai --fo", "%%ai --format"),
+        ("%%ai scripted:echo --in", "%%ai scripted:echo --into"),
+        ("%%ai -f co", "%%ai -f code"),
+        ("%%ai fa", "%%ai fast"),
+        ("%%ai openr", "%%ai openrouter:"),
+        ("%%ainb --sys", "%%ainb --system"),
+        ("%ai ver", "%ai version"),
+        ("%ai dealias f", "%ai dealias fast"),
+        ("%ai list oll", "%ai list ollama"),
+        ("%ai help form", "%ai help format"),
+        ("%ai alias quick fa", "%ai alias quick fast"),
+    ],
+)
+def test_tab_knows_the_lines_of_the_magics(complete, typed, offered):
+    assert complete(typed) == [offered]
+
+
+def test_tab_offers_no_python_beside_its_own(complete):
+    assert complete("%%ai op") == ["%%ai openai:", "%%ai openrouter:"]
+
+
+def test_tab_leaves_the_prompt_alone(complete):
+    text = "%%ai scripted:echo\n--fo"
+
+    assert "--format" not in "".join(complete(text))
+
+
+def test_tab_leaves_python_alone(complete):
+    assert "print" in "".join(complete("pri"))
+
+
+def test_tab_knows_the_models_on_this_machine(complete, monkeypatch):
+    monkeypatch.setattr("ainb.providers.weights.pulled", lambda: ["smollm2"])
+
+    assert complete("%%ai local:s") == ["%%ai local:smollm2"]
