@@ -586,7 +586,7 @@ MUTANTS = [
     ),
     Mutant(STAGE, "            await self._clock.sleep(wait)\n", "", "the stage does not wait"),
     Mutant(STAGE, "            await clock.sleep(wait)\n", "", "an async function does not wait"),
-    Mutant(STAGE, "            clock.wait(wait)\n", "", "a plain function does not wait"),
+    Mutant(STAGE, "            clock.block(wait)\n", "", "a plain function does not wait"),
 ]
 
 
