@@ -91,8 +91,9 @@ def test_a_random_plan_is_the_same_for_the_same_seed():
 
 
 def test_it_lists_models_and_checks_the_key():
-    with FaultServer(api_key="right", models=["one"]) as server:
+    with FaultServer(api_key="k", models=["one"]) as server:
         listed = json.loads(fetch(server, "GET", "/v1/models")[1])
+        server.api_key = "another"
         status, _, _ = ask(server)
 
     assert [item["id"] for item in listed["data"]] == ["one"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,7 +11,7 @@ import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]  # what orjson makes: asking for dict is 8 times cheaper than for Mapping
 _NOTHING: Json = {}
 
 
@@ -48,7 +47,7 @@ class Answer:
         Raises:
             UnreadableError: It is no chunk.
         """
-        if not isinstance(chunk, Mapping):
+        if not isinstance(chunk, dict):
             raise UnreadableError("a stream of something that is no object")
         model = chunk.get("model")
         if self.model is None and isinstance(model, str) and model:
@@ -94,14 +93,14 @@ def read_completion(data: Any) -> Answer:
     Raises:
         UnreadableError: It is none.
     """
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         raise UnreadableError("JSON that is no object")
     choices = data.get("choices")
     if not choices:
         raise UnreadableError("no choice in the reply")
     choice = _first_choice(choices)
     message = choice.get("message")
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         raise UnreadableError("a choice without a message")
     text = message_text(message)
     tools = message.get("tool_calls")
@@ -126,7 +125,7 @@ def message_text(message: Json) -> str:
     if isinstance(content, str) and content:
         return content
     if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") == "text"]
         return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     if content is not None and content != "":
         raise UnreadableError("content that is no text")
@@ -141,7 +140,7 @@ def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
         usage: The body's "usage".
         reasoning_apart: Whether this service leaves reasoning out of the output tokens but not out of the total (Gemini).
     """
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return UNKNOWN_USAGE
     prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     if prompt is None and output is None:
@@ -164,20 +163,20 @@ def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
 
 def read_cost(usage: Any) -> Decimal | None:
     """The price in USD that OpenRouter reports with the tokens, or None."""
-    cost = usage.get("cost") if isinstance(usage, Mapping) else None
+    cost = usage.get("cost") if isinstance(usage, dict) else None
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
         return None
     return Decimal(str(cost))
 
 
 def _first_choice(choices: Any) -> Json:
-    if isinstance(choices, list) and isinstance(choices[0], Mapping):
+    if isinstance(choices, list) and isinstance(choices[0], dict):
         return choices[0]
     raise UnreadableError("choices that are none")
 
 
 def _mapping(value: Any) -> Json:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def _word(value: Any) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ _FINAL_CODE = re.compile(
 _FINAL_WORDS = re.compile(
     r"insufficient[ _](quota|balance|credits?|funds)|credit balance|out of credits|spend(ing)?[ _]limit"
     r"|\bper[ _-]day\b|PerDay|\b(RPD|TPD)\b|\bdaily (limit|quota)",
+    re.IGNORECASE,
 )
 _CONTEXT_WORDS = re.compile(
     r"(maximum|available) context (length|size)|context window|prompt is too long|too many tokens",
@@ -66,17 +66,17 @@ def refusal_of(data: Any) -> Refusal:
     """What decoded JSON says of an error; `Refusal()` when it says nothing."""
     if isinstance(data, list):
         data = data[0] if data else None
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return Refusal(said=data if isinstance(data, str) else "")
     error = data.get("error", data)
     if isinstance(error, str):
         return Refusal(said=error, code=_text(data.get("code")))
-    if not isinstance(error, Mapping):
+    if not isinstance(error, dict):
         error = data
     said = _words(error)
     code = _text(error.get("code")) or _text(error.get("type")) or _text(error.get("status"))
     details = error.get("details")
-    details = [item for item in details if isinstance(item, Mapping)] if isinstance(details, list) else []
+    details = [item for item in details if isinstance(item, dict)] if isinstance(details, list) else []
     return Refusal(
         said=said,
         code=code,
@@ -95,10 +95,10 @@ def _plain(body: bytes) -> str:
     return f"an HTML page {title.group(1).strip()!r}" if title else "an HTML page"
 
 
-def _words(error: Mapping[str, Any]) -> str:
+def _words(error: dict[str, Any]) -> str:
     for name in ("message", "detail", "error", "msg", "title"):
         value = error.get(name)
-        if isinstance(value, Mapping):  # Mistral: {"message": {"detail": [...]}}
+        if isinstance(value, dict):  # Mistral: {"message": {"detail": [...]}}
             value = value.get("detail") or value.get("message")
         if isinstance(value, list):
             value = _field_words(value)
@@ -110,7 +110,7 @@ def _words(error: Mapping[str, Any]) -> str:
 def _field_words(items: list[Any]) -> str | None:
     # FastAPI names the field in a list of its own beside the message.
     item = items[0] if items else None
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return None
     message = item.get("msg") or item.get("message")
     place = item.get("loc")
@@ -120,7 +120,7 @@ def _field_words(items: list[Any]) -> str | None:
 
 def _upstream(metadata: Any) -> str:
     # OpenRouter says only "Provider returned error" and keeps what the provider said in here.
-    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
     return f" ({raw})" if isinstance(raw, str) and raw else ""
 
 
@@ -132,19 +132,19 @@ def _status(value: Any) -> int | None:
     return value if isinstance(value, int) and 400 <= value < 600 else None  # noqa: PLR2004 - HTTP errors
 
 
-def _tokens(error: Mapping[str, Any]) -> tuple[int, int] | None:
+def _tokens(error: dict[str, Any]) -> tuple[int, int] | None:
     prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
     return (prompt, context) if isinstance(prompt, int) and isinstance(context, int) else None
 
 
-def _retry_info(details: list[Mapping[str, Any]]) -> float | None:
+def _retry_info(details: list[dict[str, Any]]) -> float | None:
     for item in details:
         if str(item.get("@type", "")).endswith("RetryInfo"):
             return parse_duration(item.get("retryDelay")) or None
     return None
 
 
-def _is_final(code: str | None, kind: str | None, said: str, details: list[Mapping[str, Any]]) -> bool:
+def _is_final(code: str | None, kind: str | None, said: str, details: list[dict[str, Any]]) -> bool:
     if any(_FINAL_CODE.search(text) for text in (code, kind) if text) or _FINAL_WORDS.search(said):
         return True
     quotas = [
@@ -152,6 +152,6 @@ def _is_final(code: str | None, kind: str | None, said: str, details: list[Mappi
         for item in details
         if isinstance(item.get("violations"), list)
         for violation in item["violations"]
-        if isinstance(violation, Mapping)
+        if isinstance(violation, dict)
     ]
     return any("PerDay" in quota for quota in quotas if isinstance(quota, str))

@@ -100,10 +100,10 @@ def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-        URL(text)
+        (URL(text).raw_host or "").encode("idna")  # what the resolver will do, and fail at, otherwise
     except ValueError:
         raise ConfigError(f"{place} is not a URL; write https://HOST/v1") from None
-    if parts.scheme not in {"http", "https"} or not host or not text.isprintable():
+    if parts.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in text:
         raise ConfigError(f"{place} is not an http or https URL; write https://HOST/v1")
     if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
         raise ConfigError(f"{place} holds a password, a query or a fragment; keys belong in a key variable")
@@ -119,7 +119,11 @@ def _check_header(value: str, name: str) -> str:
 
 
 def proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for this URL, read anew each time; None means none."""
+    """The proxy that the environment names for this URL, read anew each time; None means none.
+
+    Raises:
+        ConfigError: It is of a kind that cannot be used, such as socks.
+    """
     values = tuple(os.environ.get(name) for name in PROXY_VARIABLES)
     return _find_proxy(url.scheme, url.host or "", values)
 
@@ -129,7 +133,15 @@ def _find_proxy(scheme: str, host: str, _variables: tuple[str | None, ...]) -> s
     # The variables are there so that a proxy set in a cell counts from the next call on.
     proxies = urllib.request.getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
-    return None if not proxy or urllib.request.proxy_bypass(host) else proxy
+    if not proxy or urllib.request.proxy_bypass(host):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if URL(proxy).scheme not in {"http", "https"}:
+        raise ConfigError(
+            f"the proxy variables name a proxy for {host} that is no http proxy; set {scheme.upper()}_PROXY to one, or NO_PROXY={host}"
+        )
+    return proxy
 
 
 def certificates() -> ssl.SSLContext | bool:

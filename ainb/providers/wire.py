@@ -143,6 +143,8 @@ async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
         ProviderError: There is no connection, or no HTTP at its other end.
         ConfigError: The proxy or the certificates of the environment make no sense.
     """
+    proxy = None if target.loopback else proxy_for(url)
+    tls = certificates() if url.scheme == "https" else True
     try:
         raw = await client().request(
             "GET" if body is None else "POST",
@@ -150,10 +152,10 @@ async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
             data=body,
             headers=target.headers,
             allow_redirects=False,
-            proxy=None if target.loopback else proxy_for(url),
-            ssl=certificates() if url.scheme == "https" else True,
+            proxy=proxy,
+            ssl=tls,
         )
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError):
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
         raise ConfigError(
             f"no request can be made to {target.url}: check the URL and the proxy variables of the environment"
         ) from None
