@@ -8,10 +8,10 @@ from typing import Any
 from ainb.engine import ENGINE
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
-from ainb.magics.display import ASKS, CUT
+from ainb.magics.display import ASKS, CUT, plain_text
 from ainb.magics.front import Front
 from ainb.magics.streaming import Stream
-from ainb.messages import Call, Reply
+from ainb.messages import Call, Form, Reply
 
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
@@ -36,7 +36,6 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     arguments = parse(line, CELL_FLAGS, magic)
     call = make_call(front, arguments, body, magic)
     reply = ask(front, call, arguments)
-    reply.form = arguments.cell.get("format", "markdown")
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
 
@@ -51,10 +50,11 @@ def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     for note in filled.notes:
         front.say(note)
-    suffix = ASKS.get(arguments.cell.get("format", "markdown"))
+    suffix = ASKS.get(_form(arguments))
     prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
     model = one_word(arguments.words, magic)
     call = front.session().make_call(prompt, model=model, **{**front.place(), **arguments.call})
+    call.notes.extend(filled.notes)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}
         call.request = dataclasses.replace(call.request, parameters=parameters)
@@ -69,7 +69,8 @@ def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
     said = len(call.notes)
     whole = False
     try:
-        reply = ENGINE.run(front.session().handle(call))
+        # A copy: an identical call in flight may have been handed the same reply.
+        reply = dataclasses.replace(ENGINE.run(front.session().handle(call)), form=_form(arguments))
         whole = True
     finally:
         if stream is not None:
@@ -81,8 +82,13 @@ def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
     return reply
 
 
+def _form(arguments: Arguments) -> Form:
+    form: Form = arguments.cell.get("format", "markdown")
+    return form
+
+
 def _stream(front: Front, arguments: Arguments) -> Stream | None:
-    if "into" in arguments.cell or arguments.cell.get("format", "markdown") not in STREAMED_FORMS:
+    if "into" in arguments.cell or _form(arguments) not in STREAMED_FORMS:
         return None
     return front.stream(asked=arguments.cell.get("stream"))
 
@@ -102,5 +108,5 @@ def _hand_over(front: Front, reply: Reply, arguments: Arguments) -> Reply | None
         front.bind(name, reply)
         return None
     if reply.form == "code" and front.display() not in {"static", "off"}:
-        front.shell.set_next_input(reply.code, replace=False)
+        front.offer_cell(plain_text(reply)[0])
     return reply

@@ -49,7 +49,8 @@ def reply_bundle(reply: Reply, look: Look) -> Bundle:
     if reply.form == "math":
         bundle["text/latex"] = _latex(text)
     else:
-        bundle["text/html"] = box(_body(reply, text), footer(reply, look, notes), kind="reply")
+        kind = "page" if reply.form == "html" else "reply"
+        bundle["text/html"] = box(_body(reply, text), footer(reply, look, notes), kind=kind)
     return bundle
 
 
@@ -68,7 +69,7 @@ def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
 
 def live_bundle(text: str) -> Bundle:
     """The text that has come so far."""
-    return {"text/plain": clean(text), "text/html": box(markdown(text), kind="reply")}
+    return {"text/plain": clean(text), "text/html": box(markdown(text))}
 
 
 def _body(reply: Reply, text: str) -> str:

@@ -12,7 +12,7 @@ from ainb import session as sessions
 from ainb.errors import AinbError
 from ainb.events import Event, Notice
 from ainb.magics.display import Bundle, Look, facts, plain_text, reply_bundle
-from ainb.magics.escapes import one_line
+from ainb.magics.escapes import clean, one_line
 from ainb.magics.markup import Report
 from ainb.magics.settings import Ainb
 from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
@@ -157,16 +157,21 @@ class Front:
     def show(self, shown: Report | str | Any) -> None:
         """Show what a subcommand made: a line, a report, or anything that IPython can display."""
         if isinstance(shown, str):
-            shown = Report([shown])
-        if isinstance(shown, Report):
+            sys.stdout.write(f"{clean(shown)}\n")
+        elif isinstance(shown, Report):
             bundle = shown.bundle() if self.look().rich else {"text/plain": str(shown)}
             self.shell.display_pub.publish(bundle)
-            return
-        from IPython.display import display
+        else:
+            from IPython.display import display
 
-        display(shown)
+            display(shown)
 
     # The notebook
+
+    def offer_cell(self, text: str) -> None:
+        """Put a text into a next cell, where the front end can."""
+        with contextlib.suppress(Exception):  # it is shown all the same
+            self.shell.set_next_input(text, replace=False)
 
     def bind(self, name: str, value: Any) -> None:
         """Give the notebook a variable."""

@@ -35,7 +35,7 @@ def services_table(name: str | None) -> Table:
 def _base_url(service: Service) -> str:
     url = os.environ.get(service.base_url_variable or "") or service.base_url
     if url is None:
-        return f"set {service.base_url_variable}" if service.base_url_variable else "in this process"
+        return f"set {service.base_url_variable}" if service.base_url_variable else "on this machine"
     # A URL may carry a password or a token, and this table ends up in a saved notebook.
     return re.sub(r"^(\w+://)[^/?#]*@", r"\1", url).partition("?")[0]
 

@@ -10,23 +10,27 @@ from typing import Any
 
 from ainb.magics.escapes import clean, one_line
 
-STYLE = (
-    "<style>"
+_STYLE = (
     ".ainb{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;"
     "color:var(--jp-content-font-color1,inherit);max-width:64em}"
     ".ainb p{margin:.2em 0 .6em}"
+    ".ainb table{color:inherit;font-size:inherit}"
     ".ainb .as-typed{white-space:pre-wrap}"
-    ".ainb .quiet,.ainb .foot{color:var(--jp-content-font-color2,#666)}"
-    ".ainb .foot{font-size:.88em;border-top:1px solid var(--jp-border-color2,#ddd);margin:.5em 0 0;padding-top:.15em}"
+    ".ainb .foot{color:var(--jp-content-font-color2,#666);font-size:.88em;margin:.5em 0 0;padding-top:.15em;"
+    "border-top:1px solid var(--jp-border-color2,#ddd)}"
     ".ainb .warn{color:var(--jp-warn-color1,#8a5300)}"
-    ".ainb iframe{width:100%;height:24em;border:1px solid var(--jp-border-color2,#ddd);background:#fff}"
-    ".ainb table{border-collapse:collapse;margin:.3em 0 1em}"
-    ".ainb caption{text-align:left;font-weight:600;padding:0 0 .25em}"
+)
+# By the kind of the box, so that a reply does not carry the rules of tables.
+_STYLES = {
+    "page": ".ainb.page iframe{box-sizing:border-box;width:100%;height:24em;border:1px solid var(--jp-border-color2,#ddd);background:#fff}",
+    "words": ".ainb.words table{border-collapse:collapse;margin:.3em 0 1em}"
+    ".ainb.words caption{text-align:left;font-weight:600;padding:0 0 .25em}"
     ".ainb.words th,.ainb.words td{padding:.2em 1.6em .2em 0;text-align:left;vertical-align:top;font-weight:400;"
     "border-bottom:1px solid var(--jp-border-color2,#ddd);background:none}"
-    ".ainb.words thead th{font-weight:500;color:var(--jp-content-font-color2,#666)}"
-    "</style>"
-)
+    ".ainb.words th[scope=row]{white-space:nowrap}"
+    ".ainb.words thead th{font-weight:500;color:var(--jp-content-font-color2,#666)}",
+    "wait": ".ainb.wait progress{width:min(32em,100%);height:.8em;accent-color:var(--jp-brand-color1,#1769aa)}",
+}
 # An HTML reply may load nothing: a remote picture would tell its server what was asked.
 FRAME_POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
@@ -60,9 +64,15 @@ def frame(text: str) -> str:
     return f'<iframe sandbox="" title="the reply as HTML" srcdoc="{page}"></iframe>'
 
 
-def box(*parts: str, kind: str = "") -> str:
-    """The parts in ainb's own scope, with its style."""
-    return f'{STYLE}<div class="ainb{" " + kind if kind else ""}">{"".join(parts)}</div>'
+def box(*parts: str, kind: str = "reply") -> str:
+    """The parts in ainb's own scope, with its style.
+
+    Args:
+        parts: HTML.
+        kind: "reply", "page" (an HTML reply), "words" (tables) or "wait" (a progress bar).
+    """
+    style = f"<style>{_STYLE}{_STYLES.get(kind, '')}</style>"
+    return f'{style}<div class="ainb {kind}">{"".join(parts)}</div>'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

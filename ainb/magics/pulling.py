@@ -81,7 +81,10 @@ class Progress:
                 f'<progress aria-label="downloaded" value="{done}" max="{total}"></progress>' if total else ""
             )
             self._front.shell.display_pub.publish(
-                {"text/plain": line, "text/html": box(f'<p role="status">{escape(line)}</p>', bar)},
+                {
+                    "text/plain": line,
+                    "text/html": box(f'<p role="status">{escape(line)}</p>', bar, kind="wait"),
+                },
                 transient={"display_id": self._display_id},
                 update=self._shown,
             )

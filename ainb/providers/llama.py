@@ -139,7 +139,7 @@ class Servers:
     def _after_fork(self) -> None:
         for server in self._servers.values():
             for process in server.processes():
-                process.leave_to_parent()
+                process.end()  # closes this copy of the pipe alone; it ends when the parent's is closed too
         self._inherited = self._servers  # kept: their end is the parent's business
         self._forget()
 

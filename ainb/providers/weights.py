@@ -10,9 +10,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
-from ainb.providers import download
+
+if TYPE_CHECKING:
+    from ainb.providers.download import Progress
 
 MAGIC = b"GGUF"
 SAMPLE_BYTES = 1 << 16
@@ -131,7 +134,7 @@ def identity(name_or_path: str) -> str:
         return Path(name_or_path).name
 
 
-def pull(name: str, *, progress: download.Progress | None = None) -> Path:
+def pull(name: str, *, progress: Progress | None = None) -> Path:
     """Fetch a model file, or find it fetched already; blocks, and may be called by several processes at once.
 
     Args:
@@ -151,6 +154,8 @@ def pull(name: str, *, progress: download.Progress | None = None) -> Path:
     target = folder() / weights.filename
     if is_pulled(name):
         return target
+    from ainb.providers import download
+
     # A process that pulled it meanwhile has put the same bytes there; then ours may fail to be put in place (Windows).
     download.fetch(weights, target, report=progress or _unheard, is_there=lambda: is_pulled(name))
     return target

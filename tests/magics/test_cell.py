@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
 
 import pytest
 
@@ -225,10 +224,26 @@ def test_a_display_error_never_fails_the_call(terminal, monkeypatch):
     assert cell.err == "ainb: the reply is shown as plain text (RuntimeError: no paint)\n"
 
 
-def test_a_reply_that_cost_nothing_to_anybody_is_no_secret(terminal):
-    terminal.run("%%ai scripted:echo\nhello")
+def test_a_reply_that_another_call_holds_too_is_not_changed(terminal, monkeypatch):
+    shared = Reply(text="{}")
+    session = sessions.current()
 
-    assert terminal.shell.user_ns["_ai"].cost_usd in {None, Decimal(0)}
+    async def handle(call):
+        return shared
+
+    monkeypatch.setattr(session, "handle", handle)
+
+    assert terminal.run("%%ai scripted:echo -f json\nhi").result.form == "json"
+    assert shared.form == "markdown"
+
+
+def test_a_front_end_that_takes_no_cell_does_not_fail_the_call(terminal, monkeypatch):
+    def refuse(text, replace):
+        raise RuntimeError("no cells here")
+
+    monkeypatch.setattr(terminal.shell, "set_next_input", refuse)
+
+    assert terminal.run("%%ai scripted:echo -f code\nhi").error is None
 
 
 def test_the_notebook_and_the_cell_go_into_the_usage_row(terminal, monkeypatch):

