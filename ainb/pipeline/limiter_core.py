@@ -43,6 +43,7 @@ class LimiterCore:
         self.paused_until = -math.inf
         self.share = 1.0
         self.in_line: dict[Line, None] = {}  # lines in which somebody waits
+        self.waking: set[Waiter] = set()  # granted, and not running again yet
         self._per_user = per_user
         self._anybody = Line(None)
         self._users: dict[str, Line] = {}
@@ -255,6 +256,7 @@ class LimiterCore:
         line = self._line(waiter.user, now)
         self.leave(waiter)
         waiter.permit = self._take(line, waiter.cost, now)
+        self.waking.add(waiter)
 
     def _refuse(self, waiter: Waiter, now: float) -> None:
         self.leave(waiter)

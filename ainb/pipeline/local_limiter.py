@@ -68,16 +68,17 @@ class LocalLimiter:
         Raises:
             RateLimitError: The wait is too long, or the options say not to wait.
         """
+        permit = None
         with self._lock:
-            permit = self._core.try_take(cost, user, self.clock.monotonic())
+            if not self._core.waking:  # or it would run before those who were granted theirs first
+                permit = self._core.try_take(cost, user, self.clock.monotonic())
         if permit is not None:
             return permit
         self._check_may_wait(cost, user)
         turn = _LoopTurn(self, cost, user, deadline)
         try:
             self._join(turn.waiter)
-            if not _decided(turn.waiter):
-                await turn.future
+            await (asyncio.sleep(0) if _decided(turn.waiter) else turn.future)
         except BaseException:
             self._leave(turn.waiter)
             raise
@@ -209,6 +210,7 @@ class LocalLimiter:
         with self._lock:
             now = self.clock.monotonic()
             self._core.leave(waiter)
+            self._core.waking.discard(waiter)
             if waiter.permit is not None:
                 self._core.settle(waiter.permit, NOTHING, now)
             woken = self._core.pump(now)
@@ -216,6 +218,8 @@ class LocalLimiter:
 
     def _outcome(self, waiter: Waiter) -> Permit:
         if waiter.permit is not None:
+            with self._lock:
+                self._core.waking.discard(waiter)
             return waiter.permit
         shortage = waiter.refused or Shortage(0.0, "its limits")
         raise RateLimitError(

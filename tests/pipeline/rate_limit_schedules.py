@@ -151,6 +151,7 @@ class Oracle:
         assert self.core.shared.in_flight == 0
         assert not self.core.in_line
         assert self.core._timer is None
+        assert not self.core.waking
         for line in self.core._users.values():
             assert line.pool.in_flight == 0
         for index, bucket in self.core.shared.buckets:
@@ -271,6 +272,15 @@ def run_strict(limiter_class, ops):
 
 # Found by chance: two are granted at once by the timer of the first, which was woken last.
 WOKEN_IN_ORDER = [(0, 66, 23, 0.5, None, "ann"), (0, 37, 18, 4.0, None, None), (0.1, 0, 34, 4.0, 7, "bob")]
+# Found by chance: a newcomer whose permit is free at once, while one granted just before it has not run yet.
+COMES_WHILE_ANOTHER_WAKES = [
+    (0, 0, 0, 0.0, None, None),
+    (0, 0, 0, 0.0, None, None),
+    (0, 0, 52, 0.5, None, None),
+    (3, 83, 0, 0.0, 1, None),
+    (0, 0, 0, 0.0, None, None),
+    (1, 0, 0, 0.0, None, None),
+]
 strict_jobs = st.tuples(
     st.sampled_from([0, 0, 0.5, 4]),
     st.one_of(st.integers(0, 40), st.integers(0, 450)),
@@ -284,6 +294,7 @@ strict_schedules = st.lists(strict_jobs, min_size=12, max_size=36)
 def check_limiter(limiter_class, *, examples, shrink=True):
     """The whole property suite; raises at the first broken promise."""
     run_schedule(limiter_class, WOKEN_IN_ORDER)
+    run_schedule(limiter_class, COMES_WHILE_ANOTHER_WAKES)
     phases = [Phase.explicit, Phase.generate] + ([Phase.shrink] if shrink else [])
     bounded = settings(
         max_examples=examples,
