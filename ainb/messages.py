@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -141,6 +141,7 @@ class Usage:
 
 
 UNKNOWN_USAGE = Usage()
+_COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -256,6 +257,24 @@ class Call:
         if self.options.on_text is not None:
             self.shown = True
             self.options.on_text(text)
+
+
+def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
+    """Tokens and money of several replies to one call; a part that is unknown makes its sum unknown.
+
+    Args:
+        replies: At least one.
+    """
+    if len(replies) == 1:
+        return replies[0].usage, replies[0].cost_usd
+    sums: dict[str, int | None] = {}
+    for name in _COUNTS:
+        counts = [getattr(reply.usage, name) for reply in replies]
+        known = [count for count in counts if count is not None]
+        sums[name] = sum(known) if len(known) == len(counts) else None
+    costs = [reply.cost_usd for reply in replies if reply.cost_usd is not None]
+    cost = sum(costs, Decimal(0)) if len(costs) == len(replies) else None
+    return Usage(**sums, source=replies[-1].usage.source), cost
 
 
 class Provider(Protocol):

@@ -23,6 +23,7 @@ from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
@@ -58,9 +59,18 @@ class Session:
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
         runtime: Clock, randomness and listener; for tests.
 
+    Attributes:
+        config: Every option.
+        runtime: Clock, randomness and listener.
+        prices: Price lists.
+        last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
+        treatments: Names of the options that say how a call is treated; no provider sees them.
+
     Raises:
         ConfigError: An option makes no sense.
     """
+
+    treatments = frozenset(item.name for item in dataclasses.fields(CallOptions))
 
     def __init__(
         self,
@@ -92,6 +102,8 @@ class Session:
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
         self._stages = Stages(self.config, self.runtime, self.prices)
+        self.last_map: pd.DataFrame | None = None
+        self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._handle = compose(self._stages.in_order(), Sender(self.prices))
 
     def ask(
@@ -145,7 +157,7 @@ class Session:
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
-        treatment = {key: options.pop(key) for key in _TREATMENT & options.keys()}
+        treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
         request = Request(
             provider=service,
             model=name,
@@ -154,9 +166,10 @@ class Session:
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
         )
-        return Call(request=request, provider=self.provider(service), options=self._options(treatment))
+        return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
 
-    def _options(self, treatment: dict[str, Any]) -> CallOptions:
+    def call_options(self, treatment: dict[str, Any]) -> CallOptions:
+        """Options of a call, with the place it comes from unless that is given."""
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
             treatment |= {"notebook": notebook, "cell_id": cell_id}
@@ -203,7 +216,7 @@ class Session:
             provider = FunctionProvider(function, name=name, text_only=True)
 
             def make_call(prompt: str, **parameters: Any) -> Call:
-                options = self._options({"cache": "use" if cache else "off"})
+                options = self.call_options({"cache": "use" if cache else "off"})
                 request = Request(
                     provider="function", model=model, messages=read_prompt(prompt), parameters=parameters
                 )
@@ -224,6 +237,64 @@ class Session:
             return cast(Callable[P, R], guarded)
 
         return decorate
+
+    def map(self, data: Any, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
+        """Send one call a row and wait for the table of answers.
+
+        An unfinished run of the same work is gone on with; a finished one starts anew, its answers are cached.
+
+        Args:
+            data: DataFrame, Series, list or iterator of rows (items that are no mappings fill ``{value}``), or the path of a
+                .csv, .parquet or .jsonl file.
+            task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
+            options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
+                (values of the notebook), ``limit``, ``sample``, ``budget_usd`` (of the whole run); fields of `BatchOptions`
+                (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``,
+                ``journal``, ``out``, ``watcher``); everything else as for `ask`.
+
+        Returns:
+            Frame on the index of `data`, same order and length: `reply` string, one typed column a schema field, `status`
+            category (ok, error, rejected, cancelled), `error_type` category, `error_message` string, `attempts` Int16,
+            `cached` bool, `cost_usd` Float64, `input_tokens`, `output_tokens` Int64, `duration_s` Float64 (seconds); NA where
+            unknown. With ``out`` the path of the file that holds the same columns.
+
+        Raises:
+            ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.
+            BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` holds all rows.
+            BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
+        """
+        from ainb import mapping
+
+        try:
+            result = mapping.run_blocking(mapping.make_batch(self, data, task, options))
+        except mapping.BatchInterrupted as stopped:
+            self.last_map = stopped.frame
+            raise
+        self.last_map = None if isinstance(result, Path) else result
+        return result
+
+    def submit_map(
+        self, data: Any, task: str | Callable[..., Any], **options: Any
+    ) -> Job[pd.DataFrame | Path]:
+        """Start a batch and return at once; arguments as for `map`.
+
+        Returns:
+            A job whose result is what `map` returns.
+        """
+        from ainb import mapping
+
+        return mapping.submit(mapping.make_batch(self, data, task, options))
+
+    def runs(self) -> pd.DataFrame:
+        """Batches of this home, newest first.
+
+        Returns:
+            Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at` datetime64[us, UTC] (NaT while
+            unfinished), `rows` Int64 (NA while unfinished), `done`, `failed` Int64, `cost_usd` Float64 of what is known.
+        """
+        from ainb import mapping
+
+        return mapping.runs_frame(self.config.home_folder())
 
     def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
         """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
@@ -291,7 +362,6 @@ class Session:
 
 
 ENGINE.at_shutdown(providers.close_clients)
-_TREATMENT = {item.name for item in dataclasses.fields(CallOptions)}
 
 
 def _with_arguments(

@@ -209,8 +209,7 @@ class Batch:
             self._ticker.tick(last=True)
             if self._file is not None:
                 self._file.close()
-        if self._runner.complete and self._journal is not None:
-            self._journal.finish(self.run_id, row_count=self.progress.done, now=self._house.clock.unix())
+            self._close_journal()
         if self._options.on_error == "raise" and self.progress.failed:
             raise self._failure()
         return self._file.path if self._file is not None else self.frame()
@@ -288,6 +287,13 @@ class Batch:
             now=self._house.clock.unix(),
         )
         return run_id
+
+    def _close_journal(self) -> None:
+        if self._journal is None:
+            return
+        if self._runner.complete:
+            self._journal.finish(self.run_id, row_count=self.progress.done, now=self._house.clock.unix())
+        self._journal.close()
 
     def _failure(self) -> BatchFailedError:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.progress.errors.most_common(3))

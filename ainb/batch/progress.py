@@ -94,6 +94,7 @@ class Progress:
             self.rejected += 1
         elif outcome.status == "error":
             self.failed += 1
+            self._count_cost(outcome)
         if outcome.error_type is not None:
             self.errors[outcome.error_type] += 1
             self.last_errors.append((position, outcome.error_type, outcome.error_message or ""))
@@ -103,6 +104,9 @@ class Progress:
             self.cached += 1
         else:
             self.answered += 1
+        self._count_cost(outcome)
+
+    def _count_cost(self, outcome: Outcome) -> None:
         if outcome.cost_nano_usd is None:
             self.unpriced += 1
         else:

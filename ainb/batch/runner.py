@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.journal import Entry, Journal
-from ainb.batch.results import Outcome, answered, failed
+from ainb.batch.results import Outcome, answered, failed, nano
 from ainb.errors import AinbError, CallRejectedError, CircuitOpenError, ConfigError, ProviderError
 from ainb.events import Notice
+from ainb.messages import add_up
 
 if TYPE_CHECKING:
     from ainb.batch.concurrency import Concurrency
@@ -240,12 +241,17 @@ class Runner:
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
         if refused:
             self.unfinished += 1
-        return failed(
+        outcome = failed(
             error,
             status="rejected" if refused else "error",
             attempts=call.attempts,
             duration_s=None if refused else self._clock.monotonic() - started,
         )
+        if call.replies:  # paid for, although they were not what was asked for
+            usage, cost = add_up(call.replies)
+            outcome.input_tokens, outcome.output_tokens = usage.input_tokens, usage.output_tokens
+            outcome.cost_nano_usd = nano(cost)
+        return outcome
 
     def _measure(self, call: Call, error: Exception | None, started: float) -> None:
         faults = [*call.errors, error] if error is not None else call.errors

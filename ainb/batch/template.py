@@ -52,6 +52,11 @@ class Template:
         if not uses:
             raise ConfigError(f"the prompt uses no column, so every row would be the same; {self._known()}")
 
+    @property
+    def constants(self) -> list[str]:
+        """The parts that are the same in every row, the notebook's values among them."""
+        return [piece for piece in self._pieces if isinstance(piece, str)]
+
     def fill(self, row: Mapping[str, Any]) -> str:
         """The prompt of a row.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ainb.errors import InvalidReplyError
-from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, Usage
+from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up
 
 MAX_SHOWN_CHARACTERS = 200
 TIMES_ASKED = 2
@@ -36,7 +36,8 @@ class AnswerStage:
                 call.request = _with_complaint(call, reply, problem)
             else:
                 call.request = asked
-                return _with_all_usage(reply, spent)
+                reply.usage, reply.cost_usd = add_up(spent)
+                return reply
         call.request = asked
         raise _invalid(schema, spent, problem)
 
@@ -45,26 +46,6 @@ def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
     complaint = f"That was not valid: {problem}. Answer again with JSON of the schema and nothing else."
     messages = (*call.request.messages, Message("assistant", reply.text), Message("user", complaint))
     return dataclasses.replace(call.request, messages=messages)
-
-
-def _with_all_usage(reply: Reply, spent: list[Reply]) -> Reply:
-    """The money and tokens of an answer include those of the one that was not valid."""
-    if len(spent) == 1:
-        return reply
-    costs = [one.cost_usd for one in spent]
-    reply.cost_usd = None if None in costs else sum(cost for cost in costs if cost is not None)  # type: ignore[assignment]
-    reply.usage = add_usage([one.usage for one in spent])
-    return reply
-
-
-def add_usage(parts: list[Usage]) -> Usage:
-    """Sum tokens; a part that is unknown makes the sum unknown."""
-    sums = {}
-    for item in dataclasses.fields(Usage):
-        if item.name != "source":
-            values = [getattr(part, item.name) for part in parts]
-            sums[item.name] = None if None in values else sum(values)
-    return Usage(**sums, source=parts[-1].source)
 
 
 def _invalid(schema: ReplySchema, spent: list[Reply], problem: str) -> InvalidReplyError:

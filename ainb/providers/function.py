@@ -54,8 +54,10 @@ class FunctionProvider:
 
     async def send(self, call: Call) -> Reply:
         """Call the function once."""
-        request = call.request
-        prompt = request.messages[-1].content
+        return await self.apply(call.request.messages[-1].content, call.request)
+
+    async def apply(self, prompt: Any, request: Request) -> Reply:
+        """Call the function with `prompt` in place of the request's own."""
         if self._is_async:
             value = await self._function(prompt, **request.parameters)
         else:
@@ -79,3 +81,37 @@ class FunctionProvider:
             self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ainb-function")
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
+
+
+class ItemProvider:
+    """The function as seen by one row of a batch: it is called with the item itself, not with its text.
+
+    Args:
+        shared: The function.
+        item: What it is called with.
+    """
+
+    __slots__ = ("_item", "_shared")
+
+    name = FunctionProvider.name
+    free = FunctionProvider.free
+
+    def __init__(self, shared: FunctionProvider, item: Any) -> None:
+        self._shared = shared
+        self._item = item
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """As of the function."""
+        return self._shared.body(request)
+
+    def endpoint(self, request: Request) -> str:
+        """As of the function."""
+        return self._shared.endpoint(request)
+
+    def account(self, request: Request) -> str:
+        """As of the function."""
+        return self._shared.account(request)
+
+    async def send(self, call: Call) -> Reply:
+        """Call the function with the item."""
+        return await self._shared.apply(self._item, call.request)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from ainb.errors import CallRejectedError, ConfigError, ProviderError
 from ainb.events import CallFinished
-from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage
+from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up
 from ainb.redaction import redact
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
@@ -79,6 +79,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
     """
     call, reply, error, options = event.call, event.reply, event.error, event.call.options
     cost, cost_source = _cost(event)
+    usage = reply.usage if reply is not None else add_up(call.replies)[0] if call.replies else UNKNOWN_USAGE
     first = call.first_text_at
     return Row(
         call_id=call.call_id,
@@ -106,7 +107,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         prompt_sha256=prompt_digest(call.request.messages),
         prompt=redact(_prompt_text(call)) if content else None,
         reply=redact(reply.text) if content and reply is not None else None,
-        **usage_fields(UNKNOWN_USAGE if reply is None else reply.usage),
+        **usage_fields(usage),
         **failure_fields(error),
         **_flags(reply),
     )
@@ -208,6 +209,9 @@ def _label(text: str) -> str:
 
 def _cost(event: CallFinished) -> tuple[Decimal | None, str]:
     reply = event.reply
+    if reply is None and event.call.replies:  # answered, but not with what was asked for
+        paid = add_up(event.call.replies)[1]
+        return paid, event.call.replies[-1].cost_source or "unpriced"
     if reply is None:
         spent = not event.call.provider.free and _may_be_billed(event.call, event.error)
         return (None, "unpriced") if spent else (_FREE, "free")

@@ -1,0 +1,262 @@
+"""From what the caller of ``Session.map`` says to a batch that is ready to go."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch.batch import (
+    Batch,
+    BatchInterrupted,
+    BatchOptions,
+    House,
+    Task,
+    function_identity,
+    open_source,
+)
+from ainb.batch.forecast import forecast
+from ainb.batch.journal import Journal
+from ainb.batch.runner import Work
+from ainb.batch.template import Template
+from ainb.engine import ENGINE
+from ainb.errors import ConfigError
+from ainb.events import Notice
+from ainb.messages import Call, Message, Reply, Request
+from ainb.pipeline.cache_key import reply_key
+from ainb.pipeline.schema import Schema, read_schema
+from ainb.providers.function import FunctionProvider, ItemProvider
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ainb.batch.source import Source
+    from ainb.engine import Job
+    from ainb.session import Session
+
+__all__ = ["BatchInterrupted", "make_batch", "run_blocking", "runs_frame", "submit"]
+
+DEFAULT_CONCURRENCY = 64
+STOP_SECONDS = 1.5
+CANCEL_SECONDS = 0.4
+JOURNAL_FILE = "journal.sqlite3"
+_BATCH_OPTIONS = {item.name for item in dataclasses.fields(BatchOptions)}
+
+
+def make_batch(session: Session, data: Any, task: str | Callable[..., Any], given: dict[str, Any]) -> Batch:
+    """Read the arguments of ``Session.map``.
+
+    Args:
+        session: Whose pipeline the rows go through.
+        data: The rows.
+        task: A template, or a function of one item.
+        given: Keyword arguments of ``Session.map``; those of the batch are taken out, the rest are the call's.
+
+    Raises:
+        ConfigError: Something makes no sense; nothing was sent.
+    """
+    names: Mapping[str, Any] = given.pop("names", None) or {}
+    schema = given.pop("schema", None)
+    limit, sample = given.pop("limit", None), given.pop("sample", None)
+    options = _read_options(given)
+    source = open_source(data, limit=limit, sample=sample)
+    checked = None if schema is None else read_schema(schema)
+    batch_id = session.new_id()
+    plan = _plan(session, task, {**given, "batch_id": batch_id}, source=source, names=names, schema=checked)
+    house = House(
+        clock=session.runtime.clock,
+        sink=session.runtime.sink,
+        place=f"{session.config.home_folder()}|{session.runtime.origin()[0]}",
+        journal=lambda: Journal(session.config.home_folder() / JOURNAL_FILE),
+        new_id=lambda: batch_id,
+    )
+    rate_limit = session.config.rate_limit
+    most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
+    if plan.slots is not None:
+        most, options = min(most, plan.slots), dataclasses.replace(options, fixed_concurrency=True)
+    if options.watcher is not None:
+        _tell_forecast(session, source, plan)
+    return Batch(source, plan.task, house, options, most=most)
+
+
+def run_blocking(batch: Batch) -> pd.DataFrame | Path:
+    """Run a batch and wait; an interrupt gives calls under way 1.5 s, cancels the rest and keeps what is done.
+
+    Raises:
+        BatchInterrupted: The person stopped it; its `frame` holds the rows.
+    """
+    job = ENGINE.submit(batch.run())
+    try:
+        job.wait()
+    except KeyboardInterrupt:
+        ENGINE.loop().call_soon_threadsafe(batch.stop)
+        if not job.wait(STOP_SECONDS):
+            job.cancel()
+            job.wait(CANCEL_SECONDS)
+        raise batch.interrupted() from None
+    return job.result()
+
+
+def submit(batch: Batch) -> Job[pd.DataFrame | Path]:
+    """Run a batch in the background."""
+    return ENGINE.submit(batch.run())
+
+
+def runs_frame(home: Path) -> pd.DataFrame:
+    """The runs in the journal of a home; see ``Session.runs``."""
+    import pandas as pd
+
+    path = home / JOURNAL_FILE
+    runs = []
+    if path.exists():
+        journal = Journal(path)
+        runs = journal.runs()
+        journal.close()
+    texts = {
+        name: pd.array([getattr(run, name) for run in runs], dtype="string")
+        for name in ("run_id", "title", "model")
+    }
+    times = {
+        name: pd.to_datetime([getattr(run, name) for run in runs], unit="s", utc=True).astype(
+            "datetime64[us, UTC]"
+        )
+        for name in ("started_at", "finished_at")
+    }
+    counts = {
+        column: pd.array([getattr(run, name) for run in runs], dtype="Int64")
+        for column, name in (("rows", "row_count"), ("done", "done"), ("failed", "failed"))
+    }
+    cost = pd.array([run.cost_nano_usd / 1e9 for run in runs], dtype="Float64")
+    return pd.DataFrame({**texts, **times, **counts, "cost_usd": cost})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    task: Task
+    slots: int | None
+    template: Template | None = None
+    model: str | None = None
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _plan(
+    session: Session,
+    task: str | Callable[..., Any],
+    given: dict[str, Any],
+    *,
+    source: Source,
+    names: Mapping[str, Any],
+    schema: Schema | None,
+) -> _Plan:
+    if isinstance(task, str):
+        return _template_plan(session, task, given, source=source, names=names, schema=schema)
+    if callable(task):
+        return _function_plan(session, task, given, schema=schema)
+    raise ConfigError(
+        f"a batch takes a prompt with {{columns}} or a function of one item; it is {type(task).__name__}"
+    )
+
+
+def _template_plan(
+    session: Session,
+    text: str,
+    given: dict[str, Any],
+    *,
+    source: Source,
+    names: Mapping[str, Any],
+    schema: Schema | None,
+) -> _Plan:
+    template = Template(text.strip(), columns=source.columns, names=names)
+    # One call read in full; each row's differs in the last message alone.
+    first = session.make_call("a row's prompt comes here", **given)
+    request = dataclasses.replace(first.request, schema=schema)
+    before, provider, options = request.messages[:-1], first.provider, first.options
+    pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
+
+    def prepare(row: Mapping[str, Any]) -> Work:
+        messages = (*before, Message("user", template.fill(row)))
+        call = Call(request=Request(messages=messages, **pick), provider=provider, options=options)
+        call.row_key = reply_key(call)
+        return Work(key=call.row_key, call=call, send=session.handle)
+
+    identity = (text, _told(request), names_digest(template, names))
+    return _Plan(
+        task=Task(
+            prepare=prepare,
+            uses=template.uses,
+            title=" ".join(text.split()),
+            model=f"{request.provider}:{request.model}",
+            identity=identity,
+            schema=schema,
+        ),
+        slots=getattr(provider, "slots", None),
+        template=template,
+        model=f"{request.provider}:{request.model}",
+        parameters=request.parameters,
+    )
+
+
+def _function_plan(
+    session: Session, function: Callable[..., Any], given: dict[str, Any], *, schema: Schema | None
+) -> _Plan:
+    digest = hashlib.sha256(function_identity(function).encode()).hexdigest()[:12]
+    title = getattr(function, "__qualname__", type(function).__name__)
+    shared = FunctionProvider(function, name=f"{title}#{digest}")
+    model = given.pop("model", None) or title
+    treatment = {name: value for name, value in given.items() if name in session.treatments}
+    unknown = given.keys() - treatment.keys()
+    if unknown:
+        raise ConfigError(f"{min(unknown)!r} is an option of a model; a function takes the item alone")
+    options = session.call_options({"cache": "off", **treatment})
+
+    def prepare(item: Any) -> Work:
+        text = item if isinstance(item, str) else json.dumps(item, default=str, ensure_ascii=False)
+        request = Request(provider="function", model=model, messages=(Message("user", text),), schema=schema)
+        call = Call(request=request, provider=ItemProvider(shared, item), options=options)
+        call.row_key = reply_key(call)
+        return Work(key=call.row_key, call=call, send=session.handle)
+
+    told = None if schema is None else schema.json_schema
+    task = Task(
+        prepare=prepare, uses=None, title=title, model=model, identity=(title, digest, told), schema=schema
+    )
+    return _Plan(task=task, slots=None)
+
+
+_REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
+Send = Callable[[Call], Awaitable[Reply]]
+
+
+def names_digest(template: Template, names: Mapping[str, Any]) -> str:
+    """Digest of what the notebook's names put into the prompt: another value is another run."""
+    return hashlib.sha256(json.dumps(template.constants).encode()).hexdigest() if names else ""
+
+
+def _told(request: Request) -> list[Any]:
+    schema = None if request.schema is None else request.schema.json_schema
+    head = [[message.role, message.content] for message in request.messages[:-1]]
+    return [request.provider, request.model, dict(request.parameters), request.api_base, schema, head]
+
+
+def _read_options(given: dict[str, Any]) -> BatchOptions:
+    chosen = {name: given.pop(name) for name in list(given) if name in _BATCH_OPTIONS}
+    keep = chosen.get("keep", False)
+    if isinstance(keep, str):
+        chosen["keep"] = (keep,)
+    elif not isinstance(keep, bool):
+        chosen["keep"] = tuple(keep)
+    return BatchOptions(**chosen)
+
+
+def _tell_forecast(session: Session, source: Source, plan: _Plan) -> None:
+    if plan.template is None or plan.model is None:
+        return
+    text = forecast(
+        source, plan.template, model=plan.model, prices=session.prices, parameters=plan.parameters
+    )
+    if text is not None:
+        session.runtime.sink(Notice(text, "forecast"))
