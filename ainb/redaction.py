@@ -14,20 +14,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-KEY_VARIABLES = (
-    "OPENAI_API_KEY",
-    "AZURE_OPENAI_API_KEY",
+from ainb.keys import KEY_VARIABLES
+
+# Beside the services' own: what the same people tend to have in their environment.
+_OTHER_VARIABLES = (
     "ANTHROPIC_API_KEY",
-    "GEMINI_API_KEY",
     "GOOGLE_API_KEY",
-    "GROQ_API_KEY",
-    "MISTRAL_API_KEY",
-    "DEEPSEEK_API_KEY",
-    "TOGETHER_API_KEY",
-    "OPENROUTER_API_KEY",
-    "OLLAMA_API_KEY",
-    "LMSTUDIO_API_KEY",
-    "VLLM_API_KEY",
     "XAI_API_KEY",
     "COHERE_API_KEY",
     "FIREWORKS_API_KEY",
@@ -36,6 +28,7 @@ KEY_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
+_variables = dict.fromkeys((*KEY_VARIABLES.values(), *_OTHER_VARIABLES))
 MIN_KEY_CHARACTERS = 16
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
@@ -100,7 +93,11 @@ _PACK: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Google client secret", _run("GOCSPX-", rf"{_WORD}{{28}}"), ("GOCSPX-",)),
     ("AWS access key", _run("A[KS]IA", r"[A-Z2-7]{16}(?![A-Za-z0-9])", width=4), ("AKIA", "ASIA")),
     ("AWS Bedrock key", _run("ABSK", r"[A-Za-z0-9+/]{100,}+={0,2}"), ("ABSK",)),
-    ("Azure key", r"(?<![A-Za-z0-9])[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}(?![A-Za-z0-9])", ("JQQJ9",)),
+    (
+        "Azure key",
+        r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf]))[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}(?![A-Za-z0-9])",
+        ("JQQJ9",),
+    ),
     (
         "Azure storage key",
         r"(?:Account|SharedAccess)Key=(?P<secret>[A-Za-z0-9+/]{40,}+={0,2})",
@@ -198,21 +195,23 @@ def redact(text: str) -> str:
     return "".join([*pieces, text[place:]])
 
 
-def secret_values(
-    environ: Mapping[str, str] | None = None, names: Iterable[str] = KEY_VARIABLES
-) -> dict[str, str]:
+def watch(name: str) -> None:
+    """Count the variable `name` among those that hold keys; for a key variable that the person named."""
+    _variables[name] = None
+
+
+def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Values that must not be seen.
 
     Args:
         environ: Where to look; None means the process's environment.
-        names: Variables that hold keys.
 
     Returns:
         Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a key.
     """
     variables = os.environ if environ is None else environ
     values: dict[str, str] = {}
-    for name in names:
+    for name in list(_variables):
         value = variables.get(name)
         if value is not None and is_secret(value.strip()):
             values[value.strip()] = name

@@ -34,16 +34,16 @@ ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unpriced = unpriced + 
 ADD_NEW = _ADD.format(which="id > ?")
 _ADD_DAYS = _ADD.format(which="started_us < ? AND day IN (SELECT day FROM pruned_days)")
 
-# The sums that a result needs, over either table.
+# The sums that a result needs, over either table; of no calls at all they are 0, not unknown.
 FROM_ROLLUPS = {
-    "calls": "sum(calls)",
-    "unpriced": "sum(unpriced)",
-    **{name: f"sum({name})" for name in _SUMS},
+    "calls": "ifnull(sum(calls), 0)",
+    "unpriced": "ifnull(sum(unpriced), 0)",
+    **{name: f"CASE WHEN sum(calls) > 0 THEN sum({name}) ELSE 0 END" for name in _SUMS},
 }
 FROM_CALLS = {
     "calls": "count(*)",
-    "unpriced": "sum(cost_nano IS NULL)",
-    **{name: f"sum({name})" for name in _SUMS},
+    "unpriced": "ifnull(sum(cost_nano IS NULL), 0)",
+    **{name: f"CASE WHEN count(*) > 0 THEN sum({name}) ELSE 0 END" for name in _SUMS},
 }
 
 

@@ -102,11 +102,11 @@ def migrate(connection: sqlite3.Connection) -> None:
         NewerLogError: A newer ainb wrote it.
         sqlite3.Error: It cannot be written.
     """
-    if _known_version(connection) == len(MIGRATIONS):
+    if known_version(connection) == len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for script in MIGRATIONS[_known_version(connection) :]:
+        for script in MIGRATIONS[known_version(connection) :]:
             # Statement by statement: executescript would commit the transaction first.
             for statement in filter(str.strip, script.split(";\n")):
                 connection.execute(statement)
@@ -117,7 +117,12 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _known_version(connection: sqlite3.Connection) -> int:
+def known_version(connection: sqlite3.Connection) -> int:
+    """Schema version of an open log.
+
+    Raises:
+        NewerLogError: A newer ainb wrote it.
+    """
     version = version_of(connection)
     if version > len(MIGRATIONS):
         raise NewerLogError(version)

@@ -16,7 +16,7 @@ from typing import Any
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
 from ainb.usage.rollups import ADD_NEW
 from ainb.usage.rows import Row
-from ainb.usage.schema import migrate
+from ainb.usage.schema import known_version, migrate
 
 BUSY_MILLISECONDS = 2000
 MAX_WORDS = 50_000
@@ -40,6 +40,7 @@ def open_log(path: Path | None) -> sqlite3.Connection:
         _create_private(path)
     connection = connect(":memory:" if path is None else str(path))
     try:
+        known_version(connection)  # before anything is written to a file that is not ours to change
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from ainb.usage.columns import COLUMNS, MICRO, NANO, Column, check_names
 Since = dt.datetime | dt.date | dt.timedelta | str | None
 Where = Mapping[str, Any]
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_EARLIEST_US, _LATEST_US = -2_208_988_800 * MICRO, 221_845_392_000 * MICRO  # the years 1900 and 9000
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -34,13 +36,28 @@ def read_since(since: Since, now: float) -> int | None:
     if isinstance(since, str):
         ago = _AGO.fullmatch(since.strip())
         since = _ago(float(ago[1]) * _UNIT_SECONDS[ago[2]]) if ago else _iso(since)
-    if isinstance(since, dt.timedelta):
-        return round((now - since.total_seconds()) * MICRO)
     if not isinstance(since, dt.datetime) and isinstance(since, dt.date):
         since = dt.datetime.combine(since, dt.time())
-    if isinstance(since, dt.datetime):
-        return round(since.timestamp() * MICRO)
-    raise ConfigError(f"since takes a datetime, a timedelta or a text such as '24h' or '7d'; it is {since!r}")
+    if isinstance(since, dt.timedelta):
+        seconds = now - since.total_seconds()
+    elif isinstance(since, dt.datetime):
+        seconds = _timestamp(since)
+    else:
+        raise _refusal(since)
+    return max(_EARLIEST_US, min(_LATEST_US, round(seconds * MICRO)))
+
+
+def _refusal(since: object) -> ConfigError:
+    return ConfigError(
+        f"since takes a datetime, a timedelta or a text such as '24h' or '7d'; it is {since!r}"
+    )
+
+
+def _timestamp(moment: dt.datetime) -> float:
+    try:
+        return moment.timestamp()
+    except (ValueError, OverflowError):  # the year 1, or 9999, where local time leaves the calendar
+        return math.copysign(_LATEST_US / MICRO, moment.year - 1970)
 
 
 def _ago(seconds: float) -> dt.timedelta:
@@ -54,9 +71,7 @@ def _iso(text: str) -> dt.datetime:
     try:
         return dt.datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ConfigError(
-            f"since takes a datetime, a timedelta or a text such as '24h' or '7d'; it is {text!r}"
-        ) from None
+        raise _refusal(text) from None
 
 
 def read_where(

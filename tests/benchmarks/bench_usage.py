@@ -1,0 +1,273 @@
+"""The usage log: what a row costs the call, and how fast a log of a million calls answers.
+
+``AINB_BENCH_ROWS`` bounds the log for those in a hurry; the goals are for 1,000,000.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from ainb.clock import SYSTEM_CLOCK
+from ainb.events import CallFinished, silent
+from ainb.messages import Call, Message, Reply, Request, Usage
+from ainb.pipeline.record import CallIds, RecordStage
+from ainb.providers.scripted import ScriptedProvider
+from ainb.redaction import PATTERNS, redact
+from ainb.usage import frames, totals
+from ainb.usage.log import Log, UsageLog
+from ainb.usage.rows import Row, build_row, utc
+from ainb.usage.store import Store, open_log
+from ainb.usage.summary import summary
+
+ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))
+DAYS = 60
+TEN = [
+    "call_id",
+    "started_at",
+    "request_model",
+    "provider_name",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "duration_s",
+    "status",
+    "cache_hit",
+]
+Line = tuple[str, str, str, str]
+
+
+def a_call() -> CallFinished:
+    request = Request(
+        provider="openai",
+        model="gpt-5-mini",
+        messages=(Message("user", "Classify this review: " + "good " * 40),),
+    )
+    call = Call(request=request, provider=ScriptedProvider(clock=SYSTEM_CLOCK), call_id="0" * 26, attempts=1)
+    usage = Usage(input_tokens=60, output_tokens=5, source="provider")
+    reply = Reply(
+        text="good",
+        model="gpt-5-mini-2026",
+        usage=usage,
+        cost_usd=Decimal("0.000025"),
+        cost_source="table",
+        request_id="req-1",
+        finish_reason="stop",
+    )
+    return CallFinished(call, reply, None, 0.8, SYSTEM_CLOCK.unix())
+
+
+def best_us(work, number: int, repeat: int = 5) -> float:
+    """Microseconds of one of `number`, the best of `repeat` runs."""
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        for _ in range(number):
+            work()
+        times.append((time.perf_counter() - start) / number * 1e6)
+    return min(times)
+
+
+def seconds(work) -> str:
+    start = time.perf_counter()
+    work()
+    return f"{time.perf_counter() - start:.2f} s"
+
+
+def drive(coroutine) -> None:
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+
+
+def hot_path() -> list[Line]:
+    event = a_call()
+    call, reply = event.call, event.reply
+
+    async def answer(_call):
+        return reply
+
+    stage = RecordStage(silent, SYSTEM_CLOCK, random.SystemRandom())
+    bare = best_us(lambda: drive(answer(call)), 20_000)
+
+    def recorded():
+        call.call_id = ""
+        drive(stage(call, answer))
+
+    with tempfile.TemporaryDirectory() as folder:
+        log = UsageLog(Path(folder) / "usage.sqlite3")
+        append = best_us(lambda: log.listener(event), 20_000, 1)
+        log.flush()
+        start = time.process_time()
+        for _ in range(20_000):
+            log.listener(event)
+        log.flush()
+        whole = (time.process_time() - start) / 20_000 * 1e6
+        log.close()
+    return [
+        (
+            "record stage with its id, a call",
+            f"{best_us(recorded, 20_000) - bare:.1f} us",
+            f"bare coroutine {bare:.1f} us",
+            "<= 5 us",
+        ),
+        (
+            "usage row, on the call's path",
+            f"{append:.1f} us",
+            f"row itself {best_us(lambda: build_row(event, session_id='s'), 5_000):.1f} us, on the writer",
+            "<= 15 us",
+        ),
+        ("usage row, all processor time of both threads", f"{whole:.1f} us", "plain SQLite set 39 us", "-"),
+        ("id of a call", f"{best_us(CallIds(SYSTEM_CLOCK, random.SystemRandom()), 20_000):.2f} us", "-", "-"),
+    ]
+
+
+def filters() -> list[Line]:
+    prose = ("The parcel came late, but the people at the shop were kind and the shoes fit well. " * 30)[
+        :2000
+    ]
+    code = Path(frames.__file__).read_text(encoding="utf-8")[2000:4000]
+    worst, name = 0.0, ""
+    for literal, pattern in PATTERNS:
+        for unit in (
+            "key=",
+            "KEY=a",
+            'apikey="a1',
+            "tokens ",
+            "sk" + "-",
+            "://a:",
+            "secret: ",
+            "-----BEGIN PRIVATE " + "KEY-----a-",
+        ):
+            start = time.perf_counter()
+            for _ in pattern.finditer(unit * (1_000_000 // len(unit))):
+                pass
+            worst, name = max((worst, name), (time.perf_counter() - start, literal))
+    return [
+        (
+            "redact 2 kB of clean prose; of code",
+            f"{best_us(lambda: redact(prose), 2000):.1f} us; {best_us(lambda: redact(code), 2000):.1f} us",
+            "-",
+            "<= 20 us; -",
+        ),
+        ("worst pattern on 1 MB of hostile text", f"{worst * 1e3:.0f} ms ({name})", "-", "<= 50 ms"),
+    ]
+
+
+def fill(path: Path, count: int) -> None:
+    """A log of `count` calls over DAYS days, through the same schema and the same code as any."""
+    rng = random.Random(1)
+    store = Store(open_log(path))
+    ids = CallIds(SYSTEM_CLOCK, rng)
+    start = SYSTEM_CLOCK.unix() - DAYS * 86_400
+    sessions = [ids() for _ in range(DAYS * 3)]
+    for first in range(0, count, 50_000):
+        store.add(
+            [
+                a_row(rng, ids, start, sessions, number / count)
+                for number in range(first, min(count, first + 50_000))
+            ]
+        )
+    store.close()
+
+
+def a_row(rng: random.Random, ids, start: float, sessions: list[str], share: float) -> Row:
+    model = f"model-{rng.randrange(12)}"
+    hit, failed = rng.random() < 0.2, rng.random() < 0.02
+    return Row(
+        call_id=ids(),
+        started_at=utc(start + share * DAYS * 86_400),
+        operation_name="chat",
+        provider_name=f"provider-{rng.randrange(4)}",
+        request_model=model,
+        response_model=None if failed else model,
+        input_tokens=None if failed else rng.randrange(5_000),
+        output_tokens=None if failed else rng.randrange(800),
+        tokens_source="unknown" if failed else "provider",
+        cost_usd=None if failed else Decimal(0) if hit else Decimal(rng.randrange(10**7)) / 10**9,
+        cost_source="unpriced" if failed else "free" if hit else "table",
+        saved_usd=Decimal("0.001") if hit else None,
+        duration_s=rng.expovariate(1.0),
+        queue_wait_s=rng.random(),
+        attempts=0 if hit else 1,
+        status="error" if failed else "ok",
+        error_type="TransientProviderError" if failed else None,
+        http_status=503 if failed else None,
+        error_message="openai answered 503 (overloaded)" if failed else None,
+        cache_hit=hit,
+        request_id=f"req_{rng.getrandbits(96):024x}",
+        finish_reason=None if failed else "stop",
+        notebook=f"analysis-{int(share * DAYS) % 10}.ipynb",
+        session_id=sessions[int(share * len(sessions))],
+        row_key=str(share),
+        user=f"user-{rng.randrange(30)}",
+        prompt_sha256=f"{rng.getrandbits(256):064x}",
+    )
+
+
+def million() -> list[Line]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "usage.sqlite3"
+        fill(path, ROWS)
+        log = UsageLog(path, options=Log(max_rows=None))
+
+        def fetch():
+            connection = sqlite3.connect(path)
+            connection.execute("SELECT * FROM calls").fetchall()
+            connection.close()
+
+        def label(text: str) -> str:
+            return f"{text} of {ROWS:,} calls ({path.stat().st_size / 1e6:.0f} MB)"
+
+        table = [
+            (
+                label("usage() with 10 columns"),
+                seconds(lambda: frames.usage(log, columns=TEN)),
+                f"plain fetch of all {seconds(fetch)}",
+                "<= 3 s",
+            ),
+            (label("usage() with all"), seconds(lambda: frames.usage(log)), "same", "<= 12 s"),
+            (
+                label("costs() by model and day"),
+                seconds(lambda: totals.costs(log, ["request_model", "day"])),
+                "daily sums",
+                "<= 0.3 s",
+            ),
+            (label("costs() by user"), seconds(lambda: totals.costs(log, "user")), "scan", "<= 1 s"),
+            (
+                label("costs() by model, finish_reason and user"),
+                seconds(lambda: totals.costs(log, ["request_model", "finish_reason", "user"])),
+                "scan",
+                "<= 1 s",
+            ),
+            (
+                label("errors() by type"),
+                seconds(lambda: totals.errors(log, "error_type")),
+                "index of failures",
+                "<= 1 s",
+            ),
+            (
+                label("summary() of 24 hours; of 60 days"),
+                f"{seconds(lambda: summary(log))}; {seconds(lambda: summary(log, days=61))}",
+                "-",
+                "-",
+            ),
+        ]
+        log.close()
+    return table
+
+
+def rows() -> list[Line]:
+    """The table: what, measured, peer or limit in the same run, goal."""
+    return [*hot_path(), *filters(), *million()]
+
+
+if __name__ == "__main__":
+    for line in rows():
+        print(" | ".join(line))

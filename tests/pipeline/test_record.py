@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from ainb.errors import BudgetExceededError
+from ainb.events import CallFinished
+from ainb.messages import Call, Message, Reply, Request
+from ainb.pipeline.record import CallIds, RecordStage
+from ainb.providers.scripted import ScriptedProvider
+from ainb.testing import FakeClock, run_virtual
+
+
+def make_call(clock):
+    request = Request(provider="scripted", model="echo", messages=(Message("user", "hi"),))
+    return Call(request=request, provider=ScriptedProvider(clock=clock))
+
+
+def run_stage(proceed, *, clock=None, sink=None):
+    clock = clock or FakeClock()
+    events = []
+    stage = RecordStage(sink or events.append, clock, Random(1))
+    call = make_call(clock)
+
+    async def handle():
+        return await stage(call, proceed)
+
+    try:
+        return events, call, run_virtual(handle())
+    except BaseException as error:  # noqa: BLE001 - the test looks at whatever came
+        return events, call, error
+
+
+def test_an_answered_call_is_told_of_with_its_duration_and_attempts():
+    clock = FakeClock()
+
+    async def proceed(call):
+        call.attempts = 2
+        clock.advance(1.5)
+        return Reply(text="yes")
+
+    events, call, reply = run_stage(proceed, clock=clock)
+
+    assert [type(event) for event in events] == [CallFinished]
+    assert (reply.duration_s, reply.attempts) == (1.5, 2)
+    assert events[0].call is call
+    assert events[0].reply is reply
+    assert (events[0].error, events[0].duration_s, events[0].ended_at) == (None, 1.5, clock.unix())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("no"),
+        BudgetExceededError("no"),
+        asyncio.CancelledError(),
+        KeyboardInterrupt(),
+        SystemExit(),
+    ],
+)
+def test_whatever_a_call_raises_is_told_of_once_and_raised_on(error):
+    stage_events = []
+    stage = RecordStage(stage_events.append, FakeClock(), Random(1))
+
+    async def proceed(_call):
+        raise error
+
+    coroutine = stage(make_call(FakeClock()), proceed)
+    with pytest.raises(type(error)) as caught:
+        coroutine.send(None)
+
+    assert caught.value is error
+    assert [event.error for event in stage_events] == [error]
+    assert stage_events[0].reply is None
+
+
+def test_a_call_that_is_dropped_half_way_is_told_of():
+    events = []
+    stage = RecordStage(events.append, FakeClock(), Random(1))
+
+    class Never:
+        def __await__(self):
+            yield
+
+    async def proceed(_call):
+        await Never()
+
+    coroutine = stage(make_call(FakeClock()), proceed)
+    coroutine.send(None)
+    coroutine.close()
+
+    assert [type(event.error) for event in events] == [GeneratorExit]
+
+
+def test_a_hit_keeps_no_attempts_and_a_sink_that_raises_loses_no_answer():
+    async def proceed(_call):
+        return Reply(text="from the cache", cached=True)
+
+    def broken(_event):
+        raise RuntimeError("a listener of ours broke")
+
+    _, _, reply = run_stage(proceed, sink=broken)
+
+    assert (reply.text, reply.attempts) == ("from the cache", 0)
+
+
+def test_every_call_gets_an_id_unless_it_has_one():
+    async def proceed(_call):
+        return Reply(text="yes")
+
+    _, call, _ = run_stage(proceed)
+    assert len(call.call_id) == 26
+
+    stage = RecordStage(lambda _event: None, FakeClock(), Random(1))
+    given = make_call(FakeClock())
+    given.call_id = "mine"
+    run_virtual(stage(given, proceed))
+    assert given.call_id == "mine"
+
+
+def test_ids_sort_by_time_of_making_even_when_the_wall_clock_steps_back():
+    clock = FakeClock()
+    ids = CallIds(clock, Random(7))
+
+    made = [ids() for _ in range(1000)]
+    clock.advance(0.001)
+    made += [ids() for _ in range(10)]
+    clock.step_wall_clock(-3600)
+    made += [ids() for _ in range(10)]
+
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {len(one) for one in made} == {26}
+
+
+def test_an_id_holds_its_millisecond_as_the_ulid_rules_say():
+    made = CallIds(FakeClock(unix=1_469_918_176.385), Random(3))()
+
+    assert made.startswith("01ARYZ6S41")  # the example of the specification
+    assert set(made) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
