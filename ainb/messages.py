@@ -228,6 +228,8 @@ class Call:
         first_text_at: Monotonic second of the first streamed piece, or None.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
         cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
+        endpoint: What `place` found, or None.
+        account: What `payer` found, or None.
         row_key: The row of a batch: digest of what it sends; None outside one.
         replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
         errors: The error of every failed attempt, oldest first.
@@ -245,10 +247,24 @@ class Call:
     first_text_at: float | None = None
     shown: bool = False
     cache_key: str | None = None
+    endpoint: str | None = None
+    account: str | None = None
     row_key: str | None = None
     replies: list[Reply] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def place(self) -> str:
+        """The provider's endpoint for this request, looked up once."""
+        if self.endpoint is None:
+            self.endpoint = self.provider.endpoint(self.request)
+        return self.endpoint
+
+    def payer(self) -> str:
+        """The account whose limits apply, looked up once."""
+        if self.account is None:
+            self.account = self.provider.account(self.request)
+        return self.account
 
     def emit(self, text: str, now: float) -> None:
         """Hand a streamed piece to whoever watches; called by adapters only."""
