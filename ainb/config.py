@@ -26,6 +26,7 @@ from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off", "none"})
+REPLAYS = ("off", "record", "replay", "auto")
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
 
@@ -121,6 +122,9 @@ class Config:
     log: Log = section(Log, "what the usage log keeps")
     log_content: bool = option(
         default=False, read=_flag, text="keep prompts and replies (redacted) in the usage log"
+    )
+    replay: str = option(
+        "off", _one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
     )
     footer: bool = option(
         default=True, read=_flag, text="a line below each reply: model, seconds, tokens, cost"

@@ -146,7 +146,7 @@ _COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """What came back, and what it took.
+    """What came back, and what it took; its repr leaves out what differs from run to run.
 
     Attributes:
         text: The model's answer as it came.
@@ -174,16 +174,16 @@ class Reply:
     provider: str = ""
     usage: Usage = UNKNOWN_USAGE
     finish_reason: str | None = None
-    request_id: str | None = None
-    duration_s: float | None = None
-    attempts: int = 1
+    request_id: str | None = field(default=None, repr=False)
+    duration_s: float | None = field(default=None, repr=False)
+    attempts: int = field(default=1, repr=False)
     cost_usd: Decimal | None = None
     cost_source: Literal["table", "provider", "free", "unpriced"] | None = None
-    saved_usd: Decimal | None = None
-    cached: bool = False
-    coalesced: bool = False
-    stale: bool = False
-    replayed: bool = False
+    saved_usd: Decimal | None = field(default=None, repr=False)
+    cached: bool = field(default=False, repr=False)
+    coalesced: bool = field(default=False, repr=False)
+    stale: bool = field(default=False, repr=False)
+    replayed: bool = field(default=False, repr=False)
     parsed: Any = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     form: Form = field(default="markdown", repr=False, compare=False)
@@ -226,6 +226,8 @@ class Call:
         attempts: Provider calls made so far.
         queue_wait_s: Seconds spent in line for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
+        duration_s: Seconds that a cassette says the call took, which stand for the measured ones; None where they are measured.
+        replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
         cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
         endpoint: What `place` found, or None.
@@ -245,6 +247,8 @@ class Call:
     attempts: int = 0
     queue_wait_s: float = 0.0
     first_text_at: float | None = None
+    duration_s: float | None = None
+    replayed: bool = False
     shown: bool = False
     cache_key: str | None = None
     endpoint: str | None = None

@@ -181,10 +181,15 @@ class Session:
         Raises:
             ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
         """
-        name = model or self.config.model or providers.embedded_model()
+        name = model or self.config.model or self._recorded_model() or providers.embedded_model()
         if name is None:
             raise ConfigError(providers.ways_to_choose())
         return providers.split_model(name, self.config.aliases)
+
+    def _recorded_model(self) -> str | None:
+        """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
+        replay = self._stages.replay
+        return replay.library.usual_model() if replay is not None and replay.mode == "replay" else None
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""

@@ -12,6 +12,7 @@ from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.markup import Report, Table
 from ainb.magics.pulling import pull
+from ainb.magics.replaying import replay
 from ainb.magics.status import status
 
 
@@ -164,6 +165,14 @@ COMMANDS: list[Command] = [
         words=(1, 1),
         help="download a model that runs on this machine",
         example="%ai pull smollm2",
+    ),
+    Command(
+        name="replay",
+        run=replay,
+        metavar="[off|record [NAME]|replay|auto|status|prune]",
+        words=(0, 2),
+        help="answers from the notebook's cassette",
+        example="%ai replay record",
     ),
     Command(
         name="alias",

@@ -97,6 +97,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         attempts=call.attempts,
         request_id=label(getattr(error or reply, "request_id", None)),
         finish_reason=None if reply is None else label(reply.finish_reason),
+        replayed=call.replayed,
         notebook=label(options.notebook),
         cell_id=label(options.cell_id),
         session_id=session_id,
@@ -145,7 +146,6 @@ def _flags(reply: Reply | None) -> dict[str, Any]:
         "cache_hit": reply.cached and not reply.coalesced,
         "coalesced": reply.coalesced,
         "stale": reply.stale,
-        "replayed": reply.replayed,
     }
 
 
