@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ainb import keys
     from ainb.config import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     )
     from ainb.messages import Message, Reply, Usage
     from ainb.pipeline.deadline import Deadline
+    from ainb.pipeline.rules import Finding, Rule
+    from ainb.pipeline.untrusted import sanitize
+    from ainb.pipeline.validation import validate
+    from ainb.pipeline.validation_options import Validation
+    from ainb.pipeline.validator import Validator
     from ainb.session import Session, current
 
 __version__ = "0.1.0"
@@ -52,9 +58,17 @@ _HOMES = {
     "Reply": "messages",
     "Usage": "messages",
     "Deadline": "pipeline.deadline",
+    "Finding": "pipeline.rules",
+    "Rule": "pipeline.rules",
+    "Validation": "pipeline.validation_options",
+    "Validator": "pipeline.validator",
+    "sanitize": "pipeline.untrusted",
+    "validate": "pipeline.validation",
     "Session": "session",
     "current": "session",
 }
+# Modules that are public as a whole.
+_MODULES = frozenset({"keys"})
 
 __all__ = [
     "AinbError",
@@ -65,6 +79,7 @@ __all__ = [
     "ConfigError",
     "Deadline",
     "DeadlineExceededError",
+    "Finding",
     "InvalidPromptError",
     "InvalidReplyError",
     "Job",
@@ -74,16 +89,24 @@ __all__ = [
     "RateLimitError",
     "ReplayMissError",
     "Reply",
+    "Rule",
     "Session",
     "TransientProviderError",
     "Usage",
+    "Validation",
+    "Validator",
     "__version__",
     "current",
+    "keys",
+    "sanitize",
+    "validate",
 ]
 
 
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
+    if name in _MODULES:
+        return importlib.import_module(f"ainb.{name}")
     if home is None:
         raise AttributeError(f"module 'ainb' has no attribute {name!r}")
     return getattr(importlib.import_module(f"ainb.{home}"), name)

@@ -22,6 +22,7 @@ from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.validation_options import Validation, parse_validation
 from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
@@ -124,6 +125,9 @@ class Config:
     )
     footer: bool = option(
         default=True, read=_flag, text="a line below each reply: model, seconds, tokens, cost"
+    )
+    validation: Validation | None = section(
+        Validation, "what is redacted or refused before it is sent", short=parse_validation
     )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
     cache: Cache | None = section(Cache, "answers that are given again")

@@ -6,23 +6,11 @@ A key is a `Key`: a text that shows itself as ``'***'``, so that neither a cell'
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from ainb.errors import ConfigError
+from ainb.variables import KEY_VARIABLES
 
-KEY_VARIABLES: Mapping[str, str] = {
-    "openai": "OPENAI_API_KEY",
-    "azure": "AZURE_OPENAI_API_KEY",
-    "groq": "GROQ_API_KEY",
-    "mistral": "MISTRAL_API_KEY",
-    "deepseek": "DEEPSEEK_API_KEY",
-    "together": "TOGETHER_API_KEY",
-    "openrouter": "OPENROUTER_API_KEY",
-    "gemini": "GEMINI_API_KEY",
-    "ollama": "OLLAMA_API_KEY",
-    "lmstudio": "LMSTUDIO_API_KEY",
-    "vllm": "VLLM_API_KEY",
-}
+__all__ = ["KEY_VARIABLES", "Key", "found", "get", "require", "variable"]
 
 
 class Key(str):
