@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from ainb import providers
+from ainb import keys, providers
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
@@ -102,6 +102,8 @@ class Session:
         self.config = _with_arguments(
             load_config() if config is None else config, given, home, timeout_seconds
         )
+        if self.config.env_file is not None:
+            keys.use_env_file(self.config.env_file)
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
@@ -194,7 +196,11 @@ class Session:
         """The session's adapter of a service, made on first use."""
         adapter = self._providers.get(service)
         if adapter is None:
-            adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
+            adapter = self._providers[service] = providers.make_provider(
+                service,
+                clock=self.runtime.clock,
+                allow_insecure_http=self.config.allow_insecure_http,
+            )
         return adapter
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -141,7 +141,9 @@ class Validator:
             messages.append(self._look_at_message(message, source, work))
         work.message = None
         parameters = request.parameters
-        if parameters and not _PLAIN.issuperset(map(type, parameters.values())):
+        # A function of the caller's own gets its arguments as they are: only its prompt is for a model.
+        plain = request.provider == "function" or _PLAIN.issuperset(map(type, parameters.values()))
+        if not plain:
             parameters = self._look_at_value(parameters, Source("typed"), work)
         if not work.findings:
             return Review(request=request)
@@ -176,12 +178,15 @@ class Validator:
         return Message(message.role, parts) if work.changed else message
 
     def _look_at_value(self, value: Any, source: Source, work: _Work) -> Any:
+        """A parameter with the texts in it looked at; the very same object where nothing in it changes."""
         if isinstance(value, str):
             return self._look(value, source, work)
         if isinstance(value, Mapping):
-            return {name: self._look_at_value(item, source, work) for name, item in value.items()}
+            named = {name: self._look_at_value(item, source, work) for name, item in value.items()}
+            return named if any(named[name] is not value[name] for name in named) else value
         if isinstance(value, list | tuple):
-            return [self._look_at_value(item, source, work) for item in value]
+            items = [self._look_at_value(item, source, work) for item in value]
+            return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
         return value
 
     def _look(self, text: str, source: Source, work: _Work) -> str:
