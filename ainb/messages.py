@@ -100,6 +100,8 @@ class CallOptions:
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
+        values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns), the rest having been
+            typed; None means unknown, and then validation takes the whole prompt for one.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
     """
 
@@ -113,6 +115,7 @@ class CallOptions:
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
+    values: tuple[str, ...] | None = field(default=None, repr=False)
     on_text: Callable[[str], None] | None = None
 
 
@@ -236,6 +239,7 @@ class Call:
         replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines for the person beside the reply (unfilled names, redactions, fallback).
+        placeholders: Placeholder to the personal detail that it stands for in the request; never leaves the process.
     """
 
     request: Request
@@ -257,6 +261,7 @@ class Call:
     replies: list[Reply] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    placeholders: dict[str, str] = field(default_factory=dict, repr=False)
 
     def place(self) -> str:
         """The provider's endpoint for this request, looked up once."""

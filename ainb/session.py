@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from ainb import providers
+from ainb import keys, providers
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
@@ -25,6 +25,7 @@ from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.validation_options import Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
@@ -53,6 +54,7 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
+        validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
@@ -81,6 +83,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
+        validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
@@ -92,12 +95,15 @@ class Session:
             "retry": retry,
             "circuit": circuit,
             "cache": cache,
+            "validation": validation,
             "budget": budget,
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
             load_config() if config is None else config, given, home, timeout_seconds
         )
+        if self.config.env_file is not None:
+            keys.use_env_file(self.config.env_file)
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
@@ -195,7 +201,11 @@ class Session:
         """The session's adapter of a service, made on first use."""
         adapter = self._providers.get(service)
         if adapter is None:
-            adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
+            adapter = self._providers[service] = providers.make_provider(
+                service,
+                clock=self.runtime.clock,
+                allow_insecure_http=self.config.allow_insecure_http,
+            )
         return adapter
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -27,6 +27,7 @@ from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.validation import ValidationStage
 from ainb.providers.limits import read_limits
 from ainb.stores.ledger import DayBook
 from ainb.stores.notebook import find_notebook
@@ -80,6 +81,7 @@ class Stages:
         clock, rng = runtime.clock, runtime.rng
         self.log = self._make_log(config, runtime, prices)
         self.record = RecordStage(self._tell(runtime.sink), clock, rng)
+        self.validation = self._make_validation(config, prices)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
         self.cache = self._make_cache(config, runtime)
@@ -102,6 +104,7 @@ class Stages:
         breakers = self.breakers
         order: list[Stage | None] = [
             self.record,
+            self.validation,
             self.deadline,
             self.replay,
             self.cache,
@@ -197,6 +200,19 @@ class Stages:
             caching=config.cache is not None,
             book=self.budget.book_replayed if config.replay == "replay" else not_booked,
         )
+
+    @staticmethod
+    def _make_validation(config: Config, prices: pricing.Prices) -> ValidationStage | None:
+        if config.validation is None:
+            return None
+
+        def context_window(call: Call) -> int | None:
+            # Servers on this machine have a context of their own, and the list is not worth waiting for.
+            if call.provider.free or not prices.loaded:
+                return None
+            return prices.context_window(call.request.provider, call.request.model)
+
+        return ValidationStage(config.validation, context_window=context_window)
 
     @staticmethod
     def _make_cache(config: Config, runtime: Runtime) -> CacheStage | None:

@@ -65,7 +65,9 @@ def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call
     suffix = ASKS.get(_form(arguments))
     prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
     model = one_word(arguments.words, magic)
-    call = front.session().make_call(prompt, model=model, **{**front.place(), **arguments.call})
+    call = front.session().make_call(
+        prompt, model=model, values=filled.values, **{**front.place(), **arguments.call}
+    )
     call.notes.extend(filled.notes)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}

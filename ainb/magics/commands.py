@@ -10,6 +10,7 @@ from ainb.errors import ConfigError
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
+from ainb.magics.login import login, logout
 from ainb.magics.markup import Report, Table
 from ainb.magics.pulling import pull
 from ainb.magics.replaying import replay
@@ -173,6 +174,22 @@ COMMANDS: list[Command] = [
         words=(0, 2),
         help="answers from the notebook's cassette",
         example="%ai replay record",
+    ),
+    Command(
+        name="login",
+        run=login,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="ask for a key and store it in the OS keyring",
+        example="%ai login openai",
+    ),
+    Command(
+        name="logout",
+        run=logout,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="remove a key from the OS keyring",
+        example="%ai logout openai",
     ),
     Command(
         name="alias",
