@@ -17,14 +17,17 @@ from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.budget_options import Budget
+from ainb.pipeline.answer import check_again
+from ainb.pipeline.budget_options import Budget, BudgetStatus
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.preview import Preview, preview_call
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.schema import read_schema
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
@@ -115,12 +118,14 @@ class Session:
             prompt: Text, or a list of messages (``{"role": …, "content": …}`` or `Message`).
             model: For this call; None means the session's.
             system: System message put in front; None means none.
-            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``;
+            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``,
+                ``schema`` (a pydantic model, dataclass, TypedDict or JSON schema; `Reply.parsed` then holds the checked value);
                 everything else is a request parameter (``temperature``, ``max_tokens``, …).
 
         Raises:
             CallRejectedError: Nothing was sent; the message says why.
             ProviderError: It was sent and failed.
+            InvalidReplyError: The reply is not of the schema.
             ConfigError: Model, key or an option makes no sense.
         """
         return ENGINE.run(self.handle(self.make_call(prompt, model=model, system=system, **options)))
@@ -138,7 +143,12 @@ class Session:
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
         call.started_at = self.runtime.clock.monotonic()
-        return await self._handle(call)
+        reply = await self._handle(call)
+        schema = call.request.schema
+        # JSON text cannot hold an object of the person's class, and another class may have the same JSON schema.
+        if schema is not None and (reply.cached or reply.parsed is None):
+            reply.parsed = check_again(schema, reply)
+        return reply
 
     def make_call(
         self,
@@ -148,12 +158,13 @@ class Session:
         system: str | None = None,
         api_base: str | None = None,
         api_key_name: str | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Call:
         """Read what the person gave into a Call that has not started.
 
         Raises:
-            ConfigError: Model or message makes no sense.
+            ConfigError: Model, message or schema makes no sense.
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
@@ -165,6 +176,7 @@ class Session:
             parameters={key: value for key, value in options.items() if value is not None},
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
+            schema=None if schema is None else read_schema(schema),
         )
         return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
 
@@ -192,6 +204,18 @@ class Session:
         if adapter is None:
             adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
         return adapter
+
+    def preview(self, call: Call) -> Preview:
+        """What sending a call would mean: the prompt as it would leave, tokens, price; nothing is sent and no row is written."""
+        stages = self._stages
+        return ENGINE.run(
+            preview_call(
+                call,
+                prices=self.prices,
+                usual_output_tokens=stages.log.usual_output_tokens,
+                holds=stages.cache.holds if stages.cache else None,
+            )
+        )
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
@@ -345,6 +369,40 @@ class Session:
         from ainb.usage.status import status_frame
 
         return status_frame(self._stages.status())
+
+    def cache_status(self) -> dict[str, Any]:
+        """What the cache did and holds, as in `status`; empty when it is off."""
+        return self._stages.cache.status() if self._stages.cache else {}
+
+    def clear_cache(self) -> int:
+        """Forget every stored answer of the home, other sessions' too; returns how many there were."""
+        return ENGINE.run(self._stages.cache.clear()) if self._stages.cache else 0
+
+    def prune_cache(self, older_than_seconds: float | None = None) -> int:
+        """Forget stored answers past an age; returns how many there were.
+
+        Args:
+            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is forgotten where that is None too.
+        """
+        return ENGINE.run(self._stages.cache.prune(older_than_seconds)) if self._stages.cache else 0
+
+    @property
+    def budget(self) -> Budget | None:
+        """What calls may cost; None means no budget."""
+        return self._stages.budget.options
+
+    def set_budget(self, budget: Budget | None) -> None:
+        """Take another budget, or none; what is spent stays spent, and calls that wait for money are tried again."""
+        self._stages.budget.change(budget)
+        self.config = dataclasses.replace(self.config, budget=budget)
+
+    def reset_budget(self) -> None:
+        """Forget what is spent of the budget: today's, the session's, or every user's or batch's."""
+        self._stages.budget.reset()
+
+    def budget_status(self) -> list[BudgetStatus]:
+        """How the budget stands: one item, or one for each user or batch that money went through; empty without a budget."""
+        return self._stages.budget.status()
 
     def close(self) -> None:
         """Write out what waits to be written and let go of it; the session may not be used afterwards."""
