@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from ainb import providers
+from ainb import keys, providers
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
@@ -28,6 +28,7 @@ from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
 from ainb.pipeline.schema import read_schema
+from ainb.pipeline.validation_options import Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
@@ -56,6 +57,7 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
+        validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
@@ -84,6 +86,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
+        validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
@@ -95,12 +98,15 @@ class Session:
             "retry": retry,
             "circuit": circuit,
             "cache": cache,
+            "validation": validation,
             "budget": budget,
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
             load_config() if config is None else config, given, home, timeout_seconds
         )
+        if self.config.env_file is not None:
+            keys.use_env_file(self.config.env_file)
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
@@ -193,16 +199,25 @@ class Session:
         Raises:
             ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
         """
-        name = model or self.config.model or providers.embedded_model()
+        name = model or self.config.model or self._recorded_model() or providers.embedded_model()
         if name is None:
             raise ConfigError(providers.ways_to_choose())
         return providers.split_model(name, self.config.aliases)
+
+    def _recorded_model(self) -> str | None:
+        """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
+        replay = self._stages.replay
+        return replay.library.usual_model() if replay is not None and replay.mode == "replay" else None
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""
         adapter = self._providers.get(service)
         if adapter is None:
-            adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
+            adapter = self._providers[service] = providers.make_provider(
+                service,
+                clock=self.runtime.clock,
+                allow_insecure_http=self.config.allow_insecure_http,
+            )
         return adapter
 
     def preview(self, call: Call) -> Preview:
@@ -214,6 +229,7 @@ class Session:
                 prices=self.prices,
                 usual_output_tokens=stages.log.usual_output_tokens,
                 holds=stages.cache.holds if stages.cache else None,
+                review=stages.validation.validator.review if stages.validation else None,
             )
         )
 
@@ -296,6 +312,21 @@ class Session:
             raise
         self.last_map = None if isinstance(result, Path) else result
         return result
+
+    def preview_map(self, data: Any, task: str, **options: Any) -> tuple[Preview, str | None]:
+        """What `map` would send, without sending it: the first row's call, and a line on tokens and price of all rows or None.
+
+        Args:
+            data: As for `map`; no iterator, because its rows could not be read again.
+            task: A prompt with ``{column}`` fields.
+            options: As for `map`.
+
+        Raises:
+            ConfigError: Something makes no sense, or no row can be filled.
+        """
+        from ainb import mapping
+
+        return mapping.preview_rows(self, data, task, options)
 
     def submit_map(
         self, data: Any, task: str | Callable[..., Any], **options: Any

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from ainb.engine import ENGINE
+from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
 from ainb.magics.display import ASKS, CUT, plain_text
@@ -15,10 +16,11 @@ from ainb.magics.schemas import find_schema
 from ainb.magics.streaming import Stream
 from ainb.messages import Call, Form, Reply
 
+EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
-def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply | None:
+def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
     """Ask what the cell says.
 
     Args:
@@ -28,7 +30,7 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
         magic: As typed, for messages.
 
     Returns:
-        The reply, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``.
+        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``.
 
     Raises:
         AinbError: The call was refused or failed.
@@ -36,6 +38,11 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     """
     front.lines.clear()
     arguments = parse(line, CELL_FLAGS, magic)
+    if "each" in arguments.cell:
+        from ainb.magics.each import run_each
+
+        return run_each(front, arguments, body, magic)
+    _refuse_row_options(arguments)
     call = make_call(front, arguments, body, magic)
     if "dry_run" in arguments.cell:
         front.show(preview_report(front.session().preview(call)))
@@ -43,6 +50,11 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     reply = ask(front, call, arguments)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
+
+
+def _refuse_row_options(arguments: Arguments) -> None:
+    for name in EACH_ONLY & arguments.cell.keys():
+        raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME beside it")
 
 
 def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call:
@@ -60,7 +72,9 @@ def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call
     model = one_word(arguments.words, magic)
     name = arguments.cell.get("schema")
     schema = None if name is None else find_schema(front, name)
-    call = front.session().make_call(prompt, model=model, schema=schema, **arguments.call)
+    call = front.session().make_call(
+        prompt, model=model, schema=schema, values=filled.values, **arguments.call
+    )
     call.notes.extend(filled.notes)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}

@@ -11,9 +11,11 @@ from ainb.magics import budget, caching
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
+from ainb.magics.login import login, logout
 from ainb.magics.markup import Report, Table
 from ainb.magics.overview import show_status
 from ainb.magics.pulling import pull
+from ainb.magics.replaying import replay
 from ainb.magics.reports import SINCE, show_cost, show_errors, show_usage
 from ainb.usage.columns import LABEL_COLUMNS
 
@@ -225,6 +227,30 @@ COMMANDS: list[Command] = [
         words=(1, 1),
         help="download a model that runs on this machine",
         example="%ai pull smollm2",
+    ),
+    Command(
+        name="replay",
+        run=replay,
+        metavar="[off|record [NAME]|replay|auto|status|prune]",
+        words=(0, 2),
+        help="answers from the notebook's cassette",
+        example="%ai replay record",
+    ),
+    Command(
+        name="login",
+        run=login,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="ask for a key and store it in the OS keyring",
+        example="%ai login openai",
+    ),
+    Command(
+        name="logout",
+        run=logout,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="remove a key from the OS keyring",
+        example="%ai logout openai",
     ),
     Command(
         name="alias",

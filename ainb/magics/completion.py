@@ -11,13 +11,14 @@ from IPython.core.completer import SimpleCompletion
 from ainb.errors import AinbError
 from ainb.magics.arguments import CELL_FLAGS, Flag
 from ainb.magics.commands import COMMANDS
+from ainb.magics.each import table_names
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
 from ainb.magics.schemas import schema_names
 from ainb.providers.services import SERVICES
 
 # Options whose value is a name of the notebook.
-NAMES: dict[str, Callable[[Front], list[str]]] = {"schema": schema_names}
+NAMES: dict[str, Callable[[Front], list[str]]] = {"schema": schema_names, "each": table_names}
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
 _LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
 

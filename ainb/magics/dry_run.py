@@ -27,6 +27,13 @@ def preview_report(preview: Preview) -> Report:
     return Report([*_lines(preview, texts)], [*passages, table])
 
 
+def rows_report(preview: Preview, forecast: str | None) -> Report:
+    """The report of a run's first row, below what all rows would take."""
+    first = preview_report(preview)
+    line = "The first row:" if forecast is None else f"In all {forecast}. The first row:"
+    return Report([line, *first.lines], first.tables)
+
+
 def _lines(preview: Preview, texts: Sequence[tuple[str, str]]) -> Iterator[str]:
     if preview.refusal is not None:
         yield f"This call would be refused: {preview.refusal}"

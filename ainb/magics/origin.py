@@ -19,7 +19,10 @@ def origin(shell: Any) -> tuple[str | None, str | None]:
 
 
 def notebook_name(shell: Any) -> str | None:
-    """File name of the notebook, without its folders: ``AINB_NOTEBOOK``, else what the front end says."""
+    """File name of the notebook, without its folders: ``AINB_NOTEBOOK``, else what the front end says.
+
+    VS Code is asked before Jupyter: on a Jupyter server it works under names of its own making.
+    """
     said = (
         os.environ.get("AINB_NOTEBOOK")
         or shell.user_ns.get("__vsc_ipynb_file__")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any, is_typeddict
+from typing import Any
 
 from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.front import Front
-from ainb.pipeline.schema import Schema, read_schema
+from ainb.pipeline.schema import Schema, is_schema_class, read_schema
 
 # What tells a JSON schema from any other dict of the notebook.
 _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf", "oneOf", "allOf"})
@@ -50,11 +48,9 @@ def schema_names(front: Front) -> list[str]:
 
 
 def _is_schema(value: Any) -> bool:
-    if isinstance(value, type):
-        if value.__module__.partition(".")[0] == "pydantic":
-            return False
-        return hasattr(value, "model_json_schema") or dataclasses.is_dataclass(value) or is_typeddict(value)
-    return isinstance(value, Mapping) and type(value) is dict and bool(_KEYWORDS & value.keys())
+    if type(value) is dict:
+        return bool(_KEYWORDS & value.keys())
+    return is_schema_class(value) and value.__module__.partition(".")[0] != "pydantic"
 
 
 def _way_out(front: Front, name: str) -> str:

@@ -10,6 +10,7 @@ from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
 from ainb.magics.markup import Report, Table
 from ainb.magics.numbers import count, size, today
+from ainb.magics.replaying import replay_row
 from ainb.pricing import format_usd
 
 StatusRow = Callable[[Front], tuple[str, str] | None]
@@ -82,6 +83,7 @@ ROWS: list[StatusRow] = [
     cache_row,
     circuits_row,
     display_row,
+    replay_row,
 ]
 
 

@@ -8,7 +8,7 @@ from IPython.core.completer import provisionalcompleter
 def complete(terminal):
     terminal.run("%config Ainb.aliases = {'fast': 'scripted:echo'}")
     terminal.run(
-        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}"
+        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}\nreviews = ['a']\nred = 'b'"
     )
 
     def complete(text):
