@@ -12,6 +12,7 @@ from ainb.errors import ConfigError
 
 KEY_VARIABLES: Mapping[str, str] = {
     "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
     "azure": "AZURE_OPENAI_API_KEY",
     "groq": "GROQ_API_KEY",
     "mistral": "MISTRAL_API_KEY",

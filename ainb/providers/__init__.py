@@ -62,6 +62,10 @@ def make_provider(service: str, *, clock: Clock) -> Provider:
         from ainb.providers.local import LocalProvider
 
         return LocalProvider(clock=clock)
+    if kind == "anthropic":
+        from ainb.providers.anthropic import AnthropicProvider
+
+        return AnthropicProvider(SERVICES[service], clock=clock)
     from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock)

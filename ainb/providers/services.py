@@ -8,7 +8,7 @@ from typing import Literal
 
 from ainb.keys import KEY_VARIABLES
 
-Protocol = Literal["openai", "local", "scripted"]
+Protocol = Literal["openai", "anthropic", "local", "scripted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,13 @@ SERVICES: Mapping[str, Service] = {
     for service in (
         Service(name="local", protocol="local", key_needed=False, free=True),
         _service("openai", "https://api.openai.com/v1"),
+        Service(
+            name="anthropic",
+            protocol="anthropic",
+            base_url="https://api.anthropic.com/v1",
+            base_url_variable="ANTHROPIC_BASE_URL",
+            key_variable=KEY_VARIABLES["anthropic"],
+        ),
         Service(name="azure", base_url_variable="AZURE_OPENAI_ENDPOINT", key_variable=KEY_VARIABLES["azure"]),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
         _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True),
@@ -65,8 +72,18 @@ SERVICES: Mapping[str, Service] = {
 }
 
 SYNONYMS: Mapping[str, str] = {
-    "openai-chat": "openai",
-    "google": "gemini",
+    "anthropic-chat": "anthropic",
+    "azure-chat-openai": "azure",
     "azure-openai": "azure",
     "azure-openai-chat": "azure",
+    "google": "gemini",
+    "hosted_vllm": "vllm",
+    "lm_studio": "lmstudio",
+    "mistralai": "mistral",
+    "ollama_chat": "ollama",
+    "openai-chat": "openai",
+    "openai-chat-custom": "openai",
+    "openai-chat-new": "openai",
+    "together_ai": "together",
+    "togetherai": "together",
 }
