@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, is_typeddict
@@ -55,7 +57,7 @@ def _from_type(kind: Any) -> Schema:
     import pydantic
 
     try:
-        adapter = pydantic.TypeAdapter(kind)
+        adapter = pydantic.TypeAdapter(_readable(kind))
         json_schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, NameError) as error:
         raise ConfigError(
@@ -80,6 +82,16 @@ def _from_type(kind: Any) -> Schema:
         fields=_fields(json_schema),
         dump=dump,
     )
+
+
+def _readable(kind: Any) -> Any:
+    """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
+    if not is_typeddict(kind) or sys.version_info >= (3, 12):
+        return kind
+    import typing_extensions
+
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return typing_extensions.TypedDict(kind.__name__, hints, total=kind.__total__)  # type: ignore[operator]
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
