@@ -72,6 +72,18 @@ def _names(value: Any) -> Mapping[str, str]:
     raise ValueError("a table of texts")
 
 
+def read_models(value: Any) -> tuple[str, ...]:
+    """Model names from a list, or from a text with commas between them; None means none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    models = value.split(",") if isinstance(value, str) else value
+    if models is None or (isinstance(models, list | tuple) and all(isinstance(name, str) for name in models)):
+        return tuple(name.strip() for name in models or () if name.strip())
+    raise ValueError("models, as a list or with commas between them")
+
+
 def _table(value: Any) -> Mapping[str, Mapping[str, Any]]:
     if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
         return dict(value)
@@ -108,6 +120,9 @@ class Config:
 
     model: str | None = option(None, _text, "model of cells that name none, as provider:model or an alias")
     api_base: str | None = option(None, _text, "base URL in place of the provider's own")
+    fallback: tuple[str, ...] = option(
+        tuple, read_models, "models that are asked, in order, when the one before is down"
+    )
     home: Path | None = option(
         None, _path, "folder of cache, usage log and journals (default: the user's data folder)"
     )

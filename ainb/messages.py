@@ -100,6 +100,7 @@ class CallOptions:
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
+        fallback: Models that are asked, in order, when the one before is down.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
     """
 
@@ -113,7 +114,21 @@ class CallOptions:
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
+    fallback: tuple[Alternative, ...] = ()
     on_text: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model that may answer in the place of another.
+
+    Attributes:
+        provider: The adapter of its service.
+        model: The service's own model name.
+    """
+
+    provider: Provider
+    model: str
 
 
 DEFAULT_OPTIONS = CallOptions()

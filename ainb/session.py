@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from ainb import providers
-from ainb.config import Config, load_config
+from ainb.config import Config, load_config, read_models
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
-from ainb.messages import Call, CallOptions, Provider, Reply, Request
+from ainb.events import Notice
+from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.budget_options import Budget
 from ainb.pipeline.cache import Cache
@@ -40,6 +41,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 UNSET: Any = object()
+Models = str | Sequence[str] | None
 
 
 class Session:
@@ -53,6 +55,7 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
+        fallback: Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
@@ -81,6 +84,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
+        fallback: Models = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
@@ -93,6 +97,7 @@ class Session:
             "circuit": circuit,
             "cache": cache,
             "budget": budget,
+            "fallback": fallback if fallback is UNSET else _read_fallback(fallback),
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
@@ -158,6 +163,7 @@ class Session:
         """
         service, name = self.find_model(model)
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
+        treatment.setdefault("fallback", self.config.fallback)
         request = Request(
             provider=service,
             model=name,
@@ -170,10 +176,22 @@ class Session:
 
     def call_options(self, treatment: dict[str, Any]) -> CallOptions:
         """Options of a call, with the place it comes from unless that is given."""
+        if treatment.get("fallback"):
+            models = _read_fallback(treatment["fallback"])
+            treatment["fallback"] = tuple(self._alternative(name) for name in models)
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
             treatment |= {"notebook": notebook, "cell_id": cell_id}
         return CallOptions(**treatment)
+
+    def _alternative(self, name: str) -> Alternative:
+        """A model to fall back on; that its key is missing is said now and not in the outage."""
+        service, model = providers.split_model(name, self.config.aliases)
+        missing = providers.missing_key(service)
+        if missing is not None:
+            text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+            self.runtime.sink(Notice(text, "fallback"))
+        return Alternative(self.provider(service), model)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -362,6 +380,13 @@ class Session:
 
 
 ENGINE.at_shutdown(providers.close_clients)
+
+
+def _read_fallback(value: Models) -> tuple[str, ...]:
+    try:
+        return read_models(value)
+    except ValueError as error:
+        raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
 def _with_arguments(

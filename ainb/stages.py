@@ -22,6 +22,7 @@ from ainb.pipeline.budget import BudgetStage
 from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.fallback import FallbackStage
 from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
@@ -102,6 +103,7 @@ class Stages:
         order: list[Stage | None] = [
             self.record,
             self.deadline,
+            FallbackStage(),
             self.cache,
             AnswerStage(),
             self.budget,

@@ -132,6 +132,13 @@ CELL_FLAGS: list[Flag] = [
         example="%%ai openai:gpt-5-mini --api-key-name TEAM_KEY",
     ),
     Flag(
+        name="fallback",
+        metavar="MODEL[,MODEL]",
+        read=readers.models,
+        help="next models, in order, when this one is down or its circuit is open",
+        example="%%ai openai:gpt-5-mini --fallback anthropic:claude-haiku-4-5,ollama:llama3.2",
+    ),
+    Flag(
         name="stream",
         value=True,
         goes_to="cell",

@@ -77,8 +77,8 @@ def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
             stream.end(whole=whole)
             if whole and stream.shown:
                 _after_stream(front, reply)
-    for note in call.notes[said:]:
-        front.say(note)
+        for note in call.notes[said:]:
+            front.say(note)
     return reply
 
 

@@ -21,7 +21,7 @@ from ainb.session import Session
 from ainb.stages import Runtime
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
-READ_BY_EACH_CALL = frozenset({"model", "aliases", "api_base", "display", "footer"})
+READ_BY_EACH_CALL = frozenset({"model", "fallback", "aliases", "api_base", "display", "footer"})
 QUIET_DISPLAYS = frozenset({"static", "off"})
 PLAIN_DISPLAYS = frozenset({"text", "off"})
 

@@ -69,6 +69,14 @@ def one_of(*choices: str, **synonyms: str) -> Reader:
     return read
 
 
+def models(value: str) -> tuple[str, ...]:
+    """Model names with commas between them."""
+    found = tuple(name.strip() for name in value.split(","))
+    if not all(found):
+        raise ValueError("models with commas between them, as in openai:gpt-5-mini,ollama:llama3.2")
+    return found
+
+
 def json_object(value: str) -> dict[str, Any]:
     """A JSON object, or the Python dict that people type in its place."""
     takes = 'a JSON object, such as {"top_p": 0.9}'

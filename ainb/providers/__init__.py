@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ainb import keys
 from ainb.errors import ConfigError
 from ainb.providers.services import SERVICES, SYNONYMS
 
@@ -69,6 +70,14 @@ def make_provider(service: str, *, clock: Clock) -> Provider:
     from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock)
+
+
+def missing_key(service: str) -> str | None:
+    """The variable that a service needs its key in and that is not set, or None."""
+    row = SERVICES[service]
+    if not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
+        return None
+    return row.key_variable
 
 
 def embedded_model() -> str | None:
