@@ -207,6 +207,11 @@ class Reply:
         return self.text
 
     @property
+    def has_code(self) -> bool:
+        """Whether something in the answer is fenced."""
+        return _FENCE.search(self.text) is not None
+
+    @property
     def code(self) -> str:
         """The fenced blocks of the answer joined by a blank line, or the whole answer where nothing is fenced."""
         blocks = [match.group(2).rstrip("\n") for match in _FENCE.finditer(self.text)]

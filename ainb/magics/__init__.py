@@ -6,6 +6,7 @@ imported when one of them is first used.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
+
+from ainb.magics.failures import Failures
 
 if TYPE_CHECKING:
     from ainb.magics.front import Front
@@ -35,6 +38,7 @@ class _Loaded:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.settings = _LazySettings(self)
+        self.failures = Failures(shell)
         self.matcher = self._make_matcher()
         self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -43,7 +47,7 @@ class _Loaded:
         """The front of this shell, made when it is first needed."""
         from ainb.magics.front import Front
 
-        return Front(self.shell)
+        return Front(self.shell, self.failures)
 
     def register(self) -> None:
         """Leave everything with the shell."""
@@ -57,6 +61,7 @@ class _Loaded:
                 self._register_magics(name)
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
         self.shell.configurables.append(self.settings)
+        self.shell.events.register("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
@@ -68,6 +73,8 @@ class _Loaded:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
         _drop(self.shell.configurables, self.settings)
+        with contextlib.suppress(ValueError):
+            self.shell.events.unregister("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             _drop(self.shell.Completer.custom_matchers, self.matcher)
 

@@ -34,20 +34,20 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     """
     front.lines.clear()
     arguments = parse(line, CELL_FLAGS, magic)
-    call = make_call(front, arguments, body, magic)
+    filled = fill(body, front.names()) if "{" in body else Filled(body)
+    call = make_call(front, arguments, filled, magic)
     reply = ask(front, call, arguments)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
 
 
-def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call:
-    """The call that a cell asks for, with its values in place.
+def make_call(front: Front, arguments: Arguments, filled: Filled, magic: str) -> Call:
+    """The call that a line and its prompt ask for.
 
     Raises:
         ConfigError: Model or an option makes no sense.
-        InvalidPromptError: The body is empty, or a name in it cannot be filled.
+        InvalidPromptError: The prompt is empty.
     """
-    filled = fill(body, front.names()) if "{" in body else Filled(body)
     for note in filled.notes:
         front.say(note)
     suffix = ASKS.get(_form(arguments))

@@ -8,6 +8,7 @@ from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
+from ainb.magics.explaining import explain, fix
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.markup import Report, Table
@@ -182,6 +183,24 @@ COMMANDS: list[Command] = [
         synonyms=("delete",),
         help="forget a short name",
         example="%ai dealias fast",
+    ),
+    Command(
+        name="error",
+        run=explain,
+        metavar="[MODEL] [options]",
+        words=(0, 1),
+        flags=CELL_FLAGS,
+        help="explain the last error of the notebook; sends its cell and the lines of your own code, without secrets",
+        example="%ai error",
+    ),
+    Command(
+        name="fix",
+        run=fix,
+        metavar="[MODEL] [options]",
+        words=(0, 1),
+        flags=CELL_FLAGS,
+        help="correct the last cell that failed, into a next cell where the front end can",
+        example="%ai fix openai:gpt-5-mini",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),
 ]

@@ -13,6 +13,7 @@ from ainb.errors import AinbError
 from ainb.events import Event, Notice
 from ainb.magics.display import Bundle, Look, facts, plain_text, reply_bundle
 from ainb.magics.escapes import clean, one_line
+from ainb.magics.failures import Failures
 from ainb.magics.markup import Report
 from ainb.magics.settings import Ainb
 from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
@@ -31,10 +32,12 @@ class Front:
 
     Args:
         shell: The running IPython shell.
+        failures: What went wrong in it so far; None means nothing is known of.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, failures: Failures | None = None) -> None:
         self.shell = shell
+        self.failures = failures or Failures(shell)
         self.settings = Ainb(parent=shell)
         self.settings.changed = self._settings_changed
         self.lines: list[str] = []
@@ -186,6 +189,7 @@ class Front:
             if hidden.get(name, hidden) is not value or name.startswith("_")
         }
         names["In"] = self.shell.history_manager.input_hist_raw
+        names["Err"] = self.failures.reports
         names["Out"] = self.shell.user_ns.get("Out", {})
         return names
 
