@@ -84,6 +84,19 @@ def read_models(value: Any) -> tuple[str, ...]:
     raise ValueError("models, as a list or with commas between them")
 
 
+def read_tokens(value: Any) -> int:
+    """A number of tokens.
+
+    Raises:
+        ValueError: It is no whole number of at least 0.
+    """
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("a whole number of at least 0")
+
+
 def _table(value: Any) -> Mapping[str, Mapping[str, Any]]:
     if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
         return dict(value)
@@ -125,6 +138,9 @@ class Config:
     )
     home: Path | None = option(
         None, _path, "folder of cache, usage log and journals (default: the user's data folder)"
+    )
+    chat_tokens: int = option(
+        8_000, read_tokens, "tokens of earlier turns that go out with a question of a chat"
     )
     display: str = option(
         "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)

@@ -181,7 +181,7 @@ class Session:
             treatment["fallback"] = tuple(self._alternative(name) for name in models)
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
-            treatment |= {"notebook": notebook, "cell_id": cell_id}
+            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
         return CallOptions(**treatment)
 
     def _alternative(self, name: str) -> Alternative:

@@ -132,6 +132,14 @@ CELL_FLAGS: list[Flag] = [
         example="%%ai openai:gpt-5-mini --api-key-name TEAM_KEY",
     ),
     Flag(
+        name="chat",
+        metavar="NAME",
+        read=readers.chat_name,
+        goes_to="cell",
+        help="send the turns of this chat along and keep this one; running the cell again replaces its own turn",
+        example="%%ai --chat report",
+    ),
+    Flag(
         name="fallback",
         metavar="MODEL[,MODEL]",
         read=readers.models,

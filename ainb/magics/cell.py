@@ -8,6 +8,7 @@ from typing import Any
 from ainb.engine import ENGINE
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
+from ainb.magics.chatting import join
 from ainb.magics.display import ASKS, CUT, plain_text
 from ainb.magics.front import Front
 from ainb.magics.streaming import Stream
@@ -36,7 +37,10 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     arguments = parse(line, CELL_FLAGS, magic)
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     call = make_call(front, arguments, filled, magic)
+    place = join(front, call, arguments.cell.get("chat"))
     reply = ask(front, call, arguments)
+    if place is not None:
+        place.keep(reply)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
 

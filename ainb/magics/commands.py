@@ -8,6 +8,7 @@ from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
+from ainb.magics.chatting import reset, run_chat
 from ainb.magics.explaining import explain, fix
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
@@ -201,6 +202,22 @@ COMMANDS: list[Command] = [
         flags=CELL_FLAGS,
         help="correct the last cell that failed, into a next cell where the front end can",
         example="%ai fix openai:gpt-5-mini",
+    ),
+    Command(
+        name="chat",
+        run=run_chat,
+        metavar="[show|fork|cut|reset] [NAME]",
+        words=(0, 3),
+        help="the chats of the notebook; show one, fork it, cut it after some turns, forget it",
+        example="%ai chat fork report other",
+    ),
+    Command(
+        name="reset",
+        run=reset,
+        metavar="[NAME]",
+        words=(0, 1),
+        help="forget a chat, or all chats of the notebook",
+        example="%ai reset",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),
 ]

@@ -10,6 +10,7 @@ from IPython.core.completer import SimpleCompletion
 
 from ainb.errors import AinbError
 from ainb.magics.arguments import CELL_FLAGS, Flag
+from ainb.magics.chatting import ACTIONS
 from ainb.magics.commands import COMMANDS
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
@@ -50,7 +51,8 @@ def _words(typed: str) -> list[str]:
 def offer_for_cell(front: Front, words: Sequence[str]) -> list[str]:
     """What may stand where the last word is being typed, behind ``%%ai``."""
     if len(words) > 1 and (flag := _flag(words[-2], CELL_FLAGS)) is not None and flag.metavar:
-        return list(flag.choices)
+        offer = VALUES.get(flag.name)
+        return offer(front, words[-1]) if offer else list(flag.choices)
     if words[-1].startswith("-"):
         return [spelling for flag in CELL_FLAGS for spelling in flag.spellings]
     return models(front)
@@ -70,6 +72,10 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
         "help": lambda: [*(flag.name for flag in CELL_FLAGS), *(item.name for item in COMMANDS)],
         "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
         "dealias": lambda: sorted(_aliases(front)),
+        "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(front, "")],
+        "reset": lambda: _chats(front, ""),
+        "error": lambda: models(front),
+        "fix": lambda: models(front),
     }
     return offers.get(command.name, list)()
 
@@ -81,6 +87,20 @@ def models(front: Front) -> list[str]:
         *(f"local:{model}" for model in pulled_models()),
         *(f"{name}:" for name in SERVICES),
     ]
+
+
+def _chats(front: Front, _typed: str) -> list[str]:
+    return front.chats.names(front.place().get("notebook", ""))
+
+
+def _fallbacks(front: Front, typed: str) -> list[str]:
+    """Models, behind those that are typed already."""
+    before = typed[: typed.rfind(",") + 1]
+    return [before + model for model in models(front)]
+
+
+# What may stand behind an option, where the notebook tells.
+VALUES: dict[str, Callable[[Front, str], list[str]]] = {"chat": _chats, "fallback": _fallbacks}
 
 
 def _aliases(front: Front) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ainb import session as sessions
+from ainb.chats import Chats
 from ainb.errors import AinbError
 from ainb.events import Event, Notice
 from ainb.magics.display import Bundle, Look, facts, plain_text, reply_bundle
@@ -22,7 +23,9 @@ from ainb.session import Session
 from ainb.stages import Runtime
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
-READ_BY_EACH_CALL = frozenset({"model", "fallback", "aliases", "api_base", "display", "footer"})
+READ_BY_EACH_CALL = frozenset(
+    {"model", "fallback", "aliases", "chat_tokens", "api_base", "display", "footer"}
+)
 QUIET_DISPLAYS = frozenset({"static", "off"})
 PLAIN_DISPLAYS = frozenset({"text", "off"})
 
@@ -38,6 +41,7 @@ class Front:
     def __init__(self, shell: Any, failures: Failures | None = None) -> None:
         self.shell = shell
         self.failures = failures or Failures(shell)
+        self.chats = Chats()
         self.settings = Ainb(parent=shell)
         self.settings.changed = self._settings_changed
         self.lines: list[str] = []

@@ -69,6 +69,13 @@ def one_of(*choices: str, **synonyms: str) -> Reader:
     return read
 
 
+def chat_name(value: str) -> str:
+    """A name for a chat; words of ``%ai chat`` itself are taken."""
+    if not re.fullmatch(r"[\w.-]{1,60}", value) or value in {"show", "fork", "cut", "reset"}:
+        raise ValueError("a name of letters, digits, . _ and -, other than show, fork, cut and reset")
+    return value
+
+
 def models(value: str) -> tuple[str, ...]:
     """Model names with commas between them."""
     found = tuple(name.strip() for name in value.split(","))
