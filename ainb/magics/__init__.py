@@ -17,6 +17,7 @@ from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
 
 from ainb.magics.failures import Failures
+from ainb.magics.habits import AiMagics
 
 if TYPE_CHECKING:
     from ainb.magics.front import Front
@@ -39,6 +40,7 @@ class _Loaded:
         self.shell = shell
         self.settings = _LazySettings(self)
         self.failures = Failures(shell)
+        self.habits = AiMagics(lambda: self.front, parent=shell)
         self.matcher = self._make_matcher()
         self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -61,6 +63,8 @@ class _Loaded:
                 self._register_magics(name)
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
         self.shell.configurables.append(self.settings)
+        if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
+            self.shell.configurables.append(self.habits)
         self.shell.events.register("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
@@ -73,6 +77,7 @@ class _Loaded:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
         _drop(self.shell.configurables, self.settings)
+        _drop(self.shell.configurables, self.habits)
         with contextlib.suppress(ValueError):
             self.shell.events.unregister("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:

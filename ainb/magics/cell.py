@@ -11,8 +11,10 @@ from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
 from ainb.magics.chatting import join
 from ainb.magics.display import ASKS, CUT, plain_text
 from ainb.magics.front import Front
+from ainb.magics.pictures import show_pictures
 from ainb.magics.streaming import Stream
 from ainb.messages import Call, Form, Reply
+from ainb.providers.services import SERVICES
 
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
@@ -37,7 +39,7 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     arguments = parse(line, CELL_FLAGS, magic)
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     call = make_call(front, arguments, filled, magic)
-    place = join(front, call, arguments.cell.get("chat"))
+    place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell)
     reply = ask(front, call, arguments)
     if place is not None:
         place.keep(reply)
@@ -62,7 +64,18 @@ def make_call(front: Front, arguments: Arguments, filled: Filled, magic: str) ->
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}
         call.request = dataclasses.replace(call.request, parameters=parameters)
+    show_pictures(front, call, arguments.cell.get("image", ()))
+    if _form(arguments) == "json":
+        ask_for_json(call)
     return call
+
+
+def ask_for_json(call: Call) -> None:
+    """Switch on the service's own JSON mode where it has one."""
+    service = SERVICES.get(call.request.provider)
+    if service is not None and service.json_mode:
+        parameters = {"response_format": {"type": "json_object"}, **call.request.parameters}
+        call.request = dataclasses.replace(call.request, parameters=parameters)
 
 
 def ask(front: Front, call: Call, arguments: Arguments) -> Reply:

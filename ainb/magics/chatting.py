@@ -37,13 +37,14 @@ class Place:
         self.chat.keep(Turn(self.key, self.question, reply.text, reply.model))
 
 
-def join(front: Front, call: Call, name: str | None) -> Place | None:
+def join(front: Front, call: Call, name: str | None, *, anew: bool = False) -> Place | None:
     """Put the turns of a chat in front of the call's question.
 
     Args:
         front: The shell.
         call: A call of one question, perhaps with a system message.
         name: Name of the chat; None means none.
+        anew: Whether its turns are forgotten first.
 
     Returns:
         Where to keep the answer.
@@ -51,6 +52,8 @@ def join(front: Front, call: Call, name: str | None) -> Place | None:
     if name is None:
         return None
     chat = front.chats.open(call.options.notebook or NO_NOTEBOOK, name)
+    if anew:
+        chat.turns.clear()
     question = call.request.messages[-1]
     # Where nobody can run a cell twice (a terminal, a notebook that is run as a whole) the same question is a new turn.
     again = question if front.in_notebook and front.watched() else None

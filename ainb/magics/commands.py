@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ainb.errors import ConfigError
+from ainb.engine import ENGINE
+from ainb.errors import AinbError, ConfigError
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
 from ainb.magics.chatting import reset, run_chat
 from ainb.magics.explaining import explain, fix
@@ -15,6 +16,7 @@ from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.markup import Report, Table
 from ainb.magics.pulling import pull
 from ainb.magics.status import status
+from ainb.providers.services import SYNONYMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +107,23 @@ def show_version(_front: Front, _arguments: Arguments) -> str:
 
 
 def show_list(front: Front, arguments: Arguments) -> Report:
-    """Services, pulled models and aliases."""
+    """Services, pulled models and aliases; behind a service, the models that it offers now."""
     config = front.session().config
     service = arguments.words[0] if arguments.words else None
     if service is None:
         return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
-    return Report(tables=[services_table(service), *(local_table() if service == "local" else ())])
+    tables = [services_table(service), *(local_table() if service == "local" else ())]
+    provider = front.session().provider(SYNONYMS.get(service, service))
+    if not hasattr(provider, "list_models"):
+        return Report(tables=tables)
+    try:
+        names = ENGINE.run(provider.list_models())
+    except AinbError as error:
+        return Report([str(error)], tables)
+    models = Table(
+        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
+    )
+    return Report(tables=[*tables, models])
 
 
 def set_alias(front: Front, arguments: Arguments) -> str:
@@ -156,7 +169,7 @@ COMMANDS: list[Command] = [
         run=show_list,
         metavar="[PROVIDER]",
         words=(0, 1),
-        help="providers, pulled models and aliases",
+        help="providers, pulled models and aliases; behind a provider, the models that it offers now",
         example="%ai list",
     ),
     Command(

@@ -14,6 +14,7 @@ from ainb.magics.chatting import ACTIONS
 from ainb.magics.commands import COMMANDS
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
+from ainb.magics.pictures import offer_pictures
 from ainb.providers.services import SERVICES
 
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
@@ -100,7 +101,11 @@ def _fallbacks(front: Front, typed: str) -> list[str]:
 
 
 # What may stand behind an option, where the notebook tells.
-VALUES: dict[str, Callable[[Front, str], list[str]]] = {"chat": _chats, "fallback": _fallbacks}
+VALUES: dict[str, Callable[[Front, str], list[str]]] = {
+    "chat": _chats,
+    "fallback": _fallbacks,
+    "image": offer_pictures,
+}
 
 
 def _aliases(front: Front) -> list[str]:

@@ -22,6 +22,8 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> None:
     front.lines.clear()
     name, _, rest = line.strip().partition(" ")
     command = find_command(name or "status", magic)
+    if rest.split() in (["--help"], ["-h"]):
+        command, rest = find_command("help", magic), command.name
     if command.flags is None:
         arguments = Arguments(words=[word.text for word in split_words(rest)])
     else:

@@ -61,7 +61,8 @@ def one_of(*choices: str, **synonyms: str) -> Reader:
     """One of `choices`; `synonyms` name the choice they stand for."""
 
     def read(value: str) -> str:
-        chosen = synonyms.get(value, value)
+        lower = value.lower()
+        chosen = synonyms.get(lower, lower)
         if chosen not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
         return chosen
