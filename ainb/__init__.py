@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from ainb.pipeline.response_cache import ResponseCache
     from ainb.pipeline.retry import retrying
     from ainb.pipeline.retry_core import Retry
+    from ainb.pipeline.rules import Finding, Rule
+    from ainb.pipeline.untrusted import sanitize
+    from ainb.pipeline.validation import validate
+    from ainb.pipeline.validation_options import Validation
+    from ainb.pipeline.validator import Validator
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
     from ainb.tokens import count_tokens
@@ -76,6 +81,12 @@ _HOMES = {
     "ResponseCache": "pipeline.response_cache",
     "retrying": "pipeline.retry",
     "Retry": "pipeline.retry_core",
+    "Finding": "pipeline.rules",
+    "Rule": "pipeline.rules",
+    "sanitize": "pipeline.untrusted",
+    "validate": "pipeline.validation",
+    "Validation": "pipeline.validation_options",
+    "Validator": "pipeline.validator",
     "estimate": "pricing",
     "price": "pricing",
     "Session": "session",
@@ -99,6 +110,7 @@ __all__ = [
     "ConfigError",
     "Deadline",
     "DeadlineExceededError",
+    "Finding",
     "InvalidPromptError",
     "InvalidReplyError",
     "Job",
@@ -112,9 +124,12 @@ __all__ = [
     "Reply",
     "ResponseCache",
     "Retry",
+    "Rule",
     "Session",
     "TransientProviderError",
     "Usage",
+    "Validation",
+    "Validator",
     "__version__",
     "count_tokens",
     "current",
@@ -122,7 +137,9 @@ __all__ = [
     "keys",
     "price",
     "retrying",
+    "sanitize",
     "testing",
+    "validate",
 ]
 
 

@@ -175,11 +175,18 @@ def _template_plan(
     first = session.make_call("a row's prompt comes here", **given)
     request = dataclasses.replace(first.request, schema=schema)
     before, provider, options = request.messages[:-1], first.provider, first.options
+    endpoint, account = first.place(), first.payer()
     pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
 
     def prepare(row: Mapping[str, Any]) -> Work:
         messages = (*before, Message("user", template.fill(row)))
-        call = Call(request=Request(messages=messages, **pick), provider=provider, options=options)
+        call = Call(
+            request=Request(messages=messages, **pick),
+            provider=provider,
+            options=options,
+            endpoint=endpoint,
+            account=account,
+        )
         call.row_key = reply_key(call)
         return Work(key=call.row_key, call=call, send=session.handle)
 

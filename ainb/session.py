@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from ainb import providers
+from ainb import keys, providers
 from ainb.config import Config, load_config, read_models
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
@@ -26,6 +26,7 @@ from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.validation_options import Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
@@ -56,6 +57,7 @@ class Session:
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
         fallback: Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
+        validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
@@ -85,6 +87,7 @@ class Session:
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
         fallback: Models = UNSET,
+        validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
@@ -96,6 +99,7 @@ class Session:
             "retry": retry,
             "circuit": circuit,
             "cache": cache,
+            "validation": validation,
             "budget": budget,
             "fallback": fallback if fallback is UNSET else _read_fallback(fallback),
         }
@@ -103,6 +107,8 @@ class Session:
         self.config = _with_arguments(
             load_config() if config is None else config, given, home, timeout_seconds
         )
+        if self.config.env_file is not None:
+            keys.use_env_file(self.config.env_file)
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
@@ -188,7 +194,7 @@ class Session:
         """A model to fall back on; that its key is missing is said now and not in the outage."""
         service, model = providers.split_model(name, self.config.aliases)
         missing = providers.missing_key(service)
-        if missing is not None:
+        if missing is not None and not self._replays():
             text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
             self.runtime.sink(Notice(text, "fallback"))
         return Alternative(self.provider(service), model)
@@ -199,16 +205,28 @@ class Session:
         Raises:
             ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
         """
-        name = model or self.config.model or providers.embedded_model()
+        name = model or self.config.model or self._recorded_model() or providers.embedded_model()
         if name is None:
             raise ConfigError(providers.ways_to_choose())
         return providers.split_model(name, self.config.aliases)
+
+    def _recorded_model(self) -> str | None:
+        """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
+        replay = self._stages.replay
+        return replay.library.usual_model() if replay is not None and self._replays() else None
+
+    def _replays(self) -> bool:
+        return self._stages.replay is not None and self._stages.replay.mode == "replay"
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""
         adapter = self._providers.get(service)
         if adapter is None:
-            adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
+            adapter = self._providers[service] = providers.make_provider(
+                service,
+                clock=self.runtime.clock,
+                allow_insecure_http=self.config.allow_insecure_http,
+            )
         return adapter
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:

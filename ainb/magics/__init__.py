@@ -101,7 +101,7 @@ class _Loaded:
     def _register_magics(self, name: str) -> None:
         # Not output_can_be_silenced: it reads the prompt as Python, and "it's a test" would fail after it was paid for.
         @no_var_expand
-        def cell(line: str, cell: str) -> Reply | None:
+        def cell(line: str, cell: str) -> Any:
             """Send the cell to a language model; %ai help lists the options."""
             from ainb.magics.cell import run_cell
 

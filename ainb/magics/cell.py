@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from ainb.engine import ENGINE
+from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
 from ainb.magics.chatting import join
@@ -16,10 +17,11 @@ from ainb.magics.streaming import Stream
 from ainb.messages import Call, Form, Reply
 from ainb.providers.services import SERVICES
 
+EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
-def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply | None:
+def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
     """Ask what the cell says.
 
     Args:
@@ -29,7 +31,7 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
         magic: As typed, for messages.
 
     Returns:
-        The reply, which IPython shows as Out[n]; None with ``--into``.
+        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into``.
 
     Raises:
         AinbError: The call was refused or failed.
@@ -37,6 +39,11 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     """
     front.lines.clear()
     arguments = parse(line, CELL_FLAGS, magic)
+    if "each" in arguments.cell:
+        from ainb.magics.each import run_each
+
+        return run_each(front, arguments, body, magic)
+    _refuse_row_options(arguments)
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     call = make_call(front, arguments, filled, magic)
     place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell)
@@ -45,6 +52,11 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
         place.keep(reply)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
+
+
+def _refuse_row_options(arguments: Arguments) -> None:
+    for name in EACH_ONLY & arguments.cell.keys():
+        raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME beside it")
 
 
 def make_call(front: Front, arguments: Arguments, filled: Filled, magic: str) -> Call:
@@ -59,7 +71,9 @@ def make_call(front: Front, arguments: Arguments, filled: Filled, magic: str) ->
     suffix = ASKS.get(_form(arguments))
     prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
     model = one_word(arguments.words, magic)
-    call = front.session().make_call(prompt, model=model, **{**front.place(), **arguments.call})
+    call = front.session().make_call(
+        prompt, model=model, values=filled.values, **{**front.place(), **arguments.call}
+    )
     call.notes.extend(filled.notes)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}

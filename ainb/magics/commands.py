@@ -13,8 +13,10 @@ from ainb.magics.chatting import reset, run_chat
 from ainb.magics.explaining import explain, fix
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
+from ainb.magics.login import login, logout
 from ainb.magics.markup import Report, Table
 from ainb.magics.pulling import pull
+from ainb.magics.replaying import replay
 from ainb.magics.status import status
 from ainb.providers.services import SYNONYMS
 
@@ -179,6 +181,30 @@ COMMANDS: list[Command] = [
         words=(1, 1),
         help="download a model that runs on this machine",
         example="%ai pull smollm2",
+    ),
+    Command(
+        name="replay",
+        run=replay,
+        metavar="[off|record [NAME]|replay|auto|status|prune]",
+        words=(0, 2),
+        help="answers from the notebook's cassette",
+        example="%ai replay record",
+    ),
+    Command(
+        name="login",
+        run=login,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="ask for a key and store it in the OS keyring",
+        example="%ai login openai",
+    ),
+    Command(
+        name="logout",
+        run=logout,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="remove a key from the OS keyring",
+        example="%ai logout openai",
     ),
     Command(
         name="alias",

@@ -37,7 +37,7 @@ def _ask_about_failure(front: Front, arguments: Arguments, wish: str, magic: str
             f"{magic} speaks of the last cell that failed, and none has; run the cell that fails first"
         )
     # Filled: braces in the person's code are code.
-    call = make_call(front, arguments, Filled(f"{wish}\n\n{failure}"), magic)
+    call = make_call(front, arguments, Filled(f"{wish}\n\n{failure}", values=(failure,)), magic)
     reply = ask(front, call, arguments)
     front.bind("_ai", reply)
     return reply

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ainb import session as sessions
@@ -21,6 +22,7 @@ from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
 from ainb.messages import Reply
 from ainb.session import Session
 from ainb.stages import Runtime
+from ainb.stores.notebook import find_notebook
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
 READ_BY_EACH_CALL = frozenset(
@@ -45,6 +47,7 @@ class Front:
         self.settings = Ainb(parent=shell)
         self.settings.changed = self._settings_changed
         self.lines: list[str] = []
+        self.cassette_name: str | None = None
         self._said: set[tuple[str, str]] = set()
         self._printed: Reply | None = None
         self._made: Session | None = None
@@ -55,7 +58,7 @@ class Front:
     def make_session(self) -> Session:
         """The notebook's session, from the options in force; notices come to this front."""
         self._config = self.settings.in_force()
-        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
+        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen, notebook=self.notebook))
         return self._made
 
     def session(self) -> Session:
@@ -196,6 +199,12 @@ class Front:
         names["Err"] = self.failures.reports
         names["Out"] = self.shell.user_ns.get("Out", {})
         return names
+
+    def notebook(self) -> Path | None:
+        """The notebook's path, beside which its cassette lies; None where nobody can tell."""
+        if self.cassette_name is not None:
+            return Path.cwd() / self.cassette_name
+        return find_notebook(self.shell.user_ns.get("__vsc_ipynb_file__"))
 
     def place(self) -> dict[str, str]:
         """Notebook and cell, as far as the front end tells them."""

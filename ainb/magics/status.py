@@ -9,6 +9,7 @@ from ainb.magics.arguments import Arguments
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
 from ainb.magics.markup import Report, Table
+from ainb.magics.replaying import replay_row
 
 StatusRow = Callable[[Front], tuple[str, str] | None]
 
@@ -38,7 +39,7 @@ def display_row(front: Front) -> tuple[str, str]:
     return "display", front.display()
 
 
-ROWS: list[StatusRow] = [model_row, aliases_row, pulled_row, display_row]
+ROWS: list[StatusRow] = [model_row, aliases_row, pulled_row, display_row, replay_row]
 
 
 def status(front: Front, _arguments: Arguments) -> Report:

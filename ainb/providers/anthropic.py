@@ -27,12 +27,13 @@ class AnthropicProvider(RemoteProvider):
     Args:
         service: Row of the services' table.
         clock: Where time comes from.
+        allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
     """
 
     models_path = "/models?limit=1000"
 
-    def __init__(self, service: Service, *, clock: Clock) -> None:
-        super().__init__(service, clock=clock)
+    def __init__(self, service: Service, *, clock: Clock, allow_insecure_http: bool = False) -> None:
+        super().__init__(service, clock=clock, allow_insecure_http=allow_insecure_http)
         self._exchange = Exchange(_MESSAGES, clock=clock)
 
     def body(self, request: Request) -> dict[str, Any]:

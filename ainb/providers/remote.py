@@ -15,6 +15,7 @@ from ainb.clock import Clock
 from ainb.errors import ConfigError, TransientProviderError
 from ainb.messages import Request
 from ainb.providers.faults import response_fault
+from ainb.providers.hosts import goes_in_the_clear
 from ainb.providers.services import Service
 from ainb.providers.target import Target
 from ainb.providers.wire import Response, request
@@ -49,12 +50,14 @@ class RemoteProvider:
     Args:
         service: Row of the services' table.
         clock: Where time comes from.
+        allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
     """
 
     models_path = "/models"
 
-    def __init__(self, service: Service, *, clock: Clock) -> None:
+    def __init__(self, service: Service, *, clock: Clock, allow_insecure_http: bool = False) -> None:
         self._service = service
+        self._allow_insecure_http = allow_insecure_http
         self._clock = clock
         self._targets: dict[Settings, tuple[Target, str]] = {}
 
@@ -160,6 +163,11 @@ class RemoteProvider:
         if url is None:
             raise ConfigError(
                 f"{self.name} has no base URL; set {self._service.base_url_variable} or give --api-base"
+            )
+        if goes_in_the_clear(url) and not self._allow_insecure_http:
+            raise ConfigError(
+                f"the base URL of {self.name} is plain http to another machine: prompts and keys could be read on the way; use https, "
+                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network that you trust"
             )
         target = self._target(url, given)
         digest = hashlib.sha256(given.key.encode()).hexdigest()[:DIGEST_CHARS] if given.key else ""
