@@ -82,4 +82,5 @@ def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception
         api_key_name=asked.api_key_name if same else None,
     )
     call.provider = other.provider
-    call.cache_key = None
+    # What was looked up for the first model is not true of this one.
+    call.cache_key = call.endpoint = call.account = None
