@@ -100,6 +100,7 @@ class CallOptions:
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
+        fallback: Models that are asked, in order, when the one before is down.
         values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns), the rest having been
             typed; None means unknown, and then validation takes the whole prompt for one.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
@@ -115,8 +116,22 @@ class CallOptions:
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
+    fallback: tuple[Alternative, ...] = ()
     values: tuple[str, ...] | None = field(default=None, repr=False)
     on_text: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model that may answer in the place of another.
+
+    Attributes:
+        provider: The adapter of its service.
+        model: The service's own model name.
+    """
+
+    provider: Provider
+    model: str
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -193,6 +208,11 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def has_code(self) -> bool:
+        """Whether something in the answer is fenced."""
+        return _FENCE.search(self.text) is not None
 
     @property
     def code(self) -> str:

@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from ainb import keys, providers
-from ainb.config import Config, load_config
+from ainb.config import Config, load_config, read_models
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
-from ainb.messages import Call, CallOptions, Provider, Reply, Request
+from ainb.events import Notice
+from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer import check_again
 from ainb.pipeline.budget_options import Budget, BudgetStatus
@@ -44,6 +45,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 UNSET: Any = object()
+Models = str | Sequence[str] | None
 
 
 class Session:
@@ -57,6 +59,7 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
+        fallback: Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
         validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         home: Folder of cache, usage log and journals; None means the configured one.
@@ -86,6 +89,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
+        fallback: Models = UNSET,
         validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         home: str | os.PathLike[str] | None = None,
@@ -100,6 +104,7 @@ class Session:
             "cache": cache,
             "validation": validation,
             "budget": budget,
+            "fallback": fallback if fallback is UNSET else _read_fallback(fallback),
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
@@ -175,6 +180,7 @@ class Session:
         """
         service, name = self.find_model(model)
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
+        treatment.setdefault("fallback", self.config.fallback)
         request = Request(
             provider=service,
             model=name,
@@ -188,10 +194,22 @@ class Session:
 
     def call_options(self, treatment: dict[str, Any]) -> CallOptions:
         """Options of a call, with the place it comes from unless that is given."""
+        if treatment.get("fallback"):
+            models = _read_fallback(treatment["fallback"])
+            treatment["fallback"] = tuple(self._alternative(name) for name in models)
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
-            treatment |= {"notebook": notebook, "cell_id": cell_id}
+            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
         return CallOptions(**treatment)
+
+    def _alternative(self, name: str) -> Alternative:
+        """A model to fall back on; that its key is missing is said now and not in the outage."""
+        service, model = providers.split_model(name, self.config.aliases)
+        missing = providers.missing_key(service)
+        if missing is not None and not self._replays():
+            text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+            self.runtime.sink(Notice(text, "fallback"))
+        return Alternative(self.provider(service), model)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -207,7 +225,10 @@ class Session:
     def _recorded_model(self) -> str | None:
         """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
         replay = self._stages.replay
-        return replay.library.usual_model() if replay is not None and replay.mode == "replay" else None
+        return replay.library.usual_model() if replay is not None and self._replays() else None
+
+    def _replays(self) -> bool:
+        return self._stages.replay is not None and self._stages.replay.mode == "replay"
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""
@@ -451,6 +472,13 @@ class Session:
 
 
 ENGINE.at_shutdown(providers.close_clients)
+
+
+def _read_fallback(value: Models) -> tuple[str, ...]:
+    try:
+        return read_models(value)
+    except ValueError as error:
+        raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
 def _with_arguments(

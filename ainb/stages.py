@@ -23,6 +23,7 @@ from ainb.pipeline.budget import BudgetStage
 from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.fallback import FallbackStage
 from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
@@ -115,6 +116,7 @@ class Stages:
             self.record,
             self.validation,
             self.deadline,
+            FallbackStage(),
             self.replay,
             self.cache,
             AnswerStage(),

@@ -6,6 +6,7 @@ imported when one of them is first used.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
+
+from ainb.magics.failures import Failures
+from ainb.magics.habits import AiMagics
 
 if TYPE_CHECKING:
     from ainb.magics.front import Front
@@ -37,6 +41,8 @@ class _Loaded:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.settings = _LazySettings(self)
+        self.failures = Failures(shell)
+        self.habits = AiMagics(lambda: self.front, parent=shell)
         self.matcher = self._make_matcher()
         self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -45,7 +51,7 @@ class _Loaded:
         """The front of this shell, made when it is first needed."""
         from ainb.magics.front import Front
 
-        return Front(self.shell)
+        return Front(self.shell, self.failures)
 
     def register(self) -> None:
         """Leave everything with the shell."""
@@ -59,6 +65,9 @@ class _Loaded:
                 self._register_magics(name)
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
         self.shell.configurables.append(self.settings)
+        if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
+            self.shell.configurables.append(self.habits)
+        self.shell.events.register("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
@@ -70,6 +79,9 @@ class _Loaded:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
         _drop(self.shell.configurables, self.settings)
+        _drop(self.shell.configurables, self.habits)
+        with contextlib.suppress(ValueError):
+            self.shell.events.unregister("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             _drop(self.shell.Completer.custom_matchers, self.matcher)
 

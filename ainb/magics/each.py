@@ -18,7 +18,7 @@ from ainb.magics.schemas import find_schema
 if TYPE_CHECKING:
     from ainb.batch.progress import Progress, Watcher
 
-NOT_FOR_EACH = ("format", "stream")
+NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
 
 def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.errors import ConfigError
-from ainb.providers.services import SERVICES, SYNONYMS
+from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -37,6 +38,9 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
         name = target.strip()
     else:
         raise ConfigError(f"the alias {text!r} leads in a circle; mend it with %ai alias NAME PROVIDER:MODEL")
+    name = NICKNAMES.get(name, name)
+    if not set(name) & {":", "/"}:
+        name = _with_service(name)
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
     service = name[:at] if at > 0 else name
     service = SYNONYMS.get(service, service)
@@ -49,6 +53,13 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     if not model:
         raise ConfigError(f"{name!r} names a provider but no model; write {service}:MODEL")
     return service, model
+
+
+def _with_service(name: str) -> str:
+    """The name behind its service where it can only be one's; else as it is."""
+    found = (service for pattern, service in OWN_NAMES if re.match(pattern, name))
+    service = next(found, None)
+    return f"{service}:{name}" if service else name
 
 
 def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = False) -> Provider:
@@ -68,9 +79,21 @@ def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = Fal
         from ainb.providers.local import LocalProvider
 
         return LocalProvider(clock=clock)
+    if kind == "anthropic":
+        from ainb.providers.anthropic import AnthropicProvider
+
+        return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
     from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
+
+
+def missing_key(service: str) -> str | None:
+    """The variable that a service needs its key in and that is not set, or None."""
+    row = SERVICES[service]
+    if not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
+        return None
+    return row.key_variable
 
 
 def embedded_model() -> str | None:

@@ -18,6 +18,7 @@ FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 TOO_LARGE: Final = 413
 TOO_MANY: Final = 429
+OVERLOADED: Final = 529
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -103,6 +104,10 @@ _EMBEDDED = {
     "rate_limit_error": TOO_MANY,
     "rate_limit_exceeded": TOO_MANY,
     "insufficient_quota": TOO_MANY,
+    "billing_error": 402,
+    "request_too_large": TOO_LARGE,
+    "timeout_error": 504,
+    "overloaded_error": OVERLOADED,
 }
 
 
