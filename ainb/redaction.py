@@ -48,7 +48,7 @@ _MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_WORD}"
 _CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
 _VALUE = (
     r"(?![$*%&])(?=[^\s\"'`,;()\[\]{}<>\\=0-9]*+[0-9])(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]*+[A-Za-z])"
-    rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{<])"
+    rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
 )
 _KEY_KINDS = ("api", "access", "secret", "private", "auth", "account", "client", "signing", "encryption")
 
@@ -63,12 +63,13 @@ def _named(word: str, kinds: Iterable[str] = ()) -> str:
     any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
     kind = "|".join(f"(?<={kind}{joint}{word})" for kind in kinds for joint in (r"[_\- ]", ""))
     named = f"(?i:{kind})" if kind else ""
-    separator = r"[\"']?\s{0,8}(?::|=>|=)\s{0,8}[\"']"
+    # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
+    separator = r"\\{0,8}[\"']?\s{0,8}(?::|=>|=)\s{0,8}\\{0,8}[\"']"
     opening = (
         rf"(?:(?<={word.upper()})=(?![\"'])|(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
     )
     # In the first form 16 characters, up to the closing quote.
-    return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=[\"']))"
+    return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=\\{{0,8}}[\"']))"
 
 
 # Name, pattern, and the literals of which one must occur for the pattern to have a chance.

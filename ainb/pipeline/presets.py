@@ -13,12 +13,10 @@ from ainb.pipeline.characters import find_odd
 from ainb.pipeline.rules import UNTRUSTED, Rule, with_actions
 from ainb.pipeline.validation_options import Validation
 
-OWN_KEY_RULE = Rule(name="own key", find=redaction.find_known, action="redact", parts=("reply",))
 # Characters come first: what hides inside a secret is gone when secrets are looked for.
 DEFAULT_RULES = (
     Rule(name="unprintable character", find=find_odd, action="redact", replacement=""),
     Rule(name="secret", find=redaction.find, action="redact"),
-    OWN_KEY_RULE,
 )
 STRICT_RULES = (
     Rule(name="overlong text", find=untrusted.find_length, parts=UNTRUSTED),

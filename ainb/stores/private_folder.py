@@ -34,7 +34,7 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
         OSError: The folder cannot be made or written.
     """
     if not os.path.lexists(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     _check(folder, stat.S_ISDIR, "folder", FOLDER_MODE)
     path = folder / name
