@@ -133,13 +133,12 @@ NEUTRAL = st.characters(exclude_categories=("Cs", "Cc", "Cf", "L", "N", "Pc"), e
 @given(
     st.sampled_from(NAMES),
     st.text(max_size=300),
-    NEUTRAL,
-    NEUTRAL,
+    st.tuples(NEUTRAL, NEUTRAL),
     st.text(max_size=300),
     st.sampled_from(["text", "json", "nested", "parts", "system", "parameter"]),
 )
-def test_a_secret_in_any_text_and_any_place_leaves_in_nothing(place, name, before, left, right, after, how):
-    text = f"{before}{left} {in_place(name)} {right}{after}"
+def test_a_secret_in_any_text_and_any_place_leaves_in_nothing(place, name, before, sides, after, how):  # noqa: PLR0917 - hypothesis gives them in order
+    text = f"{before}{sides[0]} {in_place(name)} {sides[1]}{after}"
     session = place[0]
     if how == "json":
         call = session.make_call(json.dumps({"a": [text], "b": 1}))
@@ -184,7 +183,7 @@ def test_no_error_shows_a_secret_however_it_is_made_or_carried():
     secret = in_place("OpenAI key")
     kinds = [AinbError, ConfigError, InvalidPromptError, TransientProviderError]
     for error in [kind(f"broken: {secret}") for kind in kinds]:
-        for carried in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+        for carried in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - what another process of ours hands back
             assert str(carried) == "broken: [redacted OpenAI key]"
 
 
@@ -192,7 +191,7 @@ def test_a_whole_traceback_shows_no_secret_of_its_causes():
     secret = in_place("OpenAI key")
     try:
         try:
-            raise KeyError(secret)
+            {}[secret]
         except KeyError as cause:
             raise AinbError("it failed") from cause
     except AinbError as error:
@@ -265,12 +264,11 @@ def fuzz(examples):
     def send_anything(prompt, parameters, options, values):
         session = sessions.setdefault(id(options), ainb.Session("scripted:echo", validation=options))
         try:
-            reply = session.ask(prompt, values=None if values is None else tuple(values), **parameters)
+            said = session.ask(prompt, values=None if values is None else tuple(values), **parameters).text
         except AinbError as error:
-            assert "\n" not in error._render_traceback_()[0]
-        else:
-            assert isinstance(reply, Reply)
-            assert isinstance(reply.text, str)
+            said = error._render_traceback_()[0].replace("\n", "BROKEN")
+        assert isinstance(said, str)
+        assert "BROKEN" not in said
 
     sessions = {}
     send_anything()
@@ -325,9 +323,8 @@ def fuzz_bodies(examples):
             try:
                 reply = session.ask("x", cache="off", on_text=(lambda _text: None) if stream else None)
             except AinbError as error:
-                assert str(error).isprintable()
-            else:
-                assert isinstance(reply.text, str)
+                reply = error
+            assert isinstance(reply.text, str) if isinstance(reply, Reply) else str(reply).isprintable()
             del steps[1:]
 
         any_body()
