@@ -225,7 +225,7 @@ def test_a_review_tells_what_would_be_sent_without_sending():
     assert review.request.messages[0].content == "mail <EMAIL_1> [redacted OpenAI key]"
     assert [(item.rule, item.kind, item.part, item.message) for item in review.findings] == [
         ("secret", "OpenAI key", "typed", 0),
-        ("personal detail", "email", "values", 0),
+        ("email address", "email", "values", 0),
     ]
     assert review.refusal is None
     assert call.request.messages[0].content == f"mail a@b.org {KEY}"
@@ -318,7 +318,11 @@ def test_personal_data_goes_as_numbered_placeholders_the_same_for_the_same():
         reply.text == "<EMAIL_1>, <PHONE_NUMBER_1>, <IBAN_1>, <CARD_NUMBER_1>, <SSN_1>, <EMAIL_2>, <EMAIL_1>"
     )
     assert call.notes == [
-        "7 personal details were replaced by placeholders before sending: email (3), phone number, IBAN, card number, SSN"
+        "3 email addresses were replaced by placeholders before sending: email (3)",
+        "1 IBAN was replaced by placeholders before sending",
+        "1 card number was replaced by placeholders before sending",
+        "1 social security number was replaced by placeholders before sending: SSN",
+        "1 phone number was replaced by placeholders before sending",
     ]
 
 
