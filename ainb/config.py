@@ -23,6 +23,7 @@ from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
 from ainb.pipeline.validation_options import Validation, parse_validation
+from ainb.stores import default_home
 from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
@@ -162,11 +163,7 @@ class Config:
 
     def home_folder(self) -> Path:
         """The folder of cache, usage log and journals; not created here."""
-        if self.home is not None:
-            return self.home
-        import platformdirs
-
-        return platformdirs.user_data_path("ainb")
+        return self.home if self.home is not None else default_home()
 
 
 OPTIONS: Mapping[str, dataclasses.Field[Any]] = {item.name: item for item in dataclasses.fields(Config)}

@@ -38,11 +38,7 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     names = front.names()
     data = _rows(names, str(cell["each"]))
     session = front.session()
-    options = {name: cell[name] for name in EACH_ONLY if name in cell}
-    if options.get("keep") == ("*",):
-        options["keep"] = True
-    if "schema" in cell:
-        options["schema"] = find_schema(front, str(cell["schema"]))
+    options = _row_options(front, arguments)
     options |= {**arguments.body, **arguments.call, "model": one_word(arguments.words, magic), "names": names}
     if "dry_run" in cell:
         front.show(rows_report(*session.preview_map(data, body, **options)))
@@ -56,6 +52,15 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
         front.bind(str(into), result)
         return None
     return result
+
+
+def _row_options(front: Front, arguments: Arguments) -> dict[str, Any]:
+    options = {name: arguments.cell[name] for name in EACH_ONLY if name in arguments.cell}
+    if options.get("keep") == ("*",):
+        options["keep"] = True
+    if schema := arguments.cell.get("schema"):
+        options["schema"] = find_schema(front, str(schema))
+    return options
 
 
 def _rows(names: Mapping[str, Any], name: str) -> Any:
