@@ -38,7 +38,7 @@ class Message:
         """The textual part of the content, parts joined by a line break."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(str(part["text"]) for part in self.content if part.get("type") == "text")
+        return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class CallOptions:
     replica: int | None = None
     budget_usd: Decimal | None = None
     user: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False)
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
@@ -278,7 +278,7 @@ class Call:
     endpoint: str | None = None
     account: str | None = None
     row_key: str | None = None
-    replies: list[Reply] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list, repr=False)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     placeholders: dict[str, str] = field(default_factory=dict, repr=False)

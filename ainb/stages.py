@@ -24,6 +24,7 @@ from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
+from ainb.pipeline.key_filter import OwnKeyStage
 from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
@@ -128,6 +129,7 @@ class Stages:
             PermitStage(breakers) if breakers else None,
             self.attempt,
             self.budget.before_sending,
+            OwnKeyStage() if self.validation else None,
         ]
         return [stage for stage in order if stage is not None]
 

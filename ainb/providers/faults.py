@@ -9,6 +9,7 @@ from typing import Final
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.headers import parse_retry_after, should_retry
 from ainb.providers.refusal import MAX_READ, Refusal, read_refusal
+from ainb.redaction import redact
 
 MAX_SAID = 300
 HIDDEN = "***"
@@ -52,6 +53,8 @@ def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
+    # Before it is cut: half a key would no longer look like one.
+    text = redact(text)
     return text if len(text) <= MAX_SAID else text[: MAX_SAID - 1] + "…"
 
 
