@@ -71,7 +71,7 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
         clock=session.runtime.clock,
         sink=session.runtime.sink,
         place=f"{session.config.home_folder()}|{session.runtime.origin()[0]}",
-        journal=lambda: Journal(session.config.home_folder() / JOURNAL_FILE),
+        journal=_journal(session),
         new_id=lambda: batch_id,
     )
     rate_limit = session.config.rate_limit
@@ -81,6 +81,13 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
     if options.watcher is not None:
         _tell_forecast(session, source, plan)
     return Batch(source, plan.task, house, options, most=most)
+
+
+def _journal(session: Session) -> Callable[[], Journal] | None:
+    """Where finished rows are kept; with a cassette nowhere, because a row that is taken from there would not be recorded."""
+    if session.config.replay != "off":
+        return None
+    return lambda: Journal(session.config.home_folder() / JOURNAL_FILE)
 
 
 def run_blocking(batch: Batch) -> pd.DataFrame | Path:

@@ -34,7 +34,8 @@ def replay(front: Front, arguments: Arguments) -> Report | str | None:
         return prune(front)
     if word not in REPLAYS:
         raise ConfigError(f"%ai replay has no mode {word!r}; {closest(word, [*REPLAYS, *ACTIONS])}")
-    return choose(front, word, name[0] if name else None)
+    choose(front, word, name[0] if name else None)
+    return None
 
 
 def choose(front: Front, mode: str, name: str | None) -> None:

@@ -97,7 +97,7 @@ def read_line(text: bytes) -> Line:
     version = record.get("version") if type(record) is dict else None
     if type(version) is int and version > VERSION:
         raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise LineError("is no record of ainb; delete it")
     head, found, checksum = text.rpartition(_CHECKSUM)
     if not found or checksum != _checksum(head) + b'"}':
@@ -144,7 +144,8 @@ def _is_texts(value: object) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
-def _is_reply(value: object) -> bool:
+def is_reply(value: object) -> bool:
+    """Whether a value is the outcome of an answered call."""
     return type(value) is dict and type(value.get("text")) is str
 
 
@@ -162,7 +163,7 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "schema": _is_text,
     "replica": lambda value: type(value) is int,
     "weights": _is_text,
-    "reply": _is_reply,
+    "reply": is_reply,
     "error": _is_error,
     "notes": _is_texts,
     MEASURED: _is_measured,
