@@ -23,6 +23,7 @@ _CHECKSUM = b',"sha256":"'
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 # What tells requests apart, in the order of the line; all but the first two are left out where they do not apply.
 _REQUEST = ("model", "body", "schema", "replica")
+_SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies"})
 _REST = ("weights", "reply", "error", "notes", MEASURED)
 
 
@@ -51,7 +52,10 @@ class Line:
         return "reply" in self.fields
 
     def same_outcome(self, other: Line) -> bool:
-        """Whether both say the same but for what is measured anew each time."""
+        """Whether both ended the same way: the same answer or error, whatever it took in time, tokens and money.
+
+        A provider's own cache changes what the same answer costs from day to day.
+        """
         return self.key == other.key and _lasting(self.fields) == _lasting(other.fields)
 
 
@@ -115,7 +119,11 @@ def _checksum(head: bytes) -> bytes:
 
 
 def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name != MEASURED}
+    lasting = {name: value for name, value in fields.items() if name != MEASURED}
+    for outcome in ("reply", "error"):
+        if outcome in lasting:
+            lasting[outcome] = {name: lasting[outcome][name] for name in lasting[outcome].keys() - _SPENT}
+    return lasting
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
