@@ -17,14 +17,17 @@ from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.budget_options import Budget
+from ainb.pipeline.answer import check_again
+from ainb.pipeline.budget_options import Budget, BudgetStatus
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.preview import Preview, preview_call
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.schema import read_schema
 from ainb.pipeline.validation_options import Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
@@ -121,12 +124,14 @@ class Session:
             prompt: Text, or a list of messages (``{"role": …, "content": …}`` or `Message`).
             model: For this call; None means the session's.
             system: System message put in front; None means none.
-            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``;
+            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``,
+                ``schema`` (a pydantic model, dataclass, TypedDict or JSON schema; `Reply.parsed` then holds the checked value);
                 everything else is a request parameter (``temperature``, ``max_tokens``, …).
 
         Raises:
             CallRejectedError: Nothing was sent; the message says why.
             ProviderError: It was sent and failed.
+            InvalidReplyError: The reply is not of the schema.
             ConfigError: Model, key or an option makes no sense.
         """
         return ENGINE.run(self.handle(self.make_call(prompt, model=model, system=system, **options)))
@@ -144,7 +149,12 @@ class Session:
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
         call.started_at = self.runtime.clock.monotonic()
-        return await self._handle(call)
+        reply = await self._handle(call)
+        schema = call.request.schema
+        # JSON text cannot hold an object of the person's class, and another class may have the same JSON schema.
+        if schema is not None and (reply.cached or reply.parsed is None):
+            reply.parsed = check_again(schema, reply)
+        return reply
 
     def make_call(
         self,
@@ -154,12 +164,13 @@ class Session:
         system: str | None = None,
         api_base: str | None = None,
         api_key_name: str | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Call:
         """Read what the person gave into a Call that has not started.
 
         Raises:
-            ConfigError: Model or message makes no sense.
+            ConfigError: Model, message or schema makes no sense.
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
@@ -171,6 +182,7 @@ class Session:
             parameters={key: value for key, value in options.items() if value is not None},
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
+            schema=None if schema is None else read_schema(schema),
         )
         return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
 
@@ -207,6 +219,19 @@ class Session:
                 allow_insecure_http=self.config.allow_insecure_http,
             )
         return adapter
+
+    def preview(self, call: Call) -> Preview:
+        """What sending a call would mean: the prompt as it would leave, tokens, price; nothing is sent and no row is written."""
+        stages = self._stages
+        return ENGINE.run(
+            preview_call(
+                call,
+                prices=self.prices,
+                usual_output_tokens=stages.log.usual_output_tokens,
+                holds=stages.cache.holds if stages.cache else None,
+                review=stages.validation.validator.review if stages.validation else None,
+            )
+        )
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
@@ -288,6 +313,21 @@ class Session:
         self.last_map = None if isinstance(result, Path) else result
         return result
 
+    def preview_map(self, data: Any, task: str, **options: Any) -> tuple[Preview, str | None]:
+        """What `map` would send, without sending it: the first row's call, and a line on tokens and price of all rows or None.
+
+        Args:
+            data: As for `map`; no iterator, because its rows could not be read again.
+            task: A prompt with ``{column}`` fields.
+            options: As for `map`.
+
+        Raises:
+            ConfigError: Something makes no sense, or no row can be filled.
+        """
+        from ainb import mapping
+
+        return mapping.preview_rows(self, data, task, options)
+
     def submit_map(
         self, data: Any, task: str | Callable[..., Any], **options: Any
     ) -> Job[pd.DataFrame | Path]:
@@ -309,7 +349,7 @@ class Session:
         """
         from ainb import mapping
 
-        return mapping.runs_frame(self.config.home_folder())
+        return mapping.runs_frame(self)
 
     def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
         """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
@@ -360,6 +400,40 @@ class Session:
         from ainb.usage.status import status_frame
 
         return status_frame(self._stages.status())
+
+    def cache_status(self) -> dict[str, Any]:
+        """What the cache did and holds, as in `status`; empty when it is off."""
+        return self._stages.cache.status() if self._stages.cache else {}
+
+    def clear_cache(self) -> int:
+        """Forget every stored answer of the home, other sessions' too; returns how many there were."""
+        return ENGINE.run(self._stages.cache.clear()) if self._stages.cache else 0
+
+    def prune_cache(self, older_than_seconds: float | None = None) -> int:
+        """Forget stored answers past an age; returns how many there were.
+
+        Args:
+            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is forgotten where that is None too.
+        """
+        return ENGINE.run(self._stages.cache.prune(older_than_seconds)) if self._stages.cache else 0
+
+    @property
+    def budget(self) -> Budget | None:
+        """What calls may cost; None means no budget."""
+        return self._stages.budget.options
+
+    def set_budget(self, budget: Budget | None) -> None:
+        """Take another budget, or none; what is spent stays spent, and calls that wait for money are tried again."""
+        self._stages.budget.change(budget)
+        self.config = dataclasses.replace(self.config, budget=budget)
+
+    def reset_budget(self) -> None:
+        """Forget what is spent of the budget: today's, the session's, or every user's or batch's."""
+        self._stages.budget.reset()
+
+    def budget_status(self) -> list[BudgetStatus]:
+        """How the budget stands: one item, or one for each user or batch that money went through; empty without a budget."""
+        return self._stages.budget.status()
 
     def close(self) -> None:
         """Write out what waits to be written and let go of it; the session may not be used afterwards."""

@@ -47,6 +47,15 @@ def script_origin() -> tuple[str | None, str | None]:
     return (os.path.basename(path) if path else None), None  # noqa: PTH119 - called for every call, a Path costs ten times that
 
 
+def usual_origin() -> tuple[str | None, str | None]:
+    """Notebook and cell where the extension is loaded, else the script.
+
+    The extension is looked up, not handed in, so that sessions which people make themselves know their notebook too.
+    """
+    find = getattr(sys.modules.get("ainb.magics"), "find_origin", None)
+    return script_origin() if find is None else find()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What a session takes from the world: time, randomness, and who listens.
@@ -62,7 +71,7 @@ class Runtime:
     clock: Clock = SYSTEM_CLOCK
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
-    origin: Callable[[], tuple[str | None, str | None]] = script_origin
+    origin: Callable[[], tuple[str | None, str | None]] = usual_origin
     notebook: Callable[[], Path | None] = find_notebook
 
 

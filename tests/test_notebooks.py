@@ -74,9 +74,8 @@ def test_every_notebook_passes_strict_nbval_in_replay_and_makes_no_home(colleagu
     assert code == 0, said
     assert not (tmp_path / "home").exists()
     assert not (tmp_path / "models").exists()
-    for name in os.listdir(FOLDER):
-        if name.endswith(".jsonl"):
-            assert (colleague / name).read_bytes() == (FOLDER / name).read_bytes()
+    for path in FOLDER.glob("*.jsonl"):
+        assert (colleague / path.name).read_bytes() == path.read_bytes()
 
 
 def test_every_notebook_shows_the_same_bytes_twice_and_those_it_was_saved_with(colleague, monkeypatch):

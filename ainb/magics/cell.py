@@ -10,7 +10,9 @@ from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
 from ainb.magics.display import ASKS, CUT, plain_text
+from ainb.magics.dry_run import preview_report
 from ainb.magics.front import Front
+from ainb.magics.schemas import find_schema
 from ainb.magics.streaming import Stream
 from ainb.messages import Call, Form, Reply
 
@@ -28,7 +30,7 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
         magic: As typed, for messages.
 
     Returns:
-        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into``.
+        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``.
 
     Raises:
         AinbError: The call was refused or failed.
@@ -42,6 +44,9 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
         return run_each(front, arguments, body, magic)
     _refuse_row_options(arguments)
     call = make_call(front, arguments, body, magic)
+    if "dry_run" in arguments.cell:
+        front.show(preview_report(front.session().preview(call)))
+        return None
     reply = ask(front, call, arguments)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
@@ -62,11 +67,13 @@ def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     for note in filled.notes:
         front.say(note)
-    suffix = ASKS.get(_form(arguments))
+    suffix = ASKS.get(arguments.cell.get("format", "markdown"))
     prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
     model = one_word(arguments.words, magic)
+    name = arguments.cell.get("schema")
+    schema = None if name is None else find_schema(front, name)
     call = front.session().make_call(
-        prompt, model=model, values=filled.values, **{**front.place(), **arguments.call}
+        prompt, model=model, schema=schema, values=filled.values, **arguments.call
     )
     call.notes.extend(filled.notes)
     if arguments.body:
@@ -97,7 +104,8 @@ def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
 
 
 def _form(arguments: Arguments) -> Form:
-    form: Form = arguments.cell.get("format", "markdown")
+    usual = "json" if "schema" in arguments.cell else "markdown"
+    form: Form = arguments.cell.get("format", usual)
     return form
 
 

@@ -11,7 +11,9 @@ from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments, one_word
 from ainb.magics.cell import EACH_ONLY
+from ainb.magics.dry_run import rows_report
 from ainb.magics.front import Front
+from ainb.magics.schemas import find_schema
 
 if TYPE_CHECKING:
     from ainb.batch.progress import Progress, Watcher
@@ -23,7 +25,7 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     """Send the body once for every row of what ``--each`` names.
 
     Returns:
-        The result, which IPython shows as Out[n]; None with ``--into``. `_ai` is bound to it.
+        The result, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``. `_ai` is bound to it.
 
     Raises:
         ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no column.
@@ -39,18 +41,14 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     options = {name: cell[name] for name in EACH_ONLY if name in cell}
     if options.get("keep") == ("*",):
         options["keep"] = True
+    if "schema" in cell:
+        options["schema"] = find_schema(front, str(cell["schema"]))
+    options |= {**arguments.body, **arguments.call, "model": one_word(arguments.words, magic), "names": names}
+    if "dry_run" in cell:
+        front.show(rows_report(*session.preview_map(data, body, **options)))
+        return None
     try:
-        result = session.map(
-            data,
-            body,
-            model=one_word(arguments.words, magic),
-            names=names,
-            watcher=_watcher(front),
-            **front.place(),
-            **arguments.body,
-            **arguments.call,
-            **options,
-        )
+        result = session.map(data, body, watcher=_watcher(front), **options)
     finally:
         if session.last_map is not None:
             front.bind("_ai", session.last_map)
@@ -66,6 +64,19 @@ def _rows(names: Mapping[str, Any], name: str) -> Any:
         hint = closest(name, tables) if tables else "no name of the notebook holds rows"
         raise ConfigError(f"--each {name}: there is no such name in the notebook; {hint}")
     return names[name]
+
+
+def table_names(front: Front) -> list[str]:
+    """Names of the notebook that stand for tables, columns and lists, sorted."""
+    names = front.names().items()
+    return sorted(name for name, value in names if not name.startswith("_") and _is_table(value))
+
+
+def _is_table(value: Any) -> bool:
+    kind = type(value)
+    return kind is list or (
+        kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in {"DataFrame", "Series"}
+    )
 
 
 def _holds_rows(value: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,8 +71,10 @@ class Front:
         new = self.settings.in_force()
         changed = {name for name in vars(new) if getattr(new, name) != getattr(old, name)}
         self._config = new
-        if changed <= READ_BY_EACH_CALL:
+        if changed <= READ_BY_EACH_CALL | {"budget"}:
             made.config = new
+            if "budget" in changed:
+                made.set_budget(new.budget)
         elif changed:
             sessions.use(None)
 
@@ -84,6 +85,10 @@ class Front:
         if isinstance(event, Notice) and (event.kind, event.text) not in self._said:
             self._said.add((event.kind, event.text))
             self.say(event.text)
+
+    def forget_notices(self, kind: str) -> None:
+        """Let notices of a kind be said again."""
+        self._said = {said for said in self._said if said[0] != kind}
 
     def say(self, text: str) -> None:
         """One line for the person, on stderr."""
@@ -197,13 +202,3 @@ class Front:
         if self.cassette_name is not None:
             return Path.cwd() / self.cassette_name
         return find_notebook(self.shell.user_ns.get("__vsc_ipynb_file__"))
-
-    def place(self) -> dict[str, str]:
-        """Notebook and cell, as far as the front end tells them."""
-        found: dict[str, str] = {}
-        if notebook := os.environ.get("JPY_SESSION_NAME") or self.shell.user_ns.get("__vsc_ipynb_file__"):
-            found["notebook"] = str(notebook)
-        parent = self.shell.get_parent() if hasattr(self.shell, "get_parent") else {}
-        if cell := (parent or {}).get("metadata", {}).get("cellId"):
-            found["cell_id"] = str(cell)
-        return found

@@ -45,12 +45,20 @@ def read_schema(schema: Any) -> Schema:
         return schema
     if isinstance(schema, Mapping):
         return _from_json_schema(schema)
-    is_model = isinstance(schema, type) and hasattr(schema, "model_json_schema")
-    if is_model or is_typeddict(schema) or (isinstance(schema, type) and dataclasses.is_dataclass(schema)):
+    if is_schema_class(schema):
         return _from_type(schema)
     raise ConfigError(
         f"a schema is a pydantic model, a dataclass, a TypedDict or a JSON schema dict; it is {schema!r:.80}"
     )
+
+
+def is_schema_class(value: Any) -> bool:
+    """Whether a value is a pydantic model, a dataclass or a TypedDict, the class itself."""
+    if not isinstance(value, type):
+        return False
+    # Those of typing_extensions are no TypedDicts to typing.
+    is_typed_dict = issubclass(value, dict) and hasattr(value, "__required_keys__")
+    return hasattr(value, "model_json_schema") or dataclasses.is_dataclass(value) or is_typed_dict
 
 
 def _from_type(kind: Any) -> Schema:

@@ -60,8 +60,8 @@ class Line:
 
 
 def request_key(fields: Mapping[str, Any]) -> bytes:
-    """The key of a request of these fields."""
-    return orjson.dumps([fields.get(name) for name in _REQUEST], option=orjson.OPT_SORT_KEYS)
+    """The key of a request of these fields, the keys of its body sorted (as in a line, and in what `cache_key.canonical` gives)."""
+    return orjson.dumps([fields.get(name) for name in _REQUEST])
 
 
 def write_line(fields: Mapping[str, Any]) -> Line:

@@ -121,6 +121,13 @@ class UsageLog(Listener):
         """A connection over all rows of the home, every finished call of this process included."""
         return self._writer.reading()
 
+    def usual_output_tokens(self, provider: str, model: str) -> int | None:
+        """Median output of a model's last replies; None where too few are known. See `ainb.usage.outputs`."""
+        from ainb.usage.outputs import usual_output_tokens
+
+        with self.reading() as connection:
+            return usual_output_tokens(connection, provider, model)
+
     def recent(self) -> list[Row]:
         """The last rows of this process, oldest first, without asking the file."""
         self.flush()
