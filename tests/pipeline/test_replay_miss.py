@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -16,7 +17,7 @@ from ainb.stores.cassette_line import request_key, write_line
 def fields(*texts, model="openai:m", schema=None, replica=None, **parameters):
     roles = ["system", "user", "assistant"] if len(texts) > 1 else ["user"]
     messages = [{"role": roles[place % 3], "content": text} for place, text in enumerate(texts)]
-    body = {"messages": messages, **parameters}
+    body = json.loads(json.dumps({"messages": messages, **parameters}, sort_keys=True))
     return {"model": model, "body": body, "schema": schema, "replica": replica}
 
 
