@@ -370,7 +370,7 @@ class Session:
         """
         from ainb import mapping
 
-        return mapping.runs_frame(self.config.home_folder())
+        return mapping.runs_frame(self)
 
     def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
         """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""

@@ -58,6 +58,12 @@ def usual_origin() -> tuple[str | None, str | None]:
     return script_origin() if find is None else find()
 
 
+def usual_notebook() -> Path | None:
+    """Path of the notebook as the loaded extension knows it, else as the environment tells it, else of the script."""
+    find = getattr(sys.modules.get("ainb.magics"), "find_notebook", None)
+    return find_notebook() if find is None else find()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What a session takes from the world: time, randomness, and who listens.
@@ -74,7 +80,7 @@ class Runtime:
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
     origin: Callable[[], tuple[str | None, str | None]] = usual_origin
-    notebook: Callable[[], Path | None] = find_notebook
+    notebook: Callable[[], Path | None] = usual_notebook
 
 
 class Stages:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
@@ -33,6 +34,8 @@ STRANGER = "ainb"
 make_session: Callable[[], Session] | None = None
 # Where `ainb.stages` learns of the notebook and the cell that a call comes from, likewise.
 find_origin: Callable[[], tuple[str | None, str | None]] | None = None
+# And of the notebook's path, beside which its cassette lies.
+find_notebook: Callable[[], Path | None] | None = None
 
 
 class _Loaded:
@@ -146,12 +149,13 @@ _LOADED: dict[int, _Loaded] = {}
 
 def load(shell: Any) -> None:
     """Register everything on a shell."""
-    global make_session, find_origin  # noqa: PLW0603 - a kernel has one notebook, and so one current session
+    global make_session, find_origin, find_notebook  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     unload(shell)
     loaded = _LOADED[id(shell)] = _Loaded(shell)
     loaded.register()
     make_session = lambda: loaded.front.make_session()  # noqa: E731, PLW0108 - the front is made when it is first called
     find_origin = loaded.origin
+    find_notebook = lambda: loaded.front.notebook()  # noqa: E731, PLW0108 - as above
     if _mixed_with_stranger():
         _say(
             "an unrelated package is installed under the name ainb and its files are mixed with these; "
@@ -161,12 +165,12 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Take everything away again."""
-    global make_session, find_origin  # noqa: PLW0603 - see load()
+    global make_session, find_origin, find_notebook  # noqa: PLW0603 - see load()
     loaded = _LOADED.pop(id(shell), None)
     if loaded is None:
         return
     loaded.unregister()
-    make_session = find_origin = None
+    make_session = find_origin = find_notebook = None
     if "ainb.session" in sys.modules:
         from ainb.session import use
 

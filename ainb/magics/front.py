@@ -57,7 +57,7 @@ class Front:
     def make_session(self) -> Session:
         """The notebook's session, from the options in force; notices come to this front."""
         self._config = self.settings.in_force()
-        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen, notebook=self.notebook))
+        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
         return self._made
 
     def session(self) -> Session:
