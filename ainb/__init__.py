@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TransientProviderError,
     )
     from ainb.messages import Message, Reply, Usage
+    from ainb.panels import panel
     from ainb.pipeline.deadline import Deadline
     from ainb.session import Session, current
 
@@ -54,6 +55,7 @@ _HOMES = {
     "Deadline": "pipeline.deadline",
     "Session": "session",
     "current": "session",
+    "panel": "panels",
 }
 
 __all__ = [
@@ -79,6 +81,7 @@ __all__ = [
     "Usage",
     "__version__",
     "current",
+    "panel",
 ]
 
 

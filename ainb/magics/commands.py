@@ -10,9 +10,10 @@ from ainb.errors import ConfigError
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
-from ainb.magics.markup import Report, Table
+from ainb.magics.panels import show_panel
 from ainb.magics.pulling import pull
 from ainb.magics.status import status
+from ainb.panels.markup import Report, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +183,14 @@ COMMANDS: list[Command] = [
         synonyms=("delete",),
         help="forget a short name",
         example="%ai dealias fast",
+    ),
+    Command(
+        name="panel",
+        run=show_panel,
+        metavar="[cost|errors|batch]",
+        words=(0, 1),
+        help="what was spent, what failed, how providers are doing",
+        example="%ai panel cost",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),
 ]

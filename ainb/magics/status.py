@@ -8,7 +8,7 @@ from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
-from ainb.magics.markup import Report, Table
+from ainb.panels.markup import Report, Table
 
 StatusRow = Callable[[Front], tuple[str, str] | None]
 

@@ -15,6 +15,7 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.pipeline.record import CallIds
+from ainb.usage.reading import why_unreadable
 from ainb.usage.recorder import Estimators, Recorder
 from ainb.usage.rows import Row, build_row
 from ainb.usage.writer import Listener, Writer, shared_writer
@@ -75,6 +76,7 @@ class UsageLog(Listener):
         estimators: Estimators | None = None,
     ) -> None:
         self.options = options or Log()
+        self._path = path
         self._clock = clock
         self._sink = sink
         self._ids = CallIds(clock, rng or SystemRandom())
@@ -114,6 +116,10 @@ class UsageLog(Listener):
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection over all rows of the home, every finished call of this process included."""
         return self._writer.reading()
+
+    def trouble(self) -> str | None:
+        """Why what lies in the file is not among the rows, in one line; None when it is."""
+        return None if self._path is None else why_unreadable(self._path)
 
     def recent(self) -> list[Row]:
         """The last rows of this process, oldest first, without asking the file."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.magics.display import Look, facts, live_bundle, money, reply_bundle
-from ainb.magics.markup import Report, Table
+from ainb.panels.markup import Report, Table
 from ainb.messages import Reply, Usage
 
 PLAIN = Look(rich=False)
