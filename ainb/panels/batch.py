@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels import words
-from ainb.panels.markup import Cell, Table
 from ainb.panels.base import ROWS, Panel
+from ainb.panels.markup import Cell, Table
 from ainb.panels.slot import Slot, say
 from ainb.panels.view import Bar, Block, Line, View
 
@@ -240,8 +240,8 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     spent = words.nano_dollars(progress.cost_nano_usd)
     pieces: list[Any] = []
     if progress.unpriced:
-        known = f"≥ {spent}" if progress.cost_nano_usd else "no price known"
-        pieces.append(Cell(text=f"{known} ({words.counted(progress.unpriced, 'row')} unpriced)", tone="warn"))
+        unknown = Cell(text=f"cost of {words.counted(progress.unpriced, 'row')} unknown", tone="warn")
+        pieces += [f"{spent} known", unknown]
     elif progress.state == "running":
         pieces.append(f"{spent} so far")
         if progress.projected_nano_usd is not None:
@@ -339,6 +339,7 @@ class BatchesPanel(Panel):
                 rows=rows,
                 numbers={3, 4, 5},
                 run={2},
+                whole={2},
                 limit=ROWS,
             ),
         ]

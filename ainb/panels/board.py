@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ainb.panels import words
+from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.batch import newest
 from ainb.panels.cost import (
     budget_lines,
@@ -15,7 +16,6 @@ from ainb.panels.cost import (
 )
 from ainb.panels.errors import ErrorsPanel, kinds_table, nothing_failed
 from ainb.panels.markup import Cell, Table
-from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.view import Block, Line, Side
 from ainb.usage.windows import LAST_WEEK
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ainb.panels import words
+from ainb.panels.base import NO_CALLS, ROWS, SHORTEST_CHART, Panel
 from ainb.panels.markup import Cell, Table
-from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.view import Block, Line, Sums
 from ainb.usage.windows import ALL_TIME, LAST_DAY, TODAY
 
@@ -156,7 +156,7 @@ def cost_chart(panel: Panel) -> list[Chart]:
     from ainb.usage import spending
 
     frame = spending.added_up(panel.session.log, window=panel.window)
-    if not len(frame) or not frame["total_usd"].iloc[-1]:
+    if len(frame) < SHORTEST_CHART or not frame["total_usd"].iloc[-1]:
         return []
     total = words.dollars(frame["total_usd"].iloc[-1], frame["unpriced"].sum())
     span = {

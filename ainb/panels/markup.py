@@ -39,7 +39,8 @@ _STYLES = {
     ".ainb.words th[scope=row]{white-space:nowrap}"
     ".ainb.words thead th{font-weight:500;color:var(--jp-content-font-color2,#666)}",
     "wait": ".ainb.wait progress{width:min(32em,100%);height:.8em;accent-color:var(--jp-brand-color1,#1769aa)}",
-    "panel": f"{_PANEL}{{max-width:76em;font-variant-numeric:tabular-nums}}"
+    "panel": f"{_PANEL}{{max-width:76em;font-variant-numeric:tabular-nums;position:relative}}"
+    f"{_PANEL} .sr{{position:absolute;width:1px;height:1px;margin:0;overflow:hidden;clip-path:inset(50%);white-space:nowrap}}"
     f"{_PANEL} p{{margin:.2em 0}}"
     f"{_PANEL} .quiet{{color:var(--jp-content-font-color2,#666)}}"
     f"{_PANEL} .title{{font-weight:600;margin:0 0 .1em}}"

@@ -291,7 +291,8 @@ def _dropdown(control: Control) -> Any:
         options=list(control.options),
         value=control.value,
         description=control.label,
-        layout={"width": "16em"},
+        layout={"width": "max-content", "margin": "2px 1.2em 2px 0"},
+        style={"description_width": "initial"},
     )
     widget.observe(lambda change: control.changed(str(change["new"])), names="value")
     return widget
