@@ -96,7 +96,7 @@ def test_every_cut_of_every_window_adds_up_to_the_same(log, by, window):
     points = spending.added_up(log, window=window)
 
     assert total["calls"] == (
-        7 if window in {TODAY} else 10 if window in {LAST_WEEK, ALL_TIME} else total["calls"]
+        7 if window is TODAY else 10 if window in {LAST_WEEK, ALL_TIME} else total["calls"]
     )
     assert points["total_usd"].iloc[-1] == pytest.approx(float(total["cost_usd"]))
     assert points["unpriced"].sum() == total["unpriced"]
