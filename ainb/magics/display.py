@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.magics.markup import as_typed, code_block, frame, markdown
+from ainb.magics.markup import code_block, frame, markdown
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
-from ainb.panels.markup import box, escape
+from ainb.panels.markup import as_typed, box, escape
 
 Bundle = dict[str, Any]
 
@@ -110,9 +110,15 @@ def facts(reply: Reply, *, steady: bool = False) -> list[str]:
         pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out")
     if not steady and reply.attempts > 1:
         pieces.append(f"{reply.attempts} attempts")
-    if not steady and reply.cost_usd is not None:
-        pieces.append("free" if reply.cost_usd == 0 else money(reply.cost_usd))
+    if not steady:
+        pieces += _cost(reply)
     return pieces
+
+
+def _cost(reply: Reply) -> list[str]:
+    if reply.cost_usd is None:
+        return ["price unknown"] if reply.cost_source == "unpriced" else []
+    return ["free" if reply.cost_usd == 0 else money(reply.cost_usd)]
 
 
 def _saved(reply: Reply) -> str:

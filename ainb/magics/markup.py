@@ -21,11 +21,6 @@ def markdown(text: str) -> str:
     return str(_parser().render(clean(text)))
 
 
-def as_typed(text: str) -> str:
-    """A text with its own line breaks."""
-    return f'<p class="as-typed">{escape(text)}</p>'
-
-
 def code_block(text: str) -> str:
     """A block of code."""
     return f"<pre><code>{escape(text)}</code></pre>"
