@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TransientProviderError,
     )
     from ainb.messages import Message, Reply, Usage
+    from ainb.panels import panel
     from ainb.pipeline.budget_options import Budget
     from ainb.pipeline.cache import Cache
     from ainb.pipeline.circuit_breaker import CircuitBreaker
@@ -91,6 +92,7 @@ _HOMES = {
     "price": "pricing",
     "Session": "session",
     "current": "session",
+    "panel": "panels",
     "count_tokens": "tokens",
 }
 _MODULES = ("keys", "testing")
@@ -135,6 +137,7 @@ __all__ = [
     "current",
     "estimate",
     "keys",
+    "panel",
     "price",
     "retrying",
     "sanitize",

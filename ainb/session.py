@@ -38,6 +38,7 @@ from ainb.stages import Runtime, Sender, Stages
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.usage.log import UsageLog
     from ainb.usage.rows import Row
     from ainb.usage.where import Since
 
@@ -420,7 +421,16 @@ class Session:
         """
         from ainb.usage.status import status_frame
 
-        return status_frame(self._stages.status())
+        return status_frame(self.state())
+
+    def state(self) -> list[dict[str, Any]]:
+        """What `status` shows, as plain rows that are cheap to ask for; see `ainb.stages.Stages.status`."""
+        return self._stages.status()
+
+    @property
+    def log(self) -> UsageLog:
+        """The usage log, for the functions of `ainb.usage`."""
+        return self._stages.log
 
     def cache_status(self) -> dict[str, Any]:
         """What the cache did and holds, as in `status`; empty when it is off."""

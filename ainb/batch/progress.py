@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PERIOD_SECONDS = 0.2
 RATE_WINDOW_SECONDS = 10.0
 LAST_ERRORS = 3
+QUARTERS = 4
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +83,11 @@ class Progress:
         if self.total is None or not self.done or self.unpriced:
             return None
         return round(self.cost_nano_usd * self.total / self.done)
+
+    @property
+    def quarters(self) -> int:
+        """Whole quarters of the rows that have ended; 0 while nobody knows how many there are."""
+        return QUARTERS * self.done // self.total if self.total else 0
 
     def count(self, position: int, outcome: Outcome, *, resumed: bool) -> None:
         """Add a row that has ended."""

@@ -9,7 +9,7 @@ from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import Front
-from ainb.magics.markup import Report, Table
+from ainb.panels.markup import Report, Table
 from ainb.pipeline.budget_options import Budget, parse_budget
 from ainb.pricing import format_usd
 from ainb.session import Session

@@ -8,9 +8,9 @@ from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments, Flag
 from ainb.magics.front import Front
-from ainb.magics.markup import Report, Table
 from ainb.magics.numbers import count, duration, share, size, word
 from ainb.magics.readers import seconds
+from ainb.panels.markup import Report, Table
 from ainb.session import Session
 
 OFF = "the cache is off; %config Ainb.cache = True switches it on"

@@ -11,9 +11,9 @@ from ainb.chats import Chat, Turn, window
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import Front
-from ainb.magics.markup import Report, Table
 from ainb.magics.origin import notebook_name
 from ainb.messages import Call, Message, Reply
+from ainb.panels.markup import Report, Table
 
 SHOWN_CHARS = 300
 NO_NOTEBOOK = ""

@@ -15,11 +15,12 @@ from ainb.magics.explaining import explain, fix
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.login import login, logout
-from ainb.magics.markup import Report, Table
 from ainb.magics.overview import show_status
+from ainb.magics.panels import show_panel
 from ainb.magics.pulling import pull
 from ainb.magics.replaying import replay
 from ainb.magics.reports import SINCE, show_cost, show_errors, show_usage
+from ainb.panels.markup import Report, Table
 from ainb.providers.services import SYNONYMS
 from ainb.usage.columns import LABEL_COLUMNS
 
@@ -318,6 +319,14 @@ COMMANDS: list[Command] = [
         words=(0, 1),
         help="forget a chat, or all chats of the notebook",
         example="%ai reset",
+    ),
+    Command(
+        name="panel",
+        run=show_panel,
+        metavar="[cost|errors|batch]",
+        words=(0, 1),
+        help="what was spent, what failed, how providers are doing",
+        example="%ai panel cost",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),
 ]

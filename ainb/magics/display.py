@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.magics.escapes import clean, one_line
-from ainb.magics.markup import as_typed, box, code_block, escape, frame, markdown
+from ainb.magics.markup import code_block, frame, markdown
 from ainb.messages import Reply
+from ainb.panels.escapes import clean, one_line
+from ainb.panels.markup import as_typed, box, escape
 
 Bundle = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ainb.magics.markup import Passage, Report, Table
+from ainb.panels.markup import Passage, Report, Table
 from ainb.pipeline.preview import Preview
 from ainb.pricing import Estimate
 from ainb.redaction import redact

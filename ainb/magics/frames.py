@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ainb.magics.markup import Report
+from ainb.panels.markup import Report
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,12 +13,12 @@ from ainb.chats import Chats
 from ainb.errors import AinbError
 from ainb.events import Event, Notice
 from ainb.magics.display import Bundle, Look, facts, plain_text, reply_bundle
-from ainb.magics.escapes import clean, one_line
 from ainb.magics.failures import Failures
-from ainb.magics.markup import Report
 from ainb.magics.settings import Ainb
 from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
 from ainb.messages import Reply
+from ainb.panels.escapes import clean, one_line
+from ainb.panels.markup import Report
 from ainb.session import Session
 from ainb.stages import Runtime
 from ainb.stores.notebook import find_notebook

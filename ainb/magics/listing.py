@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ainb import keys
 from ainb.config import closest
 from ainb.errors import ConfigError
-from ainb.magics.markup import Table
+from ainb.panels.markup import Table
 from ainb.providers.services import SERVICES, SYNONYMS, Service
 
 

@@ -10,9 +10,9 @@ from ainb.magics.budget import budget_tables
 from ainb.magics.caching import cache_tables
 from ainb.magics.frames import Framed
 from ainb.magics.front import Front
-from ainb.magics.markup import Report, Table
 from ainb.magics.numbers import UNKNOWN, count, duration, is_known, share, word
 from ainb.magics.status import status
+from ainb.panels.markup import Report, Table
 
 LEVEL = "_level"
 

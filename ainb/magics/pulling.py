@@ -11,7 +11,7 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import CallInterrupted
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import QUIET_DISPLAYS, Front
-from ainb.magics.markup import box, escape
+from ainb.panels.markup import box, escape
 
 PERIOD_SECONDS = 0.2
 MEGABYTE = 1_000_000

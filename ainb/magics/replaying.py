@@ -10,7 +10,7 @@ from ainb.config import REPLAYS, closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import QUIET_DISPLAYS, Front
-from ainb.magics.markup import Report, Table
+from ainb.panels.markup import Report, Table
 
 if TYPE_CHECKING:
     from ainb.stores.cassette import Cassette

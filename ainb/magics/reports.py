@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ainb.magics.arguments import Arguments, Flag
 from ainb.magics.frames import MAX_ROWS, Framed
 from ainb.magics.front import Front
-from ainb.magics.markup import Report, Table
 from ainb.magics.numbers import count, duration, is_known, moment, word
 from ainb.magics.readers import since
+from ainb.panels.markup import Report, Table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
-from ainb.magics.markup import Report, Table
 from ainb.magics.numbers import count, size, today
 from ainb.magics.replaying import replay_row
+from ainb.panels.markup import Report, Table
 from ainb.pricing import format_usd
 
 StatusRow = Callable[[Front], tuple[str, str] | None]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ainb.clock import Clock
 from ainb.magics.display import live_bundle
-from ainb.magics.escapes import Cleaner
+from ainb.panels.escapes import Cleaner
 
 PERIOD_SECONDS = 0.1
 # Rendering a long reply again and again must not keep the engine's loop from its other calls.

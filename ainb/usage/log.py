@@ -16,6 +16,7 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.pipeline.record import CallIds
+from ainb.usage.reading import why_unreadable
 from ainb.usage.recorder import Estimators, Recorder
 from ainb.usage.rows import Row, build_row
 from ainb.usage.writer import Item, Listener, Writer, shared_writer
@@ -78,6 +79,7 @@ class UsageLog(Listener):
         copy_to: UsageLog | None = None,
     ) -> None:
         self.options = options or Log()
+        self._path = path
         self._clock = clock
         self._sink = sink
         self._ids = CallIds(clock, rng or SystemRandom())
@@ -120,6 +122,10 @@ class UsageLog(Listener):
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection over all rows of the home, every finished call of this process included."""
         return self._writer.reading()
+
+    def trouble(self) -> str | None:
+        """Why what lies in the file is not among the rows, in one line; None when it is."""
+        return None if self._path is None else why_unreadable(self._path)
 
     def usual_output_tokens(self, provider: str, model: str) -> int | None:
         """Median output of a model's last replies; None where too few are known. See `ainb.usage.outputs`."""

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from ainb.usage.rows import Row
-from ainb.usage.schema import MIGRATIONS, NewerLogError, migrate, version_of
+from ainb.usage.schema import MIGRATIONS, NewerLogError, known_version, migrate, version_of
 from ainb.usage.store import Store, connect, open_log
 
 
@@ -22,6 +22,20 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
         with contextlib.suppress(sqlite3.Error, NewerLogError):
             return _on_file(path, pending)
     return _with_rows(open_log(None), pending)
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Why a log counts as empty although its file is there, in one line; None when it does not."""
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(connect(str(path))) as connection:
+            known_version(connection)
+    except NewerLogError as error:
+        return f"a newer ainb wrote the usage log {path} ({error}); upgrade ainb to see what is in it"
+    except sqlite3.Error as error:
+        return f"the usage log {path} cannot be read ({error}); move it away and a new one is made"
+    return None
 
 
 def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.magics.display import Look, facts, live_bundle, money, reply_bundle
-from ainb.magics.markup import Report, Table
 from ainb.messages import Reply, Usage
+from ainb.panels.markup import Report, Table
 
 PLAIN = Look(rich=False)
 RICH = Look()

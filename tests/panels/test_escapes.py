@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.magics.escapes import Cleaner, clean
+from ainb.panels.escapes import Cleaner, clean
 
 PIECES = st.sampled_from(
     ["a", "\n", "\t", "\x1b", "[", "]", "31", "m", ";", "0", "\x07", "\\", "\x9b", "\x9d", "\x9c", "P", "^", "(", "B", " ", "\r", "\x08", "é", "\ud800"]

@@ -1,0 +1,155 @@
+"""Charts: transparent, in colours that are readable on white and on black, with a sentence of what they show. The home of matplotlib."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ainb.panels.view import Chart
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 100
+PIXELS_A_CSS_PIXEL = 2
+WIDTH_INCHES, HEIGHT_INCHES = 6.4, 1.9
+INK = "#808080"
+FONT_POINTS = 9
+LONE_BAR = dt.timedelta(minutes=40)
+# Each has a contrast of 3 : 1 or more with both white and the dark theme's #111.
+COLOURS = ("#2f86d6", "#d1672f", "#3b9a5f", "#a766c9", "#b58900", "#c2577f", "#5f8a94", "#808080")
+# Text layout in matplotlib shares caches that two threads may not fill at once.
+_LOCK = threading.Lock()
+
+
+def line(series: pd.Series, *, unit: str = "") -> Figure:
+    """A line over time.
+
+    Args:
+        series: Numbers on a DatetimeIndex.
+        unit: What stands before each number of the scale.
+    """
+    figure, axes = _blank()
+    moments, values = series.index.to_numpy(), series.to_numpy(dtype=float)
+    axes.plot(moments, values, color=COLOURS[0], linewidth=1.6, marker="o" if len(series) == 1 else "")
+    axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(lambda value, _place: f"{unit}{value:g}")
+    _date_axis(axes, series.index)
+    return figure
+
+
+def stacks(frame: pd.DataFrame) -> Figure:
+    """Bars over time, a colour a column.
+
+    Args:
+        frame: Counts on a DatetimeIndex; beyond the seventh column they are drawn as one.
+    """
+    figure, axes = _blank()
+    moments = frame.index.to_numpy()
+    width: Any = (moments[1] - moments[0]) * 0.8 if len(moments) > 1 else LONE_BAR
+    bottom: Any = 0
+    for name, colour in zip(frame.columns, COLOURS, strict=False):
+        heights = frame[name].to_numpy(dtype=float)
+        axes.bar(moments, heights, width=width, bottom=bottom, color=colour, label=str(name))
+        bottom = bottom + heights
+    _legend(axes)
+    _whole_numbers(axes)
+    _date_axis(axes, frame.index)
+    return figure
+
+
+def bars(frame: pd.DataFrame) -> Figure:
+    """Lying bars, one a row, a colour a column; for things that have names.
+
+    Args:
+        frame: Counts on an index of names.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _blank(height_inches=max(1.2, 0.5 + 0.28 * len(frame)))
+    left: Any = 0
+    places = list(range(len(frame)))
+    for name, colour in zip(frame.columns, COLOURS, strict=False):
+        widths = frame[name].to_numpy(dtype=float)
+        axes.barh(places, widths, left=left, color=colour, label=str(name), height=0.7)
+        left = left + widths
+    axes.set_yticks(places, [_short(str(name)) for name in frame.index])
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(axes)
+    return figure
+
+
+def empty(says: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, axes = _blank(height_inches=0.6)
+    axes.set_axis_off()
+    axes.text(0, 0.5, says, transform=axes.transAxes, va="center", color=INK, parse_math=False)
+    return figure
+
+
+def chart(figure: Figure, says: str) -> Chart:
+    """A figure as a picture with its sentence."""
+    buffer = io.BytesIO()
+    with _LOCK:
+        figure.savefig(buffer, format="png", dpi=DPI * PIXELS_A_CSS_PIXEL, transparent=True)
+    return Chart(png=buffer.getvalue(), says=says, width=round(figure.get_figwidth() * DPI))
+
+
+def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
+    """A figure of its own, not pyplot's, with every look set on itself: the person's figures and settings are not touched."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+    axes = figure.add_subplot()
+    figure.patch.set_alpha(0.0)
+    axes.patch.set_alpha(0.0)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in {"left", "bottom"})
+        spine.set_color(INK)
+    axes.tick_params(length=3, colors=INK, labelsize=FONT_POINTS)
+    axes.grid(visible=True, axis="y", color=INK, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _date_axis(axes: Axes, index: Any) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=8)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.get_offset_text().set(color=INK, fontsize=FONT_POINTS)
+    if len(index) == 1:
+        axes.set_xticks(index.to_numpy())
+
+
+def _whole_numbers(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+
+
+def _legend(axes: Axes) -> None:
+    legend = axes.legend(
+        frameon=False,
+        labelcolor=INK,
+        fontsize=FONT_POINTS,
+        ncols=4,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+        handlelength=1,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _short(name: str, letters: int = 32) -> str:
+    # A dollar sign would begin a formula.
+    return (name if len(name) <= letters else name[: letters - 1] + "…").replace("$", r"\$")

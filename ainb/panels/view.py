@@ -1,0 +1,212 @@
+"""What a panel shows at one moment, as blocks that know how to be HTML and how to be text."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from ainb.panels.escapes import one_line
+from ainb.panels.markup import Cell, Table, Tone, cell_html, cell_text, escape, style
+
+Bundle = dict[str, Any]
+BETWEEN = " · "
+
+
+class Block(Protocol):
+    """A part of a view."""
+
+    def html(self, *, steady: bool = False) -> str:
+        """As HTML; `steady` leaves out what belongs to this run alone."""
+        ...
+
+    def text(self, *, steady: bool = False) -> str:
+        """As lines of text; empty when there is nothing to say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Facts on one line, a dot between them.
+
+    Attributes:
+        pieces: Texts or cells; empty ones are left out. The first one is not of this run alone.
+        tone: How the whole line looks; "title" is bold.
+        status: Whether screen readers say it when it changes.
+    """
+
+    pieces: Sequence[Any]
+    tone: Tone | str = ""
+    status: bool = False
+
+    def html(self, *, steady: bool = False) -> str:
+        """As a paragraph."""
+        role = ' role="status"' if self.status else ""
+        look = f' class="{self.tone}"' if self.tone else ""
+        first, *rest = self._kept() or [""]
+        return f"<p{look}{role}>{cell_html(first, steady=steady)}{''.join(_follow(piece, steady=steady) for piece in rest)}</p>"
+
+    def text(self, *, steady: bool = False) -> str:
+        """On one line."""
+        texts = (cell_text(piece, steady=steady) for piece in self._kept())
+        return BETWEEN.join(text for text in texts if text)
+
+    def _kept(self) -> list[Any]:
+        return [piece for piece in self.pieces if str(piece)]
+
+
+def _follow(piece: Any, *, steady: bool) -> str:
+    """A later fact with its dot; one of this run takes the dot along, so that steady display differs in its span alone."""
+    if isinstance(piece, Cell) and piece.run:
+        return replace(piece, text=BETWEEN + piece.text).html(steady=steady)
+    return BETWEEN + cell_html(piece, steady=steady)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A row of large figures, each with what it is.
+
+    Attributes:
+        items: Figure and label; both texts or cells.
+    """
+
+    items: Sequence[tuple[Any, Any]]
+
+    def html(self, *, steady: bool = False) -> str:
+        """Side by side."""
+        items = (
+            f'<span><b>{cell_html(figure, steady=steady)}</b><span class="quiet">{cell_html(label, steady=steady)}</span></span>'
+            for figure, label in self.items
+        )
+        return f'<div class="sums">{" ".join(items)}</div>'
+
+    def text(self, *, steady: bool = False) -> str:
+        """On one line."""
+        return BETWEEN.join(
+            f"{cell_text(figure, steady=steady)} {cell_text(label, steady=steady)}"
+            for figure, label in self.items
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """How much of something is done.
+
+    Attributes:
+        label: What is counted, for those who do not see it.
+        value: So much.
+        total: Of so much; None while nobody knows.
+    """
+
+    label: str
+    value: int
+    total: int | None
+
+    def html(self, *, steady: bool = False) -> str:
+        """As a progress element, with its meaning as text inside."""
+        span = f' value="{self.value}" max="{max(1, self.total)}"' if self.total is not None else ""
+        return f'<progress aria-label="{escape(self.label)}"{span}>{self.value:,} of {self.total or "?"}</progress>'
+
+    def text(self, *, steady: bool = False) -> str:
+        """Nothing: the line beside it says the numbers."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture that says in words what it shows.
+
+    Attributes:
+        png: The picture.
+        says: What it shows, in one sentence.
+        width: In CSS pixels.
+    """
+
+    png: bytes
+    says: str
+    width: int
+
+    def html(self, *, steady: bool = False) -> str:
+        """The picture above its sentence; steady display leaves the picture to a separate output."""
+        image = base64.b64encode(self.png).decode()
+        picture = f'<img width="{self.width}" alt="{escape(self.says)}" src="data:image/png;base64,{image}">'
+        figure = "" if steady else f"<figure>{picture}</figure>"
+        return f'{figure}<p class="quiet">{escape(self.says)}</p>'
+
+    def text(self, *, steady: bool = False) -> str:
+        """The sentence."""
+        return one_line(self.says)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Blocks that stand side by side where there is room."""
+
+    blocks: Sequence[Block]
+
+    def html(self, *, steady: bool = False) -> str:
+        """In columns."""
+        columns = (f"<div>{block.html(steady=steady)}</div>" for block in self.blocks)
+        return f'<div class="side">{"".join(columns)}</div>'
+
+    def text(self, *, steady: bool = False) -> str:
+        """One below the other."""
+        return "\n\n".join(filter(None, (block.text(steady=steady) for block in self.blocks)))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A panel at one moment.
+
+    Attributes:
+        label: Its name, for those who do not see it.
+        blocks: What it shows.
+        line: The whole of it on one line, for a terminal.
+        status: What a screen reader is told; changes seldom.
+    """
+
+    label: str
+    blocks: Sequence[Block]
+    line: str = ""
+    status: str = ""
+
+    def inner(self, *, steady: bool = False) -> str:
+        """Its HTML without the style."""
+        body = "".join(block.html(steady=steady) for block in self.blocks)
+        return f'<div class="ainb panel" role="group" aria-label="{escape(self.label)}">{body}</div>'
+
+    def bundle(self, *, steady: bool = False) -> Bundle:
+        """``text/plain`` and ``text/html`` that need no kernel; the text is the same in every mode."""
+        return {"text/plain": self.text(steady=True), "text/html": style("panel") + self.inner(steady=steady)}
+
+    def text(self, *, steady: bool = False) -> str:
+        """All of it as text."""
+        return "\n".join(_with_space(self.blocks, steady=steady))
+
+    def pictures(self) -> list[bytes]:
+        """Its charts, as PNG."""
+        return [chart.png for chart in _charts(self.blocks)]
+
+
+def _with_space(blocks: Sequence[Block], *, steady: bool) -> list[str]:
+    """Texts of the blocks that have one, with an empty line around tables."""
+    lines: list[str] = []
+    for block in blocks:
+        text = block.text(steady=steady)
+        if not text:
+            continue
+        if lines and isinstance(block, Table | Side):
+            lines.append("")
+        lines.append(text)
+    return lines
+
+
+def _charts(blocks: Sequence[Block]) -> list[Chart]:
+    found: list[Chart] = []
+    for block in blocks:
+        if isinstance(block, Chart):
+            found.append(block)
+        elif isinstance(block, Side):
+            found += _charts(block.blocks)
+    return found

@@ -1,0 +1,27 @@
+"""Aggregates of the batches of a home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEWEST = 12
+
+
+def outcomes(runs: pd.DataFrame, count: int = NEWEST) -> pd.DataFrame:
+    """How the rows of the newest batches ended.
+
+    Args:
+        runs: As `Session.runs` returns them, newest first.
+        count: At most so many batches.
+
+    Returns:
+        Frame of shape (<= count, 2), newest first, indexed by the batch's title: `answered` and `failed` Int64.
+    """
+    newest = runs.head(count)
+    answered = newest["done"] - newest["failed"]
+    frame = newest[["failed"]].assign(answered=answered)[["answered", "failed"]]
+    frame.index = newest["title"].rename("batch")
+    return frame

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from ainb.batch.progress import Progress
+from ainb.batch.results import Outcome
+from ainb.panels.batch import BatchPanel, newest, progress_view
+from ainb.panels.slot import Slot
+from ainb.testing import FakeClock
+
+
+def running(**changes):
+    progress = Progress(title="Label: {review}", model="openai:gpt-5-mini", total=300)
+    for number in range(180):
+        progress.count(
+            number,
+            Outcome(
+                status="ok",
+                cached=number < 11,
+                cost_nano_usd=0 if number < 11 else 100_000,
+                input_tokens=50,
+                output_tokens=5,
+            ),
+            resumed=False,
+        )
+    progress.count(
+        181,
+        Outcome(
+            status="error",
+            error_type="InvalidReplyError",
+            error_message='"label" is <b>mixed</b>',
+            cost_nano_usd=0,
+        ),
+        resumed=False,
+    )
+    progress.in_flight, progress.concurrency, progress.rows_per_s, progress.elapsed_s = 8, 16, 4.1, 44.0
+    for name, value in changes.items():
+        setattr(progress, name, value)
+    return progress  # fmt: skip
+
+
+def test_a_running_batch_says_how_far_it_is():
+    view = progress_view(
+        running(), budget_usd=Decimal("0.10"), now={"circuit": "closed", "requests_limit": 500, "waiting": 0}
+    )
+    text = view.text()
+
+    assert "181 of 300 rows · about 29 s left" in text
+    assert "169 answered · 11 from cache · 1 failed" in text
+    assert "8 in flight of at most 16 · 4.1 rows/s · rate limit 500 requests/min · circuit closed" in text
+    assert "$0.017 so far · about $0.028 in all · budget $0.10" in text
+    assert "reply not of the schema" in text
+    html = view.inner()
+    assert '<progress aria-label="rows done" value="181" max="300">181 of 300</progress>' in html
+    assert "<b>mixed" not in html
+
+
+def test_a_finished_batch_says_what_it_cost_and_what_failed():
+    view = progress_view(running(total=181, state="finished"))
+    steady = view.bundle(steady=True)
+
+    assert "181 of 181 rows · done" in steady["text/plain"]
+    assert "$0.017 in all" in steady["text/plain"]
+    assert "44 s" in view.text()
+    assert "<progress" not in steady["text/html"]
+    assert not re.search(r"\d s\b|rows/s", steady["text/html"].split("</style>")[1] + steady["text/plain"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"state": "stopped"}, "181 of 300 rows · stopped; run it again to go on"),
+        ({"state": "stopped", "total": 181, "rejected": 12}, "12 not sent; run it again to send these"),
+        ({"state": "failed"}, "ended by an error"),
+    ],
+)
+def test_a_batch_that_ended_early_says_so(changes, said):
+    assert said in progress_view(running(**changes)).text(steady=True)
+
+
+def test_rows_of_unknown_cost_are_admitted():
+    text = progress_view(running(unpriced=3)).text()
+
+    assert "cost of 3 rows unknown" in text
+    assert "in all" not in text
+
+
+def test_a_source_of_unknown_length_is_counted_all_the_same():
+    view = progress_view(running(total=None))
+
+    assert "181 rows" in view.text()
+    assert "<progress" in view.inner()
+    assert "max=" not in view.inner()
+
+
+def test_failures_that_are_not_all_shown_belong_to_the_run():
+    progress = running()
+    for number in range(200, 210):
+        progress.count(
+            number,
+            Outcome(status="error", error_type="ValueError", error_message=f"bad {number}"),
+            resumed=False,
+        )
+
+    view = progress_view(progress)
+
+    assert "bad 209" in view.text()
+    assert "bad 209" not in view.text(steady=True)
+
+
+def test_screen_readers_hear_of_quarters():
+    heard = {progress_view(running(done=done)).status for done in range(0, 300, 5)}
+
+    assert heard == {
+        f"ainb batch of 300 rows: {part}"
+        for part in ("started", "a quarter done", "half done", "three quarters done")
+    }
+
+
+def test_the_panel_watches_a_batch_to_its_end(capsys):
+    clock = FakeClock()
+    asked = []
+
+    def state():
+        asked.append(clock.monotonic())
+        return [{"part": "model", "name": "openai:gpt-5-mini", "circuit": "open", "probe_in_s": 9.0}]
+
+    panel = BatchPanel.open(title="labels", display="text", state=state, clock=clock)
+    assert newest() is panel
+    assert panel.running
+    panel(running())
+    panel(running(total=181, state="finished"))
+
+    assert not panel.running
+    assert capsys.readouterr().err.startswith("ainb: 181 of 181 rows · done · in 44 s")
+    panel.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_state_is_asked_once_a_second():
+    clock = FakeClock()
+    asked = []
+
+    class Live(Slot):
+        is_live = True
+
+    panel = BatchPanel(
+        Live("off", clock=clock), state=lambda: asked.append(clock.monotonic()) or [], clock=clock
+    )
+    for _ in range(25):
+        panel(running())
+        clock.advance(0.1)
+
+    assert len(asked) == 3
+
+
+def test_a_panel_that_is_closed_before_the_batch_began_says_that(capsys):
+    BatchPanel.open(display="text").close()
+
+    assert capsys.readouterr().err == "ainb: starting\n"

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+import ainb
+from ainb.batch.progress import Progress
+from ainb.panels import PANELS, live, panel
+from ainb.panels import slot as slots
+from ainb.panels.base import NO_CALLS
+from ainb.panels.batch import BatchPanel
+from ainb.panels.live import IDLE_SECONDS, Live
+from ainb.panels.view import Line, View
+from ainb.pipeline.budget_options import Budget
+from ainb.stages import Runtime
+from ainb.testing import FakeClock, script
+from ainb.usage.windows import ALL_TIME
+
+HOSTILE = '<script>alert("model")</script>'
+PRICES = {"echo": {"input_usd_per_million": 1000, "output_usd_per_million": 2000}}
+
+
+@pytest.fixture
+def session():
+    with ainb.Session("scripted:echo", cache=None, retry=None, budget=Budget(usd=5, per="day")) as made:
+        yield made
+
+
+@pytest.fixture
+def busy(session):
+    """A session with answers, failures, a call without a price and names with markup."""
+    script("down", [503])
+    for number in range(3):
+        session.ask(f"hello {number}")
+    session.record(
+        prompt="x", reply="y", model=HOSTILE, provider="openai", cost_usd=Decimal("0.02"), duration_s=1.0
+    )
+    session.record(prompt="x", reply="y", model="nobody-knows-it")
+    session.record(
+        prompt="x", model=HOSTILE, error=ValueError("<img src=x onerror=alert(1)> $x_1$"), cost_usd=0
+    )
+    with pytest.raises(ainb.TransientProviderError):
+        session.ask("hello", model="scripted:down")
+    return session
+
+
+@pytest.mark.parametrize("name", [None, *PANELS])
+def test_every_panel_has_a_frame_a_figure_and_a_text(busy, name):
+    from matplotlib.figure import Figure
+
+    made = panel(name, session=busy)
+
+    assert isinstance(made.frame, pd.DataFrame)
+    assert isinstance(made.figure(), Figure)
+    assert str(made)
+    assert repr(made).startswith("<ainb panel ")
+
+
+@pytest.mark.parametrize("name", [None, "cost", "errors"])
+def test_without_calls_a_panel_says_how_to_make_one(session, name):
+    made = panel(name, session=session)
+
+    assert str(made) == NO_CALLS
+    made.figure()
+
+
+def test_without_batches_the_panel_says_how_to_start_one(session, monkeypatch):
+    monkeypatch.setattr("ainb.panels.batch._newest", [])
+
+    assert "No batch has run" in str(panel("batch", session=session))
+
+
+def test_one_call_is_enough(session):
+    session.ask("hello")
+
+    text = str(panel(session=session))
+
+    assert "scripted:echo" in text
+    assert "Nothing failed" in text
+    assert "budget a day: $0.00 of $5.00 spent · $5.00 left" in text
+
+
+@pytest.mark.parametrize("name", [None, "cost", "errors"])
+def test_names_and_messages_with_markup_are_shown_as_text(busy, name):
+    bundle = panel(name, session=busy).view().bundle()
+
+    assert "<script" not in bundle["text/html"]
+    assert "<img src=x" not in bundle["text/html"]
+
+
+def test_the_cost_panel_shows_what_is_known_and_admits_the_rest(busy):
+    made = panel("cost", session=busy)
+    text = str(made)
+
+    assert "≥ $0.020 spent today of $5.00" in text
+    assert "unknown:nobody-knows-it" in text
+    assert "No price is known for unknown:nobody-knows-it; give one: prices = " in text
+    assert made.frame["unpriced"].sum() == 1
+
+
+def test_the_errors_panel_says_what_to_do(busy):
+    text = str(panel("errors", session=busy))
+
+    assert "503 server fault" in text
+    assert "the provider has trouble" in text
+    assert "scripted answered 503" in text
+
+
+def test_the_batch_panel_lists_the_batches_of_the_home(session):
+    frame = pd.DataFrame({"review": ["good", "bad"]})
+    watch = BatchPanel.open(title="labels", display="text")
+
+    session.map(frame, "Label: {review}", watcher=watch)
+    text = str(panel("batch", session=session))
+
+    assert "2 of 2 rows · done" in text
+    assert "Label: {review}" in text
+    assert "finished" in text
+    assert list(panel("batch", session=session).frame["done"]) == [2]
+
+
+def test_the_board_shows_the_batch_that_runs(busy, monkeypatch):
+    watch = BatchPanel.open(title="labels", display="html")
+    monkeypatch.setattr(slots, "find_shell", lambda: None)
+    watch(Progress(title="t", model="m", total=3))
+
+    assert "0 of 3 rows" in str(panel(session=busy))
+    watch(Progress(title="t", model="m", total=3, done=3, state="finished"))
+    assert "3 of 3 rows" not in str(panel(session=busy))
+
+
+def test_a_panel_of_another_name_is_refused_with_a_hint():
+    with pytest.raises(ainb.ConfigError, match="there is no panel 'costs'; did you mean 'cost'"):
+        panel("costs")
+
+
+def test_a_log_that_cannot_be_read_is_not_called_empty(tmp_path):
+    import sqlite3
+
+    tmp_path.joinpath("home").mkdir()
+    connection = sqlite3.connect(tmp_path / "home" / "usage.sqlite3")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with ainb.Session("scripted:echo", home=tmp_path / "home") as session:
+        assert "a newer ainb wrote the usage log" in str(panel("cost", session=session))
+
+
+def test_outside_a_notebook_show_prints(busy, capsys):
+    panel("cost", session=busy).show()
+
+    assert "Cost by model, last 7 days" in capsys.readouterr().out
+
+
+def test_nothing_heavy_is_loaded_with_the_panels():
+    import subprocess
+
+    code = (
+        "import sys, ainb.panels, ainb.panels.slot, ainb.panels.markup\n"
+        "heavy = {'pandas', 'matplotlib', 'ipywidgets', 'IPython', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_figure_leaves_the_persons_own_settings_alone(busy):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+
+    panel(
+        "cost",
+        session=busy,
+    ).figure()
+    panel("errors", session=busy).view().bundle()
+
+    assert dict(mpl.rcParams) == before
+    assert "matplotlib.pyplot" not in sys.modules or not __import__("matplotlib.pyplot").pyplot.get_fignums()
+
+
+def test_charts_are_pictures_with_their_meaning_in_words():
+    from ainb.panels import charts
+
+    index = pd.date_range("2026-11-17", periods=7, name="at")
+    series = pd.Series([0.1, 0.3, 0.3, 0.8, 1.0, 1.2, 2.58], index=index)
+    counts = pd.DataFrame({"429 rate limit": [1, 0, 2, 0, 0, 1, 0], "$bad$ <kind>": 1}, index=index)
+
+    for figure in (
+        charts.line(series, unit="$"),
+        charts.stacks(counts),
+        charts.bars(counts.set_axis([HOSTILE] * 7)),
+        charts.empty("$none$"),
+    ):
+        chart = charts.chart(figure, "what <it> shows")
+        assert chart.png.startswith(b"\x89PNG")
+        assert chart.html().startswith("<figure><img width=")
+        assert 'alt="what &lt;it&gt; shows"' in chart.html()
+        assert "<img" not in chart.html(steady=True)
+
+
+# Live panels
+
+
+class Publisher:
+    def __init__(self) -> None:
+        self.published = []
+
+    def publish(self, data, metadata=None, *, transient=None, update=False):
+        self.published.append((data, update))
+
+
+class Source:
+    """A panel whose every view is counted."""
+
+    name = "source"
+
+    def __init__(self, clock) -> None:
+        self.session = SimpleNamespace(runtime=Runtime(clock=clock))
+        self.calls = 0
+        self.views = 0
+
+    def view(self):
+        self.views += 1
+        return View("v", [Line([f"{self.calls} calls"])])
+
+    def pulse(self):
+        return self.calls
+
+    def controls(self, changed):
+        self.changed = changed
+        return []
+
+
+@pytest.fixture
+def shell(monkeypatch):
+    found = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=True), display_pub=Publisher(), user_ns={})
+    monkeypatch.setattr(slots, "find_shell", lambda: found)
+    yield found
+    live.settle()
+
+
+class SteppedClock(FakeClock):
+    """Each sleep takes a moment of real time, so that the test can act between two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_sleep = lambda: None
+
+    async def sleep(self, seconds):
+        self.before_sleep()
+        await super().sleep(seconds)
+
+
+def start(clock, shell, display="html"):
+    source = Source(clock)
+    running = Live(source, slots.Slot(display, clock=clock))
+    return source, running
+
+
+def test_a_live_panel_is_redrawn_when_calls_come_in_and_ends_when_nothing_happens(shell):
+    clock = SteppedClock()
+    source, running = start(clock, shell)
+    slept = []
+
+    def one_call_a_sleep():
+        slept.append(clock.monotonic())
+        if len(slept) <= 3:
+            source.calls += 1
+
+    clock.before_sleep = one_call_a_sleep
+    running.start()
+    running._job.result(timeout_seconds=10)
+
+    shown = [data["text/plain"] for data, _ in shell.display_pub.published]
+    assert shown[0] == "0 calls"
+    assert shown[-1] == "3 calls"
+    assert "<style>" in shell.display_pub.published[-1][0]["text/html"]
+    assert clock.monotonic() >= IDLE_SECONDS
+    assert source.views <= 6
+
+
+def test_another_panel_of_that_name_leaves_the_first_as_it_is(shell):
+    import threading
+
+    held = threading.Event()
+    clock = SteppedClock()
+    clock.before_sleep = lambda: held.wait(5)
+    _, first = start(clock, shell)
+    first.start()
+    _, second = start(clock, shell)
+    second.start()
+    held.set()
+
+    assert first._slot.closed
+    second._job.result(timeout_seconds=10)
+    assert second._slot.closed
+
+
+def test_static_panels_do_not_run(shell):
+    _, running = start(FakeClock(), shell, display="static")
+
+    running.start()
+
+    assert running._job is None
+    assert len(shell.display_pub.published) == 1
+
+
+def test_choices_redraw_the_panel(shell, busy):
+    made = panel("cost", session=busy)
+    redrawn = []
+
+    window, by = made.controls(lambda: redrawn.append(made.view().text()))
+    window.changed("all time")
+    by.changed("provider")
+
+    assert made.window is ALL_TIME
+    assert "Cost by model, all time" in redrawn[0]
+    assert "Cost by provider, all time" in redrawn[1]
+
+
+def test_the_board_notices_calls_and_circuits_but_not_buckets(busy):
+    made = panel(session=busy)
+    before = made.pulse()
+
+    assert made.pulse() == before
+    busy.ask("another")
+    assert made.pulse() != before
