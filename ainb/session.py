@@ -38,6 +38,7 @@ from ainb.stages import Runtime, Sender, Stages
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.batch.batch import Batch
     from ainb.usage.log import UsageLog
     from ainb.usage.rows import Row
     from ainb.usage.where import Since
@@ -327,8 +328,14 @@ class Session:
         """
         from ainb import mapping
 
+        return self.run_batch(mapping.make_batch(self, data, task, options))
+
+    def run_batch(self, batch: Batch) -> pd.DataFrame | Path:
+        """Run a batch that ``mapping.make_batch`` made and wait; what `map` does once its arguments are read."""
+        from ainb import mapping
+
         try:
-            result = mapping.run_blocking(mapping.make_batch(self, data, task, options))
+            result = mapping.run_blocking(batch)
         except mapping.BatchInterrupted as stopped:
             self.last_map = stopped.frame
             raise

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.progress import progress_line
 from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments, one_word
@@ -14,9 +12,11 @@ from ainb.magics.cell import EACH_ONLY
 from ainb.magics.dry_run import rows_report
 from ainb.magics.front import Front
 from ainb.magics.schemas import find_schema
+from ainb.mapping import make_batch
+from ainb.panels.batch import BatchPanel
 
 if TYPE_CHECKING:
-    from ainb.batch.progress import Progress, Watcher
+    from ainb.batch.progress import Progress
 
 NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
@@ -43,9 +43,15 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     if "dry_run" in cell:
         front.show(rows_report(*session.preview_map(data, body, **options)))
         return None
+    watch = Watch()
+    batch = make_batch(session, data, body, {**options, "watcher": watch})
+    watch.panel = BatchPanel.open(
+        budget_usd=options.get("budget_usd"), display=front.display(), state=session.state, complain=front.say
+    )
     try:
-        result = session.map(data, body, watcher=_watcher(front), **options)
+        result = session.run_batch(batch)
     finally:
+        watch.panel.close()
         if session.last_map is not None:
             front.bind("_ai", session.last_map)
     if into := cell.get("into"):
@@ -88,17 +94,12 @@ def _holds_rows(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-def _watcher(front: Front) -> Watcher:
-    """A line on stderr: redrawn in place where a person watches a terminal, once at the end everywhere else."""
-    steady = front.display() == "static"
-    live = not front.in_notebook and front.watched() and not steady
+class Watch:
+    """Hands progress on to the panel, which is opened only when nothing is wrong with the cell."""
 
-    def show(progress: Progress) -> None:
-        ended = progress.state != "running"
-        if live:
-            sys.stderr.write(f"\r\x1b[2K{progress_line(progress)}" + ("\n" if ended else ""))
-            sys.stderr.flush()
-        elif ended:
-            front.say(progress_line(progress, steady=steady))
+    panel: BatchPanel | None = None
 
-    return show
+    def __call__(self, progress: Progress) -> None:
+        """Take the state of the batch."""
+        if self.panel is not None:
+            self.panel(progress)
