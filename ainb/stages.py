@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ainb import pricing, stores, tokens
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.config import Config
+from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Reply, Stage
 from ainb.pipeline.answer import AnswerStage
@@ -27,10 +28,14 @@ from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.retry import RetryStage
 from ainb.providers.limits import read_limits
+from ainb.stores.address import require_extra
 from ainb.stores.ledger import DayBook
 from ainb.usage.log import FILE_NAME as USAGE_FILE
 from ainb.usage.log import UsageLog
 from ainb.usage.recorder import Estimators
+
+if TYPE_CHECKING:
+    from ainb.stores.redis import SharedState
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
 
@@ -82,8 +87,9 @@ class Stages:
         self.record = RecordStage(self._tell(runtime.sink), clock, rng)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
+        self.shared = _connect(config, runtime)
         self.cache = self._make_cache(config, runtime)
-        self.ledger = Ledger(DayBook(config.home_folder() / "budget.sqlite3", clock=clock, sink=runtime.sink))
+        self.ledger = self._make_ledger(config, runtime)
         self.budget = BudgetStage(
             config.budget,
             self.ledger,
@@ -93,7 +99,7 @@ class Stages:
             prepare=_preload,
         )
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
-        self.breakers = Breakers(config.circuit, clock=clock, rng=rng) if config.circuit else None
+        self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
 
     def in_order(self) -> list[Stage]:
@@ -109,7 +115,7 @@ class Stages:
             self.budget.before_attempt,
             GateStage(breakers) if breakers else None,
             self.rate_limit,
-            PermitStage(breakers) if breakers else None,
+            self._permit_stage(breakers) if breakers else None,
             self.attempt,
             self.budget.before_sending,
         ]
@@ -120,7 +126,8 @@ class Stages:
 
         Returns:
             A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit, queue and buckets
-            say and the `retries_left` of its place; then a row named "cache" and a row a budget. A key is missing where its stage is off.
+            say and the `retries_left` of its place; then a row named "cache", a row a budget, and one named "state" where state is shared. A key is missing where its stage
+            is off.
         """
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for circuit in self.breakers.status() if self.breakers else []:
@@ -141,6 +148,8 @@ class Stages:
         for budget in self.budget.status():
             money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
             named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
+        if self.shared is not None:
+            named.append({"part": "state", "name": "state", **self.shared.status()})
         return named
 
     def _tell(self, sink: Sink) -> Sink:
@@ -156,9 +165,30 @@ class Stages:
         """Write out what waits to be written."""
         if self.cache is not None:
             await self.cache.close()
+        if self.shared is not None:
+            await self.shared.close()
 
-    @staticmethod
-    def _make_cache(config: Config, runtime: Runtime) -> CacheStage | None:
+    def _make_ledger(self, config: Config, runtime: Runtime) -> Ledger:
+        if self.shared is not None:
+            return self.shared.ledger()
+        path = config.home_folder() / "budget.sqlite3"
+        return Ledger(DayBook(path, clock=runtime.clock, sink=runtime.sink))
+
+    def _make_breakers(self, config: Config, runtime: Runtime) -> Breakers | None:
+        if config.circuit is None:
+            return None
+        if self.shared is not None:
+            return self.shared.breakers(config.circuit)
+        return Breakers(config.circuit, clock=runtime.clock, rng=runtime.rng)
+
+    def _permit_stage(self, breakers: Breakers) -> Stage:
+        if self.shared is None:
+            return PermitStage(breakers)
+        from ainb.stores.redis_circuit import SharedPermitStage
+
+        return SharedPermitStage(breakers)
+
+    def _make_cache(self, config: Config, runtime: Runtime) -> CacheStage | None:
         options = config.cache
         if options is None:
             return None
@@ -169,10 +199,12 @@ class Stages:
             clock=runtime.clock,
             sink=runtime.sink,
         )
-        return CacheStage(options, store, runtime.clock, runtime.sink)
+        if self.shared is None:
+            return CacheStage(options, store, runtime.clock, runtime.sink)
+        shared = self.shared.store(store, options.ttl_seconds)
+        return CacheStage(options, shared, runtime.clock, runtime.sink, leases=shared)
 
-    @staticmethod
-    def _make_rate_limit(config: Config, clock: Clock) -> RateLimitStage | None:
+    def _make_rate_limit(self, config: Config, clock: Clock) -> RateLimitStage | None:
         if config.rate_limit is None:
             return None
         return RateLimitStage(
@@ -180,7 +212,22 @@ class Stages:
             clock,
             estimate=estimate_tokens,
             read_headers=lambda headers: read_limits(headers, clock.unix()),
+            make_limiter=None if self.shared is None else self.shared.limiter,
         )
+
+
+def _connect(config: Config, runtime: Runtime) -> SharedState | None:
+    """State that others share, already connecting in the background; None where it is this machine's own."""
+    if config.state is None:
+        return None
+    require_extra()
+    from ainb.stores.redis import SharedState
+
+    shared = SharedState(
+        config.state, home=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
+    )
+    shared.hub.start()
+    return shared
 
 
 def _preload() -> None:
