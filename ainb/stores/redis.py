@@ -6,7 +6,6 @@ When the server cannot be reached every part goes on with state of this process;
 from __future__ import annotations
 
 import asyncio
-import importlib
 import threading
 from collections.abc import Callable
 from random import Random
@@ -17,7 +16,7 @@ from ainb.events import Sink
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import Place, RateLimit
-from ainb.stores import Store
+from ainb.stores import Store, at_once
 from ainb.stores.address import StateAddress
 from ainb.stores.redis_book import RedisBook
 from ainb.stores.redis_cache import RedisStore
@@ -52,9 +51,7 @@ class SharedState:
     def store(self, spare: Store, ttl_seconds: float | None) -> RedisStore:
         """The cache's store; `spare` takes over while the server is away, and must not take time to load then."""
         if spare.name == "disk":
-            threading.Thread(
-                target=importlib.import_module, args=("ainb.stores.text_cache",), daemon=True
-            ).start()
+            threading.Thread(target=lambda: at_once(spare.get("reply", "")), daemon=True).start()
         return RedisStore(self.hub, spare, ttl_seconds)
 
     def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:

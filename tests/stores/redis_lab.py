@@ -45,6 +45,7 @@ class Server:
         self.password = password
         self.port = free_port()
         self.process = None
+        self.children = []
         self.start()
 
     @property
@@ -89,6 +90,15 @@ class Server:
             self.process.kill()
             self.process.wait(PATIENCE_SECONDS)
 
+    def close(self):
+        """End the server and every process that a test has left behind."""
+        self.stop()
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.wait(PATIENCE_SECONDS)
+            child.stdout.close()
+
     def restart(self):
         self.stop()
         self.start()
@@ -124,7 +134,9 @@ def spawn(server: Server, home: Path, body: str, *more: object) -> subprocess.Po
     text = textwrap.dedent(HEAD) + textwrap.dedent(body)
     words = [sys.executable, "-c", text, server.url, str(home), *map(str, more)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environ)
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environ)
+    server.children.append(child)
+    return child
 
 
 def last_words(process: subprocess.Popen) -> dict:
