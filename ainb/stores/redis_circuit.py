@@ -19,6 +19,7 @@ from ainb.stores.redis_hub import Hub
 from ainb.stores.redis_link import LinkError
 from ainb.stores.redis_script import script
 
+TELL_SECONDS = 0.05
 KEEP_MS = 2 * 3600 * 1000
 STATES: dict[str, State] = {
     "closed": "closed",
@@ -103,7 +104,8 @@ return answer(0)
 """
 )
 
-# 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neither), 10 slot of a probe (0: no probe).
+# 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neither), 10 slot of a probe (0: no probe), 11 answers of that
+# generation that were not told yet.
 END = script(
     _HEAD
     + """
@@ -116,8 +118,8 @@ if state == 'half-open' and given >= probing then
     if successes >= tonumber(ARGV[6]) then close() end
     save()
   end
-elseif state == 'closed' and given == generation and failed ~= '-1' then
-  redis.call('HINCRBY', KEYS[1], 'c' .. index, 1)
+elseif state == 'closed' and given == generation then
+  redis.call('HINCRBY', KEYS[1], 'c' .. index, tonumber(ARGV[11]) + (failed == '1' and 1 or 0))
   if failed == '1' then redis.call('HINCRBY', KEYS[1], 'f' .. index, 1) end
   redis.call('PEXPIRE', KEYS[1], """
     + str(KEEP_MS)
@@ -158,13 +160,16 @@ class SharedBreaker(CircuitBreaker):
         numbers = (options.window_seconds, options.minimum_calls, options.failure_rate)
         self._fixed = (*numbers, options.open_seconds, options.max_open_seconds, options.probes)
         self._seen: State = "closed"
+        self._is_known = False  # until the server has said so, a permit asks
         self._generation = 0
         self._until = 0.0
         self._busy_until = 0.0
         self._calls = self._failures = 0
+        self._answers = 0
+        self._is_telling = False
         self._used = False
         hub.on.beat.append(self._look)
-        hub.on.back.append(lambda _lost: self._look())
+        hub.on.back.append(self._return)
 
     @property
     def state(self) -> State:
@@ -248,7 +253,7 @@ class SharedBreaker(CircuitBreaker):
         """Generation and slot; a slot of 0 is no probe's."""
         if self._hub.is_down:
             raise LinkError("local state is in use")
-        if self._seen in {"closed", "disabled"}:
+        if self._is_known and self._seen in {"closed", "disabled"}:
             return self._generation, 0
         slot = await self._hub.visit(self._begin, lambda slot: self._end(self._generation, slot, failed=None))
         if slot is None:
@@ -271,10 +276,28 @@ class SharedBreaker(CircuitBreaker):
             self._end(self._generation, granted - 1, failed=None)
 
     def _end(self, generation: int, slot: int | None, *, failed: bool | None) -> None:
-        if slot is None or (failed is None and slot == 0):
+        if slot == 0 and not failed:
+            if failed is False and generation == self._generation:
+                self._count_answer()
             return
-        outcome = -1 if failed is None else int(failed)
-        self._hub.report(END, self._keys, (*self._words(), generation, outcome, slot), self._see)
+        if slot is not None:
+            self._report(generation, -1 if failed is None else int(failed), slot)
+
+    def _count_answer(self) -> None:
+        """A good answer changes no state, so it can wait a moment for others, or for a failure, to be told with them."""
+        self._answers += 1
+        if not self._is_telling:
+            self._is_telling = True
+            self._hub.later(TELL_SECONDS, self._tell_answers)
+
+    def _tell_answers(self) -> None:
+        self._is_telling = False
+        if self._answers:
+            self._report(self._generation, 0, 0)
+
+    def _report(self, generation: int, outcome: int, slot: int) -> None:
+        answers, self._answers = self._answers, 0
+        self._hub.report(END, self._keys, (*self._words(), generation, outcome, slot, answers), self._see)
 
     def _words(self) -> tuple[Any, ...]:
         return (*self._fixed, self._rng.random())
@@ -287,11 +310,19 @@ class SharedBreaker(CircuitBreaker):
         if self._used:
             self._hub.report(LOOK, self._keys, self._words(), self._see)
 
+    def _return(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
+        """The server is back, and others may have gone on without us."""
+        self._is_known = False
+        self._look()
+
     def _see(self, found: Any) -> int:
         """Draw the picture anew; returns what was granted."""
         if not isinstance(found, str):
             return 0
         granted, state, generation, left, calls, failures = found.split(" ")
+        if int(generation) != self._generation:
+            self._answers = 0
+        self._is_known = True
         self._seen, self._generation = STATES[state], int(generation)
         self._until = self._clock.monotonic() + float(left)
         self._calls, self._failures = int(calls), int(failures)

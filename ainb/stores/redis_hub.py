@@ -231,7 +231,8 @@ class Hub:
         }
 
     async def close(self) -> None:
-        """Say goodbye and hang up; a later use connects again."""
+        """Say goodbye and hang up; whoever comes later finds the server out of reach."""
+        self._down = True  # or a late report would connect again
         for task in (self._beating, self._opening):
             if task is not None and not task.done():
                 task.cancel()
@@ -270,6 +271,14 @@ class Hub:
     def soon(self, callback: Callable[[], object]) -> None:
         """Have `callback` called on the home loop, after whatever runs now; from any thread."""
         self._home().call_soon_threadsafe(callback)
+
+    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Have `callback` called on the home loop in so many seconds; from any thread."""
+        home = self._home()
+        if self.at_home():
+            home.call_later(seconds, callback)
+        else:
+            home.call_soon_threadsafe(home.call_later, seconds, callback)
 
     def _tell(self, words: Sequence[Any], done: Lost | None) -> None:
         def heard(found: Any) -> None:

@@ -44,7 +44,9 @@ def open_session(server, tmp_path, said):
 
     def make(**options):
         runtime = Runtime(sink=lambda event: said.append(event) if isinstance(event, Notice) else None)
-        session = Session("scripted:echo", state=server.url, home=tmp_path / f"{len(opened)}", runtime=runtime, **options)
+        session = Session(
+            "scripted:echo", state=server.url, home=tmp_path / f"{len(opened)}", runtime=runtime, **options
+        )
         opened.append(session)
         until(lambda: state(session)["connected"])
         return session
@@ -75,7 +77,9 @@ def test_a_stopped_server_costs_no_call_and_one_notice(server, open_session, sai
 
     server.stop()
 
-    assert [session.ask(f"more {number}").text for number in range(5)] == [f"more {number}" for number in range(5)]
+    assert [session.ask(f"more {number}").text for number in range(5)] == [
+        f"more {number}" for number in range(5)
+    ]
     assert len(state_notices(said)) == 1
     assert not state(session)["connected"]
 
@@ -108,7 +112,10 @@ def test_when_the_server_is_back_its_state_counts_again(server, open_session):
 
 
 def test_limits_are_divided_by_the_peers_last_seen(server, open_session):
-    one, two = open_session(rate_limit=RateLimit(requests_per_minute=600, concurrency=8), cache=None), open_session()
+    one, two = (
+        open_session(rate_limit=RateLimit(requests_per_minute=600, concurrency=8), cache=None),
+        open_session(),
+    )
     until(lambda: state(one)["peers"] == 1)
     one.ask("up")
 
@@ -155,7 +162,9 @@ def test_a_server_that_has_lost_everything_is_told_what_was_spent(server, open_s
         hold = await ledger.reserve(lambda: [TEN], Decimal(2))
         ledger.mark_sent(hold)
         await asyncio.to_thread(server.restart)
-        await asyncio.to_thread(until, lambda: server.ask("HGET", "{ainb:ainb}:spent", DAY.name) == str(6 * 10**9))
+        await asyncio.to_thread(
+            until, lambda: server.ask("HGET", "{ainb:ainb}:spent", DAY.name) == str(6 * 10**9)
+        )
         ledger.settle(hold, Decimal("1.5"))
 
     ENGINE.run(over_the_restart())

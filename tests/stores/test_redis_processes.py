@@ -8,6 +8,7 @@ import time
 from decimal import Decimal
 
 import pytest
+
 from tests.stores.redis_lab import PATIENCE_SECONDS, Server, last_words, spawn
 
 pytestmark = pytest.mark.redis
