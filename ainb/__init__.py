@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ainb import keys, testing
+    from ainb.batch.batch import BatchFailedError, BatchInterrupted
     from ainb.config import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -27,12 +29,30 @@ if TYPE_CHECKING:
         TransientProviderError,
     )
     from ainb.messages import Message, Reply, Usage
+    from ainb.pipeline.budget_options import Budget
+    from ainb.pipeline.cache import Cache
+    from ainb.pipeline.circuit_breaker import CircuitBreaker
+    from ainb.pipeline.circuit_core import Circuit
     from ainb.pipeline.deadline import Deadline
+    from ainb.pipeline.rate_limit import RateLimit
+    from ainb.pipeline.rate_limiter import RateLimiter
+    from ainb.pipeline.response_cache import ResponseCache
+    from ainb.pipeline.retry import retrying
+    from ainb.pipeline.retry_core import Retry
+    from ainb.pipeline.rules import Finding, Rule
+    from ainb.pipeline.untrusted import sanitize
+    from ainb.pipeline.validation import validate
+    from ainb.pipeline.validation_options import Validation
+    from ainb.pipeline.validator import Validator
+    from ainb.pricing import estimate, price
     from ainb.session import Session, current
+    from ainb.tokens import count_tokens
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BatchFailedError": "batch.batch",
+    "BatchInterrupted": "batch.batch",
     "Config": "config",
     "Job": "engine",
     "AinbError": "errors",
@@ -51,38 +71,81 @@ _HOMES = {
     "Message": "messages",
     "Reply": "messages",
     "Usage": "messages",
+    "Budget": "pipeline.budget_options",
+    "Cache": "pipeline.cache",
+    "CircuitBreaker": "pipeline.circuit_breaker",
+    "Circuit": "pipeline.circuit_core",
     "Deadline": "pipeline.deadline",
+    "RateLimit": "pipeline.rate_limit",
+    "RateLimiter": "pipeline.rate_limiter",
+    "ResponseCache": "pipeline.response_cache",
+    "retrying": "pipeline.retry",
+    "Retry": "pipeline.retry_core",
+    "Finding": "pipeline.rules",
+    "Rule": "pipeline.rules",
+    "sanitize": "pipeline.untrusted",
+    "validate": "pipeline.validation",
+    "Validation": "pipeline.validation_options",
+    "Validator": "pipeline.validator",
+    "estimate": "pricing",
+    "price": "pricing",
     "Session": "session",
     "current": "session",
+    "count_tokens": "tokens",
 }
+_MODULES = ("keys", "testing")
 
 __all__ = [
     "AinbError",
+    "BatchFailedError",
+    "BatchInterrupted",
+    "Budget",
     "BudgetExceededError",
+    "Cache",
     "CallRejectedError",
+    "Circuit",
+    "CircuitBreaker",
     "CircuitOpenError",
     "Config",
     "ConfigError",
     "Deadline",
     "DeadlineExceededError",
+    "Finding",
     "InvalidPromptError",
     "InvalidReplyError",
     "Job",
     "Message",
     "PermanentProviderError",
     "ProviderError",
+    "RateLimit",
     "RateLimitError",
+    "RateLimiter",
     "ReplayMissError",
     "Reply",
+    "ResponseCache",
+    "Retry",
+    "Rule",
     "Session",
     "TransientProviderError",
     "Usage",
+    "Validation",
+    "Validator",
     "__version__",
+    "count_tokens",
     "current",
+    "estimate",
+    "keys",
+    "price",
+    "retrying",
+    "sanitize",
+    "testing",
+    "validate",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"ainb.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'ainb' has no attribute {name!r}")

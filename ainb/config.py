@@ -22,11 +22,13 @@ from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.validation_options import Validation, parse_validation
 from ainb.stores.address import StateAddress, parse_state
 from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off", "none"})
+REPLAYS = ("off", "record", "replay", "auto")
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
 
@@ -109,6 +111,16 @@ class Config:
 
     model: str | None = option(None, _text, "model of cells that name none, as provider:model or an alias")
     api_base: str | None = option(None, _text, "base URL in place of the provider's own")
+    allow_insecure_http: bool = option(
+        default=False,
+        read=_flag,
+        text="let prompts and keys go to another machine over plain http (not from pyproject.toml)",
+    )
+    env_file: Path | None = option(
+        None,
+        _path,
+        "file of NAME=value lines, such as .env, where keys are looked up after the environment (not from pyproject.toml)",
+    )
     home: Path | None = option(
         None, _path, "folder of cache, usage log and journals (default: the user's data folder)"
     )
@@ -128,8 +140,14 @@ class Config:
     log_content: bool = option(
         default=False, read=_flag, text="keep prompts and replies (redacted) in the usage log"
     )
+    replay: str = option(
+        "off", _one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
+    )
     footer: bool = option(
         default=True, read=_flag, text="a line below each reply: model, seconds, tokens, cost"
+    )
+    validation: Validation | None = section(
+        Validation, "what is redacted or refused before it is sent", short=parse_validation
     )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
     cache: Cache | None = section(Cache, "answers that are given again")
@@ -179,11 +197,12 @@ def load_config(
         ConfigError: A key is unknown (the message names the nearest known one) or a value makes no sense.
     """
     variables = os.environ if environ is None else environ
-    merged: dict[str, Any] = {}
-    merged.update(_read_table(_pyproject_table(folder or Path.cwd()), "[tool.ainb]"))
-    merged.update(_read_environment(variables))
-    merged.update(_read_table(settings or {}, "%config Ainb"))
-    merged.update(arguments or {})
+    project = _read_table(_pyproject_table(folder or Path.cwd()), "[tool.ainb]")
+    own = _read_environment(variables)
+    own.update(_read_table(settings or {}, "%config Ainb"))
+    own.update(arguments or {})
+    _check_project(project, own)
+    merged = project | own
     unknown = merged.keys() - OPTIONS.keys()
     if unknown:
         name = min(unknown)
@@ -203,6 +222,30 @@ def _pyproject_table(folder: Path) -> Mapping[str, Any]:
                 ) from None
             return table if isinstance(table, Mapping) else {}
     return {}
+
+
+def _check_project(project: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse what a project that was merely opened must not decide: where keys come from, and where they go.
+
+    Raises:
+        ConfigError: It says so, and how the person says the same.
+    """
+    for name in ("allow_insecure_http", "env_file"):
+        if project.get(name):
+            raise ConfigError(
+                f"pyproject.toml sets {name}, which is for you to decide and not for a project; take it out there and set "
+                f"AINB_{name.upper()} or %config Ainb.{name}"
+            )
+    base = project.get("api_base")
+    if base is None or "api_base" in own:
+        return
+    from ainb.providers.hosts import is_local_url
+
+    if not is_local_url(base):
+        raise ConfigError(
+            f"pyproject.toml sends your prompts and keys to {base}; if you trust this project set AINB_API_BASE={base} "
+            "(or %config Ainb.api_base), else set AINB_API_BASE to nothing"
+        )
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -30,7 +30,9 @@ class _OneLine:
         if not isinstance(self, BaseException):  # pragma: no cover - a mixin for exceptions only
             raise TypeError
         if self._shown:
-            return "".join(traceback.format_exception(self)).rstrip("\n").split("\n")
+            from ainb.redaction import redact
+
+            return redact("".join(traceback.format_exception(self))).rstrip("\n").split("\n")
         self._shown = True
         # A provider's words may stand in the message: control characters must not reach the terminal.
         shown = "".join(letter if letter.isprintable() else " " for letter in str(self))
@@ -45,7 +47,10 @@ class AinbError(_OneLine, Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
+        from ainb.redaction import redact
+
+        # Whatever was put into the message: no error shows a key, not in a cell, a log, a row or a traceback.
+        super().__init__(redact(message))
 
 
 class ConfigError(AinbError, ValueError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from ainb.batch.journal import Journal
 from ainb.batch.runner import Work
 from ainb.batch.template import Template
 from ainb.engine import ENGINE
-from ainb.errors import ConfigError
+from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline.cache_key import reply_key
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from ainb.batch.source import Source
     from ainb.engine import Job
+    from ainb.pipeline.preview import Preview
     from ainb.session import Session
 
 __all__ = ["BatchInterrupted", "make_batch", "run_blocking", "runs_frame", "submit"]
@@ -81,6 +83,44 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
     if options.watcher is not None:
         _tell_forecast(session, source, plan)
     return Batch(source, plan.task, house, options, most=most)
+
+
+def preview_rows(session: Session, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
+    """What a batch would send: the call of its first row that can be filled, and a line on all of them; nothing is sent.
+
+    Args:
+        session: Whose pipeline the rows would go through.
+        data: The rows; they are read, so an iterator is refused.
+        text: A template.
+        given: Keyword arguments of ``Session.map``.
+
+    Raises:
+        ConfigError: Something makes no sense, or no row can be filled.
+    """
+    names: Mapping[str, Any] = given.pop("names", None) or {}
+    schema = given.pop("schema", None)
+    source = open_source(data, limit=given.pop("limit", None), sample=given.pop("sample", None))
+    _read_options(given)
+    if not source.length:
+        raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
+    checked = None if schema is None else read_schema(schema)
+    options = {**given, "batch_id": session.new_id()}
+    plan = _plan(session, text, options, source=source, names=names, schema=checked)
+    call = next(_fillable(plan.task, source), None)
+    if call is None or plan.template is None or plan.model is None:
+        raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
+    line = forecast(
+        source, plan.template, model=plan.model, prices=session.prices, parameters=plan.parameters
+    )
+    return session.preview(call), line
+
+
+def _fillable(task: Task, source: Source) -> Iterator[Call]:
+    for row in source.read(task.uses or ()):
+        with contextlib.suppress(InvalidPromptError):
+            work = task.prepare(row)
+            if work.call is not None:
+                yield work.call
 
 
 def run_blocking(batch: Batch) -> pd.DataFrame | Path:
@@ -175,11 +215,18 @@ def _template_plan(
     first = session.make_call("a row's prompt comes here", **given)
     request = dataclasses.replace(first.request, schema=schema)
     before, provider, options = request.messages[:-1], first.provider, first.options
+    endpoint, account = first.place(), first.payer()
     pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
 
     def prepare(row: Mapping[str, Any]) -> Work:
         messages = (*before, Message("user", template.fill(row)))
-        call = Call(request=Request(messages=messages, **pick), provider=provider, options=options)
+        call = Call(
+            request=Request(messages=messages, **pick),
+            provider=provider,
+            options=options,
+            endpoint=endpoint,
+            account=account,
+        )
         call.row_key = reply_key(call)
         return Work(key=call.row_key, call=call, send=session.handle)
 

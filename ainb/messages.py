@@ -100,6 +100,8 @@ class CallOptions:
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
+        values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns), the rest having been
+            typed; None means unknown, and then validation takes the whole prompt for one.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
     """
 
@@ -113,6 +115,7 @@ class CallOptions:
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
+    values: tuple[str, ...] | None = field(default=None, repr=False)
     on_text: Callable[[str], None] | None = None
 
 
@@ -146,7 +149,7 @@ _COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """What came back, and what it took.
+    """What came back, and what it took; its repr leaves out what differs from run to run.
 
     Attributes:
         text: The model's answer as it came.
@@ -174,16 +177,16 @@ class Reply:
     provider: str = ""
     usage: Usage = UNKNOWN_USAGE
     finish_reason: str | None = None
-    request_id: str | None = None
-    duration_s: float | None = None
-    attempts: int = 1
+    request_id: str | None = field(default=None, repr=False)
+    duration_s: float | None = field(default=None, repr=False)
+    attempts: int = field(default=1, repr=False)
     cost_usd: Decimal | None = None
     cost_source: Literal["table", "provider", "free", "unpriced"] | None = None
-    saved_usd: Decimal | None = None
-    cached: bool = False
-    coalesced: bool = False
-    stale: bool = False
-    replayed: bool = False
+    saved_usd: Decimal | None = field(default=None, repr=False)
+    cached: bool = field(default=False, repr=False)
+    coalesced: bool = field(default=False, repr=False)
+    stale: bool = field(default=False, repr=False)
+    replayed: bool = field(default=False, repr=False)
     parsed: Any = None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     form: Form = field(default="markdown", repr=False, compare=False)
@@ -226,12 +229,17 @@ class Call:
         attempts: Provider calls made so far.
         queue_wait_s: Seconds spent in line for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
+        duration_s: Seconds that a cassette says the call took, which stand for the measured ones; None where they are measured.
+        replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
         cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
+        endpoint: What `place` found, or None.
+        account: What `payer` found, or None.
         row_key: The row of a batch: digest of what it sends; None outside one.
         replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines for the person beside the reply (unfilled names, redactions, fallback).
+        placeholders: Placeholder to the personal detail that it stands for in the request; never leaves the process.
     """
 
     request: Request
@@ -243,12 +251,29 @@ class Call:
     attempts: int = 0
     queue_wait_s: float = 0.0
     first_text_at: float | None = None
+    duration_s: float | None = None
+    replayed: bool = False
     shown: bool = False
     cache_key: str | None = None
+    endpoint: str | None = None
+    account: str | None = None
     row_key: str | None = None
     replies: list[Reply] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    placeholders: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def place(self) -> str:
+        """The provider's endpoint for this request, looked up once."""
+        if self.endpoint is None:
+            self.endpoint = self.provider.endpoint(self.request)
+        return self.endpoint
+
+    def payer(self) -> str:
+        """The account whose limits apply, looked up once."""
+        if self.account is None:
+            self.account = self.provider.account(self.request)
+        return self.account
 
     def emit(self, text: str, now: float) -> None:
         """Hand a streamed piece to whoever watches; called by adapters only."""

@@ -14,21 +14,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ainb.keys import KEY_VARIABLES
+from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
 
-# Beside the services' own: what the same people tend to have in their environment.
-_OTHER_VARIABLES = (
-    "ANTHROPIC_API_KEY",
-    "GOOGLE_API_KEY",
-    "XAI_API_KEY",
-    "COHERE_API_KEY",
-    "FIREWORKS_API_KEY",
-    "HF_TOKEN",
-    "GITHUB_TOKEN",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-)
-_variables = dict.fromkeys((*KEY_VARIABLES.values(), *_OTHER_VARIABLES))
+_variables = dict.fromkeys((*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES))
 MIN_KEY_CHARACTERS = 16
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
@@ -156,11 +144,25 @@ _PACK: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("credential value", _named("credentials"), ("credentials", "CREDENTIALS")),
 )
 _RULES = tuple(_Rule(name, re.compile(pattern), literals) for name, pattern, literals in _PACK)
-# These find secrets shorter than a long run.
-_SHORT_RULES = tuple(rule for rule in _RULES if rule.name.endswith((" value", " in a URL")))
-_LONG_RUN = b"a" * MIN_KEY_CHARACTERS
+# Of most rules a literal stands in the secret itself, and so in a long run; of these it stands beside, in any case of letters.
+_BESIDE_NAMES = frozenset(
+    {"private key", "bearer token", "password in a URL"}
+    | {rule.name for rule in _RULES if rule.name.endswith(" value")}
+)
+_BESIDE = tuple(
+    (literal, rule)
+    for rule in _RULES
+    if rule.name in _BESIDE_NAMES
+    for literal in dict.fromkeys(literal.lower() for literal in rule.literals)
+)
+_INSIDE = tuple(
+    (literal.encode(), rule) for rule in _RULES if rule.name not in _BESIDE_NAMES for literal in rule.literals
+)
+_ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
 # Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
-_RUNS = bytes(32 if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32 else 97 for byte in range(256))  # noqa: PLR2004 - blank and controls
+_RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
+_LONG_RUN = b"a" * MIN_KEY_CHARACTERS
+_remembered: dict[str, str] = {}
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple((rule.name, rule.pattern) for rule in _RULES)
 
 
@@ -173,14 +175,31 @@ def find(text: str) -> list[tuple[int, int, str]]:
     Returns:
         ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
     """
-    long_run = _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS)
-    found = _known_values(text) if long_run else []
-    for rule in _RULES if long_run else _SHORT_RULES:
-        for literal in rule.literals:
-            if literal in text:
-                found += [(*_span(match), rule.name) for match in rule.pattern.finditer(text)]
-                break
+    runs = _long_runs(text)
+    found = _known_values(text) if runs else []
+    lowered = text.lower()
+    rules = [rule for literal, rule in _BESIDE if literal in lowered]
+    if runs:
+        rules += [rule for literal, rule in _INSIDE if literal in runs]
+    for rule in dict.fromkeys(rules):
+        found += [(*_span(match), rule.name) for match in rule.pattern.finditer(text)]
     return _without_overlap(found) if found else found
+
+
+def find_known(text: str) -> list[tuple[int, int, str]]:
+    """Places of key variables' values alone, as `find` gives them; what only looks like a secret is left aside."""
+    return _without_overlap(_known_values(text)) if _long_runs(text) else []
+
+
+def remember(value: str, name: str) -> None:
+    """Have a value that stands in no key variable (from a file, a keyring, a variable of the person's own) treated like one.
+
+    Args:
+        value: The secret; nothing happens where `is_secret` says that it is none.
+        name: What stands in its place.
+    """
+    if is_secret(value):
+        _remembered[value] = name
 
 
 def redact(text: str) -> str:
@@ -201,7 +220,7 @@ def watch(name: str) -> None:
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Values that must not be seen.
+    """Values that must not be seen: those of key variables, and where this process's own are asked for, those that were remembered.
 
     Args:
         environ: Where to look; None means the process's environment.
@@ -210,7 +229,7 @@ def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
         Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a key.
     """
     variables = os.environ if environ is None else environ
-    values: dict[str, str] = {}
+    values = dict(_remembered) if environ is None else {}
     for name in list(_variables):
         value = variables.get(name)
         if value is not None and is_secret(value.strip()):
@@ -222,6 +241,19 @@ def is_secret(value: str) -> bool:
     """Whether a key variable's value is long and varied enough to be a key, and no placeholder."""
     long_enough = len(value) >= MIN_KEY_CHARACTERS and len(set(value)) >= _MIN_DISTINCT
     return long_enough and _PLACEHOLDER.search(value) is None
+
+
+def _long_runs(text: str) -> bytes:
+    """The runs that are long enough for a key, a blank between them; most texts have none, and are looked at once."""
+    raw = text.encode("utf-8", "replace")
+    shape = raw.translate(_RUNS)
+    runs = []
+    at = shape.find(_LONG_RUN)
+    while at >= 0:
+        end = shape.find(b" ", at)
+        runs.append(raw[at:] if end < 0 else raw[at:end])
+        at = -1 if end < 0 else shape.find(_LONG_RUN, end)
+    return b" ".join(runs)
 
 
 def _known_values(text: str) -> list[tuple[int, int, str]]:

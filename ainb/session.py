@@ -11,20 +11,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from ainb import providers
+from ainb import keys, providers
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.budget_options import Budget
+from ainb.pipeline.answer import check_again
+from ainb.pipeline.budget_options import Budget, BudgetStatus
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.preview import Preview, preview_call
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
+from ainb.pipeline.schema import read_schema
+from ainb.pipeline.validation_options import Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
@@ -54,6 +58,7 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
+        validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None means this
             machine's own.
@@ -84,6 +89,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
+        validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         state: str | StateAddress | None = UNSET,
         home: str | os.PathLike[str] | None = None,
@@ -96,6 +102,7 @@ class Session:
             "retry": retry,
             "circuit": circuit,
             "cache": cache,
+            "validation": validation,
             "budget": budget,
             "state": state if state is UNSET else parse_state(state),
         }
@@ -103,6 +110,8 @@ class Session:
         self.config = _with_arguments(
             load_config() if config is None else config, given, home, timeout_seconds
         )
+        if self.config.env_file is not None:
+            keys.use_env_file(self.config.env_file)
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
@@ -120,12 +129,14 @@ class Session:
             prompt: Text, or a list of messages (``{"role": …, "content": …}`` or `Message`).
             model: For this call; None means the session's.
             system: System message put in front; None means none.
-            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``;
+            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``,
+                ``schema`` (a pydantic model, dataclass, TypedDict or JSON schema; `Reply.parsed` then holds the checked value);
                 everything else is a request parameter (``temperature``, ``max_tokens``, …).
 
         Raises:
             CallRejectedError: Nothing was sent; the message says why.
             ProviderError: It was sent and failed.
+            InvalidReplyError: The reply is not of the schema.
             ConfigError: Model, key or an option makes no sense.
         """
         return ENGINE.run(self.handle(self.make_call(prompt, model=model, system=system, **options)))
@@ -143,7 +154,12 @@ class Session:
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
         call.started_at = self.runtime.clock.monotonic()
-        return await self._handle(call)
+        reply = await self._handle(call)
+        schema = call.request.schema
+        # JSON text cannot hold an object of the person's class, and another class may have the same JSON schema.
+        if schema is not None and (reply.cached or reply.parsed is None):
+            reply.parsed = check_again(schema, reply)
+        return reply
 
     def make_call(
         self,
@@ -153,12 +169,13 @@ class Session:
         system: str | None = None,
         api_base: str | None = None,
         api_key_name: str | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Call:
         """Read what the person gave into a Call that has not started.
 
         Raises:
-            ConfigError: Model or message makes no sense.
+            ConfigError: Model, message or schema makes no sense.
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
@@ -170,6 +187,7 @@ class Session:
             parameters={key: value for key, value in options.items() if value is not None},
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
+            schema=None if schema is None else read_schema(schema),
         )
         return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
 
@@ -186,17 +204,39 @@ class Session:
         Raises:
             ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
         """
-        name = model or self.config.model or providers.embedded_model()
+        name = model or self.config.model or self._recorded_model() or providers.embedded_model()
         if name is None:
             raise ConfigError(providers.ways_to_choose())
         return providers.split_model(name, self.config.aliases)
+
+    def _recorded_model(self) -> str | None:
+        """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
+        replay = self._stages.replay
+        return replay.library.usual_model() if replay is not None and replay.mode == "replay" else None
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""
         adapter = self._providers.get(service)
         if adapter is None:
-            adapter = self._providers[service] = providers.make_provider(service, clock=self.runtime.clock)
+            adapter = self._providers[service] = providers.make_provider(
+                service,
+                clock=self.runtime.clock,
+                allow_insecure_http=self.config.allow_insecure_http,
+            )
         return adapter
+
+    def preview(self, call: Call) -> Preview:
+        """What sending a call would mean: the prompt as it would leave, tokens, price; nothing is sent and no row is written."""
+        stages = self._stages
+        return ENGINE.run(
+            preview_call(
+                call,
+                prices=self.prices,
+                usual_output_tokens=stages.log.usual_output_tokens,
+                holds=stages.cache.holds if stages.cache else None,
+                review=stages.validation.validator.review if stages.validation else None,
+            )
+        )
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
@@ -278,6 +318,21 @@ class Session:
         self.last_map = None if isinstance(result, Path) else result
         return result
 
+    def preview_map(self, data: Any, task: str, **options: Any) -> tuple[Preview, str | None]:
+        """What `map` would send, without sending it: the first row's call, and a line on tokens and price of all rows or None.
+
+        Args:
+            data: As for `map`; no iterator, because its rows could not be read again.
+            task: A prompt with ``{column}`` fields.
+            options: As for `map`.
+
+        Raises:
+            ConfigError: Something makes no sense, or no row can be filled.
+        """
+        from ainb import mapping
+
+        return mapping.preview_rows(self, data, task, options)
+
     def submit_map(
         self, data: Any, task: str | Callable[..., Any], **options: Any
     ) -> Job[pd.DataFrame | Path]:
@@ -341,8 +396,8 @@ class Session:
         """What circuits, queues, buckets, retry budgets and the cache are doing now.
 
         Returns:
-            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget, one for shared state. Columns, NA where
-            they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
+            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget, one
+            for shared state. Columns, NA where they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
             (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
             `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
             `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state
@@ -351,6 +406,44 @@ class Session:
         from ainb.usage.status import status_frame
 
         return status_frame(self._stages.status())
+
+    def cache_status(self) -> dict[str, Any]:
+        """What the cache did and holds, as in `status`; empty when it is off."""
+        return self._stages.cache.status() if self._stages.cache else {}
+
+    def clear_cache(self) -> int:
+        """Forget every stored answer of the home, other sessions' too; returns how many there were."""
+        return ENGINE.run(self._stages.cache.clear()) if self._stages.cache else 0
+
+    def prune_cache(self, older_than_seconds: float | None = None) -> int:
+        """Forget stored answers past an age; returns how many there were.
+
+        Args:
+            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is forgotten where that is None too.
+        """
+        return ENGINE.run(self._stages.cache.prune(older_than_seconds)) if self._stages.cache else 0
+
+    @property
+    def budget(self) -> Budget | None:
+        """What calls may cost; None means no budget."""
+        return self._stages.budget.options
+
+    def set_budget(self, budget: Budget | None) -> None:
+        """Take another budget, or none; what is spent stays spent, and calls that wait for money are tried again."""
+        self._stages.budget.change(budget)
+        self.config = dataclasses.replace(self.config, budget=budget)
+
+    def reset_budget(self) -> None:
+        """Forget what is spent of the budget: today's, the session's, or every user's or batch's."""
+        self._stages.budget.reset()
+
+    def budget_status(self) -> list[BudgetStatus]:
+        """How the budget stands: one item, or one for each user or batch that money went through; empty without a budget."""
+        return self._stages.budget.status()
+
+    def state_status(self) -> dict[str, Any]:
+        """Where shared state lives, how far away that is and who else is there, as in `status`; empty where nothing is shared."""
+        return self._stages.shared.status() if self._stages.shared else {}
 
     def close(self) -> None:
         """Write out what waits to be written and let go of it; the session may not be used afterwards."""

@@ -9,8 +9,9 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ainb import pricing, stores, tokens
 from ainb.clock import SYSTEM_CLOCK, Clock
@@ -27,14 +28,17 @@ from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.validation import ValidationStage
 from ainb.providers.limits import read_limits
 from ainb.stores.address import require_extra
 from ainb.stores.ledger import DayBook
+from ainb.stores.notebook import find_notebook
 from ainb.usage.log import FILE_NAME as USAGE_FILE
 from ainb.usage.log import UsageLog
 from ainb.usage.recorder import Estimators
 
 if TYPE_CHECKING:
+    from ainb.pipeline.replay import ReplayStage
     from ainb.stores.redis import SharedState
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
@@ -46,6 +50,15 @@ def script_origin() -> tuple[str | None, str | None]:
     return (os.path.basename(path) if path else None), None  # noqa: PTH119 - called for every call, a Path costs ten times that
 
 
+def usual_origin() -> tuple[str | None, str | None]:
+    """Notebook and cell where the extension is loaded, else the script.
+
+    The extension is looked up, not handed in, so that sessions which people make themselves know their notebook too.
+    """
+    find = getattr(sys.modules.get("ainb.magics"), "find_origin", None)
+    return script_origin() if find is None else find()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What a session takes from the world: time, randomness, and who listens.
@@ -55,16 +68,20 @@ class Runtime:
         rng: Where jitter comes from.
         sink: Who is told of finished calls and notices.
         origin: Notebook or script that a call comes from, and its cell; each None where nobody can tell.
+        notebook: Path of the notebook or script, beside which its cassette lies; None where nobody can tell.
     """
 
     clock: Clock = SYSTEM_CLOCK
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
-    origin: Callable[[], tuple[str | None, str | None]] = script_origin
+    origin: Callable[[], tuple[str | None, str | None]] = usual_origin
+    notebook: Callable[[], Path | None] = find_notebook
 
 
 class Stages:
     """Every stage that is switched on; each attribute is None where its stage is off.
+
+    In replay nothing of the home is read or written, so that a run costs nobody's budget and shows nobody's past.
 
     Args:
         config: The options.
@@ -74,17 +91,9 @@ class Stages:
 
     def __init__(self, config: Config, runtime: Runtime, prices: pricing.Prices) -> None:
         clock, rng = runtime.clock, runtime.rng
-        self.log = UsageLog(
-            config.home_folder() / USAGE_FILE,
-            clock=clock,
-            sink=runtime.sink,
-            options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
-            rng=rng,
-            estimators=Estimators(
-                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
-            ),
-        )
+        self.log = self._make_log(config, runtime, prices)
         self.record = RecordStage(self._tell(runtime.sink), clock, rng)
+        self.validation = self._make_validation(config, prices)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
         self.shared = _connect(config, runtime)
@@ -98,6 +107,7 @@ class Stages:
             quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
             prepare=_preload,
         )
+        self.replay = self._make_replay(config, runtime)
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
@@ -107,7 +117,9 @@ class Stages:
         breakers = self.breakers
         order: list[Stage | None] = [
             self.record,
+            self.validation,
             self.deadline,
+            self.replay,
             self.cache,
             AnswerStage(),
             self.budget,
@@ -168,9 +180,57 @@ class Stages:
         if self.shared is not None:
             await self.shared.close()
 
+    @staticmethod
+    def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
+        """The log that reports are read from: with a cassette only what this session did, or replay would show another past."""
+        make = functools.partial(
+            UsageLog,
+            clock=runtime.clock,
+            sink=runtime.sink,
+            options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
+            rng=runtime.rng,
+            estimators=Estimators(
+                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+            ),
+        )
+        if config.replay == "replay":
+            return make(None)
+        of_home = make(config.home_folder() / USAGE_FILE)
+        return of_home if config.replay == "off" else make(None, copy_to=of_home)
+
+    def _make_replay(self, config: Config, runtime: Runtime) -> ReplayStage | None:
+        if config.replay == "off":
+            return None
+        from ainb.pipeline.replay import Mode, ReplayStage, not_booked
+        from ainb.pipeline.replay_library import Library
+
+        return ReplayStage(
+            cast(Mode, config.replay),
+            Library(runtime.notebook),
+            runtime.clock,
+            runtime.sink,
+            caching=config.cache is not None,
+            book=self.budget.book_replayed if config.replay == "replay" else not_booked,
+        )
+
+    @staticmethod
+    def _make_validation(config: Config, prices: pricing.Prices) -> ValidationStage | None:
+        if config.validation is None:
+            return None
+
+        def context_window(call: Call) -> int | None:
+            # Servers on this machine have a context of their own, and the list is not worth waiting for.
+            if call.provider.free or not prices.loaded:
+                return None
+            return prices.context_window(call.request.provider, call.request.model)
+
+        return ValidationStage(config.validation, context_window=context_window)
+
     def _make_ledger(self, config: Config, runtime: Runtime) -> Ledger:
         if self.shared is not None:
             return self.shared.ledger()
+        if config.replay == "replay":
+            return Ledger()
         path = config.home_folder() / "budget.sqlite3"
         return Ledger(DayBook(path, clock=runtime.clock, sink=runtime.sink))
 
@@ -193,7 +253,7 @@ class Stages:
         if options is None:
             return None
         store = stores.make_store(
-            options.where,
+            "memory" if config.replay == "replay" else options.where,
             config.home_folder() / "cache",
             memory_bytes=options.memory_bytes,
             clock=runtime.clock,
@@ -217,8 +277,8 @@ class Stages:
 
 
 def _connect(config: Config, runtime: Runtime) -> SharedState | None:
-    """State that others share, already connecting in the background; None where it is this machine's own."""
-    if config.state is None:
+    """State that others share, already connecting in the background; None where it is this machine's own, or a cassette's."""
+    if config.state is None or config.replay == "replay":
         return None
     require_extra()
     from ainb.stores.redis import SharedState

@@ -97,7 +97,7 @@ def count_request(request: Request) -> TokenCount:
         if request.parameters.get(key)
     ]
     if request.schema is not None:
-        extras.append(request.schema)
+        extras.append(dict(request.schema.json_schema))
     more = sum(_count_text(name, json.dumps(extra, default=str)) for extra in extras)
     return TokenCount(counted.tokens + more, "estimate")
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ainb import tokens
 from ainb.errors import AinbError
 from ainb.messages import Message, Request
+from ainb.pipeline.schema import read_schema
 
 HARD = {
     "empty": "",
@@ -148,7 +149,7 @@ def test_tools_and_schema_of_a_request_count_as_input():
         )
     )
     schema = tokens.count_request(
-        Request(provider="openai", model="gpt-4o", messages=message, schema={"type": "object"})
+        Request(provider="openai", model="gpt-4o", messages=message, schema=read_schema({"type": "object"}))
     )
 
     assert bare.tokens == tokens.count_tokens(message, "gpt-4o")

@@ -220,7 +220,7 @@ class Batch:
 
     def frame(self) -> pd.DataFrame:
         """The rows so far, in the order and on the index of the input; those that have not ended are "cancelled"."""
-        frame = self._results.frame(self._source.index)
+        frame = self._results.frame(self._source.index, rows=self._source.length or 0)
         if self._keep and self._source.carry is not None:
             for place, name in enumerate(self._keep):
                 column = self._source.carry.iloc[

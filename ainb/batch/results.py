@@ -159,11 +159,12 @@ class Results:
         position = min(self._errors)
         return (position, *self._errors[position])
 
-    def frame(self, index: pd.Index | None = None) -> pd.DataFrame:
+    def frame(self, index: pd.Index | None = None, *, rows: int = 0) -> pd.DataFrame:
         """The rows as a DataFrame.
 
         Args:
             index: Index of the result; None means a RangeIndex. Rows that were never put are "cancelled".
+            rows: Rows there are at least, where no index says so.
 
         Returns:
             Frame of shape (n_rows, 10 + n_fields): `reply` string, one typed column a schema field, `status` category,
@@ -172,10 +173,9 @@ class Results:
         """
         import pandas as pd
 
-        if index is not None:
-            self._reach(len(index))
-        rows = range(len(self))
-        errors = [self._errors.get(row, (None, None)) for row in rows] if self._errors else None
+        self._reach(rows if index is None else len(index))
+        count = len(self)
+        errors = [self._errors.get(row, (None, None)) for row in range(count)] if self._errors else None
         replies: Any = self._reply
         columns: dict[str, Any] = {"reply": pd.array(replies, dtype="string")}
         for name, dtype in self.fields.items():
@@ -183,9 +183,9 @@ class Results:
         columns["status"] = pd.Categorical.from_codes(
             _numbers(self._status, "int8"), categories=pd.Index(STATUSES)
         )
-        columns["error_type"] = pd.Categorical([pair[0] for pair in errors] if errors else [None] * len(rows))
+        columns["error_type"] = pd.Categorical([pair[0] for pair in errors] if errors else [None] * count)
         columns["error_message"] = pd.array(
-            [pair[1] for pair in errors] if errors else [None] * len(rows), dtype="string"
+            [pair[1] for pair in errors] if errors else [None] * count, dtype="string"
         )
         columns["attempts"] = pd.array(_numbers(self._attempts, "int16"), dtype="Int16")
         columns["cached"] = _numbers(self._cached, "bool")

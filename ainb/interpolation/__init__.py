@@ -11,7 +11,7 @@ import difflib
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ainb.errors import InvalidPromptError
@@ -44,10 +44,12 @@ class Filled:
     Attributes:
         text: What will be sent.
         notes: A line for each name that looks mistyped, oldest first.
+        values: The values that were put in, as they are sent but for outer white space; each once.
     """
 
     text: str
     notes: tuple[str, ...] = ()
+    values: tuple[str, ...] = field(default=(), repr=False)
 
 
 def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
@@ -59,26 +61,28 @@ def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
         InvalidPromptError: The name exists, but the attribute or the item does not; nothing was sent.
     """
     notes: dict[str, None] = {}
+    values: dict[str, None] = {}
     unknown: set[str] = set()
 
     def put(match: re.Match[str]) -> str:
         if match["literal"]:
             return f"{{{match['literal']}}}"
-        field = match["field"] or match["braced"]
-        name = first_word(field)
+        typed = match["field"] or match["braced"]
+        name = first_word(typed)
         if _is_dunder(name) or name not in namespace:
             if name not in unknown and len(unknown) < MAX_UNKNOWN:
                 unknown.add(name)
                 notes.update(dict.fromkeys(_near_miss(name, namespace)))
             return match.group()
-        value = look_up(field, name, namespace[name])
+        value = look_up(typed, name, namespace[name])
         if isinstance(value, _NO_VALUE):
-            notes[f"{{{field}}} is a {_kind(value)}, not a value; it is sent as typed"] = None
+            notes[f"{{{typed}}} is a {_kind(value)}, not a value; it is sent as typed"] = None
             return match.group()
-        text = value_text(value, field)
+        text = value_text(value, typed)
+        values[text.strip()] = None
         return f"{{{text}}}" if match["braced"] else text
 
-    return Filled(FIELDS.sub(put, body), tuple(notes))
+    return Filled(FIELDS.sub(put, body), tuple(notes), tuple(values))
 
 
 def value_text(value: Any, field: str) -> str:

@@ -27,6 +27,8 @@ STRANGER = "ainb"
 
 # How `ainb.session.current` makes the notebook's session while the extension is loaded; None means that it is not.
 make_session: Callable[[], Session] | None = None
+# Where `ainb.stages` learns of the notebook and the cell that a call comes from, likewise.
+find_origin: Callable[[], tuple[str | None, str | None]] | None = None
 
 
 class _Loaded:
@@ -71,6 +73,12 @@ class _Loaded:
         if self.shell.Completer is not None:
             _drop(self.shell.Completer.custom_matchers, self.matcher)
 
+    def origin(self) -> tuple[str | None, str | None]:
+        """Notebook and cell of what runs now."""
+        from ainb.magics.origin import origin
+
+        return origin(self.shell)
+
     def _reply_bundle(self, reply: Reply, **_: Any) -> dict[str, Any]:
         return self.front.reply_bundle(reply)
 
@@ -89,18 +97,18 @@ class _Loaded:
     def _register_magics(self, name: str) -> None:
         # Not output_can_be_silenced: it reads the prompt as Python, and "it's a test" would fail after it was paid for.
         @no_var_expand
-        def cell(line: str, cell: str) -> Reply | None:
+        def cell(line: str, cell: str) -> Any:
             """Send the cell to a language model; %ai help lists the options."""
             from ainb.magics.cell import run_cell
 
             return run_cell(self.front, line, cell, f"%%{name}")
 
         @no_var_expand
-        def line(line: str) -> None:
+        def line(line: str) -> Any:
             """Status, help and settings of ainb; %ai help lists the subcommands."""
             from ainb.magics.line import run_line
 
-            run_line(self.front, line, f"%{name}")
+            return run_line(self.front, line, f"%{name}")
 
         for kind, function in (("cell", cell), ("line", line)):
             self.shell.register_magic_function(function, kind, name)
@@ -126,11 +134,12 @@ _LOADED: dict[int, _Loaded] = {}
 
 def load(shell: Any) -> None:
     """Register everything on a shell."""
-    global make_session  # noqa: PLW0603 - a kernel has one notebook, and so one current session
+    global make_session, find_origin  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     unload(shell)
     loaded = _LOADED[id(shell)] = _Loaded(shell)
     loaded.register()
     make_session = lambda: loaded.front.make_session()  # noqa: E731, PLW0108 - the front is made when it is first called
+    find_origin = loaded.origin
     if _mixed_with_stranger():
         _say(
             "an unrelated package is installed under the name ainb and its files are mixed with these; "
@@ -140,12 +149,12 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Take everything away again."""
-    global make_session  # noqa: PLW0603 - see load()
+    global make_session, find_origin  # noqa: PLW0603 - see load()
     loaded = _LOADED.pop(id(shell), None)
     if loaded is None:
         return
     loaded.unregister()
-    make_session = None
+    make_session = find_origin = None
     if "ainb.session" in sys.modules:
         from ainb.session import use
 

@@ -6,17 +6,21 @@ import dataclasses
 from typing import Any
 
 from ainb.engine import ENGINE
+from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
 from ainb.magics.display import ASKS, CUT, plain_text
+from ainb.magics.dry_run import preview_report
 from ainb.magics.front import Front
+from ainb.magics.schemas import find_schema
 from ainb.magics.streaming import Stream
 from ainb.messages import Call, Form, Reply
 
+EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
-def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply | None:
+def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
     """Ask what the cell says.
 
     Args:
@@ -26,7 +30,7 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
         magic: As typed, for messages.
 
     Returns:
-        The reply, which IPython shows as Out[n]; None with ``--into``.
+        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``.
 
     Raises:
         AinbError: The call was refused or failed.
@@ -34,10 +38,23 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Reply |
     """
     front.lines.clear()
     arguments = parse(line, CELL_FLAGS, magic)
+    if "each" in arguments.cell:
+        from ainb.magics.each import run_each
+
+        return run_each(front, arguments, body, magic)
+    _refuse_row_options(arguments)
     call = make_call(front, arguments, body, magic)
+    if "dry_run" in arguments.cell:
+        front.show(preview_report(front.session().preview(call)))
+        return None
     reply = ask(front, call, arguments)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
+
+
+def _refuse_row_options(arguments: Arguments) -> None:
+    for name in EACH_ONLY & arguments.cell.keys():
+        raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME beside it")
 
 
 def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call:
@@ -50,10 +67,14 @@ def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     for note in filled.notes:
         front.say(note)
-    suffix = ASKS.get(_form(arguments))
+    suffix = ASKS.get(arguments.cell.get("format", "markdown"))
     prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
     model = one_word(arguments.words, magic)
-    call = front.session().make_call(prompt, model=model, **{**front.place(), **arguments.call})
+    name = arguments.cell.get("schema")
+    schema = None if name is None else find_schema(front, name)
+    call = front.session().make_call(
+        prompt, model=model, schema=schema, values=filled.values, **arguments.call
+    )
     call.notes.extend(filled.notes)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}
@@ -83,7 +104,8 @@ def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
 
 
 def _form(arguments: Arguments) -> Form:
-    form: Form = arguments.cell.get("format", "markdown")
+    usual = "json" if "schema" in arguments.cell else "markdown"
+    form: Form = arguments.cell.get("format", usual)
     return form
 
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.magics import budget, caching
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
+from ainb.magics.login import login, logout
 from ainb.magics.markup import Report, Table
+from ainb.magics.overview import show_status
 from ainb.magics.pulling import pull
-from ainb.magics.status import status
+from ainb.magics.replaying import replay
+from ainb.magics.reports import SINCE, show_cost, show_errors, show_usage
+from ainb.usage.columns import LABEL_COLUMNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +31,7 @@ class Command:
         words: The least and the most words that it takes.
         flags: Its own options; None takes words as typed, dashes and all.
         synonyms: Other names for it.
+        choices: Words that may stand behind it, for Tab.
         help: One line.
         example: A line that can be typed.
     """
@@ -36,6 +42,7 @@ class Command:
     words: tuple[int, int] = (0, 0)
     flags: Sequence[Flag] | None = ()
     synonyms: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     help: str
     example: str
 
@@ -83,7 +90,11 @@ def _topic(word: str) -> list[str]:
             return [f"{spelling}: {text}", f"Example: {example}"]
     for command in COMMANDS:
         if bare in {command.name, *command.synonyms}:
-            return [f"%ai {command.usage}: {command.help}", f"Example: {command.example}"]
+            return [
+                f"%ai {command.usage}: {command.help}",
+                *("{}: {}".format(*flag_row(flag)[:2]) for flag in command.flags or ()),
+                f"Example: {command.example}",
+            ]
     from ainb.config import OPTIONS, closest
 
     if bare in OPTIONS:
@@ -139,7 +150,12 @@ def drop_alias(front: Front, arguments: Arguments) -> str:
 
 
 COMMANDS: list[Command] = [
-    Command(name="status", run=status, help="model and what stands behind it", example="%ai status"),
+    Command(
+        name="status",
+        run=show_status,
+        help="what the model, its circuit, queue and buckets, the cache and the budget are doing now",
+        example="%ai status",
+    ),
     Command(
         name="help",
         run=show_help,
@@ -158,12 +174,83 @@ COMMANDS: list[Command] = [
         example="%ai list",
     ),
     Command(
+        name="cost",
+        run=show_cost,
+        metavar="[COLUMN…] [--since SPAN]",
+        words=(0, 8),
+        flags=(SINCE,),
+        choices=LABEL_COLUMNS,
+        help="tokens and money, by model or by any columns of the log; gives the frame",
+        example="%ai cost notebook day --since 7d",
+    ),
+    Command(
+        name="usage",
+        run=show_usage,
+        metavar="[--since SPAN]",
+        flags=(SINCE,),
+        help="every call, a row each; gives the frame",
+        example="%ai usage --since 24h",
+    ),
+    Command(
+        name="errors",
+        run=show_errors,
+        metavar="[COLUMN…] [--since SPAN]",
+        words=(0, 8),
+        flags=(SINCE,),
+        choices=LABEL_COLUMNS,
+        help="failed calls, or how many there were by any columns of the log; gives the frame",
+        example="%ai errors error_type request_model",
+    ),
+    Command(
+        name="budget",
+        run=budget.budget,
+        metavar="[USD[/session|day|user|batch] | reset | off]",
+        words=(0, 1),
+        choices=tuple(budget.ACTIONS),
+        help="what is spent, reserved and left; another budget, a new beginning, or none",
+        example="%ai budget 5/day",
+    ),
+    Command(
+        name="cache",
+        run=caching.cache,
+        metavar="[clear | prune [--older SPAN]]",
+        words=(0, 1),
+        flags=(caching.OLDER,),
+        choices=caching.ACTIONS,
+        help="the stored answers; forget all, or those of an age",
+        example="%ai cache prune --older 7d",
+    ),
+    Command(
         name="pull",
         run=pull,
         metavar="NAME",
         words=(1, 1),
         help="download a model that runs on this machine",
         example="%ai pull smollm2",
+    ),
+    Command(
+        name="replay",
+        run=replay,
+        metavar="[off|record [NAME]|replay|auto|status|prune]",
+        words=(0, 2),
+        help="answers from the notebook's cassette",
+        example="%ai replay record",
+    ),
+    Command(
+        name="login",
+        run=login,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="ask for a key and store it in the OS keyring",
+        example="%ai login openai",
+    ),
+    Command(
+        name="logout",
+        run=logout,
+        metavar="PROVIDER",
+        words=(1, 1),
+        help="remove a key from the OS keyring",
+        example="%ai logout openai",
     ),
     Command(
         name="alias",

@@ -11,10 +11,14 @@ from IPython.core.completer import SimpleCompletion
 from ainb.errors import AinbError
 from ainb.magics.arguments import CELL_FLAGS, Flag
 from ainb.magics.commands import COMMANDS
+from ainb.magics.each import table_names
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
+from ainb.magics.schemas import schema_names
 from ainb.providers.services import SERVICES
 
+# Options whose value is a name of the notebook.
+NAMES: dict[str, Callable[[Front], list[str]]] = {"schema": schema_names, "each": table_names}
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
 _LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
 
@@ -50,7 +54,7 @@ def _words(typed: str) -> list[str]:
 def offer_for_cell(front: Front, words: Sequence[str]) -> list[str]:
     """What may stand where the last word is being typed, behind ``%%ai``."""
     if len(words) > 1 and (flag := _flag(words[-2], CELL_FLAGS)) is not None and flag.metavar:
-        return list(flag.choices)
+        return NAMES[flag.name](front) if flag.name in NAMES else list(flag.choices)
     if words[-1].startswith("-"):
         return [spelling for flag in CELL_FLAGS for spelling in flag.spellings]
     return models(front)
@@ -71,7 +75,7 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
         "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
         "dealias": lambda: sorted(_aliases(front)),
     }
-    return offers.get(command.name, list)()
+    return offers.get(command.name, lambda: list(command.choices))()
 
 
 def models(front: Front) -> list[str]:

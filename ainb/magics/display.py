@@ -109,9 +109,15 @@ def facts(reply: Reply, *, steady: bool = False) -> list[str]:
         pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out")
     if not steady and reply.attempts > 1:
         pieces.append(f"{reply.attempts} attempts")
-    if not steady and reply.cost_usd is not None:
-        pieces.append("free" if reply.cost_usd == 0 else money(reply.cost_usd))
+    if not steady:
+        pieces += _cost(reply)
     return pieces
+
+
+def _cost(reply: Reply) -> list[str]:
+    if reply.cost_usd is None:
+        return ["price unknown"] if reply.cost_source == "unpriced" else []
+    return ["free" if reply.cost_usd == 0 else money(reply.cost_usd)]
 
 
 def _saved(reply: Reply) -> str:

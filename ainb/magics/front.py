@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ainb import session as sessions
@@ -19,6 +19,7 @@ from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
 from ainb.messages import Reply
 from ainb.session import Session
 from ainb.stages import Runtime
+from ainb.stores.notebook import find_notebook
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
 READ_BY_EACH_CALL = frozenset({"model", "aliases", "api_base", "display", "footer"})
@@ -38,6 +39,7 @@ class Front:
         self.settings = Ainb(parent=shell)
         self.settings.changed = self._settings_changed
         self.lines: list[str] = []
+        self.cassette_name: str | None = None
         self._said: set[tuple[str, str]] = set()
         self._printed: Reply | None = None
         self._made: Session | None = None
@@ -48,7 +50,7 @@ class Front:
     def make_session(self) -> Session:
         """The notebook's session, from the options in force; notices come to this front."""
         self._config = self.settings.in_force()
-        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
+        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen, notebook=self.notebook))
         return self._made
 
     def session(self) -> Session:
@@ -69,8 +71,10 @@ class Front:
         new = self.settings.in_force()
         changed = {name for name in vars(new) if getattr(new, name) != getattr(old, name)}
         self._config = new
-        if changed <= READ_BY_EACH_CALL:
+        if changed <= READ_BY_EACH_CALL | {"budget"}:
             made.config = new
+            if "budget" in changed:
+                made.set_budget(new.budget)
         elif changed:
             sessions.use(None)
 
@@ -81,6 +85,10 @@ class Front:
         if isinstance(event, Notice) and (event.kind, event.text) not in self._said:
             self._said.add((event.kind, event.text))
             self.say(event.text)
+
+    def forget_notices(self, kind: str) -> None:
+        """Let notices of a kind be said again."""
+        self._said = {said for said in self._said if said[0] != kind}
 
     def say(self, text: str) -> None:
         """One line for the person, on stderr."""
@@ -189,12 +197,8 @@ class Front:
         names["Out"] = self.shell.user_ns.get("Out", {})
         return names
 
-    def place(self) -> dict[str, str]:
-        """Notebook and cell, as far as the front end tells them."""
-        found: dict[str, str] = {}
-        if notebook := os.environ.get("JPY_SESSION_NAME") or self.shell.user_ns.get("__vsc_ipynb_file__"):
-            found["notebook"] = str(notebook)
-        parent = self.shell.get_parent() if hasattr(self.shell, "get_parent") else {}
-        if cell := (parent or {}).get("metadata", {}).get("cellId"):
-            found["cell_id"] = str(cell)
-        return found
+    def notebook(self) -> Path | None:
+        """The notebook's path, beside which its cassette lies; None where nobody can tell."""
+        if self.cassette_name is not None:
+            return Path.cwd() / self.cassette_name
+        return find_notebook(self.shell.user_ns.get("__vsc_ipynb_file__"))

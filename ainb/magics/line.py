@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments, parse
 from ainb.magics.commands import COMMANDS, Command
+from ainb.magics.frames import Framed, mark_shown
 from ainb.magics.front import Front
+from ainb.magics.status import status
 from ainb.magics.words import split_words
 
 # People type these as options of any command line.
 LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
-def run_line(front: Front, line: str, magic: str = "%ai") -> None:
+def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
     """Run the subcommand that the line names, or show the status.
+
+    Returns:
+        The frame that a subcommand made, else None.
 
     Raises:
         ConfigError: There is no such subcommand or option.
     """
     front.lines.clear()
     name, _, rest = line.strip().partition(" ")
-    command = find_command(name or "status", magic)
+    if not name:
+        front.show(status(front, Arguments()))
+        return None
+    command = find_command(name, magic)
     if command.flags is None:
         arguments = Arguments(words=[word.text for word in split_words(rest)])
     else:
@@ -32,8 +42,12 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> None:
             f"{magic} {name} is written {magic} {command.usage}; {len(arguments.words)} words were given"
         )
     shown = command.run(front, arguments)
+    if isinstance(shown, Framed):
+        front.show(shown.report)
+        return mark_shown(shown.frame, front.shell)
     if shown is not None:
         front.show(shown)
+    return None
 
 
 def find_command(name: str, magic: str = "%ai") -> Command:

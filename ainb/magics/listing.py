@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from ainb import keys
 from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.markup import Table
@@ -43,8 +44,9 @@ def _base_url(service: Service) -> str:
 def _key(service: Service) -> str:
     if service.key_variable is None:
         return "none needed"
-    if os.environ.get(service.key_variable):
-        return f"{service.key_variable} is set"
+    place = keys.where(service.key_variable)
+    if place is not None:
+        return f"{service.key_variable} is set" + ("" if place == "environment" else f" ({place})")
     return f"{service.key_variable} is not set" if service.key_needed else "none needed"
 
 

@@ -27,6 +27,7 @@ _STYLES = {
     ".ainb.words caption{text-align:left;font-weight:600;padding:0 0 .25em}"
     ".ainb.words th,.ainb.words td{padding:.2em 1.6em .2em 0;text-align:left;vertical-align:top;font-weight:400;"
     "border-bottom:1px solid var(--jp-border-color2,#ddd);background:none}"
+    ".ainb.words .of{font-weight:600;margin:.3em 0 .1em}"
     ".ainb.words th[scope=row]{white-space:nowrap}"
     ".ainb.words thead th{font-weight:500;color:var(--jp-content-font-color2,#666)}",
     "wait": ".ainb.wait progress{width:min(32em,100%);height:.8em;accent-color:var(--jp-brand-color1,#1769aa)}",
@@ -108,17 +109,39 @@ class Table:
         return "\n".join([one_line(self.caption), *(f"  {row}".rstrip() for row in rows)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A text with its own line breaks under a caption.
+
+    Attributes:
+        caption: What it shows.
+        content: The text.
+    """
+
+    caption: str
+    content: str
+
+    def html(self) -> str:
+        """As a paragraph under a caption."""
+        return f'<p class="of">{escape(self.caption)}</p>{as_typed(self.content)}'
+
+    def text(self) -> str:
+        """Indented below its caption."""
+        lines = clean(self.content).splitlines()
+        return "\n".join([one_line(self.caption), *(f"  {line}".rstrip() for line in lines)])
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a subcommand shows: lines, then tables.
+    """What a subcommand shows: lines, then tables and passages.
 
     Attributes:
         lines: Sentences.
-        tables: Tables below them.
+        tables: What stands below them.
     """
 
     lines: Sequence[str] = ()
-    tables: Sequence[Table] = field(default=())
+    tables: Sequence[Table | Passage] = field(default=())
 
     def bundle(self) -> dict[str, str]:
         """The report as ``text/plain`` and ``text/html``."""

@@ -27,6 +27,8 @@ def pull(front: Front, arguments: Arguments) -> str:
     from ainb.providers import weights
 
     name = arguments.words[0].removeprefix("local:")
+    if front.session().config.replay == "replay":
+        return f"nothing was downloaded: in replay the cassette answers for local:{name}"
     progress = Progress(front, name)
     try:
         weights.pull(name, progress=progress)

@@ -8,11 +8,18 @@ import keyword
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.pipeline.budget_options import MAX_USD, read_usd
+from ainb.usage.where import read_since
 
 Reader = Callable[[str], Any]
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
+_SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,6})?|\.\d{1,6})\s*([smhdw]?)")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _RESERVED = frozenset({"model", "messages", "stream"})
 
 
@@ -48,6 +55,47 @@ def number_from(least: float, *, above: bool = False) -> Reader:
         return found
 
     return read
+
+
+def seconds(value: str) -> float:
+    """A span above 0: a number of seconds, or with a unit as in 90m, 24h, 7d, 2w."""
+    takes = "a number of seconds above 0, or a span such as 90m, 24h, 7d"
+    found = _SPAN.fullmatch(value.strip().lower())
+    if found is None or not (span := float(found[1]) * _UNIT_SECONDS[found[2] or "s"]):
+        raise ValueError(takes)
+    return span
+
+
+def since(value: str) -> str:
+    """A moment: a span back from now, or an ISO date or time."""
+    try:
+        read_since(value, 0.0)
+    except ConfigError:
+        raise ValueError("a span back from now such as 90m, 24h, 7d, or a date such as 2026-03-31") from None
+    return value
+
+
+def usd(value: str) -> Decimal:
+    """A sum of money."""
+    try:
+        return read_usd("it", value)
+    except ConfigError:
+        raise ValueError(f"a number of USD from 0 to {MAX_USD:,}, such as 0.50") from None
+
+
+def label(value: str) -> dict[str, str]:
+    """``KEY=VALUE`` as a dict of one."""
+    key, _, rest = (part.strip() for part in value.partition("="))
+    if not key or not rest:
+        raise ValueError("KEY=VALUE, such as team=search")
+    return {key: rest}
+
+
+def dotted_name(value: str) -> str:
+    """A name of the notebook, or a dotted one of something in it."""
+    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in value.split(".")):
+        raise ValueError("the name of something in the notebook, such as Label")
+    return value
 
 
 def whole_number(value: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from ainb.errors import InvalidReplyError
 from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up
@@ -40,6 +41,22 @@ class AnswerStage:
                 return reply
         call.request = asked
         raise _invalid(schema, spent, problem)
+
+
+def check_again(schema: ReplySchema, reply: Reply) -> Any:
+    """The checked value of a reply that was checked when it was stored; a store keeps only its text.
+
+    Raises:
+        InvalidReplyError: It is not valid any more, for the schema's own checks have changed since.
+    """
+    try:
+        return schema.check(reply.code)
+    except ValueError as error:
+        problem = " ".join(str(error).split())[:MAX_SHOWN_CHARACTERS]
+        raise InvalidReplyError(
+            f"the stored reply is not of the schema {schema.name}: {problem}; ask anew with --refresh (cache='refresh')",
+            text=reply.text,
+        ) from None
 
 
 def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:

@@ -162,6 +162,15 @@ class BudgetStage:
             self._ledger.mark_sent(spending.hold)
         return await proceed(call)
 
+    def book_replayed(self, call: Call, cost: Decimal) -> None:
+        """Book what a call cost when it was recorded; nothing is refused for it. For ledgers that keep no real money."""
+        accounts = [claim.account for claim, _ in self._claims(call)]
+        if accounts:
+            self._warn(self._ledger.settle(None, cost, also=accounts))
+        if not call.options.batch_id:
+            self._ledger.forget(_own_account(call))
+            self._ledger.forget(_single_account(call))
+
     def status(self) -> list[BudgetStatus]:
         """How the budget stands: one item, or one for each user or batch that money went through."""
         options = self._options

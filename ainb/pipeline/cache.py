@@ -102,6 +102,17 @@ class CacheStage:
             lookup.stale += 1
             return entry.hit(stale=True)
 
+    async def holds(self, call: Call) -> bool:
+        """Whether a stored answer would be given to this call; not counted as a question.
+
+        Raises:
+            ConfigError: A parameter cannot be part of a key.
+        """
+        if call.options.cache != "use":
+            return False
+        entry = await self._lookup.read(reply_key(call), decode_entry)
+        return entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
+
     def status(self) -> dict[str, Any]:
         """One row: `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes` (see `Lookup.status`)."""
         return self._lookup.status()

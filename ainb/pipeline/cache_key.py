@@ -42,7 +42,7 @@ def reply_key(call: Call) -> str:
         provider.body(request),
         "reply",
         provider.name,
-        provider.endpoint(request),
+        call.place(),
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),
     )

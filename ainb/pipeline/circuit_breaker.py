@@ -262,7 +262,7 @@ class Breakers:
     def of(self, call: Call) -> CircuitBreaker:
         """The circuit that this call runs through."""
         request = call.request
-        key = (call.provider.endpoint(request), request.model)
+        key = (call.place(), request.model)
         breaker = self._breakers.get(key)
         if breaker is None:
             made = self.make(call, f"{request.provider}:{request.model}", key[0])

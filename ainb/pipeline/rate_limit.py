@@ -212,7 +212,7 @@ class RateLimitStage:
 
     def _place(self, call: Call) -> tuple[Limiter, RecentOutputs]:
         request = call.request
-        key = (request.provider, request.model, call.provider.account(request))
+        key = (request.provider, request.model, call.payer())
         place = self._places.get(key)
         if place is None:
             options = self._options

@@ -87,7 +87,7 @@ class RecordStage:
         else:
             return reply
         finally:
-            duration = clock.monotonic() - call.started_at
+            duration = clock.monotonic() - call.started_at if call.duration_s is None else call.duration_s
             if reply is not None:
                 reply.duration_s = duration
                 reply.attempts = call.attempts

@@ -46,7 +46,7 @@ class RetryStage:
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Attempts, until one succeeds or the last error is final."""
-        budget = self.budget(call.provider.endpoint(call.request))
+        budget = self.budget(call.place())
         budget.first_attempt()
         failures: list[Exception] = []
         while True:

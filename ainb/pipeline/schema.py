@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, is_typeddict
@@ -43,19 +45,27 @@ def read_schema(schema: Any) -> Schema:
         return schema
     if isinstance(schema, Mapping):
         return _from_json_schema(schema)
-    is_model = isinstance(schema, type) and hasattr(schema, "model_json_schema")
-    if is_model or is_typeddict(schema) or (isinstance(schema, type) and dataclasses.is_dataclass(schema)):
+    if is_schema_class(schema):
         return _from_type(schema)
     raise ConfigError(
         f"a schema is a pydantic model, a dataclass, a TypedDict or a JSON schema dict; it is {schema!r:.80}"
     )
 
 
+def is_schema_class(value: Any) -> bool:
+    """Whether a value is a pydantic model, a dataclass or a TypedDict, the class itself."""
+    if not isinstance(value, type):
+        return False
+    # Those of typing_extensions are no TypedDicts to typing.
+    is_typed_dict = issubclass(value, dict) and hasattr(value, "__required_keys__")
+    return hasattr(value, "model_json_schema") or dataclasses.is_dataclass(value) or is_typed_dict
+
+
 def _from_type(kind: Any) -> Schema:
     import pydantic
 
     try:
-        adapter = pydantic.TypeAdapter(kind)
+        adapter = pydantic.TypeAdapter(_readable(kind))
         json_schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, NameError) as error:
         raise ConfigError(
@@ -80,6 +90,16 @@ def _from_type(kind: Any) -> Schema:
         fields=_fields(json_schema),
         dump=dump,
     )
+
+
+def _readable(kind: Any) -> Any:
+    """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
+    if not is_typeddict(kind) or sys.version_info >= (3, 12):
+        return kind
+    import typing_extensions
+
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return typing_extensions.TypedDict(kind.__name__, hints, total=kind.__total__)  # type: ignore[operator]
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from ainb import tokens
-from ainb.messages import Message, Usage
-from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices
-from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS
+from ainb.messages import Message, Request, Usage
+from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier_of
+from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, choices, output_bound
 
 LIKELY_OUTPUT_TOKENS = 256
 _PUBLISHED = Prices()
@@ -47,9 +47,11 @@ class Estimate:
     def __repr__(self) -> str:
         about = "" if self.input_source == "exact" else "about "
         counts = f"{about}{self.input_tokens:,} tokens in, up to {self.output_tokens_high:,} out"
-        return f"Estimate({self.model}: {counts}; {self._cost_text()})"
+        return f"Estimate({self.model}: {counts}; {self.cost_text})"
 
-    def _cost_text(self) -> str:
+    @property
+    def cost_text(self) -> str:
+        """The price as people read it: "free", "no price known", or a range and what is likely."""
         if self.cost_low is None or self.cost_high is None or self.cost_likely is None:
             return "no price known"
         if self.cost_source == "free":
@@ -121,12 +123,41 @@ def estimate(
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
     counted = tokens.count(messages, model)
     high = DEFAULT_OUTPUT_TOKENS if max_tokens is None else max_tokens
-    likely = min(high, LIKELY_OUTPUT_TOKENS if likely_output_tokens is None else likely_output_tokens)
     lists = prices or _PUBLISHED
-    costs = [
-        _cost(lists, model, Usage(input_tokens=counted.tokens, output_tokens=output))
-        for output in (1, likely, high)
-    ]
+    return _estimate(model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage))
+
+
+def estimate_request(
+    request: Request, prices: Prices, *, free: bool = False, likely_output_tokens: int | None = None
+) -> Estimate:
+    """What sending a whole request would cost: messages, tools and the schema of the reply, at its own output limit.
+
+    Args:
+        request: What would be sent.
+        prices: Price lists.
+        free: The service charges nothing.
+        likely_output_tokens: As for `estimate`.
+    """
+    counted = tokens.count_request(request)
+    high, _ = output_bound(prices, request, counted.tokens)
+    tier = service_tier_of(request)
+
+    def cost(usage: Usage) -> tuple[Decimal | None, CostSource]:
+        return prices.cost(request.provider, request.model, usage, free=free, service_tier=tier)
+
+    name = f"{request.provider}:{request.model}"
+    return _estimate(name, counted, high * choices(request), likely_output_tokens, cost)
+
+
+def _estimate(
+    model: str,
+    counted: tokens.TokenCount,
+    high: int,
+    likely_output_tokens: int | None,
+    cost: Callable[[Usage], tuple[Decimal | None, CostSource]],
+) -> Estimate:
+    likely = min(high, LIKELY_OUTPUT_TOKENS if likely_output_tokens is None else likely_output_tokens)
+    costs = [cost(Usage(input_tokens=counted.tokens, output_tokens=output)) for output in (1, likely, high)]
     return Estimate(
         model=model,
         input_tokens=counted.tokens,

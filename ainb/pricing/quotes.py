@@ -52,10 +52,10 @@ def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
     if probe is None:
         return UNPRICED
     prompt = input_bound(request)
-    output, limit = _output_bound(prices, request, prompt)
+    output, limit = output_bound(prices, request, prompt)
     usage = Usage(
         input_tokens=prompt,
-        output_tokens=output * _choices(request),
+        output_tokens=output * choices(request),
         cache_creation_input_tokens=prompt if _writes_cache(request) else None,
     )
     cost, _ = prices.cost(
@@ -71,7 +71,7 @@ def input_bound(request: Request) -> int:
     return counted if own else math.ceil(counted * FOREIGN_MARGIN)
 
 
-def _output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, int | None]:
+def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, int | None]:
     """Output tokens of one choice, and the limit to send along when the request has none."""
     if request.operation == "embeddings":
         return 0, None
@@ -83,7 +83,7 @@ def _output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, i
     return bound, bound
 
 
-def _choices(request: Request) -> int:
+def choices(request: Request) -> int:
     """How many answers are asked for at once; each is charged."""
     asked = request.parameters.get("n")
     return asked if isinstance(asked, int) and asked > 1 else 1

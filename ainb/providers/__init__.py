@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ainb import keys
 from ainb.errors import ConfigError
 from ainb.providers.services import SERVICES, SYNONYMS
 
@@ -51,8 +51,14 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     return service, model
 
 
-def make_provider(service: str, *, clock: Clock) -> Provider:
-    """The adapter of a service; its module is imported here and not before."""
+def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = False) -> Provider:
+    """The adapter of a service; its module is imported here and not before.
+
+    Args:
+        service: Service name.
+        clock: Where time comes from.
+        allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
+    """
     kind = SERVICES[service].protocol
     if kind == "scripted":
         from ainb.providers.scripted import ScriptedProvider
@@ -64,7 +70,7 @@ def make_provider(service: str, *, clock: Clock) -> Provider:
         return LocalProvider(clock=clock)
     from ainb.providers.openai import OpenAIProvider
 
-    return OpenAIProvider(SERVICES[service], clock=clock)
+    return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
 
 
 def embedded_model() -> str | None:
@@ -77,13 +83,9 @@ def embedded_model() -> str | None:
 
 
 def ways_to_choose() -> str:
-    """What to say when no model is configured: the ways to choose one, and which keys the environment holds."""
-    keys = [
-        item.key_variable
-        for item in SERVICES.values()
-        if item.key_variable and os.environ.get(item.key_variable)
-    ]
-    found = f"keys found: {', '.join(keys)}" if keys else "no provider keys found"
+    """What to say when no model is configured: the ways to choose one, and which keys there are."""
+    names = keys.found()
+    found = f"keys found: {', '.join(names)}" if names else "no provider keys found"
     return (
         "no model is configured; write one behind %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config Ainb.model, AINB_MODEL "
         f"or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai pull smollm2; {found}"

@@ -18,6 +18,7 @@ from ainb.errors import ConfigError, TransientProviderError
 from ainb.messages import Call, Reply, Request
 from ainb.providers.chat import ChatClient
 from ainb.providers.faults import response_fault
+from ainb.providers.hosts import goes_in_the_clear
 from ainb.providers.services import Service
 from ainb.providers.target import Target, make_target
 from ainb.providers.wire import Response, request
@@ -48,10 +49,12 @@ class OpenAIProvider:
     Args:
         service: Row of the services' table.
         clock: Where time comes from.
+        allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
     """
 
-    def __init__(self, service: Service, *, clock: Clock) -> None:
+    def __init__(self, service: Service, *, clock: Clock, allow_insecure_http: bool = False) -> None:
         self._service = service
+        self._allow_insecure_http = allow_insecure_http
         self._clock = clock
         self._chat = ChatClient(clock=clock)
         self._targets: dict[_Settings, tuple[Target, str]] = {}
@@ -194,6 +197,11 @@ class OpenAIProvider:
         if url is None:
             raise ConfigError(
                 f"{service.name} has no base URL; set {service.base_url_variable} or give --api-base"
+            )
+        if goes_in_the_clear(url) and not self._allow_insecure_http:
+            raise ConfigError(
+                f"the base URL of {service.name} is plain http to another machine: prompts and keys could be read on the way; use https, "
+                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network that you trust"
             )
         azure = service.name == "azure"
         if azure and not given.by_caller:

@@ -18,6 +18,7 @@ from yarl import URL
 from ainb.errors import ConfigError
 from ainb.keys import Key
 from ainb.providers.faults import Origin
+from ainb.providers.hosts import is_loopback
 
 MIN_SECRET_CHARS: Final = 4
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -86,11 +87,6 @@ def make_target(
         secrets=(key,) if key and len(key) >= MIN_SECRET_CHARS else (),
     )
     return Target(origin, url, URL(url + "/chat/completions"), lines, is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host == "::1"
 
 
 def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]:

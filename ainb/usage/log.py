@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.pipeline.record import CallIds
 from ainb.usage.recorder import Estimators, Recorder
 from ainb.usage.rows import Row, build_row
-from ainb.usage.writer import Listener, Writer, shared_writer
+from ainb.usage.writer import Item, Listener, Writer, shared_writer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,6 +63,7 @@ class UsageLog(Listener):
         options: What is kept.
         rng: Where ids come from.
         estimators: How tokens and money of calls made elsewhere are estimated.
+        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is closed with this one.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class UsageLog(Listener):
         options: Log | None = None,
         rng: Random | None = None,
         estimators: Estimators | None = None,
+        copy_to: UsageLog | None = None,
     ) -> None:
         self.options = options or Log()
         self._clock = clock
@@ -88,7 +91,10 @@ class UsageLog(Listener):
         }
         self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
         self._writer.listeners.add(self)
-        self._append = self._writer.append
+        self._append: Callable[[Item], None] = self._writer.append
+        self._copy = copy_to
+        if copy_to is not None:
+            self._append = _twice(self._append, copy_to._append)  # noqa: SLF001 - its own class
         self.recorder = Recorder(
             self._append, self._ids, clock, self.session_id, estimators, content=self.options.content
         )
@@ -115,6 +121,13 @@ class UsageLog(Listener):
         """A connection over all rows of the home, every finished call of this process included."""
         return self._writer.reading()
 
+    def usual_output_tokens(self, provider: str, model: str) -> int | None:
+        """Median output of a model's last replies; None where too few are known. See `ainb.usage.outputs`."""
+        from ainb.usage.outputs import usual_output_tokens
+
+        with self.reading() as connection:
+            return usual_output_tokens(connection, provider, model)
+
     def recent(self) -> list[Row]:
         """The last rows of this process, oldest first, without asking the file."""
         self.flush()
@@ -122,8 +135,19 @@ class UsageLog(Listener):
 
     def close(self) -> None:
         """Write what is queued; a call that ends later is still logged."""
+        if self._copy is not None:
+            self._copy.close()
         self._writer.listeners.discard(self)
         if self._writer.listeners:
             self.flush()
         else:
             self._writer.stop()
+
+
+def _twice(first: Callable[[Item], None], second: Callable[[Item], None]) -> Callable[[Item], None]:
+    def append(item: Item) -> None:
+        first(item)
+        if not (isinstance(item, tuple) and isinstance(item[1], CallFinished) and item[1].call.replayed):
+            second(item)
+
+    return append

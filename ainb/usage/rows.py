@@ -97,11 +97,12 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         attempts=call.attempts,
         request_id=label(getattr(error or reply, "request_id", None)),
         finish_reason=None if reply is None else label(reply.finish_reason),
+        replayed=call.replayed,
         notebook=label(options.notebook),
         cell_id=label(options.cell_id),
         session_id=session_id,
         batch_id=label(options.batch_id),
-        row_key=None if call.row_key is None else redact(call.row_key)[:LABEL_CHARACTERS],
+        row_key=call.row_key,  # a digest of our own making: nothing in it to redact
         user=label(options.user),
         tags=redact(canonical(dict(options.tags)).decode()) if options.tags else None,
         prompt_sha256=prompt_digest(call.request.messages),
@@ -145,7 +146,6 @@ def _flags(reply: Reply | None) -> dict[str, Any]:
         "cache_hit": reply.cached and not reply.coalesced,
         "coalesced": reply.coalesced,
         "stale": reply.stale,
-        "replayed": reply.replayed,
     }
 
 

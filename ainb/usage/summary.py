@@ -132,7 +132,7 @@ def _over(value: float | None, divisor: float) -> float | None:
 
 def _percentiles(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
     """Of the durations themselves: a sorted column of integers is small even for a million calls."""
-    answered = f"status = {_WORD.format('ok')} AND NOT (cache_hit OR coalesced OR replayed)"
+    answered = f"status = {_WORD.format('ok')} AND NOT (cache_hit OR coalesced)"
     query = f"SELECT duration_us FROM calls WHERE {condition} AND {answered} AND duration_us IS NOT NULL"  # noqa: S608 - checked names
     durations = np.fromiter((us for (us,) in connection.execute(query, values)), dtype=np.int64)
     shares = (("duration_p50_s", 50), ("duration_p95_s", 95))

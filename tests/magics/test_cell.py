@@ -244,16 +244,3 @@ def test_a_front_end_that_takes_no_cell_does_not_fail_the_call(terminal, monkeyp
     monkeypatch.setattr(terminal.shell, "set_next_input", refuse)
 
     assert terminal.run("%%ai scripted:echo -f code\nhi").error is None
-
-
-def test_the_notebook_and_the_cell_go_into_the_usage_row(terminal, monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/work/a.ipynb")
-    monkeypatch.setattr(terminal.shell, "get_parent", lambda: {"metadata": {"cellId": "c1"}}, raising=False)
-    session = sessions.current()
-    seen = []
-    handle = session.handle
-    monkeypatch.setattr(session, "handle", lambda call: (seen.append(call), handle(call))[1])
-
-    terminal.run("%%ai scripted:echo\nhello")
-
-    assert (seen[0].options.notebook, seen[0].options.cell_id) == ("/work/a.ipynb", "c1")

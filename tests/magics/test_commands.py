@@ -43,6 +43,8 @@ def test_help_lists_every_option_and_every_subcommand(terminal):
         ("--into", "-o, --into NAME: bind the reply"),
         ("-m", "Example: %%ai -m"),
         ("pull", "%ai pull NAME: download"),
+        ("ttl", "--ttl SECONDS: age up to which"),
+        ("cost", "--since SPAN: calls of the last"),
         ("register", "%ai alias NAME MODEL"),
         ("display", "%config Ainb.display: how replies"),
     ],

@@ -7,6 +7,9 @@ from IPython.core.completer import provisionalcompleter
 @pytest.fixture
 def complete(terminal):
     terminal.run("%config Ainb.aliases = {'fast': 'scripted:echo'}")
+    terminal.run(
+        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}\nreviews = ['a']\nred = 'b'"
+    )
 
     def complete(text):
         completer = terminal.shell.Completer
@@ -31,6 +34,15 @@ def complete(terminal):
         ("%ai list oll", "%ai list ollama"),
         ("%ai help form", "%ai help format"),
         ("%ai alias quick fa", "%ai alias quick fast"),
+        ("%%ai --dry", "%%ai --dry-run"),
+        ("%%ai --schema La", "%%ai --schema Label"),
+        ("%ai cost note", "%ai cost notebook"),
+        ("%ai errors day error_t", "%ai errors day error_type"),
+        ("%ai cost --si", "%ai cost --since"),
+        ("%ai cache cl", "%ai cache clear"),
+        ("%ai cache prune --o", "%ai cache prune --older"),
+        ("%ai budget re", "%ai budget reset"),
+        ("%ai help bud", "%ai help budget"),
     ],
 )
 def test_tab_knows_the_lines_of_the_magics(complete, typed, offered):

@@ -228,3 +228,14 @@ def test_tables_have_caption_and_scopes():
     assert "<caption>C</caption>" in html
     assert html.count('<th scope="col">') == 2
     assert '<th scope="row">1</th><td>2</td>' in html
+
+
+def test_a_price_that_is_not_known_is_said_and_never_shown_as_free():
+    unpriced = Reply(text="x", model="m", cost_source="unpriced")
+    priced = Reply(text="x", model="m", cost_usd=Decimal("0.25"), cost_source="table")
+
+    assert facts(unpriced)[-1] == "price unknown"
+    assert facts(unpriced, steady=True) == [
+        "m",
+    ]
+    assert facts(priced)[-1] == "$0.25"

@@ -180,6 +180,51 @@ def test_the_time_of_a_cell_can_be_taken(kernel):
     assert ran.of("execute_result")[0]["data"]["text/plain"] == "hi"
 
 
+def test_rows_know_the_notebook_and_the_cell(kernel):
+    kernel.run("import os; os.environ['JPY_SESSION_NAME'] = '/work/reviews.ipynb'")
+    content = {
+        "code": "%%ai scripted:echo -o x\nhi",
+        "silent": False,
+        "store_history": True,
+        "allow_stdin": False,
+    }
+    message = kernel.client.session.msg("execute_request", content, metadata={"cellId": "cell-7"})
+    kernel.client.shell_channel.send(message)
+    kernel.finish(message["header"]["msg_id"])
+
+    kernel.run("del os.environ['JPY_SESSION_NAME']")
+    ran = kernel.run(
+        "import ainb\nprint(ainb.current().costs(['notebook', 'cell_id']).loc[('reviews.ipynb', 'cell-7'), 'calls'])"
+    )
+
+    assert ran.text("stdout") == "1\n"
+
+
+def test_a_subcommand_shows_one_table_and_gives_its_frame(kernel):
+    kernel.run("%%ai scripted:echo -o x\nhi")
+
+    ran = kernel.run("%ai cost")
+
+    (shown,) = ran.of("display_data")
+    assert [kind for kind, _ in ran.outputs] == ["display_data"]
+    assert "<caption>Cost</caption>" in shown["data"]["text/html"]
+    assert kernel.run("print(type(_).__name__, 'echo' in _.index)").text("stdout") == "DataFrame True\n"
+
+
+def test_two_subcommands_in_a_cell_are_both_shown(kernel):
+    assert len(kernel.run("%ai cost\n%ai usage").of("display_data")) == 2
+
+
+def test_a_dry_run_is_one_table_with_the_prompt_as_typed(kernel):
+    ran = kernel.run("%%ai scripted:echo --dry-run\none\n  <b>two</b>")
+
+    (shown,) = ran.of("display_data")
+    html = shown["data"]["text/html"]
+    assert [kind for kind, _ in ran.outputs] == ["display_data"]
+    assert '<p class="as-typed">one\n  &lt;b&gt;two&lt;/b&gt;</p>' in html
+    assert "<caption>Dry run, nothing was sent</caption>" in html
+
+
 def run_notebook(*sources):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     NotebookClient(notebook, timeout=60, kernel_name="python3").execute()

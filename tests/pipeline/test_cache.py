@@ -15,6 +15,7 @@ from ainb.events import Notice
 from ainb.messages import Reply, Usage
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.cache_entry import decode_entry, encode_entry
+from ainb.pipeline.schema import read_schema
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual
 from tests.mutation import Mutant, load_mutant
@@ -64,7 +65,7 @@ def every_parameter_counts(modules):
     for parameters in ({}, {"temperature": 0}, {"temperature": 0.0}, {"temperature": True}, {"top_p": 0}):
         run(lab.stage(make_call(parameters=parameters), lab.provider))
     run(lab.ask(replica=1))
-    run(lab.stage(make_call(schema={"type": "object"}), lab.provider))
+    run(lab.stage(make_call(schema=read_schema({"type": "object"})), lab.provider))
     run(lab.stage(make_call(model="other"), lab.provider))
 
     assert len(lab.sent) == 8
@@ -176,7 +177,7 @@ def test_contract(contract):
 KEY, ENTRY, LOOKUP, STAGE = MODULES[0], MODULES[1], MODULES[2], MODULES[4]
 MUTANTS = [
     Mutant(KEY, "        call.options.replica,\n", "        None,\n", "the key ignores the replica"),
-    Mutant(KEY, "None if request.schema is None else dict(request.schema)", "None", "the key ignores the schema"),
+    Mutant(KEY, "None if request.schema is None else dict(request.schema.json_schema)", "None", "the key ignores the schema"),
     Mutant(KEY, "        provider.body(request),\n", '        {"m": provider.body(request)["messages"]},\n', "the key ignores parameters"),
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) < limit", "ttl <"),
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) <= 2 * limit", "ttl doubled"),

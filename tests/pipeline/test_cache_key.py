@@ -19,6 +19,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.cache_key import canonical, digest, is_json, reply_key
+from ainb.pipeline.schema import read_schema
 from ainb.providers.scripted import ScriptedProvider
 
 
@@ -63,7 +64,7 @@ def test_every_part_of_what_leaves_is_part_of_the_key():
         key(stop=["b", "a"]),
         key(replica=0),
         key(replica=1),
-        key(schema={"type": "object"}),
+        key(schema=read_schema({"type": "object"})),
         key(anything_new={"deep": [1, {"er": None}]}),
     ]
 

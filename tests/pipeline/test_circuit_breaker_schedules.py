@@ -553,8 +553,8 @@ MUTANTS = [
     ),
     Mutant(
         STAGES,
-        "key = (call.provider.endpoint(request), request.model)",
-        'key = (call.provider.endpoint(request), "")',
+        "key = (call.place(), request.model)",
+        'key = (call.place(), "")',
         "one circuit for all models of a place",
     ),
     Mutant(

@@ -501,6 +501,7 @@ def test_models_and_accounts_have_limits_of_their_own_and_rows_of_their_own():
         assert stage.status()[0] == {
             "provider": "p",
             "model": "one",
+            "endpoint": "scripted",
             "waiting": 0,
             "in_flight": 0,
             "concurrency": 64,

@@ -21,6 +21,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Request
+from ainb.pipeline.schema import read_schema
 from ainb.providers import llama_child, weights
 from ainb.providers.chat import ChatClient
 from ainb.providers.llama import SERVERS
@@ -216,7 +217,7 @@ def test_a_schema_is_a_grammar_that_the_reply_keeps(smollm2):
         "additionalProperties": False,
     }
 
-    answer = ask(make_provider(), "Name a city.", schema=schema, max_tokens=200).json()
+    answer = ask(make_provider(), "Name a city.", schema=read_schema(schema), max_tokens=200).json()
 
     assert answer.keys() == {"city", "size"}
     assert answer["size"] in {"small", "large"}

@@ -23,6 +23,7 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.messages import Call, CallOptions, Message, Reply, Request
+from ainb.pipeline.schema import read_schema
 from ainb.providers.openai import OpenAIProvider, is_strict, response_format
 from ainb.providers.services import SERVICES
 from ainb.providers.wire import close_clients
@@ -159,7 +160,7 @@ def test_a_schema_becomes_a_response_format():
     open_schema = {"title": "My Label!", "type": "object", "properties": {"a": {"type": "string"}}}
     closed = open_schema | {"required": ["a"], "additionalProperties": False}
 
-    assert provider().body(request_of(schema=open_schema))["response_format"] == {
+    assert provider().body(request_of(schema=read_schema(open_schema)))["response_format"] == {
         "type": "json_schema",
         "json_schema": {"name": "My_Label_", "schema": open_schema, "strict": False},
     }

@@ -1,0 +1,169 @@
+"""Where keys come from: the environment, a file of the person's choice, the OS keyring; and never into any text.
+
+A key is a `Key`: a text that shows itself as ``'***'``, so that neither a cell's echo nor a verbose traceback prints it. Keys are
+looked up when a call is made. First found wins: the environment, the file given as ``env_file``, what ``%ai login`` has stored.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ainb.errors import ConfigError
+from ainb.keys import env_file, vault
+from ainb.keys.plausible import fault_of, is_variable_name
+from ainb.variables import KEY_VARIABLES
+
+__all__ = [
+    "KEY_VARIABLES",
+    "Key",
+    "found",
+    "get",
+    "login",
+    "logout",
+    "require",
+    "use_env_file",
+    "variable",
+    "where",
+]
+
+use_env_file = env_file.use
+
+
+class Key(str):
+    """A secret text; its repr is ``'***'``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def variable(name: str) -> str:
+    """The environment variable behind `name`: a service's key variable, else `name` itself.
+
+    Raises:
+        ConfigError: It cannot be the name of a variable, and may be the key itself; it is not repeated.
+    """
+    known = KEY_VARIABLES.get(name)
+    if known is not None:
+        return known
+    if not is_variable_name(name):
+        raise ConfigError(
+            "a key is asked for by the name of its variable (letters, digits, _), such as OPENAI_API_KEY; what was given is no such "
+            "name, and is not repeated here because it may be the key itself"
+        )
+    return name
+
+
+def get(name: str) -> str | None:
+    """The key of a service (``"openai"``) or the value of a variable (``"DATABASE_URL"``).
+
+    Returns:
+        The value with outer white space stripped, shown as ``'***'``; None when it is set nowhere or empty.
+
+    Raises:
+        ConfigError: `name` cannot be the name of a variable, or the file of keys or the keyring cannot be read.
+    """
+    known = KEY_VARIABLES.get(name)
+    value = os.environ.get(known or name)
+    value = value and value.strip()
+    if value:
+        if known is None:
+            _watch(name)
+        return Key(value)
+    return _find_elsewhere(variable(name))
+
+
+def require(*names: str) -> dict[str, str]:
+    """All of these keys and variables at once.
+
+    Args:
+        names: Services or variable names.
+
+    Returns:
+        Name as given to value; values are shown as ``'***'``.
+
+    Raises:
+        ConfigError: Some are not set; the message names all of them.
+    """
+    values = {name: get(name) for name in names}
+    missing = [variable(name) for name, value in values.items() if value is None]
+    if missing:
+        raise ConfigError(
+            f"not set: {', '.join(missing)}; set {'it' if len(missing) == 1 else 'them'} in the environment "
+            "(before Jupyter starts, or with os.environ[…] = … in a cell that is not kept)"
+        )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def found() -> list[str]:
+    """Names of the providers' key variables that are set somewhere, in the order of the table."""
+    return [name for name in KEY_VARIABLES.values() if where(name) is not None]
+
+
+def where(name: str) -> str | None:
+    """Where a key would come from: "environment", the file's name, or "keyring"; None when it is set nowhere.
+
+    The keyring itself is not opened: it may ask the person for a password.
+    """
+    wanted = variable(name)
+    if os.environ.get(wanted, "").strip():
+        return "environment"
+    if env_file.read().get(wanted):
+        return env_file.name()
+    return "keyring" if wanted in vault.names() else None
+
+
+def login(name: str, value: str) -> str:
+    """Store a key in the OS keyring, where `get` finds it when the environment has none.
+
+    Args:
+        name: A service or a variable name.
+        value: The key; outer white space is stripped.
+
+    Returns:
+        A line that says what was done, without the key.
+
+    Raises:
+        ConfigError: The key cannot be one (the message says why and does not show it), or there is no keyring.
+    """
+    wanted, key = variable(name), value.strip()
+    fault = fault_of(wanted, key)
+    if fault is not None:
+        raise ConfigError(f"{fault}; nothing was stored")
+    vault.store(wanted, key)
+    if where(wanted) != "keyring":
+        return f"{wanted} is in the keyring now, but the one from the {where(wanted)} comes first"
+    return f"{wanted} is in the keyring now"
+
+
+def logout(name: str) -> str:
+    """Remove a key from the OS keyring.
+
+    Returns:
+        A line that says what was done.
+
+    Raises:
+        ConfigError: There is no keyring.
+    """
+    wanted = variable(name)
+    if vault.forget(wanted):
+        return f"{wanted} is not in the keyring any more"
+    return f"{wanted} was not in the keyring"
+
+
+def _find_elsewhere(name: str) -> Key | None:
+    value = env_file.read().get(name) or vault.read(name)
+    if not value:
+        return None
+    from ainb import redaction
+
+    redaction.remember(value, name)
+    return Key(value)
+
+
+def _watch(name: str) -> None:
+    # Imported here: a session without a variable of its own need not load the patterns for it.
+    from ainb import redaction
+
+    redaction.watch(name)

@@ -1,0 +1,129 @@
+"""Keys in the OS keyring (macOS Keychain, Windows Credential Manager, Secret Service), which only ``%ai login`` fills.
+
+A keyring may ask the person to unlock it, so it is asked for nothing that was not stored: a file beside the usage log names the
+variables that are in it, without their values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ainb.errors import ConfigError
+
+SERVICE = "ainb"
+FILE_NAME = "logins"
+# Below 1 a keyring of the library is none, or keeps keys in a plain file.
+LEAST_PRIORITY = 1
+
+
+class _Known(NamedTuple):
+    path: str
+    stamp: int
+    names: frozenset[str]
+
+
+_known = _Known("", 0, frozenset())
+_values: dict[str, str | None] = {}
+
+
+def names() -> frozenset[str]:
+    """Variables whose values are in the keyring; the keyring is not opened."""
+    global _known  # noqa: PLW0603 - one keyring a person, one memory of it a process
+    path = str(_path())
+    try:
+        stamp = os.stat(path).st_mtime_ns  # noqa: PTH116 - asked for with every call that has no key
+        if _known.path != path or _known.stamp != stamp:
+            _values.clear()
+            _known = _Known(path, stamp, frozenset(Path(path).read_text(encoding="utf-8").split()))
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+    return _known.names
+
+
+def read(name: str) -> str | None:
+    """The value that was stored under a name; None when none was.
+
+    Raises:
+        ConfigError: It was stored, and the keyring cannot be used now.
+    """
+    if name not in names():
+        return None
+    if name not in _values:
+        _values[name] = _ask(_backend(), "get_password", name)
+    return _values[name]
+
+
+def store(name: str, value: str) -> None:
+    """Put a value into the keyring.
+
+    Raises:
+        ConfigError: There is no keyring, or it refuses.
+    """
+    _ask(_backend(), "set_password", name, value)
+    _write(names() | {name})
+    _values[name] = value
+
+
+def forget(name: str) -> bool:
+    """Remove a value; returns whether there was one.
+
+    Raises:
+        ConfigError: There is no keyring, or it refuses.
+    """
+    if name not in names():
+        return False
+    _ask(_backend(), "delete_password", name)
+    _write(names() - {name})
+    return True
+
+
+def _ask(backend: Any, method: str, *arguments: str) -> Any:
+    # Its errors are of many kinds, and none may carry the value on.
+    try:
+        return getattr(backend, method)(SERVICE, *arguments)
+    except Exception as error:  # noqa: BLE001 - every backend has errors of its own
+        kind = type(error).__name__
+    raise ConfigError(f"the keyring refused ({kind}); unlock it, or set {arguments[0]} in the environment")
+
+
+def _backend() -> Any:
+    try:
+        import keyring
+    except ImportError:
+        raise ConfigError(
+            "keys are kept in the OS keyring, and keyring is not installed; pip install 'ainb-notebook[keyring]', "
+            "or set the key in the environment"
+        ) from None
+    backend: Any = keyring.get_keyring()
+    with contextlib.suppress(Exception):
+        if backend.priority >= LEAST_PRIORITY:
+            return backend
+    raise ConfigError(
+        "this machine has no keyring that keeps keys safe (none, or a plain file); set the key in the environment"
+    )
+
+
+def _path() -> Path:
+    home = os.environ.get("AINB_HOME")
+    if home:
+        return Path(home).expanduser() / FILE_NAME
+    import platformdirs
+
+    return platformdirs.user_data_path("ainb") / FILE_NAME
+
+
+def _write(kept: frozenset[str]) -> None:
+    path = _path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write("".join(f"{name}\n" for name in sorted(kept)))
+        new.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path.name} cannot be written ({error.strerror}); make the folder writable"
+        ) from None

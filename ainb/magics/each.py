@@ -1,0 +1,99 @@
+"""``%%ai --each FRAME``: one call a row, a DataFrame back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch.progress import progress_line
+from ainb.config import closest
+from ainb.errors import ConfigError
+from ainb.magics.arguments import Arguments, one_word
+from ainb.magics.cell import EACH_ONLY
+from ainb.magics.dry_run import rows_report
+from ainb.magics.front import Front
+from ainb.magics.schemas import find_schema
+
+if TYPE_CHECKING:
+    from ainb.batch.progress import Progress, Watcher
+
+NOT_FOR_EACH = ("format", "stream")
+
+
+def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
+    """Send the body once for every row of what ``--each`` names.
+
+    Returns:
+        The result, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``. `_ai` is bound to it.
+
+    Raises:
+        ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no column.
+        BatchInterrupted: The person stopped it; `_ai` holds what is done.
+    """
+    cell = arguments.cell
+    for name in NOT_FOR_EACH:
+        if name in cell:
+            raise ConfigError(f"--{name} does not go with --each: every row's reply is a cell of the result")
+    names = front.names()
+    data = _rows(names, str(cell["each"]))
+    session = front.session()
+    options = {name: cell[name] for name in EACH_ONLY if name in cell}
+    if options.get("keep") == ("*",):
+        options["keep"] = True
+    if "schema" in cell:
+        options["schema"] = find_schema(front, str(cell["schema"]))
+    options |= {**arguments.body, **arguments.call, "model": one_word(arguments.words, magic), "names": names}
+    if "dry_run" in cell:
+        front.show(rows_report(*session.preview_map(data, body, **options)))
+        return None
+    try:
+        result = session.map(data, body, watcher=_watcher(front), **options)
+    finally:
+        if session.last_map is not None:
+            front.bind("_ai", session.last_map)
+    if into := cell.get("into"):
+        front.bind(str(into), result)
+        return None
+    return result
+
+
+def _rows(names: Mapping[str, Any], name: str) -> Any:
+    if name not in names:
+        tables = [known for known, value in names.items() if not known.startswith("_") and _holds_rows(value)]
+        hint = closest(name, tables) if tables else "no name of the notebook holds rows"
+        raise ConfigError(f"--each {name}: there is no such name in the notebook; {hint}")
+    return names[name]
+
+
+def table_names(front: Front) -> list[str]:
+    """Names of the notebook that stand for tables, columns and lists, sorted."""
+    names = front.names().items()
+    return sorted(name for name, value in names if not name.startswith("_") and _is_table(value))
+
+
+def _is_table(value: Any) -> bool:
+    kind = type(value)
+    return kind is list or (
+        kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in {"DataFrame", "Series"}
+    )
+
+
+def _holds_rows(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def _watcher(front: Front) -> Watcher:
+    """A line on stderr: redrawn in place where a person watches a terminal, once at the end everywhere else."""
+    steady = front.display() == "static"
+    live = not front.in_notebook and front.watched() and not steady
+
+    def show(progress: Progress) -> None:
+        ended = progress.state != "running"
+        if live:
+            sys.stderr.write(f"\r\x1b[2K{progress_line(progress)}" + ("\n" if ended else ""))
+            sys.stderr.flush()
+        elif ended:
+            front.say(progress_line(progress, steady=steady))
+
+    return show

@@ -1,0 +1,46 @@
+"""Characters that no prompt needs: control characters, terminal escapes, overrides of the text direction, halves of surrogate pairs.
+
+They hide what a text says from the person who reads it, or cannot be sent at all. Line breaks, tabs and form feeds stay.
+
+Source: Unicode TR36 and "Trojan Source" (CVE-2021-42574) for the direction overrides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ainb.pipeline.rules import Place
+
+_CONTROL = "\\x00-\\x08\\x0b\\x0e-\\x1a\\x1c-\\x1f\\x7f-\\x9f"
+_DIRECTION = "\\u202a-\\u202e\\u2066-\\u2069"
+_BROKEN = "\\ud800-\\udfff"
+_KINDS = {
+    "escape": "terminal escape",
+    "control": "control character",
+    "direction": "direction override",
+    "broken": "broken character",
+}
+_ODD = re.compile(
+    rf"(?P<escape>\x1b\[[0-?]{{0,64}}[ -/]{{0,8}}[@-~])|(?P<control>[{_CONTROL}]+|\x1b)"
+    rf"|(?P<direction>[{_DIRECTION}]+)|(?P<broken>[{_BROKEN}]+)"
+)
+_ANY = re.compile(rf"[{_CONTROL}\x1b{_DIRECTION}{_BROKEN}]")
+_PLAIN = bytes([*b"\t\n\f\r", *range(32, 127)])
+
+
+def find_odd(text: str) -> Iterator[Place]:
+    """Runs of such characters, one place a run of one kind."""
+    # Deleting what is plain is ten times as fast as searching for what is not.
+    if text.isascii():
+        if not text.encode().translate(None, _PLAIN):
+            return
+    elif _ANY.search(text) is None:
+        return
+    for match in _ODD.finditer(text):
+        yield match.start(), match.end(), _KINDS[match.lastgroup or "control"]
+
+
+def without_odd(text: str) -> str:
+    """The text without them."""
+    return _ODD.sub("", text) if any(True for _ in find_odd(text)) else text

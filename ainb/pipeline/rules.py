@@ -1,0 +1,168 @@
+"""Rules: what a text may hold, which part of a call they look at, and what is done about it.
+
+A rule is a function from a text to places in it, with a name and an action. Findings are data and hold no piece of the text:
+they may stand in logs and notebooks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+from ainb.errors import ConfigError
+
+Action = Literal["allow", "warn", "redact", "block"]
+Part = Literal["typed", "values", "rows", "reply"]
+Place = tuple[int, int, str]
+Places = Iterable[tuple[int, int] | Place]
+
+ACTIONS: tuple[Action, ...] = get_args(Action)
+PARTS: tuple[Part, ...] = get_args(Part)
+SENT: tuple[Part, ...] = ("typed", "values", "rows")
+UNTRUSTED: tuple[Part, ...] = ("values", "rows")
+# Beyond so many places the rest of the text counts as one: no list of places grows without bound.
+MAX_PLACES = 50_000
+_KIND_AT = 2
+
+
+class Finding(NamedTuple):
+    """A place where a rule applies; never the text that stands there.
+
+    Attributes:
+        rule: Name of the rule.
+        kind: What was found, such as "OpenAI key"; the rule's name where it tells no kinds apart.
+        action: What is done about it.
+        part: "typed" by a person, filled-in "values", batch "rows", or the "reply".
+        start: First character, counted in the text as the rule saw it (rules before it may have redacted).
+        end: One past the last character.
+        message: Which message of the call, from 0; None for a parameter, a reply, or a text alone.
+    """
+
+    rule: str
+    kind: str
+    action: Action
+    part: Part
+    start: int
+    end: int
+    message: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One thing to look for, and what to do about it.
+
+    Attributes:
+        name: A noun in the singular, such as "secret"; it stands in notes and errors, and names the rule in `Validation.actions`.
+        find: Gives ``(start, end)`` or ``(start, end, kind)`` of each place in a text, in time linear in its length.
+        action: "block" refuses the call, "redact" replaces the place, "warn" says so, "allow" only lists it among the findings.
+        parts: Which parts of a call it looks at: "typed", "values", "rows", "reply".
+        replacement: What stands there after "redact"; ``{kind}`` in it is the kind.
+        reversible: Whether "redact" puts numbered placeholders such as ``<EMAIL_1>`` there instead, which can be put back in the reply.
+
+    Raises:
+        ConfigError: A value makes no sense.
+
+    >>> Rule(name="project name", find=lambda text: [(m, m + 6) for m in [text.find("Apollo")] if m >= 0], action="redact").places("To Apollo!")
+    [(3, 9, 'project name')]
+    """
+
+    name: str
+    find: Callable[[str], Places]
+    action: Action = "block"
+    parts: tuple[Part, ...] = SENT
+    replacement: str = "[redacted {kind}]"
+    reversible: bool = False
+
+    def __post_init__(self) -> None:
+        name: object = self.name
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"the name of a rule must be a text that is not empty; it is {name!r}")
+        if not callable(self.find):
+            raise ConfigError(
+                f"find of the rule {self.name!r} must be a function of a text; it is {self.find!r}"
+            )
+        check_action(f"action of the rule {self.name!r}", self.action)
+        parts: object = self.parts
+        if not isinstance(parts, tuple) or not parts or not set(parts) <= set(PARTS):
+            raise ConfigError(
+                f"parts of the rule {self.name!r} must be a tuple of some of {', '.join(PARTS)}; it is {parts!r}"
+            )
+        if not isinstance(self.replacement, str):
+            raise ConfigError(f"replacement of the rule {self.name!r} must be a text")
+
+    def places(self, text: str) -> list[Place]:
+        """``(start, end, kind)`` of each place, in order, without overlap.
+
+        Raises:
+            ConfigError: The function fails or gives something else: a rule that cannot look lets nothing through.
+        """
+        try:
+            found = list(itertools.islice(self.find(text), MAX_PLACES + 1))
+            if not found:
+                return []
+            places = [self._place(item, len(text)) for item in found]
+        except Exception as error:
+            raise ConfigError(
+                f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its function or leave the rule out"
+            ) from error
+        if len(places) > MAX_PLACES:
+            start, _, kind = places[-1]
+            places[-1] = (start, len(text), kind)
+        return merged(places)
+
+    def _place(self, item: Any, size: int) -> Place:
+        start, end = item[0], item[1]
+        if not 0 <= start < end <= size:
+            raise ValueError(f"a place must lie inside the text of {size} characters; it is {start}:{end}")
+        return start, end, str(item[_KIND_AT]) if len(item) > _KIND_AT else self.name
+
+
+def merged(places: list[Place]) -> list[Place]:
+    """Places in order; those that overlap become one, under the kind of the one that starts first."""
+    if all(before[1] <= after[0] for before, after in itertools.pairwise(places)):
+        return places
+    joined: list[Place] = []
+    for start, end, kind in sorted(places, key=lambda place: (place[0], -place[1])):
+        if joined and start < joined[-1][1]:
+            first, last, name = joined[-1]
+            joined[-1] = (first, max(last, end), name)
+        else:
+            joined.append((start, end, kind))
+    return joined
+
+
+def replace_places(text: str, places: Iterable[Place], write: Callable[[str, str], str]) -> str:
+    """The text with each place replaced.
+
+    Args:
+        text: The whole.
+        places: In order, without overlap.
+        write: Makes the replacement of kind and original.
+    """
+    pieces, at = [], 0
+    for start, end, kind in places:
+        pieces += [text[at:start], write(kind, text[start:end])]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+def check_action(name: str, value: object) -> None:
+    """Refuse what is no action.
+
+    Raises:
+        ConfigError: It names the option and the actions.
+    """
+    if value not in ACTIONS:
+        raise ConfigError(f"{name} must be one of {', '.join(ACTIONS)}; it is {value!r}")
+
+
+def with_actions(rules: Iterable[Rule], actions: Mapping[str, Action]) -> list[Rule]:
+    """The rules with other actions where `actions` names them."""
+    import dataclasses
+
+    return [
+        dataclasses.replace(rule, action=actions[rule.name]) if rule.name in actions else rule
+        for rule in rules
+    ]

@@ -1,0 +1,149 @@
+"""The second stage from outside: what is sent is looked at before anything is spent, and the reply before anybody sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from ainb import redaction, tokens
+from ainb.errors import InvalidPromptError, InvalidReplyError
+from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.findings import notes, refusal
+from ainb.pipeline.key_filter import KeyFilter
+from ainb.pipeline.rules import Finding
+from ainb.pipeline.untrusted import sanitize
+from ainb.pipeline.validation_options import Preset, Validation
+from ainb.pipeline.validator import Validator, put_back
+
+__all__ = ["Validation", "ValidationStage", "Validator", "sanitize", "validate"]
+
+# No model takes less than 4,096 tokens, and a token is at least one byte: shorter prompts need no look.
+LEAST_CONTEXT = 4_096
+LONG_PROMPT_CHARS = 50_000
+# Of a vocabulary that is not public the count is an estimate.
+ESTIMATE_MARGIN = 1.5
+MAX_BYTES_A_CHARACTER = 4
+
+
+def validate(text: str, preset: Preset = "default") -> list[Finding]:
+    """What the rules of a preset find in a text; nothing is changed and nothing raised.
+
+    Args:
+        text: Taken as a text from elsewhere: every rule of the preset looks at it.
+        preset: "default" or "strict".
+
+    Returns:
+        Findings in the order of the rules, then of the text; an empty list means nothing was found.
+
+    Raises:
+        ConfigError: There is no such preset.
+
+    >>> [(finding.rule, finding.action) for finding in validate("<script>", "strict")]
+    [('script tag', 'block'), ('HTML tag', 'block')]
+    """
+    return _validator(preset).check(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _validator(preset: Preset) -> Validator:
+    return Validator(Validation(preset=preset))
+
+
+class ValidationStage:
+    """Redacts, warns or refuses by its rules; refuses prompts longer than the model's context; looks at the reply.
+
+    Args:
+        options: Which rules, and what is done.
+        context_window: Tokens that the model of a call takes, None where that is not known.
+    """
+
+    def __init__(
+        self, options: Validation, *, context_window: Callable[[Call], int | None] | None = None
+    ) -> None:
+        self.validator = Validator(options)
+        self._context_window = context_window if options.context else None
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Look at the call, let it proceed with what may be sent, look at the reply.
+
+        Raises:
+            InvalidPromptError: A rule blocks it, or the model cannot take so much; nothing was sent.
+            InvalidReplyError: A rule blocks the reply.
+        """
+        review = self.validator.review(call)
+        if review.findings:
+            call.notes.extend(note for note in review.notes if note not in call.notes)
+            if review.request is not call.request:
+                call.request, call.cache_key = review.request, None
+                call.placeholders = dict(review.placeholders)
+            if review.refusal is not None:
+                raise InvalidPromptError(review.refusal)
+        if self._context_window is not None:
+            await self._check_context(call, self._context_window)
+        if call.options.on_text is None:
+            return self._look_at_reply(call, await proceed(call))
+        return self._look_at_reply(call, await self._stream(call, proceed))
+
+    async def _stream(self, call: Call, proceed: Handler) -> Reply:
+        """Let the call proceed; what it streams is looked at, or not streamed where only the whole reply can be."""
+        options = call.options
+        keys = redaction.secret_values() if self.validator.keeps_keys else {}
+        whole = self.validator.changes_reply or bool(self.validator.options.put_back and call.placeholders)
+        if options.on_text is None or not (whole or keys):
+            return await proceed(call)
+        pieces = KeyFilter(keys, options.on_text)
+        call.options = dataclasses.replace(options, on_text=None if whole else pieces.feed)
+        try:
+            reply = await proceed(call)
+            pieces.end()
+        finally:
+            call.options = options
+        return reply
+
+    def _look_at_reply(self, call: Call, reply: Reply) -> Reply:
+        text, findings = self.validator.review_reply(reply.text)
+        if findings:
+            refused = refusal(findings)
+            if refused is not None:
+                raise InvalidReplyError(refused, text=text)
+            call.notes.extend(notes(self.validator.rules, findings, when=" in the reply"))
+        if self.validator.options.put_back and call.placeholders:
+            text = put_back(text, call.placeholders)
+        return reply if text == reply.text else _with_text(call, reply, text)
+
+    async def _check_context(self, call: Call, context_window: Callable[[Call], int | None]) -> None:
+        size = sum(_most_tokens(message.text) for message in call.request.messages)
+        window = context_window(call) if size > LEAST_CONTEXT else None
+        if window is None or size <= window:
+            return
+        count = functools.partial(tokens.count_request, call.request)
+        counted = await asyncio.to_thread(count) if size > LONG_PROMPT_CHARS else count()
+        _, own = tokens.vocabulary_for(call.request.model)
+        if counted.tokens > window * (1 if own else ESTIMATE_MARGIN):
+            about = "" if own else "about "
+            raise InvalidPromptError(
+                f"the prompt of {about}{counted.tokens:,} tokens is longer than the {window:,} that {call.request.model} takes; "
+                "nothing was sent; shorten it, or use a model with a longer context"
+            )
+
+
+def _most_tokens(text: str) -> int:
+    return len(text) if text.isascii() else len(text) * MAX_BYTES_A_CHARACTER
+
+
+def _with_text(call: Call, reply: Reply, text: str) -> Reply:
+    # A copy: what stands in the cache is what the model said.
+    changed = dataclasses.replace(reply, text=text)
+    schema = call.request.schema
+    if reply.parsed is None or schema is None:
+        return changed
+    try:
+        changed.parsed = schema.check(changed.code)
+    except ValueError:
+        raise InvalidReplyError(
+            f"the reply is not of the schema {schema.name} any more after validation has changed it; ask for less, or allow the rule",
+            text=text,
+        ) from None
+    return changed

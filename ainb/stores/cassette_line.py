@@ -1,0 +1,170 @@
+"""One line of a cassette: a request, what became of it, and a checksum; written one way only, read strictly.
+
+A line is a JSON object with its fields in a fixed order and the keys inside the request sorted, so that the same record is
+the same bytes everywhere and a diff of two cassettes reads like a diff of two texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from ainb.errors import ConfigError
+
+VERSION = 1
+CHECKSUM_DIGITS = 16
+MEASURED = "measured"
+_CHECKSUM = b',"sha256":"'
+_MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
+# What tells requests apart, in the order of the line; all but the first two are left out where they do not apply.
+_REQUEST = ("model", "body", "schema", "replica")
+_REST = ("weights", "reply", "error", "notes", MEASURED)
+
+
+class LineError(ValueError):
+    """A line is no record; the text says why and what to do, without naming the line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A record of a cassette.
+
+    Attributes:
+        key: What tells its request from others; equal bytes mean the same request.
+        fields: The record without version and checksum: `model`, `body`, and where they apply `schema`, `replica`, `weights`,
+            `reply` or `error`, `notes`, `measured`.
+        text: The line as it stands in the file, without its end.
+    """
+
+    key: bytes
+    fields: Mapping[str, Any]
+    text: bytes
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether the call was answered; otherwise it failed."""
+        return "reply" in self.fields
+
+    def same_outcome(self, other: Line) -> bool:
+        """Whether both say the same but for what is measured anew each time."""
+        return self.key == other.key and _lasting(self.fields) == _lasting(other.fields)
+
+
+def request_key(fields: Mapping[str, Any]) -> bytes:
+    """The key of a request of these fields."""
+    return orjson.dumps([fields.get(name) for name in _REQUEST], option=orjson.OPT_SORT_KEYS)
+
+
+def write_line(fields: Mapping[str, Any]) -> Line:
+    """The record of these fields.
+
+    Raises:
+        ConfigError: A field is no JSON.
+    """
+    ordered = {name: fields[name] for name in (*_REQUEST, *_REST) if fields.get(name) is not None}
+    ordered["body"] = orjson.loads(orjson.dumps(ordered["body"], option=orjson.OPT_SORT_KEYS))
+    try:
+        head = orjson.dumps({**ordered, "version": VERSION})[:-1]
+    except TypeError as error:
+        raise ConfigError(
+            f"the request cannot stand in a cassette ({error}); switch replay off for it"
+        ) from None
+    return Line(request_key(ordered), ordered, head + _CHECKSUM + _checksum(head) + b'"}')
+
+
+def read_line(text: bytes) -> Line:
+    """The record that a line holds.
+
+    Args:
+        text: Without the end of the line.
+
+    Raises:
+        LineError: It is anything but what `write_line` writes.
+    """
+    if text.startswith(_MARKERS):
+        raise LineError("is a merge marker; keep the lines of both sides and delete the markers")
+    try:
+        record = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise LineError(
+            "is cut off or was edited by hand; take the file back from git, or delete the line and record it again"
+        ) from None
+    version = record.get("version") if type(record) is dict else None
+    if type(version) is int and version > VERSION:
+        raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
+    if version != VERSION:
+        raise LineError("is no record of ainb; delete it")
+    head, found, checksum = text.rpartition(_CHECKSUM)
+    if not found or checksum != _checksum(head) + b'"}':
+        raise LineError(
+            "was edited by hand (its sha256 does not fit); take the file back from git, or delete the line and record it again"
+        )
+    del record["version"], record["sha256"]
+    if not _is_whole(record):
+        raise LineError("is no record of ainb; delete it and record it again")
+    return Line(request_key(record), record, text)
+
+
+def _checksum(head: bytes) -> bytes:
+    return hashlib.sha256(head).hexdigest()[:CHECKSUM_DIGITS].encode()
+
+
+def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != MEASURED}
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether the fields are what they should be; a checksum can be forged, and what is read here becomes a reply."""
+    return (
+        record.keys() >= _NEEDED
+        and ("reply" in record) != ("error" in record)
+        and all(name in _CHECKS and _CHECKS[name](value) for name, value in record.items())
+    )
+
+
+def is_seconds(value: object) -> bool:
+    """Whether a value is a number of seconds."""
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # a number
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_mapping(value: object) -> bool:
+    return type(value) is dict
+
+
+def _is_texts(value: object) -> bool:
+    return type(value) is list and all(type(item) is str for item in value)
+
+
+def _is_reply(value: object) -> bool:
+    return type(value) is dict and type(value.get("text")) is str
+
+
+def _is_error(value: object) -> bool:
+    return type(value) is dict and type(value.get("type")) is str and type(value.get("message")) is str
+
+
+def _is_measured(value: object) -> bool:
+    return type(value) is dict and is_seconds(value.get("duration_s")) and type(value.get("attempts")) is int
+
+
+_CHECKS: Mapping[str, Callable[[object], bool]] = {
+    "model": _is_text,
+    "body": _is_mapping,
+    "schema": _is_text,
+    "replica": lambda value: type(value) is int,
+    "weights": _is_text,
+    "reply": _is_reply,
+    "error": _is_error,
+    "notes": _is_texts,
+    MEASURED: _is_measured,
+}
+_NEEDED = frozenset({"model", "body", MEASURED})

@@ -1,0 +1,57 @@
+"""Which notebook or script is running, as far as it can be known, and where its cassette lies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+SUFFIX = ".ainb.jsonl"
+VARIABLE = "AINB_NOTEBOOK"
+FRONT_END_VARIABLE = "JPY_SESSION_NAME"
+
+
+def find_notebook(told: str | None = None) -> Path | None:
+    """Path of the running notebook or script.
+
+    Asked in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), what the front end told, the script that was started.
+
+    Args:
+        told: Path that a front end left in the notebook, such as VS Code's ``__vsc_ipynb_file__``.
+
+    Returns:
+        An absolute path; None of a console, a notebook that is not saved yet, and a module that was started with ``-m``.
+    """
+    if named := os.environ.get(VARIABLE):
+        return Path.cwd() / Path(named).expanduser()
+    for text in (os.environ.get(FRONT_END_VARIABLE), told):
+        found = _saved(text) if text else None
+        if found is not None:
+            return found
+    return _script()
+
+
+def cassette_path(notebook: Path) -> Path:
+    """The cassette beside a notebook or script; a path that is a cassette's own stays as it is."""
+    if notebook.name.endswith(SUFFIX):
+        return notebook
+    stem = notebook.stem if notebook.suffix in {".ipynb", ".py", ".md"} else notebook.name
+    return notebook.with_name(stem + SUFFIX)
+
+
+def _saved(text: str) -> Path | None:
+    """The file that a front end means: a path of the server may be relative to a folder that nobody tells."""
+    path = Path(text)
+    for place in (path if path.is_absolute() else None, Path.cwd() / path.name):
+        if place is not None and place.suffix and place.is_file():
+            return place
+    return None
+
+
+def _script() -> Path | None:
+    started = getattr(sys.modules.get("__main__"), "__file__", None)
+    path = Path(started) if started else None
+    # A program such as pytest is no script of the person's own.
+    if path is None or path.suffix != ".py" or path.name == "__main__.py":
+        return None
+    return Path.cwd() / path

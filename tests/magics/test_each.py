@@ -1,0 +1,82 @@
+"""``%%ai --each``: rows of the notebook's tables through the pipeline."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ainb.errors import ConfigError
+from ainb.testing import script
+
+
+@pytest.fixture
+def shell(terminal):
+    return terminal.shell
+
+
+@pytest.fixture
+def ask(shell):
+    def ask(line, body, **names):
+        shell.push(names)
+        return shell.run_cell_magic("ai", line, body)
+
+    return ask
+
+
+@pytest.fixture
+def reviews():
+    return pd.DataFrame({"text": ["good", "bad", None], "id": [7, 8, 9]}, index=["a", "b", "c"])
+
+
+def test_each_row_fills_from_its_columns_and_the_notebook(ask, shell, reviews):
+    frame = ask("scripted:echo --each reviews", "{greeting} {text}", reviews=reviews, greeting="hey")
+
+    assert list(frame.index) == ["a", "b", "c"]
+    assert list(frame["status"]) == ["ok", "ok", "rejected"]
+    assert list(frame["reply"][:2]) == ["hey good", "hey bad"]
+    assert shell.user_ns["_ai"] is frame
+
+
+def test_into_binds_the_frame_and_shows_nothing(ask, shell, reviews):
+    line = "scripted:echo --each reviews --into labels --limit 2 --keep id"
+
+    assert ask(line, "{text}", reviews=reviews) is None
+    assert list(shell.user_ns["labels"].columns[:2]) == ["id", "reply"]
+    assert len(shell.user_ns["labels"]) == 2
+
+
+def test_keep_star_carries_all_columns(ask, reviews):
+    frame = ask("scripted:echo --each reviews --keep *", "{text}", reviews=reviews)
+
+    assert list(frame.columns[:3]) == ["text", "id", "reply"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--each revews", "did you mean 'reviews'"),
+        ("--each reviews --format json", "--format does not go with --each"),
+        ("--each reviews --limit x", "--limit takes a whole number"),
+        ("--limit 3", "--limit needs --each FRAME"),
+        ("--each number", "a batch takes a DataFrame"),
+    ],
+)
+def test_what_does_not_go_with_rows_is_told(ask, reviews, line, said):
+    with pytest.raises(ConfigError, match=said):
+        ask(f"scripted:echo {line}", "{text}", reviews=reviews, number=3)
+
+
+def test_failed_rows_are_sent_again_on_request(ask):
+    script("flaky", [400, "fine"])
+    words = ["a", "b"]
+
+    first = ask("scripted:flaky --each words", "{value}", words=words)
+    assert "error" in set(first["status"])
+    again = ask("scripted:flaky --each words --retry-failed", "{value}", words=words)
+    assert list(again["status"]) in (["ok", "ok"], ["error", "ok"], ["ok", "error"])
+
+
+def test_one_line_says_how_it_went(ask, capsys, reviews):
+    ask("scripted:echo --each reviews", "{text}", reviews=reviews)
+
+    assert "3 of 3 rows · 2 answered · 1 not sent" in capsys.readouterr().err
