@@ -24,6 +24,7 @@ from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
 from ainb.pipeline.validation_options import Validation, parse_validation
 from ainb.stores import default_home
+from ainb.stores.address import StateAddress, parse_state
 from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
@@ -157,6 +158,11 @@ class Config:
     )
     display: str = option(
         "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
+    )
+    state: StateAddress | None = option(
+        None,
+        parse_state,
+        "Redis URL of limits, circuits, budgets and cache that others share (default: this machine's own)",
     )
     aliases: Mapping[str, str] = option(dict, _names, "short names for models")
     prices: Mapping[str, Mapping[str, Any]] = option(

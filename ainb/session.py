@@ -34,6 +34,7 @@ from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
 from ainb.stages import Runtime, Sender, Stages
+from ainb.stores.address import StateAddress, parse_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,8 @@ class Session:
         fallback: Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
         validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
+        state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None means this
+            machine's own.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
@@ -94,6 +97,7 @@ class Session:
         fallback: Models = UNSET,
         validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
+        state: str | StateAddress | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
         config: Config | None = None,
@@ -107,6 +111,7 @@ class Session:
             "validation": validation,
             "budget": budget,
             "fallback": fallback if fallback is UNSET else _read_fallback(fallback),
+            "state": state if state is UNSET else parse_state(state),
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
@@ -420,11 +425,12 @@ class Session:
         """What circuits, queues, buckets, retry budgets and the cache are doing now.
 
         Returns:
-            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget. Columns, NA where
-            they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
+            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget, one
+            for shared state. Columns, NA where they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
             (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
             `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
-            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`.
+            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state
+            `connected`, `distance_ms` (there and back), `peers` (how many others) and `peer_names`.
         """
         from ainb.usage.status import status_frame
 
@@ -472,6 +478,10 @@ class Session:
     def budget_status(self) -> list[BudgetStatus]:
         """How the budget stands: one item, or one for each user or batch that money went through; empty without a budget."""
         return self._stages.budget.status()
+
+    def state_status(self) -> dict[str, Any]:
+        """Where shared state lives, how far away that is and who else is there, as in `status`; empty where nothing is shared."""
+        return self._stages.shared.status() if self._stages.shared else {}
 
     def close(self) -> None:
         """Write out what waits to be written and let go of it; the session may not be used afterwards."""
