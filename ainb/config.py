@@ -23,6 +23,7 @@ from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
 from ainb.pipeline.validation_options import Validation, parse_validation
+from ainb.providers.llama_child import Local
 from ainb.stores import default_home
 from ainb.stores.address import StateAddress, parse_state
 from ainb.usage.log import Log
@@ -190,9 +191,17 @@ class Config:
     rate_limit: RateLimit | None = section(
         RateLimit, "requests, tokens and calls in flight per provider and model"
     )
+    user_rate_limit: RateLimit | None = section(
+        RateLimit, "requests, tokens and calls in flight of each user (--user), inside those of all", on=False
+    )
+    local: Local = section(Local, "how llama.cpp serves models on this machine")
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def __post_init__(self) -> None:
+        if self.local is None:
+            raise ConfigError(
+                "local cannot be off; leave local: models aside, or set its slots and context_tokens"
+            )
         if self.log is None:
             raise ConfigError(
                 "log cannot be off: budgets, costs and errors are read from it; bound it with max_rows"

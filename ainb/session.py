@@ -245,6 +245,7 @@ class Session:
                 service,
                 clock=self.runtime.clock,
                 allow_insecure_http=self.config.allow_insecure_http,
+                local=self.config.local,
             )
         return adapter
 

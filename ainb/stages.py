@@ -282,6 +282,7 @@ class Stages:
             clock,
             estimate=estimate_tokens,
             read_headers=lambda headers: read_limits(headers, clock.unix()),
+            per_user=config.user_rate_limit,
             make_limiter=None if self.shared is None else self.shared.limiter,
         )
 

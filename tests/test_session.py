@@ -123,3 +123,12 @@ def test_every_public_name_can_be_had():
     assert all(getattr(ainb, name) is not None for name in ainb.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         ainb.nothing  # noqa: B018 - the look-up is the act
+
+
+def test_a_user_has_limits_of_its_own_inside_those_of_all(tmp_path):
+    config = ainb.Config(user_rate_limit=ainb.RateLimit(requests_per_minute=6, on_full="raise"), cache=None)
+    with Session("scripted:echo", home=tmp_path, config=config) as session:
+        assert session.ask("x", user="ann").text == "x"
+        with pytest.raises(ainb.RateLimitError):
+            session.ask("x", user="ann")
+        assert session.ask("x", user="bob").text == "x"

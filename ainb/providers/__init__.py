@@ -17,6 +17,7 @@ from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
 if TYPE_CHECKING:
     from ainb.clock import Clock
     from ainb.messages import Provider
+    from ainb.providers.llama_child import Local
 
 MAX_ALIAS_STEPS = 10
 EMBEDDED = "smollm2"
@@ -63,13 +64,16 @@ def _with_service(name: str) -> str:
     return f"{service}:{name}" if service else name
 
 
-def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = False) -> Provider:
+def make_provider(
+    service: str, *, clock: Clock, allow_insecure_http: bool = False, local: Local | None = None
+) -> Provider:
     """The adapter of a service; its module is imported here and not before.
 
     Args:
         service: Service name.
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
+        local: How llama.cpp serves models; None means the defaults.
     """
     if service not in SERVICES:
         return plugins.make_plugin(service, clock=clock)
@@ -81,7 +85,7 @@ def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = Fal
     if kind == "local":
         from ainb.providers.local import LocalProvider
 
-        return LocalProvider(clock=clock)
+        return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
     if kind == "anthropic":
         from ainb.providers.anthropic import AnthropicProvider
 
