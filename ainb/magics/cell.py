@@ -48,10 +48,11 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
     _refuse_row_options(arguments)
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     call = make_call(front, arguments, filled, magic)
-    if "dry_run" in arguments.cell:
+    dry = "dry_run" in arguments.cell
+    place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell and not dry)
+    if dry:
         front.show(preview_report(front.session().preview(call)))
         return None
-    place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell)
     reply = ask(front, call, arguments)
     if place is not None:
         place.keep(reply)

@@ -89,6 +89,16 @@ def test_turns_that_no_longer_fit_are_left_out_and_that_is_said(watched):
     assert "the first 1 turns of c no longer fit into chat_tokens" in cell.err
 
 
+def test_a_dry_run_shows_the_turns_that_would_go_along_and_keeps_nothing(watched):
+    watched.run("%%ai scripted:echo --chat c\nI am Ann")
+    cell = watched.run("%%ai scripted:echo --chat c --reset --dry-run\nWho am I?")
+    watched.run("%%ai scripted:echo --chat c\nlast")
+
+    assert "I am Ann" not in watched.run("%%ai scripted:echo --dry-run\nalone").out
+    assert "Who am I?" in cell.out
+    assert [text for role, text in watched.sent[-1] if role == "user"] == ["I am Ann", "last"]
+
+
 def test_a_chat_run_again_costs_nothing(watched):
     script("talk", ["a", "b", "never"])
     for _ in range(2):
