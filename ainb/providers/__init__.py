@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.errors import ConfigError
+from ainb.providers import plugins
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
     service = name[:at] if at > 0 else name
     service = SYNONYMS.get(service, service)
-    if service not in SERVICES:
+    if service not in SERVICES and service not in plugins.names():
         known = [*SERVICES, *(aliases or {})]
         near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
@@ -70,6 +71,8 @@ def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = Fal
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
     """
+    if service not in SERVICES:
+        return plugins.make_plugin(service, clock=clock)
     kind = SERVICES[service].protocol
     if kind == "scripted":
         from ainb.providers.scripted import ScriptedProvider
@@ -90,8 +93,8 @@ def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = Fal
 
 def missing_key(service: str) -> str | None:
     """The variable that a service needs its key in and that is not set, or None."""
-    row = SERVICES[service]
-    if not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
+    row = SERVICES.get(service)
+    if row is None or not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
         return None
     return row.key_variable
 

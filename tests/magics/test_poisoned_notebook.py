@@ -98,7 +98,7 @@ def test_a_providers_refusal_is_one_line_and_its_whole_traceback_holds_no_key(sa
         str(output)
         for cell in saved.cells
         for output in cell.outputs
-        if cell.source.startswith(("%%ai scripted:down", "%tb"))
+        if cell.source.startswith(("%%ai scripted:down", "%tb")) and output.output_type == "error"
     ]
 
     assert len(texts) == 4
