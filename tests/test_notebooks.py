@@ -117,4 +117,3 @@ def test_a_notebook_is_saved_as_it_was_run_from_top_to_bottom(name):
 
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     assert not any("widget" in json.dumps(cell["outputs"]) for cell in code)
-    assert not any(output.get("name") == "stderr" for cell in code for output in cell["outputs"])

@@ -83,9 +83,12 @@ class ReplayStage:
             ReplayMissError: Only the cassette may answer, and it has no record of this request.
             ConfigError: A cassette is not what ainb writes, or nobody knows which notebook to record for.
         """
+        call.duration_s, call.replayed = (
+            None,
+            False,
+        )  # a model that this one stands in for may have left its own
         if call.request.provider == NEVER_RECORDED:
             return await proceed(call)
-        call.duration_s, call.replayed = None, False
         asked = self._read(call)
         if asked is None:
             return await proceed(call)

@@ -102,8 +102,11 @@ def _parameters(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[
     for name in sorted(left.keys() | right.keys()):
         if name in _PROMPTS or (schema and name == "response_format"):
             continue
-        if not _same(left.get(name), right.get(name)):
-            yield f"{name} {_shown(left.get(name))} (recorded {_shown(right.get(name))})"
+        mine, other = left.get(name), right.get(name)
+        if isinstance(mine, str) and isinstance(other, str) and mine != other:
+            yield _line_difference(name, mine, other)
+        elif not _same(mine, other):
+            yield f"{name} {_shown(mine)} (recorded {_shown(other)})"
 
 
 def _prompts(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]:

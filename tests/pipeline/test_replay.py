@@ -580,12 +580,32 @@ def test_lines_beside_the_reply_are_said_again():
     assert notes("replay") == ["gpt-5-mini takes no temperature; it was left out"]
 
 
-def test_the_order_of_the_stages_has_replay_between_deadline_and_cache():
+def test_a_model_that_stands_in_for_another_does_so_in_replay_too(monkeypatch):
+    def plan(seen):
+        return 503 if seen.body["model"] == "down" else "from the other"
+
+    def run(mode):
+        _shared.clear()
+        with FaultServer(plan) as server, make_session(mode, "openai:down", retry=None) as session:
+            monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+            if mode == "replay":
+                monkeypatch.delenv("OPENAI_API_KEY")
+            return session.ask("hi", fallback=("openai:up",)), server.hits
+
+    (live, hits), (replayed, no_hits) = run("record"), run("replay")
+
+    assert (hits, no_hits) == (2, 0)
+    for name in ("text", "model", "attempts", "duration_s", "usage"):
+        assert getattr(replayed, name) == getattr(live, name), name
+
+
+def test_replay_stands_inside_the_deadline_and_right_outside_the_cache():
     with make_session("replay", "scripted:echo") as session:
         names = [type(getattr(stage, "__self__", stage)).__name__ for stage in session._stages.in_order()]
 
     place = names.index("ReplayStage")
-    assert (names[place - 1], names[place + 1]) == ("DeadlineStage", "CacheStage")
+    assert names.index("DeadlineStage") < place
+    assert names[place + 1] == "CacheStage"
     assert "ReplayStage" not in [type(stage).__name__ for stage in make_session("off")._stages.in_order()]
 
 

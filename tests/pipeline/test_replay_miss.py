@@ -54,6 +54,11 @@ def difference(request, *lines):
         (asked("x", temperature=1), recorded("x", temperature=1.0), "temperature 1 (recorded 1.0)"),
         (asked("x"), recorded("x", max_tokens=9), "max_tokens not given (recorded 9)"),
         (asked("x", stop=["a"]), recorded("x"), 'stop ["a"] (recorded not given)'),
+        (
+            asked("x", system="a\nb c"),
+            recorded("x", system="a\nb d"),
+            "line 2 of system: 'b c' (recorded 'b d')",
+        ),
         (asked("x", schema="L-1"), recorded("x", schema="L-2"), "the schema L-1 (recorded L-2)"),
         (asked("x", replica=1), recorded("x", replica=2), "replica 1 (recorded 2)"),
         (asked("x", weights="m-2"), recorded("x", weights="m-1"), "the weights m-2 (recorded m-1)"),
