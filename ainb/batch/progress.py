@@ -85,6 +85,11 @@ class Progress:
         return round(self.cost_nano_usd * self.total / self.done)
 
     @property
+    def succeeded(self) -> int:
+        """Rows that have an answer, wherever it came from."""
+        return self.answered + self.cached + self.resumed
+
+    @property
     def quarters(self) -> int:
         """Whole quarters of the rows that have ended; 0 while nobody knows how many there are."""
         return QUARTERS * self.done // self.total if self.total else 0
@@ -130,8 +135,7 @@ def progress_line(progress: Progress, *, steady: bool = False) -> str:
     """
     total = f" of {progress.total:,}" if progress.total is not None else ""
     words = [f"{progress.done:,}{total} rows"]
-    answered = progress.answered + progress.cached + progress.resumed
-    counts = [(answered, "answered")] if steady else [
+    counts = [(progress.succeeded, "answered")] if steady else [
         (progress.answered, "answered"), (progress.cached, "from cache"), (progress.resumed, "from an earlier run"),
     ]  # fmt: skip
     counts += [(progress.failed, "failed"), (progress.rejected, "not sent")]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.progress import progress_line
 from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments, one_word
@@ -16,7 +14,7 @@ from ainb.magics.front import Front
 from ainb.magics.schemas import find_schema
 
 if TYPE_CHECKING:
-    from ainb.batch.progress import Progress, Watcher
+    from ainb.panels.batch import BatchPanel
 
 NOT_FOR_EACH = ("format", "stream")
 
@@ -48,7 +46,7 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
         front.show(rows_report(*session.preview_map(data, body, **options)))
         return None
     try:
-        result = session.map(data, body, watcher=_watcher(front), **options)
+        result = session.map(data, body, watcher=_watcher(front, options), **options)
     finally:
         if session.last_map is not None:
             front.bind("_ai", session.last_map)
@@ -83,17 +81,15 @@ def _holds_rows(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-def _watcher(front: Front) -> Watcher:
-    """A line on stderr: redrawn in place where a person watches a terminal, once at the end everywhere else."""
-    steady = front.display() == "static"
-    live = not front.in_notebook and front.watched() and not steady
+def _watcher(front: Front, options: Mapping[str, Any]) -> BatchPanel:
+    """A live panel in a notebook, a line on stderr elsewhere."""
+    from ainb.panels.batch import BatchPanel
 
-    def show(progress: Progress) -> None:
-        ended = progress.state != "running"
-        if live:
-            sys.stderr.write(f"\r\x1b[2K{progress_line(progress)}" + ("\n" if ended else ""))
-            sys.stderr.flush()
-        elif ended:
-            front.say(progress_line(progress, steady=steady))
-
-    return show
+    session = front.session()
+    return BatchPanel.open(
+        budget_usd=options.get("budget_usd"),
+        display=front.display(),
+        state=session.state,
+        clock=session.runtime.clock,
+        complain=front.say,
+    )
