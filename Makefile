@@ -8,6 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
+REPLAYED := notebooks/01_quickstart.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb
+LIVE := notebooks/01_quickstart.ipynb notebooks/03_batch.ipynb
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lab model test test-all check format notebooks bench clean
@@ -56,10 +58,12 @@ test-all: check model
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory notebooks
 
-# Live, against the model on this machine: its words may differ, so only that every cell runs is compared.
+# Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
+# words may differ, so that only every cell's running counts.
 notebooks: $(VENV)/.installed-dev
-	$(BIN)/python notebooks/run.py --quiet $(QUICKSTART)
-	AINB_DISPLAY=static $(BIN)/python -m pytest -p no:cacheprovider --nbval-lax $(QUICKSTART) --nbval-current-env --nbval-cell-timeout=120
+	AINB_MODEL_DIR=$(CURDIR)/build/no-models $(BIN)/python -m pytest -p no:cacheprovider --nbval $(REPLAYED) --nbval-current-env --nbval-cell-timeout=120
+	$(BIN)/python notebooks/run.py --quiet $(LIVE)
+	AINB_DISPLAY=static AINB_REPLAY=off $(BIN)/python -m pytest -p no:cacheprovider --nbval-lax $(QUICKSTART) --nbval-current-env --nbval-cell-timeout=120
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py

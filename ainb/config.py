@@ -23,6 +23,8 @@ from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.retry_core import Retry
 from ainb.pipeline.validation_options import Validation, parse_validation
+from ainb.stores import default_home
+from ainb.stores.address import StateAddress, parse_state
 from ainb.usage.log import Log
 
 ON = frozenset({"1", "true", "yes", "on"})
@@ -74,6 +76,31 @@ def _names(value: Any) -> Mapping[str, str]:
     raise ValueError("a table of texts")
 
 
+def read_models(value: Any) -> tuple[str, ...]:
+    """Model names from a list, or from a text with commas between them; None means none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    models = value.split(",") if isinstance(value, str) else value
+    if models is None or (isinstance(models, list | tuple) and all(isinstance(name, str) for name in models)):
+        return tuple(name.strip() for name in models or () if name.strip())
+    raise ValueError("models, as a list or with commas between them")
+
+
+def read_tokens(value: Any) -> int:
+    """A number of tokens.
+
+    Raises:
+        ValueError: It is no whole number of at least 0.
+    """
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("a whole number of at least 0")
+
+
 def _table(value: Any) -> Mapping[str, Mapping[str, Any]]:
     if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
         return dict(value)
@@ -110,6 +137,9 @@ class Config:
 
     model: str | None = option(None, _text, "model of cells that name none, as provider:model or an alias")
     api_base: str | None = option(None, _text, "base URL in place of the provider's own")
+    fallback: tuple[str, ...] = option(
+        tuple, read_models, "models that are asked, in order, when the one before is down"
+    )
     allow_insecure_http: bool = option(
         default=False,
         read=_flag,
@@ -123,8 +153,16 @@ class Config:
     home: Path | None = option(
         None, _path, "folder of cache, usage log and journals (default: the user's data folder)"
     )
+    chat_tokens: int = option(
+        8_000, read_tokens, "tokens of earlier turns that go out with a question of a chat"
+    )
     display: str = option(
         "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
+    )
+    state: StateAddress | None = option(
+        None,
+        parse_state,
+        "Redis URL of limits, circuits, budgets and cache that others share (default: this machine's own)",
     )
     aliases: Mapping[str, str] = option(dict, _names, "short names for models")
     prices: Mapping[str, Mapping[str, Any]] = option(
@@ -162,11 +200,7 @@ class Config:
 
     def home_folder(self) -> Path:
         """The folder of cache, usage log and journals; not created here."""
-        if self.home is not None:
-            return self.home
-        import platformdirs
-
-        return platformdirs.user_data_path("ainb")
+        return self.home if self.home is not None else default_home()
 
 
 OPTIONS: Mapping[str, dataclasses.Field[Any]] = {item.name: item for item in dataclasses.fields(Config)}

@@ -172,6 +172,14 @@ class DeadlineExceededError(AinbError):
         super().__init__(message)
         self.billed = billed
 
+    @classmethod
+    def after(cls, seconds: float, *, billed: bool) -> DeadlineExceededError:
+        """The error of a call that may take so many seconds."""
+        return cls(
+            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) or ask for less",
+            billed=billed,
+        )
+
 
 class CallInterrupted(_OneLine, KeyboardInterrupt):
     """The person stopped a cell that was waiting for a reply."""

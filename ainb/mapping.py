@@ -31,6 +31,7 @@ from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline.cache_key import reply_key
 from ainb.pipeline.schema import Schema, read_schema
 from ainb.providers.function import FunctionProvider, ItemProvider
+from ainb.redaction import redact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
         clock=session.runtime.clock,
         sink=session.runtime.sink,
         place=f"{session.config.home_folder()}|{session.runtime.origin()[0]}",
-        journal=lambda: Journal(session.config.home_folder() / JOURNAL_FILE),
+        journal=_journal(session),
         new_id=lambda: batch_id,
     )
     rate_limit = session.config.rate_limit
@@ -83,6 +84,13 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
     if options.watcher is not None:
         _tell_forecast(session, source, plan)
     return Batch(source, plan.task, house, options, most=most)
+
+
+def _journal(session: Session) -> Callable[[], Journal] | None:
+    """Where finished rows are kept; with a cassette nowhere, because a row that is taken from there would not be recorded."""
+    if session.config.replay != "off":
+        return None
+    return lambda: Journal(session.config.home_folder() / JOURNAL_FILE)
 
 
 def preview_rows(session: Session, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
@@ -146,13 +154,13 @@ def submit(batch: Batch) -> Job[pd.DataFrame | Path]:
     return ENGINE.submit(batch.run())
 
 
-def runs_frame(home: Path) -> pd.DataFrame:
-    """The runs in the journal of a home; see ``Session.runs``."""
+def runs_frame(session: Session) -> pd.DataFrame:
+    """The runs in the journal of a session's home; see ``Session.runs``."""
     import pandas as pd
 
-    path = home / JOURNAL_FILE
+    path = session.config.home_folder() / JOURNAL_FILE
     runs = []
-    if path.exists():
+    if path.exists() and session.config.replay != "replay":
         journal = Journal(path)
         runs = journal.runs()
         journal.close()
@@ -235,7 +243,7 @@ def _template_plan(
         task=Task(
             prepare=prepare,
             uses=template.uses,
-            title=" ".join(text.split()),
+            title=redact(" ".join(text.split())),
             model=f"{request.provider}:{request.model}",
             identity=identity,
             schema=schema,

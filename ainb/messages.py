@@ -38,7 +38,7 @@ class Message:
         """The textual part of the content, parts joined by a line break."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(str(part["text"]) for part in self.content if part.get("type") == "text")
+        return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,7 @@ class CallOptions:
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
+        fallback: Models that are asked, in order, when the one before is down.
         values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns), the rest having been
             typed; None means unknown, and then validation takes the whole prompt for one.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
@@ -111,12 +112,26 @@ class CallOptions:
     replica: int | None = None
     budget_usd: Decimal | None = None
     user: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False)
     notebook: str | None = None
     cell_id: str | None = None
     batch_id: str | None = None
+    fallback: tuple[Alternative, ...] = ()
     values: tuple[str, ...] | None = field(default=None, repr=False)
     on_text: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model that may answer in the place of another.
+
+    Attributes:
+        provider: The adapter of its service.
+        model: The service's own model name.
+    """
+
+    provider: Provider
+    model: str
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -195,6 +210,11 @@ class Reply:
         return self.text
 
     @property
+    def has_code(self) -> bool:
+        """Whether something in the answer is fenced."""
+        return _FENCE.search(self.text) is not None
+
+    @property
     def code(self) -> str:
         """The fenced blocks of the answer joined by a blank line, or the whole answer where nothing is fenced."""
         blocks = [match.group(2).rstrip("\n") for match in _FENCE.finditer(self.text)]
@@ -258,7 +278,7 @@ class Call:
     endpoint: str | None = None
     account: str | None = None
     row_key: str | None = None
-    replies: list[Reply] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list, repr=False)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     placeholders: dict[str, str] = field(default_factory=dict, repr=False)

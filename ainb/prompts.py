@@ -37,11 +37,19 @@ def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...
 
 
 def _read_message(item: Any) -> Message:
-    if isinstance(item, Message):
-        return item
+    message = item
     if isinstance(item, Mapping) and set(item) == {"role", "content"} and item["role"] in get_args(Role):
-        return Message(item["role"], item["content"])
-    roles = ", ".join(get_args(Role))
-    raise ConfigError(
-        f"a message is a dict of role ({roles}) and content, or a Message; it is {type(item).__name__}"
-    )
+        message = Message(item["role"], item["content"])
+    if not isinstance(message, Message):
+        roles = ", ".join(get_args(Role))
+        raise ConfigError(
+            f"a message is a dict of role ({roles}) and content, or a Message; it is {type(item).__name__}"
+        )
+    content: Any = message.content
+    if not isinstance(content, str) and not (
+        isinstance(content, Sequence) and all(isinstance(part, Mapping) for part in content)
+    ):
+        raise ConfigError(
+            f"the content of a message is a text or a list of parts (dicts); it is {type(content).__name__}"
+        )
+    return message

@@ -9,6 +9,7 @@ Source: the providers' published token formats, GitHub's secret scanning pattern
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -48,7 +49,7 @@ _MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_WORD}"
 _CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
 _VALUE = (
     r"(?![$*%&])(?=[^\s\"'`,;()\[\]{}<>\\=0-9]*+[0-9])(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]*+[A-Za-z])"
-    rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{<])"
+    rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
 )
 _KEY_KINDS = ("api", "access", "secret", "private", "auth", "account", "client", "signing", "encryption")
 
@@ -63,12 +64,13 @@ def _named(word: str, kinds: Iterable[str] = ()) -> str:
     any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
     kind = "|".join(f"(?<={kind}{joint}{word})" for kind in kinds for joint in (r"[_\- ]", ""))
     named = f"(?i:{kind})" if kind else ""
-    separator = r"[\"']?\s{0,8}(?::|=>|=)\s{0,8}[\"']"
+    # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
+    separator = r"\\{0,8}[\"']?\s{0,8}(?::|=>|=)\s{0,8}\\{0,8}[\"']"
     opening = (
         rf"(?:(?<={word.upper()})=(?![\"'])|(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
     )
     # In the first form 16 characters, up to the closing quote.
-    return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=[\"']))"
+    return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=\\{{0,8}}[\"']))"
 
 
 # Name, pattern, and the literals of which one must occur for the pattern to have a chance.
@@ -153,7 +155,7 @@ _BESIDE = tuple(
     (literal, rule)
     for rule in _RULES
     if rule.name in _BESIDE_NAMES
-    for literal in dict.fromkeys(literal.lower() for literal in rule.literals)
+    for literal in dict.fromkeys(literal.lower().encode() for literal in rule.literals)
 )
 _INSIDE = tuple(
     (literal.encode(), rule) for rule in _RULES if rule.name not in _BESIDE_NAMES for literal in rule.literals
@@ -175,20 +177,22 @@ def find(text: str) -> list[tuple[int, int, str]]:
     Returns:
         ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
     """
-    runs = _long_runs(text)
+    raw = text.encode("utf-8", "replace")
+    runs = _long_runs(raw)
     found = _known_values(text) if runs else []
-    lowered = text.lower()
+    lowered = raw.lower()
     rules = [rule for literal, rule in _BESIDE if literal in lowered]
     if runs:
         rules += [rule for literal, rule in _INSIDE if literal in runs]
     for rule in dict.fromkeys(rules):
-        found += [(*_span(match), rule.name) for match in rule.pattern.finditer(text)]
+        name, group = rule.name, "secret" if "secret" in rule.pattern.groupindex else 0
+        found += [(*match.span(group), name) for match in rule.pattern.finditer(text)]
     return _without_overlap(found) if found else found
 
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
     """Places of key variables' values alone, as `find` gives them; what only looks like a secret is left aside."""
-    return _without_overlap(_known_values(text)) if _long_runs(text) else []
+    return _without_overlap(_known_values(text)) if _long_runs(text.encode("utf-8", "replace")) else []
 
 
 def remember(value: str, name: str) -> None:
@@ -243,9 +247,8 @@ def is_secret(value: str) -> bool:
     return long_enough and _PLACEHOLDER.search(value) is None
 
 
-def _long_runs(text: str) -> bytes:
+def _long_runs(raw: bytes) -> bytes:
     """The runs that are long enough for a key, a blank between them; most texts have none, and are looked at once."""
-    raw = text.encode("utf-8", "replace")
     shape = raw.translate(_RUNS)
     runs = []
     at = shape.find(_LONG_RUN)
@@ -266,12 +269,10 @@ def _known_values(text: str) -> list[tuple[int, int, str]]:
     return found
 
 
-def _span(match: re.Match[str]) -> tuple[int, int]:
-    return match.span("secret") if "secret" in match.re.groupindex else match.span()
-
-
 def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
     """Overlapping places joined under the name of the one that starts first (the longer, where two start together)."""
+    if all(before[1] <= after[0] for before, after in itertools.pairwise(found)):
+        return found
     joined: list[tuple[int, int, str]] = []
     for start, end, name in sorted(found, key=lambda place: (place[0], -place[1])):
         if joined and start < joined[-1][1]:

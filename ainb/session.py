@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
 from ainb import keys, providers
-from ainb.config import Config, load_config
+from ainb.config import Config, load_config, read_models
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
-from ainb.messages import Call, CallOptions, Provider, Reply, Request
+from ainb.events import Notice
+from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer import check_again
 from ainb.pipeline.budget_options import Budget, BudgetStatus
@@ -33,10 +34,12 @@ from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
 from ainb.stages import Runtime, Sender, Stages
+from ainb.stores.address import StateAddress, parse_state
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.batch.batch import Batch
     from ainb.usage.log import UsageLog
     from ainb.usage.rows import Row
     from ainb.usage.where import Since
@@ -45,6 +48,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 UNSET: Any = object()
+Models = str | Sequence[str] | None
 
 
 class Session:
@@ -58,8 +62,11 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
+        fallback: Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
         validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
+        state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None means this
+            machine's own.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
@@ -87,8 +94,10 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
+        fallback: Models = UNSET,
         validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
+        state: str | StateAddress | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
         config: Config | None = None,
@@ -101,6 +110,8 @@ class Session:
             "cache": cache,
             "validation": validation,
             "budget": budget,
+            "fallback": fallback if fallback is UNSET else _read_fallback(fallback),
+            "state": state if state is UNSET else parse_state(state),
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         self.config = _with_arguments(
@@ -176,6 +187,7 @@ class Session:
         """
         service, name = self.find_model(model)
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
+        treatment.setdefault("fallback", self.config.fallback)
         request = Request(
             provider=service,
             model=name,
@@ -189,10 +201,22 @@ class Session:
 
     def call_options(self, treatment: dict[str, Any]) -> CallOptions:
         """Options of a call, with the place it comes from unless that is given."""
+        if treatment.get("fallback"):
+            models = _read_fallback(treatment["fallback"])
+            treatment["fallback"] = tuple(self._alternative(name) for name in models)
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
-            treatment |= {"notebook": notebook, "cell_id": cell_id}
+            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
         return CallOptions(**treatment)
+
+    def _alternative(self, name: str) -> Alternative:
+        """A model to fall back on; that its key is missing is said now and not in the outage."""
+        service, model = providers.split_model(name, self.config.aliases)
+        missing = providers.missing_key(service)
+        if missing is not None and not self._replays():
+            text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+            self.runtime.sink(Notice(text, "fallback"))
+        return Alternative(self.provider(service), model)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -208,7 +232,10 @@ class Session:
     def _recorded_model(self) -> str | None:
         """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
         replay = self._stages.replay
-        return replay.library.usual_model() if replay is not None and replay.mode == "replay" else None
+        return replay.library.usual_model() if replay is not None and self._replays() else None
+
+    def _replays(self) -> bool:
+        return self._stages.replay is not None and self._stages.replay.mode == "replay"
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""
@@ -306,8 +333,14 @@ class Session:
         """
         from ainb import mapping
 
+        return self.run_batch(mapping.make_batch(self, data, task, options))
+
+    def run_batch(self, batch: Batch) -> pd.DataFrame | Path:
+        """Run a batch that ``mapping.make_batch`` made and wait; what `map` does once its arguments are read."""
+        from ainb import mapping
+
         try:
-            result = mapping.run_blocking(mapping.make_batch(self, data, task, options))
+            result = mapping.run_blocking(batch)
         except mapping.BatchInterrupted as stopped:
             self.last_map = stopped.frame
             raise
@@ -350,7 +383,7 @@ class Session:
         """
         from ainb import mapping
 
-        return mapping.runs_frame(self.config.home_folder())
+        return mapping.runs_frame(self)
 
     def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
         """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
@@ -392,11 +425,12 @@ class Session:
         """What circuits, queues, buckets, retry budgets and the cache are doing now.
 
         Returns:
-            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget. Columns, NA where
-            they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
+            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget, one
+            for shared state. Columns, NA where they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
             (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
             `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
-            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`.
+            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state
+            `connected`, `distance_ms` (there and back), `peers` (how many others) and `peer_names`.
         """
         from ainb.usage.status import status_frame
 
@@ -445,6 +479,10 @@ class Session:
         """How the budget stands: one item, or one for each user or batch that money went through; empty without a budget."""
         return self._stages.budget.status()
 
+    def state_status(self) -> dict[str, Any]:
+        """Where shared state lives, how far away that is and who else is there, as in `status`; empty where nothing is shared."""
+        return self._stages.shared.status() if self._stages.shared else {}
+
     def close(self) -> None:
         """Write out what waits to be written and let go of it; the session may not be used afterwards."""
         ENGINE.run(self._stages.close())
@@ -461,6 +499,13 @@ class Session:
 
 
 ENGINE.at_shutdown(providers.close_clients)
+
+
+def _read_fallback(value: Models) -> tuple[str, ...]:
+    try:
+        return read_models(value)
+    except ValueError as error:
+        raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
 def _with_arguments(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ainb import pricing, stores, tokens
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.config import Config
+from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Reply, Stage
 from ainb.pipeline.answer import AnswerStage
@@ -23,12 +24,15 @@ from ainb.pipeline.budget import BudgetStage
 from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit_breaker import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.fallback import FallbackStage
+from ainb.pipeline.key_filter import OwnKeyStage
 from ainb.pipeline.ledger import Ledger
 from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.retry import RetryStage
 from ainb.pipeline.validation import ValidationStage
 from ainb.providers.limits import read_limits
+from ainb.stores.address import require_extra
 from ainb.stores.ledger import DayBook
 from ainb.stores.notebook import find_notebook
 from ainb.usage.log import FILE_NAME as USAGE_FILE
@@ -37,6 +41,7 @@ from ainb.usage.recorder import Estimators
 
 if TYPE_CHECKING:
     from ainb.pipeline.replay import ReplayStage
+    from ainb.stores.redis import SharedState
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
 
@@ -56,6 +61,12 @@ def usual_origin() -> tuple[str | None, str | None]:
     return script_origin() if find is None else find()
 
 
+def usual_notebook() -> Path | None:
+    """Path of the notebook as the loaded extension knows it, else as the environment tells it, else of the script."""
+    find = getattr(sys.modules.get("ainb.magics"), "find_notebook", None)
+    return find_notebook() if find is None else find()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What a session takes from the world: time, randomness, and who listens.
@@ -72,7 +83,7 @@ class Runtime:
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
     origin: Callable[[], tuple[str | None, str | None]] = usual_origin
-    notebook: Callable[[], Path | None] = find_notebook
+    notebook: Callable[[], Path | None] = usual_notebook
 
 
 class Stages:
@@ -93,8 +104,9 @@ class Stages:
         self.validation = self._make_validation(config, prices)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
+        self.shared = _connect(config, runtime)
         self.cache = self._make_cache(config, runtime)
-        self.ledger = Ledger(self._make_day_book(config, runtime))
+        self.ledger = self._make_ledger(config, runtime)
         self.budget = BudgetStage(
             config.budget,
             self.ledger,
@@ -105,7 +117,7 @@ class Stages:
         )
         self.replay = self._make_replay(config, runtime)
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
-        self.breakers = Breakers(config.circuit, clock=clock, rng=rng) if config.circuit else None
+        self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
 
     def in_order(self) -> list[Stage]:
@@ -115,6 +127,7 @@ class Stages:
             self.record,
             self.validation,
             self.deadline,
+            FallbackStage(),
             self.replay,
             self.cache,
             AnswerStage(),
@@ -123,9 +136,10 @@ class Stages:
             self.budget.before_attempt,
             GateStage(breakers) if breakers else None,
             self.rate_limit,
-            PermitStage(breakers) if breakers else None,
+            self._permit_stage(breakers) if breakers else None,
             self.attempt,
             self.budget.before_sending,
+            OwnKeyStage() if self.validation else None,
         ]
         return [stage for stage in order if stage is not None]
 
@@ -134,7 +148,8 @@ class Stages:
 
         Returns:
             A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit, queue and buckets
-            say and the `retries_left` of its place; then a row named "cache" and a row a budget. A key is missing where its stage is off.
+            say and the `retries_left` of its place; then a row named "cache", a row a budget, and one named "state" where state is shared. A key is missing where its stage
+            is off.
         """
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for circuit in self.breakers.status() if self.breakers else []:
@@ -155,6 +170,8 @@ class Stages:
         for budget in self.budget.status():
             money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
             named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
+        if self.shared is not None:
+            named.append({"part": "state", "name": "state", **self.shared.status()})
         return named
 
     def _tell(self, sink: Sink) -> Sink:
@@ -170,6 +187,8 @@ class Stages:
         """Write out what waits to be written."""
         if self.cache is not None:
             await self.cache.close()
+        if self.shared is not None:
+            await self.shared.close()
 
     @staticmethod
     def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
@@ -188,12 +207,6 @@ class Stages:
             return make(None)
         of_home = make(config.home_folder() / USAGE_FILE)
         return of_home if config.replay == "off" else make(None, copy_to=of_home)
-
-    @staticmethod
-    def _make_day_book(config: Config, runtime: Runtime) -> DayBook | None:
-        if config.replay == "replay":
-            return None
-        return DayBook(config.home_folder() / "budget.sqlite3", clock=runtime.clock, sink=runtime.sink)
 
     def _make_replay(self, config: Config, runtime: Runtime) -> ReplayStage | None:
         if config.replay == "off":
@@ -223,8 +236,29 @@ class Stages:
 
         return ValidationStage(config.validation, context_window=context_window)
 
-    @staticmethod
-    def _make_cache(config: Config, runtime: Runtime) -> CacheStage | None:
+    def _make_ledger(self, config: Config, runtime: Runtime) -> Ledger:
+        if self.shared is not None:
+            return self.shared.ledger()
+        if config.replay == "replay":
+            return Ledger()
+        path = config.home_folder() / "budget.sqlite3"
+        return Ledger(DayBook(path, clock=runtime.clock, sink=runtime.sink))
+
+    def _make_breakers(self, config: Config, runtime: Runtime) -> Breakers | None:
+        if config.circuit is None:
+            return None
+        if self.shared is not None:
+            return self.shared.breakers(config.circuit)
+        return Breakers(config.circuit, clock=runtime.clock, rng=runtime.rng)
+
+    def _permit_stage(self, breakers: Breakers) -> Stage:
+        if self.shared is None:
+            return PermitStage(breakers)
+        from ainb.stores.redis_circuit import SharedPermitStage
+
+        return SharedPermitStage(breakers)
+
+    def _make_cache(self, config: Config, runtime: Runtime) -> CacheStage | None:
         options = config.cache
         if options is None:
             return None
@@ -235,10 +269,12 @@ class Stages:
             clock=runtime.clock,
             sink=runtime.sink,
         )
-        return CacheStage(options, store, runtime.clock, runtime.sink)
+        if self.shared is None:
+            return CacheStage(options, store, runtime.clock, runtime.sink)
+        shared = self.shared.store(store, options.ttl_seconds)
+        return CacheStage(options, shared, runtime.clock, runtime.sink, leases=shared)
 
-    @staticmethod
-    def _make_rate_limit(config: Config, clock: Clock) -> RateLimitStage | None:
+    def _make_rate_limit(self, config: Config, clock: Clock) -> RateLimitStage | None:
         if config.rate_limit is None:
             return None
         return RateLimitStage(
@@ -246,7 +282,22 @@ class Stages:
             clock,
             estimate=estimate_tokens,
             read_headers=lambda headers: read_limits(headers, clock.unix()),
+            make_limiter=None if self.shared is None else self.shared.limiter,
         )
+
+
+def _connect(config: Config, runtime: Runtime) -> SharedState | None:
+    """State that others share, already connecting in the background; None where it is this machine's own, or a cassette's."""
+    if config.state is None or config.replay == "replay":
+        return None
+    require_extra()
+    from ainb.stores.redis import SharedState
+
+    shared = SharedState(
+        config.state, home=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
+    )
+    shared.hub.start()
+    return shared
 
 
 def _preload() -> None:

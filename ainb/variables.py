@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 KEY_VARIABLES: Mapping[str, str] = {
     "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
     "azure": "AZURE_OPENAI_API_KEY",
     "groq": "GROQ_API_KEY",
     "mistral": "MISTRAL_API_KEY",
@@ -20,7 +21,6 @@ KEY_VARIABLES: Mapping[str, str] = {
 
 # What the same people tend to have in their environment beside the services' own.
 OTHER_KEY_VARIABLES = (
-    "ANTHROPIC_API_KEY",
     "GOOGLE_API_KEY",
     "XAI_API_KEY",
     "COHERE_API_KEY",

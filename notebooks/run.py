@@ -1,13 +1,14 @@
 """Run notebooks headless and print what their cells answer.
 
-    python notebooks/run.py [--quiet] NOTEBOOK...
+    python notebooks/run.py [--quiet] [--save] NOTEBOOK...
 
-The notebook files are not changed. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
+The notebook files are changed with ``--save`` only. ``AINB_REPLAY=record`` records their answers, ``replay`` needs no model. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import sys
 from pathlib import Path
@@ -22,10 +23,18 @@ CELL_TIMEOUT_SECONDS = 300
 def run(path: Path) -> nbformat.NotebookNode:
     """Execute a notebook in its own folder and return it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
+    metadata = copy.deepcopy(notebook.metadata)
+    os.environ["AINB_NOTEBOOK"] = str(path.absolute())  # beside it lies its cassette
     client = NotebookClient(
-        notebook, timeout=CELL_TIMEOUT_SECONDS, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=CELL_TIMEOUT_SECONDS,
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        coalesce_streams=True,
     )
-    return client.execute()
+    client.execute()
+    notebook.metadata = metadata  # without the versions of this machine
+    return notebook
 
 
 def text_of(output: nbformat.NotebookNode) -> str:
@@ -51,6 +60,7 @@ def main() -> int:
     """Run every notebook that was named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quiet", action="store_true", help="print one line a notebook")
+    parser.add_argument("--save", action="store_true", help="keep the outputs in the notebook files")
     parser.add_argument("notebooks", nargs="+", type=Path)
     arguments = parser.parse_args()
     os.environ.setdefault("AINB_DISPLAY", "static")
@@ -60,6 +70,8 @@ def main() -> int:
         except CellExecutionError as error:
             print(f"{path} failed: {error}", file=sys.stderr)
             return 1
+        if arguments.save:
+            nbformat.write(notebook, path)
         if arguments.quiet:
             print(f"{path}: {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells ran")
         else:

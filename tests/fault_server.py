@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks the OpenAI chat protocol and fails on request.
+"""A real HTTP server on loopback that speaks the OpenAI chat protocol, and Anthropic's under ``/messages``, and fails on request.
 
     with FaultServer([503, Fault(status=429, retry_after=0.2), "hello"]) as server:
         session.ask("hi", model="openai:any", api_base=server.base_url)     # OPENAI_API_KEY must be set to something
@@ -212,7 +212,8 @@ class FaultServer:
 
     def knows(self, seen: Seen) -> bool:
         """Whether the request carries the key that the server wants to see."""
-        return self.api_key is None or seen.headers.get("authorization") == f"Bearer {self.api_key}"
+        shown = seen.headers.get("x-api-key") or seen.headers.get("authorization", "").removeprefix("Bearer ")
+        return self.api_key is None or shown == self.api_key
 
     def _refuse(self, seen: Seen) -> Fault | None:
         if not self.knows(seen):
@@ -336,7 +337,7 @@ class _Connection(asyncio.Protocol):
                 return
             head, body = request
             if self._server.fast and head.startswith(b"POST"):
-                self._answer_fast(body)
+                self._answer_fast(body, _speaker(head.split(b" ", 2)[1].decode("latin-1")))
             else:
                 self._busy = asyncio.get_running_loop().create_task(self._handle(_read(head, body)))
                 self._busy.add_done_callback(self._done)
@@ -359,16 +360,18 @@ class _Connection(asyncio.Protocol):
         if not task.cancelled() and task.exception() is None:
             self._pump()
 
-    def _answer_fast(self, raw: bytes) -> None:
+    def _answer_fast(self, raw: bytes, speaker: Any) -> None:
         server = self._server
         server.hits += 1
         server.served += 1
         body = orjson.loads(raw)
         if body.get("stream"):
             self._send_head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
-            self._transport.write(b"".join(_chunk(event) for event in _events(ANSWER, body)) + b"0\r\n\r\n")
+            self._transport.write(
+                b"".join(_chunk(event) for event in speaker.events(ANSWER, body)) + b"0\r\n\r\n"
+            )
             return
-        answer = orjson.dumps(_completion(ANSWER, body))
+        answer = orjson.dumps(speaker.whole(ANSWER, body))
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
         self._transport.write(head % len(answer) + answer)
 
@@ -378,7 +381,7 @@ class _Connection(asyncio.Protocol):
             server.requests.append(seen)
         if seen.method == "GET" and not server.knows(seen):
             refusal = server.next_step(seen)
-            self._send(refusal.status, _fault_body(refusal))
+            self._send(refusal.status, _speaker(seen.path).fault(refusal))
             return
         if seen.method == "GET":
             self._send(
@@ -405,15 +408,15 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"220 mail.example.org ESMTP ready\r\n")
             self._transport.close()
         elif step.status == HTTPStatus.OK and step.action in {"answer", "cut"} and step.body is None:
-            await self._play_answer(step, seen.body)
+            await self._play_answer(step, seen.body, _speaker(seen.path))
         else:
-            await self._send_body(step, _fault_body(step))
+            await self._send_body(step, _speaker(seen.path).fault(step))
 
-    async def _play_answer(self, step: Fault, request: Any) -> None:
+    async def _play_answer(self, step: Fault, request: Any, speaker: Any) -> None:
         if not request.get("stream"):
-            await self._send_body(step, orjson.dumps(_completion(step, request)))
+            await self._send_body(step, orjson.dumps(speaker.whole(step, request)))
             return
-        events = _events(step, request)
+        events = speaker.events(step, request)
         self._send_head(200, _headers(step, "text/event-stream") | {"transfer-encoding": "chunked"})
         for event in events[: max(1, len(events) // 2)] if step.action == "cut" else events:
             if step.chunk_seconds:
@@ -450,6 +453,15 @@ class _Connection(asyncio.Protocol):
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
         self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+
+
+def _speaker(path: str) -> Any:
+    """Whoever writes the answers that belong under a path."""
+    if path.partition("?")[0].endswith("/messages"):
+        from tests import anthropic_speaker
+
+        return anthropic_speaker
+    return _OpenAISpeaker
 
 
 def _reason(status: int) -> str:
@@ -548,3 +560,9 @@ def _events(step: Fault, request: Any) -> list[bytes]:
     if (request.get("stream_options") or {}).get("include_usage"):
         payloads.append({**frame, "choices": [], "usage": _usage(request, text)})
     return [b"data: " + orjson.dumps(payload) + b"\n\n" for payload in payloads] + [b"data: [DONE]\n\n"]
+
+
+class _OpenAISpeaker:
+    whole = staticmethod(_completion)
+    events = staticmethod(_events)
+    fault = staticmethod(_fault_body)

@@ -83,3 +83,39 @@ def test_every_option_has_a_help_line():
 def test_the_tree_is_frozen():
     with pytest.raises(AttributeError):
         Config().model = "x"
+
+
+def test_a_project_may_not_decide_where_prompts_and_keys_go(project):
+    folder = project('[tool.ainb]\napi_base = "https://gateway.example.org/v1"\n')
+
+    with pytest.raises(
+        ConfigError, match=r"sends your prompts and keys to https://gateway\.example\.org/v1; if you trust"
+    ):
+        load_config(folder=folder, environ={})
+    trusted = load_config(folder=folder, environ={"AINB_API_BASE": "https://gateway.example.org/v1"})
+    assert trusted.api_base == "https://gateway.example.org/v1"
+    assert load_config(folder=folder, environ={"AINB_API_BASE": ""}).api_base is None
+    assert load_config(folder=folder, environ={}, settings={"api_base": None}).api_base is None
+    assert (
+        load_config({"api_base": "https://x.example.org"}, folder=folder, environ={}).api_base
+        == "https://x.example.org"
+    )
+
+
+def test_a_project_may_name_a_server_on_this_machine(project):
+    folder = project('[tool.ainb]\napi_base = "http://127.0.0.1:8000/v1"\n')
+
+    assert load_config(folder=folder, environ={}).api_base == "http://127.0.0.1:8000/v1"
+
+
+@pytest.mark.parametrize("line", ["allow_insecure_http = true", 'env_file = ".env"'])
+def test_a_project_may_not_weaken_what_protects_keys(project, line):
+    with pytest.raises(ConfigError, match=r"is for you to decide and not for a project; .* set AINB_"):
+        load_config(folder=project(f"[tool.ainb]\n{line}\n"), environ={})
+
+
+def test_the_person_may():
+    environ = {"AINB_ALLOW_INSECURE_HTTP": "1", "AINB_ENV_FILE": "/x/.env"}
+
+    read = load_config(folder=Path("/"), environ=environ)
+    assert (read.allow_insecure_http, read.env_file) == (True, Path("/x/.env"))

@@ -17,7 +17,7 @@ from tests.fault_server import Fault, FaultServer, random_plan
 ORDER = [
     "RecordStage", "ValidationStage", "DeadlineStage", "CacheStage", "AnswerStage", "BudgetStage",
     "RetryStage", "BudgetStage.before_attempt", "GateStage", "RateLimitStage", "PermitStage",
-    "AttemptTimeoutStage", "BudgetStage.before_sending",
+    "AttemptTimeoutStage", "BudgetStage.before_sending", "OwnKeyStage",
 ]  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ainb.errors import AinbError
+from ainb.stores.private_folder import make_private
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
@@ -101,7 +101,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         try:
-            _make_private(path)
+            make_private(path)
             self._reader = self._connect()
             with self._reader:
                 self._reader.execute("BEGIN IMMEDIATE")
@@ -203,12 +203,6 @@ class Journal:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _make_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 class _GroupWriter:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ainb.batch.results import NANO, Outcome
-from ainb.pricing import format_usd
+from ainb.batch.results import Outcome
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -124,41 +122,6 @@ class Progress:
             self.unpriced += 1
         else:
             self.cost_nano_usd += outcome.cost_nano_usd
-
-
-def progress_line(progress: Progress, *, steady: bool = False) -> str:
-    """The state of a batch in one line, for terminals and for the end of a cell.
-
-    Args:
-        progress: The state.
-        steady: Leave out what differs from run to run: times, rates, and whether an answer came from the cache.
-    """
-    total = f" of {progress.total:,}" if progress.total is not None else ""
-    words = [f"{progress.done:,}{total} rows"]
-    counts = [(progress.succeeded, "answered")] if steady else [
-        (progress.answered, "answered"), (progress.cached, "from cache"), (progress.resumed, "from an earlier run"),
-    ]  # fmt: skip
-    counts += [(progress.failed, "failed"), (progress.rejected, "not sent")]
-    words += [f"{count:,} {what}" for count, what in counts if count]
-    if progress.state == "running" and progress.in_flight:
-        words.append(f"{progress.in_flight} in flight")
-    if not steady:
-        words += _rate_and_money(progress)
-    if progress.state in {"stopped", "failed"}:
-        words.append(progress.state)
-    return " · ".join(words)
-
-
-def _rate_and_money(progress: Progress) -> list[str]:
-    words = []
-    if progress.rows_per_s:
-        words.append(f"{progress.rows_per_s:,.1f} rows/s")
-    if progress.state == "running" and progress.left_s is not None:
-        words.append(f"about {progress.left_s:,.0f} s left")
-    if progress.cost_nano_usd or progress.unpriced:
-        least = ">= " if progress.unpriced else ""
-        words.append(f"{least}{format_usd(Decimal(progress.cost_nano_usd) / NANO)}")
-    return words
 
 
 Watcher = Callable[[Progress], None]

@@ -241,11 +241,12 @@ class Runner:
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
         if refused:
             self.unfinished += 1
+        took = self._clock.monotonic() - started if call.duration_s is None else call.duration_s
         outcome = failed(
             error,
             status="rejected" if refused else "error",
             attempts=call.attempts,
-            duration_s=None if refused else self._clock.monotonic() - started,
+            duration_s=None if refused else took,
         )
         if call.replies:  # paid for, although they were not what was asked for
             usage, cost = add_up(call.replies)

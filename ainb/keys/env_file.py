@@ -17,7 +17,7 @@ _COMMENT = re.compile(r"\s#.*")
 
 class _Kept(NamedTuple):
     path: Path
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
     values: Mapping[str, str]
 
 
@@ -48,7 +48,7 @@ def read() -> Mapping[str, str]:
         return _NO_FILE
     try:
         found = _path.stat()
-        stamp = (found.st_mtime_ns, found.st_size)
+        stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
         if _kept is None or _kept.path != _path or _kept.stamp != stamp:
             if found.st_size > MAX_BYTES:
                 raise ConfigError(

@@ -21,11 +21,11 @@ LEAST_PRIORITY = 1
 
 class _Known(NamedTuple):
     path: str
-    stamp: int
+    stamp: tuple[int, ...]
     names: frozenset[str]
 
 
-_known = _Known("", 0, frozenset())
+_known = _Known("", (), frozenset())
 _values: dict[str, str | None] = {}
 
 
@@ -34,7 +34,9 @@ def names() -> frozenset[str]:
     global _known  # noqa: PLW0603 - one keyring a person, one memory of it a process
     path = str(_path())
     try:
-        stamp = os.stat(path).st_mtime_ns  # noqa: PTH116 - asked for with every call that has no key
+        found = os.stat(path)  # noqa: PTH116 - asked for with every call that has no key
+        # Two writes may share a tick of the clock; the file of each is a new one.
+        stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
         if _known.path != path or _known.stamp != stamp:
             _values.clear()
             _known = _Known(path, stamp, frozenset(Path(path).read_text(encoding="utf-8").split()))

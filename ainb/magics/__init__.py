@@ -6,14 +6,19 @@ imported when one of them is first used.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
+
+from ainb.magics.failures import Failures
+from ainb.magics.habits import AiMagics
 
 if TYPE_CHECKING:
     from ainb.magics.front import Front
@@ -29,6 +34,8 @@ STRANGER = "ainb"
 make_session: Callable[[], Session] | None = None
 # Where `ainb.stages` learns of the notebook and the cell that a call comes from, likewise.
 find_origin: Callable[[], tuple[str | None, str | None]] | None = None
+# And of the notebook's path, beside which its cassette lies.
+find_notebook: Callable[[], Path | None] | None = None
 
 
 class _Loaded:
@@ -37,6 +44,8 @@ class _Loaded:
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.settings = _LazySettings(self)
+        self.failures = Failures(shell)
+        self.habits = AiMagics(lambda: self.front, parent=shell)
         self.matcher = self._make_matcher()
         self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -45,7 +54,7 @@ class _Loaded:
         """The front of this shell, made when it is first needed."""
         from ainb.magics.front import Front
 
-        return Front(self.shell)
+        return Front(self.shell, self.failures)
 
     def register(self) -> None:
         """Leave everything with the shell."""
@@ -59,6 +68,9 @@ class _Loaded:
                 self._register_magics(name)
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
         self.shell.configurables.append(self.settings)
+        if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
+            self.shell.configurables.append(self.habits)
+        self.shell.events.register("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
@@ -70,6 +82,9 @@ class _Loaded:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
         _drop(self.shell.configurables, self.settings)
+        _drop(self.shell.configurables, self.habits)
+        with contextlib.suppress(ValueError):
+            self.shell.events.unregister("post_run_cell", self.failures.remember)
         if self.shell.Completer is not None:
             _drop(self.shell.Completer.custom_matchers, self.matcher)
 
@@ -134,12 +149,13 @@ _LOADED: dict[int, _Loaded] = {}
 
 def load(shell: Any) -> None:
     """Register everything on a shell."""
-    global make_session, find_origin  # noqa: PLW0603 - a kernel has one notebook, and so one current session
+    global make_session, find_origin, find_notebook  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     unload(shell)
     loaded = _LOADED[id(shell)] = _Loaded(shell)
     loaded.register()
     make_session = lambda: loaded.front.make_session()  # noqa: E731, PLW0108 - the front is made when it is first called
     find_origin = loaded.origin
+    find_notebook = lambda: loaded.front.notebook()  # noqa: E731, PLW0108 - as above
     if _mixed_with_stranger():
         _say(
             "an unrelated package is installed under the name ainb and its files are mixed with these; "
@@ -149,12 +165,12 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Take everything away again."""
-    global make_session, find_origin  # noqa: PLW0603 - see load()
+    global make_session, find_origin, find_notebook  # noqa: PLW0603 - see load()
     loaded = _LOADED.pop(id(shell), None)
     if loaded is None:
         return
     loaded.unregister()
-    make_session = find_origin = None
+    make_session = find_origin = find_notebook = None
     if "ainb.session" in sys.modules:
         from ainb.session import use
 

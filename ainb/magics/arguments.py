@@ -132,6 +132,36 @@ CELL_FLAGS: list[Flag] = [
         example="%%ai openai:gpt-5-mini --api-key-name TEAM_KEY",
     ),
     Flag(
+        name="chat",
+        metavar="NAME",
+        read=readers.chat_name,
+        goes_to="cell",
+        help="send the turns of this chat along and keep this one; running the cell again replaces its own turn",
+        example="%%ai --chat report",
+    ),
+    Flag(
+        name="reset",
+        short="r",
+        goes_to="cell",
+        help="forget the turns of --chat before asking",
+        example="%%ai --chat report --reset",
+    ),
+    Flag(
+        name="fallback",
+        metavar="MODEL[,MODEL]",
+        read=readers.models,
+        help="next models, in order, when this one is down or its circuit is open",
+        example="%%ai openai:gpt-5-mini --fallback anthropic:claude-haiku-4-5,ollama:llama3.2",
+    ),
+    Flag(
+        name="image",
+        metavar="NAME_OR_FILE",
+        goes_to="cell",
+        repeats=True,
+        help="a picture in front of the prompt: a figure, an array, a PIL image, a file; may be given several times",
+        example="%%ai openai:gpt-5-mini --image fig",
+    ),
+    Flag(
         name="each",
         metavar="FRAME",
         read=readers.name,
@@ -282,6 +312,8 @@ def parse(line: str, flags: Sequence[Flag], magic: str) -> Arguments:
     rest = split_words(line)
     while rest:
         word = rest.pop(0)
+        if word.text == "#" and not word.quoted:  # a comment, as people write it behind code
+            break
         if not _is_flag(word):
             words.append(word.text)
             continue

@@ -9,12 +9,15 @@ from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
 from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
+from ainb.magics.chatting import join
 from ainb.magics.display import ASKS, CUT, plain_text
 from ainb.magics.dry_run import preview_report
 from ainb.magics.front import Front
+from ainb.magics.pictures import show_pictures
 from ainb.magics.schemas import find_schema
 from ainb.magics.streaming import Stream
 from ainb.messages import Call, Form, Reply
+from ainb.providers.services import SERVICES
 
 EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 STREAMED_FORMS = frozenset({"markdown", "text"})
@@ -43,11 +46,15 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
 
         return run_each(front, arguments, body, magic)
     _refuse_row_options(arguments)
-    call = make_call(front, arguments, body, magic)
+    filled = fill(body, front.names()) if "{" in body else Filled(body)
+    call = make_call(front, arguments, filled, magic)
     if "dry_run" in arguments.cell:
         front.show(preview_report(front.session().preview(call)))
         return None
+    place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell)
     reply = ask(front, call, arguments)
+    if place is not None:
+        place.keep(reply)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
 
@@ -57,14 +64,13 @@ def _refuse_row_options(arguments: Arguments) -> None:
         raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME beside it")
 
 
-def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call:
-    """The call that a cell asks for, with its values in place.
+def make_call(front: Front, arguments: Arguments, filled: Filled, magic: str) -> Call:
+    """The call that a line and its prompt ask for.
 
     Raises:
         ConfigError: Model or an option makes no sense.
-        InvalidPromptError: The body is empty, or a name in it cannot be filled.
+        InvalidPromptError: The prompt is empty.
     """
-    filled = fill(body, front.names()) if "{" in body else Filled(body)
     for note in filled.notes:
         front.say(note)
     suffix = ASKS.get(arguments.cell.get("format", "markdown"))
@@ -79,7 +85,18 @@ def make_call(front: Front, arguments: Arguments, body: str, magic: str) -> Call
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}
         call.request = dataclasses.replace(call.request, parameters=parameters)
+    show_pictures(front, call, arguments.cell.get("image", ()))
+    if schema is None and _form(arguments) == "json":
+        ask_for_json(call)
     return call
+
+
+def ask_for_json(call: Call) -> None:
+    """Switch on the service's own JSON mode where it has one."""
+    service = SERVICES.get(call.request.provider)
+    if service is not None and service.json_mode:
+        parameters = {"response_format": {"type": "json_object"}, **call.request.parameters}
+        call.request = dataclasses.replace(call.request, parameters=parameters)
 
 
 def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
@@ -98,8 +115,8 @@ def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
             stream.end(whole=whole)
             if whole and stream.shown:
                 _after_stream(front, reply)
-    for note in call.notes[said:]:
-        front.say(note)
+        for note in call.notes[said:]:
+            front.say(note)
     return reply
 
 

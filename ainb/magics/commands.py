@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ainb.errors import ConfigError
+from ainb.engine import ENGINE
+from ainb.errors import AinbError, ConfigError
 from ainb.magics import budget, caching
 from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
+from ainb.magics.chatting import reset, run_chat
+from ainb.magics.explaining import explain, fix
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.login import login, logout
@@ -18,6 +21,7 @@ from ainb.magics.pulling import pull
 from ainb.magics.replaying import replay
 from ainb.magics.reports import SINCE, show_cost, show_errors, show_usage
 from ainb.panels.markup import Report, Table
+from ainb.providers.services import SYNONYMS
 from ainb.usage.columns import LABEL_COLUMNS
 
 
@@ -115,12 +119,23 @@ def show_version(_front: Front, _arguments: Arguments) -> str:
 
 
 def show_list(front: Front, arguments: Arguments) -> Report:
-    """Services, pulled models and aliases."""
+    """Services, pulled models and aliases; behind a service, the models that it offers now."""
     config = front.session().config
     service = arguments.words[0] if arguments.words else None
     if service is None:
         return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
-    return Report(tables=[services_table(service), *(local_table() if service == "local" else ())])
+    tables = [services_table(service), *(local_table() if service == "local" else ())]
+    provider = front.session().provider(SYNONYMS.get(service, service))
+    if not hasattr(provider, "list_models"):
+        return Report(tables=tables)
+    try:
+        names = ENGINE.run(provider.list_models())
+    except AinbError as error:
+        return Report([str(error)], tables)
+    models = Table(
+        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
+    )
+    return Report(tables=[*tables, models])
 
 
 def set_alias(front: Front, arguments: Arguments) -> str:
@@ -171,7 +186,7 @@ COMMANDS: list[Command] = [
         run=show_list,
         metavar="[PROVIDER]",
         words=(0, 1),
-        help="providers, pulled models and aliases",
+        help="providers, pulled models and aliases; behind a provider, the models that it offers now",
         example="%ai list",
     ),
     Command(
@@ -270,6 +285,40 @@ COMMANDS: list[Command] = [
         synonyms=("delete",),
         help="forget a short name",
         example="%ai dealias fast",
+    ),
+    Command(
+        name="error",
+        run=explain,
+        metavar="[MODEL] [options]",
+        words=(0, 1),
+        flags=CELL_FLAGS,
+        help="explain the last error of the notebook; sends its cell and the lines of your own code, without secrets",
+        example="%ai error",
+    ),
+    Command(
+        name="fix",
+        run=fix,
+        metavar="[MODEL] [options]",
+        words=(0, 1),
+        flags=CELL_FLAGS,
+        help="correct the last cell that failed, into a next cell where the front end can",
+        example="%ai fix openai:gpt-5-mini",
+    ),
+    Command(
+        name="chat",
+        run=run_chat,
+        metavar="[show|fork|cut|reset] [NAME]",
+        words=(0, 3),
+        help="the chats of the notebook; show one, fork it, cut it after some turns, forget it",
+        example="%ai chat fork report other",
+    ),
+    Command(
+        name="reset",
+        run=reset,
+        metavar="[NAME]",
+        words=(0, 1),
+        help="forget a chat, or all chats of the notebook",
+        example="%ai reset",
     ),
     Command(
         name="panel",

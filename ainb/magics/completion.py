@@ -10,10 +10,13 @@ from IPython.core.completer import SimpleCompletion
 
 from ainb.errors import AinbError
 from ainb.magics.arguments import CELL_FLAGS, Flag
+from ainb.magics.chatting import ACTIONS
 from ainb.magics.commands import COMMANDS
 from ainb.magics.each import table_names
 from ainb.magics.front import Front
 from ainb.magics.listing import pulled_models
+from ainb.magics.origin import notebook_name
+from ainb.magics.pictures import offer_pictures
 from ainb.magics.schemas import schema_names
 from ainb.providers.services import SERVICES
 
@@ -54,7 +57,10 @@ def _words(typed: str) -> list[str]:
 def offer_for_cell(front: Front, words: Sequence[str]) -> list[str]:
     """What may stand where the last word is being typed, behind ``%%ai``."""
     if len(words) > 1 and (flag := _flag(words[-2], CELL_FLAGS)) is not None and flag.metavar:
-        return NAMES[flag.name](front) if flag.name in NAMES else list(flag.choices)
+        if flag.name in NAMES:
+            return NAMES[flag.name](front)
+        offer = VALUES.get(flag.name)
+        return offer(front, words[-1]) if offer else list(flag.choices)
     if words[-1].startswith("-"):
         return [spelling for flag in CELL_FLAGS for spelling in flag.spellings]
     return models(front)
@@ -74,6 +80,10 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
         "help": lambda: [*(flag.name for flag in CELL_FLAGS), *(item.name for item in COMMANDS)],
         "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
         "dealias": lambda: sorted(_aliases(front)),
+        "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(front, "")],
+        "reset": lambda: _chats(front, ""),
+        "error": lambda: models(front),
+        "fix": lambda: models(front),
     }
     return offers.get(command.name, lambda: list(command.choices))()
 
@@ -85,6 +95,24 @@ def models(front: Front) -> list[str]:
         *(f"local:{model}" for model in pulled_models()),
         *(f"{name}:" for name in SERVICES),
     ]
+
+
+def _chats(front: Front, _typed: str) -> list[str]:
+    return front.chats.names(notebook_name(front.shell) or "")
+
+
+def _fallbacks(front: Front, typed: str) -> list[str]:
+    """Models, behind those that are typed already."""
+    before = typed[: typed.rfind(",") + 1]
+    return [before + model for model in models(front)]
+
+
+# What may stand behind an option, where the notebook tells.
+VALUES: dict[str, Callable[[Front, str], list[str]]] = {
+    "chat": _chats,
+    "fallback": _fallbacks,
+    "image": offer_pictures,
+}
 
 
 def _aliases(front: Front) -> list[str]:

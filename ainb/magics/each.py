@@ -16,7 +16,7 @@ from ainb.magics.schemas import find_schema
 if TYPE_CHECKING:
     from ainb.panels.batch import BatchPanel
 
-NOT_FOR_EACH = ("format", "stream")
+NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
 
 def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
@@ -36,24 +36,31 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     names = front.names()
     data = _rows(names, str(cell["each"]))
     session = front.session()
-    options = {name: cell[name] for name in EACH_ONLY if name in cell}
-    if options.get("keep") == ("*",):
-        options["keep"] = True
-    if "schema" in cell:
-        options["schema"] = find_schema(front, str(cell["schema"]))
+    options = _row_options(front, arguments)
     options |= {**arguments.body, **arguments.call, "model": one_word(arguments.words, magic), "names": names}
     if "dry_run" in cell:
         front.show(rows_report(*session.preview_map(data, body, **options)))
         return None
+    watch = _watch(front, options)
     try:
-        result = session.map(data, body, watcher=_watcher(front, options), **options)
+        result = session.map(data, body, watcher=watch, **options)
     finally:
+        watch.close()
         if session.last_map is not None:
             front.bind("_ai", session.last_map)
     if into := cell.get("into"):
         front.bind(str(into), result)
         return None
     return result
+
+
+def _row_options(front: Front, arguments: Arguments) -> dict[str, Any]:
+    options = {name: arguments.cell[name] for name in EACH_ONLY if name in arguments.cell}
+    if options.get("keep") == ("*",):
+        options["keep"] = True
+    if schema := arguments.cell.get("schema"):
+        options["schema"] = find_schema(front, str(schema))
+    return options
 
 
 def _rows(names: Mapping[str, Any], name: str) -> Any:
@@ -81,7 +88,7 @@ def _holds_rows(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-def _watcher(front: Front, options: Mapping[str, Any]) -> BatchPanel:
+def _watch(front: Front, options: Mapping[str, Any]) -> BatchPanel:
     """A live panel in a notebook, a line on stderr elsewhere."""
     from ainb.panels.batch import BatchPanel
 

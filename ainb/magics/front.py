@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ainb import session as sessions
+from ainb.chats import Chats
 from ainb.errors import AinbError
 from ainb.events import Event, Notice
 from ainb.magics.display import Bundle, Look, facts, plain_text, reply_bundle
+from ainb.magics.failures import Failures
 from ainb.magics.settings import Ainb
 from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
 from ainb.messages import Reply
@@ -22,7 +24,9 @@ from ainb.stages import Runtime
 from ainb.stores.notebook import find_notebook
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
-READ_BY_EACH_CALL = frozenset({"model", "aliases", "api_base", "display", "footer"})
+READ_BY_EACH_CALL = frozenset(
+    {"model", "fallback", "aliases", "chat_tokens", "api_base", "display", "footer"}
+)
 QUIET_DISPLAYS = frozenset({"static", "off"})
 PLAIN_DISPLAYS = frozenset({"text", "off"})
 
@@ -32,10 +36,13 @@ class Front:
 
     Args:
         shell: The running IPython shell.
+        failures: What went wrong in it so far; None means nothing is known of.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, failures: Failures | None = None) -> None:
         self.shell = shell
+        self.failures = failures or Failures(shell)
+        self.chats = Chats()
         self.settings = Ainb(parent=shell)
         self.settings.changed = self._settings_changed
         self.lines: list[str] = []
@@ -50,7 +57,7 @@ class Front:
     def make_session(self) -> Session:
         """The notebook's session, from the options in force; notices come to this front."""
         self._config = self.settings.in_force()
-        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen, notebook=self.notebook))
+        self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
         return self._made
 
     def session(self) -> Session:
@@ -194,6 +201,7 @@ class Front:
             if hidden.get(name, hidden) is not value or name.startswith("_")
         }
         names["In"] = self.shell.history_manager.input_hist_raw
+        names["Err"] = self.failures.reports
         names["Out"] = self.shell.user_ns.get("Out", {})
         return names
 

@@ -32,6 +32,8 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
         front.show(status(front, Arguments()))
         return None
     command = find_command(name, magic)
+    if rest.split() in (["--help"], ["-h"]):
+        command, rest = find_command("help", magic), command.name
     if command.flags is None:
         arguments = Arguments(words=[word.text for word in split_words(rest)])
     else:

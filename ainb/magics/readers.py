@@ -109,12 +109,28 @@ def one_of(*choices: str, **synonyms: str) -> Reader:
     """One of `choices`; `synonyms` name the choice they stand for."""
 
     def read(value: str) -> str:
-        chosen = synonyms.get(value, value)
+        lower = value.lower()
+        chosen = synonyms.get(lower, lower)
         if chosen not in choices:
             raise ValueError(f"one of {', '.join(choices)}")
         return chosen
 
     return read
+
+
+def chat_name(value: str) -> str:
+    """A name for a chat; words of ``%ai chat`` itself are taken."""
+    if not re.fullmatch(r"[\w.-]{1,60}", value) or value in {"show", "fork", "cut", "reset"}:
+        raise ValueError("a name of letters, digits, . _ and -, other than show, fork, cut and reset")
+    return value
+
+
+def models(value: str) -> tuple[str, ...]:
+    """Model names with commas between them."""
+    found = tuple(name.strip() for name in value.split(","))
+    if not all(found):
+        raise ValueError("models with commas between them, as in openai:gpt-5-mini,ollama:llama3.2")
+    return found
 
 
 def json_object(value: str) -> dict[str, Any]:

@@ -55,11 +55,12 @@ def choose(front: Front, mode: str, name: str | None) -> None:
 def show_status(front: Front) -> Report:
     """Records, records that this kernel has not used, and size of each cassette."""
     rows = [_row(cassette) for cassette in _cassettes(front)]
-    line = f"replay is {front.session().config.replay}"
+    # The mode is the run's, not the notebook's: it would tell a recorded output from a replayed one.
+    mode = [] if front.look().steady else [f"replay is {front.session().config.replay}"]
     if not rows:
-        return Report([f"{line}; there is no cassette beside this notebook; %ai replay record makes one"])
+        return Report([*mode, "there is no cassette beside this notebook; %ai replay record makes one"])
     return Report(
-        [line],
+        mode,
         [
             Table(
                 caption="Cassettes",

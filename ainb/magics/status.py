@@ -69,6 +69,18 @@ def circuits_row(front: Front) -> tuple[str, str] | None:
     return ("circuits", ", ".join(unusual)) if unusual else None
 
 
+def state_row(front: Front) -> tuple[str, str] | None:
+    """Where limits, circuits, budgets and answers are shared, how far away that is, and who else is there."""
+    row = front.session().state_status()
+    if not row:
+        return None
+    if not row["connected"]:
+        return "shared state", f"{row['endpoint']}, out of reach; this kernel's own meanwhile"
+    away = "" if row["distance_ms"] is None else f", {row['distance_ms']:.1f} ms away"
+    others = f" ({row['peer_names']})" if row["peers"] else ""
+    return "shared state", f"{row['endpoint']}{away}, {count(row['peers'])} others connected{others}"
+
+
 def display_row(front: Front) -> tuple[str, str]:
     """How replies are shown."""
     return "display", front.display()
@@ -82,6 +94,7 @@ ROWS: list[StatusRow] = [
     budget_row,
     cache_row,
     circuits_row,
+    state_row,
     display_row,
     replay_row,
 ]

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
-from ainb.batch.progress import progress_line
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels import words
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.slot import Slot, say
-from ainb.panels.view import Bar, Block, Line, View
+from ainb.panels.view import BETWEEN, Bar, Block, Line, View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,24 +152,35 @@ def progress_view(
     """
     running = progress.state == "running"
     title = title or progress.title or "batch"
+    gist = [
+        _headline(progress),
+        Line(_counts(progress), "quiet"),
+        Line(_money(progress, budget_usd), "quiet"),
+    ]
+    headline, counts, money = gist
+    bar = [] if progress.state == "finished" else [Bar("rows done", progress.done, progress.total)]
+    under_way = [Line(_under_way(progress, now or {}), "quiet")] if running else []
     blocks: list[Block] = [
         Line([title, Cell(text=progress.model, tone="quiet")], "title"),
-        _headline(progress),
+        headline,
+        *bar,
+        counts,
+        *under_way,
+        money,
+        *_failures(progress),
     ]
-    if running or progress.state != "finished":
-        blocks.append(Bar("rows done", progress.done, progress.total))
-    blocks.append(Line(_counts(progress), "quiet"))
-    if running:
-        blocks.append(Line(_under_way(progress, now or {}), "quiet"))
-    blocks.append(Line(_money(progress, budget_usd), "quiet"))
-    blocks += _failures(progress)
     return View(
         label=f"ainb batch {title}",
         blocks=blocks,
-        line=f"ainb: {progress_line(progress)}",
-        steady_line=f"ainb: {progress_line(progress, steady=True)}",
-        status=_status(progress, blocks[1].text(steady=True)),
+        line=_one_line(gist),
+        steady_line=_one_line(gist, steady=True),
+        status=_status(progress, headline.text(steady=True)),
     )
+
+
+def _one_line(gist: Sequence[Line], *, steady: bool = False) -> str:
+    texts = (line.text(steady=steady) for line in gist)
+    return f"ainb: {BETWEEN.join(text for text in texts if text)}"
 
 
 def _of(progress: Progress) -> str:

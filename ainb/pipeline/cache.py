@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from ainb.clock import Clock
 from ainb.errors import CircuitOpenError, ConfigError
 from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
-from ainb.pipeline.cache_entry import as_coalesced, decode_entry, encode_entry, is_whole
+from ainb.pipeline.cache_entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole
 from ainb.pipeline.cache_key import reply_key
 from ainb.pipeline.cache_lookup import Lookup, check_ttl
 from ainb.pipeline.single_flight import Flight, Seat, SingleFlight
@@ -17,6 +17,7 @@ from ainb.stores import MEMORY_BYTES, Store, Where
 
 MODES = get_args(CacheMode)
 PLACES = get_args(Where)
+FAMILY = "reply"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,18 @@ class Cache:
             raise ConfigError(f"memory_bytes must be a whole number above 0; it is {self.memory_bytes!r}")
 
 
+class Leases(Protocol):
+    """Of many processes that want the same answer, one pays for it; see `ainb.stores.redis_cache.RedisStore`."""
+
+    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+        """Become the one that makes an answer (True), or wait for another to end (False: look again)."""
+        ...
+
+    def release(self, namespace: str, key: str) -> None:
+        """Let another process make it, where storing it has not done so."""
+        ...
+
+
 class CacheStage:
     """Gives stored answers, stores whole new ones, and lets one of many identical calls in flight go on.
 
@@ -52,10 +65,14 @@ class CacheStage:
         store: Where they live.
         clock: Where time comes from.
         sink: Who is told, once, of a stored answer that cannot be read.
+        leases: Lets one of many processes pay; None where the store is this machine's own.
     """
 
-    def __init__(self, options: Cache, store: Store, clock: Clock, sink: Sink) -> None:
-        self._lookup = Lookup("reply", options.ttl_seconds, store=store, clock=clock, sink=sink)
+    def __init__(
+        self, options: Cache, store: Store, clock: Clock, sink: Sink, *, leases: Leases | None = None
+    ) -> None:
+        self._leases = leases
+        self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
         self._flights: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
@@ -78,7 +95,7 @@ class CacheStage:
                 lookup.hits += 1
                 return entry.hit()
         try:
-            return await self._share(key, call, proceed)
+            return await self._share(key, call, proceed, past_age=entry is not None)
         except CircuitOpenError:
             if entry is None:
                 raise
@@ -116,12 +133,12 @@ class CacheStage:
         """Write out what waits to be written."""
         await self._lookup.close()
 
-    async def _share(self, key: str, call: Call, proceed: Handler) -> Reply:
+    async def _share(self, key: str, call: Call, proceed: Handler, *, past_age: bool) -> Reply:
         place = (call.options.cache, key)
         flight = self._flights.find(place)
         if flight is None:
             work = replace(call, errors=list(call.errors), notes=[])
-            flight = self._flights.start(place, self._fetch(key, work, proceed), work)
+            flight = self._flights.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
             self._lookup.misses += 1
         else:
             _extend_deadline(flight.cargo, call)
@@ -132,7 +149,23 @@ class CacheStage:
         finally:
             _settle(flight, seat, call)
 
-    async def _fetch(self, key: str, work: Call, proceed: Handler) -> Reply:
+    async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
+        leases = self._leases
+        if leases is None or work.options.cache == "refresh":
+            return await self._pay(key, work, proceed)
+        try:
+            while not await leases.lead(FAMILY, key, anew=past_age):
+                entry: Entry | None = await self._lookup.read(key, decode_entry)
+                if entry is not None and self._lookup.is_fresh(entry.created_at, work.options.ttl_seconds):
+                    reply = entry.hit()
+                    reply.coalesced = True
+                    return reply
+                past_age = entry is not None
+            return await self._pay(key, work, proceed)
+        finally:
+            leases.release(FAMILY, key)
+
+    async def _pay(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))

@@ -57,9 +57,10 @@ def as_coalesced(reply: Reply) -> Reply:
 
 
 def _mark_saved(reply: Reply) -> Reply:
+    if not reply.cached:  # a copy of a hit has saved what the hit has
+        reply.saved_usd = reply.cost_usd
     reply.cached = True
     reply.attempts = 0
-    reply.saved_usd = reply.cost_usd
     reply.cost_usd = NOTHING
     reply.cost_source = "free"
     return reply

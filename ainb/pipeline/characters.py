@@ -38,7 +38,8 @@ def find_odd(text: str) -> Iterator[Place]:
     elif _ANY.search(text) is None:
         return
     for match in _ODD.finditer(text):
-        yield match.start(), match.end(), _KINDS[match.lastgroup or "control"]
+        start, end = match.span()
+        yield start, end, _KINDS[match.lastgroup or "control"]
 
 
 def without_odd(text: str) -> str:

@@ -265,11 +265,19 @@ class Breakers:
         key = (call.place(), request.model)
         breaker = self._breakers.get(key)
         if breaker is None:
-            made = CircuitBreaker(
-                self._options, name=f"{request.provider}:{request.model}", clock=self._clock, rng=self._rng
-            )
+            made = self.make(call, f"{request.provider}:{request.model}", key[0])
             breaker = self._breakers.setdefault(key, made)  # one step: two threads get the same one
         return breaker
+
+    def make(self, call: Call, name: str, endpoint: str) -> CircuitBreaker:
+        """A new circuit.
+
+        Args:
+            call: The first call that runs through it.
+            name: ``provider:model``.
+            endpoint: Where its calls go.
+        """
+        return CircuitBreaker(self._options, name=name, clock=self._clock, rng=self._rng)
 
     def find(self, name: str) -> list[CircuitBreaker]:
         """The circuits of a ``provider:model``, one for each place it was called at."""

@@ -62,10 +62,7 @@ class DeadlineStage:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise DeadlineExceededError(
-                f"no answer within the {limit:g} s that this call may take; raise --timeout (timeout_seconds) or ask for less",
-                billed=call.attempts > 0,
-            ) from None
+            raise DeadlineExceededError.after(limit, billed=call.attempts > 0) from None
 
 
 class AttemptTimeoutStage:

@@ -19,8 +19,14 @@ def count_of(number: int, noun: str) -> str:
     """``1 secret``, ``2 secrets``; what stands in brackets stays behind the noun."""
     word, bracket, rest = noun.partition(" (")
     if number != 1:
-        word = f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
+        word = _plural(word)
     return f"{number} {word}{bracket}{rest}"
+
+
+def _plural(word: str) -> str:
+    if word.endswith(("s", "x", "ch", "sh")):
+        return f"{word}es"
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
 
 
 def kinds_of(findings: Iterable[Finding], name: str) -> str:

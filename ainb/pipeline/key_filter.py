@@ -1,8 +1,17 @@
-"""Keys taken out of a reply that comes in pieces: what may be the beginning of one is held back until it is known to be none."""
+"""Own keys taken out of what a provider sends back, before anything shows or keeps it.
+
+A server that repeats the headers of a request would put the key into the notebook, the cache and the journal. Of a reply that
+comes in pieces, what may be the beginning of a key is held back until it is known to be none.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+
+from ainb import redaction
+from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.rules import replace_places
 
 
 class KeyFilter:
@@ -47,3 +56,34 @@ class KeyFilter:
             ),
             default=0,
         )
+
+
+class OwnKeyStage:
+    """Next to the provider: replies without the values of key variables, whole or streamed."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Let the call proceed and look at what comes back."""
+        options = call.options
+        if options.on_text is None:
+            return self._clean(call, await proceed(call))
+        values = redaction.secret_values()
+        if not values:
+            return await proceed(call)
+        pieces = KeyFilter(values, options.on_text)
+        filtered = call.options = dataclasses.replace(options, on_text=pieces.feed)
+        try:
+            reply = await proceed(call)
+            pieces.end()
+        finally:
+            # Whoever took the stream away meanwhile is not to get it back.
+            if call.options is filtered:
+                call.options = options
+        return self._clean(call, reply)
+
+    def _clean(self, call: Call, reply: Reply) -> Reply:
+        places = redaction.find_known(reply.text)
+        if places:
+            reply.text = replace_places(reply.text, places, lambda name, _value: f"[redacted {name}]")
+            names = ", ".join(dict.fromkeys(name for _, _, name in places))
+            call.notes.append(f"the reply repeated the value of {names}; it was redacted")
+        return reply

@@ -13,12 +13,10 @@ from ainb.pipeline.characters import find_odd
 from ainb.pipeline.rules import UNTRUSTED, Rule, with_actions
 from ainb.pipeline.validation_options import Validation
 
-OWN_KEY_RULE = Rule(name="own key", find=redaction.find_known, action="redact", parts=("reply",))
 # Characters come first: what hides inside a secret is gone when secrets are looked for.
 DEFAULT_RULES = (
     Rule(name="unprintable character", find=find_odd, action="redact", replacement=""),
     Rule(name="secret", find=redaction.find, action="redact"),
-    OWN_KEY_RULE,
 )
 STRICT_RULES = (
     Rule(name="overlong text", find=untrusted.find_length, parts=UNTRUSTED),
@@ -29,11 +27,18 @@ STRICT_RULES = (
     Rule(name="dunder name", find=untrusted.find_dunders, parts=UNTRUSTED),
     Rule(name="HTML tag", find=untrusted.find_tags, parts=UNTRUSTED),
 )
-PERSONAL_RULE = Rule(name="personal detail", find=personal.find_personal, action="redact", reversible=True)
+# What has a checksum comes first: a card number holds what looks like a phone number.
+PERSONAL_RULES = (
+    Rule(name="email address", find=personal.find_emails, action="redact", reversible=True),
+    Rule(name="IBAN", find=personal.find_ibans, action="redact", reversible=True),
+    Rule(name="card number", find=personal.find_cards, action="redact", reversible=True),
+    Rule(name="social security number", find=personal.find_ssns, action="redact", reversible=True),
+    Rule(name="phone number", find=personal.find_phones, action="redact", reversible=True),
+)
 STEERING_RULE = Rule(
     name="steering phrase (heuristic)", find=untrusted.find_steering, action="warn", parts=UNTRUSTED
 )
-NAMES = tuple(rule.name for rule in (*DEFAULT_RULES, *STRICT_RULES, PERSONAL_RULE, STEERING_RULE))
+NAMES = tuple(rule.name for rule in (*DEFAULT_RULES, *STRICT_RULES, *PERSONAL_RULES, STEERING_RULE))
 
 
 def rules_of(options: Validation) -> list[Rule]:
@@ -42,7 +47,7 @@ def rules_of(options: Validation) -> list[Rule]:
     if options.preset == "strict":
         chosen |= {rule.name: rule for rule in STRICT_RULES}
     if options.personal_data:
-        chosen[PERSONAL_RULE.name] = PERSONAL_RULE
+        chosen |= {rule.name: rule for rule in PERSONAL_RULES}
     if options.injection:
         chosen[STEERING_RULE.name] = STEERING_RULE
     # Replaced where it stands, so that the order stays.

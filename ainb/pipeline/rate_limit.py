@@ -107,8 +107,8 @@ class Limiter(Protocol):
 
 Estimate = Callable[[Call], tuple[int, int]]
 ReadHeaders = Callable[[Mapping[str, str]], Iterable[Reading]]
-MakeLimiter = Callable[[RateLimit, str], Limiter]
 Place = tuple[str, str, str]  # provider, model, account: what a provider's limits are counted by
+MakeLimiter = Callable[[RateLimit, Place], Limiter]
 
 
 class RecentOutputs:
@@ -142,7 +142,8 @@ class RateLimitStage:
         read_headers: Rate-limit headers of a response (lower-case names) to readings: dimension, limit per minute or
             None, remaining or None, seconds to the reset or None. Limits of other periods are to be left out.
         per_user: Limits of each named user inside the shared ones; None means users have none of their own.
-        make_limiter: Options and a name for messages to a limiter; None means one in this process.
+        make_limiter: Options and what is limited to a limiter; None means one in this process, as a model that runs in this
+            process always has.
     """
 
     def __init__(
@@ -218,12 +219,12 @@ class RateLimitStage:
             slots: int | None = getattr(call.provider, "slots", None)
             if slots is not None and (options.concurrency is None or slots < options.concurrency):
                 options = replace(options, concurrency=slots)
-            made = (self._make_limiter(options, f"{request.provider}:{request.model}"), RecentOutputs())
-            place = self._places.setdefault(key, made)
+            make = self._make_limiter if slots is None else self._make_local
+            place = self._places.setdefault(key, (make(options, key), RecentOutputs()))
         return place
 
-    def _make_local(self, options: RateLimit, name: str) -> Limiter:
-        return LocalLimiter(options, self._clock, per_user=self._per_user, name=name)
+    def _make_local(self, options: RateLimit, place: Place) -> Limiter:
+        return LocalLimiter(options, self._clock, per_user=self._per_user, name=f"{place[0]}:{place[1]}")
 
     def _cost(self, call: Call, outputs: RecentOutputs) -> Cost:
         input_tokens, output_tokens = self._estimate(call)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Literal
 
 from ainb.clock import Clock
-from ainb.errors import ConfigError, InvalidReplyError, ReplayMissError
+from ainb.errors import ConfigError, DeadlineExceededError, InvalidReplyError, ReplayMissError
 from ainb.events import Notice, Sink
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.replay_library import Library
 from ainb.pipeline.replay_outcome import (
     apply_measured,
     mark_hit,
-    read_error,
+    read_failure,
     read_reply,
-    write_error,
+    write_failure,
     write_measured,
     write_reply,
 )
@@ -28,6 +29,7 @@ from ainb.stores.cassette_line import MEASURED, Line, write_line
 
 Mode = Literal["record", "replay", "auto"]
 NEVER_RECORDED = "scripted"
+CLOCK_SECONDS = 0.005  # by which a loop's timer may be early
 
 
 def not_booked(_call: Call, _cost: Decimal) -> None:
@@ -96,6 +98,7 @@ class ReplayStage:
         if self._mode == "replay":
             raise ReplayMissError(self.library.explain(asked))
         cassette = self.library.own()
+        cassette.lines()  # a file that cannot be recorded into is told of before money is spent
         self._given.add(asked.key)
         return await self._record(call, proceed, asked, cassette)
 
@@ -130,7 +133,7 @@ class ReplayStage:
         apply_measured(call, measured)
         call.notes.extend(line.fields.get("notes", ()))
         if not line.is_reply:
-            error = read_error(line.fields["error"], measured.get("retry_after"))
+            error = read_failure(call, line.fields["error"], measured.get("retry_after"))
             if error is None:
                 raise ReplayMissError(
                     f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this ainb does not know; upgrade ainb"
@@ -154,9 +157,12 @@ class ReplayStage:
         try:
             reply = await proceed(call)
         except Exception as error:
-            outcome = write_error(error)
+            outcome = write_failure(call, error)
             if outcome is not None:
                 await self._keep(call, asked, cassette, {"error": outcome}, notes=notes, error=error)
+            raise
+        except asyncio.CancelledError:
+            self._note_deadline(call, asked, cassette, notes)
             raise
         finally:
             call.options = options
@@ -177,28 +183,52 @@ class ReplayStage:
         error: Exception | None = None,
     ) -> Line | None:
         """Write the outcome down; what says nothing new keeps the record that stands. None when it cannot be written."""
-        duration_s = self._clock.monotonic() - call.started_at
-        fields = {
-            **asked.fields,
-            **outcome,
-            "weights": asked.weights,
-            "notes": [redacted(note) for note in call.notes[notes:]] or None,
-            MEASURED: write_measured(call, duration_s, error),
-        }
         try:
-            line = write_line(fields)
-            before = cassette.find(line.key)
-            if before is not None and before.same_outcome(line):
-                line = before
-            else:
-                cassette.put(line)
-                await asyncio.to_thread(cassette.flush)
+            line = self._put(call, asked, cassette, outcome, notes=notes, error=error)
+            await asyncio.to_thread(cassette.flush)
         except (OSError, ConfigError) as fault:
             self._tell(f"an answer cannot be recorded in {cassette.name} ({fault})")
             return None
+        return line
+
+    def _put(
+        self,
+        call: Call,
+        asked: Asked,
+        cassette: Cassette,
+        outcome: dict[str, object],
+        *,
+        notes: int,
+        error: Exception | None = None,
+    ) -> Line:
+        duration_s = self._clock.monotonic() - call.started_at
+        line = write_line(
+            {
+                **asked.fields,
+                **outcome,
+                "weights": asked.weights,
+                "notes": [redacted(note) for note in call.notes[notes:]] or None,
+                MEASURED: write_measured(call, duration_s, error),
+            }
+        )
+        before = cassette.find(line.key)
+        if before is not None and before.same_outcome(line):
+            line = before
+        else:
+            cassette.put(line)
         cassette.used.add(line.key)
         apply_measured(call, line.fields[MEASURED])
         return line
+
+    def _note_deadline(self, call: Call, asked: Asked, cassette: Cassette, notes: int) -> None:
+        """Record a call whose time ran out, which is an error of the stage outside this one; nothing may be waited for here."""
+        if call.deadline is None or self._clock.monotonic() < call.deadline - CLOCK_SECONDS:
+            return  # somebody cancelled it
+        late = DeadlineExceededError.after(call.deadline - call.started_at, billed=call.attempts > 0)
+        with contextlib.suppress(ConfigError):
+            self._put(call, asked, cassette, {"error": write_failure(call, late)}, notes=notes)
+            # What cannot be written now is tried again, and told of, with the next answer.
+            asyncio.get_running_loop().run_in_executor(None, cassette.flush)
 
     def _tell(self, text: str) -> None:
         if not self._told:

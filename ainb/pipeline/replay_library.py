@@ -42,12 +42,13 @@ class Library:
         return own
 
     def cassettes(self) -> list[Cassette]:
-        """Where answers are looked for: the notebook's own cassette, or all of the working folder."""
+        """Where answers are looked for: the notebook's own cassette, or all of the folder where there is none."""
         own = self._find_own()
-        if own is not None:
+        if own is not None and own.size_bytes():
             return [own]
         if self._known is None:
-            self._known = [shared_cassette(path) for path in sorted(Path.cwd().glob(f"*{SUFFIX}"))]
+            folder = Path.cwd() if own is None else own.path.parent
+            self._known = [shared_cassette(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
         return self._known
 
     def find(self, asked: Asked) -> tuple[Cassette, Line] | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from ainb import errors
 from ainb.messages import Call, Reply, Usage
 from ainb.pipeline.replay_request import redacted
-from ainb.stores.cassette_line import is_seconds
+from ainb.stores.cassette_line import is_reply, is_seconds
 
 DURATION_DIGITS = 3
 MAX_COST_DIGITS = 40
@@ -83,8 +83,29 @@ def read_reply(record: Mapping[str, Any]) -> Reply:
     )
 
 
-def write_error(error: Exception) -> dict[str, Any] | None:
-    """The lasting part of an error; None of one that cannot be given again."""
+def write_failure(call: Call, error: Exception) -> dict[str, Any] | None:
+    """The lasting part of an error and of the replies that were paid for and of no use; None of one that cannot be given again."""
+    written = _write_error(error)
+    if written is not None and call.replies:
+        written["replies"] = [write_reply(reply) for reply in call.replies]
+    return written
+
+
+def read_failure(call: Call, record: Mapping[str, Any], retry_after: object) -> Exception | None:
+    """The error of a record; None when it is of a kind that this ainb does not know.
+
+    Args:
+        call: Gets the replies that were paid for.
+        record: What `write_failure` made.
+        retry_after: Seconds that the provider asked to wait, or None.
+    """
+    paid = record.get("replies")
+    if isinstance(paid, list):
+        call.replies.extend(read_reply(item) for item in paid if is_reply(item))
+    return _read_error(record, retry_after)
+
+
+def _write_error(error: Exception) -> dict[str, Any] | None:
     for kind in type(error).__mro__:
         name = kind.__name__
         if getattr(errors, name, None) is kind and name in _ATTRIBUTES:
@@ -99,13 +120,7 @@ def write_error(error: Exception) -> dict[str, Any] | None:
     return None
 
 
-def read_error(record: Mapping[str, Any], retry_after: object) -> Exception | None:
-    """The error of a record; None when it is of a kind that this ainb does not know.
-
-    Args:
-        record: What `write_error` made.
-        retry_after: Seconds that the provider asked to wait, or None.
-    """
+def _read_error(record: Mapping[str, Any], retry_after: object) -> Exception | None:
     name, message = record["type"], record["message"]
     if name in _PLAIN:
         return _PLAIN[name](message) if message else _PLAIN[name]()

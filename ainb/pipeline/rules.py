@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from ainb.errors import ConfigError
 
@@ -24,7 +24,6 @@ SENT: tuple[Part, ...] = ("typed", "values", "rows")
 UNTRUSTED: tuple[Part, ...] = ("values", "rows")
 # Beyond so many places the rest of the text counts as one: no list of places grows without bound.
 MAX_PLACES = 50_000
-_KIND_AT = 2
 
 
 class Finding(NamedTuple):
@@ -102,21 +101,23 @@ class Rule:
             found = list(itertools.islice(self.find(text), MAX_PLACES + 1))
             if not found:
                 return []
-            places = [self._place(item, len(text)) for item in found]
+            places = [
+                (item[0], item[1], str(item[2]) if len(item) > 2 else self.name)  # noqa: PLR2004 - a kind
+                for item in found
+            ]
+            inside = all(0 <= start < end <= len(text) for start, end, _ in places)
         except Exception as error:
             raise ConfigError(
                 f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its function or leave the rule out"
             ) from error
+        if not inside:
+            raise ConfigError(
+                f"the rule {self.name!r} failed: it gave a place that is not inside the text; nothing was sent; mend its function"
+            )
         if len(places) > MAX_PLACES:
             start, _, kind = places[-1]
             places[-1] = (start, len(text), kind)
         return merged(places)
-
-    def _place(self, item: Any, size: int) -> Place:
-        start, end = item[0], item[1]
-        if not 0 <= start < end <= size:
-            raise ValueError(f"a place must lie inside the text of {size} characters; it is {start}:{end}")
-        return start, end, str(item[_KIND_AT]) if len(item) > _KIND_AT else self.name
 
 
 def merged(places: list[Place]) -> list[Place]:

@@ -33,14 +33,14 @@ _PHRASES: tuple[tuple[str, str], ...] = (
         ("overrides instructions", rf"{verb}\s{{1,4}}{_FILLERS}{_BEFORE}")
         for verb in ("ignore", "disregard", "forget", "override")
     ),
-    (
-        "overrides instructions",
-        r"(?:your|the)\s{1,4}new\s{1,4}instructions",
-    ),
+    *(("overrides instructions", rf"{word}\s{{1,4}}new\s{{1,4}}instructions") for word in ("your", "the")),
     ("asks for the instructions", r"system\s{1,4}prompt"),
-    (
-        "asks for the instructions",
-        r"(?:reveal|repeat|print|show)\s{1,4}(?:me\s{1,4})?your\s{1,4}(?:\w{1,20}\s{1,4})?(?:instructions|prompt)",
+    *(
+        (
+            "asks for the instructions",
+            rf"{verb}\s{{1,4}}(?:me\s{{1,4}})?your\s{{1,4}}(?:\w{{1,20}}\s{{1,4}})?(?:instructions|prompt)",
+        )
+        for verb in ("reveal", "repeat", "print", "show")
     ),
     ("gives a new role", r"you\s{1,4}are\s{1,4}now\s"),
     ("gives a new role", r"developer\s{1,4}mode"),

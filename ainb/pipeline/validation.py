@@ -7,11 +7,10 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-from ainb import redaction, tokens
+from ainb import tokens
 from ainb.errors import InvalidPromptError, InvalidReplyError
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.findings import notes, refusal
-from ainb.pipeline.key_filter import KeyFilter
 from ainb.pipeline.rules import Finding
 from ainb.pipeline.untrusted import sanitize
 from ainb.pipeline.validation_options import Preset, Validation
@@ -82,25 +81,21 @@ class ValidationStage:
                 raise InvalidPromptError(review.refusal)
         if self._context_window is not None:
             await self._check_context(call, self._context_window)
-        if call.options.on_text is None:
-            return self._look_at_reply(call, await proceed(call))
-        return self._look_at_reply(call, await self._stream(call, proceed))
+        if call.options.on_text is not None and self._needs_whole(call):
+            return self._look_at_reply(call, await self._send_whole(call, proceed))
+        return self._look_at_reply(call, await proceed(call))
 
-    async def _stream(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed; what it streams is looked at, or not streamed where only the whole reply can be."""
+    def _needs_whole(self, call: Call) -> bool:
+        """Whether nothing of the reply may be shown before all of it was looked at."""
+        return self.validator.changes_reply or bool(self.validator.options.put_back and call.placeholders)
+
+    async def _send_whole(self, call: Call, proceed: Handler) -> Reply:
         options = call.options
-        keys = redaction.secret_values() if self.validator.keeps_keys else {}
-        whole = self.validator.changes_reply or bool(self.validator.options.put_back and call.placeholders)
-        if options.on_text is None or not (whole or keys):
-            return await proceed(call)
-        pieces = KeyFilter(keys, options.on_text)
-        call.options = dataclasses.replace(options, on_text=None if whole else pieces.feed)
+        call.options = dataclasses.replace(options, on_text=None)
         try:
-            reply = await proceed(call)
-            pieces.end()
+            return await proceed(call)
         finally:
             call.options = options
-        return reply
 
     def _look_at_reply(self, call: Call, reply: Reply) -> Reply:
         text, findings = self.validator.review_reply(reply.text)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ainb.messages import Call, Message, Request
 from ainb.pipeline.findings import notes, refusal
-from ainb.pipeline.presets import OWN_KEY_RULE, rules_of
+from ainb.pipeline.presets import rules_of
 from ainb.pipeline.rules import PARTS, Finding, Part, Place, Rule, merged, replace_places
 from ainb.pipeline.validation_options import Validation
 
@@ -92,22 +92,22 @@ class Validator:
     Args:
         options: None means the defaults.
 
+    Attributes:
+        options: Those it was made of.
+        rules: In the order in which they look.
+        changes_reply: Whether some rule may change or refuse a reply, so that only the whole can be shown.
+
     >>> [finding.rule for finding in Validator(Validation(preset="strict")).check("<b>eval(x)</b>")]
     ['eval or exec call', 'HTML tag', 'HTML tag']
     """
-
-    # Attributes: `changes_reply` says whether some rule may change or refuse a reply, so that only the whole can be shown;
-    # `keeps_keys` whether own keys are taken out of it, which can be done piece by piece.
 
     def __init__(self, options: Validation | None = None) -> None:
         self.options = options or Validation()
         self.rules = tuple(rules_of(self.options))
         self._of_part = {part: [rule for rule in self.rules if part in rule.parts] for part in PARTS}
         self._sent = [rule for rule in self.rules if set(rule.parts) != {"reply"}]
-        of_reply = {rule.name: rule for rule in self._of_part["reply"] if rule.action in {"redact", "block"}}
-        own_key = of_reply.pop(OWN_KEY_RULE.name, None)
-        self.keeps_keys = own_key is OWN_KEY_RULE
-        self.changes_reply = bool(of_reply) or own_key not in {None, OWN_KEY_RULE}
+        self._reversible = any(rule.reversible for rule in self.rules)
+        self.changes_reply = any(rule.action in {"redact", "block"} for rule in self._of_part["reply"])
 
     def check(self, text: str, part: Part = "values") -> list[Finding]:
         """Every place where a rule for this part applies; nothing is changed and nothing raised.
@@ -130,7 +130,8 @@ class Validator:
     def review(self, call: Call) -> Review:
         """Look at everything of a call that is sent as text: messages, their text parts, and texts among the parameters."""
         request, options = call.request, call.options
-        work = _Work(Placeholders(call.placeholders, (item.text for item in request.messages)))
+        taken = [item.text for item in request.messages] if self._reversible else ()
+        work = _Work(Placeholders(call.placeholders, taken))
         filled_part: Part = "values" if options.batch_id is None else "rows"
         of_program = Source("typed", options.values or (), filled_part)
         of_caller = of_program if options.values is not None else Source(filled_part)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.errors import ConfigError
-from ainb.providers.services import SERVICES, SYNONYMS
+from ainb.providers import plugins
+from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -37,10 +39,13 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
         name = target.strip()
     else:
         raise ConfigError(f"the alias {text!r} leads in a circle; mend it with %ai alias NAME PROVIDER:MODEL")
+    name = NICKNAMES.get(name, name)
+    if not set(name) & {":", "/"}:
+        name = _with_service(name)
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
     service = name[:at] if at > 0 else name
     service = SYNONYMS.get(service, service)
-    if service not in SERVICES:
+    if service not in SERVICES and service not in plugins.names():
         known = [*SERVICES, *(aliases or {})]
         near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
@@ -51,6 +56,13 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     return service, model
 
 
+def _with_service(name: str) -> str:
+    """The name behind its service where it can only be one's; else as it is."""
+    found = (service for pattern, service in OWN_NAMES if re.match(pattern, name))
+    service = next(found, None)
+    return f"{service}:{name}" if service else name
+
+
 def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = False) -> Provider:
     """The adapter of a service; its module is imported here and not before.
 
@@ -59,6 +71,8 @@ def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = Fal
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
     """
+    if service not in SERVICES:
+        return plugins.make_plugin(service, clock=clock)
     kind = SERVICES[service].protocol
     if kind == "scripted":
         from ainb.providers.scripted import ScriptedProvider
@@ -68,9 +82,21 @@ def make_provider(service: str, *, clock: Clock, allow_insecure_http: bool = Fal
         from ainb.providers.local import LocalProvider
 
         return LocalProvider(clock=clock)
+    if kind == "anthropic":
+        from ainb.providers.anthropic import AnthropicProvider
+
+        return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
     from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
+
+
+def missing_key(service: str) -> str | None:
+    """The variable that a service needs its key in and that is not set, or None."""
+    row = SERVICES.get(service)
+    if row is None or not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
+        return None
+    return row.key_variable
 
 
 def embedded_model() -> str | None:

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from ainb.clock import Clock
-from ainb.errors import InvalidPromptError, PermanentProviderError, ProviderError, TransientProviderError
+from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply
-from ainb.providers.completion import Answer, UnreadableError, read_completion, read_cost, read_usage
-from ainb.providers.faults import embedded_status, response_fault
-from ainb.providers.refusal import Refusal, read_refusal, refusal_of
-from ainb.providers.sse import EventParser
+from ainb.providers.completion import Answer, read_completion, read_cost, read_usage
+from ainb.providers.exchange import Dialect, Exchange
 from ainb.providers.target import Target
-from ainb.providers.wire import Response, request
+from ainb.providers.wire import Response
 
-DONE = b"[DONE]"
 _REFUSES_A_FIELD = frozenset({400, 422})
 
 
@@ -28,7 +23,7 @@ class ChatClient:
     """
 
     def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
+        self._exchange = Exchange(_CHAT, clock=clock)
         self._without_options: set[str] = set()
 
     async def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
@@ -44,103 +39,19 @@ class ChatClient:
             InvalidPromptError: The body cannot be written as JSON.
         """
         if call.options.on_text is None:
-            return await self._exchange(call, target, body)
+            return await self._exchange.send(call, target, body)
         body = {**body, "stream": True}
         if target.url in self._without_options:
-            return await self._exchange(call, target, body)
+            return await self._exchange.send(call, target, body)
         try:
-            return await self._exchange(call, target, {**body, "stream_options": {"include_usage": True}})
+            return await self._exchange.send(
+                call, target, {**body, "stream_options": {"include_usage": True}}
+            )
         except PermanentProviderError as error:
             if error.status_code not in _REFUSES_A_FIELD or "stream_options" not in str(error):
                 raise
         self._without_options.add(target.url)
-        return await self._exchange(call, target, body)
-
-    async def _exchange(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
-        response = await request(target, target.chat_url, body=_encode(body))
-        try:
-            if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-                raise self._fault(call, response, response.status, read_refusal(await response.read()))
-            if response.is_event_stream:
-                answer = await self._read_stream(call, response)
-            else:
-                answer = self._read_whole(call, response, await response.read())
-        finally:
-            response.release()
-        return _reply(call, response, answer)
-
-    def _read_whole(self, call: Call, response: Response, body: bytes) -> Answer:
-        try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            said = read_refusal(body).said
-            what = f"a body that is no JSON: {said}" if said.strip() else "an empty body"
-            raise response.unreadable(what) from None
-        self._check_error(call, response, data)
-        try:
-            answer = read_completion(data)
-        except UnreadableError as error:
-            raise response.unreadable(str(error)) from None
-        if answer.text:
-            call.emit(answer.text, self._clock.monotonic())
-        return answer
-
-    async def _read_stream(self, call: Call, response: Response) -> Answer:
-        parser, answer = EventParser(), Answer()
-        try:
-            async for piece in response.pieces():
-                if self._take(call, response, answer, parser.feed(piece)):
-                    await response.drain()
-                    break
-            else:
-                if not self._take(call, response, answer, parser.close()) and answer.finish_reason is None:
-                    raise response.cut()
-        except TransientProviderError:
-            # What comes after the last word is only the account; without it the tokens are unknown.
-            if answer.finish_reason is None:
-                raise
-        if not answer.begun:
-            raise response.unreadable("a stream without a choice")
-        answer.end()
-        return answer
-
-    def _take(self, call: Call, response: Response, answer: Answer, events: list[bytes]) -> bool:
-        # Returns whether the stream said that it is done.
-        for event in events:
-            if event == DONE:
-                return True
-            try:
-                chunk = orjson.loads(event)
-            except orjson.JSONDecodeError:
-                raise response.unreadable("a stream of something that is no JSON") from None
-            self._check_error(call, response, chunk)
-            try:
-                text = answer.add(chunk)
-            except UnreadableError as error:
-                raise response.unreadable(str(error)) from None
-            if text:
-                call.emit(text, self._clock.monotonic())
-        return False
-
-    def _check_error(self, call: Call, response: Response, data: Any) -> None:
-        # OpenRouter, vLLM and llama.cpp send errors with status 200 once they have begun to answer.
-        if isinstance(data, dict) and data.get("error") and not data.get("choices"):
-            refusal = refusal_of(data)
-            fault = self._fault(call, response, embedded_status(refusal), refusal)
-            fault.billed = call.shown
-            raise fault
-
-    def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
-        return response_fault(
-            response.target.origin,
-            status,
-            refusal,
-            headers=response.headers,
-            request_id=response.request_id,
-            location=response.location,
-            model=call.request.model,
-            unix_now=self._clock.unix(),
-        )
+        return await self._exchange.send(call, target, body)
 
 
 def _reply(call: Call, response: Response, answer: Answer) -> Reply:
@@ -159,19 +70,4 @@ def _reply(call: Call, response: Response, answer: Answer) -> Reply:
     )
 
 
-def _encode(body: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(body, default=_plain)
-    except TypeError as error:
-        raise InvalidPromptError(
-            f"the request cannot be written as JSON ({error}); nothing was sent; "
-            "use texts in valid Unicode, numbers, true or false, lists, and tables with text keys"
-        ) from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, list | tuple | str):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+_CHAT = Dialect(begin=Answer, read=read_completion, reply=_reply)

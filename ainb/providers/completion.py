@@ -29,6 +29,7 @@ class Answer:
         finish_reason: Why it ended, or None.
         usage: The body's own account of tokens, unread.
         begun: Whether a choice has arrived.
+        done: Whether nothing more will come; here the stream itself says so, after its last chunk.
     """
 
     text: str = ""
@@ -36,6 +37,7 @@ class Answer:
     finish_reason: str | None = None
     usage: Any = None
     begun: bool = False
+    done: bool = False
     _tools: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, chunk: Any) -> str:
@@ -52,7 +54,7 @@ class Answer:
         model = chunk.get("model")
         if self.model is None and isinstance(model, str) and model:
             self.model = model
-        usage = chunk.get("usage") or _mapping(chunk.get("x_groq")).get("usage")
+        usage = chunk.get("usage") or mapping(chunk.get("x_groq")).get("usage")
         if usage is not None:
             self.usage = usage
         choices = chunk.get("choices")
@@ -62,8 +64,8 @@ class Answer:
         if choice.get("index"):
             return ""
         self.begun = True
-        self.finish_reason = _word(choice.get("finish_reason")) or self.finish_reason
-        delta = _mapping(choice.get("delta"))
+        self.finish_reason = word_or_none(choice.get("finish_reason")) or self.finish_reason
+        delta = mapping(choice.get("delta"))
         self._add_tools(delta.get("tool_calls"))
         piece = message_text(delta)
         self.text += piece
@@ -76,8 +78,8 @@ class Answer:
 
     def _add_tools(self, calls: Any) -> None:
         for call in calls if isinstance(calls, list) else ():
-            call = _mapping(call)  # noqa: PLW2901 - the same thing, checked
-            function = _mapping(call.get("function"))
+            call = mapping(call)  # noqa: PLW2901 - the same thing, checked
+            function = mapping(call.get("function"))
             index = call.get("index")
             known = self._tools.setdefault(
                 index if isinstance(index, int) else len(self._tools), {"name": "", "arguments": ""}
@@ -105,11 +107,11 @@ def read_completion(data: Any) -> Answer:
     text = message_text(message)
     tools = message.get("tool_calls")
     if not text and isinstance(tools, list) and tools:
-        text = _tool_text([dict(_mapping(_mapping(call).get("function"))) for call in tools])
+        text = _tool_text([dict(mapping(mapping(call).get("function"))) for call in tools])
     return Answer(
         text,
-        _word(data.get("model")),
-        _word(choice.get("finish_reason")),
+        word_or_none(data.get("model")),
+        word_or_none(choice.get("finish_reason")),
         data.get("usage"),
         begun=True,
     )
@@ -142,21 +144,23 @@ def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
     """
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
-    prompt, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    prompt, output = count_or_none(usage.get("prompt_tokens")), count_or_none(usage.get("completion_tokens"))
     if prompt is None and output is None:
         return UNKNOWN_USAGE
     if reasoning_apart and prompt is not None:
-        total = _count(usage.get("total_tokens"))
+        total = count_or_none(usage.get("total_tokens"))
         output = output if total is None else max(output or 0, total - prompt)
-    read = _mapping(usage.get("prompt_tokens_details"))
-    written = _mapping(usage.get("completion_tokens_details"))
-    cached = _count(read.get("cached_tokens"))
+    read = mapping(usage.get("prompt_tokens_details"))
+    written = mapping(usage.get("completion_tokens_details"))
+    cached = count_or_none(read.get("cached_tokens"))
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
-        cache_read_input_tokens=_count(usage.get("prompt_cache_hit_tokens")) if cached is None else cached,
-        cache_creation_input_tokens=_count(read.get("cache_write_tokens")),
-        reasoning_output_tokens=_count(written.get("reasoning_tokens")),
+        cache_read_input_tokens=count_or_none(usage.get("prompt_cache_hit_tokens"))
+        if cached is None
+        else cached,
+        cache_creation_input_tokens=count_or_none(read.get("cache_write_tokens")),
+        reasoning_output_tokens=count_or_none(written.get("reasoning_tokens")),
         source="provider",
     )
 
@@ -175,15 +179,18 @@ def _first_choice(choices: Any) -> Json:
     raise UnreadableError("choices that are none")
 
 
-def _mapping(value: Any) -> Json:
+def mapping(value: Any) -> Json:
+    """The value where it is an object, else an empty one."""
     return value if isinstance(value, dict) else _NOTHING
 
 
-def _word(value: Any) -> str | None:
+def word_or_none(value: Any) -> str | None:
+    """The value where it is a text with something in it."""
     return value if isinstance(value, str) and value else None
 
 
-def _count(value: Any) -> int | None:
+def count_or_none(value: Any) -> int | None:
+    """The value where it is a whole number of at least 0."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 

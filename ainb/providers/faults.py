@@ -9,6 +9,7 @@ from typing import Final
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.headers import parse_retry_after, should_retry
 from ainb.providers.refusal import MAX_READ, Refusal, read_refusal
+from ainb.redaction import redact
 
 MAX_SAID = 300
 HIDDEN = "***"
@@ -18,6 +19,7 @@ FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 TOO_LARGE: Final = 413
 TOO_MANY: Final = 429
+OVERLOADED: Final = 529
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -51,6 +53,8 @@ def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
+    # Before it is cut: half a key would no longer look like one.
+    text = redact(text)
     return text if len(text) <= MAX_SAID else text[: MAX_SAID - 1] + "…"
 
 
@@ -103,6 +107,10 @@ _EMBEDDED = {
     "rate_limit_error": TOO_MANY,
     "rate_limit_exceeded": TOO_MANY,
     "insufficient_quota": TOO_MANY,
+    "billing_error": 402,
+    "request_too_large": TOO_LARGE,
+    "timeout_error": 504,
+    "overloaded_error": OVERLOADED,
 }
 
 

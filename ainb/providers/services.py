@@ -8,7 +8,7 @@ from typing import Literal
 
 from ainb.keys import KEY_VARIABLES
 
-Protocol = Literal["openai", "local", "scripted"]
+Protocol = Literal["openai", "anthropic", "local", "scripted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,7 @@ class Service:
         key_variable: Environment variable that holds the key.
         key_needed: Whether it refuses calls without a key.
         free: Whether calls cost nothing, because they run on the person's own machine.
+        json_mode: Whether it takes ``response_format={"type": "json_object"}``.
     """
 
     name: str
@@ -32,9 +33,12 @@ class Service:
     key_variable: str | None = None
     key_needed: bool = True
     free: bool = False
+    json_mode: bool = False
 
 
-def _service(name: str, base_url: str, *, key_needed: bool = True, free: bool = False) -> Service:
+def _service(
+    name: str, base_url: str, *, key_needed: bool = True, free: bool = False, json_mode: bool = True
+) -> Service:
     return Service(
         name=name,
         base_url=base_url,
@@ -42,17 +46,30 @@ def _service(name: str, base_url: str, *, key_needed: bool = True, free: bool = 
         key_variable=KEY_VARIABLES[name],
         key_needed=key_needed,
         free=free,
+        json_mode=json_mode,
     )
 
 
 SERVICES: Mapping[str, Service] = {
     service.name: service
     for service in (
-        Service(name="local", protocol="local", key_needed=False, free=True),
+        Service(name="local", protocol="local", key_needed=False, free=True, json_mode=True),
         _service("openai", "https://api.openai.com/v1"),
-        Service(name="azure", base_url_variable="AZURE_OPENAI_ENDPOINT", key_variable=KEY_VARIABLES["azure"]),
+        Service(
+            name="anthropic",
+            protocol="anthropic",
+            base_url="https://api.anthropic.com/v1",
+            base_url_variable="ANTHROPIC_BASE_URL",
+            key_variable=KEY_VARIABLES["anthropic"],
+        ),
+        Service(
+            name="azure",
+            base_url_variable="AZURE_OPENAI_ENDPOINT",
+            key_variable=KEY_VARIABLES["azure"],
+            json_mode=True,
+        ),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
-        _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True),
+        _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True, json_mode=False),
         _service("vllm", "http://127.0.0.1:8000/v1", key_needed=False, free=True),
         _service("groq", "https://api.groq.com/openai/v1"),
         _service("mistral", "https://api.mistral.ai/v1"),
@@ -64,9 +81,31 @@ SERVICES: Mapping[str, Service] = {
     )
 }
 
+# What jupyter-ai calls these models without an alias having been made.
+NICKNAMES: Mapping[str, str] = {"chatgpt": "openai:gpt-3.5-turbo", "gpt4": "openai:gpt-4"}
+
+# Model names that belong to one service alone, so that the service may be left out.
+OWN_NAMES: tuple[tuple[str, str], ...] = (
+    (r"gpt-\d|chatgpt-|o[134](-|$)", "openai"),
+    (r"claude-", "anthropic"),
+    (r"gemini-", "gemini"),
+    (r"(mi|mini|magi|code|pix)stral-|pixtral-", "mistral"),
+    (r"deepseek-(chat|reasoner)$", "deepseek"),
+)
+
 SYNONYMS: Mapping[str, str] = {
-    "openai-chat": "openai",
-    "google": "gemini",
+    "anthropic-chat": "anthropic",
+    "azure-chat-openai": "azure",
     "azure-openai": "azure",
     "azure-openai-chat": "azure",
+    "google": "gemini",
+    "hosted_vllm": "vllm",
+    "lm_studio": "lmstudio",
+    "mistralai": "mistral",
+    "ollama_chat": "ollama",
+    "openai-chat": "openai",
+    "openai-chat-custom": "openai",
+    "openai-chat-new": "openai",
+    "together_ai": "together",
+    "togetherai": "together",
 }

@@ -36,7 +36,7 @@ class Target:
     Attributes:
         origin: Whom errors are about.
         url: Base URL, no trailing slash.
-        chat_url: Where chat completions are asked for.
+        chat_url: Where conversations go.
         headers: Sent with every request; secret values show themselves as ``'***'``.
         loopback: Whether it is on this machine, and so never behind a proxy.
     """
@@ -57,6 +57,7 @@ def make_target(
     key_header: str = "Authorization",
     key_variable: str | None = None,
     base_url_variable: str | None = None,
+    path: str = "/chat/completions",
 ) -> Target:
     """Check a place once, so that a call does not have to.
 
@@ -68,6 +69,7 @@ def make_target(
         key_header: Header that carries the key.
         key_variable: Environment variable that the key came from or is missing from, for messages.
         base_url_variable: Environment variable that may hold the base URL, for messages.
+        path: Where conversations go, under the base URL.
 
     Raises:
         ConfigError: The URL, the key or a header cannot be sent.
@@ -86,7 +88,7 @@ def make_target(
         base_url_variable=base_url_variable,
         secrets=(key,) if key and len(key) >= MIN_SECRET_CHARS else (),
     )
-    return Target(origin, url, URL(url + "/chat/completions"), lines, is_loopback(host))
+    return Target(origin, url, URL(url + path), lines, is_loopback(host))
 
 
 def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]:

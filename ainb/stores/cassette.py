@@ -147,8 +147,9 @@ class Cassette:
         if new == old:
             return
         texts = sorted(line.text for line in new.values())
-        replace_file(self.path, b"".join(text + b"\n" for text in texts))
-        with self._reading:
+        with spare_file(self.path, b"".join(text + b"\n" for text in texts)) as spare, self._reading:
+            # Whoever reads in this process finds file and memory changed together, and need not read what we know.
+            spare.replace(self.path)
             self._lines, self._stamp, self._usual_model = new, self._find_stamp(), None
 
     @contextlib.contextmanager
@@ -200,11 +201,12 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
     return lines
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one step: whoever reads sees the old one or the new one, whole.
+@contextlib.contextmanager
+def spare_file(path: Path, content: bytes) -> Iterator[Path]:
+    """A whole file beside another, safe on disk, to be put in its place in one step; gone when that fails.
 
     Raises:
-        OSError: It cannot be written; the old one stands as it was.
+        OSError: It cannot be written; the other one stands as it was.
     """
     spare = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -214,10 +216,9 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         if path.exists():
             shutil.copymode(path, spare)
-        spare.replace(path)
-    except BaseException:
+        yield spare
+    finally:
         spare.unlink(missing_ok=True)
-        raise
 
 
 _shared: dict[Path, Cassette] = {}

@@ -23,6 +23,7 @@ _CHECKSUM = b',"sha256":"'
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 # What tells requests apart, in the order of the line; all but the first two are left out where they do not apply.
 _REQUEST = ("model", "body", "schema", "replica")
+_SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies"})
 _REST = ("weights", "reply", "error", "notes", MEASURED)
 
 
@@ -51,13 +52,16 @@ class Line:
         return "reply" in self.fields
 
     def same_outcome(self, other: Line) -> bool:
-        """Whether both say the same but for what is measured anew each time."""
+        """Whether both ended the same way: the same answer or error, whatever it took in time, tokens and money.
+
+        A provider's own cache changes what the same answer costs from day to day.
+        """
         return self.key == other.key and _lasting(self.fields) == _lasting(other.fields)
 
 
 def request_key(fields: Mapping[str, Any]) -> bytes:
-    """The key of a request of these fields."""
-    return orjson.dumps([fields.get(name) for name in _REQUEST], option=orjson.OPT_SORT_KEYS)
+    """The key of a request of these fields, the keys of its body sorted (as in a line, and in what `cache_key.canonical` gives)."""
+    return orjson.dumps([fields.get(name) for name in _REQUEST])
 
 
 def write_line(fields: Mapping[str, Any]) -> Line:
@@ -97,7 +101,7 @@ def read_line(text: bytes) -> Line:
     version = record.get("version") if type(record) is dict else None
     if type(version) is int and version > VERSION:
         raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise LineError("is no record of ainb; delete it")
     head, found, checksum = text.rpartition(_CHECKSUM)
     if not found or checksum != _checksum(head) + b'"}':
@@ -115,7 +119,11 @@ def _checksum(head: bytes) -> bytes:
 
 
 def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name != MEASURED}
+    lasting = {name: value for name, value in fields.items() if name != MEASURED}
+    for outcome in ("reply", "error"):
+        if outcome in lasting:
+            lasting[outcome] = {name: lasting[outcome][name] for name in lasting[outcome].keys() - _SPENT}
+    return lasting
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
@@ -144,7 +152,8 @@ def _is_texts(value: object) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
-def _is_reply(value: object) -> bool:
+def is_reply(value: object) -> bool:
+    """Whether a value is the outcome of an answered call."""
     return type(value) is dict and type(value.get("text")) is str
 
 
@@ -162,7 +171,7 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "schema": _is_text,
     "replica": lambda value: type(value) is int,
     "weights": _is_text,
-    "reply": _is_reply,
+    "reply": is_reply,
     "error": _is_error,
     "notes": _is_texts,
     MEASURED: _is_measured,

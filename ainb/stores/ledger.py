@@ -18,6 +18,7 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
 from ainb.pipeline.books import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
 from ainb.stores.owner import Owner
+from ainb.stores.private_folder import make_private
 
 T = TypeVar("T")
 Statement = tuple[str, tuple[object, ...]]
@@ -261,7 +262,7 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    make_private(path)
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         for statement in _SCHEMA:

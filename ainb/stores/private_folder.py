@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -34,7 +35,7 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
         OSError: The folder cannot be made or written.
     """
     if not os.path.lexists(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     _check(folder, stat.S_ISDIR, "folder", FOLDER_MODE)
     path = folder / name
@@ -45,6 +46,28 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
         if os.path.lexists(file):
             _check(file, stat.S_ISREG, "file", FILE_MODE)
     return path
+
+
+def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None:
+    """Make an empty file (0600) for a library to open, in a folder (0700 where it is made); or check and tighten the one there.
+
+    A file that is there is not opened: closing it again would drop the locks that SQLite holds on it in this process.
+
+    Args:
+        path: The file.
+        beside: Ends of names of further files that may stand beside it.
+
+    Raises:
+        NotPrivateError: A file is a link, of the wrong kind, or another person's.
+        OSError: The folder or the file cannot be made.
+    """
+    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    for end in ("", *beside):
+        # Another process may take away what stands beside at any moment.
+        with contextlib.suppress(FileNotFoundError):
+            _check(path.with_name(path.name + end), stat.S_ISREG, "file", FILE_MODE)
 
 
 def _check(path: Path, is_kind: Callable[[int], bool], kind: str, mode: int) -> None:

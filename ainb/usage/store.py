@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import functools
 import operator
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ainb.stores.private_folder import make_private
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
 from ainb.usage.rollups import ADD_NEW
 from ainb.usage.rows import Row
@@ -37,7 +36,7 @@ def open_log(path: Path | None) -> sqlite3.Connection:
         sqlite3.Error, OSError: It cannot be opened or written.
     """
     if path is not None:
-        _create_private(path)
+        make_private(path)
     connection = connect(":memory:" if path is None else str(path))
     try:
         known_version(connection)  # before anything is written to a file that is not ours to change
@@ -55,13 +54,6 @@ def connect(place: str) -> sqlite3.Connection:
     return sqlite3.connect(
         place, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None, check_same_thread=False
     )
-
-
-def _create_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # O_EXCL, because opening and closing a file that SQLite has open in this process would drop its locks.
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 class Words:

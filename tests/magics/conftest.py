@@ -127,9 +127,10 @@ class Kernel:
 
 
 @pytest.fixture(scope="module")
-def fresh_kernel():
+def fresh_kernel(tmp_path_factory):
     """A kernel in which nothing has run."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AINB_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("AINB_DISPLAY", "auto")
         patch.setenv("AINB_CACHE", "off")
         kernel = Kernel()

@@ -79,4 +79,6 @@ def test_failed_rows_are_sent_again_on_request(ask):
 def test_one_line_says_how_it_went(ask, capsys, reviews):
     ask("scripted:echo --each reviews", "{text}", reviews=reviews)
 
-    assert "3 of 3 rows · 2 answered · 1 not sent" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "3 of 3 rows · done" in said
+    assert "2 answered · 1 not sent" in said

@@ -139,7 +139,9 @@ def test_the_panel_watches_a_batch_to_its_end(capsys):
     panel(running(total=181, state="finished"))
 
     assert not panel.running
-    assert capsys.readouterr().err.startswith("ainb: 181 of 181 rows · 169 answered · 11 from cache")
+    assert capsys.readouterr().err.startswith(
+        "ainb: 181 of 181 rows · done · in 44 s · 4.1 rows/s · 180 answered"
+    )
     panel.close()
     assert capsys.readouterr().err == ""
 

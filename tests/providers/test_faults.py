@@ -246,3 +246,12 @@ def test_no_error_body_upsets_it(body, status):
     assert isinstance(error, ProviderError)
     assert str(error).isprintable()
     assert read_refusal(body).retry_after is None
+
+
+def test_a_secret_at_the_cut_of_a_long_message_is_not_left_in_half():
+    secret = "sk-" + "proj-a1B2c3D4e5F6g7H8i9J0k1L2m3"
+
+    for before in range(280, 320):
+        said = clean("x " * (before // 2) + secret + " more" * 50)
+        assert "sk-" not in said
+        assert len(said) <= 300

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import pickle
 import socket
 from decimal import Decimal
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import (
-    AinbError,
     ConfigError,
     InvalidPromptError,
     PermanentProviderError,
     ProviderError,
     TransientProviderError,
 )
-from ainb.messages import Call, CallOptions, Message, Reply, Request
+from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.schema import read_schema
 from ainb.providers.openai import OpenAIProvider, is_strict, response_format
 from ainb.providers.services import SERVICES
@@ -303,120 +299,6 @@ def test_a_key_with_a_line_break_inside_is_refused_without_showing_it(monkeypatc
     assert "sk-abc" not in str(caught.value)
 
 
-# Faults
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("step", "words", "billed"),
-    [
-        (Fault(action="reset"), "closed the connection without an answer", True),
-        (Fault(action="cut"), "broke off in the middle", True),
-        (Fault(action="garbage"), "no JSON", True),
-        (Fault(action="html"), "an HTML page '502 Bad Gateway'", True),
-        (Fault(action="empty"), "an empty body", True),
-        (Fault(action="no_choices"), "no choice", True),
-        (Fault(action="wrong_types"), "a choice without a message", True),
-        (Fault(action="not_http"), "does not speak HTTP", True),
-        (Fault(status=503), "answered 503", False),
-        (Fault(status=429, retry_after=3), "answered 429", False),
-        (Fault(status=502, action="html"), "an HTML page", False),
-        (Fault(status=529, action="empty"), "answered 529", False),
-        (Fault(body={"error": {"message": "upstream died", "code": 502}}), "upstream died", False),
-    ],
-)
-def test_every_transient_fault_is_a_clear_error(step, words, billed, stream):
-    error = fails(step, stream=stream)
-
-    assert type(error) is TransientProviderError
-    assert words in str(error)
-    assert error.billed is billed
-    assert error.__cause__ is None
-    assert str(error).isprintable()
-    if step.retry_after:
-        assert error.retry_after == 3
-
-
-@BOTH
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
-def test_refusals_are_permanent_and_not_billed(status, stream):
-    error = fails(Fault(status=status, code="why", message=f"because {KEY}"), stream=stream)
-
-    assert type(error) is PermanentProviderError
-    assert (error.status_code, error.code, error.request_id, error.billed) == (
-        status,
-        "why",
-        "req_fault",
-        False,
-    )
-    assert "because ***" in str(error)
-
-
-def test_a_redirect_is_not_followed_and_the_key_stays_here():
-    with FaultServer() as other:
-        step = Fault(status=307, headers={"location": f"{other.base_url}/chat/completions?key=x"})
-        error = fails(step)
-
-    assert type(error) is PermanentProviderError
-    assert "not followed" in str(error)
-    assert "?key" not in str(error)
-    assert other.hits == 0
-
-
-def test_no_trace_of_the_key_is_left_in_an_error():
-    for step in (
-        Fault(status=401, message=KEY),
-        Fault(action="reset"),
-        Fault(action="not_http"),
-        Fault(action="garbage"),
-    ):
-        error = fails(step)
-        shown = [repr(error), str(vars(error)), repr(error.__context__), repr(error.__cause__)]
-        trace = error.__traceback__
-        while trace is not None:
-            shown.append(
-                repr(
-                    {
-                        name: value
-                        for name, value in trace.tb_frame.f_locals.items()
-                        if "ainb/" in trace.tb_frame.f_code.co_filename
-                    }
-                )
-            )
-            trace = trace.tb_next
-        assert not [text for text in shown if KEY in text]
-
-
-def test_errors_pickle():
-    error = pickle.loads(pickle.dumps(fails(Fault(status=429, retry_after=3, code="slow"))))  # noqa: S301 - our own bytes
-
-    assert (error.status_code, error.retry_after, error.code) == (429, 3.0, "slow")
-
-
-def test_nothing_listening_is_said_and_not_billed():
-    with pytest.raises(TransientProviderError, match="nothing answers at 127") as caught:
-        ask(None, api_base="http://127.0.0.1:9/v1")
-    assert not caught.value.billed
-
-
-def test_a_cancelled_call_closes_its_connection_and_the_next_one_works():
-    adapter = provider()
-    with FaultServer([Fault(action="hang"), "fine"]) as server:
-
-        async def story():
-            def call():
-                return Call(request=request_of(api_base=server.base_url), provider=adapter)
-
-            task = asyncio.create_task(adapter.send(call()))
-            assert await asyncio.to_thread(server.wait_for_hits, 1)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            return await adapter.send(call())
-
-        assert run(story()).text == "fine"
-
-
 # Streams
 
 
@@ -430,27 +312,6 @@ def events(*payloads, end="data: [DONE]\n\n"):
 def chunk(text=None, finish_reason=None, **more):
     delta = {} if text is None else {"content": text}
     return {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}], **more}
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 64])
-def test_a_stream_may_be_split_anywhere(size):
-    pieces = []
-    with FaultServer([Fault(text="grüße 🎈 an\nalle", chunk_bytes=size)]) as server:
-        reply = ask(server, pieces=pieces)
-
-    assert reply.text == "".join(pieces) == "grüße 🎈 an\nalle"
-    assert reply.usage.output_tokens == 4
-
-
-def test_a_cut_stream_is_transient_after_its_text_was_shown():
-    pieces = []
-    step = Fault(text="a b c d e f", action="cut")
-    with FaultServer([step]) as server, pytest.raises(TransientProviderError, match="broke off") as caught:
-        ask(server, pieces=pieces)
-
-    assert pieces
-    assert caught.value.billed
-    assert caught.value.request_id == "req_fault"
 
 
 @pytest.mark.parametrize(
@@ -581,67 +442,3 @@ def test_targets_of_many_places_do_not_pile_up():
         adapter.endpoint(request_of(api_base=f"http://127.0.0.1:{number + 1}/v1"))
 
     assert len(adapter._targets) <= 64
-
-
-# Anything at all
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 2**53) | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["choices", "message", "delta", "content", "error", "code", "usage", "model", "finish_reason"]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=15,
-)
-BODY = st.one_of(
-    st.binary(max_size=60),
-    JSON.map(orjson.dumps),
-    st.lists(JSON, max_size=4).map(
-        lambda items: (
-            b"".join(b"data: " + orjson.dumps(item) + b"\n\n" for item in items) + b"data: [DONE]\n\n"
-        )
-    ),
-)
-KINDS = st.sampled_from(["application/json", "text/event-stream", "text/html", "image/png"])
-
-
-async def outcome_of(work):
-    try:
-        return await asyncio.wait_for(work, 10)
-    except AinbError as error:
-        return error
-
-
-def test_whatever_a_server_answers_is_a_reply_or_one_of_our_errors():
-    steps = []
-    adapter = provider()
-    loop = asyncio.new_event_loop()
-
-    with FaultServer(lambda _seen: steps[-1], record=False) as server:
-
-        @settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
-        @given(
-            BODY,
-            KINDS,
-            st.sampled_from([200, 200, 200, 206, 400, 429, 500]),
-            st.booleans(),
-            st.sampled_from([None, 3]),
-        )
-        def any_answer(body, kind, status, stream, size):
-            steps.append(Fault(body=body, status=status, headers={"content-type": kind}, chunk_bytes=size))
-            options = CallOptions(on_text=(lambda _text: None) if stream else None)
-            call = Call(request=request_of(api_base=server.base_url), provider=adapter, options=options)
-            outcome = loop.run_until_complete(outcome_of(adapter.send(call)))
-            assert isinstance(outcome, Reply | AinbError)
-            assert isinstance(outcome, AinbError) or isinstance(outcome.text, str)
-            assert isinstance(outcome, Reply) or str(outcome).isprintable()
-
-        any_answer()
-        loop.run_until_complete(close_clients())
-    loop.close()

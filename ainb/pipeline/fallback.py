@@ -1,0 +1,86 @@
+"""The next model when the one that was asked is down, outside the cache: each answer is kept and priced under the model that gave it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ainb.errors import (
+    CircuitOpenError,
+    ConfigError,
+    PermanentProviderError,
+    RateLimitError,
+    ReplayMissError,
+    TransientProviderError,
+)
+from ainb.messages import Alternative, Call, Handler, Reply, Request
+
+# Nothing is wrong with the request itself; ReplayMissError is here so that a recorded answer of a fallback is found again.
+DOWN = (TransientProviderError, CircuitOpenError, RateLimitError, ReplayMissError)
+# Refusals that are no fault of the request either: the money or the quota of the account is used up.
+USED_UP_STATUSES = frozenset({402, 429})
+TAG = "fallback_from"
+
+
+class FallbackStage:
+    """Asks the call's other models, in order, when the one before is down, its attempts are used up or its circuit is open.
+
+    A refusal of the request itself (400, 401, 404, …) goes to nobody else, and neither does a call of which some text was shown.
+    """
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Ask one model after the other until one answers.
+
+        Raises:
+            AinbError: No model answered: the error of the first one, raised from that of the last.
+        """
+        if not call.options.fallback:
+            return await proceed(call)
+        try:
+            return await proceed(call)
+        except (*DOWN, PermanentProviderError) as error:
+            if not _may_go_on(call, error):
+                raise
+            first = error
+        return await self._ask_others(call, proceed, first)
+
+    async def _ask_others(self, call: Call, proceed: Handler, first: Exception) -> Reply:
+        asked = call.request
+        name = f"{asked.provider}:{asked.model}"
+        error = first
+        for other in call.options.fallback:
+            _turn_to(call, other, asked, after=error)
+            try:
+                reply = await proceed(call)
+            except (*DOWN, PermanentProviderError, ConfigError) as caught:
+                error = caught
+                if not (isinstance(caught, ConfigError) or _may_go_on(call, caught)):
+                    raise caught from first
+            else:
+                call.options = dataclasses.replace(call.options, tags={**call.options.tags, TAG: name})
+                return reply
+        raise first from error
+
+
+def _may_go_on(call: Call, error: Exception) -> bool:
+    if call.shown:
+        return False
+    return isinstance(error, DOWN) or getattr(error, "status_code", None) in USED_UP_STATUSES
+
+
+def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception) -> None:
+    """Let the call ask another model; a base URL and a key variable belong to the service that they were given for."""
+    here = call.request
+    same = other.provider.name == asked.provider
+    call.notes.append(
+        f"{here.provider}:{here.model} is down ({type(after).__name__}); asking {other.provider.name}:{other.model}"
+    )
+    call.request = dataclasses.replace(
+        asked,
+        provider=other.provider.name,
+        model=other.model,
+        api_base=asked.api_base if same else None,
+        api_key_name=asked.api_key_name if same else None,
+    )
+    call.provider = other.provider
+    # What was looked up for the first model is not true of this one.
+    call.cache_key = call.endpoint = call.account = None

@@ -1,0 +1,94 @@
+"""Adapters of other packages, registered under the entry point ``ainb.providers`` by the name of their service.
+
+The entry point names a callable ``(*, clock) -> Provider``; `ainb.contract` tells whether what it makes keeps the contract.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from ainb.errors import AinbError, ConfigError, PermanentProviderError
+from ainb.messages import Call, Reply, Request
+
+if TYPE_CHECKING:
+    from ainb.clock import Clock
+    from ainb.messages import Provider
+
+GROUP = "ainb.providers"
+
+
+def names() -> list[str]:
+    """Services that installed packages have adapters for."""
+    return sorted(metadata.entry_points(group=GROUP).names)
+
+
+def make_plugin(service: str, *, clock: Clock) -> Provider:
+    """The adapter of another package.
+
+    Raises:
+        ConfigError: It cannot be loaded or made.
+    """
+    (entry, *_) = metadata.entry_points(group=GROUP, name=service)
+    try:
+        made = entry.load()(clock=clock)
+    except AinbError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"the adapter of {service} ({entry.value}) cannot be loaded ({type(error).__name__}: {error}); update its package"
+        ) from error
+    return PluginProvider(made, service)
+
+
+class PluginProvider:
+    """Lets nothing but replies and errors of ours out of an adapter that others wrote.
+
+    Args:
+        adapter: The other package's adapter.
+        name: Service name under which it is registered.
+    """
+
+    def __init__(self, adapter: Provider, name: str) -> None:
+        self._adapter = adapter
+        self.name = name
+
+    @property
+    def free(self) -> bool:
+        """Whether calls cost nothing."""
+        return bool(self._adapter.free)
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The whole outgoing body."""
+        return self._adapter.body(request)
+
+    def endpoint(self, request: Request) -> str:
+        """The place that a request goes to."""
+        return self._adapter.endpoint(request)
+
+    def account(self, request: Request) -> str:
+        """Whose rate limits apply."""
+        return self._adapter.account(request)
+
+    async def send(self, call: Call) -> Reply:
+        """One attempt.
+
+        Raises:
+            ProviderError: It failed, or the adapter did something that it may not do.
+            ConfigError: A key or an option is missing or makes no sense.
+        """
+        try:
+            reply: Any = await self._adapter.send(call)
+        except (AinbError, ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
+            raise PermanentProviderError(
+                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its package",
+                billed=True,
+            ) from error
+        if not isinstance(reply, Reply):
+            raise PermanentProviderError(
+                f"the adapter of {self.name} returned {type(reply).__name__} in place of a Reply; this is a fault of its package",
+                billed=True,
+            )
+        return reply

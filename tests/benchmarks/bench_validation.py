@@ -1,0 +1,90 @@
+"""What looking at a prompt costs, and the worst that 1 MB made to hurt can do to a rule."""
+
+from __future__ import annotations
+
+import re
+import time
+import timeit
+from pathlib import Path
+
+from ainb.errors import AinbError
+from ainb.messages import Call, Message, Request
+from ainb.pipeline import presets
+from ainb.pipeline.rules import Rule
+from ainb.pipeline.untrusted import sanitize
+from ainb.pipeline.validation_options import Validation
+from ainb.pipeline.validator import Validator
+from ainb.redaction import PATTERNS
+from tests.made_up_secrets import SECRETS
+from tests.pipeline.test_rules import MEGABYTE, NASTY
+
+PROSE = "The quick brown fox jumps over the lazy dog; what does this review say about battery life?\n"
+UMLAUTS = "Der flinke braune Fuchs springt über den trägen Hund; was hält die Kundin von der Laufzeit?\n"
+RULES = (*presets.DEFAULT_RULES, *presets.STRICT_RULES, *presets.PERSONAL_RULES, presets.STEERING_RULE)
+Row = tuple[str, str, str, str]
+
+
+class Provider:
+    """Here only its name counts."""
+
+    name, free = "openai", False
+
+
+def microseconds(work) -> float:
+    """Processor time, so that what else the machine does matters less."""
+    timer = timeit.Timer(work, timer=time.process_time)
+    number = max(1, int(0.05 / max(1e-6, timer.timeit(50) / 50)))
+    return min(timer.repeat(5, number)) / number * 1e6
+
+
+def review(text: str, **options) -> float:
+    validator = Validator(Validation(**options))
+    request = Request(
+        provider="openai", model="m", messages=(Message("user", text),), parameters={"max_tokens": 20}
+    )
+    call = Call(request=request, provider=Provider())
+    return microseconds(lambda: validator.review(call))
+
+
+def worst(rule: Rule) -> tuple[float, str]:
+    """Processor milliseconds of the slowest of the texts, and of what it is made."""
+    texts = {}
+    for unit in (*NASTY, *(f"{secret} " for secret in SECRETS.values())):
+        size = MEGABYTE // len(unit.encode("utf-8", "surrogatepass"))
+        texts[unit] = unit * size
+    slowest = max(texts, key=lambda unit: processor_seconds(rule, texts[unit]))
+    return min(processor_seconds(rule, texts[slowest]) for _ in range(5)) * 1e3, slowest
+
+
+def processor_seconds(rule: Rule, text: str) -> float:
+    start = time.process_time()
+    rule.places(text)
+    return time.process_time() - start
+
+
+def rows() -> list[Row]:
+    """One row a figure."""
+    code = (Path(presets.__file__).read_text(encoding="utf-8") * 2)[:2_000]
+    prose, umlauts = (PROSE * 30)[:2_000], (UMLAUTS * 30)[:2_000]
+    naive = [re.compile(pattern) for _, pattern in PATTERNS]
+    each = microseconds(lambda: [pattern.search(prose) for pattern in naive])
+    found: list[Row] = [
+        ("validation of a 2 kB prompt", f"{review(prose):.0f} us", f"each pattern in turn {each:.0f} us", "<= 60 us"),
+        ("  not ASCII", f"{review(umlauts):.0f} us", "-", "<= 60 us"),
+        ("  Python code", f"{review(code):.0f} us", "-", "-"),
+        ("  with a secret in it", f"{review(prose + SECRETS['OpenAI key']):.0f} us", "-", "-"),
+        ("  strict, personal data and heuristics too", f"{review(prose, preset='strict', personal_data=True, injection=True, actions={'secret': 'warn'}):.0f} us", "-", "-"),
+        ("sanitize 2 kB", f"{microseconds(lambda: sanitize(prose)):.0f} us", "-", "-"),
+        ("an error's text, redacted", f"{microseconds(lambda: AinbError('the prompt is longer than the context; shorten it')):.1f} us", "-", "-"),
+    ]  # fmt: skip
+    for rule in RULES:
+        milliseconds, unit = worst(rule)
+        found.append(
+            (f"1 MB made to hurt: {rule.name}", f"{milliseconds:.0f} ms", f"{unit[:20]!r}", "<= 50 ms")
+        )
+    return found
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(" | ".join(row))

@@ -1,0 +1,120 @@
+"""The notebooks that ship: in replay each passes strict nbval with no model, no key and no network, and shows the same bytes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+WAIT_SECONDS = 600
+# Into every Python of the run, kernels included: nothing beyond loopback, and no llama.cpp.
+GUARD = """
+import socket, sys
+connect = socket.socket.connect
+def guarded(self, address):
+    host = str(address[0]) if isinstance(address, tuple) else ""
+    if host and not host.startswith(("127.", "::1", "localhost")):
+        raise OSError(f"the network is blocked: {host}")
+    return connect(self, address)
+socket.socket.connect = guarded
+sys.modules["xllamacpp"] = None
+"""
+
+
+def is_installed():
+    plugins = importlib.metadata.entry_points(group="pytest11")
+    return any(plugin.value == "ainb.pytest_plugin" for plugin in plugins)
+
+
+PLUGIN = [] if is_installed() else ["-p", "ainb.pytest_plugin"]
+
+
+@pytest.fixture
+def colleague(tmp_path, monkeypatch):
+    """A laptop with the repository and nothing else: no model, no key, no home, no network."""
+    guard = tmp_path / "guard"
+    guard.mkdir()
+    (guard / "sitecustomize.py").write_text(GUARD)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(guard), str(ROOT)]))
+    monkeypatch.setenv("AINB_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("AINB_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    copy = tmp_path / "notebooks"
+    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    return copy
+
+
+def run(*arguments, cwd=ROOT):
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def nbval(*arguments, cwd=ROOT):
+    return run(
+        "-m", "pytest", *PLUGIN, "-p", "no:cacheprovider", "-q", "--nbval", "--nbval-current-env",
+        "--nbval-cell-timeout=60", *arguments, cwd=cwd,
+    )  # fmt: skip
+
+
+def test_every_notebook_passes_strict_nbval_in_replay_and_makes_no_home(colleague, tmp_path):
+    code, said = nbval(colleague, "--nbval-sanitize-with", colleague / "sanitize.cfg", cwd=tmp_path)
+
+    assert code == 0, said
+    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / "models").exists()
+    for path in FOLDER.glob("*.jsonl"):
+        assert (colleague / path.name).read_bytes() == path.read_bytes()
+
+
+def test_every_notebook_shows_the_same_bytes_twice_and_those_it_was_saved_with(colleague, monkeypatch):
+    monkeypatch.setenv("AINB_REPLAY", "replay")
+    paths = [colleague / name for name in NOTEBOOKS]
+    shown = []
+    for _ in range(2):
+        code, said = run(colleague / "run.py", "--quiet", "--save", *paths, cwd=colleague)
+        assert code == 0, said
+        shown.append([path.read_bytes() for path in paths])
+
+    assert shown[0] == shown[1]
+    for path in paths:
+        for now, then in zip(cells(path), cells(FOLDER / path.name), strict=True):
+            ignored = "nbval-ignore-output" in then["metadata"].get("tags", ())
+            assert ignored or now == then, then["source"]
+
+
+def cells(path):
+    return json.loads(path.read_text("utf-8"))["cells"]
+
+
+def test_a_changed_word_of_a_prompt_fails_the_cell_with_that_word(colleague, tmp_path):
+    path = colleague / "05_replay_in_ci.ipynb"
+    path.write_text(
+        path.read_text("utf-8").replace("capital of Spain? Answer in one", "capital of Chile? Answer in one")
+    )
+
+    code, said = nbval(path, cwd=tmp_path)
+
+    assert code == 1
+    assert "ReplayMissError" in said
+    assert "Chile" in said
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_is_saved_as_it_was_run_from_top_to_bottom(name):
+    code = [cell for cell in cells(FOLDER / name) if cell["cell_type"] == "code"]
+
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert not any("widget" in json.dumps(cell["outputs"]) for cell in code)
+    assert not any(output.get("name") == "stderr" for cell in code for output in cell["outputs"])

@@ -1,0 +1,116 @@
+"""The pytest plugin: replay and static display for ``--nbval``, each notebook's own name, and nothing for anybody else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from nbformat import v4, write
+
+import ainb
+from tests.test_notebooks import PLUGIN, ROOT, WAIT_SECONDS
+
+SHOW = "import os\nprint(os.environ.get('AINB_REPLAY'), os.environ.get('AINB_DISPLAY'), os.path.basename(os.environ.get('AINB_NOTEBOOK', 'none')))"
+
+
+@pytest.fixture(autouse=True)
+def a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def notebook(path, *codes):
+    """A notebook whose code cells are saved with the texts that they must print."""
+    book = v4.new_notebook()
+    for number, (source, printed) in enumerate(codes, 1):
+        outputs = [v4.new_output("stream", name="stdout", text=f"{printed}\n")]
+        book.cells.append(v4.new_code_cell(source, outputs=outputs, execution_count=number))
+    write(book, path)
+
+
+def pytest_run(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *PLUGIN, "-p", "no:cacheprovider", "-q", *arguments],
+        capture_output=True, text=True, timeout=WAIT_SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_strict_runs_replay_with_static_display_and_each_kernel_knows_its_notebook(tmp_path):
+    for name in ("one", "two"):
+        notebook(
+            tmp_path / f"{name}.ipynb",
+            (SHOW, f"replay static {name}.ipynb"),
+            (SHOW, f"replay static {name}.ipynb"),
+        )
+
+    code, said = pytest_run("--nbval", "--nbval-current-env")
+
+    assert code == 0, said
+    assert "4 passed" in said
+
+
+def test_what_the_person_chose_stands(tmp_path, monkeypatch):
+    monkeypatch.setenv("AINB_REPLAY", "auto")
+    monkeypatch.setenv("AINB_DISPLAY", "text")
+    notebook(tmp_path / "one.ipynb", (SHOW, "auto text one.ipynb"))
+
+    code, said = pytest_run("--nbval", "--nbval-current-env")
+
+    assert code == 0, said
+
+
+def test_a_lax_run_is_told_its_name_alone(tmp_path):
+    notebook(tmp_path / "one.ipynb", (f"# NBVAL_CHECK_OUTPUT\n{SHOW}", "None None one.ipynb"))
+
+    code, said = pytest_run("--nbval-lax", "--nbval-current-env")
+
+    assert code == 0, said
+
+
+def test_other_runs_see_nothing_of_it(tmp_path):
+    (tmp_path / "test_other.py").write_text(
+        "import os, sys\n"
+        "def test_nothing():\n"
+        "    assert not [name for name in os.environ if name in ('AINB_REPLAY', 'AINB_DISPLAY', 'AINB_NOTEBOOK')]\n"
+        "    loaded = {name for name in sys.modules if name.startswith('ainb')}\n"
+        "    assert loaded <= {'ainb', 'ainb.pytest_plugin'}, loaded\n"
+    )
+
+    for nbval in ([], ["-p", "no:nbval"]):
+        code, said = pytest_run(*nbval)
+        assert code == 0, said
+
+
+def test_the_environment_is_as_it_was_afterwards(monkeypatch):
+    import os
+
+    from ainb import pytest_plugin
+
+    class Config:
+        def __init__(self):
+            self.stash = pytest.Stash()
+
+        def getoption(self, name, default):
+            return True
+
+    monkeypatch.setenv("AINB_DISPLAY", "html")
+    before, config = dict(os.environ), Config()
+
+    pytest_plugin.pytest_configure(config)
+    os.environ["AINB_NOTEBOOK"] = "x.ipynb"
+    assert (os.environ["AINB_REPLAY"], os.environ["AINB_DISPLAY"]) == ("replay", "html")
+    pytest_plugin.pytest_unconfigure(config)
+
+    assert dict(os.environ) == before
+
+
+def test_the_plugin_is_an_entry_point_of_the_package():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["entry-points"]["pytest11"] == {"ainb": "ainb.pytest_plugin"}
+    assert json.dumps(ainb.__version__)
