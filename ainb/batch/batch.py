@@ -200,6 +200,7 @@ class Batch:
             BatchFailedError: Rows failed and ``on_error="raise"``.
         """
         try:
+            self._ticker.tick()
             await self._runner.run()
             self.progress.state = "finished" if self._runner.complete else "stopped"
         except BaseException as error:

@@ -83,6 +83,11 @@ class Progress:
         return round(self.cost_nano_usd * self.total / self.done)
 
     @property
+    def succeeded(self) -> int:
+        """Rows that have an answer, wherever it came from."""
+        return self.answered + self.cached + self.resumed
+
+    @property
     def quarters(self) -> int:
         """Whole quarters of the rows that have ended; 0 while nobody knows how many there are."""
         return QUARTERS * self.done // self.total if self.total else 0

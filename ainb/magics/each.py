@@ -12,11 +12,9 @@ from ainb.magics.cell import EACH_ONLY
 from ainb.magics.dry_run import rows_report
 from ainb.magics.front import Front
 from ainb.magics.schemas import find_schema
-from ainb.mapping import make_batch
-from ainb.panels.batch import BatchPanel
 
 if TYPE_CHECKING:
-    from ainb.batch.progress import Progress
+    from ainb.panels.batch import BatchPanel
 
 NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
@@ -43,15 +41,11 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     if "dry_run" in cell:
         front.show(rows_report(*session.preview_map(data, body, **options)))
         return None
-    watch = Watch()
-    batch = make_batch(session, data, body, {**options, "watcher": watch})
-    watch.panel = BatchPanel.open(
-        budget_usd=options.get("budget_usd"), display=front.display(), state=session.state, complain=front.say
-    )
+    watch = _watch(front, options)
     try:
-        result = session.run_batch(batch)
+        result = session.map(data, body, watcher=watch, **options)
     finally:
-        watch.panel.close()
+        watch.close()
         if session.last_map is not None:
             front.bind("_ai", session.last_map)
     if into := cell.get("into"):
@@ -94,12 +88,15 @@ def _holds_rows(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-class Watch:
-    """Hands progress on to the panel, which is opened only when nothing is wrong with the cell."""
+def _watch(front: Front, options: Mapping[str, Any]) -> BatchPanel:
+    """A live panel in a notebook, a line on stderr elsewhere."""
+    from ainb.panels.batch import BatchPanel
 
-    panel: BatchPanel | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        """Take the state of the batch."""
-        if self.panel is not None:
-            self.panel(progress)
+    session = front.session()
+    return BatchPanel.open(
+        budget_usd=options.get("budget_usd"),
+        display=front.display(),
+        state=session.state,
+        clock=session.runtime.clock,
+        complain=front.say,
+    )

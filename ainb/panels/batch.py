@@ -11,7 +11,7 @@ from ainb.panels import words
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.slot import Slot, say
-from ainb.panels.view import Bar, Block, Line, View
+from ainb.panels.view import BETWEEN, Bar, Block, Line, View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,8 @@ class BatchPanel:
         self._asked_at = float("-inf")
         self._now: Mapping[str, Any] = {}
         self.progress: Progress | None = None
+        self.job: Job[Any] | None = None
+        self._background = False
 
     @classmethod
     def open(
@@ -61,45 +63,45 @@ class BatchPanel:
         budget_usd: Decimal | float | None = None,
         display: str = "auto",
         state: StateRows | None = None,
-        job: Job[Any] | None = None,
+        background: bool = False,
         clock: Clock = SYSTEM_CLOCK,
         complain: Callable[[str], None] = say,
     ) -> Self:
-        """Make a place for a batch in the cell that is running.
+        """Get ready to watch a batch that the running cell is about to start; it is shown when it has begun.
 
         Args:
             title: As for the class.
             budget_usd: As for the class.
             display: The option ``display`` of the session.
             state: As for the class.
-            job: The background job, where there is one: only then is there a Cancel button, for a cell that blocks cannot hear it.
+            background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for a cell that blocks cannot
+                hear it; it cancels `job`, which is set once the batch is submitted.
             clock: Where time comes from.
             complain: Told once when showing fails.
         """
-        panel = cls(
-            Slot(display, clock=clock, complain=complain),
-            title=title,
-            budget_usd=budget_usd,
-            state=state,
-            clock=clock,
-        )
-        panel._slot.open(panel._waiting_view, cancel=None if job is None else job.cancel)
-        _newest.append(panel)
-        del _newest[:-1]
+        slot = Slot(display, clock=clock, complain=complain)
+        slot.prepare()
+        panel = cls(slot, title=title, budget_usd=budget_usd, state=state, clock=clock)
+        panel._background = background
+        _newest[:] = [panel]
         return panel
 
     def __call__(self, progress: Progress) -> None:
         """Take the state of the batch; called at most five times a second, on the engine's thread."""
-        self.progress = progress
-        if progress.state == "running":
-            self._ask_state(progress.model)
-            self._slot.update(self.view)
-        else:
+        first, self.progress = self.progress is None, progress
+        if progress.state != "running":
             self._slot.close(self.view)
+            return
+        self._ask_state(progress.model)
+        if first:
+            self._slot.open(self.view, cancel=self._cancel if self._background else None)
+        else:
+            self._slot.update(self.view)
 
     def close(self) -> None:
-        """Replace the live form by the static one, whatever the batch is doing."""
-        self._slot.close(self._waiting_view if self.progress is None else self.view)
+        """Replace the live form by the static one, whatever the batch is doing; nothing is shown when it has not begun."""
+        if self.progress is not None:
+            self._slot.close(self.view)
 
     @property
     def running(self) -> bool:
@@ -109,17 +111,12 @@ class BatchPanel:
     def view(self) -> View:
         """The batch at this moment."""
         if self.progress is None:
-            return self._waiting_view()
+            return View("ainb batch", [Line(["The batch has not begun."])])
         return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._now)
 
-    def _waiting_view(self) -> View:
-        title = self._title or "batch"
-        return View(
-            f"ainb batch {title}",
-            [Line([title], "title"), Line(["starting"], "quiet")],
-            "ainb: starting",
-            "ainb batch: starting",
-        )
+    def _cancel(self) -> None:
+        if self.job is not None:
+            self.job.cancel()
 
     def _ask_state(self, model: str) -> None:
         now = self._clock.monotonic()
@@ -155,27 +152,35 @@ def progress_view(
     """
     running = progress.state == "running"
     title = title or progress.title or "batch"
+    gist = [
+        _headline(progress),
+        Line(_counts(progress), "quiet"),
+        Line(_money(progress, budget_usd), "quiet"),
+    ]
+    headline, counts, money = gist
+    bar = [] if progress.state == "finished" else [Bar("rows done", progress.done, progress.total)]
+    under_way = [Line(_under_way(progress, now or {}), "quiet")] if running else []
     blocks: list[Block] = [
         Line([title, Cell(text=progress.model, tone="quiet")], "title"),
-        _headline(progress),
+        headline,
+        *bar,
+        counts,
+        *under_way,
+        money,
+        *_failures(progress),
     ]
-    if running or progress.state != "finished":
-        blocks.append(Bar("rows done", progress.done, progress.total))
-    blocks.append(Line(_counts(progress), "quiet"))
-    if running:
-        blocks.append(Line(_under_way(progress, now or {}), "quiet"))
-    blocks.append(Line(_money(progress, budget_usd), "quiet"))
-    blocks += _failures(progress)
-    headline = blocks[1].text()
     return View(
         label=f"ainb batch {title}",
         blocks=blocks,
-        line="ainb: "
-        + " · ".join(
-            [headline, *map(str, _counts(progress)[:3]), *map(str, _money(progress, budget_usd)[:1])]
-        ),
-        status=_status(progress, headline),
+        line=_one_line(gist),
+        steady_line=_one_line(gist, steady=True),
+        status=_status(progress, headline.text(steady=True)),
     )
+
+
+def _one_line(gist: Sequence[Line], *, steady: bool = False) -> str:
+    texts = (line.text(steady=steady) for line in gist)
+    return f"ainb: {BETWEEN.join(text for text in texts if text)}"
 
 
 def _of(progress: Progress) -> str:
@@ -201,19 +206,16 @@ def _why_stopped(progress: Progress) -> str:
 
 
 def _counts(progress: Progress) -> list[Any]:
-    pieces: list[Any] = [f"{progress.answered:,} answered"]
-    for number, what, tone in (
-        (progress.cached, "from cache", ""),
-        (progress.resumed, "done before", ""),
-        (progress.failed, "failed", "bad"),
-        (progress.rejected, "not sent", "warn"),
-    ):
-        if number:
-            pieces.append(Cell(text=f"{number:,} {what}", tone=tone))  # type: ignore[arg-type]  # the tones above
-    if progress.input_tokens or progress.output_tokens:
-        pieces.append(
-            f"{words.compact(progress.input_tokens)} tokens in, {words.compact(progress.output_tokens)} out"
-        )
+    """How the rows ended; where an answer came from differs from run to run."""
+    pieces: list[Any] = [f"{progress.succeeded:,} answered"]
+    if progress.cached:
+        pieces.append(Cell(text=f"{progress.cached:,} of them from cache", run=True))
+    if progress.resumed:
+        pieces.append(Cell(text=f"{progress.resumed:,} of them by an earlier run", run=True))
+    if progress.failed:
+        pieces.append(Cell(text=f"{progress.failed:,} failed", tone="bad"))
+    if progress.rejected:
+        pieces.append(Cell(text=f"{progress.rejected:,} not sent", tone="warn"))
     return pieces
 
 
@@ -237,20 +239,20 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
 
 
 def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
+    """Tokens and money; money differs from run to run, for answers from the cache cost nothing."""
+    tokens = f"{words.compact(progress.input_tokens)} tokens in, {words.compact(progress.output_tokens)} out"
     spent = words.nano_dollars(progress.cost_nano_usd)
-    pieces: list[Any] = []
     if progress.unpriced:
-        unknown = Cell(text=f"cost of {words.counted(progress.unpriced, 'row')} unknown", tone="warn")
-        pieces += [f"{spent} known", unknown]
-    elif progress.state == "running":
-        pieces.append(f"{spent} so far")
-        if progress.projected_nano_usd is not None:
-            pieces.append(f"about {words.nano_dollars(progress.projected_nano_usd)} in all")
+        rows = words.counted(progress.unpriced, "row")
+        money = [f"{spent} known", f"cost of {rows} unknown"]
+    elif progress.state != "running":
+        money = [f"{spent} in all"]
+    elif progress.projected_nano_usd is None:
+        money = [f"{spent} so far"]
     else:
-        pieces.append(f"{spent} in all")
-    if budget_usd is not None:
-        pieces.append(f"budget {words.dollars(budget_usd)}")
-    return pieces
+        money = [f"{spent} so far", f"about {words.nano_dollars(progress.projected_nano_usd)} in all"]
+    budget = [] if budget_usd is None else [f"budget {words.dollars(budget_usd)}"]
+    return [tokens, *(Cell(text=text, run=True) for text in money), *budget]
 
 
 def _failures(progress: Progress) -> list[Block]:

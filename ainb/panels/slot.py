@@ -104,6 +104,7 @@ class Slot:
         self, display: str, *, clock: Clock = SYSTEM_CLOCK, complain: Callable[[str], None] = say
     ) -> None:
         self.mode = resolve(display)
+        self._steady = display == "static"
         self._clock = clock
         self._complain = complain
         self._lock = threading.RLock()
@@ -118,7 +119,14 @@ class Slot:
     @property
     def is_live(self) -> bool:
         """Whether something is shown before the end."""
-        return self.mode in {"widgets", "html"} or (self.mode == "text" and _is_terminal())
+        return self.mode in {"widgets", "html"} or (
+            self.mode == "text" and not self._steady and _is_terminal()
+        )
+
+    def prepare(self) -> None:
+        """Load what a live panel takes; on the caller's thread, for it would hold up the engine's."""
+        if self.mode == "widgets":
+            self._guard(_load_widgets)
 
     def open(
         self,
@@ -210,13 +218,12 @@ class Slot:
 
     def _close(self, view: View) -> None:
         if self.mode == "text":
-            _rewrite(view.line, last=True)
+            _rewrite(view.steady_line if self._steady else view.line, last=True)
             return
         if self._live is not None:
             self._live.end(view)
-        steady = self.mode == "static"
-        self._publish(view.bundle(steady=steady))
-        for picture in view.pictures() if steady else ():
+        self._publish(view.bundle(steady=self._steady))
+        for picture in view.pictures() if self._steady else ():
             self._publish_alone({"image/png": picture})
 
     def _publish(self, bundle: dict[str, Any]) -> None:
@@ -282,6 +289,12 @@ class _Widgets:
         """Close what is left."""
         for widget in (self._status, self._body, self._box):
             widget.close()
+
+
+def _load_widgets() -> None:
+    import ipywidgets
+
+    del ipywidgets
 
 
 def _dropdown(control: Control) -> Any:

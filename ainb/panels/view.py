@@ -163,12 +163,14 @@ class View:
         label: Its name, for those who do not see it.
         blocks: What it shows.
         line: The whole of it on one line, for a terminal.
+        steady_line: The same without what belongs to this run alone.
         status: What a screen reader is told; changes seldom.
     """
 
     label: str
     blocks: Sequence[Block]
     line: str = ""
+    steady_line: str = ""
     status: str = ""
 
     def inner(self, *, steady: bool = False) -> str:

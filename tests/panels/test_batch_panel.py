@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,9 +50,9 @@ def test_a_running_batch_says_how_far_it_is():
     text = view.text()
 
     assert "181 of 300 rows · about 29 s left" in text
-    assert "169 answered · 11 from cache · 1 failed" in text
+    assert "180 answered · 11 of them from cache · 1 failed" in text
     assert "8 in flight of at most 16 · 4.1 rows/s · rate limit 500 requests/min · circuit closed" in text
-    assert "$0.017 so far · about $0.028 in all · budget $0.10" in text
+    assert "9,000 tokens in, 900 out · $0.017 so far · about $0.028 in all · budget $0.10" in text
     assert "reply not of the schema" in text
     html = view.inner()
     assert '<progress aria-label="rows done" value="181" max="300">181 of 300</progress>' in html
@@ -63,10 +64,12 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
     steady = view.bundle(steady=True)
 
     assert "181 of 181 rows · done" in steady["text/plain"]
-    assert "$0.017 in all" in steady["text/plain"]
-    assert "44 s" in view.text()
+    assert "180 answered · 1 failed" in steady["text/plain"]
+    assert "$0.017 in all" in view.text()
+    assert "in 44 s" in view.text()
     assert "<progress" not in steady["text/html"]
-    assert not re.search(r"\d s\b|rows/s", steady["text/html"].split("</style>")[1] + steady["text/plain"])
+    shown = steady["text/html"].split("</style>")[1] + steady["text/plain"]
+    assert not re.search(r"\d s\b|rows/s|from cache|\$0.017", shown)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +134,14 @@ def test_the_panel_watches_a_batch_to_its_end(capsys):
     panel = BatchPanel.open(title="labels", display="text", state=state, clock=clock)
     assert newest() is panel
     assert panel.running
+    assert "has not begun" in panel.view().text()
     panel(running())
     panel(running(total=181, state="finished"))
 
     assert not panel.running
-    assert capsys.readouterr().err.startswith("ainb: 181 of 181 rows · done · in 44 s")
+    assert capsys.readouterr().err.startswith(
+        "ainb: 181 of 181 rows · done · in 44 s · 4.1 rows/s · 180 answered"
+    )
     panel.close()
     assert capsys.readouterr().err == ""
 
@@ -157,7 +163,27 @@ def test_the_state_is_asked_once_a_second():
     assert len(asked) == 3
 
 
-def test_a_panel_that_is_closed_before_the_batch_began_says_that(capsys):
+def test_a_batch_that_never_began_shows_nothing(capsys):
     BatchPanel.open(display="text").close()
 
-    assert capsys.readouterr().err == "ainb: starting\n"
+    assert capsys.readouterr().err == ""
+
+
+def test_only_a_background_batch_has_a_button_and_it_cancels_the_job():
+    cancelled = []
+
+    class Opened(Slot):
+        is_live = True
+
+        def open(self, make, *, controls=(), cancel=None):
+            self.cancel = cancel
+
+    for background in (False, True):
+        panel = BatchPanel(slot := Opened("off"))
+        panel._background = background
+        panel(running())
+        assert (slot.cancel is not None) == background
+    slot.cancel()
+    panel.job = SimpleNamespace(cancel=lambda: cancelled.append(True))
+    slot.cancel()
+    assert cancelled == [True]
