@@ -23,7 +23,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 SENT: tuple[Part, ...] = ("typed", "values", "rows")
 UNTRUSTED: tuple[Part, ...] = ("values", "rows")
 # Beyond so many places the rest of the text counts as one: no list of places grows without bound.
-MAX_PLACES = 50_000
+MAX_PLACES = 25_000
 
 
 class Finding(NamedTuple):
