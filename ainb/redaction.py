@@ -9,11 +9,13 @@ Source: the providers' published token formats, GitHub's secret scanning pattern
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
 
@@ -25,11 +27,16 @@ _PLACEHOLDER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class _Rule:
     name: str
-    pattern: re.Pattern[str]
+    text: str
     literals: tuple[str, ...]
+
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Compiled when its literal is met for the first time: most never are, and all of them take 30 ms."""
+        return re.compile(self.text)
 
 
 def _run(literal: str, rest: str, *, width: int | None = None) -> str:
@@ -145,7 +152,7 @@ _PACK: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("password value", _named("passwd"), ("passwd", "PASSWD")),
     ("credential value", _named("credentials"), ("credentials", "CREDENTIALS")),
 )
-_RULES = tuple(_Rule(name, re.compile(pattern), literals) for name, pattern, literals in _PACK)
+_RULES = tuple(_Rule(name, text, literals) for name, text, literals in _PACK)
 # Of most rules a literal stands in the secret itself, and so in a long run; of these it stands beside, in any case of letters.
 _BESIDE_NAMES = frozenset(
     {"private key", "bearer token", "password in a URL"}
@@ -165,7 +172,13 @@ _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or 
 _RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
 _LONG_RUN = b"a" * MIN_KEY_CHARACTERS
 _remembered: dict[str, str] = {}
-PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple((rule.name, rule.pattern) for rule in _RULES)
+PATTERNS: tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PATTERNS":
+        return tuple((rule.name, rule.pattern) for rule in _RULES)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def find(text: str) -> list[tuple[int, int, str]]:

@@ -8,9 +8,8 @@ nobody said who typed them, never at what a person typed into a cell.
 from __future__ import annotations
 
 from ainb import redaction
-from ainb.pipeline import personal, untrusted
 from ainb.pipeline.characters import find_odd
-from ainb.pipeline.rules import UNTRUSTED, Rule, with_actions
+from ainb.pipeline.rules import Rule, with_actions
 from ainb.pipeline.validation_options import Validation
 
 # Characters come first: what hides inside a secret is gone when secrets are looked for.
@@ -18,38 +17,34 @@ DEFAULT_RULES = (
     Rule(name="unprintable character", find=find_odd, action="redact", replacement=""),
     Rule(name="secret", find=redaction.find, action="redact"),
 )
-STRICT_RULES = (
-    Rule(name="overlong text", find=untrusted.find_length, parts=UNTRUSTED),
-    Rule(name="script tag", find=untrusted.find_scripts, parts=UNTRUSTED),
-    Rule(name="javascript URL", find=untrusted.find_urls, parts=UNTRUSTED),
-    Rule(name="eval or exec call", find=untrusted.find_calls, parts=UNTRUSTED),
-    Rule(name="import statement", find=untrusted.find_imports, parts=UNTRUSTED),
-    Rule(name="dunder name", find=untrusted.find_dunders, parts=UNTRUSTED),
-    Rule(name="HTML tag", find=untrusted.find_tags, parts=UNTRUSTED),
-)
-# What has a checksum comes first: a card number holds what looks like a phone number.
-PERSONAL_RULES = (
-    Rule(name="email address", find=personal.find_emails, action="redact", reversible=True),
-    Rule(name="IBAN", find=personal.find_ibans, action="redact", reversible=True),
-    Rule(name="card number", find=personal.find_cards, action="redact", reversible=True),
-    Rule(name="social security number", find=personal.find_ssns, action="redact", reversible=True),
-    Rule(name="phone number", find=personal.find_phones, action="redact", reversible=True),
-)
-STEERING_RULE = Rule(
-    name="steering phrase (heuristic)", find=untrusted.find_steering, action="warn", parts=UNTRUSTED
-)
-NAMES = tuple(rule.name for rule in (*DEFAULT_RULES, *STRICT_RULES, *PERSONAL_RULES, STEERING_RULE))
+
+
+def shipped_names() -> list[str]:
+    """Names of all rules that ship."""
+    from ainb.pipeline.optional_rules import OPTIONAL_RULES
+
+    return [rule.name for rule in (*DEFAULT_RULES, *OPTIONAL_RULES)]
 
 
 def rules_of(options: Validation) -> list[Rule]:
     """The rules that the options choose, in the order in which they look."""
-    chosen = {rule.name: rule for rule in DEFAULT_RULES}
-    if options.preset == "strict":
-        chosen |= {rule.name: rule for rule in STRICT_RULES}
-    if options.personal_data:
-        chosen |= {rule.name: rule for rule in PERSONAL_RULES}
-    if options.injection:
-        chosen[STEERING_RULE.name] = STEERING_RULE
+    chosen = list(DEFAULT_RULES)
+    if options.preset == "strict" or options.personal_data or options.injection:
+        chosen += _optional(options)
     # Replaced where it stands, so that the order stays.
-    chosen |= {rule.name: rule for rule in options.rules}
-    return with_actions(chosen.values(), options.actions)
+    named = {rule.name: rule for rule in (*chosen, *options.rules)}
+    return with_actions(named.values(), options.actions)
+
+
+def _optional(options: Validation) -> list[Rule]:
+    # Imported here: their patterns take time to compile, and most sessions never ask for them.
+    from ainb.pipeline import optional_rules
+
+    rules: list[Rule] = []
+    if options.preset == "strict":
+        rules += optional_rules.STRICT_RULES
+    if options.personal_data:
+        rules += optional_rules.PERSONAL_RULES
+    if options.injection:
+        rules.append(optional_rules.STEERING_RULE)
+    return rules

@@ -12,11 +12,10 @@ from ainb.errors import InvalidPromptError, InvalidReplyError
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.findings import notes, refusal
 from ainb.pipeline.rules import Finding
-from ainb.pipeline.untrusted import sanitize
 from ainb.pipeline.validation_options import Preset, Validation
 from ainb.pipeline.validator import Validator, put_back
 
-__all__ = ["Validation", "ValidationStage", "Validator", "sanitize", "validate"]
+__all__ = ["Validation", "ValidationStage", "Validator", "validate"]
 
 # No model takes less than 4,096 tokens, and a token is at least one byte: shorter prompts need no look.
 LEAST_CONTEXT = 4_096

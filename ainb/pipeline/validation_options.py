@@ -58,9 +58,9 @@ class Validation:
 
     def _check_actions(self) -> None:
         # Imported here: the shipped rules take time to load, and options are made when the extension is.
-        from ainb.pipeline.presets import NAMES
+        from ainb.pipeline.presets import shipped_names
 
-        known = {*NAMES, *(rule.name for rule in self.rules)}
+        known = {*shipped_names(), *(rule.name for rule in self.rules)}
         for name, action in self.actions.items():
             if name not in known:
                 raise ConfigError(

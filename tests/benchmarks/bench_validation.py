@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.messages import Call, Message, Request
-from ainb.pipeline import presets
+from ainb.pipeline import optional_rules, presets
 from ainb.pipeline.rules import Rule
 from ainb.pipeline.untrusted import sanitize
 from ainb.pipeline.validation_options import Validation
@@ -20,7 +20,7 @@ from tests.pipeline.test_rules import MEGABYTE, NASTY
 
 PROSE = "The quick brown fox jumps over the lazy dog; what does this review say about battery life?\n"
 UMLAUTS = "Der flinke braune Fuchs springt über den trägen Hund; was hält die Kundin von der Laufzeit?\n"
-RULES = (*presets.DEFAULT_RULES, *presets.STRICT_RULES, *presets.PERSONAL_RULES, presets.STEERING_RULE)
+RULES = (*presets.DEFAULT_RULES, *optional_rules.OPTIONAL_RULES)
 Row = tuple[str, str, str, str]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ainb
-from ainb.pipeline import presets
+from ainb.pipeline import optional_rules, presets
 from ainb.pipeline.characters import find_odd, without_odd
 from ainb.pipeline.key_filter import KeyFilter
 from ainb.pipeline.personal import is_card, is_iban
@@ -18,7 +18,7 @@ from ainb.pipeline.rules import MAX_PLACES, Rule, merged
 from ainb.pipeline.untrusted import MAX_CHARACTERS, find_scripts, find_steering, find_tags, sanitize
 from ainb.pipeline.validator import Placeholders, put_back
 
-RULES = (*presets.DEFAULT_RULES, *presets.STRICT_RULES, *presets.PERSONAL_RULES, presets.STEERING_RULE)
+RULES = (*presets.DEFAULT_RULES, *optional_rules.OPTIONAL_RULES)
 MEGABYTE = 2**20
 NASTY = (
     "a", " ", "\n", "\n ", "<", "< ", "<        ", "<script", "<a", "<a>", "<!--", "</", "_", "__a", "__a_", "__a__ ",
@@ -99,7 +99,7 @@ def test_ordinary_text_of_any_script_is_left_as_it_is(text):
 def find_personal(text):
     """As the rules look in order, each at what the ones before have left."""
     found = []
-    for rule in presets.PERSONAL_RULES:
+    for rule in optional_rules.PERSONAL_RULES:
         for start, end, kind in rule.places(text):
             found.append((start, end, kind))
             text = text[:start] + " " * (end - start) + text[end:]
