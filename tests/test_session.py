@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 
 import pytest
 
 import ainb
+from ainb import session as sessions
 from ainb import testing
 from ainb.errors import ConfigError, DeadlineExceededError, InvalidPromptError, TransientProviderError
 from ainb.messages import Message
@@ -132,3 +134,7 @@ def test_a_user_has_limits_of_its_own_inside_those_of_all(tmp_path):
         with pytest.raises(ainb.RateLimitError):
             session.ask("x", user="ann")
         assert session.ask("x", user="bob").text == "x"
+
+
+def test_the_examples_of_the_session_are_true():
+    assert doctest.testmod(sessions).failed == 0
