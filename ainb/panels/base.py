@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ainb.session import Session
 
 ROWS = 20
-# Hours or days that a chart over time needs to say more than its sentence.
-SHORTEST_CHART = 2
 NO_CALLS = "No calls yet. Ask something with %%ai, or with session.ask(…), and look here again."
 
 

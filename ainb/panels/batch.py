@@ -315,10 +315,8 @@ class BatchesPanel(Panel):
         if watched is not None and watched.progress is not None:
             found += watched.view().blocks
         frame = self.frame
-        if not len(frame):
-            return found or [
-                Line(["No batch has run in this home yet; session.map(frame, prompt) starts one."])
-            ]
+        if not len(frame) and not found:
+            return [Line(["No batch has run in this home yet; session.map(frame, prompt) starts one."])]
         now = self.session.runtime.clock.unix()
         rows = [
             (
@@ -333,8 +331,10 @@ class BatchesPanel(Panel):
             for run in frame.itertuples()
         ]
         columns = ("batch", "model", "started", "rows", "failed", "cost", "state")
+        many = Cell(text=self.one_line(), run=True)
         return [
             *found,
+            Line([many], "quiet"),
             Table(
                 caption="Batches of this home",
                 columns=columns,
@@ -343,6 +343,7 @@ class BatchesPanel(Panel):
                 run={2},
                 whole={2},
                 limit=ROWS,
+                history=True,
             ),
         ]
 

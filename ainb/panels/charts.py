@@ -19,18 +19,19 @@ PIXELS_A_CSS_PIXEL = 2
 WIDTH_INCHES, HEIGHT_INCHES = 6.4, 1.9
 INK = "#808080"
 FONT_POINTS = 9
-LONE_BAR = dt.timedelta(minutes=40)
+LEAST_STEPS = 11.5
 # Each has a contrast of 3 : 1 or more with both white and the dark theme's #111.
 COLOURS = ("#2f86d6", "#d1672f", "#3b9a5f", "#a766c9", "#b58900", "#c2577f", "#5f8a94", "#808080")
 # Text layout in matplotlib shares caches that two threads may not fill at once.
 _LOCK = threading.Lock()
 
 
-def line(series: pd.Series, *, unit: str = "") -> Figure:
+def line(series: pd.Series, *, step: dt.timedelta, unit: str = "") -> Figure:
     """A line over time.
 
     Args:
         series: Numbers on a DatetimeIndex.
+        step: From one to the next.
         unit: What stands before each number of the scale.
     """
     figure, axes = _blank()
@@ -39,19 +40,20 @@ def line(series: pd.Series, *, unit: str = "") -> Figure:
     axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _place: f"{unit}{value:g}")
-    _date_axis(axes, series.index)
+    _date_axis(axes, series.index, step)
     return figure
 
 
-def stacks(frame: pd.DataFrame) -> Figure:
+def stacks(frame: pd.DataFrame, *, step: dt.timedelta) -> Figure:
     """Bars over time, a colour a column.
 
     Args:
-        frame: Counts on a DatetimeIndex; beyond the seventh column they are drawn as one.
+        frame: Counts on a DatetimeIndex.
+        step: From one to the next.
     """
     figure, axes = _blank()
     moments = frame.index.to_numpy()
-    width: Any = (moments[1] - moments[0]) * 0.8 if len(moments) > 1 else LONE_BAR
+    width: Any = step * 0.8
     bottom: Any = 0
     for name, colour in zip(frame.columns, COLOURS, strict=False):
         heights = frame[name].to_numpy(dtype=float)
@@ -59,7 +61,7 @@ def stacks(frame: pd.DataFrame) -> Figure:
         bottom = bottom + heights
     _legend(axes)
     _whole_numbers(axes)
-    _date_axis(axes, frame.index)
+    _date_axis(axes, frame.index, step)
     return figure
 
 
@@ -118,15 +120,16 @@ def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _date_axis(axes: Axes, index: Any) -> None:
+def _date_axis(axes: Axes, index: Any, step: dt.timedelta) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.xaxis.get_offset_text().set(color=INK, fontsize=FONT_POINTS)
-    if len(index) == 1:
-        axes.set_xticks(index.to_numpy())
+    # Few points would be drawn as wide as the whole chart.
+    first, last = index[0].to_pydatetime(), index[-1].to_pydatetime()
+    axes.set_xlim(min(first - step * 0.6, last - step * LEAST_STEPS), last + step * 0.6)
 
 
 def _whole_numbers(axes: Axes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ainb.panels import words
-from ainb.panels.base import NO_CALLS, ROWS, SHORTEST_CHART, Panel
+from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import Block, Line, Sums
 from ainb.usage.windows import ALL_TIME, LAST_DAY, TODAY
@@ -41,7 +41,7 @@ class CostPanel(Panel):
 
         frame = spending.added_up(self.session.log, window=self.window)
         return (
-            charts.line(frame["total_usd"], unit="$")
+            charts.line(frame["total_usd"], step=self.window.step, unit="$")
             if len(frame)
             else charts.empty("No calls in this window.")
         )
@@ -156,7 +156,7 @@ def cost_chart(panel: Panel) -> list[Chart]:
     from ainb.usage import spending
 
     frame = spending.added_up(panel.session.log, window=panel.window)
-    if len(frame) < SHORTEST_CHART or not frame["total_usd"].iloc[-1]:
+    if not len(frame) or not frame["total_usd"].iloc[-1]:
         return []
     total = words.dollars(frame["total_usd"].iloc[-1], frame["unpriced"].sum())
     span = {
@@ -165,7 +165,12 @@ def cost_chart(panel: Panel) -> list[Chart]:
         LAST_DAY.name: "Cost of the last 24 hours",
     }
     what = span.get(panel.window.name, f"Cost of the {panel.window.name}")
-    return [charts.chart(charts.line(frame["total_usd"], unit="$"), f"{what}, added up: {total} at the end.")]
+    return [
+        charts.chart(
+            charts.line(frame["total_usd"], step=panel.window.step, unit="$"),
+            f"{what}, added up: {total} at the end.",
+        )
+    ]
 
 
 def _cost(row: pd.Series[Any]) -> Cell | str:

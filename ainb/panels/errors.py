@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ainb.panels import words
-from ainb.panels.base import NO_CALLS, ROWS, SHORTEST_CHART, Panel
+from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import Block, Line
 from ainb.usage.windows import LAST_DAY
@@ -38,7 +38,11 @@ class ErrorsPanel(Panel):
         from ainb.usage import failures
 
         frame = failures.over_time(self.session.log, window=self.window)
-        return charts.stacks(frame) if len(frame) else charts.empty("Nothing failed in this window.")
+        return (
+            charts.stacks(frame, step=self.window.step)
+            if len(frame)
+            else charts.empty("Nothing failed in this window.")
+        )
 
     def blocks(self) -> list[Block]:
         """Kinds, bars over time, the latest."""
@@ -66,11 +70,9 @@ class ErrorsPanel(Panel):
         from ainb.usage import failures
 
         frame = failures.over_time(self.session.log, window=self.window)
-        if len(frame) < SHORTEST_CHART:
-            return []
         parts = "; ".join(f"{kind}: {words.count(number)}" for kind, number in frame.sum().items())
         says = f"Failed calls over time, {self.window.name}. {parts}."
-        return [charts.chart(charts.stacks(frame), says)]
+        return [charts.chart(charts.stacks(frame, step=self.window.step), says)]
 
     def _latest(self, now: float) -> Table:
         from ainb.usage import failures

@@ -67,6 +67,8 @@ _STYLES = {
     f"{_PANEL} figure img{{max-width:100%;height:auto;background:none}}",
 }
 BAR_EM = 9
+# Where steady display leaves something out, so that a pattern finds both forms.
+LEFT_OUT = '<span class="run"></span>'
 
 
 def escape(text: object) -> str:
@@ -156,6 +158,7 @@ class Table:
         run: Which columns belong to this run alone; steady text leaves them out, steady HTML leaves them empty.
         whole: Which columns hold short words that are not to be broken.
         limit: Rows shown; how many more there are is said below. None means all.
+        history: Whether it tells of earlier runs: steady display leaves it out.
     """
 
     caption: str
@@ -166,9 +169,12 @@ class Table:
     run: Collection[int] = ()
     whole: Collection[int] = ()
     limit: int | None = None
+    history: bool = False
 
     def html(self, *, steady: bool = False) -> str:
         """As an HTML table with caption and scopes."""
+        if steady and self.history:
+            return LEFT_OUT
         head = "".join(
             f'<th scope="col"{self._class(place)}>{escape(name)}</th>'
             for place, name in enumerate(self.columns)
@@ -176,13 +182,16 @@ class Table:
         body = "".join(self._row(row, steady=steady) for row in self._shown())
         foot = f"<tfoot>{self._row(self.foot, steady=steady)}</tfoot>" if self.foot is not None else ""
         more = f'<p class="quiet">{escape(self._more())}</p>' if self._more() else ""
+        opening = '<table class="run">' if self.history else "<table>"
         return (
-            f"<table><caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
+            f"{opening}<caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody>{foot}</table>{more}"
         )
 
     def text(self, *, steady: bool = False) -> str:
         """In columns of plain text."""
+        if steady and self.history:
+            return ""
         kept = [place for place in range(len(self.columns)) if not (steady and place in self.run)]
         rows = [self.columns, *self._shown(), *([self.foot] if self.foot is not None else [])]
         lines = [[cell_text(row[place], steady=steady) for place in kept] for row in rows]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import Cell, Table, Tone, cell_html, cell_text, escape, style
+from ainb.panels.markup import LEFT_OUT, Cell, Table, Tone, cell_html, cell_text, escape, style
 
 Bundle = dict[str, Any]
 BETWEEN = " · "
@@ -131,7 +131,7 @@ class Chart:
         """The picture above its sentence; steady display leaves the picture to a separate output."""
         image = base64.b64encode(self.png).decode()
         picture = f'<img width="{self.width}" alt="{escape(self.says)}" src="data:image/png;base64,{image}">'
-        figure = "" if steady else f"<figure>{picture}</figure>"
+        figure = LEFT_OUT if steady else f"<figure>{picture}</figure>"
         return f'{figure}<p class="quiet">{escape(self.says)}</p>'
 
     def text(self, *, steady: bool = False) -> str:

@@ -40,6 +40,11 @@ class Window:
         """Whether it is so short that it is drawn by the hour."""
         return self.hours is not None or (self.days is not None and self.days <= _HOURLY_DAYS)
 
+    @property
+    def step(self) -> dt.timedelta:
+        """What it is drawn by: an hour or a day."""
+        return dt.timedelta(hours=1) if self.hourly else dt.timedelta(days=1)
+
     def since(self, now: float) -> dt.date | dt.timedelta | None:
         """Where it begins, as `costs` takes it.
 

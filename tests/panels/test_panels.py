@@ -186,12 +186,13 @@ def test_charts_are_pictures_with_their_meaning_in_words():
     from ainb.panels import charts
 
     index = pd.date_range("2026-11-17", periods=7, name="at")
+    step = ALL_TIME.step
     series = pd.Series([0.1, 0.3, 0.3, 0.8, 1.0, 1.2, 2.58], index=index)
     counts = pd.DataFrame({"429 rate limit": [1, 0, 2, 0, 0, 1, 0], "$bad$ <kind>": 1}, index=index)
 
     for figure in (
-        charts.line(series, unit="$"),
-        charts.stacks(counts),
+        charts.line(series, step=step, unit="$"),
+        charts.stacks(counts, step=step),
         charts.bars(counts.set_axis([HOSTILE] * 7)),
         charts.empty("$none$"),
     ):
