@@ -61,7 +61,7 @@ test-all: check model
 # Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
 # words may differ, so that only every cell's running counts.
 notebooks: $(VENV)/.installed-dev
-	AINB_MODEL_DIR=$(CURDIR)/build/no-models $(BIN)/python -m pytest -p no:cacheprovider --nbval $(REPLAYED) --nbval-current-env --nbval-cell-timeout=120
+	AINB_MODEL_DIR=$(CURDIR)/build/no-models $(BIN)/python -m pytest -p no:cacheprovider --nbval $(REPLAYED) --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with notebooks/sanitize.cfg
 	$(BIN)/python notebooks/run.py --quiet $(LIVE)
 	AINB_DISPLAY=static AINB_REPLAY=off $(BIN)/python -m pytest -p no:cacheprovider --nbval-lax $(QUICKSTART) --nbval-current-env --nbval-cell-timeout=120
 
