@@ -38,6 +38,12 @@ find_origin: Callable[[], tuple[str | None, str | None]] | None = None
 find_notebook: Callable[[], Path | None] | None = None
 
 
+def add_accessor(_info: object = None) -> None:
+    """Give DataFrames and Series their ``.ai`` once pandas is there; asked before every cell, so it must cost nothing."""
+    if "pandas" in sys.modules and "ainb.accessor" not in sys.modules:
+        import ainb.accessor  # noqa: F401 - importing it is what registers it
+
+
 class _Loaded:
     """What was registered on a shell, so that it can be taken away again."""
 
@@ -71,6 +77,7 @@ class _Loaded:
         if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
             self.shell.configurables.append(self.habits)
         self.shell.events.register("post_run_cell", self.failures.remember)
+        self.shell.events.register("pre_run_cell", add_accessor)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
@@ -85,6 +92,7 @@ class _Loaded:
         _drop(self.shell.configurables, self.habits)
         with contextlib.suppress(ValueError):
             self.shell.events.unregister("post_run_cell", self.failures.remember)
+            self.shell.events.unregister("pre_run_cell", add_accessor)
         if self.shell.Completer is not None:
             _drop(self.shell.Completer.custom_matchers, self.matcher)
 
