@@ -181,7 +181,7 @@ def test_the_time_of_a_cell_can_be_taken(kernel):
 
 
 def test_rows_know_the_notebook_and_the_cell(kernel):
-    kernel.run("import os; os.environ['JPY_SESSION_NAME'] = '/work/reviews.ipynb'")
+    kernel.run("import os; os.environ['JPY_SESSION_NAME'] = '/notes/reviews.ipynb'")
     content = {
         "code": "%%ai scripted:echo -o x\nhi",
         "silent": False,

@@ -20,7 +20,7 @@ def rows(session):
 
 
 def test_cells_and_python_of_a_notebook_tell_where_they_are(terminal, cell_c1, monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ann/work/reviews.ipynb")
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ann/notes/reviews.ipynb")
 
     terminal.run("%%ai scripted:echo\nhello")
     terminal.run("import ainb\nainb.current().ask('x', model='scripted:echo')")
