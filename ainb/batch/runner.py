@@ -14,6 +14,7 @@ from ainb.batch.results import Outcome, answered, failed, nano
 from ainb.errors import AinbError, CallRejectedError, CircuitOpenError, ConfigError, ProviderError
 from ainb.events import Notice
 from ainb.messages import add_up
+from ainb.pipeline.billing import billed_attempts
 
 if TYPE_CHECKING:
     from ainb.batch.concurrency import Concurrency
@@ -252,6 +253,8 @@ class Runner:
             usage, cost = add_up(call.replies)
             outcome.input_tokens, outcome.output_tokens = usage.input_tokens, usage.output_tokens
             outcome.cost_nano_usd = nano(cost)
+        elif not refused and (call.provider.free or not billed_attempts(call, error)):
+            outcome.cost_nano_usd = 0
         return outcome
 
     def _measure(self, call: Call, error: Exception | None, started: float) -> None:

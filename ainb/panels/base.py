@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ainb.panels.escapes import clean
 from ainb.panels.live import Live
-from ainb.panels.slot import Control, Slot, notebook_name, resolve, say
+from ainb.panels.slot import Slot, resolve, say
 from ainb.panels.view import Block, Line, View
+from ainb.panels.widgets import Control
 from ainb.usage.windows import WINDOWS, Window
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class Panel:
         self.session = session
         self.window = window or self.first_window
         self.by = by or next(iter(self.groups), "")
-        self.notebook = notebook_name()
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -54,19 +54,27 @@ class Panel:
         """The panel's chart as a matplotlib figure with a transparent background."""
         raise NotImplementedError
 
-    def blocks(self) -> list[Block]:
-        """What it shows now."""
+    def blocks(self, *, charts: bool = True) -> list[Block]:
+        """What it shows now.
+
+        Args:
+            charts: With its charts; without them it is there sooner.
+        """
         raise NotImplementedError
 
     def one_line(self) -> str:
         """The gist of it."""
         raise NotImplementedError
 
-    def view(self) -> View:
-        """The panel at this moment."""
+    def view(self, *, charts: bool = True) -> View:
+        """The panel at this moment.
+
+        Args:
+            charts: With its charts; without them it is there sooner.
+        """
         trouble = self.session.log.trouble()
         warning: list[Block] = [Line([trouble], "warn")] if trouble else []
-        return View(label=f"ainb {self.title.lower()}", blocks=[*warning, *self.blocks()])
+        return View(label=f"ainb {self.title.lower()}", blocks=[*warning, *self.blocks(charts=charts)])
 
     def show(self, *, complain: Callable[[str], None] = say) -> None:
         """Show it in the cell that is running, live where that can be.

@@ -44,11 +44,11 @@ class BoardPanel(Panel):
 
         return CostPanel(self.session, window=self.window).figure()
 
-    def blocks(self) -> list[Block]:
+    def blocks(self, *, charts: bool = True) -> list[Block]:
         """Sums, cost and failures side by side, the line over time, providers, cache, the batch that runs."""
         from ainb.usage import spending
 
-        sums = spending_sums(self.session, self.notebook)
+        sums = spending_sums(self.session)
         if sums is None:
             return [Line([NO_CALLS])]
         costs = spending.cost_by(self.session.log, window=self.window)
@@ -58,7 +58,7 @@ class BoardPanel(Panel):
             *budget_lines(self.session),
             Side([cost, self._failures()]),
             *unpriced_lines(self),
-            *cost_chart(self),
+            *(cost_chart(self) if charts else []),
             *self._providers(),
             *self._cache(),
             *self._batch(),
@@ -103,8 +103,8 @@ class BoardPanel(Panel):
             columns=columns,
             rows=rows,
             numbers=range(2, 8),
-            run=range(2, 8),
             limit=ROWS,
+            history=True,
         )
         return [table] if rows else []
 
@@ -114,12 +114,13 @@ class BoardPanel(Panel):
         cache = board.cache_now(self.session.state())
         if not cache:
             return [Line(["cache off"], "quiet")]
-        pieces = [
-            f"cache of this session: {words.counted(cache['hits'], 'hit')}",
+        facts = (
+            words.counted(cache["hits"], "hit"),
             words.counted(cache["misses"], "miss", plural="es"),
             f"{words.count(cache['coalesced'])} shared with an identical call",
-            Cell(text=f"{words.counted(cache['entries'], 'answer')} kept", run=True),
-        ]
+            f"{words.counted(cache['entries'], 'answer')} kept",
+        )
+        pieces = ["cache of this session", *(Cell(text=fact, run=True) for fact in facts)]
         return [Line(pieces, "quiet")]
 
     def _batch(self) -> list[Block]:

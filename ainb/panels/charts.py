@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ainb.panels.view import Chart
@@ -19,7 +20,7 @@ PIXELS_A_CSS_PIXEL = 2
 WIDTH_INCHES, HEIGHT_INCHES = 6.4, 1.9
 INK = "#808080"
 FONT_POINTS = 9
-LEAST_STEPS = 11.5
+LEAST_STEPS = 6.6
 # Each has a contrast of 3 : 1 or more with both white and the dark theme's #111.
 COLOURS = ("#2f86d6", "#d1672f", "#3b9a5f", "#a766c9", "#b58900", "#c2577f", "#5f8a94", "#808080")
 # Text layout in matplotlib shares caches that two threads may not fill at once.
@@ -97,17 +98,34 @@ def empty(says: str) -> Figure:
 
 def chart(figure: Figure, says: str) -> Chart:
     """A figure as a picture with its sentence."""
+    return Chart(
+        png=_png(figure, DPI * PIXELS_A_CSS_PIXEL), says=says, width=round(figure.get_figwidth() * DPI)
+    )
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
     buffer = io.BytesIO()
     with _LOCK:
-        figure.savefig(buffer, format="png", dpi=DPI * PIXELS_A_CSS_PIXEL, transparent=True)
-    return Chart(png=buffer.getvalue(), says=says, width=round(figure.get_figwidth() * DPI))
+        figure.savefig(buffer, format="png", dpi=dpi, transparent=True)
+    return buffer.getvalue()
+
+
+@cache
+def _figure_class() -> type[Figure]:
+    from matplotlib.figure import Figure
+
+    class PanelFigure(Figure):
+        """A figure that a notebook shows by itself, without pyplot."""
+
+        def _repr_png_(self) -> bytes:
+            return _png(self, DPI)
+
+    return PanelFigure
 
 
 def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
     """A figure of its own, not pyplot's, with every look set on itself: the person's figures and settings are not touched."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+    figure = _figure_class()(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
     axes = figure.add_subplot()
     figure.patch.set_alpha(0.0)
     axes.patch.set_alpha(0.0)

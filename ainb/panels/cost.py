@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.panels import words
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
+from ainb.panels.slot import in_notebook
 from ainb.panels.view import Block, Line, Sums
 from ainb.usage.windows import ALL_TIME, LAST_DAY, TODAY
 
@@ -46,14 +47,20 @@ class CostPanel(Panel):
             else charts.empty("No calls in this window.")
         )
 
-    def blocks(self) -> list[Block]:
+    def blocks(self, *, charts: bool = True) -> list[Block]:
         """Sums, the table, the line over time."""
-        sums = spending_sums(self.session, self.notebook)
+        sums = spending_sums(self.session)
         if sums is None:
             return [Line([NO_CALLS])]
         frame = self.frame
         table = cost_table(frame, self.by, self.window.name)
-        return [sums, *budget_lines(self.session), table, *unpriced_lines(self), *cost_chart(self)]
+        return [
+            sums,
+            *budget_lines(self.session),
+            table,
+            *unpriced_lines(self),
+            *(cost_chart(self) if charts else []),
+        ]
 
     def one_line(self) -> str:
         """What was spent today and in all."""
@@ -64,17 +71,20 @@ class CostPanel(Panel):
         return f"{words.dollars(today['cost_usd'], today['unpriced'])} today, {words.dollars(ever['cost_usd'], ever['unpriced'])} in all"
 
 
-def spending_sums(session: Session, notebook: str | None) -> Sums | None:
+def spending_sums(session: Session) -> Sums | None:
     """Today, here and ever in large figures; None when the log holds no calls."""
     from ainb.usage import board, spending
 
-    spent = spending.spent(session.log, notebook=notebook)
+    spent = spending.spent(session.log, notebook=session.runtime.origin()[0])
     if not spent["calls"].iloc[-1]:
         return None
     budgets = board.budgets(session.state())
+    names = {"today": "spent today", "all time": "in all"}
+    if in_notebook():  # where its name is not known, its session stands for it
+        names["this session"] = "this notebook"
     items: list[tuple[Any, Any]] = []
     for span, row in spent.iterrows():
-        label = {"today": "spent today", "all time": "in all"}.get(str(span), str(span))
+        label = names.get(str(span), str(span))
         if span == "today" and "day" in budgets.index:
             label += f" of {words.dollars(budgets['limit_usd']['day'])}"
         items.append((words.dollars(row["cost_usd"], row["unpriced"]), label))
@@ -91,11 +101,15 @@ def budget_lines(session: Session) -> list[Block]:
 
     lines: list[Block] = []
     for name, row in board.budgets(session.state()).iterrows():
+        left = Cell(
+            text=f"{words.dollars(row['left_usd'])} left",
+            tone="good" if row["left_usd"] > 0 else "bad",
+            run=True,
+        )
         pieces: list[Any] = [
-            f"budget a {name}: {words.dollars(row['spent_usd'])} of {words.dollars(row['limit_usd'])} spent",
-            Cell(
-                text=f"{words.dollars(row['left_usd'])} left", tone="good" if row["left_usd"] > 0 else "bad"
-            ),
+            f"budget {words.dollars(row['limit_usd'])} a {name}",
+            Cell(text=f"{words.dollars(row['spent_usd'])} spent", run=True),
+            left,
         ]
         if row["reserved_usd"] > 0:
             pieces.append(
@@ -117,7 +131,7 @@ def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
             words.compact(row["input_tokens"]),
             words.compact(row["output_tokens"]),
             _cost(row),
-            "" if words.is_unknown(row["share"]) else Cell(text="", share=float(row["share"])),
+            _share(row["share"]),
         )
         for key, row in frame.iterrows()
     ]
@@ -171,6 +185,11 @@ def cost_chart(panel: Panel) -> list[Chart]:
             f"{what}, added up: {total} at the end.",
         )
     ]
+
+
+def _share(share: Any) -> Cell:
+    text = words.part(share)
+    return Cell(text=text, tone="quiet", share=float(share) if text else None)
 
 
 def _cost(row: pd.Series[Any]) -> Cell | str:

@@ -44,7 +44,7 @@ class ErrorsPanel(Panel):
             else charts.empty("Nothing failed in this window.")
         )
 
-    def blocks(self) -> list[Block]:
+    def blocks(self, *, charts: bool = True) -> list[Block]:
         """Kinds, bars over time, the latest."""
         from ainb.usage import failures
 
@@ -53,11 +53,11 @@ class ErrorsPanel(Panel):
             return [Line([nothing_failed(self)])]
         now = self.session.log.now()
         again = failures.retried(self.session.log, window=self.window)
-        retried = f"{words.counted(again, 'call')} answered only after another attempt; these did not fail."
+        retried = f"{words.counted(again, 'call')} answered after another attempt, and not counted here."
         return [
             kinds_table(frame, self.window.name, now=now),
             *([Line([retried], "quiet")] if again else []),
-            *self._chart(),
+            *(self._chart() if charts else []),
             self._latest(now),
         ]
 
@@ -97,6 +97,7 @@ class ErrorsPanel(Panel):
             numbers={4},
             run={0, 5},
             whole={0, 1},
+            long={3},
             limit=ROWS,
         )
 

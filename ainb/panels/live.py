@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,8 +12,9 @@ from ainb.engine import ENGINE, Job
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ainb.panels.slot import Control, Slot
+    from ainb.panels.slot import Slot
     from ainb.panels.view import View
+    from ainb.panels.widgets import Control
     from ainb.session import Session
 
 REFRESH_SECONDS = 1.0
@@ -20,6 +22,7 @@ REFRESH_SECONDS = 1.0
 IDLE_SECONDS = 120.0
 # What drawing may take of the time, for the calls go through the same interpreter.
 SHARE_OF_TIME = 0.02
+CHARTS = "matplotlib.figure"
 
 
 class Source(Protocol):
@@ -32,8 +35,8 @@ class Source(Protocol):
         """What it is called; only one of a name is live."""
         ...
 
-    def view(self) -> View:
-        """It at this moment."""
+    def view(self, *, charts: bool = True) -> View:
+        """It at this moment, with or without its charts."""
         ...
 
     def pulse(self) -> Any:
@@ -60,6 +63,7 @@ class Live:
         self._drawing = threading.Lock()
         self._touched_at = self._clock.monotonic()
         self._job: Job[None] | None = None
+        self._complete = True
 
     def start(self) -> None:
         """Show it; a live panel of that name that was there before is left as it is now."""
@@ -69,7 +73,7 @@ class Live:
         if not self._slot.is_live:
             self._slot.close(self._draw)
             return
-        self._slot.open(self._draw, controls=self._panel.controls(self._changed))
+        self._slot.open(self._draw_first, controls=self._panel.controls(self._changed))
         _running[self._panel.name] = self
         self._job = ENGINE.submit(self._run())
 
@@ -88,9 +92,16 @@ class Live:
         with self._drawing:
             return self._panel.view()
 
+    def _draw_first(self) -> View:
+        """Without charts where their library is not loaded yet: the numbers need not wait for it."""
+        self._complete = CHARTS in sys.modules
+        return self._panel.view(charts=self._complete)
+
     async def _run(self) -> None:
         """On the engine's loop; questions to the log and drawing are done in a thread beside it."""
         seen = await asyncio.to_thread(self._panel.pulse)
+        if not self._complete:
+            await self._redraw()
         pause = REFRESH_SECONDS
         while self._clock.monotonic() - self._touched_at < IDLE_SECONDS and not self._slot.closed:
             await self._clock.sleep(pause)
@@ -99,11 +110,16 @@ class Live:
                 pause = REFRESH_SECONDS
                 continue
             seen, self._touched_at = now, self._clock.monotonic()
-            await asyncio.to_thread(self._slot.update, self._draw)
+            await self._redraw()
             pause = max(REFRESH_SECONDS, (self._clock.monotonic() - self._touched_at) / SHARE_OF_TIME)
         await asyncio.to_thread(self._slot.close, self._draw)
         if _running.get(self._panel.name) is self:
             del _running[self._panel.name]
+
+    async def _redraw(self) -> None:
+        view = await asyncio.to_thread(self._draw)
+        # From the loop itself, so that what comes too early is shown when its turn is.
+        self._slot.update(lambda: view)
 
 
 _running: dict[str, Live] = {}

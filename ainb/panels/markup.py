@@ -55,6 +55,7 @@ _STYLES = {
     f"{_PANEL} thead,{_PANEL} thead tr,{_PANEL} tbody tr,{_PANEL} tfoot tr{{background:none;border:0;text-align:left}}"
     f"{_PANEL} th.n,{_PANEL} td.n{{text-align:right;white-space:nowrap}}"
     f"{_PANEL} .w{{white-space:nowrap}}"
+    f"{_PANEL} td{{min-width:8em}}{_PANEL} td.n,{_PANEL} td.w{{min-width:0}}{_PANEL} td.m{{min-width:22em}}"
     f"{_PANEL} thead th{{font-weight:500;color:var(--jp-content-font-color2,#666);white-space:nowrap}}"
     f"{_PANEL} tfoot th,{_PANEL} tfoot td{{border-bottom:0;font-weight:600}}"
     f"{_PANEL} .bar{{display:inline-block;height:.62em;min-width:1px;border-radius:1px;opacity:.85;vertical-align:middle;"
@@ -104,7 +105,7 @@ class Cell:
         text: The value.
         tone: Colour that goes with the words and never stands in for them.
         run: Whether it belongs to this run alone (a time, a rate): steady display leaves it out.
-        share: Length of a bar behind the text, 0 to 1; None means no bar.
+        share: Length of a bar before the text, 0 to 1; None means no bar.
         strong: Whether it stands out.
     """
 
@@ -123,7 +124,7 @@ class Cell:
         if self.tone:
             text = f'<span class="{self.tone}">{text}</span>'
         if self.share:
-            text += f'<span class="bar" style="width:{self.share * BAR_EM:.1f}em"></span>'
+            text = f'<span class="bar" style="width:{self.share * BAR_EM:.1f}em"></span> {text}'
         if not self.run:
             return text
         # One flat span without markup inside, so that a pattern can find it.
@@ -157,6 +158,7 @@ class Table:
         numbers: Which columns hold numbers and stand at the right.
         run: Which columns belong to this run alone; steady text leaves them out, steady HTML leaves them empty.
         whole: Which columns hold short words that are not to be broken.
+        long: Which columns hold sentences.
         limit: Rows shown; how many more there are is said below. None means all.
         history: Whether it tells of earlier runs: steady display leaves it out.
     """
@@ -168,6 +170,7 @@ class Table:
     numbers: Collection[int] = ()
     run: Collection[int] = ()
     whole: Collection[int] = ()
+    long: Collection[int] = ()
     limit: int | None = None
     history: bool = False
 
@@ -226,7 +229,9 @@ class Table:
     def _class(self, place: int) -> str:
         if place in self.numbers:
             return ' class="n"'
-        return ' class="w"' if place in self.whole else ""
+        if place in self.whole:
+            return ' class="w"'
+        return ' class="m"' if place in self.long else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

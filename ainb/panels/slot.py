@@ -1,4 +1,4 @@
-"""One place on the page: live while something goes on, a static bundle afterwards. Knows IPython and ipywidgets.
+"""One place on the page: live while something goes on, a static bundle afterwards. The only panel module that knows IPython.
 
 A saved notebook must show everything without a kernel, so the live widget is replaced, not kept. Nothing here fails a call: after the first
 display error the slot turns itself off and says so once.
@@ -8,45 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import sys
 import threading
 import uuid
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import escape, style
 from ainb.panels.view import View
+from ainb.panels.widgets import Control, Widgets, load
 
 PERIOD_SECONDS = 0.2
-# A page that was reloaded in the middle no longer takes the replacement, so what it shows is kept for a while.
-KEPT_WIDGETS = 20
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-WAS_LIVE = "This panel was live when the notebook was saved; run the cell again to see it."
-_kept: deque[Any] = deque()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """A choice above a live panel.
-
-    Attributes:
-        label: What is chosen.
-        options: The choices.
-        value: The one in force.
-        changed: Called with the new choice, on the kernel's main thread.
-    """
-
-    label: str
-    options: Sequence[str]
-    value: str
-    changed: Callable[[str], None]
 
 
 def say(text: str) -> None:
@@ -62,12 +37,9 @@ def find_shell() -> Any:
     return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 
-def notebook_name() -> str | None:
-    """Path of the notebook as far as its front end tells; None where nobody can tell."""
-    shell = find_shell()
-    if getattr(shell, "kernel", None) is None:
-        return None
-    return os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get("__vsc_ipynb_file__")
+def in_notebook() -> bool:
+    """Whether the shell is a kernel's."""
+    return getattr(find_shell(), "kernel", None) is not None
 
 
 def resolve(display: str) -> str:
@@ -112,7 +84,7 @@ class Slot:
         self._next_at = 0.0
         self._waiting: Callable[[], View] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._live: _Widgets | None = None
+        self._live: Widgets | None = None
         self._opened = False
         self.closed = False
 
@@ -126,7 +98,7 @@ class Slot:
     def prepare(self) -> None:
         """Load what a live panel takes; on the caller's thread, for it would hold up the engine's."""
         if self.mode == "widgets":
-            self._guard(_load_widgets)
+            self._guard(load)
 
     def open(
         self,
@@ -202,7 +174,7 @@ class Slot:
             _rewrite(view.line)
             return
         if self.mode == "widgets":
-            self._live = _Widgets(view, controls, cancel)
+            self._live = Widgets(view, controls, cancel)
             self._publish(self._live.bundle())
         else:
             self._publish(view.bundle())
@@ -233,88 +205,6 @@ class Slot:
     def _publish_alone(self, bundle: dict[str, Any]) -> None:
         # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare.
         find_shell().display_pub.publish(bundle)
-
-
-class _Widgets:
-    """The live form: choices, a line for screen readers, one HTML trait for everything else, a Cancel button.
-
-    Args:
-        view: The first state.
-        controls: Choices above it.
-        cancel: What the button does; None means no button.
-    """
-
-    def __init__(self, view: View, controls: Sequence[Control], cancel: Callable[[], None] | None) -> None:
-        import ipywidgets
-
-        self._status_text = view.status
-        self._status = ipywidgets.HTML(_status(view), layout={"margin": "0", "height": "0"})
-        self._body = ipywidgets.HTML(view.inner(), layout={"margin": "0"})
-        self._extra = [_dropdown(control) for control in controls]
-        children: list[Any] = [self._status, self._body]
-        if self._extra:
-            children.insert(
-                0, ipywidgets.HBox(self._extra, layout={"flex_flow": "row wrap", "margin": "0 0 4px"})
-            )
-        if cancel is not None:
-            button = ipywidgets.Button(description="Cancel", tooltip="Stop this batch; what is done is kept")
-            button.on_click(lambda _button: cancel())
-            self._extra.append(button)
-            children.append(button)
-        self._box = ipywidgets.VBox(children)
-
-    def bundle(self) -> dict[str, Any]:
-        """What refers to the widgets, and a text for those who have none."""
-        view = self._box._repr_mimebundle_()[WIDGET_VIEW]
-        return {"text/plain": WAS_LIVE, WIDGET_VIEW: view}
-
-    def renew(self, view: View) -> None:
-        """Show a new state."""
-        self._body.value = view.inner()
-        if view.status != self._status_text:
-            self._status_text = view.status
-            self._status.value = _status(view)
-
-    def end(self, view: View) -> None:
-        """Show the last state where the page still has the widgets, without anything to press."""
-        self.renew(view)
-        self._box.children = (self._status, self._body)
-        for widget in self._extra:
-            widget.close()
-        _kept.append(self)
-        if len(_kept) > KEPT_WIDGETS:
-            _kept.popleft().drop()
-
-    def drop(self) -> None:
-        """Close what is left."""
-        for widget in (self._status, self._body, self._box):
-            widget.close()
-
-
-def _load_widgets() -> None:
-    import ipywidgets
-
-    del ipywidgets
-
-
-def _dropdown(control: Control) -> Any:
-    import ipywidgets
-
-    widget = ipywidgets.Dropdown(
-        options=list(control.options),
-        value=control.value,
-        description=control.label,
-        layout={"width": "max-content", "margin": "2px 1.2em 2px 0"},
-        style={"description_width": "initial"},
-    )
-    widget.observe(lambda change: control.changed(str(change["new"])), names="value")
-    return widget
-
-
-def _status(view: View) -> str:
-    return (
-        f'{style("panel")}<div class="ainb panel"><p class="sr" role="status">{escape(view.status)}</p></div>'
-    )
 
 
 def _is_terminal() -> bool:

@@ -53,6 +53,13 @@ def percent(share: Any) -> str:
     return f"{min(max(number, 0.001), 0.999):.1%}".replace("%", " %")
 
 
+def part(share: Any) -> str:
+    """A share of 1 in whole per cent; nothing when it is unknown."""
+    if is_unknown(share):
+        return ""
+    return "<1 %" if 0 < share < 0.01 else f"{float(share) * 100:.0f} %"  # noqa: PLR2004 - one per cent
+
+
 def dollars(usd: Any, unpriced: Any = 0) -> str:
     """Money: "$1.84"; where some of it is not known "≥ $1.84"; "unknown" when nothing is."""
     from ainb.usage.totals import money

@@ -33,21 +33,22 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
 
     Args:
         log: The usage log; "this session" is the one that it belongs to.
-        notebook: Name of the notebook as its rows carry it; None means that nobody can tell, and the session stands for it.
+        notebook: Name of the notebook or script as its rows carry it; None means that nobody can tell, and the session stands for it.
 
     Returns:
-        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" (all its calls, ever) or "this
-        session", "all time". Columns as of `costs`, then `ok` Int64 and `ok_share` Float64: answered calls, and their share of those
+        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this script" (all
+        its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64 and `ok_share` Float64: answered calls, and their share of those
         that were not cancelled (NA without any).
     """
     session: dict[str, Any] = {"session_id": log.session_id}
-    here = [session]
+    here, place = [session], "this session"
     if notebook is not None:
-        # Python calls of a notebook carry no name, so those of this session count in.
+        place = "this notebook" if notebook.endswith(".ipynb") else "this script"
+        # Calls that were only recorded carry no name; those of this session count in.
         here = [{"notebook": label(notebook)}, {**session, "notebook": None}]
     spans = {
         "today": _sum(log, [{}], since=local_day(log.now())),
-        "this session" if notebook is None else "this notebook": _sum(log, here),
+        place: _sum(log, here),
         "all time": _sum(log, [{}]),
     }
     frame = pd.concat(spans.values(), ignore_index=True)
@@ -75,8 +76,9 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
         frame.index = pd.Index(_names(frame.index), dtype=TEXT_DTYPE, name=by)
         frame = frame.sort_values(["cost_usd", "calls"], ascending=False, na_position="last", kind="stable")
     total = frame["cost_usd"].sum()
-    # A share of nothing is unknown.
-    frame["share"] = (frame["cost_usd"] / (total or pd.NA)).astype("Float64")
+    # A share of nothing is unknown, and so is that of a group which is only known to have been free in part.
+    known = (frame["cost_usd"] > 0) | (frame["unpriced"] == 0)
+    frame["share"] = (frame["cost_usd"] / (total or pd.NA)).astype("Float64").where(known)
     saved = frame["saved_usd"].fillna(0) > 0
     frame["free"] = (
         ((frame["cost_usd"] == 0) & frame["output_tokens"].notna() & ~saved & (frame["unpriced"] == 0))

@@ -32,14 +32,13 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
-LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
+LIGHT = "JupyterLab Light"
 # The toolbar says idle before the kernel has connected, and what is run then is lost; the session itself knows.
 IS_READY = """() => {
   const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
   const kernel = context?.session?.kernel;
   return context?.isReady && kernel?.connectionStatus === 'connected' && kernel?.status === 'idle';
 }"""
-IS_BUSY = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'"
 
 
 def missing() -> str | None:
@@ -193,7 +192,7 @@ class Page:
     def theme(self, name: str) -> None:
         self.command("apputils:change-theme", theme=name)
         light = "true" if name == LIGHT else "false"
-        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]')
+        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached")
 
     def save(self):
         """Save the notebook and read the file."""
@@ -202,6 +201,29 @@ class Page:
 
     def text(self) -> str:
         return self.page.locator(".jp-Notebook").inner_text()
+
+    def settle(self) -> None:
+        """Wait until the kernel has nothing to do."""
+        self.page.wait_for_function(IS_READY)
+
+    def interrupt(self) -> None:
+        self.page.evaluate(
+            "() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt(); }"
+        )
+
+    def restart_kernel(self) -> None:
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        self.settle()
+
+    def shot_of_cell(self, cell: int, name: str) -> None:
+        """A picture of a cell's output."""
+        BUILD.mkdir(exist_ok=True)
+        output = self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea").first
+        self.select(cell)
+        output.scroll_into_view_if_needed()
+        output.screenshot(path=BUILD / f"{name}.png")
 
     def shot(self, name: str, selector: str | None = None) -> None:
         """A picture for people to look at."""
@@ -239,6 +261,6 @@ def browser(lab):
 
 @pytest.fixture
 def page(browser, lab):
-    context = browser.new_context(viewport={"width": 1250, "height": 1400})
+    context = browser.new_context(viewport={"width": 1300, "height": 2000})
     yield Page(context.new_page(), lab)
     context.close()

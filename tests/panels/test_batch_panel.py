@@ -8,7 +8,8 @@ import pytest
 
 from ainb.batch.progress import Progress
 from ainb.batch.results import Outcome
-from ainb.panels.batch import BatchPanel, newest, progress_view
+from ainb.panels.batch import BatchPanel, newest
+from ainb.panels.progress import progress_view
 from ainb.panels.slot import Slot
 from ainb.testing import FakeClock
 

@@ -81,7 +81,7 @@ def test_one_call_is_enough(session):
 
     assert "scripted:echo" in text
     assert "Nothing failed" in text
-    assert "budget a day: $0.00 of $5.00 spent · $5.00 left" in text
+    assert "budget $5.00 a day · $0.00 spent · $5.00 left" in text
 
 
 @pytest.mark.parametrize("name", [None, "cost", "errors"])
@@ -224,7 +224,7 @@ class Source:
         self.calls = 0
         self.views = 0
 
-    def view(self):
+    def view(self, *, charts=True):
         self.views += 1
         return View("v", [Line([f"{self.calls} calls"])])
 
@@ -330,3 +330,16 @@ def test_the_board_notices_calls_and_circuits_but_not_buckets(busy):
     assert made.pulse() == before
     busy.ask("another")
     assert made.pulse() != before
+
+
+def test_numbers_do_not_wait_for_the_library_of_charts(shell, monkeypatch):
+    clock = SteppedClock()
+    source, running = start(clock, shell)
+    drawn = []
+    source.view = lambda *, charts=True: drawn.append(charts) or View("v", [Line(["x"])])
+    monkeypatch.setattr(live, "CHARTS", "a module that is not loaded")
+
+    running.start()
+    running._job.result(timeout_seconds=10)
+
+    assert drawn[:2] == [False, True]

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from ainb.panels import slot as slots
-from ainb.panels.slot import KEPT_WIDGETS, WIDGET_VIEW, Control, Slot, resolve
+from ainb.panels import widgets
+from ainb.panels.slot import Slot, resolve
 from ainb.panels.view import Chart, Line, View
+from ainb.panels.widgets import KEPT_WIDGETS, WIDGET_VIEW, Control
 from ainb.testing import FakeClock, run_virtual
 
 
@@ -299,7 +301,7 @@ def test_without_something_to_cancel_there_is_no_button(shell):
 
 
 def test_only_the_last_widgets_are_kept_for_pages_that_were_reloaded(shell, monkeypatch):
-    monkeypatch.setattr(slots, "_kept", type(slots._kept)())
+    monkeypatch.setattr(widgets, "_kept", type(widgets._kept)())
     live = []
     for _ in range(KEPT_WIDGETS + 3):
         slot = Slot("widgets", clock=FakeClock())
@@ -307,7 +309,7 @@ def test_only_the_last_widgets_are_kept_for_pages_that_were_reloaded(shell, monk
         live.append(slot._live)
         slot.close(view)
 
-    assert len(slots._kept) == KEPT_WIDGETS
+    assert len(widgets._kept) == KEPT_WIDGETS
     assert live[0]._body.comm is None
     assert live[-1]._body.comm is not None
 

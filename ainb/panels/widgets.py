@@ -1,0 +1,117 @@
+"""The live form of a panel. The home of ipywidgets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ainb.panels.markup import escape, style
+from ainb.panels.view import View
+
+# A page that was reloaded in the middle no longer takes the replacement, so what it shows is kept for a while.
+KEPT_WIDGETS = 20
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WAS_LIVE = "This panel was live when the notebook was saved; run the cell again to see it."
+_kept: deque[Any] = deque()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A choice above a live panel.
+
+    Attributes:
+        label: What is chosen.
+        options: The choices.
+        value: The one in force.
+        changed: Called with the new choice, on the kernel's main thread.
+    """
+
+    label: str
+    options: Sequence[str]
+    value: str
+    changed: Callable[[str], None]
+
+
+def load() -> None:
+    """Load ipywidgets, which takes a moment."""
+    import ipywidgets
+
+    del ipywidgets
+
+
+class Widgets:
+    """The live form: choices, a line for screen readers, one HTML trait for everything else, a Cancel button.
+
+    Args:
+        view: The first state.
+        controls: Choices above it.
+        cancel: What the button does; None means no button.
+    """
+
+    def __init__(self, view: View, controls: Sequence[Control], cancel: Callable[[], None] | None) -> None:
+        import ipywidgets
+
+        self._status_text = view.status
+        self._status = ipywidgets.HTML(_status(view), layout={"margin": "0", "height": "0"})
+        self._body = ipywidgets.HTML(view.inner(), layout={"margin": "0"})
+        self._extra = [_dropdown(control) for control in controls]
+        children: list[Any] = [self._status, self._body]
+        if self._extra:
+            children.insert(
+                0, ipywidgets.HBox(self._extra, layout={"flex_flow": "row wrap", "margin": "0 0 4px"})
+            )
+        if cancel is not None:
+            button = ipywidgets.Button(description="Cancel", tooltip="Stop this batch; what is done is kept")
+            button.on_click(lambda _button: cancel())
+            self._extra.append(button)
+            children.append(button)
+        self._box = ipywidgets.VBox(children)
+
+    def bundle(self) -> dict[str, Any]:
+        """What refers to the widgets, and a text for those who have none."""
+        view = self._box._repr_mimebundle_()[WIDGET_VIEW]
+        return {"text/plain": WAS_LIVE, WIDGET_VIEW: view}
+
+    def renew(self, view: View) -> None:
+        """Show a new state."""
+        self._body.value = view.inner()
+        if view.status != self._status_text:
+            self._status_text = view.status
+            self._status.value = _status(view)
+
+    def end(self, view: View) -> None:
+        """Show the last state where the page still has the widgets, without anything to press."""
+        self.renew(view)
+        self._box.children = (self._status, self._body)
+        for widget in self._extra:
+            widget.close()
+        _kept.append(self)
+        if len(_kept) > KEPT_WIDGETS:
+            _kept.popleft().drop()
+
+    def drop(self) -> None:
+        """Close what is left."""
+        for widget in (self._status, self._body, self._box):
+            widget.close()
+
+
+def _dropdown(control: Control) -> Any:
+    import ipywidgets
+
+    widget = ipywidgets.Dropdown(
+        options=list(control.options),
+        value=control.value,
+        description=control.label,
+        layout={"width": "max-content", "margin": "2px 1.2em 2px 0"},
+        style={"description_width": "initial"},
+    )
+    widget.observe(lambda change: control.changed(str(change["new"])), names="value")
+    return widget
+
+
+def _status(view: View) -> str:
+    return (
+        f'{style("panel")}<div class="ainb panel"><p class="sr" role="status">{escape(view.status)}</p></div>'
+    )

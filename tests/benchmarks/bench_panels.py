@@ -1,0 +1,131 @@
+"""Panels: what watching a batch costs it, and how fast the board opens over a large log.
+
+``AINB_BENCH_ROWS`` bounds the log for those in a hurry; the goal is for 1,000,000. The log is made once and kept in build/.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from jupyter_client.manager import KernelManager
+
+ROOT = Path(__file__).parents[2]
+ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))
+KERNEL_SECONDS = 60
+Line = tuple[str, str, str, str]
+
+BATCH = """
+import json, os, tempfile, time
+os.environ["AINB_HOME"] = tempfile.mkdtemp()
+import ainb
+from ainb.panels.batch import BatchPanel
+from ainb.testing import Step, script
+script("model", [Step(text="positive", delay_seconds={seconds})])
+session = ainb.Session("scripted:model", cache=None)
+times = {{"without": [], "with": []}}
+for turn in range(2 * {turns} + 2):
+    watched = turn % 2
+    watcher = BatchPanel.open(state=session.state) if watched else (lambda progress: None)
+    start = time.perf_counter()
+    session.map([f"row {{turn}} {{number}}" for number in range({rows})], "Label: {{value}}", concurrency=8, watcher=watcher)
+    if turn >= 2:
+        times["with" if watched else "without"].append(time.perf_counter() - start)
+print(json.dumps(times))
+"""
+BOARD = """
+import json, sys, time
+import ainb, pandas
+session = ainb.Session("scripted:echo", home=sys.argv[1])
+times = []
+for charts in (False, True, True):
+    start = time.perf_counter()
+    ainb.panel(session=session).view(charts=charts).bundle()
+    times.append(time.perf_counter() - start)
+print(json.dumps(times))
+"""
+
+
+def in_kernel(code: str) -> dict[str, list[float]]:
+    """Run code in a kernel that somebody watches; what it prints last, read as JSON."""
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env={**os.environ, "PYTHONPATH": str(ROOT), "AINB_DISPLAY": "auto"})
+    client = manager.client()
+    client.start_channels()
+    printed: list[str] = []
+
+    def hear(message: dict) -> None:
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+            printed.append(message["content"]["text"])
+
+    try:
+        client.wait_for_ready(timeout=KERNEL_SECONDS)
+        client.execute_interactive(code, allow_stdin=True, output_hook=hear, timeout=KERNEL_SECONDS)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return json.loads("".join(printed))
+
+
+def watched(seconds: float, rows: int, turns: int) -> Line:
+    times = in_kernel(BATCH.format(seconds=seconds, rows=rows, turns=turns))
+    alone, seen = statistics.median(times["without"]), statistics.median(times["with"])
+    return (
+        f"batch with a live panel, {rows} rows of {seconds * 1e3:g} ms",
+        f"{seen:.2f} s, {seen / alone - 1:+.1%}",
+        f"without {alone:.2f} s",
+        "<= +2 %",
+    )
+
+
+def log_of(count: int) -> Path:
+    """The home with a log of so many made-up calls."""
+    home = ROOT / "build" / f"bench-log-{count}"
+    if not home.exists():
+        spec = importlib.util.spec_from_file_location(
+            "bench_usage", Path(__file__).with_name("bench_usage.py")
+        )
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["bench_usage"] = module
+        spec.loader.exec_module(module)
+        home.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as folder:
+            place = Path(folder) / "home"
+            module.fill(place / "usage.sqlite3", count)
+            place.rename(home)
+    return home
+
+
+def board() -> Line:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", BOARD, str(log_of(ROWS))],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    first, chart, again = json.loads(done.stdout)
+    return (
+        f"board over {ROWS:,} calls: numbers; first chart",
+        f"{first:.2f} s; {chart:.2f} s",
+        f"all of it again {again:.2f} s",
+        "<= 1 s",
+    )
+
+
+def rows() -> list[Line]:
+    """The table: what, measured, peer or limit in the same run, goal."""
+    return [watched(0.05, 150, 3), watched(0.0, 3000, 3), board()]
+
+
+if __name__ == "__main__":
+    for line in rows():
+        print(" | ".join(line))
