@@ -92,10 +92,8 @@ class _Line:
             self._timer = self._loop.call_at(limit.expires_at, self._ring)
 
     def leave(self, limit: TimeLimit) -> None:
+        # The timer stays: at most one rings in vain each time the length has passed, and making one a call is what this spares.
         del self._limits[limit]
-        if not self._limits and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _ring(self) -> None:
         self._timer = None

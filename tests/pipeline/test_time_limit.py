@@ -89,14 +89,26 @@ def test_one_inside_the_other_ends_only_its_own_part():
     assert run_virtual(main()) == (False, True, 0)
 
 
-def test_nothing_is_left_on_the_loop_when_nobody_is_under_way():
+def test_calls_one_after_the_other_share_a_timer_and_none_rings_for_ever():
     async def main():
+        loop = asyncio.get_running_loop()
         limits = TimeLimits(SECONDS)
-        await asyncio.gather(*(asleep(limits, 1) for _ in range(5)))
-        (line,) = limits._lines.values()
-        return line._timer, len(line._limits)
+        made = []
+        call_at = loop.call_at
 
-    assert run_virtual(main()) == (None, 0)
+        def counted(when, callback, *args, context=None):
+            made.append(callback)
+            return call_at(when, callback, *args, context=context)
+
+        loop.call_at = counted
+        for _ in range(50):
+            with limits.limit():
+                pass
+        first = len(made)
+        await asyncio.sleep(100)
+        return first, len([callback for callback in made if callback.__name__ == "_ring"])
+
+    assert run_virtual(main()) == (1, 1)
 
 
 def test_loops_that_have_ended_are_forgotten():
