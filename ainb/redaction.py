@@ -171,6 +171,16 @@ _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or 
 # Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
 _RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
 _LONG_RUN = b"a" * MIN_KEY_CHARACTERS
+# A secret is at least one long run, but for a value in .env form, a password in a URL and what stands in a PEM block.
+_ASSIGNED = tuple(
+    (f"{literal}=", rule)
+    for rule in _RULES
+    if rule.name.endswith(" value")
+    for literal in rule.literals
+    if literal.isupper()
+)
+(_URL_RULE,) = (rule for rule in _RULES if rule.name == "password in a URL")
+(_PEM_RULE,) = (rule for rule in _RULES if rule.name == "private key")
 _remembered: dict[str, str] = {}
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...]
 
@@ -191,16 +201,19 @@ def find(text: str) -> list[tuple[int, int, str]]:
         ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
     """
     raw = text.encode("utf-8", "replace")
-    runs = _long_runs(raw)
-    found = _known_values(text) if runs else []
-    lowered = raw.lower()
-    rules = [rule for literal, rule in _BESIDE if literal in lowered]
-    if runs:
-        rules += [rule for literal, rule in _INSIDE if literal in runs]
+    if _LONG_RUN in raw.translate(_RUNS):
+        found, rules = _known_values(text), _rules_for(raw)
+    else:
+        found, rules = [], _rules_for_short(text)
     for rule in dict.fromkeys(rules):
         name, group = rule.name, "secret" if "secret" in rule.pattern.groupindex else 0
         found += [(*match.span(group), name) for match in rule.pattern.finditer(text)]
     return _without_overlap(found) if found else found
+
+
+def may_hold(text: str) -> bool:
+    """Whether `find` may find something: a short look that settles most texts."""
+    return _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or bool(_rules_for_short(text))
 
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
@@ -258,6 +271,24 @@ def is_secret(value: str) -> bool:
     """Whether a key variable's value is long and varied enough to be a key, and no placeholder."""
     long_enough = len(value) >= MIN_KEY_CHARACTERS and len(set(value)) >= _MIN_DISTINCT
     return long_enough and _PLACEHOLDER.search(value) is None
+
+
+def _rules_for(raw: bytes) -> list[_Rule]:
+    """Rules of which a literal occurs."""
+    lowered, runs = raw.lower(), _long_runs(raw)
+    rules = [rule for literal, rule in _BESIDE if literal in lowered]
+    rules += [rule for literal, rule in _INSIDE if literal in runs]
+    return rules
+
+
+def _rules_for_short(text: str) -> list[_Rule]:
+    """Rules that may find something in a text without a long run; of three characters one at least must occur."""
+    rules = [rule for literal, rule in _ASSIGNED if literal in text] if "=" in text else []
+    if "@" in text and "://" in text:
+        rules.append(_URL_RULE)
+    if "-----BEGIN" in text:
+        rules.append(_PEM_RULE)
+    return rules
 
 
 def _long_runs(raw: bytes) -> bytes:

@@ -29,14 +29,16 @@ _ANY = re.compile(rf"[{_CONTROL}\x1b{_DIRECTION}{_BROKEN}]")
 _PLAIN = bytes([*b"\t\n\f\r", *range(32, 127)])
 
 
-def find_odd(text: str) -> Iterator[Place]:
-    """Runs of such characters, one place a run of one kind."""
+def may_be_odd(text: str) -> bool:
+    """Whether `find_odd` finds something."""
     # Deleting what is plain is ten times as fast as searching for what is not.
     if text.isascii():
-        if not text.encode().translate(None, _PLAIN):
-            return
-    elif _ANY.search(text) is None:
-        return
+        return bool(text.encode().translate(None, _PLAIN))
+    return _ANY.search(text) is not None
+
+
+def find_odd(text: str) -> Iterator[Place]:
+    """Runs of such characters, one place a run of one kind."""
     for match in _ODD.finditer(text):
         start, end = match.span()
         yield start, end, _KINDS[match.lastgroup or "control"]
@@ -44,4 +46,4 @@ def find_odd(text: str) -> Iterator[Place]:
 
 def without_odd(text: str) -> str:
     """The text without them."""
-    return _ODD.sub("", text) if any(True for _ in find_odd(text)) else text
+    return _ODD.sub("", text) if may_be_odd(text) else text

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import timeit
 from pathlib import Path
 
 from ainb.errors import AinbError
-from ainb.messages import Call, Message, Request
+from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline import optional_rules, presets
 from ainb.pipeline.rules import Rule
 from ainb.pipeline.untrusted import sanitize
+from ainb.pipeline.validation import ValidationStage
 from ainb.pipeline.validation_options import Validation
 from ainb.pipeline.validator import Validator
 from ainb.redaction import PATTERNS
@@ -43,7 +45,27 @@ def review(text: str, **options) -> float:
         provider="openai", model="m", messages=(Message("user", text),), parameters={"max_tokens": 20}
     )
     call = Call(request=request, provider=Provider())
-    return microseconds(lambda: validator.review(call))
+    return microseconds(lambda: validator.passes(call) or validator.review(call))
+
+
+def stage(text: str) -> float:
+    """The whole stage: the prompt, the length of the context, the reply."""
+    reply = Reply(text="positive")
+
+    async def proceed(_call: Call) -> Reply:
+        return reply
+
+    made = ValidationStage(Validation(), context_window=lambda _call: None)
+    request = Request(
+        provider="openai", model="m", messages=(Message("user", text),), parameters={"max_tokens": 20}
+    )
+    call = Call(request=request, provider=Provider())
+
+    def work() -> None:
+        with contextlib.suppress(StopIteration):  # it waits for nothing
+            made(call, proceed).send(None)
+
+    return microseconds(work)
 
 
 def worst(rule: Rule) -> tuple[float, str]:
@@ -69,6 +91,7 @@ def rows() -> list[Row]:
     naive = [re.compile(pattern) for _, pattern in PATTERNS]
     each = microseconds(lambda: [pattern.search(prose) for pattern in naive])
     found: list[Row] = [
+        *((f"validation of a prompt of {size} characters", f"{review((PROSE * 3)[:size]):.1f} us", f"the whole stage {stage((PROSE * 3)[:size]):.1f} us", "<= 4 us") for size in (20, 100, 200)),
         ("validation of a 2 kB prompt", f"{review(prose):.0f} us", f"each pattern in turn {each:.0f} us", "<= 60 us"),
         ("  not ASCII", f"{review(umlauts):.0f} us", "-", "<= 60 us"),
         ("  Python code", f"{review(code):.0f} us", "-", "-"),
