@@ -13,13 +13,18 @@ import functools
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
 
-_variables = dict.fromkeys((*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES))
+# The table beneath the environment: asked through the environment itself, each variable that is not set costs an error raised and
+# caught, which was a third of a look at a text.
+_table: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+_table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
+# Name to what it is called in that table.
+_variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 MIN_KEY_CHARACTERS = 16
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
@@ -162,10 +167,10 @@ _BESIDE = tuple(
     (literal, rule)
     for rule in _RULES
     if rule.name in _BESIDE_NAMES
-    for literal in dict.fromkeys(literal.lower().encode() for literal in rule.literals)
+    for literal in dict.fromkeys(literal.lower() for literal in rule.literals)
 )
 _INSIDE = tuple(
-    (literal.encode(), rule) for rule in _RULES if rule.name not in _BESIDE_NAMES for literal in rule.literals
+    (literal, rule) for rule in _RULES if rule.name not in _BESIDE_NAMES for literal in rule.literals
 )
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
 # Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
@@ -218,7 +223,9 @@ def may_hold(text: str) -> bool:
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
     """Places of key variables' values alone, as `find` gives them; what only looks like a secret is left aside."""
-    return _without_overlap(_known_values(text)) if _long_runs(text.encode("utf-8", "replace")) else []
+    if _LONG_RUN not in text.encode("utf-8", "replace").translate(_RUNS):
+        return []
+    return _without_overlap(_known_values(text))
 
 
 def remember(value: str, name: str) -> None:
@@ -246,7 +253,7 @@ def redact(text: str) -> str:
 
 def watch(name: str) -> None:
     """Count the variable `name` among those that hold keys; for a key variable that the person named."""
-    _variables[name] = None
+    _variables[name] = _table_name(name)
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -258,9 +265,13 @@ def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     Returns:
         Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a key.
     """
-    variables = os.environ if environ is None else environ
-    values = dict(_remembered) if environ is None else {}
-    for name in list(_variables):
+    if environ is None:
+        variables: Mapping[str, str] = os.environ
+        values = dict(_remembered)
+        names = [name for name, key in list(_variables.items()) if key in _table]
+    else:
+        variables, values, names = environ, {}, list(_variables)
+    for name in names:
         value = variables.get(name)
         if value is not None and is_secret(value.strip()):
             values[value.strip()] = name
@@ -275,7 +286,8 @@ def is_secret(value: str) -> bool:
 
 def _rules_for(raw: bytes) -> list[_Rule]:
     """Rules of which a literal occurs."""
-    lowered, runs = raw.lower(), _long_runs(raw)
+    # As text, in which literals are searched three times as fast; a character a byte, which for literals of ASCII is the same.
+    lowered, runs = raw.lower().decode("latin-1"), _long_runs(raw).decode("latin-1")
     rules = [rule for literal, rule in _BESIDE if literal in lowered]
     rules += [rule for literal, rule in _INSIDE if literal in runs]
     return rules
