@@ -26,6 +26,9 @@ _table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 # Name to what it is called in that table.
 _variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 MIN_KEY_CHARACTERS = 16
+# Beyond so many secrets of a kind the rest of the text counts as one, and beyond so many long runs it is searched as it is.
+MAX_MATCHES = 25_000
+MAX_RUNS = 1_000
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
     r"your|example|placeholder|changeme|change_me|dummy|\.\.\.|xxxx|0000|<|>|\$\{", re.IGNORECASE
@@ -78,8 +81,11 @@ def _named(word: str, kinds: Iterable[str] = ()) -> str:
     named = f"(?i:{kind})" if kind else ""
     # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
     separator = r"\\{0,8}[\"']?\s{0,8}(?::|=>|=)\s{0,8}\\{0,8}[\"']"
+    # The second form is tried only where its separator may begin: most texts that hurt fail there.
+    begins = r"(?=[:\\\s\"']|=[>\\\s\"'])"
     opening = (
-        rf"(?:(?<={word.upper()})=(?![\"'])|(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
+        rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
+        rf"|{begins}(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
     )
     # In the first form 16 characters, up to the closing quote.
     return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=\\{{0,8}}[\"']))"
@@ -163,15 +169,21 @@ _BESIDE_NAMES = frozenset(
     {"private key", "bearer token", "password in a URL"}
     | {rule.name for rule in _RULES if rule.name.endswith(" value")}
 )
-_BESIDE = tuple(
-    (literal, rule)
-    for rule in _RULES
-    if rule.name in _BESIDE_NAMES
-    for literal in dict.fromkeys(literal.lower() for literal in rule.literals)
-)
-_INSIDE = tuple(
-    (literal, rule) for rule in _RULES if rule.name not in _BESIDE_NAMES for literal in rule.literals
-)
+_Literals = tuple[tuple[str, _Rule], ...]
+
+
+def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[tuple[str, _Literals], ...]:
+    """Literals by a character that must occur for any of them to occur: one search spares many."""
+    groups: dict[str, dict[tuple[str, _Rule], None]] = {}
+    for rule in rules:
+        for literal in rule.literals:
+            gate = next((gate for gate in gates if gate in literal), "")
+            groups.setdefault(gate, {})[literal.lower() if lower else literal, rule] = None
+    return tuple((gate, tuple(literals)) for gate, literals in groups.items())
+
+
+_BESIDE = _gated((rule for rule in _RULES if rule.name in _BESIDE_NAMES), ":", lower=True)
+_INSIDE = _gated((rule for rule in _RULES if rule.name not in _BESIDE_NAMES), "-_.=")
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
 # Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
 _RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
@@ -211,9 +223,17 @@ def find(text: str) -> list[tuple[int, int, str]]:
     else:
         found, rules = [], _rules_for_short(text)
     for rule in dict.fromkeys(rules):
-        name, group = rule.name, "secret" if "secret" in rule.pattern.groupindex else 0
-        found += [(*match.span(group), name) for match in rule.pattern.finditer(text)]
+        found += _matches(rule, text)
     return _without_overlap(found) if found else found
+
+
+def _matches(rule: _Rule, text: str) -> list[tuple[int, int, str]]:
+    group = "secret" if "secret" in rule.pattern.groupindex else 0
+    matches = itertools.islice(rule.pattern.finditer(text), MAX_MATCHES)
+    found = [(*match.span(group), rule.name) for match in matches]
+    if len(found) == MAX_MATCHES:
+        found[-1] = (found[-1][0], len(text), rule.name)
+    return found
 
 
 def may_hold(text: str) -> bool:
@@ -288,9 +308,13 @@ def _rules_for(raw: bytes) -> list[_Rule]:
     """Rules of which a literal occurs."""
     # As text, in which literals are searched three times as fast; a character a byte, which for literals of ASCII is the same.
     lowered, runs = raw.lower().decode("latin-1"), _long_runs(raw).decode("latin-1")
-    rules = [rule for literal, rule in _BESIDE if literal in lowered]
-    rules += [rule for literal, rule in _INSIDE if literal in runs]
-    return rules
+    return [*_of_literals(_BESIDE, lowered), *_of_literals(_INSIDE, runs)]
+
+
+def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[_Rule]:
+    return [
+        rule for gate, literals in groups if gate in text for literal, rule in literals if literal in text
+    ]
 
 
 def _rules_for_short(text: str) -> list[_Rule]:
@@ -306,9 +330,11 @@ def _rules_for_short(text: str) -> list[_Rule]:
 def _long_runs(raw: bytes) -> bytes:
     """The runs that are long enough for a key, a blank between them; most texts have none, and are looked at once."""
     shape = raw.translate(_RUNS)
-    runs = []
+    runs: list[bytes] = []
     at = shape.find(_LONG_RUN)
     while at >= 0:
+        if len(runs) == MAX_RUNS:
+            return b" ".join([*runs, raw[at:]])
         end = shape.find(b" ", at)
         runs.append(raw[at:] if end < 0 else raw[at:end])
         at = -1 if end < 0 else shape.find(_LONG_RUN, end)

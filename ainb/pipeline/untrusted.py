@@ -14,7 +14,7 @@ from ainb.pipeline.rules import Place
 MAX_CHARACTERS = 10_000
 _ELLIPSIS = "..."
 # Patterns begin with a literal where they can: the search then jumps from one to the next.
-_SCRIPT = re.compile(r"<\s{0,8}+/?\s{0,8}+(?i:script)(?![A-Za-z0-9])")
+_SCRIPT = re.compile(r"<(?=[\s/sS])\s{0,8}+/?\s{0,8}+(?i:script)(?![A-Za-z0-9])")
 _URLS = tuple(
     re.compile(pattern) for pattern in (r"javascript\s{0,8}:", r"vbscript\s{0,8}:", r"data:\s{0,8}text/html")
 )
@@ -132,9 +132,9 @@ def sanitize(text: str) -> str:
     if "<" in text:
         for name in _DROPPED:
             text = _without_element(text, name)
-        text = _TAG.sub(" ", text)
+        text, dropped = _TAG.subn(" ", text)
         # What was inside out, such as <<b>script>, must not come together to a tag.
-        if any(True for find in (find_tags, find_scripts) for _ in find(text)):
+        if (dropped and _TAG.search(text)) or ("script" in _lowered(text) and _SCRIPT.search(text)):
             text = text.replace("<", " ")
     text = " ".join(text.split())
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - len(_ELLIPSIS)] + _ELLIPSIS

@@ -6,18 +6,18 @@ import contextlib
 import re
 import time
 import timeit
+from collections.abc import Callable
 from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline import optional_rules, presets
-from ainb.pipeline.rules import Rule
 from ainb.pipeline.untrusted import sanitize
 from ainb.pipeline.validation import ValidationStage
 from ainb.pipeline.validation_options import Validation
 from ainb.pipeline.validator import Validator
 from ainb.redaction import PATTERNS
-from tests.made_up_secrets import SECRETS
+from tests.made_up_secrets import NAMES, SECRETS, in_place
 from tests.pipeline.test_rules import MEGABYTE, NASTY
 
 PROSE = "The quick brown fox jumps over the lazy dog; what does this review say about battery life?\n"
@@ -68,19 +68,19 @@ def stage(text: str) -> float:
     return microseconds(work)
 
 
-def worst(rule: Rule) -> tuple[float, str]:
+def worst(look: Callable[[str], object]) -> tuple[float, str]:
     """Processor milliseconds of the slowest of the texts, and of what it is made."""
     texts = {}
-    for unit in (*NASTY, *(f"{secret} " for secret in SECRETS.values())):
+    for unit in (*NASTY, *(f"{in_place(name)}\n" for name in NAMES)):
         size = MEGABYTE // len(unit.encode("utf-8", "surrogatepass"))
         texts[unit] = unit * size
-    slowest = max(texts, key=lambda unit: processor_seconds(rule, texts[unit]))
-    return min(processor_seconds(rule, texts[slowest]) for _ in range(5)) * 1e3, slowest
+    slowest = max(texts, key=lambda unit: processor_seconds(look, texts[unit]))
+    return min(processor_seconds(look, texts[slowest]) for _ in range(5)) * 1e3, slowest
 
 
-def processor_seconds(rule: Rule, text: str) -> float:
+def processor_seconds(look: Callable[[str], object], text: str) -> float:
     start = time.process_time()
-    rule.places(text)
+    look(text)
     return time.process_time() - start
 
 
@@ -100,11 +100,10 @@ def rows() -> list[Row]:
         ("sanitize 2 kB", f"{microseconds(lambda: sanitize(prose)):.0f} us", "-", "-"),
         ("an error's text, redacted", f"{microseconds(lambda: AinbError('the prompt is longer than the context; shorten it')):.1f} us", "-", "-"),
     ]  # fmt: skip
-    for rule in RULES:
-        milliseconds, unit = worst(rule)
-        found.append(
-            (f"1 MB made to hurt: {rule.name}", f"{milliseconds:.0f} ms", f"{unit[:20]!r}", "<= 50 ms")
-        )
+    looks = {rule.name: rule.places for rule in RULES} | {"sanitize": sanitize}
+    for name, look in looks.items():
+        milliseconds, unit = worst(look)
+        found.append((f"1 MB made to hurt: {name}", f"{milliseconds:.0f} ms", f"{unit[:20]!r}", "<= 50 ms"))
     return found
 
 
