@@ -158,9 +158,10 @@ class Validator:
         request, options = call.request, call.options
         taken = [item.text for item in request.messages] if self._reversible else ()
         work = _Work(Placeholders(call.placeholders, taken))
+        values = options.values if call.values is None else call.values
         filled_part: Part = "values" if options.batch_id is None else "rows"
-        of_program = Source("typed", options.values or (), filled_part)
-        of_caller = of_program if options.values is not None else Source(filled_part)
+        of_program = Source("typed", values or (), filled_part)
+        of_caller = of_program if values is not None else Source(filled_part)
         messages = []
         for place, message in enumerate(request.messages):
             work.message = place
