@@ -255,6 +255,7 @@ class Call:
         cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
         endpoint: What `place` found, or None.
         account: What `payer` found, or None.
+        values: Texts filled into the prompt of this call alone, a row's columns; None means that `options` tell.
         row_key: The row of a batch: digest of what it sends; None outside one.
         replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
         errors: The error of every failed attempt, oldest first.
@@ -277,6 +278,7 @@ class Call:
     cache_key: str | None = None
     endpoint: str | None = None
     account: str | None = None
+    values: tuple[str, ...] | None = field(default=None, repr=False)
     row_key: str | None = None
     replies: list[Reply] = field(default_factory=list, repr=False)
     errors: list[Exception] = field(default_factory=list)

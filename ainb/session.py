@@ -316,6 +316,8 @@ class Session:
             data: DataFrame, Series, list or iterator of rows (items that are no mappings fill ``{value}``), or the path of a
                 .csv, .parquet or .jsonl file.
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
+                Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
+                your own and gets its item as it is.
             options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
                 (values of the notebook), ``limit``, ``sample``, ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``,
