@@ -232,7 +232,7 @@ def laptop(repository, tmp_path, monkeypatch):
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
     (tmp_path / "nobody").mkdir()
-    for name in [*os.environ]:
+    for name in tuple(os.environ):
         if name.startswith(("AINB_", "OPENAI_", "ANTHROPIC_", "JPY_", "XDG_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
@@ -251,7 +251,7 @@ def test_a_clone_on_a_laptop_with_no_key_shows_what_the_author_saw(laptop, tmp_p
     assert done.returncode == 0, done.stdout
     assert f"{len(ANSWERS)} passed" in done.stdout
     assert (laptop / "notebooks" / "towns.ainb.jsonl").read_bytes() == before
-    assert not [path for path in (tmp_path / "nobody").rglob("*ainb*")]
+    assert not list((tmp_path / "nobody").rglob("*ainb*"))
 
 
 def test_the_answers_costs_and_charts_are_byte_for_byte_those_of_the_author(laptop, repository, monkeypatch):
