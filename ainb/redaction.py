@@ -27,7 +27,7 @@ _table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 _variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 MIN_KEY_CHARACTERS = 16
 # Beyond so many secrets of a kind the rest of the text counts as one, and beyond so many long runs it is searched as it is.
-MAX_MATCHES = 25_000
+MAX_MATCHES = 10_000
 MAX_RUNS = 1_000
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
