@@ -111,10 +111,10 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
     @property
     def _con(self) -> sqlite3.Connection:
         # The stock one asks for the process's number each time; after a fork the store takes a new cache (`DiskStore.renew`).
-        known: sqlite3.Connection | None = getattr(self._local, "guarded", None)
-        if known is not None and known is getattr(self._local, "con", None):
-            return known
-        opened: sqlite3.Connection = super()._con
+        known = getattr(self._local, "con", None)
+        opened: sqlite3.Connection = super()._con if known is None else known
+        if getattr(self._local, "guarded", None) is opened:
+            return opened
         opened.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
         opened.execute("PRAGMA trusted_schema = OFF")
         self._local.guarded = opened
