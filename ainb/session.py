@@ -212,7 +212,7 @@ class Session:
     def _alternative(self, name: str) -> Alternative:
         """A model to fall back on; that its key is missing is said now and not in the outage."""
         service, model = providers.split_model(name, self.config.aliases)
-        missing = providers.missing_key(service)
+        missing = providers.missing_key(service, model)
         if missing is not None and not self._replays():
             text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
             self.runtime.sink(Notice(text, "fallback"))

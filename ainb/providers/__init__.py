@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.errors import ConfigError
-from ainb.providers import plugins
+from ainb.providers import plugins, pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
 
 if TYPE_CHECKING:
@@ -90,13 +90,27 @@ def make_provider(
         from ainb.providers.anthropic import AnthropicProvider
 
         return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
+    if kind == "pydantic":
+        from ainb.providers.pydantic_ai import PydanticAIProvider
+
+        return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
     from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
 
 
-def missing_key(service: str) -> str | None:
-    """The variable that a service needs its key in and that is not set, or None."""
+def missing_key(service: str, model: str = "") -> str | None:
+    """The variable that a service needs its key in and that is not set, or None.
+
+    Args:
+        service: Service name.
+        model: The service's own model name; behind ``pydantic:`` it says whose key it is.
+    """
+    if service == pydantic_names.SERVICE:
+        provider = pydantic_names.split_name(model)[0]
+        names = pydantic_names.key_variables(provider)
+        found = not pydantic_names.needs_key(provider) or any(keys.get(name) for name in names)
+        return None if found else names[0]
     row = SERVICES.get(service)
     if row is None or not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
         return None
@@ -123,8 +137,12 @@ def ways_to_choose() -> str:
 
 
 async def close_clients() -> None:
-    """Close the running loop's HTTP client where one was ever made."""
+    """Close the running loop's HTTP clients where some were ever made."""
     if "ainb.providers.wire" in sys.modules:
         from ainb.providers import wire
 
         await wire.close_clients()
+    if "ainb.providers.pydantic_models" in sys.modules:
+        from ainb.providers import pydantic_models
+
+        await pydantic_models.close_clients()

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ainb.keys import KEY_VARIABLES
 
-Protocol = Literal["openai", "anthropic", "local", "scripted"]
+Protocol = Literal["openai", "anthropic", "local", "scripted", "pydantic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,7 @@ SERVICES: Mapping[str, Service] = {
         _service("together", "https://api.together.xyz/v1"),
         _service("openrouter", "https://openrouter.ai/api/v1"),
         _service("gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        Service(name="pydantic", protocol="pydantic"),
         Service(name="scripted", protocol="scripted", key_needed=False, free=True),
     )
 }

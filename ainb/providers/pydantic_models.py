@@ -1,0 +1,94 @@
+"""pydantic-ai's model classes, each made once a loop with a client that never retries, and closed with the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic_ai.models import Model, infer_model
+from pydantic_ai.providers import infer_provider_class
+
+from ainb.errors import ConfigError
+from ainb.providers.pydantic_names import SERVICE, split_name
+
+Make = Callable[..., Model]
+MAX_MODELS: Final = 64
+_READ_SECONDS: Final = 300
+_CONNECT_SECONDS: Final = 10
+# By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that nobody closes.
+_models: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Model]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+async def open_model(name: str, *, base_url: str | None, api_key: str | None, key: Any, make: Make) -> Model:
+    """The running loop's model class of a name, made and entered on first use.
+
+    Args:
+        name: As pydantic-ai names it, ``provider:model``.
+        base_url: In place of the provider's own; None means that.
+        api_key: In place of the one in the provider's environment variable; None means that.
+        key: What tells models of one name apart: the keys in use.
+        make: Makes it.
+
+    Raises:
+        ConfigError: The provider takes no base URL or key in this way.
+    """
+    held = _models.setdefault(asyncio.get_running_loop(), {})
+    known = (make, name, base_url, key)
+    model = held.get(known)
+    if model is None:
+        if len(held) >= MAX_MODELS:
+            await close_clients()
+            held = _models.setdefault(asyncio.get_running_loop(), {})
+        model = make(name, base_url=base_url, api_key=api_key)
+        held[known] = model
+        await model.__aenter__()
+    return model
+
+
+async def close_clients() -> None:
+    """Close the running loop's models; a later call makes new ones."""
+    for model in _models.pop(asyncio.get_running_loop(), {}).values():
+        await model.__aexit__(None, None, None)
+
+
+def make_model(name: str, *, base_url: str | None = None, api_key: str | None = None) -> Model:
+    """pydantic-ai's own choice for ``provider:model``; arguments as for `open_model`.
+
+    Raises:
+        ConfigError: The provider takes no base URL or key in this way.
+    """
+    options: dict[str, Any] = {
+        option: value for option, value in (("base_url", base_url), ("api_key", api_key)) if value is not None
+    }
+    if split_name(name)[0] == "bedrock" and api_key is None:
+        options = {"bedrock_client": _bedrock_client(base_url)}
+    if not options:
+        return infer_model(name)
+
+    def make(provider: str) -> Any:
+        return infer_provider_class(provider)(**options)
+
+    try:
+        return infer_model(name, provider_factory=make)
+    except (TypeError, ValueError) as error:
+        text = f"{SERVICE}:{name} cannot be made with {', '.join(options)} ({error})"
+    raise ConfigError(f"{text}; set the provider's own environment variables in their place")
+
+
+def _bedrock_client(base_url: str | None) -> Any:
+    """boto3's client with one attempt: no request can switch its retries off, as it can those of other clients."""
+    importlib.import_module("pydantic_ai.providers.bedrock")  # says what to install where boto3 is missing
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        read_timeout=_READ_SECONDS,
+        connect_timeout=_CONNECT_SECONDS,
+    )
+    return boto3.Session().client("bedrock-runtime", config=config, endpoint_url=base_url)
