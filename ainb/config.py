@@ -257,18 +257,23 @@ def load_config(
     return Config(**merged)
 
 
+def find_pyproject(folder: Path) -> Path | None:
+    """The pyproject.toml of a folder or of the nearest one above it, or None."""
+    paths = (place / "pyproject.toml" for place in (folder, *folder.parents))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _pyproject_table(folder: Path) -> Mapping[str, Any]:
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
-        if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("ainb", {})
-            except (OSError, ValueError) as error:
-                raise ConfigError(
-                    f"pyproject.toml cannot be read ({error}); mend it or start the kernel elsewhere"
-                ) from None
-            return table if isinstance(table, Mapping) else {}
-    return {}
+    path = find_pyproject(folder)
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("ainb", {})
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"pyproject.toml cannot be read ({error}); mend it or start the kernel elsewhere"
+        ) from None
+    return table if isinstance(table, Mapping) else {}
 
 
 def _check_project(project: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
-from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
+from ainb.magics.arguments import Arguments, one_word, parse
 from ainb.magics.chatting import join
 from ainb.magics.display import ASKS, CUT, plain_text
 from ainb.magics.dry_run import preview_report
+from ainb.magics.flags import CELL_FLAGS
 from ainb.magics.front import Front
 from ainb.magics.pictures import show_pictures
 from ainb.magics.schemas import find_schema

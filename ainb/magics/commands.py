@@ -9,9 +9,11 @@ from typing import Any
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
 from ainb.magics import budget, caching
-from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
+from ainb.magics.aliases import SAVE, UNSAVE, drop_alias, set_alias
+from ainb.magics.arguments import Arguments
 from ainb.magics.chatting import reset, run_chat
 from ainb.magics.explaining import explain, fix
+from ainb.magics.flags import CELL_FLAGS, Flag
 from ainb.magics.front import Front
 from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.login import login, logout
@@ -138,33 +140,6 @@ def show_list(front: Front, arguments: Arguments) -> Report:
     return Report(tables=[*tables, models])
 
 
-def set_alias(front: Front, arguments: Arguments) -> str:
-    """A short name for a model, until the kernel ends."""
-    from ainb.providers import split_model
-
-    name, target = arguments.words
-    known = dict(front.session().config.aliases)
-    if not name or set(name) & set(":/"):
-        raise ConfigError(f"an alias is one word without : and /; it is {name!r}")
-    service, model = split_model(target, {key: value for key, value in known.items() if key != name})
-    front.settings.put("aliases", {**known, name: target})
-    return f"{name} is {service}:{model} now; [tool.ainb.aliases] in pyproject.toml keeps it"
-
-
-def drop_alias(front: Front, arguments: Arguments) -> str:
-    """Forget a short name."""
-    from ainb.config import closest
-
-    (name,) = arguments.words
-    known = dict(front.session().config.aliases)
-    if name not in known:
-        way_out = closest(name, known) if known else "there are none"
-        raise ConfigError(f"there is no alias {name!r}; {way_out}")
-    del known[name]
-    front.settings.put("aliases", known)
-    return f"{name} is no alias any more"
-
-
 COMMANDS: list[Command] = [
     Command(
         name="status",
@@ -271,17 +246,19 @@ COMMANDS: list[Command] = [
     Command(
         name="alias",
         run=set_alias,
-        metavar="NAME MODEL",
+        metavar="NAME MODEL [--save]",
         words=(2, 2),
+        flags=(SAVE,),
         synonyms=("register", "update"),
-        help="give a model a short name",
+        help="give a model a short name, until the kernel ends or for good",
         example="%ai alias fast openai:gpt-5-mini",
     ),
     Command(
         name="dealias",
         run=drop_alias,
-        metavar="NAME",
+        metavar="NAME [--save]",
         words=(1, 1),
+        flags=(UNSAVE,),
         synonyms=("delete",),
         help="forget a short name",
         example="%ai dealias fast",

@@ -9,16 +9,15 @@ from typing import Any
 from IPython.core.completer import SimpleCompletion
 
 from ainb.errors import AinbError
-from ainb.magics.arguments import CELL_FLAGS, Flag
 from ainb.magics.chatting import ACTIONS
 from ainb.magics.commands import COMMANDS
 from ainb.magics.each import table_names
+from ainb.magics.flags import CELL_FLAGS, Flag
 from ainb.magics.front import Front
-from ainb.magics.listing import pulled_models
+from ainb.magics.listing import provider_beginnings, provider_names, pulled_models
 from ainb.magics.origin import notebook_name
 from ainb.magics.pictures import offer_pictures
 from ainb.magics.schemas import schema_names
-from ainb.providers.services import SERVICES
 
 # Options whose value is a name of the notebook.
 NAMES: dict[str, Callable[[Front], list[str]]] = {"schema": schema_names, "each": table_names}
@@ -76,7 +75,7 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
     if words[-1].startswith("-"):
         return [spelling for flag in command.flags or () for spelling in flag.spellings]
     offers: dict[str, Callable[[], list[str]]] = {
-        "list": lambda: list(SERVICES),
+        "list": provider_names,
         "help": lambda: [*(flag.name for flag in CELL_FLAGS), *(item.name for item in COMMANDS)],
         "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
         "dealias": lambda: sorted(_aliases(front)),
@@ -93,7 +92,7 @@ def models(front: Front) -> list[str]:
     return [
         *sorted(_aliases(front)),
         *(f"local:{model}" for model in pulled_models()),
-        *(f"{name}:" for name in SERVICES),
+        *provider_beginnings(),
     ]
 
 

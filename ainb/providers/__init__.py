@@ -46,8 +46,8 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
     service = name[:at] if at > 0 else name
     service = SYNONYMS.get(service, service)
-    if service not in SERVICES and service not in plugins.names():
-        known = [*SERVICES, *(aliases or {})]
+    if service not in SERVICES and service not in (others := plugins.names()):
+        known = [*SERVICES, *others, *(aliases or {})]
         near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
         raise ConfigError(f"{name!r} names no provider and no alias; write provider:model; {hint}")
