@@ -146,6 +146,7 @@ class Usage:
         output_tokens: Includes reasoning tokens.
         cache_read_input_tokens: Part of the input that the provider read from its own cache.
         cache_creation_input_tokens: Part of the input that the provider wrote to its own cache.
+        cache_creation_1h_input_tokens: Part of these that it keeps for an hour, at a higher price.
         reasoning_output_tokens: Part of the output that was reasoning.
         source: Who counted.
     """
@@ -154,6 +155,7 @@ class Usage:
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation_1h_input_tokens: int | None = field(default=None, repr=False)
     reasoning_output_tokens: int | None = None
     source: Literal["provider", "estimate", "unknown"] = "unknown"
 

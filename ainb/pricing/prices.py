@@ -159,11 +159,13 @@ class _Conditional:
 
         cached, stored = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
         thought = usage.reasoning_output_tokens or 0
+        stored_1h = min(stored, usage.cache_creation_1h_input_tokens or 0)
         tokens = PricedUsage(
             input_tokens=max(read, cached + stored),
             output_tokens=max(written, thought),
             cache_read_tokens=cached,
             cache_write_tokens=stored,
+            cache_write_1h_tokens=stored_1h,
             output_reasoning_tokens=thought,
         )
         try:
@@ -218,6 +220,7 @@ def _read_rates(prices: ModelPrice) -> Rates:
         output=values.get("output_mtok"),
         cache_read=values.get("cache_read_mtok"),
         cache_write=values.get("cache_write_mtok"),
+        cache_write_1h=values.get("cache_write_1h_mtok"),
         reasoning=values.get("output_reasoning_mtok"),
         request=(values.get("requests_kcount") or ZERO) / _REQUESTS_PER_RATE,
     )

@@ -205,6 +205,7 @@ def read_usage(usage: RequestUsage) -> Usage:
         output_tokens=usage.output_tokens,
         cache_read_input_tokens=usage.cache_read_tokens or None,
         cache_creation_input_tokens=usage.cache_write_tokens or None,
+        cache_creation_1h_input_tokens=usage.cache_write_1h_tokens or None,
         reasoning_output_tokens=usage.output_reasoning_tokens or None,
         source="provider",
     )
