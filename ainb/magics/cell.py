@@ -143,7 +143,9 @@ def _after_stream(front: Front, reply: Reply) -> None:
 
 def _hand_over(front: Front, reply: Reply, arguments: Arguments) -> Reply | None:
     name: Any = arguments.cell.get("into")
-    if reply.finish_reason == "length" and (name or not front.look().rich):
+    # LaTeX is shown without the quiet line that would say so.
+    unseen = name or reply.form == "math" or not front.look().rich
+    if reply.finish_reason == "length" and unseen:
         front.say(f"the reply was {CUT}; raise --max-tokens for the rest")
     if name:
         front.bind(name, reply)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ainb import keys
 from ainb.errors import ConfigError
 from ainb.providers import plugins, pydantic_names
-from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
+from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -43,17 +43,24 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     name = NICKNAMES.get(name, name)
     if not set(name) & {":", "/"}:
         name = _with_service(name)
-    at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
-    service = name[:at] if at > 0 else name
-    service = SYNONYMS.get(service, service)
+    service, model = _divide(name)
     if service not in SERVICES and service not in (others := plugins.names()):
         known = [*SERVICES, *others, *(aliases or {})]
         near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
         raise ConfigError(f"{name!r} names no provider and no alias; write provider:model; {hint}")
-    model = name[at + 1 :].strip() if at > 0 else ""
     if not model:
         raise ConfigError(f"{name!r} names a provider but no model; write {service}:MODEL")
+    return service, model
+
+
+def _divide(name: str) -> tuple[str, str]:
+    """Service and model of ``service:model`` or ``service/model``; some services stand behind ``pydantic:``."""
+    at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=len(name))
+    service, model = name[:at], name[at + 1 :].strip()
+    service = SYNONYMS.get(service, service)
+    if model and service in THROUGH_PYDANTIC and service not in plugins.names():
+        return pydantic_names.SERVICE, f"{THROUGH_PYDANTIC[service]}:{model}"
     return service, model
 
 

@@ -94,6 +94,23 @@ OWN_NAMES: tuple[tuple[str, str], ...] = (
     (r"deepseek-(chat|reasoner)$", "deepseek"),
 )
 
+# Names of jupyter-ai and LiteLLM for services that are reached through pydantic-ai, and what that calls them.
+THROUGH_PYDANTIC: Mapping[str, str] = {
+    "bedrock": "bedrock",
+    "bedrock-chat": "bedrock",
+    "bedrock_converse": "bedrock",
+    "cerebras": "cerebras",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "huggingface": "huggingface",
+    "huggingface_hub": "huggingface",
+    "moonshot": "moonshotai",
+    "sambanova": "sambanova",
+    "vertex_ai": "google-cloud",
+    "xai": "xai",
+}
+
 SYNONYMS: Mapping[str, str] = {
     "anthropic-chat": "anthropic",
     "azure-chat-openai": "azure",
