@@ -32,6 +32,9 @@ _STATUS: Final[tuple[tuple[type[theirs.ModelAPIError], int], ...]] = (
     (theirs.ModelNotFoundError, 404),
     (theirs.ModelRequestRejectedError, 400),
 )
+# Names of httpx's and boto3's errors; gRPC has one error for all and tells in words.
+_UNCONNECTED: Final = ("Connect", "ProxyError", "EndpointConnection")
+_UNCONNECTED_WORDS = re.compile(r"errors? resolving|failed to connect|connection refused", re.IGNORECASE)
 _TIMEOUTS: Final = (theirs.ModelTimeoutError, theirs.ModelRequestTimeout, TimeoutError)
 
 
@@ -159,7 +162,7 @@ def _never_connected(error: BaseException | None) -> bool:
     for _ in range(10):
         if error is None:
             return False
-        if type(error).__name__.startswith(("Connect", "ProxyError", "EndpointConnection")):
+        if type(error).__name__.startswith(_UNCONNECTED) or _UNCONNECTED_WORDS.search(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pydantic_ai.models import Model, infer_model
@@ -62,27 +62,34 @@ def make_model(name: str, *, base_url: str | None = None, api_key: str | None = 
     Raises:
         ConfigError: The provider takes no base URL or key in this way.
     """
-    options: dict[str, Any] = {
+    provider = split_name(name)[0]
+    options = {
         option: value for option, value in (("base_url", base_url), ("api_key", api_key)) if value is not None
     }
-    if split_name(name)[0] == "bedrock" and api_key is None:
-        options = {"bedrock_client": _bedrock_client(base_url)}
+    if provider in _CLIENTS:
+        options = _own_client(provider, **options)
     if not options:
         return infer_model(name)
-
-    def make(provider: str) -> Any:
-        return infer_provider_class(provider)(**options)
-
     try:
-        return infer_model(name, provider_factory=make)
+        return infer_model(name, provider_factory=lambda provider: infer_provider_class(provider)(**options))
     except (TypeError, ValueError) as error:
         text = f"{SERVICE}:{name} cannot be made with {', '.join(options)} ({error})"
     raise ConfigError(f"{text}; set the provider's own environment variables in their place")
 
 
-def _bedrock_client(base_url: str | None) -> Any:
-    """boto3's client with one attempt: no request can switch its retries off, as it can those of other clients."""
-    importlib.import_module("pydantic_ai.providers.bedrock")  # says what to install where boto3 is missing
+def _own_client(provider: str, **options: str) -> dict[str, Any]:
+    """The argument that hands over a client with one attempt, of those whose retries no request can switch off."""
+    # Imported first: in pydantic-ai's own words it says what to install where the client's library is missing.
+    importlib.import_module(f"pydantic_ai.providers.{provider}")
+    takes, argument, make = _CLIENTS[provider]
+    for option in options.keys() - takes:
+        raise ConfigError(
+            f"{SERVICE}:{provider} takes no {option} from here; set the provider's own environment variables in its place"
+        )
+    return {argument: make(**options)}
+
+
+def _bedrock_client(base_url: str | None = None) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -92,3 +99,16 @@ def _bedrock_client(base_url: str | None) -> Any:
         connect_timeout=_CONNECT_SECONDS,
     )
     return boto3.Session().client("bedrock-runtime", config=config, endpoint_url=base_url)
+
+
+def _xai_client(api_key: str | None = None) -> Any:
+    from xai_sdk import AsyncClient
+
+    return AsyncClient(api_key=api_key, channel_options=[("grpc.enable_retries", 0)])
+
+
+# Options that are understood, the provider's argument, and what makes the client.
+_CLIENTS: Mapping[str, tuple[frozenset[str], str, Callable[..., Any]]] = {
+    "bedrock": (frozenset({"base_url"}), "bedrock_client", _bedrock_client),
+    "xai": (frozenset({"api_key"}), "xai_client", _xai_client),
+}

@@ -11,7 +11,7 @@ _KINDS: Final = ("-chat", "-responses", "-decisions", "-cloud", "-mantle")
 _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "alibaba": ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY"),
     "azure": ("AZURE_OPENAI_API_KEY",),
-    "bedrock": ("AWS_BEARER_TOKEN_BEDROCK", "AWS_SECRET_ACCESS_KEY"),
+    "bedrock": ("AWS_BEARER_TOKEN_BEDROCK",),
     "cohere": ("CO_API_KEY",),
     "gateway": ("PYDANTIC_AI_GATEWAY_API_KEY", "PAIG_API_KEY"),
     "google": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),

@@ -435,11 +435,13 @@ def test_a_key_of_another_variable_is_used_and_kept_apart(monkeypatch):
     assert "another-key" not in call.provider.account(other)
 
 
-@pytest.mark.parametrize("model", ["mistral:m", "anthropic:m", "cohere:m", "bedrock:m", "google:m"])
+@pytest.mark.parametrize("model", ["mistral:m", "anthropic:m", "cohere:m", "bedrock:m", "google:m", "xai:m"])
 def test_a_missing_client_is_one_line_that_names_what_to_install(model, monkeypatch):
     for name in key_variables(split_name(model)[0]):
         monkeypatch.setenv(name, KEY)
-    client = {"mistral": "mistralai", "google": "google.genai", "bedrock": "boto3"}.get(split_name(model)[0])
+    client = {"mistral": "mistralai", "google": "google.genai", "bedrock": "boto3", "xai": "xai_sdk"}.get(
+        split_name(model)[0]
+    )
     monkeypatch.setitem(sys.modules, client or split_name(model)[0], None)
     with pytest.raises(
         ConfigError, match=rf"pip install 'pydantic-ai-slim\[{split_name(model)[0]}\]'"
