@@ -221,9 +221,10 @@ class Telemetry:
                 )
 
     def _tell(self, row: Row, server: Mapping[str, Any]) -> None:
-        self._make_span(row, server)
-        labels = {name: value for name, value in attributes_of(row).items() if name in _DIMENSION_NAMES}
-        labels.update(server)
+        attributes = attributes_of(row)
+        attributes.update(server)
+        self._make_span(row, attributes)
+        labels = {name: attributes[name] for name in _DIMENSION_NAMES if name in attributes}
         if row.duration_s is not None:
             self._durations.record(row.duration_s, labels)
         if not (row.cache_hit or row.coalesced or row.replayed):  # nobody used these tokens again
@@ -232,14 +233,14 @@ class Telemetry:
                 if count is not None:
                     self._tokens.record(count, {**labels, TOKEN_TYPE: kind})
 
-    def _make_span(self, row: Row, server: Mapping[str, Any]) -> None:
+    def _make_span(self, row: Row, attributes: Mapping[str, Any]) -> None:
         trace = self._trace
         began = round(row.started_at.timestamp() * _NANO)
         asked = row.attempts > 0 and not row.replayed
         span = self._tracer.start_span(
             f"{row.operation_name} {row.request_model}",
             kind=trace.SpanKind.CLIENT if asked else trace.SpanKind.INTERNAL,
-            attributes={**attributes_of(row), **server},
+            attributes=attributes,
             start_time=began,
         )
         if row.status in _FAILED:
@@ -264,4 +265,4 @@ def _place(call: Call) -> str:
 
 
 _FAILED: Final[Sequence[str]] = ("error", "rejected")
-_DIMENSION_NAMES: Final = frozenset(ATTRIBUTES[column] for column in DIMENSIONS)
+_DIMENSION_NAMES: Final = (*(ATTRIBUTES[column] for column in DIMENSIONS), SERVER_ADDRESS, SERVER_PORT)
