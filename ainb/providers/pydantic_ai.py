@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +48,7 @@ class PydanticAIProvider:
         self._clock = clock
         self._allow_insecure_http = allow_insecure_http
         self._make = make
+        self._loaded: set[str] = set()
 
     def body(self, request: Request) -> dict[str, Any]:
         """What goes to pydantic-ai, in our own words; each provider's bytes are its client's affair."""
@@ -94,12 +96,15 @@ class PydanticAIProvider:
             )
 
     async def _ask(self, call: Call) -> Reply:
+        request = call.request
+        provider, name = split_name(request.model)
+        if provider not in self._loaded:
+            await asyncio.to_thread(_load, provider)
+            self._loaded.add(provider)
         from pydantic_ai.direct import model_request
 
         from ainb.providers import pydantic_request as shape
 
-        request = call.request
-        provider, name = split_name(request.model)
         model = await self._model(request)
         settings, left_out = shape.read_settings(request, provider, model)
         for parameter in left_out:
@@ -171,6 +176,13 @@ class PydanticAIProvider:
         return fault_of(error, origin, call.request.model, shown=call.shown, unix_now=self._clock.unix())
 
 
+def _load(provider: str) -> None:
+    """Import what a call needs."""
+    from ainb.providers import pydantic_faults, pydantic_models, pydantic_request  # noqa: F401 - for the sake of importing
+
+    pydantic_models.preload(provider)
+
+
 def _own_key(provider: str, key_name: str | None) -> str | None:
     """A key that pydantic-ai would not find by itself: of another variable, in the keyring or in the file of keys."""
     if key_name is not None:
@@ -191,4 +203,4 @@ def _secrets(request: Request) -> tuple[str, ...]:
     names = (request.api_key_name,) if request.api_key_name else key_variables(split_name(request.model)[0])
     for name in names:
         redaction.watch(name)
-    return tuple(str(key) for name in names if (key := keys.get(name)))
+    return tuple(key for name in names if (key := keys.get(name)))

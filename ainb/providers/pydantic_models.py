@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import weakref
 from collections.abc import Callable, Mapping
@@ -24,6 +25,13 @@ _models: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ..
 )
 
 
+def preload(provider: str) -> None:
+    """Import a provider's client, which takes a second or two; for a thread, so that the loop is not held up."""
+    # An unknown provider, or one whose client is missing, is said when its model is made.
+    with contextlib.suppress(ValueError, ImportError):
+        infer_provider_class(provider)
+
+
 async def open_model(name: str, *, base_url: str | None, api_key: str | None, key: Any, make: Make) -> Model:
     """The running loop's model class of a name, made and entered on first use.
 
@@ -41,12 +49,11 @@ async def open_model(name: str, *, base_url: str | None, api_key: str | None, ke
     known = (make, name, base_url, key)
     model = held.get(known)
     if model is None:
-        if len(held) >= MAX_MODELS:
-            await close_clients()
-            held = _models.setdefault(asyncio.get_running_loop(), {})
-        model = make(name, base_url=base_url, api_key=api_key)
-        held[known] = model
+        model = held[known] = make(name, base_url=base_url, api_key=api_key)
         await model.__aenter__()
+        if len(held) > MAX_MODELS:
+            oldest = held.pop(next(iter(held)))
+            await oldest.__aexit__(None, None, None)
     return model
 
 

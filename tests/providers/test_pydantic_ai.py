@@ -7,6 +7,7 @@ import base64
 import os
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 
 import pydantic
@@ -26,7 +27,7 @@ from ainb.errors import AinbError, ConfigError, PermanentProviderError, Transien
 from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline.schema import read_schema
 from ainb.pricing import Prices
-from ainb.providers import split_model
+from ainb.providers import pydantic_models, split_model
 from ainb.providers.pydantic_ai import PydanticAIProvider
 from ainb.providers.pydantic_names import key_variables, split_name
 from tests.fault_server import Fault, FaultServer
@@ -377,6 +378,61 @@ def test_whatever_is_raised_becomes_one_of_ours(raised, kind, words):
     assert type(caught.value) is kind
     if isinstance(raised, theirs.ModelRateLimitError):
         assert caught.value.retry_after == 4
+
+
+def test_a_cancelled_call_leaves_an_adapter_that_works():
+    with FaultServer(["first", Fault(action="hang"), "fine"]) as server:
+        call = make_call(base=server.base_url)
+
+        async def story():
+            await call.provider.send(call)  # with all its imports
+            task = asyncio.create_task(call.provider.send(call))
+            assert await asyncio.to_thread(server.wait_for_hits, 2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return await call.provider.send(call)
+
+        assert run(story()).text == "fine"
+
+
+def test_no_trace_of_the_key_is_left_in_an_error():
+    for step in (Fault(status=401, message=KEY), Fault(action="reset"), Fault(action="garbage")):
+        error, _ = fails(step)
+        shown = [repr(error), str(vars(error)), repr(error.__context__), repr(error.__cause__)]
+        trace = error.__traceback__
+        while trace is not None:
+            if "ainb/" in trace.tb_frame.f_code.co_filename:
+                shown.append(repr(trace.tb_frame.f_locals))
+            trace = trace.tb_next
+        assert not [text for text in shown if KEY in text]
+
+
+def test_the_loop_is_not_held_up_by_the_first_import(monkeypatch):
+    threads = []
+    monkeypatch.setattr(pydantic_models, "preload", lambda _name: threads.append(threading.current_thread()))
+    heard = Heard()
+    adapter = heard.adapter()
+    for _ in range(2):
+        ask(adapter=adapter)
+
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
+
+
+def test_models_are_kept_by_name_and_only_so_many(monkeypatch):
+    monkeypatch.setattr(pydantic_models, "MAX_MODELS", 2)
+    heard = Heard()
+
+    async def story():
+        for model in ("a:1", "a:1", "a:2", "a:3", "a:3", "a:1"):
+            call = make_call(model, adapter=adapter)
+            await call.provider.send(call)
+
+    adapter = heard.adapter()
+    run(story())
+
+    assert [name for name, *_ in heard.made] == ["a:1", "a:2", "a:3", "a:1"]
 
 
 def test_in_the_pipeline_a_transient_fault_is_tried_again_by_us():
