@@ -61,7 +61,7 @@ def rows() -> list[tuple[str, str, str, str]]:
             "otel: a call's span and 3 metric points",
             f"{own:.0f} us",
             f"{peer:.0f} us the SDK's bare span with as many attributes",
-            "<= 400 us",
+            "<= 100 us",
         )
     ]
 
