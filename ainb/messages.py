@@ -222,6 +222,7 @@ class Call:
             cache_key=self.cache_key,
             endpoint=self.endpoint,
             account=self.account,
+            values=self.values,
             row_key=self.row_key,
             replies=self.replies,
             errors=list(self.errors),

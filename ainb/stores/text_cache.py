@@ -113,7 +113,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         # The stock one asks for the process's number each time; after a fork the store takes a new cache (`DiskStore.renew`).
         known = getattr(self._local, "con", None)
         opened: sqlite3.Connection = super()._con if known is None else known
-        if getattr(self._local, "guarded", None) is opened:
+        guarded: object = getattr(self._local, "guarded", None)
+        if guarded is opened:
             return opened
         opened.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
         opened.execute("PRAGMA trusted_schema = OFF")
