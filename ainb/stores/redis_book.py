@@ -1,4 +1,4 @@
-"""What is spent and set aside a day, in Redis, shared by all machines of a namespace.
+"""What is spent and set aside a day, or of a run that many processes work on, in Redis, shared by all machines of a namespace.
 
 A book must not wait, and Redis is a round trip away. So a reservation that this process has no money at hand for says WAIT and
 sends for some; the ledger is woken when it comes. What was drawn counts as set aside on the server from that moment, so that no
@@ -180,7 +180,7 @@ def _locked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[An
 
 
 class RedisBook:
-    """Balances of days, shared between machines; a `Book` for `Ledger`.
+    """Balances of days and runs, shared between machines; a `Book` for `Ledger`.
 
     While the server is out of reach this process spends its share of what was left: that divided by the peers last seen. What
     it spends is told when the server is back.
@@ -358,10 +358,11 @@ class RedisBook:
     def _tidy(self) -> None:
         """Once a second: look how the days stand, and give back what nobody came for."""
         now = self._hub.clock.monotonic()
-        for account, day in list(self._days.items())[-DAYS_WATCHED:]:
+        newest = len(self._days) - DAYS_WATCHED
+        for place, (account, day) in enumerate(list(self._days.items())):
             if day.pot and not day.is_drawing and now - day.drawn_at > 1.0:
                 self._put_back(account, day)
-            else:
+            elif place >= newest:
                 self._refresh(account)
 
     def _put_back(self, account: Account, day: _Day) -> None:
@@ -420,7 +421,10 @@ class RedisBook:
             day.pot = 0
 
     def _keys(self, account: Account) -> tuple[str, str, str]:
-        return self._hub.key("spent"), self._hub.key("aside", account.name), self._hub.key("peers")
+        # All days stand in one hash; a run has its own, so that it expires.
+        which = (account.name,) if account.scope == "day" else (account.scope, account.name)
+        spent = () if account.scope == "day" else which
+        return self._hub.key("spent", *spent), self._hub.key("aside", *which), self._hub.key("peers")
 
 
 def _nano(usd: Decimal) -> int:

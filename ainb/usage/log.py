@@ -106,6 +106,10 @@ class UsageLog(Listener):
         if event.__class__ is CallFinished:
             self._append((self._make_row, event))
 
+    def add(self, row: Row) -> None:
+        """Take a row that another process made."""
+        self._append(row)
+
     def tell(self, text: str) -> None:
         """Pass one line about the log to the session's sink."""
         with contextlib.suppress(Exception):
