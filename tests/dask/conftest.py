@@ -35,6 +35,12 @@ def cluster(tmp_path_factory):
         os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    """A worker that Dask starts anew takes its environment from this process."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+
+
 @pytest.fixture
 def events():
     return []

@@ -24,7 +24,7 @@ from tests.dask.conftest import SECRET, WORKERS
 from tests.fault_server import Fault, FaultServer
 
 PRICES = {"openai:m": {"input_usd_per_million": 10_000, "output_usd_per_million": 10_000}}
-CENT = Decimal("0.01")  # one word in, and one token out at most
+CENT = Decimal("0.01")  # a token, by the price above
 MOST_IN_FLIGHT = 64
 
 
@@ -58,10 +58,9 @@ def test_rows_come_back_in_order_and_usage_progress_and_notices_reach_the_notebo
     )
 
 
-def test_no_key_and_no_password_travels_with_the_work(cluster, make_session, monkeypatch):
+def test_no_key_and_no_password_travels_with_the_work(cluster, make_session):
     from distributed.protocol import pickle
 
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     session = make_session("openai:m", state="redis://ann:made-up-password@127.0.0.1:1/0")
     lazy = session.map(table(4, 2), "{row}", names={"mine": SECRET, "other": "x"})
 
@@ -72,7 +71,8 @@ def test_no_key_and_no_password_travels_with_the_work(cluster, make_session, mon
     assert b"made-up-password" not in packed
 
 
-def test_workers_read_their_own_key(cluster, make_session):
+def test_workers_read_their_own_key(cluster, make_session, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
     with FaultServer(api_key=SECRET) as server:
         session = make_session("openai:m", api_base=server.base_url)
         result = session.map(table(4, 2), "{row}").compute()
@@ -120,9 +120,9 @@ def check_killed(result, paid, rows):
 
 
 def test_a_worker_that_is_killed_half_way_costs_only_what_it_had_in_flight(cluster, make_session):
-    result, paid, _ = kill_half_way(cluster, make_session, 1_500, 6)
+    result, paid, _ = kill_half_way(cluster, make_session, 800, 4)
 
-    check_killed(result, paid, 1_500)
+    check_killed(result, paid, 800)
 
 
 @pytest.mark.slow
@@ -179,21 +179,20 @@ def test_workers_share_one_rate_limit(cluster, make_session, redis, events):
 
 @pytest.mark.redis
 @pytest.mark.parametrize("scope", ["run", "session", "batch"])
-def test_workers_share_the_money_of_a_run(cluster, make_session, redis, monkeypatch, scope):
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    usd = 40 * 2 * CENT
+def test_workers_share_the_money_of_a_run(cluster, make_session, redis, scope):
+    usd = 150 * 2 * CENT
     config = Config(prices=PRICES, budget=None if scope == "run" else Budget(usd=usd, per=scope))
     own = {"budget_usd": usd} if scope == "run" else {}
     with FaultServer(plan=lambda _seen: Fault(text="word", delay_seconds=0.01)) as server:
         session = make_session(
             "openai:m", config=config, api_base=server.base_url, state=redis.url, retry=None
         )
-        lazy = session.map(table(120, 4), "{row}", max_tokens=1, **own)
+        lazy = session.map(table(220, 4), "{row}", max_tokens=1, **own)
         result = compute(session, lazy)
 
     spent = Decimal(str(result["cost_usd"].sum())).quantize(CENT)
     refused = result[result["status"] == "rejected"]
-    assert Decimal("0.9") * usd <= spent <= usd
+    assert Decimal("0.95") * usd <= spent <= usd
     assert server.hits * 2 * CENT == spent
     assert set(refused["error_type"]) == {"BudgetExceededError"}
     if scope == "session":
