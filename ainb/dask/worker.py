@@ -75,6 +75,7 @@ def map_part(mapper: Mapper, rows: Any, number: int) -> pd.DataFrame:
         frame: pd.DataFrame = _wait(batch)
         if batch.progress.state == "finished":
             run.finish(number)
+        session.log.flush()  # who has the frame finds its calls in the log, too
         return frame
     finally:
         _reporters.remove(reporter)
