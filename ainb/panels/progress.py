@@ -145,7 +145,13 @@ def _failures(progress: Progress) -> list[Block]:
         for kind, number in progress.errors.most_common()
     ]
     kinds = Table(
-        caption="What failed", columns=("kind", "rows", "what to do"), rows=rows, numbers={1}, limit=ROWS
+        caption="What failed",
+        columns=("kind", "rows", "what to do"),
+        rows=rows,
+        numbers={1},
+        whole={0},
+        long={2},
+        limit=ROWS,
     )
     # Which are the newest depends on which rows ended last, unless they are all there are.
     all_shown = len(progress.last_errors) == progress.errors.total()
