@@ -141,7 +141,7 @@ def _failures(progress: Progress) -> list[Block]:
     if not progress.errors:
         return []
     rows = [
-        (describe(kind)[0], f"{number:,}", describe(kind)[1])
+        (describe(*kind)[0], f"{number:,}", describe(*kind)[1])
         for kind, number in progress.errors.most_common()
     ]
     kinds = Table(

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+_PANEL = ".ainb.panel"
+
+
+def _tone(selector: str, colour: str) -> str:
+    # The front end's signal colours are too pale for text on white and too dark on black; the text's own colour mends both.
+    return f"{selector}{{color:{colour};color:color-mix(in srgb,{colour} 60%,currentColor)}}"
+
+
 _STYLE = (
     ".ainb{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.5;"
     "color:var(--jp-content-font-color1,inherit);max-width:64em;overflow-wrap:anywhere}"
@@ -12,15 +20,8 @@ _STYLE = (
     ".ainb .as-typed{white-space:pre-wrap}"
     ".ainb .foot{color:var(--jp-content-font-color2,#666);font-size:.88em;margin:.5em 0 0;padding-top:.15em;"
     "border-top:1px solid var(--jp-border-color2,#ddd)}"
-    ".ainb .warn{color:var(--jp-warn-color1,#8a5300)}"
+    f"{_tone('.ainb .warn', 'var(--jp-warn-color1,#8a5300)')}"
 )
-_PANEL = ".ainb.panel"
-
-
-def _tone(name: str, colour: str) -> str:
-    # The front end's signal colours are too pale for text on white and too dark on black; the text's own colour mends both.
-    return f"{_PANEL} .{name}{{color:{colour};color:color-mix(in srgb,{colour} 60%,currentColor)}}"
-
 
 # By the kind of the box, so that a reply does not carry the rules of tables.
 _STYLES = {
@@ -53,9 +54,9 @@ _STYLES = {
     f"{_PANEL} tfoot th,{_PANEL} tfoot td{{border-bottom:0;font-weight:600}}"
     f"{_PANEL} .bar{{display:inline-block;height:.62em;min-width:1px;border-radius:1px;opacity:.85;vertical-align:middle;"
     "background:var(--jp-brand-color1,#1769aa)}"
-    f"{_tone('good', 'var(--jp-success-color1,#1b6e3c)')}"
-    f"{_tone('warn', 'var(--jp-warn-color1,#8a5300)')}"
-    f"{_tone('bad', 'var(--jp-error-color1,#b3261e)')}"
+    f"{_tone(f'{_PANEL} .good', 'var(--jp-success-color1,#1b6e3c)')}"
+    f"{_tone(f'{_PANEL} .warn', 'var(--jp-warn-color1,#8a5300)')}"
+    f"{_tone(f'{_PANEL} .bad', 'var(--jp-error-color1,#b3261e)')}"
     f"{_PANEL} progress{{display:block;width:min(32em,100%);height:.8em;margin:.35em 0;accent-color:var(--jp-brand-color1,#1769aa)}}"
     f"{_PANEL} figure{{margin:.6em 0 .1em}}"
     f"{_PANEL} figure img{{max-width:100%;height:auto;background:none}}",

@@ -33,6 +33,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 LIGHT = "JupyterLab Light"
+OUTPUTS = ".jp-OutputArea-output"
 # The toolbar says idle before the kernel has connected, and what is run then is lost; the session itself knows.
 IS_READY = """() => {
   const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
@@ -82,10 +83,10 @@ class Lab:
             "PYTHONPATH": str(ROOT),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
-        quiet = self.root / "settings" / "@jupyterlab" / "apputils-extension"
-        quiet.mkdir(parents=True)
-        settings = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
-        (quiet / "notification.jupyterlab-settings").write_text(json.dumps(settings))
+        quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
+        self._set("apputils-extension", "notification", quiet)
+        # Cells that are out of sight are on the page, too.
+        self._set("notebook-extension", "tracker", {"windowingMode": "none"})
         command = [
             *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
             *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0"),
@@ -109,6 +110,11 @@ class Lab:
             process.wait(5)
             raise
         return process
+
+    def _set(self, extension: str, plugin: str, settings: dict) -> None:
+        folder = self.root / "settings" / "@jupyterlab" / extension
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{plugin}.jupyterlab-settings").write_text(json.dumps(settings))
 
     def _wait_until_up(self, process: subprocess.Popen) -> None:
         until = time.monotonic() + START_SECONDS
@@ -273,3 +279,17 @@ def chromium():
             yield browser
         finally:
             browser.close()
+
+
+def violations(page) -> list[str]:
+    """What axe-core finds critical or serious in the outputs of the page; the rest of the page is JupyterLab's own."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    page.evaluate(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    result = page.evaluate(f"() => axe.run({{include: [['{OUTPUTS}']]}}, {{resultTypes: ['violations']}})")
+    assert result["passes"]
+    return [
+        f"{item['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for item in result["violations"]
+        if item["impact"] in {"critical", "serious"}
+        for node in item["nodes"]
+    ]

@@ -74,7 +74,7 @@ def _row(rng: random.Random, call_id: str, models, hostile: str) -> Row:
         duration_s=rng.expovariate(0.9), attempts=0 if hit else rng.choice([1] * 20 + [2, 3]),
         status="error" if kind else "ok", error_type=kind, http_status=status,
         error_message=f"{message} {hostile}".format(provider).strip() if message else None,
-        cache_hit=hit, request_id=f"req_{rng.getrandbits(48):012x}", notebook="analysis.ipynb", session_id="S",
+        cache_hit=hit, request_id=f"req_{rng.getrandbits(48):012x}", notebook=rng.choice(["survey.ipynb", "report.ipynb"]), session_id="S",
     )  # fmt: skip
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import nbformat
 import pytest
+
+from tests.panels.browser_lab import OUTPUTS, violations
 
 pytestmark = pytest.mark.browser
 
 DARK, LIGHT = "JupyterLab Dark", "JupyterLab Light"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 HACKED = "() => window.hacked"
-OUTPUTS = ".jp-OutputArea-output"
 LIVE_PROGRESS = ".jupyter-widgets progress"
 NO_WIDGETS = "() => !document.querySelector('.jupyter-widgets')"
 INTERRUPT_MS = 2_000
@@ -53,20 +53,6 @@ def offline_text(browser, page_file: Path) -> str:
         return page.locator("body").inner_text()
     finally:
         context.close()
-
-
-def violations(page) -> list[str]:
-    """What axe-core finds critical or serious in the outputs of the page; the rest of the page is JupyterLab's own."""
-    found = importlib.util.find_spec("axe_playwright_python")
-    page.evaluate(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
-    result = page.evaluate(f"() => axe.run({{include: [['{OUTPUTS}']]}}, {{resultTypes: ['violations']}})")
-    assert result["passes"]
-    return [
-        f"{item['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for item in result["violations"]
-        if item["impact"] in {"critical", "serious"}
-        for node in item["nodes"]
-    ]
 
 
 def overflowing(page) -> list[str]:
