@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -122,6 +123,7 @@ class Session:
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
+        self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
         self._stages = Stages(self.config, self.runtime, self.prices)
         self.last_map: pd.DataFrame | None = None
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
@@ -249,6 +251,14 @@ class Session:
             )
         return adapter
 
+    def function_provider(
+        self, function: Callable[..., Any], *, name: str, text_only: bool = False
+    ) -> FunctionProvider:
+        """A function in the place of a model; its threads end with the session."""
+        provider = FunctionProvider(function, name=name, text_only=text_only)
+        self._functions.add(provider)
+        return provider
+
     def preview(self, call: Call) -> Preview:
         """What sending a call would mean: the prompt as it would leave, tokens, price; nothing is sent and no row is written."""
         stages = self._stages
@@ -282,7 +292,7 @@ class Session:
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
             name = f"{function.__module__}.{function.__qualname__}"
-            provider = FunctionProvider(function, name=name, text_only=True)
+            provider = self.function_provider(function, name=name, text_only=True)
 
             def make_call(prompt: str, **parameters: Any) -> Call:
                 options = self.call_options({"cache": "use" if cache else "off"})
@@ -485,9 +495,11 @@ class Session:
         return self._stages.shared.status() if self._stages.shared else {}
 
     def close(self) -> None:
-        """Write out what waits to be written and let go of it; the session may not be used afterwards."""
+        """Write out what waits to be written, end threads, let go of files and servers; the session may not be used afterwards."""
         ENGINE.run(self._stages.close())
         self._stages.log.close()
+        for provider in list(self._functions):
+            provider.close()
         self._providers.clear()
 
     def __enter__(self) -> Self:

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,6 +120,10 @@ class Stages:
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
+        _open.add(self)
+        if self.shared is not None:
+            # The loop holds its connection and heartbeat, so that they do not end by themselves.
+            weakref.finalize(self, _hang_up, self.shared).atexit = False
 
     def in_order(self) -> list[Stage]:
         """The pipeline, outermost first; the one place that says the order."""
@@ -184,11 +189,13 @@ class Stages:
         return tell
 
     async def close(self) -> None:
-        """Write out what waits to be written."""
+        """Write out what waits to be written, and let go of files and servers."""
         if self.cache is not None:
             await self.cache.close()
+        self.ledger.close()
         if self.shared is not None:
             await self.shared.close()
+        _open.discard(self)
 
     @staticmethod
     def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
@@ -299,6 +306,21 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     )
     shared.hub.start()
     return shared
+
+
+def _hang_up(shared: SharedState) -> None:
+    ENGINE.post(lambda: asyncio.ensure_future(shared.close()))
+
+
+_open: weakref.WeakSet[Stages] = weakref.WeakSet()
+
+
+async def _close_open() -> None:
+    """At exit: what sessions that nobody closed still hold."""
+    await asyncio.gather(*(stages.close() for stages in list(_open)), return_exceptions=True)
+
+
+ENGINE.at_shutdown(_close_open)
 
 
 def _preload() -> None:

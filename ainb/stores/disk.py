@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import itertools
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ MAX_WAITING_CHARACTERS = 64 * 2**20
 BATCH = 1000
 GATHER_SECONDS = 0.02
 FLUSH_SECONDS = 15.0
+IDLE_SECONDS = 5.0
+EXIT_SECONDS = 3.0
 
 Waiting = dict[str, tuple[str, float]]
 
@@ -32,8 +35,8 @@ class DiskStore:
     """Texts in a private folder, shared by every kernel of the person.
 
     A read takes a few microseconds and happens where it is asked for, waiting 50 ms at most for a locked database. Writes are
-    put in line and committed in groups by a thread; reads see what is in line. Nothing is ever evicted. After a fault the disk
-    is left alone for 30 s, and the answers of that time are kept in memory.
+    put in line and committed in groups by a thread, which ends when there is nothing to write for a while; reads see what is in
+    line. Nothing is ever evicted. After a fault the disk is left alone for 30 s, and the answers of that time are kept in memory.
 
     Args:
         folder: Made on first use (0700); the files in it are 0600.
@@ -57,9 +60,9 @@ class DiskStore:
         self._spare = MemoryStore() if spare is None else spare
         self._faults = Faults(clock, sink)
         self._database: TextCache | None = None
-        self._inherited: list[TextCache] = []
         self._forget_threads()
         renew_after_fork(self)
+        _stores.add(self)
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none or it cannot be read."""
@@ -135,20 +138,18 @@ class DiskStore:
         return StoreStats(entries=entries + waiting, size_bytes=size_bytes)
 
     async def close(self) -> None:
-        """Write what is in line, end the writer, close this thread's connection; a later call opens the store again."""
+        """Write what is in line, end the writer, close the connections of all threads; a later call opens the store again."""
         self.flush()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if self._writer is not None:
-            self._writer.join(FLUSH_SECONDS)
-            atexit.unregister(self.flush)
+        writer = self._writer
+        if writer is not None:
+            writer.join(FLUSH_SECONDS)
         with self._changed:
-            self._writer = None
             self._closed = False
         if self._database is not None:
-            with contextlib.suppress(Exception):
-                self._database.close()
+            self._database.close_all()
             self._database = None
         if self._faults.noted is not None:
             self._faults.tell()
@@ -161,15 +162,13 @@ class DiskStore:
             self._hurry.clear()
             return done
 
-    def renew(self) -> None:
-        """After a fork: the parent writes what was in line there, and keeps its own connections.
+    def hurry(self) -> None:
+        """Have what is in line written at once."""
+        self._hurry.set()
 
-        SQLite must not use or close a connection that was opened on the other side of a fork, so it is only put aside.
-        """
-        if self._database is not None:
-            self._inherited.append(self._database)
+    def renew(self) -> None:
+        """After a fork: the parent writes what was in line there, and keeps its own connections."""
         self._database = None
-        atexit.unregister(self.flush)
         self._forget_threads()
 
     def _forget_threads(self) -> None:
@@ -231,7 +230,6 @@ class DiskStore:
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write_on, name="ainb-cache-writer", daemon=True)
                 self._writer.start()
-                atexit.register(self.flush)
             if first:
                 self._changed.notify_all()
 
@@ -239,8 +237,9 @@ class DiskStore:
         """The writer thread: gather for a moment, commit, sleep until there is more."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)
                 if not self._waiting:
+                    self._writer = None
                     break
             self._hurry.wait(GATHER_SECONDS)
             with self._disk:
@@ -306,3 +305,19 @@ class DiskStore:
             for end in ("", *BESIDE):
                 (self._folder / (FILE_NAME + end)).unlink(missing_ok=True)
             self._faults.wake()
+
+
+_stores: weakref.WeakSet[DiskStore] = weakref.WeakSet()
+
+
+def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
+    """At exit: every store's own thread writes what is in line, all at the same time and for EXIT_SECONDS together."""
+    until = clock.monotonic() + EXIT_SECONDS
+    stores = list(_stores)
+    for store in stores:
+        store.hurry()
+    for store in stores:
+        store.flush(max(0.0, until - clock.monotonic()))
+
+
+atexit.register(_flush_all)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import sys
+import weakref
 from pathlib import Path
 
 MAX_TRIES = 100
@@ -28,6 +29,7 @@ class Owner:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name, self._handle = self._claim()
+        self._let_go = weakref.finalize(self, _close, self._handle)
 
     def dead(self) -> list[str]:
         """Owners whose process has ended."""
@@ -46,8 +48,7 @@ class Owner:
 
     def drop(self) -> None:
         """Let go of the file alone, as a forked child must: the parent lives on."""
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
+        self._let_go()
 
     def _claim(self) -> tuple[str, int]:
         for _ in range(MAX_TRIES):
@@ -72,6 +73,11 @@ class Owner:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"
+
+
+def _close(handle: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(handle)
 
 
 if sys.platform == "win32":

@@ -12,8 +12,9 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ainb.clock import Clock
+from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import CallFinished
+from ainb.stores.connections import tie
 from ainb.usage.reading import open_for_reading
 from ainb.usage.rollups import prune
 from ainb.usage.rows import Row
@@ -21,9 +22,11 @@ from ainb.usage.schema import NewerLogError
 from ainb.usage.store import Store, open_log
 
 GATHER_SECONDS = 0.1
+IDLE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
 FORK_SECONDS = 1.0
+EXIT_SECONDS = 3.0
 RING_ROWS = 10_000
 RECENT_ROWS = 1_000
 PRUNE_EVERY_ROWS = 20_000
@@ -40,8 +43,8 @@ class Writer:
     """The rows of one log file on their way to it.
 
     `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that a row is at
-    most 0.2 s old when it is safe, and an idle process does nothing. What cannot be written stays in a ring of RING_ROWS and
-    is tried again.
+    most 0.2 s old when it is safe. With nothing to do for IDLE_SECONDS it closes the file and ends, so that a log that nobody
+    closes keeps neither; the next row starts it anew. What cannot be written stays in a ring of RING_ROWS and is tried again.
 
     Args:
         path: The log file; None keeps RING_ROWS in memory.
@@ -106,16 +109,29 @@ class Writer:
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(FLUSH_SECONDS)
-        self._thread = None
         self.drain()
-        with self._lock:
-            if not self._in_memory:
-                self._close()
+        self._let_go()
 
-    def settle(self) -> None:
-        """At exit: write what is queued, and from now on each row at once, by whoever appends it."""
+    def settle(self) -> threading.Event | None:
+        """At exit: have the thread write what is queued; from now on each row is written at once, by whoever appends it.
+
+        Returns:
+            Set by the thread once that is done; None without a thread, which cannot be started any more, or with nothing to write.
+        """
+        done = None
+        if self._has_thread() and (self._queue or self._pending):
+            done = threading.Event()
+            self._retry_at = None
+            self.append(done)
+            self._hurry.set()
         self._synchronous = True
-        self.drain()
+        return done
+
+    def end(self) -> None:
+        """At exit, at the very last: close the file, unless a thread still writes to it."""
+        if self._lock.acquire(blocking=False):
+            self._close()
+            self._lock.release()
 
     def drain(self) -> None:
         """Make rows of what is queued and write them."""
@@ -150,21 +166,39 @@ class Writer:
         if self._synchronous:
             self.drain()
             return
-        if self._thread is None or not self._thread.is_alive():
+        if not self._has_thread():
             with self._starting:
-                if self._thread is None or not self._thread.is_alive():
+                if not self._has_thread():
                     self._stopping = False
                     self._thread = threading.Thread(target=self._run, name="ainb-usage", daemon=True)
                     self._thread.start()
         self._wake.set()
 
+    def _has_thread(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
     def _run(self) -> None:
-        while not self._stopping:
-            self._wake.wait(RETRY_SECONDS if self._pending else None)
-            self._wake.clear()
-            self._hurry.wait(GATHER_SECONDS)
-            self._hurry.clear()
-            self.drain()
+        while not self._is_over():
+            if self._wake.wait(RETRY_SECONDS if self._pending else IDLE_SECONDS) or self._pending:
+                self._wake.clear()
+                self._hurry.wait(GATHER_SECONDS)
+                self._hurry.clear()
+                self.drain()
+            else:
+                self._stopping = True
+        self._let_go()
+
+    def _is_over(self) -> bool:
+        """Whether the thread is to end; a row that comes in this moment is either seen here or starts another thread."""
+        if not self._stopping:
+            return False
+        with self._starting:
+            thread, self._thread = self._thread, None
+            if not self._queue:
+                return True
+            self._thread = thread
+            return False
 
     def _take_queue(self, waiting: list[threading.Event]) -> None:
         from ainb.usage.jsonlog import log_row
@@ -232,8 +266,14 @@ class Writer:
             self._close()  # somebody moved the file away
         if self._store is None:
             self._store = Store(open_log(path))
+            tie(self._store.connection, self._store)
             self._inode = None if path is None else _inode(path)
         return self._store
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if not self._in_memory:
+                self._close()
 
     def _close(self) -> None:
         if self._store is not None:
@@ -285,7 +325,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 _LIVE: weakref.WeakSet[Writer] = weakref.WeakSet()
 _LEFT_OPEN: list[Store] = []
-_SHARED: dict[Path, Writer] = {}
+_SHARED: weakref.WeakValueDictionary[Path, Writer] = weakref.WeakValueDictionary()
 _SHARING = threading.Lock()
 
 
@@ -293,9 +333,10 @@ def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_day
     """The process's one writer of that file; the bounds are those of whoever asked first."""
     place = path.absolute()
     with _SHARING:
-        if place not in _SHARED:
-            _SHARED[place] = Writer(place, clock, max_rows=max_rows, max_age_days=max_age_days)
-        return _SHARED[place]
+        writer = _SHARED.get(place)
+        if writer is None:
+            writer = _SHARED[place] = Writer(place, clock, max_rows=max_rows, max_age_days=max_age_days)
+        return writer
 
 
 def _each(act: Callable[[Writer], None]) -> Callable[[], None]:
@@ -306,7 +347,20 @@ def _each(act: Callable[[Writer], None]) -> Callable[[], None]:
     return run
 
 
-atexit.register(_each(Writer.settle))
+def _settle_all(clock: Clock = SYSTEM_CLOCK) -> None:
+    """At exit: every writer's own thread writes what is queued, all at the same time and for EXIT_SECONDS together."""
+    until = clock.monotonic() + EXIT_SECONDS
+    writers = list(_LIVE)
+    for done in [writer.settle() for writer in writers]:
+        if done is not None:
+            done.wait(max(0.0, until - clock.monotonic()))
+    for writer in writers:
+        if clock.monotonic() < until:
+            writer.drain()
+        writer.end()
+
+
+atexit.register(_settle_all)
 os.register_at_fork(
     before=_each(Writer.before_fork),
     after_in_parent=_each(Writer.after_fork_in_parent),
