@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
 import weakref
 from pathlib import Path
+
+from ainb.stores.file_lock import try_lock
 
 MAX_TRIES = 100
 
@@ -80,21 +81,8 @@ def _close(handle: int) -> None:
         os.close(handle)
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+def _lock(handle: int) -> bool:
+    try:
+        return try_lock(handle)
+    except OSError:  # a file system without locks, where nobody can be known to live
+        return False
