@@ -14,7 +14,7 @@ import pytest
 
 import ainb
 from ainb.pipeline.budget_options import Budget
-from ainb.stores import disk
+from ainb.stores import write_line
 from ainb.usage import writer
 
 HANG_SECONDS = 120
@@ -63,7 +63,7 @@ def test_a_process_that_closes_no_session_exits_cleanly_with_every_row_and_answe
 
 def test_a_session_that_is_forgotten_ends_its_threads_and_closes_its_files(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(disk, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(write_line, "IDLE_SECONDS", 0.05)
     before = set(threading.enumerate())
     session = ainb.Session("scripted:echo", budget=Budget(usd=5, per="day", hard=False), home=tmp_path)
     session.ask("x")
