@@ -61,6 +61,30 @@ def test_a_process_that_closes_no_session_exits_cleanly_with_every_row_and_answe
     assert not [*tmp_path.rglob("*-wal"), *tmp_path.rglob("*.lock")]
 
 
+LOCKED = """
+import sqlite3
+import ainb
+
+held = []
+for number in range(8):
+    session = ainb.Session("scripted:echo", home=f"{HOME}/{number}")
+    session.ask("one")
+    session.log.flush()
+    for file in ("usage.sqlite3", "cache/cache.db"):
+        held.append(sqlite3.connect(f"{HOME}/{number}/{file}", isolation_level=None))
+        held[-1].execute("BEGIN IMMEDIATE")
+    session.ask("two")
+    held.append(session)
+"""
+
+
+def test_a_process_whose_files_are_locked_by_another_exits_all_the_same(tmp_path):
+    finished = run(LOCKED, tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    assert [rows(tmp_path / str(number)) for number in range(8)] == [1] * 8
+
+
 def test_a_session_that_is_forgotten_ends_its_threads_and_closes_its_files(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(write_line, "IDLE_SECONDS", 0.05)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import collections
 import contextlib
-import os
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.clock import Clock
 from ainb.events import CallFinished
 from ainb.stores.connections import tie
 from ainb.usage.reading import open_for_reading
@@ -26,7 +24,6 @@ IDLE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
 FORK_SECONDS = 1.0
-EXIT_SECONDS = 3.0
 RING_ROWS = 10_000
 RECENT_ROWS = 1_000
 PRUNE_EVERY_ROWS = 20_000
@@ -37,6 +34,10 @@ _DAY_US = 86_400_000_000
 RowMaker = Callable[[CallFinished], Row]
 Tell = Callable[[str], None]
 Item = tuple[RowMaker, CallFinished] | Row | threading.Event
+
+
+# Every writer of the process, for `writers`.
+live: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class Writer:
@@ -68,7 +69,7 @@ class Writer:
         self._store: Store | None = None
         self._inode: tuple[int, int] | None = None
         self._start_afresh()
-        _LIVE.add(self)
+        live.add(self)
 
     def _start_afresh(self) -> None:
         self._queue: collections.deque[Item] = collections.deque()
@@ -300,10 +301,7 @@ class Writer:
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing queued: that is the parent's to write."""
-        if self._store is not None:
-            # Held open by a thread that is not here; closing it would touch locks that are the parent's.
-            _LEFT_OPEN.append(self._store)
-            self._store = None
+        self._store = None
         self._start_afresh()
 
 
@@ -321,48 +319,3 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-_LIVE: weakref.WeakSet[Writer] = weakref.WeakSet()
-_LEFT_OPEN: list[Store] = []
-_SHARED: weakref.WeakValueDictionary[Path, Writer] = weakref.WeakValueDictionary()
-_SHARING = threading.Lock()
-
-
-def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
-    """The process's one writer of that file; the bounds are those of whoever asked first."""
-    place = path.absolute()
-    with _SHARING:
-        writer = _SHARED.get(place)
-        if writer is None:
-            writer = _SHARED[place] = Writer(place, clock, max_rows=max_rows, max_age_days=max_age_days)
-        return writer
-
-
-def _each(act: Callable[[Writer], None]) -> Callable[[], None]:
-    def run() -> None:
-        for writer in list(_LIVE):
-            act(writer)
-
-    return run
-
-
-def _settle_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: every writer's own thread writes what is queued, all at the same time and for EXIT_SECONDS together."""
-    until = clock.monotonic() + EXIT_SECONDS
-    writers = list(_LIVE)
-    for done in [writer.settle() for writer in writers]:
-        if done is not None:
-            done.wait(max(0.0, until - clock.monotonic()))
-    for writer in writers:
-        if clock.monotonic() < until:
-            writer.drain()
-        writer.end()
-
-
-atexit.register(_settle_all)
-os.register_at_fork(
-    before=_each(Writer.before_fork),
-    after_in_parent=_each(Writer.after_fork_in_parent),
-    after_in_child=_each(Writer.after_fork_in_child),
-)
