@@ -1,4 +1,4 @@
-"""SQLite connections that are closed by whoever opened them, and at the latest when their owner is gone or the process ends."""
+"""SQLite connections that are closed by whoever opened them, and at the latest when their owner is gone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 _inherited: list[sqlite3.Connection] = []
 
 
-def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], object]:
+def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
     """Have a connection closed with its owner.
 
     Args:
@@ -22,7 +22,15 @@ def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], object]:
     Returns:
         Closes the connection now; further calls do nothing. In a forked child the connection is put aside instead.
     """
-    return weakref.finalize(owner, _close, connection, os.getpid())
+    process = os.getpid()
+    end = weakref.finalize(owner, _close, connection, process)
+    end.atexit = False  # a thread may be using it, and the process lets go of it anyhow
+
+    def close() -> None:
+        end.detach()  # not `end()`, which does nothing any more late in the exit of a process
+        _close(connection, process)
+
+    return close
 
 
 def _close(connection: sqlite3.Connection, process: int) -> None:

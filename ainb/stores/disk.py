@@ -14,12 +14,12 @@ from ainb.events import Sink, silent
 from ainb.stores import MAX_TEXT_BYTES, StoreStats, renew_after_fork
 from ainb.stores.faults import Faults
 from ainb.stores.memory import MemoryStore
-from ainb.stores.write_line import FLUSH_SECONDS, Item, WriteLine
+from ainb.stores.write_line import Item, WriteLine
 
 if TYPE_CHECKING:
     from ainb.stores.text_cache import TextCache
 
-EXIT_SECONDS = 3.0
+EXIT_SECONDS = 2.0
 
 
 class DiskStore:
@@ -134,12 +134,12 @@ class DiskStore:
         if self._faults.noted is not None:
             self._faults.tell()
 
-    def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
-        """Block until everything in line is written or given up; returns whether that happened in time."""
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Block until everything in line is written or given up; returns whether that happened in time (15 s; at exit 2 s)."""
         return self._line.flush(timeout_seconds)
 
     def hurry(self) -> None:
-        """Have what is in line written at once."""
+        """At exit: have what is in line written at once."""
         self._line.hurry()
 
     def renew(self) -> None:

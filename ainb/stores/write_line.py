@@ -42,6 +42,7 @@ class WriteLine:
         self._changed = threading.Condition(threading.Lock())
         self._hurry = threading.Event()
         self._closed = False
+        self._patience_seconds = FLUSH_SECONDS
         self._thread = None
         self._waiting: Waiting = {}
         self._under_way: Waiting = {}
@@ -82,14 +83,23 @@ class WriteLine:
         return len(dropped)
 
     def hurry(self) -> None:
-        """Have what is in line written at once."""
+        """At exit: have what is in line written at once, and wait for it no longer than somebody says."""
+        self._patience_seconds = 0.0
         self._hurry.set()
 
-    def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
-        """Block until everything in line is written or given up; returns whether that happened in time."""
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Block until everything in line is written or given up.
+
+        Args:
+            timeout_seconds: How long to wait; None means FLUSH_SECONDS, and at exit not at all.
+
+        Returns:
+            Whether that happened in time.
+        """
         with self._changed:
             self._hurry.set()
-            done = self._changed.wait_for(lambda: not len(self), timeout_seconds)
+            wait = self._patience_seconds if timeout_seconds is None else timeout_seconds
+            done = self._changed.wait_for(lambda: not len(self), wait)
             self._hurry.clear()
             return done
 
@@ -101,7 +111,7 @@ class WriteLine:
             self._closed = True
             self._changed.notify_all()
         if thread is not None:
-            thread.join(FLUSH_SECONDS)
+            thread.join(self._patience_seconds)
         with self._changed:
             self._closed = False
 

@@ -128,8 +128,14 @@ class Writer:
         self._synchronous = True
         return done
 
-    def end(self) -> None:
-        """At exit, at the very last: close the file, unless a thread still writes to it."""
+    def end(self, *, is_late: bool) -> None:
+        """At exit, at the very last: close the file, unless a thread still writes to it.
+
+        Args:
+            is_late: Do not even write what has no thread to write it.
+        """
+        if not is_late and not self._has_thread() and (self._queue or self._pending):
+            self.drain()
         if self._lock.acquire(blocking=False):
             self._close()
             self._lock.release()

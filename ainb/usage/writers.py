@@ -43,9 +43,7 @@ def _settle_all(clock: Clock = SYSTEM_CLOCK) -> None:
         if done is not None:
             done.wait(max(0.0, until - clock.monotonic()))
     for writer in writers:
-        if clock.monotonic() < until:
-            writer.drain()
-        writer.end()
+        writer.end(is_late=clock.monotonic() >= until)
 
 
 atexit.register(_settle_all)
