@@ -38,13 +38,13 @@ _SCHEMA = (
     ),
 )
 _BALANCE = (
-    "SELECT coalesce((SELECT settled FROM spent WHERE account = ?1), 0), "
-    "coalesce((SELECT sum(amount) FROM held WHERE account = ?1), 0)"
+    "SELECT coalesce((SELECT settled FROM spent WHERE account = :account), 0), "
+    "coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0)"
 )
 # One statement is one transaction that takes the write lock at its start: no other process comes between sums and row.
 _RESERVE = (
-    "INSERT INTO held SELECT ?1, ?2, ?3, ?4, 0 WHERE coalesce((SELECT settled FROM spent WHERE account = ?1), 0) "
-    "+ coalesce((SELECT sum(amount) FROM held WHERE account = ?1), 0) + ?4 <= ?5"
+    "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent WHERE account = :account), 0) "
+    "+ coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0) + :amount <= :limit"
 )
 _SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
 _DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
@@ -134,7 +134,13 @@ class DayBook:
         self, db: sqlite3.Connection, owner: Owner, token: int, claim: Claim, amount: Decimal
     ) -> Verdict:
         name = claim.account.name
-        row = (name, owner.name, token, _pico(amount), int(claim.limit.scaleb(_PICO)))
+        row = {
+            "account": name,
+            "owner": owner.name,
+            "token": token,
+            "amount": _pico(amount),
+            "limit": int(claim.limit.scaleb(_PICO)),
+        }
         if db.execute(_RESERVE, row).rowcount != 1:
             verdict = decide(self._read(db, claim.account), claim.limit, amount)
             if verdict is Verdict.NEVER:
@@ -174,7 +180,7 @@ class DayBook:
         return rows[0][0] if rows else None
 
     def _read(self, db: sqlite3.Connection, account: Account) -> Balance:
-        settled, reserved = db.execute(_BALANCE, (account.name,)).fetchone()
+        settled, reserved = db.execute(_BALANCE, {"account": account.name}).fetchone()
         balance = Balance(_usd(settled), _usd(reserved))
         self._known[account] = balance.settled
         return balance
