@@ -10,12 +10,24 @@ import dataclasses
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.option_values import (
+    one_of,
+    option,
+    read_flag,
+    read_models,
+    read_names,
+    read_path,
+    read_table,
+    read_text,
+    read_tokens,
+    section,
+)
 from ainb.pipeline.budget_options import Budget, parse_budget
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.circuit_core import Circuit
@@ -41,93 +53,6 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    raise ValueError("a text")
-
-
-def _path(value: Any) -> Path | None:
-    if value is None or isinstance(value, str | os.PathLike):
-        return Path(value).expanduser() if value else None
-    raise ValueError("a folder")
-
-
-def _flag(value: Any) -> bool:
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
-    raise ValueError("true or false")
-
-
-def _names(value: Any) -> Mapping[str, str]:
-    if isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair):
-        return dict(value)
-    raise ValueError("a table of texts")
-
-
-def read_models(value: Any) -> tuple[str, ...]:
-    """Model names from a list, or from a text with commas between them; None means none.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    models = value.split(",") if isinstance(value, str) else value
-    if models is None or (isinstance(models, list | tuple) and all(isinstance(name, str) for name in models)):
-        return tuple(name.strip() for name in models or () if name.strip())
-    raise ValueError("models, as a list or with commas between them")
-
-
-def read_tokens(value: Any) -> int:
-    """A number of tokens.
-
-    Raises:
-        ValueError: It is no whole number of at least 0.
-    """
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ValueError("a whole number of at least 0")
-
-
-def _table(value: Any) -> Mapping[str, Mapping[str, Any]]:
-    if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
-        return dict(value)
-    raise ValueError("a table of tables")
-
-
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value in choices:
-            return str(value)
-        raise ValueError(f"one of {', '.join(choices)}")
-
-    return read
-
-
-def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
-    """A single-valued option: its default, how a raw value is read, and its help line."""
-    make = {"default_factory": default} if callable(default) else {"default": default}
-    return field(**make, metadata={"read": read, "help": text})
-
-
-def section(kind: type, text: str, *, on: bool = True, short: Callable[[str], Any] | None = None) -> Any:
-    """The options of a stage: a frozen dataclass beside it; None turns the stage off, `short` reads a short form of them."""
-    return field(default=kind() if on else None, metadata={"section": kind, "help": text, "short": short})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Every option of a session.
@@ -136,58 +61,60 @@ class Config:
         ConfigError: A value makes no sense; the message names option, value and range.
     """
 
-    model: str | None = option(None, _text, "model of cells that name none, as provider:model or an alias")
-    api_base: str | None = option(None, _text, "base URL in place of the provider's own")
+    model: str | None = option(
+        None, read_text, "model of cells that name none, as provider:model or an alias"
+    )
+    api_base: str | None = option(None, read_text, "base URL in place of the provider's own")
     fallback: tuple[str, ...] = option(
         tuple, read_models, "models that are asked, in order, when the one before is down"
     )
     allow_insecure_http: bool = option(
         default=False,
-        read=_flag,
+        read=read_flag,
         text="let prompts and keys go to another machine over plain http (not from pyproject.toml)",
     )
     env_file: Path | None = option(
         None,
-        _path,
+        read_path,
         "file of NAME=value lines, such as .env, where keys are looked up after the environment (not from pyproject.toml)",
     )
     home: Path | None = option(
-        None, _path, "folder of cache, usage log and journals (default: the user's data folder)"
+        None, read_path, "folder of cache, usage log and journals (default: the user's data folder)"
     )
     chat_tokens: int = option(
         8_000, read_tokens, "tokens of earlier turns that go out with a question of a chat"
     )
     display: str = option(
-        "auto", _one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
+        "auto", one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
     )
     state: StateAddress | None = option(
         None,
         parse_state,
         "Redis URL of limits, circuits, budgets and cache that others share (default: this machine's own)",
     )
-    aliases: Mapping[str, str] = option(dict, _names, "short names for models")
+    aliases: Mapping[str, str] = option(dict, read_names, "short names for models")
     prices: Mapping[str, Mapping[str, Any]] = option(
-        dict, _table, "prices of models: NAME = { input_usd_per_million = …, … }"
+        dict, read_table, "prices of models: NAME = { input_usd_per_million = …, … }"
     )
     log: Log = section(Log, "what the usage log keeps")
     log_content: bool = option(
-        default=False, read=_flag, text="keep prompts and replies (redacted) in the usage log"
+        default=False, read=read_flag, text="keep prompts and replies (redacted) in the usage log"
     )
     otel: bool = option(
         default=False,
-        read=_flag,
+        read=read_flag,
         text="a span and metrics a call, to the program's own OpenTelemetry providers",
     )
     otel_content: bool = option(
         default=False,
-        read=_flag,
+        read=read_flag,
         text="put prompts and replies (redacted) into the spans (not from pyproject.toml)",
     )
     replay: str = option(
-        "off", _one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
+        "off", one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
     )
     footer: bool = option(
-        default=True, read=_flag, text="a line below each reply: model, seconds, tokens, cost"
+        default=True, read=read_flag, text="a line below each reply: model, seconds, tokens, cost"
     )
     validation: Validation | None = section(
         Validation, "what is redacted or refused before it is sent", short=parse_validation

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import contextvars
 import os
 import threading
@@ -178,6 +179,13 @@ class Engine:
             )
         return self.submit(work).result()
 
+    def post(self, start: Callable[[], object]) -> None:
+        """Have something done on the loop where there is one; takes no lock, so that finalizers may ask for it."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed in this moment
+                loop.call_soon_threadsafe(start)
+
     def is_current(self) -> bool:
         """Whether the caller is the loop's own thread."""
         return threading.current_thread() is self._thread
@@ -191,9 +199,10 @@ class Engine:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive() or self.is_current():
             return
-        self.submit(self._close()).wait(SHUTDOWN_SECONDS)
+        closed = self.submit(self._close()).wait(SHUTDOWN_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(SHUTDOWN_SECONDS)
+        # A loop that something holds up is left alone: its thread is a daemon.
+        thread.join(SHUTDOWN_SECONDS if closed else 0)
         if not thread.is_alive():
             loop.close()
         self._forget()

@@ -30,7 +30,7 @@ from ainb.events import Notice
 from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline.cache_key import reply_key
 from ainb.pipeline.schema import Schema, read_schema
-from ainb.providers.function import FunctionProvider, ItemProvider
+from ainb.providers.function import ItemProvider
 from ainb.redaction import redact
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _function_plan(
 ) -> _Plan:
     digest = hashlib.sha256(function_identity(function).encode()).hexdigest()[:12]
     title = getattr(function, "__qualname__", type(function).__name__)
-    shared = FunctionProvider(function, name=f"{title}#{digest}")
+    shared = session.function_provider(function, name=f"{title}#{digest}")
     model = given.pop("model", None) or title
     treatment = {name: value for name, value in given.items() if name in session.treatments}
     unknown = given.keys() - treatment.keys()

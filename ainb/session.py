@@ -3,54 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
+import weakref
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from ainb import keys, providers
-from ainb.config import Config, load_config, read_models
+from ainb import calls, guarding, keys, providers, reports
+from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
-from ainb.events import Notice
-from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
+from ainb.messages import Call, CallOptions, Provider, Reply
 from ainb.pipeline import compose
 from ainb.pipeline.answer import check_again
 from ainb.pipeline.budget_options import Budget, BudgetStatus
 from ainb.pipeline.cache import Cache
-from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.deadline import Deadline
 from ainb.pipeline.preview import Preview, preview_call
 from ainb.pipeline.rate_limit import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry_core import Retry
-from ainb.pipeline.schema import read_schema
 from ainb.pipeline.validation_options import Validation
 from ainb.pricing import Prices
-from ainb.prompts import Prompt, read_prompt
+from ainb.prompts import Prompt
 from ainb.providers.function import FunctionProvider
-from ainb.stages import Runtime, Sender, Stages
+from ainb.runtime import Runtime
+from ainb.sender import Sender
+from ainb.stages import Stages
 from ainb.stores.address import StateAddress, parse_state
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import pandas as pd
 
     from ainb.batch.batch import Batch
+    from ainb.pipeline.replay import ReplayStage
     from ainb.usage.log import UsageLog
-    from ainb.usage.rows import Row
-    from ainb.usage.where import Since
 
-F = TypeVar("F", bound=Callable[..., Any])
-P = ParamSpec("P")
-R = TypeVar("R")
 UNSET: Any = object()
 PREVIEW_ROWS = 20
-Models = str | Sequence[str] | None
 
 
 class Session:
@@ -64,7 +59,7 @@ class Session:
         circuit: When a provider that fails is left alone.
         budget: What calls may cost; None means no budget.
         cache: Answers that are given again.
-        fallback: Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
+        fallback: calls.Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
         validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None means this
@@ -80,6 +75,7 @@ class Session:
         prices: Price lists.
         last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
         treatments: Names of the options that say how a call is treated; no provider sees them.
+        warned: Fallbacks whose missing key was said already.
 
     Raises:
         ConfigError: An option makes no sense.
@@ -96,7 +92,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
-        fallback: Models = UNSET,
+        fallback: calls.Models = UNSET,
         validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         state: str | StateAddress | None = UNSET,
@@ -112,7 +108,7 @@ class Session:
             "cache": cache,
             "validation": validation,
             "budget": budget,
-            "fallback": fallback if fallback is UNSET else _read_fallback(fallback),
+            "fallback": fallback if fallback is UNSET else calls.read_fallback(fallback),
             "state": state if state is UNSET else parse_state(state),
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
@@ -124,13 +120,14 @@ class Session:
         self.runtime = runtime or Runtime()
         self.prices = Prices(self.config.prices, clock=self.runtime.clock)
         self._providers: dict[str, Provider] = {}
+        self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
         self._stages = Stages(self.config, self.runtime, self.prices)
         self.last_map: pd.DataFrame | None = None
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._handle = compose(self._stages.in_order(), Sender(self.prices))
-        self._warned: set[str] = set()
+        self.warned: set[str] = set()
         for name in self.config.fallback:
-            self._warn_of_key(name)
+            calls.warn_of_key(self, name)
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -173,83 +170,14 @@ class Session:
             reply.parsed = check_again(schema, reply)
         return reply
 
-    def make_call(
-        self,
-        prompt: Prompt,
-        *,
-        model: str | None = None,
-        system: str | None = None,
-        api_base: str | None = None,
-        api_key_name: str | None = None,
-        schema: Any = None,
-        **options: Any,
-    ) -> Call:
-        """Read what the person gave into a Call that has not started.
+    make_call = calls.make_call
+    call_options = calls.call_options
+    find_model = calls.find_model
 
-        Raises:
-            ConfigError: Model, message or schema makes no sense.
-            InvalidPromptError: The prompt is empty.
-        """
-        service, name = self.find_model(model)
-        treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
-        treatment.setdefault("fallback", self.config.fallback)
-        request = Request(
-            provider=service,
-            model=name,
-            messages=read_prompt(prompt, system),
-            parameters={key: value for key, value in options.items() if value is not None},
-            api_base=api_base or self.config.api_base,
-            api_key_name=api_key_name,
-            schema=None if schema is None else read_schema(schema),
-        )
-        return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
-
-    def call_options(self, treatment: dict[str, Any]) -> CallOptions:
-        """Options of a call, with the place it comes from unless that is given."""
-        if treatment.get("fallback"):
-            models = _read_fallback(treatment["fallback"])
-            treatment["fallback"] = tuple(self._alternative(name) for name in models)
-        if "notebook" not in treatment:
-            notebook, cell_id = self.runtime.origin()
-            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-        return CallOptions(**treatment)
-
-    def _alternative(self, name: str) -> Alternative:
-        """A model to fall back on."""
-        service, model = providers.split_model(name, self.config.aliases)
-        self._warn_of_key(name)
-        return Alternative(self.provider(service), model)
-
-    def _warn_of_key(self, name: str) -> None:
-        """Say once, and now and not in the outage, that a fallback's key is missing; a name that makes no sense fails the call."""
-        try:
-            missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
-        except ConfigError:
-            return
-        if missing is None or name in self._warned or self._replays():
-            return
-        self._warned.add(name)
-        text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
-        self.runtime.sink(Notice(text, "fallback"))
-
-    def find_model(self, model: str | None = None) -> tuple[str, str]:
-        """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
-
-        Raises:
-            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
-        """
-        name = model or self.config.model or self._recorded_model() or providers.embedded_model()
-        if name is None:
-            raise ConfigError(providers.ways_to_choose())
-        return providers.split_model(name, self.config.aliases)
-
-    def _recorded_model(self) -> str | None:
-        """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
-        replay = self._stages.replay
-        return replay.library.usual_model() if replay is not None and self._replays() else None
-
-    def _replays(self) -> bool:
-        return self._stages.replay is not None and self._stages.replay.mode == "replay"
+    @property
+    def replay_stage(self) -> ReplayStage | None:
+        """What answers from the notebook's cassette; None when that is off."""
+        return self._stages.replay
 
     def provider(self, service: str) -> Provider:
         """The session's adapter of a service, made on first use."""
@@ -262,6 +190,14 @@ class Session:
                 local=self.config.local,
             )
         return adapter
+
+    def function_provider(
+        self, function: Callable[..., Any], *, name: str, text_only: bool = False
+    ) -> FunctionProvider:
+        """A function in the place of a model; its threads end with the session."""
+        provider = FunctionProvider(function, name=name, text_only=text_only)
+        self._functions.add(provider)
+        return provider
 
     def preview(self, call: Call) -> Preview:
         """What sending a call would mean: the prompt as it would leave, tokens, price; nothing is sent and no row is written."""
@@ -276,50 +212,7 @@ class Session:
             )
         )
 
-    def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
-
-        An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread. The first
-        argument is the prompt (a text), the others are keyword parameters; the function returns a text or a `Reply`.
-
-        Args:
-            model: Names the model in rows, circuits and limits.
-            cache: Whether the same prompt and parameters are answered from the cache.
-
-        >>> session = Session("scripted:echo", cache=None)
-        >>> @session.guard(model="my-model", cache=False)
-        ... def call_llm(prompt, **params):
-        ...     return prompt.upper()
-        >>> call_llm("hello")
-        'HELLO'
-        """
-
-        def decorate(function: Callable[P, R]) -> Callable[P, R]:
-            name = f"{function.__module__}.{function.__qualname__}"
-            provider = FunctionProvider(function, name=name, text_only=True)
-
-            def make_call(prompt: str, **parameters: Any) -> Call:
-                options = self.call_options({"cache": "use" if cache else "off"})
-                request = Request(
-                    provider="function", model=model, messages=read_prompt(prompt), parameters=parameters
-                )
-                return Call(request=request, provider=provider, options=options)
-
-            if is_async(function):
-
-                @functools.wraps(function)
-                async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                    return provider.result(await self.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
-
-                return cast(Callable[P, R], guarded_async)
-
-            @functools.wraps(function)
-            def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return provider.result(ENGINE.run(self.handle(make_call(*args, **kwargs))))  # type: ignore[arg-type]
-
-            return cast(Callable[P, R], guarded)
-
-        return decorate
+    guard = guarding.guard
 
     def map(self, data: Any, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
         """Send one call a row and wait for the table of answers.
@@ -430,71 +323,22 @@ class Session:
 
         return mapping.runs_frame(self)
 
-    def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
-        """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
-        from ainb.usage import frames
-
-        return frames.usage(self._stages.log, since=since, columns=columns, **where)
-
-    def costs(
-        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
-    ) -> pd.DataFrame:
-        """Tokens and money by any columns of the log; see `ainb.usage.totals.costs`."""
-        from ainb.usage import totals
-
-        return totals.costs(self._stages.log, by, since=since, **where)
-
-    def errors(
-        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
-    ) -> pd.DataFrame:
-        """The failed calls, or how many there were of each kind; see `ainb.usage.totals.errors`."""
-        from ainb.usage import totals
-
-        return totals.errors(self._stages.log, by, since=since, **where)
-
-    def summary(self, *, hours: float | None = None, days: float | None = None, **where: Any) -> pd.DataFrame:
-        """How the calls of the last hours or days went; see `ainb.usage.summary.summary`."""
-        from ainb.usage import summary
-
-        return summary.summary(self._stages.log, hours=hours, days=days, **where)
-
-    def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
-        """Log a call that was made elsewhere; see `ainb.usage.recorder.Recorder.record`."""
-        return self._stages.log.recorder.record(prompt=prompt, model=model, **facts)
-
-    def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
-        """Log calls that other processes made for this session, and book what they cost in its own budget.
-
-        Args:
-            rows: Rows that are not in this home's log yet.
-            cost_usd: What is known of their cost, and of that of others whose rows are in the log.
-        """
-        for row in rows:
-            self._stages.log.add(row)
-        self._stages.budget.book_elsewhere(cost_usd)
-
-    def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
-        """Decorate a function so that each call of it is a row; see `ainb.usage.recorder.Recorder.monitored`."""
-        return self._stages.log.recorder.monitored(operation=operation, model=model, provider=provider)
-
-    def status(self) -> pd.DataFrame:
-        """What circuits, queues, buckets, retry budgets and the cache are doing now.
-
-        Returns:
-            Frame indexed by `name`: a row a model that was called (``provider:model``), one for the cache, one a budget, one
-            for shared state. Columns, NA where they do not apply: `part`, `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s`
-            (seconds), `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
-            `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`, `misses`,
-            `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state
-            `connected`, `distance_ms` (there and back), `peers` (how many others) and `peer_names`.
-        """
-        from ainb.usage.status import status_frame
-
-        return status_frame(self.state())
+    usage = reports.usage
+    costs = reports.costs
+    errors = reports.errors
+    summary = reports.summary
+    record = reports.record
+    monitored = reports.monitored
+    status = reports.status
+    take_over = reports.take_over
 
     def state(self) -> list[dict[str, Any]]:
         """What `status` shows, as plain rows that are cheap to ask for; see `ainb.stages.Stages.status`."""
         return self._stages.status()
+
+    def book_elsewhere(self, cost_usd: Decimal) -> None:
+        """Book what other processes spent for this session in its own budget."""
+        self._stages.budget.book_elsewhere(cost_usd)
 
     @property
     def log(self) -> UsageLog:
@@ -540,9 +384,11 @@ class Session:
         return self._stages.shared.status() if self._stages.shared else {}
 
     def close(self) -> None:
-        """Write out what waits to be written and let go of it; the session may not be used afterwards."""
+        """Write out what waits to be written, end threads, let go of files and servers; the session may not be used afterwards."""
         ENGINE.run(self._stages.close())
         self._stages.log.close()
+        for provider in list(self._functions):
+            provider.close()
         self._providers.clear()
 
     def __enter__(self) -> Self:
@@ -560,13 +406,6 @@ ENGINE.at_shutdown(providers.close_clients)
 def is_dask(data: Any) -> bool:
     """Whether rows are a Dask collection; Dask need not be there to tell."""
     return type(data).__module__.partition(".")[0] == "dask"
-
-
-def _read_fallback(value: Models) -> tuple[str, ...]:
-    try:
-        return read_models(value)
-    except ValueError as error:
-        raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
 def _with_arguments(

@@ -1,24 +1,19 @@
-"""The stages of a session, made of its options and put in order; and the call to the provider at the end of them."""
+"""The stages of a session, made of its options and put in order."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import functools
-import os
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from random import Random, SystemRandom
+import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from ainb import pricing, stores, tokens
-from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.clock import Clock
 from ainb.config import Config
 from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
-from ainb.messages import Call, Reply, Stage
+from ainb.messages import Call, Stage
 from ainb.pipeline.answer import AnswerStage
 from ainb.pipeline.budget import BudgetStage
 from ainb.pipeline.cache import CacheStage
@@ -32,9 +27,9 @@ from ainb.pipeline.record import RecordStage
 from ainb.pipeline.retry import RetryStage
 from ainb.pipeline.validation import ValidationStage
 from ainb.providers.limits import read_limits
+from ainb.runtime import Runtime
 from ainb.stores.address import require_extra
 from ainb.stores.ledger import DayBook
-from ainb.stores.notebook import find_notebook
 from ainb.usage.log import FILE_NAME as USAGE_FILE
 from ainb.usage.log import UsageLog
 from ainb.usage.recorder import Estimators
@@ -45,46 +40,6 @@ if TYPE_CHECKING:
     from ainb.usage.telemetry import Telemetry
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
-
-
-def script_origin() -> tuple[str | None, str | None]:
-    """The script that was started, by its file name; a session at a prompt has none."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return (os.path.basename(path) if path else None), None  # noqa: PTH119 - called for every call, a Path costs ten times that
-
-
-def usual_origin() -> tuple[str | None, str | None]:
-    """Notebook and cell where the extension is loaded, else the script.
-
-    The extension is looked up, not handed in, so that sessions which people make themselves know their notebook too.
-    """
-    find = getattr(sys.modules.get("ainb.magics"), "find_origin", None)
-    return script_origin() if find is None else find()
-
-
-def usual_notebook() -> Path | None:
-    """Path of the notebook as the loaded extension knows it, else as the environment tells it, else of the script."""
-    find = getattr(sys.modules.get("ainb.magics"), "find_notebook", None)
-    return find_notebook() if find is None else find()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Runtime:
-    """What a session takes from the world: time, randomness, and who listens.
-
-    Attributes:
-        clock: Where time comes from.
-        rng: Where jitter comes from.
-        sink: Who is told of finished calls and notices.
-        origin: Notebook or script that a call comes from, and its cell; each None where nobody can tell.
-        notebook: Path of the notebook or script, beside which its cassette lies; None where nobody can tell.
-    """
-
-    clock: Clock = SYSTEM_CLOCK
-    rng: Random = field(default_factory=SystemRandom)
-    sink: Sink = silent
-    origin: Callable[[], tuple[str | None, str | None]] = usual_origin
-    notebook: Callable[[], Path | None] = usual_notebook
 
 
 class Stages:
@@ -121,6 +76,10 @@ class Stages:
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
+        _open.add(self)
+        if self.shared is not None:
+            # The loop holds its connection and heartbeat, so that they do not end by themselves.
+            weakref.finalize(self, _hang_up, self.shared).atexit = False
 
     def in_order(self) -> list[Stage]:
         """The pipeline, outermost first; the one place that says the order."""
@@ -188,11 +147,13 @@ class Stages:
         return tell
 
     async def close(self) -> None:
-        """Write out what waits to be written."""
+        """Write out what waits to be written, and let go of files and servers."""
         if self.cache is not None:
             await self.cache.close()
+        self.ledger.close()
         if self.shared is not None:
             await self.shared.close()
+        _open.discard(self)
 
     @staticmethod
     def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
@@ -314,6 +275,21 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     return shared
 
 
+def _hang_up(shared: SharedState) -> None:
+    ENGINE.post(lambda: asyncio.ensure_future(shared.close()))
+
+
+_open: weakref.WeakSet[Stages] = weakref.WeakSet()
+
+
+async def _close_open() -> None:
+    """At exit: what sessions that nobody closed still hold."""
+    await asyncio.gather(*(stages.close() for stages in list(_open)), return_exceptions=True)
+
+
+ENGINE.at_shutdown(_close_open)
+
+
 def _preload() -> None:
     pricing.preload()
     tokens.preload()
@@ -324,34 +300,3 @@ def estimate_tokens(call: Call) -> tuple[int, int]:
     limits = [call.request.parameters.get(name) for name in OUTPUT_LIMITS]
     asked = [limit for limit in limits if isinstance(limit, int)]
     return tokens.count_request(call.request).tokens, max(asked) if asked else UNKNOWN_OUTPUT_TOKENS
-
-
-class Sender:
-    """The end of the pipeline: one attempt at the provider, counted and priced.
-
-    Args:
-        prices: Price lists; the published one is loaded in a thread while the first reply that needs it is on its way.
-    """
-
-    def __init__(self, prices: pricing.Prices) -> None:
-        self._prices = prices
-        self._loading: asyncio.Future[None] | None = None
-
-    async def __call__(self, call: Call) -> Reply:
-        """Send once."""
-        call.attempts += 1
-        needs_list = not call.provider.free and not self._prices.loaded
-        if needs_list and call.request.provider != "function":
-            self._load()
-        reply = await call.provider.send(call)
-        if reply.cost_source is None:
-            if needs_list and reply.usage.input_tokens is not None:
-                await asyncio.shield(self._load())
-            reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
-        call.replies.append(reply)
-        return reply
-
-    def _load(self) -> asyncio.Future[None]:
-        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
-            self._loading = asyncio.ensure_future(asyncio.to_thread(pricing.preload))
-        return self._loading

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import ainb
 from ainb import session as sessions
+from tests.shells import fresh_shell
 
 
 @pytest.fixture
@@ -31,15 +30,9 @@ def test_a_frame_and_a_column_go_through_the_notebooks_session(current):
 
 
 def test_a_cell_with_pandas_loaded_finds_it(current):
-    config = Config()
-    config.HistoryManager.enabled = False
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "ainb")
-    sessions.use(current)
-
-    done = shell.run_cell("import pandas as pd\nlist(pd.DataFrame({'w': ['x']}).ai.map('{w}')['reply'])")
-    shell.run_line_magic("unload_ext", "ainb")
-    InteractiveShell.clear_instance()
+    with fresh_shell() as shell:
+        shell.run_line_magic("load_ext", "ainb")
+        sessions.use(current)
+        done = shell.run_cell("import pandas as pd\nlist(pd.DataFrame({'w': ['x']}).ai.map('{w}')['reply'])")
 
     assert done.result == ["x"]

@@ -8,8 +8,8 @@ import doctest
 import pytest
 
 import ainb
+from ainb import guarding, testing
 from ainb import session as sessions
-from ainb import testing
 from ainb.errors import ConfigError, DeadlineExceededError, InvalidPromptError, TransientProviderError
 from ainb.messages import Message
 from ainb.prompts import read_prompt
@@ -137,4 +137,7 @@ def test_a_user_has_limits_of_its_own_inside_those_of_all(tmp_path):
 
 
 def test_the_examples_of_the_session_are_true():
-    assert doctest.testmod(sessions).failed == 0
+    tried = [doctest.testmod(module) for module in (sessions, guarding)]
+
+    assert sum(result.attempted for result in tried) > 0
+    assert not any(result.failed for result in tried)

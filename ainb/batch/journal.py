@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ainb.errors import AinbError
+from ainb.stores.connections import tie
 from ainb.stores.many_rows import insert_rows
 from ainb.stores.private_folder import make_private
 
@@ -108,6 +109,7 @@ class Journal:
         try:
             make_private(path)
             self._reader = self._connect()
+            self._close_reader = tie(self._reader, self)
             with self._reader:
                 self._reader.execute("BEGIN IMMEDIATE")
                 self._migrate(self._reader)
@@ -185,7 +187,7 @@ class Journal:
         """Commit what was handed over and let go of the file."""
         self._writer.close()
         with self._lock:
-            self._reader.close()
+            self._close_reader()
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         with self._lock:
@@ -196,8 +198,12 @@ class Journal:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        connection.execute(f"PRAGMA journal_mode = {self._mode}")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            connection.execute(f"PRAGMA journal_mode = {self._mode}")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     @staticmethod
@@ -271,6 +277,7 @@ class _GroupWriter:
     def _commit(self, rows: list[_Row]) -> None:
         if self._connection is None:
             self._connection = self._connect()
+            tie(self._connection, self)
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -19,7 +19,7 @@ from ainb.dask.runs import FOLDER, Run
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
 from ainb.events import CallFinished, Event, Notice
-from ainb.stages import Runtime
+from ainb.runtime import Runtime
 from ainb.stores import default_home
 from ainb.usage.rows import Row, build_row
 

@@ -32,7 +32,7 @@ STRANGER = "ainb"
 
 # How `ainb.session.current` makes the notebook's session while the extension is loaded; None means that it is not.
 make_session: Callable[[], Session] | None = None
-# Where `ainb.stages` learns of the notebook and the cell that a call comes from, likewise.
+# Where `ainb.runtime` learns of the notebook and the cell that a call comes from, likewise.
 find_origin: Callable[[], tuple[str | None, str | None]] | None = None
 # And of the notebook's path, beside which its cassette lies.
 find_notebook: Callable[[], Path | None] | None = None

@@ -19,8 +19,8 @@ from ainb.magics.streaming import NotebookStream, Stream, TerminalStream
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
 from ainb.panels.markup import Report
+from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stages import Runtime
 from ainb.stores.notebook import find_notebook
 
 # Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.

@@ -82,6 +82,10 @@ class Book(Protocol):
         """Forget what is spent; what is set aside stays so."""
         ...
 
+    def close(self) -> None:
+        """Let go of file or server."""
+        ...
+
 
 class MemoryBook:
     """Balances of this process."""
@@ -133,3 +137,6 @@ class MemoryBook:
         """Every account of a scope that money went through, sorted by name."""
         known = self._settled.keys() | self._reserved.keys()
         return sorted((item for item in known if item.scope == scope), key=lambda item: item.name)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

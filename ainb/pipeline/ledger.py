@@ -138,6 +138,12 @@ class Ledger:
         """How many calls are in line."""
         return len(self._waiters)
 
+    def close(self) -> None:
+        """Let go of where days are kept."""
+        with self._lock:
+            if self._day_book is not None:
+                self._day_book.close()
+
     def _renew(self) -> None:
         """Start with a free lock and nobody in line; in a forked child those of the parent mean nothing."""
         self._lock = threading.Lock()

@@ -76,6 +76,12 @@ class FunctionProvider:
         """The reply in the form that the function itself gives it."""
         return reply if self._returns_reply else reply.text
 
+    def close(self) -> None:
+        """Let its threads end once they have nothing to do; another call starts others."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ainb-function")

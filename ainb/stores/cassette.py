@@ -19,6 +19,7 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.stores.cassette_line import Line, LineError, read_line
+from ainb.stores.file_lock import try_lock
 
 OWN_FUNCTION = "function:"
 LOCK_SECONDS = 10.0
@@ -242,30 +243,15 @@ def shared_cassette(path: Path) -> Cassette:
         return _shared.setdefault(place, Cassette(place))
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _open_lock(path: Path) -> int:
+def _open_lock(path: Path) -> int:
+    if sys.platform == "win32":
         return os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    # The folder itself is locked, so that no lock file is left beside the notebook.
+    return os.open(path.parent, os.O_RDONLY)
 
-    def _lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
 
-    def _open_lock(path: Path) -> int:
-        # The folder itself is locked, so that no lock file is left beside the notebook.
-        return os.open(path.parent, os.O_RDONLY)
-
-    def _lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks: then the last writer wins, as without ainb
-            return True
+def _lock(handle: int) -> bool:
+    try:
+        return try_lock(handle)
+    except OSError:  # a file system without locks: then the last writer wins, as without ainb
         return True

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import itertools
-import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,25 +14,20 @@ from ainb.events import Sink, silent
 from ainb.stores import MAX_TEXT_BYTES, StoreStats, renew_after_fork
 from ainb.stores.faults import Faults
 from ainb.stores.memory import MemoryStore
+from ainb.stores.write_line import Item, WriteLine
 
 if TYPE_CHECKING:
     from ainb.stores.text_cache import TextCache
 
-MAX_WAITING = 20_000
-MAX_WAITING_CHARACTERS = 64 * 2**20
-BATCH = 1000
-GATHER_SECONDS = 0.02
-FLUSH_SECONDS = 15.0
-
-Waiting = dict[str, tuple[str, float]]
+EXIT_SECONDS = 2.0
 
 
 class DiskStore:
     """Texts in a private folder, shared by every kernel of the person.
 
     A read takes a few microseconds and happens where it is asked for, waiting 50 ms at most for a locked database. Writes are
-    put in line and committed in groups by a thread; reads see what is in line. Nothing is ever evicted. After a fault the disk
-    is left alone for 30 s, and the answers of that time are kept in memory.
+    put in line and committed in groups by a thread, which ends when there is nothing to write for a while; reads see what is in
+    line. Nothing is ever evicted. After a fault the disk is left alone for 30 s, and the answers of that time are kept in memory.
 
     Args:
         folder: Made on first use (0700); the files in it are 0600.
@@ -43,7 +37,6 @@ class DiskStore:
     """
 
     name = "disk"
-    _writer: threading.Thread | None
 
     def __init__(
         self,
@@ -57,17 +50,16 @@ class DiskStore:
         self._spare = MemoryStore() if spare is None else spare
         self._faults = Faults(clock, sink)
         self._database: TextCache | None = None
-        self._inherited: list[TextCache] = []
-        self._forget_threads()
+        self._line = WriteLine(self._write, self._let_go)
         renew_after_fork(self)
+        _stores.add(self)
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none or it cannot be read."""
         name = f"{namespace}:{key}"
-        # In this order, and the writer fills `_writing` before it empties `_waiting`: no lock is needed to miss nothing.
-        found = self._waiting.get(name) or self._writing.get(name)
+        found = self._line.find(name)
         if found is not None:
-            return found[0]
+            return found
         text = self._spare.read(name) if len(self._spare) else None
         if text is None:
             text = self._read(name)
@@ -87,7 +79,7 @@ class DiskStore:
         else:
             if len(self._spare):
                 self._spare.remove(name)
-            self._put_in_line(name, text, created_at)
+            self._line.put(name, text, created_at)
         if self._faults.noted is not None:
             self._faults.tell()
 
@@ -131,56 +123,29 @@ class DiskStore:
             return await self._spare.stats()
         if entries is None:
             return StoreStats(entries=None, size_bytes=size_bytes)
-        waiting = len(self._waiting) + len(self._writing) + len(self._spare)
-        return StoreStats(entries=entries + waiting, size_bytes=size_bytes)
+        return StoreStats(entries=entries + len(self._line) + len(self._spare), size_bytes=size_bytes)
 
     async def close(self) -> None:
-        """Write what is in line, end the writer, close this thread's connection; a later call opens the store again."""
-        self.flush()
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        if self._writer is not None:
-            self._writer.join(FLUSH_SECONDS)
-            atexit.unregister(self.flush)
-        with self._changed:
-            self._writer = None
-            self._closed = False
+        """Write what is in line, end the writer, close the connections of all threads; a later call opens the store again."""
+        self._line.close()
         if self._database is not None:
-            with contextlib.suppress(Exception):
-                self._database.close()
+            self._database.close_all()
             self._database = None
         if self._faults.noted is not None:
             self._faults.tell()
 
-    def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
-        """Block until everything in line is written or given up; returns whether that happened in time."""
-        with self._changed:
-            self._hurry.set()
-            done = self._changed.wait_for(lambda: not self._waiting and not self._writing, timeout_seconds)
-            self._hurry.clear()
-            return done
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Block until everything in line is written or given up; returns whether that happened in time (15 s; at exit 2 s)."""
+        return self._line.flush(timeout_seconds)
+
+    def hurry(self) -> None:
+        """At exit: have what is in line written at once."""
+        self._line.hurry()
 
     def renew(self) -> None:
-        """After a fork: the parent writes what was in line there, and keeps its own connections.
-
-        SQLite must not use or close a connection that was opened on the other side of a fork, so it is only put aside.
-        """
-        if self._database is not None:
-            self._inherited.append(self._database)
+        """After a fork: the parent writes what was in line there, and keeps its own connections."""
         self._database = None
-        atexit.unregister(self.flush)
-        self._forget_threads()
-
-    def _forget_threads(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
-        self._closed = False
-        self._disk = threading.RLock()
-        self._hurry = threading.Event()
-        self._writer = None
-        self._waiting: Waiting = {}
-        self._writing: Waiting = {}
-        self._waiting_characters = 0
+        self._line.renew()
 
     def _read(self, name: str) -> str | None:
         database = self._database
@@ -202,7 +167,7 @@ class DiskStore:
 
     def _open(self) -> TextCache | None:
         """The database, opened on first use; None when it cannot be."""
-        with self._disk:
+        with self._line.writing:
             if self._database is not None:
                 return self._database
             try:
@@ -216,50 +181,17 @@ class DiskStore:
             return self._database
 
     def _is_full(self, text: str) -> bool:
-        fits = self._waiting_characters + len(text) <= MAX_WAITING_CHARACTERS
-        if len(self._waiting) < MAX_WAITING and fits:
+        if self._line.has_room(text):
             return False
         self._faults.note("answers come faster than the disk takes them")
         return True
 
-    def _put_in_line(self, name: str, text: str, created_at: float) -> None:
-        with self._changed:
-            first = not self._waiting
-            self._waiting[name] = (text, created_at)
-            self._waiting_characters += len(text)
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write_on, name="ainb-cache-writer", daemon=True)
-                self._writer.start()
-                atexit.register(self.flush)
-            if first:
-                self._changed.notify_all()
+    def _write(self, batch: list[Item]) -> None:
+        if not self._commit(batch):
+            for name, (text, created_at) in batch:
+                self._spare.write(name, text, created_at)
 
-    def _write_on(self) -> None:
-        """The writer thread: gather for a moment, commit, sleep until there is more."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
-                    break
-            self._hurry.wait(GATHER_SECONDS)
-            with self._disk:
-                self._commit_waiting()
-        self._let_go()
-
-    def _commit_waiting(self) -> None:
-        with self._changed:
-            self._writing = self._waiting
-            self._waiting, self._waiting_characters = {}, 0
-        rows = iter(self._writing.items())
-        while batch := list(itertools.islice(rows, BATCH)):
-            if not self._commit(batch):
-                for name, (text, created_at) in batch:
-                    self._spare.write(name, text, created_at)
-        with self._changed:
-            self._writing = {}
-            self._changed.notify_all()
-
-    def _commit(self, batch: list[tuple[str, tuple[str, float]]]) -> bool:
+    def _commit(self, batch: list[Item]) -> bool:
         if self._faults.is_resting() or (database := self._open()) is None:
             return False
         try:
@@ -279,27 +211,39 @@ class DiskStore:
 
     def _change(self, drops: Callable[[str], bool], change: Callable[[TextCache], int]) -> int:
         """Drop names from the line and change the database, with no commit in between."""
-        with self._disk:
-            with self._changed:
-                dropped = [name for name in self._waiting if drops(name)]
-                for name in dropped:
-                    self._waiting_characters -= len(self._waiting.pop(name)[0])
-                self._changed.notify_all()
+        with self._line.writing:
+            dropped = self._line.drop(drops)
             if self._faults.is_resting() or (database := self._open()) is None:
-                return len(dropped)
+                return dropped
             try:
-                return len(dropped) + change(database)
+                return dropped + change(database)
             except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
                 self._faults.rest(error)
                 self._let_go()
-                return len(dropped)
+                return dropped
 
     def _delete_files(self) -> None:
         from ainb.stores.text_cache import BESIDE, FILE_NAME
 
-        with self._disk, contextlib.suppress(OSError):
+        with self._line.writing, contextlib.suppress(OSError):
             self._let_go()
             self._database = None
             for end in ("", *BESIDE):
                 (self._folder / (FILE_NAME + end)).unlink(missing_ok=True)
             self._faults.wake()
+
+
+_stores: weakref.WeakSet[DiskStore] = weakref.WeakSet()
+
+
+def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
+    """At exit: every store's own thread writes what is in line, all at the same time and for EXIT_SECONDS together."""
+    until = clock.monotonic() + EXIT_SECONDS
+    stores = list(_stores)
+    for store in stores:
+        store.hurry()
+    for store in stores:
+        store.flush(max(0.0, until - clock.monotonic()))
+
+
+atexit.register(_flush_all)

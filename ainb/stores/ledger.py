@@ -17,6 +17,7 @@ from typing import TypeVar
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
 from ainb.pipeline.books import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
+from ainb.stores.connections import tie
 from ainb.stores.owner import Owner
 from ainb.stores.private_folder import make_private
 
@@ -37,13 +38,13 @@ _SCHEMA = (
     ),
 )
 _BALANCE = (
-    "SELECT coalesce((SELECT settled FROM spent WHERE account = ?1), 0), "
-    "coalesce((SELECT sum(amount) FROM held WHERE account = ?1), 0)"
+    "SELECT coalesce((SELECT settled FROM spent WHERE account = :account), 0), "
+    "coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0)"
 )
 # One statement is one transaction that takes the write lock at its start: no other process comes between sums and row.
 _RESERVE = (
-    "INSERT INTO held SELECT ?1, ?2, ?3, ?4, 0 WHERE coalesce((SELECT settled FROM spent WHERE account = ?1), 0) "
-    "+ coalesce((SELECT sum(amount) FROM held WHERE account = ?1), 0) + ?4 <= ?5"
+    "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent WHERE account = :account), 0) "
+    "+ coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0) + :amount <= :limit"
 )
 _SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
 _DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
@@ -52,8 +53,6 @@ _INHERIT = (
     "INSERT INTO spent SELECT account, sum(amount) FROM held WHERE owner = ? AND sent GROUP BY account "
     "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
 )
-# A connection that came through a fork must be neither used nor closed.
-_abandoned: list[sqlite3.Connection | None] = []
 
 
 class DayBook:
@@ -74,6 +73,7 @@ class DayBook:
         self._sink = sink
         self._process = os.getpid()
         self._db: sqlite3.Connection | None = None
+        self._close_db: Callable[[], object] | None = None
         self._owner: Owner | None = None
         self._spare: MemoryBook | None = None
         self._mine: dict[tuple[int, Account], tuple[str, Decimal]] = {}
@@ -118,11 +118,13 @@ class DayBook:
 
     def close(self) -> None:
         """Write what is left to write and let go of the file; the next use opens it again."""
+        if self._process != os.getpid():
+            self._start_over()
         if self._late:
             self._write([])
-        if self._db is not None and self._process == os.getpid():
-            self._db.close()
-            self._db = None
+        if self._close_db is not None:
+            self._close_db()
+            self._db = self._close_db = None
         if self._owner is not None:
             self._owner.close()
             self._owner = None
@@ -132,7 +134,13 @@ class DayBook:
         self, db: sqlite3.Connection, owner: Owner, token: int, claim: Claim, amount: Decimal
     ) -> Verdict:
         name = claim.account.name
-        row = (name, owner.name, token, _pico(amount), int(claim.limit.scaleb(_PICO)))
+        row = {
+            "account": name,
+            "owner": owner.name,
+            "token": token,
+            "amount": _pico(amount),
+            "limit": int(claim.limit.scaleb(_PICO)),
+        }
         if db.execute(_RESERVE, row).rowcount != 1:
             verdict = decide(self._read(db, claim.account), claim.limit, amount)
             if verdict is Verdict.NEVER:
@@ -172,7 +180,7 @@ class DayBook:
         return rows[0][0] if rows else None
 
     def _read(self, db: sqlite3.Connection, account: Account) -> Balance:
-        settled, reserved = db.execute(_BALANCE, (account.name,)).fetchone()
+        settled, reserved = db.execute(_BALANCE, {"account": account.name}).fetchone()
         balance = Balance(_usd(settled), _usd(reserved))
         self._known[account] = balance.settled
         return balance
@@ -215,6 +223,7 @@ class DayBook:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._owner = self._owner or Owner(self._path.with_suffix(".owners"))
             self._db = _connect(self._path)
+            self._close_db = tie(self._db, self)
             self._bury_dead(self._db, self._owner)
         return self._db, self._owner
 
@@ -241,11 +250,12 @@ class DayBook:
 
     def _start_over(self) -> None:
         """In a forked child: the parent keeps its connection, its name and its reservations."""
-        _abandoned.append(self._db)
+        if self._close_db is not None:
+            self._close_db()
         if self._owner is not None:
             self._owner.drop()
         self._process = os.getpid()
-        self._db = self._owner = None
+        self._db = self._close_db = self._owner = None
         self._mine.clear()
         self._late.clear()
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
+import weakref
 from pathlib import Path
+
+from ainb.stores.file_lock import try_lock
 
 MAX_TRIES = 100
 
@@ -28,6 +30,7 @@ class Owner:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name, self._handle = self._claim()
+        self._let_go = weakref.finalize(self, _close, self._handle)
 
     def dead(self) -> list[str]:
         """Owners whose process has ended."""
@@ -46,8 +49,7 @@ class Owner:
 
     def drop(self) -> None:
         """Let go of the file alone, as a forked child must: the parent lives on."""
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
+        self._let_go()
 
     def _claim(self) -> tuple[str, int]:
         for _ in range(MAX_TRIES):
@@ -74,21 +76,13 @@ class Owner:
         return self._folder / f"{name}.lock"
 
 
-if sys.platform == "win32":
-    import msvcrt
+def _close(handle: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(handle)
 
-    def _lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
 
-    def _lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+def _lock(handle: int) -> bool:
+    try:
+        return try_lock(handle)
+    except OSError:  # a file system without locks, where nobody can be known to live
+        return False

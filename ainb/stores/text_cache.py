@@ -9,15 +9,19 @@ Source: CVE-2025-69872 (diskcache up to 5.6.3).
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores import MAX_TEXT_BYTES
+from ainb.stores.connections import tie
 from ainb.stores.many_rows import insert_rows
 
 FILE_NAME: str = DBNAME
@@ -97,6 +101,25 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
         """No file is ours to delete, whatever an overwritten row says."""
 
 
+class _Connected:
+    """One thread's connection; closed when the thread or the cache is gone, or by `close`."""
+
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        # Whoever closes the cache closes the connections of all threads.
+        self.connection = sqlite3.connect(
+            path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
+        )
+        self.process = os.getpid()
+        self.is_open = True
+        self._end = tie(self.connection, self)
+        self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+
+    def close(self) -> None:
+        self.is_open = False
+        self._end()
+
+
 class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no types
     """One database of texts under ``namespace:key``; every thread gets a connection of its own.
 
@@ -106,20 +129,40 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     def __init__(self, folder: str) -> None:
         self._tries = OPEN_TRIES
+        self._registering = threading.Lock()
+        self._connected: weakref.WeakSet[_Connected] = weakref.WeakSet()
         super().__init__(folder, timeout=READ_BUSY_SECONDS, disk=TextDisk, **SETTINGS)
 
     @property
     def _con(self) -> sqlite3.Connection:
-        # The stock one asks for the process's number each time; after a fork the store takes a new cache (`DiskStore.renew`).
-        known = getattr(self._local, "con", None)
-        opened: sqlite3.Connection = super()._con if known is None else known
-        guarded: object = getattr(self._local, "guarded", None)
-        if guarded is opened:
-            return opened
-        opened.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
-        opened.execute("PRAGMA trusted_schema = OFF")
-        self._local.guarded = opened
-        return opened
+        """This thread's connection, in place of the stock one that only its own thread could close."""
+        known: _Connected | None = getattr(self._local, "connected", None)
+        if known is not None and known.is_open and known.process == os.getpid():
+            return known.connection
+        known = self._local.connected = _Connected(Path(self._directory, FILE_NAME), self._timeout)
+        with self._registering:
+            self._connected.add(known)
+        try:
+            known.connection.execute("SELECT key FROM Settings").close()
+        except sqlite3.OperationalError:  # a new file, which the opening sets up
+            return known.connection
+        for key in SETTINGS:
+            if key.startswith("sqlite_"):
+                self.reset(key, update=False)
+        return known.connection
+
+    def close(self) -> None:
+        """Close this thread's connection; another is opened when it is needed."""
+        known: _Connected | None = getattr(self._local, "connected", None)
+        if known is not None:
+            known.close()
+
+    def close_all(self) -> None:
+        """Close the connections of all threads."""
+        with self._registering:
+            connected = list(self._connected)
+        for known in connected:
+            known.close()
 
     @property
     def _sql_retry(self) -> Any:

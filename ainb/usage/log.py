@@ -19,7 +19,8 @@ from ainb.pipeline.record import CallIds
 from ainb.usage.reading import why_unreadable
 from ainb.usage.recorder import Estimators, Recorder
 from ainb.usage.rows import Row, build_row
-from ainb.usage.writer import Item, Listener, Writer, shared_writer
+from ainb.usage.writer import Item, Listener, Writer
+from ainb.usage.writers import shared_writer
 
 if TYPE_CHECKING:
     import sqlite3

@@ -45,8 +45,10 @@ def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:
         if version_of(connection) == len(MIGRATIONS) and not pending:
             closing.pop_all()
             return connection
-        copy = connect(":memory:")
-        connection.backup(copy)
+        with contextlib.ExitStack() as on_failure:
+            copy = on_failure.enter_context(contextlib.closing(connect(":memory:")))
+            connection.backup(copy)
+            on_failure.pop_all()
         return _with_rows(copy, pending)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import collections
 import contextlib
-import os
 import sqlite3
 import threading
 import weakref
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from ainb.clock import Clock
 from ainb.events import CallFinished
+from ainb.stores.connections import tie
 from ainb.usage.reading import open_for_reading
 from ainb.usage.rollups import prune
 from ainb.usage.rows import Row
@@ -21,6 +20,7 @@ from ainb.usage.schema import NewerLogError
 from ainb.usage.store import Store, open_log
 
 GATHER_SECONDS = 0.1
+IDLE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
 FORK_SECONDS = 1.0
@@ -36,12 +36,16 @@ Tell = Callable[[str], None]
 Item = tuple[RowMaker, CallFinished] | Row | threading.Event
 
 
+# Every writer of the process, for `writers`.
+live: weakref.WeakSet[Writer] = weakref.WeakSet()
+
+
 class Writer:
     """The rows of one log file on their way to it.
 
     `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that a row is at
-    most 0.2 s old when it is safe, and an idle process does nothing. What cannot be written stays in a ring of RING_ROWS and
-    is tried again.
+    most 0.2 s old when it is safe. With nothing to do for IDLE_SECONDS it closes the file and ends, so that a log that nobody
+    closes keeps neither; the next row starts it anew. What cannot be written stays in a ring of RING_ROWS and is tried again.
 
     Args:
         path: The log file; None keeps RING_ROWS in memory.
@@ -65,7 +69,7 @@ class Writer:
         self._store: Store | None = None
         self._inode: tuple[int, int] | None = None
         self._start_afresh()
-        _LIVE.add(self)
+        live.add(self)
 
     def _start_afresh(self) -> None:
         self._queue: collections.deque[Item] = collections.deque()
@@ -106,16 +110,35 @@ class Writer:
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(FLUSH_SECONDS)
-        self._thread = None
         self.drain()
-        with self._lock:
-            if not self._in_memory:
-                self._close()
+        self._let_go()
 
-    def settle(self) -> None:
-        """At exit: write what is queued, and from now on each row at once, by whoever appends it."""
+    def settle(self) -> threading.Event | None:
+        """At exit: have the thread write what is queued; from now on each row is written at once, by whoever appends it.
+
+        Returns:
+            Set by the thread once that is done; None without a thread, which cannot be started any more, or with nothing to write.
+        """
+        done = None
+        if self._has_thread() and (self._queue or self._pending):
+            done = threading.Event()
+            self._retry_at = None
+            self.append(done)
+            self._hurry.set()
         self._synchronous = True
-        self.drain()
+        return done
+
+    def end(self, *, is_late: bool) -> None:
+        """At exit, at the very last: close the file, unless a thread still writes to it.
+
+        Args:
+            is_late: Do not even write what has no thread to write it.
+        """
+        if not is_late and not self._has_thread() and (self._queue or self._pending):
+            self.drain()
+        if self._lock.acquire(blocking=False):
+            self._close()
+            self._lock.release()
 
     def drain(self) -> None:
         """Make rows of what is queued and write them."""
@@ -150,21 +173,39 @@ class Writer:
         if self._synchronous:
             self.drain()
             return
-        if self._thread is None or not self._thread.is_alive():
+        if not self._has_thread():
             with self._starting:
-                if self._thread is None or not self._thread.is_alive():
+                if not self._has_thread():
                     self._stopping = False
                     self._thread = threading.Thread(target=self._run, name="ainb-usage", daemon=True)
                     self._thread.start()
         self._wake.set()
 
+    def _has_thread(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
     def _run(self) -> None:
-        while not self._stopping:
-            self._wake.wait(RETRY_SECONDS if self._pending else None)
-            self._wake.clear()
-            self._hurry.wait(GATHER_SECONDS)
-            self._hurry.clear()
-            self.drain()
+        while not self._is_over():
+            if self._wake.wait(RETRY_SECONDS if self._pending else IDLE_SECONDS) or self._pending:
+                self._wake.clear()
+                self._hurry.wait(GATHER_SECONDS)
+                self._hurry.clear()
+                self.drain()
+            else:
+                self._stopping = True
+        self._let_go()
+
+    def _is_over(self) -> bool:
+        """Whether the thread is to end; a row that comes in this moment is either seen here or starts another thread."""
+        if not self._stopping:
+            return False
+        with self._starting:
+            thread, self._thread = self._thread, None
+            if not self._queue:
+                return True
+            self._thread = thread
+            return False
 
     def _take_queue(self, waiting: list[threading.Event]) -> None:
         from ainb.usage.jsonlog import log_row
@@ -232,8 +273,14 @@ class Writer:
             self._close()  # somebody moved the file away
         if self._store is None:
             self._store = Store(open_log(path))
+            tie(self._store.connection, self._store)
             self._inode = None if path is None else _inode(path)
         return self._store
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if not self._in_memory:
+                self._close()
 
     def _close(self) -> None:
         if self._store is not None:
@@ -260,10 +307,7 @@ class Writer:
 
     def after_fork_in_child(self) -> None:
         """Begin with nothing queued: that is the parent's to write."""
-        if self._store is not None:
-            # Held open by a thread that is not here; closing it would touch locks that are the parent's.
-            _LEFT_OPEN.append(self._store)
-            self._store = None
+        self._store = None
         self._start_afresh()
 
 
@@ -281,34 +325,3 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-_LIVE: weakref.WeakSet[Writer] = weakref.WeakSet()
-_LEFT_OPEN: list[Store] = []
-_SHARED: dict[Path, Writer] = {}
-_SHARING = threading.Lock()
-
-
-def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
-    """The process's one writer of that file; the bounds are those of whoever asked first."""
-    place = path.absolute()
-    with _SHARING:
-        if place not in _SHARED:
-            _SHARED[place] = Writer(place, clock, max_rows=max_rows, max_age_days=max_age_days)
-        return _SHARED[place]
-
-
-def _each(act: Callable[[Writer], None]) -> Callable[[], None]:
-    def run() -> None:
-        for writer in list(_LIVE):
-            act(writer)
-
-    return run
-
-
-atexit.register(_each(Writer.settle))
-os.register_at_fork(
-    before=_each(Writer.before_fork),
-    after_in_parent=_each(Writer.after_fork_in_parent),
-    after_in_child=_each(Writer.after_fork_in_child),
-)

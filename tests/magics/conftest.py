@@ -5,14 +5,17 @@ from __future__ import annotations
 import queue
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import KernelManager
-from traitlets.config import Config
 
 from ainb import session as sessions
 from ainb.testing import SCRIPTS
+from tests.shells import fresh_shell
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 WAIT_SECONDS = 30
 
@@ -56,13 +59,8 @@ class Terminal:
 @pytest.fixture
 def bare_shell():
     """A shell without the extension."""
-    config = Config()
-    config.HistoryManager.enabled = False
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=config)
-    yield shell
-    shell.run_line_magic("unload_ext", "ainb")
-    InteractiveShell.clear_instance()
+    with fresh_shell() as shell:
+        yield shell
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 import ainb
 from ainb import session as sessions
-from ainb.stages import Runtime, script_origin
+from ainb.runtime import Runtime, script_origin
 
 
 @pytest.fixture

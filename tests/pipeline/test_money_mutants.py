@@ -242,7 +242,7 @@ def test_a_mutant_is_noticed(module, old, new, label, monkeypatch):
 
 
 DAY_MUTANTS = [
-    ("= ?1), 0) + ?4 <= ?5", "= ?1), 0) <= ?5", "the amount itself is not counted"),
+    ("= :account), 0) + :amount <= :limit", "= :account), 0) <= :limit", "the amount itself is not counted"),
     (
         "held WHERE owner = ? AND sent GROUP",
         "held WHERE owner = ? GROUP",

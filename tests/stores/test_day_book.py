@@ -103,7 +103,7 @@ def test_a_dead_kernels_money_comes_back_unless_its_call_was_sent(path, book, se
     dead.reserve(1, TEN, usd(9))
     if sent:
         dead.mark_sent(1, DAY)
-    os.close(dead._owner._handle)  # what the system does when a process dies
+    dead._owner.drop()  # what the system does when a process dies
     dead._db.close()
 
     verdict = book.reserve(2, TEN, usd(5))

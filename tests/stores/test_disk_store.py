@@ -15,8 +15,7 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from ainb.stores import MAX_TEXT_BYTES, at_once
-from ainb.stores import disk as disk_module
+from ainb.stores import MAX_TEXT_BYTES, at_once, write_line
 from ainb.stores.disk import DiskStore
 from ainb.stores.faults import REST_SECONDS
 from ainb.stores.memory import MemoryStore
@@ -135,7 +134,7 @@ def test_nothing_is_evicted_and_prune_and_clear_forget(shelf):
 
 
 def test_delete_takes_back_what_still_waits_to_be_written(shelf, monkeypatch):
-    monkeypatch.setattr(disk_module, "GATHER_SECONDS", 30)
+    monkeypatch.setattr(write_line, "GATHER_SECONDS", 30)
     shelf.set("k", flush=False)
     at_once(shelf.store.delete("n", "k"))
     shelf.store.flush()
@@ -155,8 +154,8 @@ def test_another_kernel_that_clears_clears_for_all(shelf):
 
 
 def test_a_line_that_is_too_long_goes_to_memory(shelf, monkeypatch):
-    monkeypatch.setattr(disk_module, "GATHER_SECONDS", 30)
-    monkeypatch.setattr(disk_module, "MAX_WAITING", 3)
+    monkeypatch.setattr(write_line, "GATHER_SECONDS", 30)
+    monkeypatch.setattr(write_line, "MAX_WAITING", 3)
     for key in "abcdef":
         shelf.set(key, key, flush=False)
 

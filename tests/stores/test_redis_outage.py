@@ -15,8 +15,8 @@ from ainb.messages import Reply
 from ainb.pipeline.books import Account, Claim
 from ainb.pipeline.ledger import Hold
 from ainb.pipeline.rate_limit import RateLimit
+from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stages import Runtime
 from tests.stores.redis_lab import Server
 
 pytestmark = pytest.mark.redis

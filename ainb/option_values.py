@@ -1,0 +1,123 @@
+"""One option: the field that it becomes, and how the texts and tables that people write are read as its value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+
+def read_text(value: Any) -> str | None:
+    """A text; an empty one means None.
+
+    Raises:
+        ValueError: It is no text.
+    """
+    if value is None or isinstance(value, str):
+        return value or None
+    raise ValueError("a text")
+
+
+def read_path(value: Any) -> Path | None:
+    """A path, ``~`` being the person's home; an empty one means None.
+
+    Raises:
+        ValueError: It is no path.
+    """
+    if value is None or isinstance(value, str | os.PathLike):
+        return Path(value).expanduser() if value else None
+    raise ValueError("a folder")
+
+
+def read_flag(value: Any) -> bool:
+    """Yes or no, also in words.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ValueError("true or false")
+
+
+def read_names(value: Any) -> Mapping[str, str]:
+    """Texts by name.
+
+    Raises:
+        ValueError: It is no table of texts.
+    """
+    if isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair):
+        return dict(value)
+    raise ValueError("a table of texts")
+
+
+def read_models(value: Any) -> tuple[str, ...]:
+    """Model names from a list, or from a text with commas between them; None means none.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    models = value.split(",") if isinstance(value, str) else value
+    if models is None or (isinstance(models, list | tuple) and all(isinstance(name, str) for name in models)):
+        return tuple(name.strip() for name in models or () if name.strip())
+    raise ValueError("models, as a list or with commas between them")
+
+
+def read_tokens(value: Any) -> int:
+    """A number of tokens.
+
+    Raises:
+        ValueError: It is no whole number of at least 0.
+    """
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("a whole number of at least 0")
+
+
+def read_table(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Tables by name.
+
+    Raises:
+        ValueError: It is no table of tables.
+    """
+    if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
+        return dict(value)
+    raise ValueError("a table of tables")
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    """A reader of one of some words; it raises ValueError for any other."""
+
+    def read(value: Any) -> str:
+        if value in choices:
+            return str(value)
+        raise ValueError(f"one of {', '.join(choices)}")
+
+    return read
+
+
+def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
+    """A single-valued option: its default, how a raw value is read, and its help line."""
+    make = {"default_factory": default} if callable(default) else {"default": default}
+    return field(**make, metadata={"read": read, "help": text})
+
+
+def section(kind: type, text: str, *, on: bool = True, short: Callable[[str], Any] | None = None) -> Any:
+    """The options of a stage: a frozen dataclass beside it; None turns the stage off, `short` reads a short form of them."""
+    return field(default=kind() if on else None, metadata={"section": kind, "help": text, "short": short})

@@ -1,0 +1,140 @@
+"""Texts in line to be written, and the thread that hands them over in batches."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+
+MAX_WAITING = 20_000
+MAX_WAITING_CHARACTERS = 64 * 2**20
+BATCH = 1000
+GATHER_SECONDS = 0.02
+FLUSH_SECONDS = 15.0
+IDLE_SECONDS = 5.0
+
+# Name, and the text with the wall-clock second it was made at.
+Item = tuple[str, tuple[str, float]]
+Waiting = dict[str, tuple[str, float]]
+
+
+class WriteLine:
+    """A line that readers look into, and a thread of its own that ends when there is nothing to write for a while.
+
+    Args:
+        write: Writes a batch; called by the thread, with `writing` held.
+        let_go: Called by the thread at its end.
+
+    Attributes:
+        writing: Held while a batch is written; whoever holds it, as to open or change the file, sees no write begin.
+    """
+
+    _thread: threading.Thread | None
+
+    def __init__(self, write: Callable[[list[Item]], None], let_go: Callable[[], None]) -> None:
+        self._write = write
+        self._let_go = let_go
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with nothing in line, no thread and free locks."""
+        self.writing = threading.RLock()
+        self._changed = threading.Condition(threading.Lock())
+        self._hurry = threading.Event()
+        self._closed = False
+        self._patience_seconds = FLUSH_SECONDS
+        self._thread = None
+        self._waiting: Waiting = {}
+        self._under_way: Waiting = {}
+        self._characters = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._under_way)
+
+    def find(self, name: str) -> str | None:
+        """The text in line under a name, or None."""
+        # In this order, and the thread fills `_under_way` before it empties `_waiting`: no lock is needed to miss nothing.
+        found = self._waiting.get(name) or self._under_way.get(name)
+        return None if found is None else found[0]
+
+    def has_room(self, text: str) -> bool:
+        """Whether one more text may wait."""
+        return len(self._waiting) < MAX_WAITING and self._characters + len(text) <= MAX_WAITING_CHARACTERS
+
+    def put(self, name: str, text: str, created_at: float) -> None:
+        """Put a text in line; the thread is started where there is none."""
+        with self._changed:
+            first = not self._waiting
+            self._waiting[name] = (text, created_at)
+            self._characters += len(text)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="ainb-cache-writer", daemon=True)
+                self._thread.start()
+            if first:
+                self._changed.notify_all()
+
+    def drop(self, is_dropped: Callable[[str], bool]) -> int:
+        """Take names out of the line; returns how many there were."""
+        with self._changed:
+            dropped = [name for name in self._waiting if is_dropped(name)]
+            for name in dropped:
+                self._characters -= len(self._waiting.pop(name)[0])
+            self._changed.notify_all()
+        return len(dropped)
+
+    def hurry(self) -> None:
+        """At exit: have what is in line written at once, and wait for it no longer than somebody says."""
+        self._patience_seconds = 0.0
+        self._hurry.set()
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Block until everything in line is written or given up.
+
+        Args:
+            timeout_seconds: How long to wait; None means FLUSH_SECONDS, and at exit not at all.
+
+        Returns:
+            Whether that happened in time.
+        """
+        with self._changed:
+            self._hurry.set()
+            wait = self._patience_seconds if timeout_seconds is None else timeout_seconds
+            done = self._changed.wait_for(lambda: not len(self), wait)
+            self._hurry.clear()
+            return done
+
+    def close(self) -> None:
+        """Write what is in line and end the thread; the next text starts another."""
+        self.flush()
+        thread = self._thread
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(self._patience_seconds)
+        with self._changed:
+            self._closed = False
+
+    def _run(self) -> None:
+        """Gather for a moment, write, wait until there is more."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)
+                if not self._waiting:
+                    self._thread = None
+                    break
+            self._hurry.wait(GATHER_SECONDS)
+            with self.writing:
+                self._write_waiting()
+        self._let_go()
+
+    def _write_waiting(self) -> None:
+        with self._changed:
+            self._under_way = self._waiting
+            self._waiting, self._characters = {}, 0
+        rows = iter(self._under_way.items())
+        while batch := list(itertools.islice(rows, BATCH)):
+            self._write(batch)
+        with self._changed:
+            self._under_way = {}
+            self._changed.notify_all()
