@@ -86,13 +86,23 @@ def read_fallback(value: Models) -> tuple[str, ...]:
         raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
+def warn_of_key(session: Session, name: str) -> None:
+    """Say once, and now and not in the outage, that a fallback's key is missing; a name that makes no sense fails the call."""
+    try:
+        missing = providers.missing_key(*providers.split_model(name, session.config.aliases))
+    except ConfigError:
+        return
+    if missing is None or name in session.warned_fallbacks or _replays(session):
+        return
+    session.warned_fallbacks.add(name)
+    text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+    session.runtime.sink(Notice(text, "fallback"))
+
+
 def _alternative(session: Session, name: str) -> Alternative:
-    """A model to fall back on; that its key is missing is said now and not in the outage."""
+    """A model to fall back on."""
     service, model = providers.split_model(name, session.config.aliases)
-    missing = providers.missing_key(service)
-    if missing is not None and not _replays(session):
-        text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
-        session.runtime.sink(Notice(text, "fallback"))
+    warn_of_key(session, name)
     return Alternative(session.provider(service), model)
 
 

@@ -70,6 +70,7 @@ class Session:
         runtime: Clock, randomness and listener.
         prices: Price lists.
         last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
+        warned_fallbacks: Models to fall back on whose missing key was told of.
         treatments: Names of the options that say how a call is treated; no provider sees them.
 
     Raises:
@@ -120,6 +121,9 @@ class Session:
         self.last_map: pd.DataFrame | None = None
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._handle = compose(self._stages.in_order(), Sender(self.prices))
+        self.warned_fallbacks: set[str] = set()
+        for name in self.config.fallback:
+            calls.warn_of_key(self, name)
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -215,6 +219,8 @@ class Session:
             data: DataFrame, Series, list or iterator of rows (items that are no mappings fill ``{value}``), or the path of a
                 .csv, .parquet or .jsonl file.
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
+                Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
+                your own and gets its item as it is.
             options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
                 (values of the notebook), ``limit``, ``sample``, ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``,

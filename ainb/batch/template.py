@@ -33,6 +33,7 @@ class Template:
         self._columns = columns
         self._names = names or {}
         uses: dict[str, None] = {}
+        filled: list[int] = []
         end = 0
         for match in FIELDS.finditer(text):
             self._pieces.append(text[end : match.start()])
@@ -42,6 +43,7 @@ class Template:
                 continue
             field, braced = match["field"] or match["braced"], bool(match["braced"])
             name = first_word(field)
+            filled.append(len(self._pieces))
             if self._is_column(name):
                 uses[name] = None
                 self._pieces.append((name, field, braced))
@@ -49,6 +51,7 @@ class Template:
                 self._pieces.append(self._constant(name, field, braced=braced))
         self._pieces.append(text[end:])
         self.uses = tuple(uses)
+        self._filled = self._together(filled)
         if not uses:
             raise ConfigError(f"the prompt uses no column, so every row would be the same; {self._known()}")
 
@@ -57,13 +60,24 @@ class Template:
         """The parts that are the same in every row, the notebook's values among them."""
         return [piece for piece in self._pieces if isinstance(piece, str)]
 
-    def fill(self, row: Mapping[str, Any]) -> str:
-        """The prompt of a row.
+    def fill(self, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        """The prompt of a row, and the texts in it that nobody typed there: cells and values of the notebook.
 
         Raises:
             InvalidPromptError: A cell that is used is empty (None, NaN, NA) or missing; nothing was sent.
         """
-        return "".join([piece if piece.__class__ is str else _cell(row, *piece) for piece in self._pieces])
+        pieces = [piece if piece.__class__ is str else _cell(row, *piece) for piece in self._pieces]
+        return "".join(pieces), tuple(["".join(pieces[first:end]) for first, end in self._filled])
+
+    def _together(self, filled: list[int]) -> list[tuple[int, int]]:
+        """First piece and end of each stretch that is filled in; what touches is one, or markup could be cut in two."""
+        stretches: list[tuple[int, int]] = []
+        for place in filled:
+            if stretches and not any(self._pieces[stretches[-1][1] : place]):
+                stretches[-1] = (stretches[-1][0], place + 1)
+            else:
+                stretches.append((place, place + 1))
+        return stretches
 
     def _is_column(self, name: str) -> bool:
         return name in self._columns if self._columns is not None else name not in self._names

@@ -9,10 +9,10 @@ Source: CVE-2025-69872 (diskcache up to 5.6.3).
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores import MAX_TEXT_BYTES
 from ainb.stores.connections import tie
+from ainb.stores.many_rows import insert_rows
 
 FILE_NAME: str = DBNAME
 BESIDE = ("-wal", "-shm", "-journal")
@@ -47,6 +48,14 @@ SETTINGS = {
     "disk_min_file_size": 2**62,
     "disk_pickle_protocol": 0,
 }
+
+# The columns and what they hold are diskcache's; its own ``set`` takes three statements a row.
+_COLUMNS = "key raw store_time expire_time access_time access_count tag size mode filename value".split()  # noqa: SIM905 - one line
+_SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
+_OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in _COLUMNS[2:]
+)
 
 
 class TamperedRowError(Exception):
@@ -99,7 +108,6 @@ class _Connected:
         self.connection = sqlite3.connect(
             path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
         )
-        self.process = os.getpid()
         self.is_open = True
         self._end = tie(self.connection, self)
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
@@ -125,9 +133,12 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of the stock one that only its own thread could close."""
+        """This thread's connection, in place of the stock one that only its own thread could close.
+
+        The stock one asks for the process's number each time, too; after a fork the store takes a new cache (`DiskStore.renew`).
+        """
         known: _Connected | None = getattr(self._local, "connected", None)
-        if known is not None and known.is_open and known.process == os.getpid():
+        if known is not None and known.is_open:
             return known.connection
         known = self._local.connected = _Connected(Path(self._directory, FILE_NAME), self._timeout)
         with self._registering:
@@ -187,6 +198,37 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
     def be_patient(self) -> None:
         """Let this thread's connection wait for other kernels' writes; the event loop's may not."""
         self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
+
+    def read(self, name: str) -> str | None:
+        """The text under a name, or None.
+
+        Raises:
+            TamperedRowError: The row is not what this package writes.
+            sqlite3.Error: The file cannot be read.
+        """
+        found = self._con.execute(_SELECT, (name,)).fetchone()
+        return None if found is None else self._disk.fetch(*found, False)
+
+    def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
+        """Keep texts under their names, each with the wall-clock second it was made at, in one transaction.
+
+        Raises:
+            sqlite3.Error: None of them was kept.
+        """
+        rows = [
+            (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
+            for name, (text, made_at) in texts
+        ]
+        con = self._con
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            insert_rows(con, _INSERT, rows, tail=_OVERWRITE)
+            con.execute("COMMIT")
+        except BaseException:
+            # A full disk has rolled back already.
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+            raise
 
     def delete_all(self, namespace: str, created_before: float | None = None) -> int:
         """Delete a namespace, or the texts in it that were made before a wall-clock second; returns how many."""
