@@ -92,9 +92,9 @@ def warn_of_key(session: Session, name: str) -> None:
         missing = providers.missing_key(*providers.split_model(name, session.config.aliases))
     except ConfigError:
         return
-    if missing is None or name in session.warned_fallbacks or _replays(session):
+    if missing is None or name in session.warned or _replays(session):
         return
-    session.warned_fallbacks.add(name)
+    session.warned.add(name)
     text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
     session.runtime.sink(Notice(text, "fallback"))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import pandas as pd
 
     from ainb.session import Session
@@ -54,6 +56,19 @@ def summary(
 def record(session: Session, *, prompt: str, model: str, **facts: Any) -> Row:
     """Log a call that was made elsewhere; see `ainb.usage.recorder.Recorder.record`."""
     return session.log.recorder.record(prompt=prompt, model=model, **facts)
+
+
+def take_over(session: Session, rows: Iterable[Row], cost_usd: Decimal) -> None:
+    """Log calls that other processes made for this session, and book what they cost in its own budget.
+
+    Args:
+        session: Whose calls they are.
+        rows: Rows that are not in this home's log yet.
+        cost_usd: What is known of their cost, and of that of others whose rows are in the log.
+    """
+    for row in rows:
+        session.log.add(row)
+    session.book_elsewhere(cost_usd)
 
 
 def monitored(session: Session, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:

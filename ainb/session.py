@@ -9,11 +9,12 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ainb import calls, guarding, keys, providers, reports
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE, Job
+from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply
 from ainb.pipeline import compose
 from ainb.pipeline.answer import check_again
@@ -35,6 +36,8 @@ from ainb.stages import Stages
 from ainb.stores.address import StateAddress, parse_state
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import pandas as pd
 
     from ainb.batch.batch import Batch
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
 
 UNSET: Any = object()
+PREVIEW_ROWS = 20
 
 
 class Session:
@@ -72,6 +76,7 @@ class Session:
         last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
         warned_fallbacks: Models to fall back on whose missing key was told of.
         treatments: Names of the options that say how a call is treated; no provider sees them.
+        warned: Fallbacks whose missing key was said already.
 
     Raises:
         ConfigError: An option makes no sense.
@@ -121,7 +126,7 @@ class Session:
         self.last_map: pd.DataFrame | None = None
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._handle = compose(self._stages.in_order(), Sender(self.prices))
-        self.warned_fallbacks: set[str] = set()
+        self.warned: set[str] = set()
         for name in self.config.fallback:
             calls.warn_of_key(self, name)
 
@@ -217,7 +222,8 @@ class Session:
 
         Args:
             data: DataFrame, Series, list or iterator of rows (items that are no mappings fill ``{value}``), or the path of a
-                .csv, .parquet or .jsonl file.
+                .csv, .parquet or .jsonl file; or a Dask DataFrame, Series or bag, whose result is a Dask DataFrame that sends
+                nothing before it is computed (see `ainb.dask.map_collection`).
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
                 Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
                 your own and gets its item as it is.
@@ -239,7 +245,28 @@ class Session:
         """
         from ainb import mapping
 
+        if is_dask(data):
+            from ainb.dask import map_collection
+
+            return cast("pd.DataFrame", map_collection(self, data, task, options))
         return self.run_batch(mapping.make_batch(self, data, task, options))
+
+    def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
+        """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.
+
+        It holds the session's options and no key, so that it can go to other machines. A row is paid once, however often Dask
+        computes its partition.
+
+        Args:
+            task: As for `map`.
+            options: As for `map`, without ``limit``, ``sample`` and ``out``.
+
+        Raises:
+            ConfigError: Something makes no sense, or the extra ``dask`` is not installed.
+        """
+        from ainb.dask import map_partitions_function
+
+        return map_partitions_function(self, task, options)
 
     def run_batch(self, batch: Batch) -> pd.DataFrame | Path:
         """Run a batch that ``mapping.make_batch`` made and wait; what `map` does once its arguments are read."""
@@ -266,6 +293,8 @@ class Session:
         """
         from ainb import mapping
 
+        if is_dask(data):
+            return mapping.preview_rows(self, data.head(PREVIEW_ROWS, npartitions=-1), task, options)[0], None
         return mapping.preview_rows(self, data, task, options)
 
     def submit_map(
@@ -278,6 +307,10 @@ class Session:
         """
         from ainb import mapping
 
+        if is_dask(data):
+            raise ConfigError(
+                "a Dask collection goes on in the background by itself: session.map(ddf, …).persist()"
+            )
         return mapping.submit(mapping.make_batch(self, data, task, options))
 
     def runs(self) -> pd.DataFrame:
@@ -298,10 +331,15 @@ class Session:
     record = reports.record
     monitored = reports.monitored
     status = reports.status
+    take_over = reports.take_over
 
     def state(self) -> list[dict[str, Any]]:
         """What `status` shows, as plain rows that are cheap to ask for; see `ainb.stages.Stages.status`."""
         return self._stages.status()
+
+    def book_elsewhere(self, cost_usd: Decimal) -> None:
+        """Book what other processes spent for this session in its own budget."""
+        self._stages.budget.book_elsewhere(cost_usd)
 
     @property
     def log(self) -> UsageLog:
@@ -364,6 +402,11 @@ class Session:
 
 
 ENGINE.at_shutdown(providers.close_clients)
+
+
+def is_dask(data: Any) -> bool:
+    """Whether rows are a Dask collection; Dask need not be there to tell."""
+    return type(data).__module__.partition(".")[0] == "dask"
 
 
 def _with_arguments(

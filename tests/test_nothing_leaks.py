@@ -21,7 +21,7 @@ from ainb.errors import AinbError, ConfigError, InvalidPromptError, TransientPro
 from ainb.events import CallFinished
 from ainb.messages import Reply
 from ainb.providers.target import make_target
-from ainb.stages import Runtime
+from ainb.runtime import Runtime
 from ainb.usage.log import Log
 from tests.fault_server import Fault, FaultServer
 from tests.made_up_secrets import NAMES, SECRETS, bare, in_place, made

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ainb.errors import AinbError
 from ainb.stores.connections import tie
@@ -95,13 +95,16 @@ class Journal:
 
     Args:
         path: The SQLite file; its folder is made with mode 0700 and the file with 0600.
+        mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may lie on a network
+            folder, where "WAL" does not work.
 
     Raises:
         AinbError: The file cannot be used: a batch that may not be resumed is refused rather than run unawares.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: Literal["WAL", "TRUNCATE"] = "WAL") -> None:
         self.path = path
+        self._mode = mode
         self._lock = threading.Lock()
         try:
             make_private(path)
@@ -133,7 +136,7 @@ class Journal:
         return None if row is None else str(row[0])
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
-        """Open a run, and forget runs that finished long ago."""
+        """Open a run, unless it is there already, and forget runs that finished long ago."""
         with self._lock, self._reader as connection:
             connection.execute("BEGIN IMMEDIATE")
             old = now - KEEP_FINISHED_SECONDS
@@ -142,7 +145,7 @@ class Journal:
             )
             connection.execute("DELETE FROM runs WHERE finished_at < ?", (old,))
             connection.execute(
-                "INSERT INTO runs (run_id, identity, title, model, started_at) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO runs (run_id, identity, title, model, started_at) VALUES (?, ?, ?, ?, ?)",
                 (run_id, identity, title, model, now),
             )
 
@@ -196,7 +199,7 @@ class Journal:
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {self._mode}")
             connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             connection.close()

@@ -46,6 +46,7 @@ class Outcome:
         input_tokens: None when unknown.
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
+        http_status: Of the error; None when there was none.
     """
 
     status: Status
@@ -59,6 +60,7 @@ class Outcome:
     input_tokens: int | None = None
     output_tokens: int | None = None
     duration_s: float | None = None
+    http_status: int | None = None
 
     def to_json(self) -> str:
         """The outcome as the journal keeps it."""
@@ -72,9 +74,11 @@ class Outcome:
             ValueError: The text is something else.
         """
         values = orjson.loads(text)
-        if not isinstance(values, list) or len(values) != len(_NAMES) or values[0] not in STATUSES:
+        # One without its last value was written before there was an http_status.
+        lengths = {len(_NAMES) - 1, len(_NAMES)}
+        if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
             raise ValueError("it is no outcome of a row")
-        return cls(**dict(zip(_NAMES, values, strict=True)))
+        return cls(**dict(zip(_NAMES, values, strict=False)))
 
 
 _NAMES = tuple(item.name for item in dataclasses.fields(Outcome))
@@ -112,6 +116,7 @@ def failed(
         error_message=redact(" ".join(message.split())),
         attempts=attempts,
         duration_s=duration_s,
+        http_status=getattr(error, "status_code", None),
     )
 
 
@@ -183,7 +188,7 @@ class Results:
         columns["status"] = pd.Categorical.from_codes(
             _numbers(self._status, "int8"), categories=pd.Index(STATUSES)
         )
-        columns["error_type"] = pd.Categorical([pair[0] for pair in errors] if errors else [None] * count)
+        columns["error_type"] = _labels([pair[0] for pair in errors] if errors else [None] * count)
         columns["error_message"] = pd.array(
             [pair[1] for pair in errors] if errors else [None] * count, dtype="string"
         )
@@ -220,13 +225,21 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     import pandas as pd
 
     if dtype == "category":
-        return pd.Categorical(values)
+        return _labels(values)
     if dtype == "json":
         return pd.array(
             [None if value is None else orjson.dumps(value).decode() for value in values], dtype="string"
         )
     readable: Any = _readable(values, dtype)
     return pd.array(readable, dtype=dtype)
+
+
+def _labels(values: Sequence[Any]) -> Any:
+    """Texts as categories, of the same type also where there are none, so that parts of a table go together."""
+    import pandas as pd
+
+    found = sorted({value for value in values if isinstance(value, str)})
+    return pd.Categorical(values, categories=pd.Index(found, dtype=pd.Index(STATUSES).dtype))
 
 
 def _readable(values: Iterable[Any], dtype: str) -> list[Any]:

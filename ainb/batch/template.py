@@ -21,6 +21,11 @@ class Template:
         columns: Names that rows have; None means whatever is no name of the notebook is a column.
         names: Values of the notebook.
 
+    Attributes:
+        text: The prompt as it was given.
+        uses: Columns that it takes from a row.
+        is_filled: Whether values of the notebook stand in it.
+
     Raises:
         ConfigError: A field is neither a column nor a name (the message names what exists), or no field is a column.
         InvalidPromptError: A name's attribute or item does not exist.
@@ -30,8 +35,10 @@ class Template:
         self, text: str, *, columns: Collection[str] | None, names: Mapping[str, Any] | None = None
     ) -> None:
         self._pieces: list[str | tuple[str, str, bool]] = []
-        self._columns = columns
+        self._columns = columns if columns is None else tuple(columns)
         self._names = names or {}
+        self.text = text
+        self.is_filled = bool(names)
         uses: dict[str, None] = {}
         filled: list[int] = []
         end = 0
@@ -52,6 +59,7 @@ class Template:
         self._pieces.append(text[end:])
         self.uses = tuple(uses)
         self._filled = self._together(filled)
+        self._names = {}  # what the prompt needs of them stands in the pieces; the rest is not to travel with it
         if not uses:
             raise ConfigError(f"the prompt uses no column, so every row would be the same; {self._known()}")
 
@@ -59,6 +67,17 @@ class Template:
     def constants(self) -> list[str]:
         """The parts that are the same in every row, the notebook's values among them."""
         return [piece for piece in self._pieces if isinstance(piece, str)]
+
+    def check(self, columns: Collection[str]) -> None:
+        """Make sure that a table has what the prompt uses; for one that was read before its table was known.
+
+        Raises:
+            ConfigError: A column is missing; the message names those that exist.
+        """
+        self._columns = tuple(columns)
+        for name in self.uses:
+            if name not in columns:
+                raise ConfigError(f"{{{name}}} is no column; {self._known()}")
 
     def fill(self, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         """The prompt of a row, and the texts in it that nobody typed there: cells and values of the notebook.

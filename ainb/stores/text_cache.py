@@ -133,10 +133,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of the stock one that only its own thread could close.
-
-        The stock one asks for the process's number each time, too; after a fork the store takes a new cache (`DiskStore.renew`).
-        """
+        """This thread's connection, in place of the stock one that only its own thread could close."""
         known: _Connected | None = getattr(self._local, "connected", None)
         if known is not None and known.is_open:
             return known.connection

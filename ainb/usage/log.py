@@ -116,6 +116,10 @@ class UsageLog(Listener):
         if self.on_record is not None:
             self.on_record(row)
 
+    def add(self, row: Row) -> None:
+        """Take a row that another process made."""
+        self._append(row)
+
     def tell(self, text: str) -> None:
         """Pass one line about the log to the session's sink."""
         with contextlib.suppress(Exception):

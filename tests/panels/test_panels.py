@@ -16,7 +16,7 @@ from ainb.panels.batch import BatchPanel
 from ainb.panels.live import IDLE_SECONDS, Live
 from ainb.panels.view import Line, View
 from ainb.pipeline.budget_options import Budget
-from ainb.stages import Runtime
+from ainb.runtime import Runtime
 from ainb.testing import FakeClock, script
 from ainb.usage.windows import ALL_TIME
 

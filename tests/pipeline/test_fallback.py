@@ -21,8 +21,8 @@ from ainb.events import Notice
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.retry_core import Retry
 from ainb.pipeline.schema import read_schema
+from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stages import Runtime
 from ainb.testing import SCRIPTS, Step, script
 from tests.fault_server import Fault, FaultServer
 

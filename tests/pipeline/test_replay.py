@@ -28,8 +28,8 @@ from ainb.events import Notice
 from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.budget_options import Budget
 from ainb.pipeline.schema import read_schema
+from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stages import Runtime
 from ainb.stores.cassette import _shared
 from tests.fault_server import Fault, FaultServer
 

@@ -117,7 +117,7 @@ from decimal import Decimal
 import ainb
 from ainb.config import Config
 from ainb.session import Session
-from ainb.stages import Runtime
+from ainb.runtime import Runtime
 from ainb.stores.address import parse_state
 said = []
 def session(**options):

@@ -21,8 +21,8 @@ from ainb.pipeline.buckets import NOTHING, ONE_REQUEST, call_cost
 from ainb.pipeline.cache import Cache
 from ainb.pipeline.circuit_core import Circuit
 from ainb.pipeline.rate_limit import RateLimit
+from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stages import Runtime
 from ainb.stores.address import StateAddress, parse_state
 from ainb.stores.redis_link import pack
 from tests.stores.redis_lab import Server
