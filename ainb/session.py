@@ -74,7 +74,6 @@ class Session:
         runtime: Clock, randomness and listener.
         prices: Price lists.
         last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
-        warned_fallbacks: Models to fall back on whose missing key was told of.
         treatments: Names of the options that say how a call is treated; no provider sees them.
         warned: Fallbacks whose missing key was said already.
 

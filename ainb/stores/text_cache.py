@@ -133,7 +133,10 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of the stock one that only its own thread could close."""
+        """This thread's connection, in place of the stock one that only its own thread could close.
+
+        The process's number is not asked for each time: after a fork the store takes a new cache (`DiskStore.renew`).
+        """
         known: _Connected | None = getattr(self._local, "connected", None)
         if known is not None and known.is_open:
             return known.connection
