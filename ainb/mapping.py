@@ -251,13 +251,15 @@ def _template_plan(
     pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
 
     def prepare(row: Mapping[str, Any]) -> Work:
-        messages = (*before, Message("user", template.fill(row)))
+        prompt, values = template.fill(row)
+        messages = (*before, Message("user", prompt))
         call = Call(
             request=Request(messages=messages, **pick),
             provider=provider,
             options=options,
             endpoint=endpoint,
             account=account,
+            values=values,
         )
         call.row_key = reply_key(call)
         return Work(key=call.row_key, call=call, send=session.handle)

@@ -128,6 +128,9 @@ class Session:
         self.last_map: pd.DataFrame | None = None
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._handle = compose(self._stages.in_order(), Sender(self.prices))
+        self._warned: set[str] = set()
+        for name in self.config.fallback:
+            self._warn_of_key(name)
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -212,13 +215,22 @@ class Session:
         return CallOptions(**treatment)
 
     def _alternative(self, name: str) -> Alternative:
-        """A model to fall back on; that its key is missing is said now and not in the outage."""
+        """A model to fall back on."""
         service, model = providers.split_model(name, self.config.aliases)
-        missing = providers.missing_key(service)
-        if missing is not None and not self._replays():
-            text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
-            self.runtime.sink(Notice(text, "fallback"))
+        self._warn_of_key(name)
         return Alternative(self.provider(service), model)
+
+    def _warn_of_key(self, name: str) -> None:
+        """Say once, and now and not in the outage, that a fallback's key is missing; a name that makes no sense fails the call."""
+        try:
+            missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
+        except ConfigError:
+            return
+        if missing is None or name in self._warned or self._replays():
+            return
+        self._warned.add(name)
+        text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+        self.runtime.sink(Notice(text, "fallback"))
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -319,6 +331,8 @@ class Session:
                 .csv, .parquet or .jsonl file; or a Dask DataFrame, Series or bag, whose result is a Dask DataFrame that sends
                 nothing before it is computed (see `ainb.dask.map_collection`).
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
+                Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
+                your own and gets its item as it is.
             options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
                 (values of the notebook), ``limit``, ``sample``, ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``,

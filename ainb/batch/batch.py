@@ -78,6 +78,13 @@ class Task:
     identity: tuple[Any, ...]
     schema: Schema | None = None
 
+    @property
+    def short_title(self) -> str:
+        """The title cut at a word, for one line."""
+        if len(self.title) <= TITLE_CHARACTERS:
+            return self.title
+        return f"{self.title[:TITLE_CHARACTERS].rsplit(' ', 1)[0]} …"
+
 
 @dataclass(frozen=True, kw_only=True)
 class House:
@@ -172,7 +179,7 @@ class Batch:
         self.identity = _digest(house.place, *task.identity)
         self._journal = self._open_journal()
         self.run_id = self._find_run()
-        self.progress = Progress(title=task.title[:TITLE_CHARACTERS], model=task.model, total=source.length)
+        self.progress = Progress(title=task.short_title, model=task.model, total=source.length)
         self._ticker = Ticker(self.progress, options.watcher, house.clock)
         concurrency = Concurrency(options.concurrency or most, fixed=options.fixed_concurrency)
         self._runner = Runner(
@@ -286,7 +293,7 @@ class Batch:
         self._journal.start(
             run_id,
             identity=self.identity,
-            title=self._task.title[:TITLE_CHARACTERS],
+            title=self._task.short_title,
             model=self._task.model,
             now=self._house.clock.unix(),
         )

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ainb.errors import AinbError
+from ainb.stores.many_rows import insert_rows
 from ainb.stores.private_folder import make_private
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 GROUP_ROWS = 2_000
+GATHER_SECONDS = 0.005
 KEEP_FINISHED_SECONDS = 30 * 86_400.0
 
 _SCHEMA = """
@@ -209,9 +211,10 @@ class Journal:
 
 
 class _GroupWriter:
-    """Commits whatever has gathered while the commit before was under way.
+    """Commits what has gathered for a moment, or while the commit before was under way.
 
-    Everything but the commit itself happens on the loop, so a group costs two thread hops however many rows it holds.
+    Everything but the commit itself happens on the loop, so a group costs two thread hops however many rows it holds; a group
+    a row would spend more on them than on the rest of the row.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -228,7 +231,7 @@ class _GroupWriter:
         self._waiting.append((row, committed))
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._begin, loop)
+            loop.call_later(GATHER_SECONDS, self._begin, loop)
         return committed
 
     def close(self) -> None:
@@ -237,13 +240,21 @@ class _GroupWriter:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         group, self._waiting = self._waiting[:GROUP_ROWS], self._waiting[GROUP_ROWS:]
-        commit = loop.run_in_executor(self._pool, self._commit, [row for row, _ in group])
-        commit.add_done_callback(
-            lambda done: self._end(loop, [committed for _, committed in group], done.exception())
-        )
+        self._pool.submit(self._commit_group, loop, group)
+
+    def _commit_group(
+        self, loop: asyncio.AbstractEventLoop, group: list[tuple[_Row, asyncio.Future[None]]]
+    ) -> None:
+        fault: Exception | None = None
+        try:
+            self._commit([row for row, _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
+            fault = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and those who waited with it
+            loop.call_soon_threadsafe(self._end, loop, [committed for _, committed in group], fault)
 
     def _end(
-        self, loop: asyncio.AbstractEventLoop, group: list[asyncio.Future[None]], error: BaseException | None
+        self, loop: asyncio.AbstractEventLoop, group: list[asyncio.Future[None]], error: Exception | None
     ) -> None:
         for committed in group:
             if committed.done():
@@ -253,7 +264,7 @@ class _GroupWriter:
             else:
                 committed.set_exception(AinbError(f"the journal cannot be written ({error})"))
         if self._waiting:
-            self._begin(loop)
+            loop.call_later(GATHER_SECONDS, self._begin, loop)
         else:
             self._busy = False
 
@@ -263,7 +274,7 @@ class _GroupWriter:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+            insert_rows(connection, "INSERT OR REPLACE INTO rows", rows)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):

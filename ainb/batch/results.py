@@ -46,6 +46,7 @@ class Outcome:
         input_tokens: None when unknown.
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
+        http_status: Of the error; None when there was none.
     """
 
     status: Status
@@ -59,6 +60,7 @@ class Outcome:
     input_tokens: int | None = None
     output_tokens: int | None = None
     duration_s: float | None = None
+    http_status: int | None = None
 
     def to_json(self) -> str:
         """The outcome as the journal keeps it."""
@@ -72,9 +74,11 @@ class Outcome:
             ValueError: The text is something else.
         """
         values = orjson.loads(text)
-        if not isinstance(values, list) or len(values) != len(_NAMES) or values[0] not in STATUSES:
+        # One without its last value was written before there was an http_status.
+        lengths = {len(_NAMES) - 1, len(_NAMES)}
+        if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
             raise ValueError("it is no outcome of a row")
-        return cls(**dict(zip(_NAMES, values, strict=True)))
+        return cls(**dict(zip(_NAMES, values, strict=False)))
 
 
 _NAMES = tuple(item.name for item in dataclasses.fields(Outcome))
@@ -112,6 +116,7 @@ def failed(
         error_message=redact(" ".join(message.split())),
         attempts=attempts,
         duration_s=duration_s,
+        http_status=getattr(error, "status_code", None),
     )
 
 

@@ -29,7 +29,7 @@ class Report:
         attempt: Tells attempts at it apart.
         counts: The numbers of its `Progress`.
         total: Its rows; None when unknown.
-        errors: How often each kind of error came.
+        errors: Class name, HTTP status and number of each kind of error.
         last_errors: Position in the partition, kind and message of the newest failures.
         state: As in `Progress`.
         notices: Kind and text of lines for the person.
@@ -40,7 +40,7 @@ class Report:
     attempt: str
     counts: Mapping[str, int]
     total: int | None
-    errors: Mapping[str, int]
+    errors: list[tuple[str, int | None, int]]
     last_errors: list[tuple[int, str, str]]
     state: str
     notices: list[tuple[str, str]]
@@ -60,8 +60,8 @@ class Report:
         import orjson
 
         plain = orjson.loads(text)
-        plain["last_errors"] = [tuple(item) for item in plain["last_errors"]]
-        plain["notices"] = [tuple(item) for item in plain["notices"]]
+        for name in ("errors", "last_errors", "notices"):
+            plain[name] = [tuple(item) for item in plain[name]]
         plain["rows"] = [_row(item) for item in plain["rows"]]
         return cls(**plain)
 
@@ -80,7 +80,7 @@ def report_of(
         attempt=attempt,
         counts={name: getattr(progress, name) for name in COUNTS},
         total=progress.total,
-        errors=dict(progress.errors),
+        errors=[(kind, status, count) for (kind, status), count in progress.errors.items()],
         last_errors=list(progress.last_errors),
         state=progress.state,
         notices=notices,
@@ -101,7 +101,9 @@ def add_up(reports: Mapping[int, Report], into: Progress, *, partitions: int | N
             setattr(into, name, sum(report.counts[name] for report in reports.values()))
     totals = [report.total for report in reports.values() if report.total is not None]
     into.total = sum(totals) if len(totals) == partitions else None
-    into.errors = sum((Counter(report.errors) for report in reports.values()), Counter())
+    into.errors = Counter()
+    for report in reports.values():
+        into.errors.update({(kind, status): count for kind, status, count in report.errors})
     into.last_errors.clear()
     for number, report in sorted(reports.items()):
         into.last_errors.extend(

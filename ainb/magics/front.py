@@ -29,6 +29,8 @@ READ_BY_EACH_CALL = frozenset(
 )
 QUIET_DISPLAYS = frozenset({"static", "off"})
 PLAIN_DISPLAYS = frozenset({"text", "off"})
+# Notices of what is about to be done; a notebook shows stderr on red.
+NO_WARNING = {"forecast"}
 
 
 class Front:
@@ -91,7 +93,10 @@ class Front:
         """Take an event of the pipeline; a notice is said once."""
         if isinstance(event, Notice) and (event.kind, event.text) not in self._said:
             self._said.add((event.kind, event.text))
-            self.say(event.text)
+            if self.in_notebook and event.kind in NO_WARNING:
+                sys.stdout.write(f"ainb: {one_line(event.text)}\n")
+            else:
+                self.say(event.text)
 
     def forget_notices(self, kind: str) -> None:
         """Let notices of a kind be said again."""

@@ -7,13 +7,14 @@ from functools import cache
 from typing import Any
 
 from ainb.panels.escapes import clean
-from ainb.panels.markup import escape
+from ainb.panels.markup import escape, scrolled
 
 # An HTML reply may load nothing: a remote picture would tell its server what was asked.
 FRAME_POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; img-src data:\">"
 )
+BEFORE_TABLE, AFTER_TABLE = scrolled("|", "table of the reply").split("|")
 
 
 def markdown(text: str) -> str:
@@ -38,9 +39,19 @@ def _parser() -> Any:
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     parser.add_render_rule("link_open", _link_open)
+    parser.add_render_rule("table_close", _table_close)
+    parser.add_render_rule("table_open", _table_open)
     return parser
 
 
 def _link_open(renderer: Any, tokens: Any, index: int, options: Any, _env: Any) -> str:
     tokens[index].attrSet("rel", "noopener noreferrer")
     return str(renderer.renderToken(tokens, index, options, _env))
+
+
+def _table_open(_renderer: Any, _tokens: Any, _index: int, _options: Any, _env: Any) -> str:
+    return f"{BEFORE_TABLE}<table>\n"
+
+
+def _table_close(_renderer: Any, _tokens: Any, _index: int, _options: Any, _env: Any) -> str:
+    return f"</table>{AFTER_TABLE}\n"

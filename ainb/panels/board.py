@@ -120,7 +120,7 @@ class BoardPanel(Panel):
             f"{words.count(cache['coalesced'])} shared with an identical call",
             f"{words.counted(cache['entries'], 'answer')} kept",
         )
-        pieces = ["cache of this session", *(Cell(text=fact, run=True) for fact in facts)]
+        pieces = ["cache on", *(Cell(text=fact, run=True) for fact in facts)]
         return [Line(pieces, "quiet")]
 
     def _batch(self) -> list[Block]:

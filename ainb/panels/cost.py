@@ -152,6 +152,7 @@ def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
         foot=foot if rows else None,
         numbers={1, 2, 3, 4},
         run={0} if dated else (),
+        whole={5},
         limit=ROWS,
     )
 

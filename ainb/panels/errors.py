@@ -131,6 +131,7 @@ def kinds_table(frame: pd.DataFrame, window: str, *, now: float) -> Table:
         rows=rows,
         numbers={first_number},
         run={first_number + 1},
-        whole={0},
+        whole={0, first_number + 1},
+        long={first_number + 2},
         limit=ROWS,
     )

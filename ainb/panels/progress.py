@@ -141,11 +141,17 @@ def _failures(progress: Progress) -> list[Block]:
     if not progress.errors:
         return []
     rows = [
-        (describe(kind)[0], f"{number:,}", describe(kind)[1])
+        (describe(*kind)[0], f"{number:,}", describe(*kind)[1])
         for kind, number in progress.errors.most_common()
     ]
     kinds = Table(
-        caption="What failed", columns=("kind", "rows", "what to do"), rows=rows, numbers={1}, limit=ROWS
+        caption="What failed",
+        columns=("kind", "rows", "what to do"),
+        rows=rows,
+        numbers={1},
+        whole={0},
+        long={2},
+        limit=ROWS,
     )
     # Which are the newest depends on which rows ended last, unless they are all there are.
     all_shown = len(progress.last_errors) == progress.errors.total()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import LEFT_OUT, Cell, Table, Tone, cell_html, cell_text, escape, style
+from ainb.panels.markup import LEFT_OUT, Cell, Table, Tone, cell_html, cell_text, escape
+from ainb.panels.style import classes, style
 
 Bundle = dict[str, Any]
 BETWEEN = " · "
@@ -76,7 +77,7 @@ class Sums:
     def html(self, *, steady: bool = False) -> str:
         """Side by side."""
         items = (
-            f'<span><b>{cell_html(figure, steady=steady)}</b><span class="quiet">{cell_html(label, steady=steady)}</span></span>'
+            f'<div><b>{cell_html(figure, steady=steady)}</b> <span class="quiet">{cell_html(label, steady=steady)}</span></div>'
             for figure, label in self.items
         )
         return f'<div class="sums">{" ".join(items)}</div>'
@@ -176,7 +177,7 @@ class View:
     def inner(self, *, steady: bool = False) -> str:
         """Its HTML without the style."""
         body = "".join(block.html(steady=steady) for block in self.blocks)
-        return f'<div class="ainb panel" role="group" aria-label="{escape(self.label)}">{body}</div>'
+        return f'<div class="{classes("panel")}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
     def bundle(self, *, steady: bool = False) -> Bundle:
         """``text/plain`` and ``text/html`` that need no kernel; the text is the same in every mode."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ainb.panels.markup import escape, style
+from ainb.panels.markup import escape
+from ainb.panels.style import classes, style
 from ainb.panels.view import View
 
 # A page that was reloaded in the middle no longer takes the replacement, so what it shows is kept for a while.
@@ -112,6 +113,4 @@ def _dropdown(control: Control) -> Any:
 
 
 def _status(view: View) -> str:
-    return (
-        f'{style("panel")}<div class="ainb panel"><p class="sr" role="status">{escape(view.status)}</p></div>'
-    )
+    return f'{style("panel")}<div class="{classes("panel")}"><p class="sr" role="status">{escape(view.status)}</p></div>'

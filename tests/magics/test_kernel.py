@@ -221,7 +221,7 @@ def test_a_dry_run_is_one_table_with_the_prompt_as_typed(kernel):
     (shown,) = ran.of("display_data")
     html = shown["data"]["text/html"]
     assert [kind for kind, _ in ran.outputs] == ["display_data"]
-    assert '<p class="as-typed">one\n  &lt;b&gt;two&lt;/b&gt;</p>' in html
+    assert '<p class="as-typed mathjax_ignore tex2jax_ignore">one\n  &lt;b&gt;two&lt;/b&gt;</p>' in html
     assert "<caption>Dry run, nothing was sent</caption>" in html
 
 

@@ -1,0 +1,117 @@
+"""Make the README's pictures: a batch under way and the board, light and dark.
+
+    python -m tests.panels.screenshots          # or: make screenshots
+
+A made-up week of calls stands in the log; the batch asks a server on loopback that speaks OpenAI's protocol, at OpenAI's
+prices, and fails now and then. Nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+from PIL import Image
+
+from tests.fault_server import Fault, FaultServer, Seen, Step
+from tests.panels.browser_lab import LIGHT, ROOT, Lab, Page, chromium, missing
+from tests.panels.made_up_week import fill
+
+FOLDER = ROOT / "notebooks" / "images"
+THEMES = {"light": LIGHT, "dark": "JupyterLab Dark"}
+VIEWPORT = {"width": 1040, "height": 1500}
+MAX_BYTES = 150_000
+COLOURS = 256
+SETUP = """%load_ext ainb
+%config Ainb.budget = "5/day"
+%config Ainb.rate_limit = {{"requests_per_minute": 3000, "concurrency": 16}}
+%config Ainb.retry = {{"attempts": 3, "base_seconds": 0.1}}
+import ainb, pandas as pd
+from typing import Literal, TypedDict
+reviews = pd.read_csv({reviews!r})["text"].drop_duplicates().head(600).to_frame("review")
+class Label(TypedDict):
+    label: Literal["positive", "negative"]
+session = ainb.current()
+for question in ("hello", "again"):
+    try:
+        session.ask(question, model="anthropic:claude-haiku-4-5")
+    except ainb.AinbError:
+        pass
+"""
+BATCH = """%%ai openai:gpt-5-mini --each reviews --schema Label --into labels --max-tokens 200
+Is this review positive or negative? {review}"""
+
+
+def plan(seen: Seen) -> Step:
+    """Labels; one row in fifty gets a word that is no label, some are refused, and now and then the server is busy."""
+    if seen.path.endswith("/messages"):
+        return Fault(status=401, message="invalid x-api-key")
+    number = zlib.crc32(seen.raw)
+    if number % 43 == 0:
+        return Fault(text='{"label": "mixed"}', delay_seconds=0.4)
+    if number % 97 == 1:
+        return Fault(status=400, message="the prompt was filtered")
+    if number % 89 == 2:
+        return Fault(status=503, message="the server is overloaded")
+    return Fault(text=f'{{"label": "{("positive", "negative")[number % 2]}"}}', delay_seconds=0.7)
+
+
+def picture(page: Page, cell: int, name: str) -> None:
+    """One cell with its output in both themes, with few enough colours to be small."""
+    FOLDER.mkdir(exist_ok=True)
+    for theme, lab_theme in THEMES.items():
+        page.theme(lab_theme)
+        page.page.wait_for_timeout(500)
+        path = FOLDER / f"{name}-{theme}.png"
+        page.page.locator(".jp-Notebook .jp-Cell").nth(cell).screenshot(path=path)
+        with Image.open(path) as image:
+            small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small.save(path, optimize=True)
+        size = path.stat().st_size
+        print(f"{path.relative_to(ROOT)}: {small.width} x {small.height}, {size:,} bytes")
+        if size > MAX_BYTES:
+            raise SystemExit(f"{path.name} takes {size:,} bytes, more than {MAX_BYTES:,}")
+
+
+def main() -> None:
+    """Make all four."""
+    reason = missing()
+    if reason is not None:
+        raise SystemExit(reason)
+    with tempfile.TemporaryDirectory() as folder, FaultServer(plan) as server:
+        key = "made-up-for-pictures"
+        os.environ |= {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": key}
+        os.environ |= {"ANTHROPIC_BASE_URL": server.base_url, "ANTHROPIC_API_KEY": key}
+        lab = Lab(Path(folder) / "lab")
+        try:
+            fill(lab.home)
+            with chromium() as browser:
+                context = browser.new_context(viewport=VIEWPORT, device_scale_factor=1.5)
+                draw(Page(context.new_page(), lab))
+        finally:
+            lab.close()
+
+
+def draw(page: Page) -> None:
+    """Run the notebook; the batch is drawn at a third, the board at the end."""
+    setup = SETUP.format(reviews=str(ROOT / "notebooks" / "data" / "reviews.csv"))
+    page.open("analysis.ipynb", [BATCH, "%ai panel", setup])
+    page.command("application:toggle-left-area")
+    page.run(2)
+    page.start(0)
+    page.page.wait_for_function("() => document.querySelector('.jupyter-widgets progress')?.value >= 200")
+    page.select(2)
+    picture(page, 0, "batch")
+    page.page.wait_for_function("() => !document.querySelector('.jupyter-widgets')", timeout=90_000)
+    page.settle()
+    page.run(1)
+    page.cell(1).locator("figure img").wait_for()
+    page.select(2)
+    picture(page, 1, "board")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

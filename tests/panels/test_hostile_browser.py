@@ -1,0 +1,152 @@
+"""The table of hostile strings wherever JupyterLab shows something of ours: none runs, none asks for anything beyond this machine."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.hostile import HOSTILE
+from tests.panels.browser_lab import violations
+
+pytestmark = pytest.mark.browser
+
+SETUP = r"""%load_ext ainb
+%config Ainb.retry = False
+%config Ainb.circuit = False
+import ainb
+import pandas as pd
+from ainb.panels.batch import BatchPanel
+from ainb.panels.live import settle
+from ainb.testing import Step, script
+from tests.hostile import HOSTILE
+
+session, ip = ainb.current(), get_ipython()
+
+def each(line, steps, prompt=lambda text: "show it"):
+    for text, step in zip(HOSTILE, steps):
+        script("hostile", [step])
+        ip.run_cell(f"%%ai scripted:hostile {line}\n{prompt(text)}")
+"""
+# What is shown where; each cell shows the whole table in its own way.
+SURFACES = {
+    **{f"a reply as {form}": f'each("-f {form} --no-stream", HOSTILE)' for form in ("markdown", "text", "json", "html", "math")},
+    "a reply that comes in pieces": 'each("-f markdown --stream", HOSTILE)',
+    "an error text": 'each("", [Step(status=400, code=text) for text in HOSTILE])',
+    "a prompt": 'each("--dry-run", HOSTILE, prompt=lambda text: text)',
+    "names and messages in the log": """for text in HOSTILE:
+    session.record(prompt=text, reply=text, model=text, provider="openai", cost_usd=1)
+    session.record(prompt=text, model=text, provider="openai", error=ValueError(text), cost_usd=0)""",
+    "the board": "%ai panel",
+    "the cost panel": "%ai panel cost",
+    "the errors panel": "%ai panel errors",
+    "a table of ours": "%ai usage",
+    "a table of failures": "%ai errors",
+    "a table of costs": "%ai cost",
+    "a batch, its title, its rows and its failures": """frame = pd.DataFrame({"text": [text for text in HOSTILE if text.isascii()]})  # pandas takes no lone surrogate
+script("rows", [step for text in frame["text"] for step in (text, Step(status=400, code=text))])
+for text in HOSTILE[:5]:
+    session.map(frame, text.replace("{", "").replace("}", "") + "{text}", model="scripted:rows", watcher=BatchPanel.open(title=text))""",
+    "the frame of a batch": 'script("rows", frame["text"])\nsession.map(frame, "{text}", model="scripted:rows")',
+    "a frame of the log": "session.usage().tail(20)",
+    "names of ours": """for text in HOSTILE:
+    for line in ("panel", "register", "list", "chat", "help"):
+        try:
+            ip.run_line_magic("ai", f"{line} {text.splitlines()[0]}")
+        except Exception:
+            ip.showtraceback()""",
+    "the end of live panels": "settle()",
+    "a reply as code": 'each("-f code", HOSTILE)',  # the last, for it puts a cell below itself
+}  # fmt: skip
+
+# Any link of the page that would run; with the number of its cell. In plain text JupyterLab itself makes links of data: URLs,
+# which browsers refuse to open as pages.
+BAD_LINKS = """() => {
+  const cells = [...document.querySelectorAll('.jp-Cell')];
+  return [...document.querySelectorAll('a')].filter(a => /^\\s*(javascript|vbscript|data):/i.test(a.getAttribute('href') ?? a.getAttribute('xlink:href') ?? ''))
+    .filter(a => !(a.protocol === 'data:' && a.target === '_blank' && a.closest('.jp-RenderedText')))
+    .map(a => `${cells.indexOf(a.closest('.jp-Cell'))} ${a.closest('.jp-OutputArea-output')?.className} ${a.outerHTML.slice(0, 300)}`);
+}"""
+
+QUIET = {"names and messages in the log", "the end of live panels"}
+CONTROL = """from IPython.display import HTML
+HTML("<img src=data: onerror='window.seen = 1; alert(\\"here\\")'>")"""
+
+
+class Watch:
+    """What a page does that nobody asked for."""
+
+    def __init__(self, context, page, url: str) -> None:
+        self.ran: list[str] = []
+        self.asked: list[str] = []
+        self.url = url
+        context.route("**/*", self._route)
+        context.on("page", lambda other: self.ran.append(f"opened {other.url}"))
+        page.on("dialog", self._dialog)
+
+    def _dialog(self, dialog) -> None:
+        self.ran.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def _route(self, route) -> None:
+        url = route.request.url
+        if url.startswith((self.url, "data:", "blob:", "about:", "file:")) and not url.endswith("/x"):
+            route.continue_()
+        else:
+            self.asked.append(url)
+            route.abort()
+
+
+def assert_harmless(page, watch: Watch) -> None:
+    page.wait_for_timeout(300)  # for what runs a moment later
+    assert watch.ran == []
+    assert watch.asked == []
+    links = page.evaluate("() => [...document.querySelectorAll('.ainb a')].map(a => [a.protocol, a.rel])")
+    assert {rel for _, rel in links} <= {"noopener noreferrer"}
+    assert {protocol for protocol, _ in links} <= {"http:", "https:"}
+    assert page.evaluate(BAD_LINKS) == []
+    frames = page.locator("iframe[srcdoc]")
+    assert {frames.nth(place).get_attribute("sandbox") for place in range(frames.count())} <= {""}
+    inside = "script, object, embed, form, video, base, meta, link, [onload], [onerror], [onclick], [onmouseover], [onfocus]"
+    assert page.locator(", ".join(f".ainb {name.strip()}" for name in inside.split(","))).count() == 0
+
+
+def test_no_hostile_string_runs_or_loads_anything_wherever_it_is_shown(page, lab, browser):
+    watch = Watch(page.page.context, page.page, lab.url)
+    page.open("hostile.ipynb", [SETUP, *SURFACES.values()])
+    page.run(0)
+    assert "Error" not in page.text_of_cell(0)
+
+    for cell, surface in enumerate(SURFACES, 1):
+        page.run(cell)
+        if surface not in QUIET:
+            page.cell(cell).locator(".jp-OutputArea-output").first.wait_for()
+        assert not re.search(r"(?m)^(Name|Type|Attribute|Usage)Error", page.text_of_cell(cell)), surface
+        assert watch.ran == [], surface
+        assert watch.asked == [], surface
+    assert page.page.locator("iframe[srcdoc]").count() == len(HOSTILE)
+    assert_harmless(page.page, watch)
+    assert page.page.locator(".jp-Notebook").is_visible()
+    assert violations(page.page) == []
+    for selector in ("[data-commandlinker-command]", ".ainb [href='#']"):
+        assert page.page.locator(f".jp-OutputArea {selector}").count() == 0
+
+    page.save()
+    page.visit()  # as somebody else opens it: the saved outputs in a new page
+    assert_harmless(page.page, watch)
+    exported = page.export()
+    context = browser.new_context()
+    try:
+        shown = context.new_page()
+        offline = Watch(context, shown, "file:")
+        shown.goto(exported.as_uri(), wait_until="load")
+        assert offline.ran == []
+        assert not [url for url in offline.asked if "evil" in url or url.endswith("/x")]
+    finally:
+        context.close()
+
+    # What runs is noticed: a page that does show a picture of that kind.
+    page.open("control.ipynb", [CONTROL])
+    page.run(0)
+    page.page.wait_for_function("() => window.seen")
+    assert watch.ran == ["dialog here"]
