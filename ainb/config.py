@@ -173,6 +173,16 @@ class Config:
     log_content: bool = option(
         default=False, read=_flag, text="keep prompts and replies (redacted) in the usage log"
     )
+    otel: bool = option(
+        default=False,
+        read=_flag,
+        text="a span and metrics a call, to the program's own OpenTelemetry providers",
+    )
+    otel_content: bool = option(
+        default=False,
+        read=_flag,
+        text="put prompts and replies (redacted) into the spans (not from pyproject.toml)",
+    )
     replay: str = option(
         "off", _one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
     )
@@ -247,27 +257,32 @@ def load_config(
     return Config(**merged)
 
 
+def find_pyproject(folder: Path) -> Path | None:
+    """The pyproject.toml of a folder or of the nearest one above it, or None."""
+    paths = (place / "pyproject.toml" for place in (folder, *folder.parents))
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _pyproject_table(folder: Path) -> Mapping[str, Any]:
-    for place in (folder, *folder.parents):
-        path = place / "pyproject.toml"
-        if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("ainb", {})
-            except (OSError, ValueError) as error:
-                raise ConfigError(
-                    f"pyproject.toml cannot be read ({error}); mend it or start the kernel elsewhere"
-                ) from None
-            return table if isinstance(table, Mapping) else {}
-    return {}
+    path = find_pyproject(folder)
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("ainb", {})
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"pyproject.toml cannot be read ({error}); mend it or start the kernel elsewhere"
+        ) from None
+    return table if isinstance(table, Mapping) else {}
 
 
 def _check_project(project: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Refuse what a project that was merely opened must not decide: where keys come from, and where they go.
+    """Refuse what a project that was merely opened must not decide: where keys come from, and where they and prompts go.
 
     Raises:
         ConfigError: It says so, and how the person says the same.
     """
-    for name in ("allow_insecure_http", "env_file"):
+    for name in ("allow_insecure_http", "env_file", "otel_content"):
         if project.get(name):
             raise ConfigError(
                 f"pyproject.toml sets {name}, which is for you to decide and not for a project; take it out there and set "

@@ -36,6 +36,7 @@ from ainb.redaction import redact
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.batch.progress import Watcher
     from ainb.batch.source import Source
     from ainb.engine import Job
     from ainb.pipeline.preview import Preview
@@ -50,7 +51,28 @@ JOURNAL_FILE = "journal.sqlite3"
 _BATCH_OPTIONS = {item.name for item in dataclasses.fields(BatchOptions)}
 
 
-def make_batch(session: Session, data: Any, task: str | Callable[..., Any], given: dict[str, Any]) -> Batch:
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a run that several processes share.
+
+    Attributes:
+        run_id: The run; its rows are taken from the journal whether it is finished or not.
+        journal: The file for this part's finished rows; None means nowhere.
+        watcher: Told of this part's progress.
+    """
+
+    run_id: str
+    journal: Path | None
+    watcher: Watcher
+
+
+def make_batch(
+    session: Session,
+    data: Any,
+    task: str | Template | Callable[..., Any],
+    given: dict[str, Any],
+    part: Part | None = None,
+) -> Batch:
     """Read the arguments of ``Session.map``.
 
     Args:
@@ -58,6 +80,7 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
         data: The rows.
         task: A template, or a function of one item.
         given: Keyword arguments of ``Session.map``; those of the batch are taken out, the rest are the call's.
+        part: Which part of a shared run the rows are; None means that they are a run of their own.
 
     Raises:
         ConfigError: Something makes no sense; nothing was sent.
@@ -68,14 +91,15 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
     options = _read_options(given)
     source = open_source(data, limit=limit, sample=sample)
     checked = None if schema is None else read_schema(schema)
-    batch_id = session.new_id()
+    batch_id = session.new_id() if part is None else part.run_id
     plan = _plan(session, task, {**given, "batch_id": batch_id}, source=source, names=names, schema=checked)
     house = House(
         clock=session.runtime.clock,
         sink=session.runtime.sink,
         place=f"{session.config.home_folder()}|{session.runtime.origin()[0]}",
-        journal=_journal(session),
+        journal=_journal(session, part),
         new_id=lambda: batch_id,
+        run_id=None if part is None else part.run_id,
     )
     rate_limit = session.config.rate_limit
     most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
@@ -83,13 +107,18 @@ def make_batch(session: Session, data: Any, task: str | Callable[..., Any], give
         most, options = min(most, plan.slots), dataclasses.replace(options, fixed_concurrency=True)
     if options.watcher is not None:
         _tell_forecast(session, source, plan)
+    if part is not None:
+        options = dataclasses.replace(options, watcher=part.watcher)
     return Batch(source, plan.task, house, options, most=most)
 
 
-def _journal(session: Session) -> Callable[[], Journal] | None:
+def _journal(session: Session, part: Part | None) -> Callable[[], Journal] | None:
     """Where finished rows are kept; with a cassette nowhere, because a row that is taken from there would not be recorded."""
     if session.config.replay != "off":
         return None
+    if part is not None:
+        path = part.journal
+        return None if path is None else lambda: Journal(path, mode="TRUNCATE")
     return lambda: Journal(session.config.home_folder() / JOURNAL_FILE)
 
 
@@ -193,7 +222,7 @@ class _Plan:
 
 def _plan(
     session: Session,
-    task: str | Callable[..., Any],
+    task: str | Template | Callable[..., Any],
     given: dict[str, Any],
     *,
     source: Source,
@@ -201,7 +230,9 @@ def _plan(
     schema: Schema | None,
 ) -> _Plan:
     if isinstance(task, str):
-        return _template_plan(session, task, given, source=source, names=names, schema=schema)
+        task = Template(task.strip(), columns=source.columns, names=names)
+    if isinstance(task, Template):
+        return _template_plan(session, task, given, schema=schema)
     if callable(task):
         return _function_plan(session, task, given, schema=schema)
     raise ConfigError(
@@ -210,15 +241,8 @@ def _plan(
 
 
 def _template_plan(
-    session: Session,
-    text: str,
-    given: dict[str, Any],
-    *,
-    source: Source,
-    names: Mapping[str, Any],
-    schema: Schema | None,
+    session: Session, template: Template, given: dict[str, Any], *, schema: Schema | None
 ) -> _Plan:
-    template = Template(text.strip(), columns=source.columns, names=names)
     # One call read in full; each row's differs in the last message alone.
     first = session.make_call("a row's prompt comes here", **given)
     request = dataclasses.replace(first.request, schema=schema)
@@ -227,23 +251,25 @@ def _template_plan(
     pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
 
     def prepare(row: Mapping[str, Any]) -> Work:
-        messages = (*before, Message("user", template.fill(row)))
+        prompt, values = template.fill(row)
+        messages = (*before, Message("user", prompt))
         call = Call(
             request=Request(messages=messages, **pick),
             provider=provider,
             options=options,
             endpoint=endpoint,
             account=account,
+            values=values,
         )
         call.row_key = reply_key(call)
         return Work(key=call.row_key, call=call, send=session.handle)
 
-    identity = (text, _told(request), names_digest(template, names))
+    identity = (template.text, _told(request), names_digest(template))
     return _Plan(
         task=Task(
             prepare=prepare,
             uses=template.uses,
-            title=redact(" ".join(text.split())),
+            title=redact(" ".join(template.text.split())),
             model=f"{request.provider}:{request.model}",
             identity=identity,
             schema=schema,
@@ -286,9 +312,9 @@ _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.nam
 Send = Callable[[Call], Awaitable[Reply]]
 
 
-def names_digest(template: Template, names: Mapping[str, Any]) -> str:
+def names_digest(template: Template) -> str:
     """Digest of what the notebook's names put into the prompt: another value is another run."""
-    return hashlib.sha256(json.dumps(template.constants).encode()).hexdigest() if names else ""
+    return hashlib.sha256(json.dumps(template.constants).encode()).hexdigest() if template.is_filled else ""
 
 
 def _told(request: Request) -> list[Any]:

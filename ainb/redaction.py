@@ -13,14 +13,22 @@ import functools
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
 
-_variables = dict.fromkeys((*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES))
+# The table beneath the environment: asked through the environment itself, each variable that is not set costs an error raised and
+# caught, which was a third of a look at a text.
+_table: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+_table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
+# Name to what it is called in that table.
+_variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 MIN_KEY_CHARACTERS = 16
+# Beyond so many secrets of a kind the rest of the text counts as one, and beyond so many long runs it is searched as it is.
+MAX_MATCHES = 10_000
+MAX_RUNS = 1_000
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
     r"your|example|placeholder|changeme|change_me|dummy|\.\.\.|xxxx|0000|<|>|\$\{", re.IGNORECASE
@@ -73,8 +81,11 @@ def _named(word: str, kinds: Iterable[str] = ()) -> str:
     named = f"(?i:{kind})" if kind else ""
     # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
     separator = r"\\{0,8}[\"']?\s{0,8}(?::|=>|=)\s{0,8}\\{0,8}[\"']"
+    # The second form is tried only where its separator may begin: most texts that hurt fail there.
+    begins = r"(?=[:\\\s\"']|=[>\\\s\"'])"
     opening = (
-        rf"(?:(?<={word.upper()})=(?![\"'])|(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
+        rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
+        rf"|{begins}(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
     )
     # In the first form 16 characters, up to the closing quote.
     return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=\\{{0,8}}[\"']))"
@@ -158,19 +169,35 @@ _BESIDE_NAMES = frozenset(
     {"private key", "bearer token", "password in a URL"}
     | {rule.name for rule in _RULES if rule.name.endswith(" value")}
 )
-_BESIDE = tuple(
-    (literal, rule)
-    for rule in _RULES
-    if rule.name in _BESIDE_NAMES
-    for literal in dict.fromkeys(literal.lower().encode() for literal in rule.literals)
-)
-_INSIDE = tuple(
-    (literal.encode(), rule) for rule in _RULES if rule.name not in _BESIDE_NAMES for literal in rule.literals
-)
+_Literals = tuple[tuple[str, _Rule], ...]
+
+
+def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[tuple[str, _Literals], ...]:
+    """Literals by a character that must occur for any of them to occur: one search spares many."""
+    groups: dict[str, dict[tuple[str, _Rule], None]] = {}
+    for rule in rules:
+        for literal in rule.literals:
+            gate = next((gate for gate in gates if gate in literal), "")
+            groups.setdefault(gate, {})[literal.lower() if lower else literal, rule] = None
+    return tuple((gate, tuple(literals)) for gate, literals in groups.items())
+
+
+_BESIDE = _gated((rule for rule in _RULES if rule.name in _BESIDE_NAMES), ":", lower=True)
+_INSIDE = _gated((rule for rule in _RULES if rule.name not in _BESIDE_NAMES), "-_.=")
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
 # Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
 _RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
 _LONG_RUN = b"a" * MIN_KEY_CHARACTERS
+# A secret is at least one long run, but for a value in .env form, a password in a URL and what stands in a PEM block.
+_ASSIGNED = tuple(
+    (f"{literal}=", rule)
+    for rule in _RULES
+    if rule.name.endswith(" value")
+    for literal in rule.literals
+    if literal.isupper()
+)
+(_URL_RULE,) = (rule for rule in _RULES if rule.name == "password in a URL")
+(_PEM_RULE,) = (rule for rule in _RULES if rule.name == "private key")
 _remembered: dict[str, str] = {}
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...]
 
@@ -191,21 +218,34 @@ def find(text: str) -> list[tuple[int, int, str]]:
         ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
     """
     raw = text.encode("utf-8", "replace")
-    runs = _long_runs(raw)
-    found = _known_values(text) if runs else []
-    lowered = raw.lower()
-    rules = [rule for literal, rule in _BESIDE if literal in lowered]
-    if runs:
-        rules += [rule for literal, rule in _INSIDE if literal in runs]
+    if _LONG_RUN in raw.translate(_RUNS):
+        found, rules = _known_values(text), _rules_for(raw)
+    else:
+        found, rules = [], _rules_for_short(text)
     for rule in dict.fromkeys(rules):
-        name, group = rule.name, "secret" if "secret" in rule.pattern.groupindex else 0
-        found += [(*match.span(group), name) for match in rule.pattern.finditer(text)]
+        found += _matches(rule, text)
     return _without_overlap(found) if found else found
+
+
+def _matches(rule: _Rule, text: str) -> list[tuple[int, int, str]]:
+    group = "secret" if "secret" in rule.pattern.groupindex else 0
+    matches = itertools.islice(rule.pattern.finditer(text), MAX_MATCHES)
+    found = [(*match.span(group), rule.name) for match in matches]
+    if len(found) == MAX_MATCHES:
+        found[-1] = (found[-1][0], len(text), rule.name)
+    return found
+
+
+def may_hold(text: str) -> bool:
+    """Whether `find` may find something: a short look that settles most texts."""
+    return _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or bool(_rules_for_short(text))
 
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
     """Places of key variables' values alone, as `find` gives them; what only looks like a secret is left aside."""
-    return _without_overlap(_known_values(text)) if _long_runs(text.encode("utf-8", "replace")) else []
+    if _LONG_RUN not in text.encode("utf-8", "replace").translate(_RUNS):
+        return []
+    return _without_overlap(_known_values(text))
 
 
 def remember(value: str, name: str) -> None:
@@ -233,7 +273,7 @@ def redact(text: str) -> str:
 
 def watch(name: str) -> None:
     """Count the variable `name` among those that hold keys; for a key variable that the person named."""
-    _variables[name] = None
+    _variables[name] = _table_name(name)
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -245,9 +285,13 @@ def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     Returns:
         Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a key.
     """
-    variables = os.environ if environ is None else environ
-    values = dict(_remembered) if environ is None else {}
-    for name in list(_variables):
+    if environ is None:
+        variables: Mapping[str, str] = os.environ
+        values = dict(_remembered)
+        names = [name for name, key in list(_variables.items()) if key in _table]
+    else:
+        variables, values, names = environ, {}, list(_variables)
+    for name in names:
         value = variables.get(name)
         if value is not None and is_secret(value.strip()):
             values[value.strip()] = name
@@ -260,12 +304,37 @@ def is_secret(value: str) -> bool:
     return long_enough and _PLACEHOLDER.search(value) is None
 
 
+def _rules_for(raw: bytes) -> list[_Rule]:
+    """Rules of which a literal occurs."""
+    # As text, in which literals are searched three times as fast; a character a byte, which for literals of ASCII is the same.
+    lowered, runs = raw.lower().decode("latin-1"), _long_runs(raw).decode("latin-1")
+    return [*_of_literals(_BESIDE, lowered), *_of_literals(_INSIDE, runs)]
+
+
+def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[_Rule]:
+    return [
+        rule for gate, literals in groups if gate in text for literal, rule in literals if literal in text
+    ]
+
+
+def _rules_for_short(text: str) -> list[_Rule]:
+    """Rules that may find something in a text without a long run; of three characters one at least must occur."""
+    rules = [rule for literal, rule in _ASSIGNED if literal in text] if "=" in text else []
+    if "@" in text and "://" in text:
+        rules.append(_URL_RULE)
+    if "-----BEGIN" in text:
+        rules.append(_PEM_RULE)
+    return rules
+
+
 def _long_runs(raw: bytes) -> bytes:
     """The runs that are long enough for a key, a blank between them; most texts have none, and are looked at once."""
     shape = raw.translate(_RUNS)
-    runs = []
+    runs: list[bytes] = []
     at = shape.find(_LONG_RUN)
     while at >= 0:
+        if len(runs) == MAX_RUNS:
+            return b" ".join([*runs, raw[at:]])
         end = shape.find(b" ", at)
         runs.append(raw[at:] if end < 0 else raw[at:end])
         at = -1 if end < 0 else shape.find(_LONG_RUN, end)

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
@@ -48,6 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 UNSET: Any = object()
+PREVIEW_ROWS = 20
 Models = str | Sequence[str] | None
 
 
@@ -126,6 +128,9 @@ class Session:
         self.last_map: pd.DataFrame | None = None
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._handle = compose(self._stages.in_order(), Sender(self.prices))
+        self._warned: set[str] = set()
+        for name in self.config.fallback:
+            self._warn_of_key(name)
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -210,13 +215,22 @@ class Session:
         return CallOptions(**treatment)
 
     def _alternative(self, name: str) -> Alternative:
-        """A model to fall back on; that its key is missing is said now and not in the outage."""
+        """A model to fall back on."""
         service, model = providers.split_model(name, self.config.aliases)
-        missing = providers.missing_key(service)
-        if missing is not None and not self._replays():
-            text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
-            self.runtime.sink(Notice(text, "fallback"))
+        self._warn_of_key(name)
         return Alternative(self.provider(service), model)
+
+    def _warn_of_key(self, name: str) -> None:
+        """Say once, and now and not in the outage, that a fallback's key is missing; a name that makes no sense fails the call."""
+        try:
+            missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
+        except ConfigError:
+            return
+        if missing is None or name in self._warned or self._replays():
+            return
+        self._warned.add(name)
+        text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+        self.runtime.sink(Notice(text, "fallback"))
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
@@ -314,8 +328,11 @@ class Session:
 
         Args:
             data: DataFrame, Series, list or iterator of rows (items that are no mappings fill ``{value}``), or the path of a
-                .csv, .parquet or .jsonl file.
+                .csv, .parquet or .jsonl file; or a Dask DataFrame, Series or bag, whose result is a Dask DataFrame that sends
+                nothing before it is computed (see `ainb.dask.map_collection`).
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
+                Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
+                your own and gets its item as it is.
             options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
                 (values of the notebook), ``limit``, ``sample``, ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``,
@@ -334,7 +351,28 @@ class Session:
         """
         from ainb import mapping
 
+        if is_dask(data):
+            from ainb.dask import map_collection
+
+            return cast("pd.DataFrame", map_collection(self, data, task, options))
         return self.run_batch(mapping.make_batch(self, data, task, options))
+
+    def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
+        """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.
+
+        It holds the session's options and no key, so that it can go to other machines. A row is paid once, however often Dask
+        computes its partition.
+
+        Args:
+            task: As for `map`.
+            options: As for `map`, without ``limit``, ``sample`` and ``out``.
+
+        Raises:
+            ConfigError: Something makes no sense, or the extra ``dask`` is not installed.
+        """
+        from ainb.dask import map_partitions_function
+
+        return map_partitions_function(self, task, options)
 
     def run_batch(self, batch: Batch) -> pd.DataFrame | Path:
         """Run a batch that ``mapping.make_batch`` made and wait; what `map` does once its arguments are read."""
@@ -361,6 +399,8 @@ class Session:
         """
         from ainb import mapping
 
+        if is_dask(data):
+            return mapping.preview_rows(self, data.head(PREVIEW_ROWS, npartitions=-1), task, options)[0], None
         return mapping.preview_rows(self, data, task, options)
 
     def submit_map(
@@ -373,6 +413,10 @@ class Session:
         """
         from ainb import mapping
 
+        if is_dask(data):
+            raise ConfigError(
+                "a Dask collection goes on in the background by itself: session.map(ddf, …).persist()"
+            )
         return mapping.submit(mapping.make_batch(self, data, task, options))
 
     def runs(self) -> pd.DataFrame:
@@ -417,6 +461,17 @@ class Session:
     def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
         """Log a call that was made elsewhere; see `ainb.usage.recorder.Recorder.record`."""
         return self._stages.log.recorder.record(prompt=prompt, model=model, **facts)
+
+    def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
+        """Log calls that other processes made for this session, and book what they cost in its own budget.
+
+        Args:
+            rows: Rows that are not in this home's log yet.
+            cost_usd: What is known of their cost, and of that of others whose rows are in the log.
+        """
+        for row in rows:
+            self._stages.log.add(row)
+        self._stages.budget.book_elsewhere(cost_usd)
 
     def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
         """Decorate a function so that each call of it is a row; see `ainb.usage.recorder.Recorder.monitored`."""
@@ -500,6 +555,11 @@ class Session:
 
 
 ENGINE.at_shutdown(providers.close_clients)
+
+
+def is_dask(data: Any) -> bool:
+    """Whether rows are a Dask collection; Dask need not be there to tell."""
+    return type(data).__module__.partition(".")[0] == "dask"
 
 
 def _read_fallback(value: Models) -> tuple[str, ...]:

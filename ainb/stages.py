@@ -42,6 +42,7 @@ from ainb.usage.recorder import Estimators
 if TYPE_CHECKING:
     from ainb.pipeline.replay import ReplayStage
     from ainb.stores.redis import SharedState
+    from ainb.usage.telemetry import Telemetry
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
 
@@ -100,6 +101,7 @@ class Stages:
     def __init__(self, config: Config, runtime: Runtime, prices: pricing.Prices) -> None:
         clock, rng = runtime.clock, runtime.rng
         self.log = self._make_log(config, runtime, prices)
+        self.telemetry = self._make_telemetry(config, runtime)
         self.record = RecordStage(self._tell(runtime.sink), clock, rng)
         self.validation = self._make_validation(config, prices)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
@@ -176,9 +178,11 @@ class Stages:
 
     def _tell(self, sink: Sink) -> Sink:
         append = self.log.listener
+        watch = silent if self.telemetry is None else self.telemetry.listener
 
         def tell(event: Event) -> None:
             append(event)
+            watch(event)
             sink(event)
 
         return tell
@@ -207,6 +211,15 @@ class Stages:
             return make(None)
         of_home = make(config.home_folder() / USAGE_FILE)
         return of_home if config.replay == "off" else make(None, copy_to=of_home)
+
+    def _make_telemetry(self, config: Config, runtime: Runtime) -> Telemetry | None:
+        if not config.otel:
+            return None
+        from ainb.usage.telemetry import Telemetry
+
+        made = Telemetry(self.log.session_id, content=config.otel_content, sink=runtime.sink)
+        self.log.on_record = made.take
+        return made
 
     def _make_replay(self, config: Config, runtime: Runtime) -> ReplayStage | None:
         if config.replay == "off":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def run(path: Path) -> nbformat.NotebookNode:
     client.execute()
     notebook.metadata = metadata  # without the versions of this machine
     return notebook
+
+
+def why_skipped(path: Path) -> str | None:
+    """What this machine lacks of what the notebook says it needs (``ainb.needs`` in its metadata), or None."""
+    program = nbformat.read(path, as_version=4).metadata.get("ainb", {}).get("needs")
+    if program is None or shutil.which(program) is not None:
+        return None
+    return f"it needs {program}, which is not installed"
 
 
 def text_of(output: nbformat.NotebookNode) -> str:
@@ -65,6 +74,9 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.setdefault("AINB_DISPLAY", "static")
     for path in arguments.notebooks:
+        if reason := why_skipped(path):
+            print(f"{path}: skipped, {reason}")
+            continue
         try:
             notebook = run(path)
         except CellExecutionError as error:

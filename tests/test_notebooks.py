@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores.redis_lab import require_server
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+SERVED = "06_team.ipynb"  # needs a redis-server
 WAIT_SECONDS = 600
 # Into every Python of the run, kernels included: nothing beyond loopback, and no llama.cpp.
 GUARD = """
@@ -68,7 +71,28 @@ def nbval(*arguments, cwd=ROOT):
     )  # fmt: skip
 
 
-def test_every_notebook_passes_strict_nbval_in_replay_and_makes_no_home(colleague, tmp_path):
+@pytest.fixture
+def runnable(colleague):
+    """The notebooks that this machine can run: all but the one whose server is not installed."""
+    if shutil.which("redis-server") is None:
+        (colleague / SERVED).unlink()
+    return sorted(colleague.glob("*.ipynb"))
+
+
+@pytest.mark.redis
+def test_the_notebook_of_a_team_runs_where_there_is_a_server_and_is_skipped_with_a_reason_elsewhere(
+    colleague, monkeypatch
+):
+    require_server()
+    code, said = run(colleague / "run.py", "--quiet", colleague / SERVED, cwd=colleague)
+    assert code == 0, said
+
+    monkeypatch.setenv("PATH", "")
+    code, said = run(colleague / "run.py", "--quiet", colleague / SERVED, cwd=colleague)
+    assert (code, "skipped, it needs redis-server" in said) == (0, True)
+
+
+def test_every_notebook_passes_strict_nbval_in_replay_and_makes_no_home(colleague, runnable, tmp_path):
     code, said = nbval(colleague, "--nbval-sanitize-with", colleague / "sanitize.cfg", cwd=tmp_path)
 
     assert code == 0, said
@@ -78,9 +102,11 @@ def test_every_notebook_passes_strict_nbval_in_replay_and_makes_no_home(colleagu
         assert (colleague / path.name).read_bytes() == path.read_bytes()
 
 
-def test_every_notebook_shows_the_same_bytes_twice_and_those_it_was_saved_with(colleague, monkeypatch):
+def test_every_notebook_shows_the_same_bytes_twice_and_those_it_was_saved_with(
+    colleague, runnable, monkeypatch
+):
     monkeypatch.setenv("AINB_REPLAY", "replay")
-    paths = [colleague / name for name in NOTEBOOKS]
+    paths = runnable
     shown = []
     for _ in range(2):
         code, said = run(colleague / "run.py", "--quiet", "--save", *paths, cwd=colleague)

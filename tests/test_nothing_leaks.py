@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import json
 import logging
@@ -276,7 +275,7 @@ def fuzz(examples):
 
 
 def test_every_prompt_becomes_a_reply_or_an_error_of_ours():
-    fuzz(300)
+    fuzz(1_000)
 
 
 @pytest.mark.slow
@@ -284,36 +283,65 @@ def test_ten_thousand_prompts_become_replies_or_errors_of_ours():
     fuzz(10_000)
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["choices", "message", "content", "usage", "model", "id", "error", "delta", "finish_reason", "total_tokens"]),
-        inner,
-        max_size=4,
-    ),
-    max_leaves=12,
-)  # fmt: skip
-BODIES = st.one_of(
-    st.binary(max_size=300),
-    JSON_VALUES.map(lambda value: json.dumps(value).encode()),
-    JSON_VALUES.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\ndata: [DONE]\n\n"),
-    st.text(string.printable).map(
-        lambda text: json.dumps({"choices": [{"message": {"content": text}}]}).encode()
-    ),
-)
+WORDS = {
+    "openai": ["choices", "message", "content", "usage", "model", "id", "error", "delta", "finish_reason", "total_tokens", "code", "type"],
+    "anthropic": ["type", "content", "text", "delta", "usage", "input_tokens", "output_tokens", "stop_reason", "error", "message", "index", "content_block"],
+}  # fmt: skip
+KINDS = ["message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "ping", "error", "message", "text", "text_delta", "robot"]  # fmt: skip
+WHOLE = {
+    "openai": lambda text: {"choices": [{"message": {"content": text}, "delta": {"content": text}, "finish_reason": text}], "usage": {"prompt_tokens": 1, "completion_tokens": len(text)}},
+    "anthropic": lambda text: {"type": "message", "content": [{"type": "text", "text": text}], "stop_reason": text, "usage": {"input_tokens": 1, "output_tokens": len(text)}},
+}  # fmt: skip
 
 
-def fuzz_bodies(examples):
+def json_values(words):
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(KINDS),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(words), inner, max_size=4),
+        max_leaves=12,
+    )  # fmt: skip
+
+
+def damaged(text_and_places):
+    """A body of which a stretch is cut out, or one that ends too soon."""
+    body, first, last = text_and_places
+    return body[: first % (len(body) + 1)] + body[len(body) - last % (len(body) + 1) :]
+
+
+def bodies(speaker):
+    values = json_values(WORDS[speaker])
+    whole = (st.text(string.printable) | st.text()).map(
+        lambda text: json.dumps(WHOLE[speaker](text)).encode()
+    )
+    events = st.lists(
+        st.tuples(st.sampled_from(KINDS), values).map(
+            lambda pair: f"event: {pair[0]}\ndata: {json.dumps({'type': pair[0], **pair[1]} if isinstance(pair[1], dict) else pair[1])}\n\n".encode()
+        ),
+        max_size=5,
+    ).map(b"".join)  # fmt: skip
+    sound = st.one_of(
+        values.map(lambda value: json.dumps(value).encode()),
+        values.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\ndata: [DONE]\n\n"),
+        whole,
+        whole.map(lambda body: b"data: " + body + b"\n\ndata: [DONE]\n\n"),
+        events,
+    )
+    cut = st.tuples(sound, st.integers(0, 500), st.integers(0, 500)).map(damaged)
+    return st.one_of(st.binary(max_size=300), sound, sound, cut)
+
+
+MODELS = {"openai": "ollama:m", "anthropic": "anthropic:m"}
+
+
+def fuzz_bodies(speaker, examples):
     steps = [Fault()]
-    loop = asyncio.new_event_loop()
     with FaultServer(lambda _seen: steps[-1], record=False) as server:
-        session = ainb.Session("ollama:m", api_base=server.base_url, retry=None, circuit=None)
+        session = ainb.Session(MODELS[speaker], api_base=server.base_url, retry=None, circuit=None)
 
         @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(
-            BODIES,
-            st.sampled_from([200, 200, 200, 204, 302, 400, 404, 429, 500]),
+            bodies(speaker),
+            st.sampled_from([200, 200, 200, 204, 302, 400, 404, 429, 500, 529]),
             st.sampled_from(["application/json", "text/event-stream", "text/html", ""]),
             st.booleans(),
         )
@@ -328,16 +356,19 @@ def fuzz_bodies(examples):
 
         any_body()
         session.close()
-    loop.close()
 
 
-def test_every_body_of_a_provider_becomes_a_reply_or_an_error_of_ours():
-    fuzz_bodies(300)
+@pytest.mark.parametrize("speaker", MODELS)
+def test_every_body_of_a_provider_becomes_a_reply_or_an_error_of_ours(speaker, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    fuzz_bodies(speaker, 1_000)
 
 
 @pytest.mark.slow
-def test_ten_thousand_bodies_become_replies_or_errors_of_ours():
-    fuzz_bodies(10_000)
+@pytest.mark.parametrize("speaker", MODELS)
+def test_ten_thousand_bodies_become_replies_or_errors_of_ours(speaker, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    fuzz_bodies(speaker, 10_000)
 
 
 def test_a_secret_in_the_template_or_the_rows_of_a_batch_is_kept_nowhere(place, tmp_path):

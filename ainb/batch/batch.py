@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.concurrency import Concurrency
@@ -95,6 +96,7 @@ class House:
         place: Home and notebook or script: part of a run's identity.
         journal: Opens the journal; None when the session keeps none.
         new_id: Makes an id for a run.
+        run_id: The run that is gone on with, finished or not; None means that it is looked up, or a new one.
     """
 
     clock: Clock
@@ -102,6 +104,7 @@ class House:
     place: str
     journal: Callable[[], Journal] | None
     new_id: Callable[[], str]
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +176,7 @@ class Batch:
         self._file = (
             OrderedFile(options.out, fields=fields, keep=self._keep) if options.out is not None else None
         )
-        self._identity = _digest(house.place, *task.identity)
+        self.identity = _digest(house.place, *task.identity)
         self._journal = self._open_journal()
         self.run_id = self._find_run()
         self.progress = Progress(title=task.short_title, model=task.model, total=source.length)
@@ -280,16 +283,16 @@ class Batch:
         if self._journal is None:
             return self._house.new_id()
         found = None
-        if self._options.retry_failed:
-            found = self._journal.latest(self._identity)
-        elif self._options.resume:
-            found = self._journal.unfinished(self._identity)
+        if self._house.run_id is None and self._options.retry_failed:
+            found = self._journal.latest(self.identity)
+        elif self._house.run_id is None and self._options.resume:
+            found = self._journal.unfinished(self.identity)
         if found is not None:
             return found
-        run_id = self._house.new_id()
+        run_id = self._house.run_id or self._house.new_id()
         self._journal.start(
             run_id,
-            identity=self._identity,
+            identity=self.identity,
             title=self._task.short_title,
             model=self._task.model,
             now=self._house.clock.unix(),
@@ -327,9 +330,17 @@ def function_identity(function: Callable[..., Any]) -> str:
     """What makes two functions the same work: their name and their source where it can be had."""
     try:
         source = inspect.getsource(function)
-    except (OSError, TypeError):
-        source = ""
+    except (OSError, TypeError):  # typed at a prompt, or come from another process
+        source = _code_text(getattr(function, "__code__", None))
     return f"{getattr(function, '__qualname__', repr(function))}\n{source}"
+
+
+def _code_text(code: Any) -> str:
+    """What a compiled function does, the same in every process."""
+    if not isinstance(code, CodeType):
+        return ""
+    values = [_code_text(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {values}"
 
 
 def _kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool) -> tuple[str, ...]:

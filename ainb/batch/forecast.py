@@ -34,7 +34,7 @@ def forecast(
     estimates = []
     for row in itertools.islice(source.read(template.uses), ROWS_READ):
         try:
-            prompt = template.fill(row)
+            prompt, _ = template.fill(row)
         except AinbError:
             continue
         limit = parameters.get("max_tokens")

@@ -15,14 +15,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ainb.errors import AinbError
+from ainb.stores.many_rows import insert_rows
 from ainb.stores.private_folder import make_private
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 GROUP_ROWS = 2_000
+GATHER_SECONDS = 0.005
 KEEP_FINISHED_SECONDS = 30 * 86_400.0
 
 _SCHEMA = """
@@ -92,13 +94,16 @@ class Journal:
 
     Args:
         path: The SQLite file; its folder is made with mode 0700 and the file with 0600.
+        mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may lie on a network
+            folder, where "WAL" does not work.
 
     Raises:
         AinbError: The file cannot be used: a batch that may not be resumed is refused rather than run unawares.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: Literal["WAL", "TRUNCATE"] = "WAL") -> None:
         self.path = path
+        self._mode = mode
         self._lock = threading.Lock()
         try:
             make_private(path)
@@ -129,7 +134,7 @@ class Journal:
         return None if row is None else str(row[0])
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
-        """Open a run, and forget runs that finished long ago."""
+        """Open a run, unless it is there already, and forget runs that finished long ago."""
         with self._lock, self._reader as connection:
             connection.execute("BEGIN IMMEDIATE")
             old = now - KEEP_FINISHED_SECONDS
@@ -138,7 +143,7 @@ class Journal:
             )
             connection.execute("DELETE FROM runs WHERE finished_at < ?", (old,))
             connection.execute(
-                "INSERT INTO runs (run_id, identity, title, model, started_at) VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO runs (run_id, identity, title, model, started_at) VALUES (?, ?, ?, ?, ?)",
                 (run_id, identity, title, model, now),
             )
 
@@ -191,7 +196,7 @@ class Journal:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {self._mode}")
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
@@ -206,9 +211,10 @@ class Journal:
 
 
 class _GroupWriter:
-    """Commits whatever has gathered while the commit before was under way.
+    """Commits what has gathered for a moment, or while the commit before was under way.
 
-    Everything but the commit itself happens on the loop, so a group costs two thread hops however many rows it holds.
+    Everything but the commit itself happens on the loop, so a group costs two thread hops however many rows it holds; a group
+    a row would spend more on them than on the rest of the row.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -225,7 +231,7 @@ class _GroupWriter:
         self._waiting.append((row, committed))
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._begin, loop)
+            loop.call_later(GATHER_SECONDS, self._begin, loop)
         return committed
 
     def close(self) -> None:
@@ -234,13 +240,21 @@ class _GroupWriter:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         group, self._waiting = self._waiting[:GROUP_ROWS], self._waiting[GROUP_ROWS:]
-        commit = loop.run_in_executor(self._pool, self._commit, [row for row, _ in group])
-        commit.add_done_callback(
-            lambda done: self._end(loop, [committed for _, committed in group], done.exception())
-        )
+        self._pool.submit(self._commit_group, loop, group)
+
+    def _commit_group(
+        self, loop: asyncio.AbstractEventLoop, group: list[tuple[_Row, asyncio.Future[None]]]
+    ) -> None:
+        fault: Exception | None = None
+        try:
+            self._commit([row for row, _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
+            fault = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and those who waited with it
+            loop.call_soon_threadsafe(self._end, loop, [committed for _, committed in group], fault)
 
     def _end(
-        self, loop: asyncio.AbstractEventLoop, group: list[asyncio.Future[None]], error: BaseException | None
+        self, loop: asyncio.AbstractEventLoop, group: list[asyncio.Future[None]], error: Exception | None
     ) -> None:
         for committed in group:
             if committed.done():
@@ -250,7 +264,7 @@ class _GroupWriter:
             else:
                 committed.set_exception(AinbError(f"the journal cannot be written ({error})"))
         if self._waiting:
-            self._begin(loop)
+            loop.call_later(GATHER_SECONDS, self._begin, loop)
         else:
             self._busy = False
 
@@ -260,7 +274,7 @@ class _GroupWriter:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+            insert_rows(connection, "INSERT OR REPLACE INTO rows", rows)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):

@@ -188,7 +188,7 @@ class Results:
         columns["status"] = pd.Categorical.from_codes(
             _numbers(self._status, "int8"), categories=pd.Index(STATUSES)
         )
-        columns["error_type"] = pd.Categorical([pair[0] for pair in errors] if errors else [None] * count)
+        columns["error_type"] = _labels([pair[0] for pair in errors] if errors else [None] * count)
         columns["error_message"] = pd.array(
             [pair[1] for pair in errors] if errors else [None] * count, dtype="string"
         )
@@ -225,13 +225,21 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     import pandas as pd
 
     if dtype == "category":
-        return pd.Categorical(values)
+        return _labels(values)
     if dtype == "json":
         return pd.array(
             [None if value is None else orjson.dumps(value).decode() for value in values], dtype="string"
         )
     readable: Any = _readable(values, dtype)
     return pd.array(readable, dtype=dtype)
+
+
+def _labels(values: Sequence[Any]) -> Any:
+    """Texts as categories, of the same type also where there are none, so that parts of a table go together."""
+    import pandas as pd
+
+    found = sorted({value for value in values if isinstance(value, str)})
+    return pd.Categorical(values, categories=pd.Index(found, dtype=pd.Index(STATUSES).dtype))
 
 
 def _readable(values: Iterable[Any], dtype: str) -> list[Any]:

@@ -7,6 +7,7 @@ variables that are in it, without their values.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ _values: dict[str, str | None] = {}
 def names() -> frozenset[str]:
     """Variables whose values are in the keyring; the keyring is not opened."""
     global _known  # noqa: PLW0603 - one keyring a person, one memory of it a process
-    path = str(_path())
+    path = _path_for(os.environ.get("AINB_HOME"), os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME"))
     try:
         found = os.stat(path)  # noqa: PTH116 - asked for with every call that has no key
         # Two writes may share a tick of the clock; the file of each is a new one.
@@ -115,6 +116,12 @@ def _path() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("ainb") / FILE_NAME
+
+
+@functools.lru_cache(maxsize=8)
+def _path_for(*_where: str | None) -> str:
+    # Asked for with every call that has no key, and made of nothing else than these variables.
+    return str(_path())
 
 
 def _write(kept: frozenset[str]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ainb.session import Session
 
 NAMES = ("ainb", "ai")
-REPLY = "ainb.messages.Reply"
+REPLY = "ainb.replies.Reply"
 # Another project's distribution that also unpacks into a folder called ainb.
 STRANGER = "ainb"
 

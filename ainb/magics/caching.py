@@ -6,7 +6,8 @@ from typing import Any
 
 from ainb.config import closest
 from ainb.errors import ConfigError
-from ainb.magics.arguments import Arguments, Flag
+from ainb.magics.arguments import Arguments
+from ainb.magics.flags import Flag
 from ainb.magics.front import Front
 from ainb.magics.numbers import count, duration, share, size, word
 from ainb.magics.readers import seconds

@@ -8,10 +8,11 @@ from typing import Any
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.interpolation import Filled, fill
-from ainb.magics.arguments import CELL_FLAGS, Arguments, one_word, parse
+from ainb.magics.arguments import Arguments, one_word, parse
 from ainb.magics.chatting import join
 from ainb.magics.display import ASKS, CUT, plain_text
 from ainb.magics.dry_run import preview_report
+from ainb.magics.flags import CELL_FLAGS
 from ainb.magics.front import Front
 from ainb.magics.pictures import show_pictures
 from ainb.magics.schemas import find_schema
@@ -142,7 +143,9 @@ def _after_stream(front: Front, reply: Reply) -> None:
 
 def _hand_over(front: Front, reply: Reply, arguments: Arguments) -> Reply | None:
     name: Any = arguments.cell.get("into")
-    if reply.finish_reason == "length" and (name or not front.look().rich):
+    # LaTeX is shown without the quiet line that would say so.
+    unseen = name or reply.form == "math" or not front.look().rich
+    if reply.finish_reason == "length" and unseen:
         front.say(f"the reply was {CUT}; raise --max-tokens for the rest")
     if name:
         front.bind(name, reply)

@@ -14,9 +14,12 @@ from ainb.magics.front import Front
 from ainb.magics.origin import notebook_name
 from ainb.messages import Call, Message, Reply
 from ainb.panels.markup import Report, Table
+from ainb.session import Session
 
 SHOWN_CHARS = 300
 NO_NOTEBOOK = ""
+# Of the model's context, what is kept free for an answer of which no length was asked for: a quarter.
+ANSWER_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +64,34 @@ def join(front: Front, call: Call, name: str | None, *, anew: bool = False) -> P
     key = call.options.cell_id or chat.new_key(repeats=again)
     if call.request.messages[0].role == "system":
         chat.system = call.request.messages[0].text
+    system = [Message("system", chat.system)] if chat.system else []
+    limit, where = _room(front.session(), call, [*system, question])
     earlier, left_out = window(
         chat.before(key),
-        limit_tokens=front.session().config.chat_tokens,
+        limit_tokens=limit,
         count=lambda messages: tokens.count_tokens(messages, call.request.model),
     )
     if left_out:
-        front.say(f"the first {left_out} turns of {name} no longer fit into chat_tokens and are left out")
-    system = [Message("system", chat.system)] if chat.system else []
+        front.say(f"the first {left_out} turns of {name} no longer fit into {where} and are left out")
     call.request = dataclasses.replace(call.request, messages=(*system, *earlier, question))
     return Place(chat, key, question)
+
+
+def _room(session: Session, call: Call, fixed: list[Message]) -> tuple[int, str]:
+    """Tokens for earlier turns, and what sets the limit: chat_tokens, or what question and answer leave of the model's context."""
+    config, request = session.config, call.request
+    if request.provider == "local":
+        context: int | None = config.local.context_tokens
+    else:  # the list of models is not worth waiting for
+        context = (
+            session.prices.context_window(request.provider, request.model) if session.prices.loaded else None
+        )
+    if context is None:
+        return config.chat_tokens, "chat_tokens"
+    asked = request.parameters.get("max_tokens")
+    answer = asked if isinstance(asked, int) else context // ANSWER_SHARE
+    left = max(0, context - answer - tokens.count_tokens(fixed, request.model))
+    return (left, "the model's context") if left < config.chat_tokens else (config.chat_tokens, "chat_tokens")
 
 
 def run_chat(front: Front, arguments: Arguments) -> Report | str:

@@ -6,22 +6,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ainb.config import REPLAYS
 from ainb.engine import ENGINE
-from ainb.errors import AinbError, ConfigError
+from ainb.errors import AinbError
+from ainb.keys import KEY_VARIABLES
 from ainb.magics import budget, caching
-from ainb.magics.arguments import CELL_FLAGS, Arguments, Flag
+from ainb.magics.aliases import SAVE, UNSAVE, drop_alias, set_alias
+from ainb.magics.arguments import Arguments
 from ainb.magics.chatting import reset, run_chat
 from ainb.magics.explaining import explain, fix
+from ainb.magics.flags import CELL_FLAGS, Flag
 from ainb.magics.front import Front
+from ainb.magics.helping import show_help
 from ainb.magics.listing import aliases_table, local_table, services_table
 from ainb.magics.login import login, logout
 from ainb.magics.overview import show_status
 from ainb.magics.panels import show_panel
 from ainb.magics.pulling import pull
-from ainb.magics.replaying import replay
+from ainb.magics.replaying import ACTIONS, replay
 from ainb.magics.reports import SINCE, show_cost, show_errors, show_usage
+from ainb.panels import PANELS
 from ainb.panels.markup import Report, Table
 from ainb.providers.services import SYNONYMS
+from ainb.providers.weights import PULLABLE
 from ainb.usage.columns import LABEL_COLUMNS
 
 
@@ -57,60 +64,6 @@ class Command:
         return f"{self.name} {self.metavar}".strip()
 
 
-def show_help(_front: Front, arguments: Arguments) -> Report:
-    """All options and subcommands, or one of them."""
-    if not arguments.words:
-        return Report(
-            [
-                "%%ai [MODEL] [options], and the prompt below it; {name} puts in a value of the notebook, {{name}} is {name}.",
-                "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. %config Ainb lists every setting; %ai help TOPIC shows one option with an example.",
-            ],
-            [
-                Table(
-                    caption="Options of %%ai",
-                    columns=("option", "what it does"),
-                    rows=[flag_row(flag)[:2] for flag in CELL_FLAGS],
-                ),
-                Table(
-                    caption="%ai subcommands",
-                    columns=("subcommand", "what it does"),
-                    rows=[(item.usage, item.help) for item in COMMANDS],
-                ),
-            ],
-        )
-    return Report(_topic(arguments.words[0]))
-
-
-def flag_row(flag: Flag) -> tuple[str, str, str]:
-    """An option in the help's table."""
-    spelling = ", ".join(reversed(flag.spellings))
-    return (f"{spelling} {flag.metavar}" if flag.metavar else spelling, flag.help, flag.example)
-
-
-def _topic(word: str) -> list[str]:
-    bare = word.lstrip("-%")
-    for flag in CELL_FLAGS:
-        if bare in {flag.name, flag.short}:
-            spelling, text, example = flag_row(flag)
-            return [f"{spelling}: {text}", f"Example: {example}"]
-    for command in COMMANDS:
-        if bare in {command.name, *command.synonyms}:
-            return [
-                f"%ai {command.usage}: {command.help}",
-                *("{}: {}".format(*flag_row(flag)[:2]) for flag in command.flags or ()),
-                f"Example: {command.example}",
-            ]
-    from ainb.config import OPTIONS, closest
-
-    if bare in OPTIONS:
-        return [
-            f"%config Ainb.{bare}: {OPTIONS[bare].metadata['help']}",
-            f"Example: %config Ainb.{bare} = …",
-        ]
-    topics = [*(flag.name for flag in CELL_FLAGS), *(command.name for command in COMMANDS), *OPTIONS]
-    raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics)}")
-
-
 def show_version(_front: Front, _arguments: Arguments) -> str:
     """The version in one line."""
     from ainb import __version__
@@ -136,33 +89,6 @@ def show_list(front: Front, arguments: Arguments) -> Report:
         caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
     )
     return Report(tables=[*tables, models])
-
-
-def set_alias(front: Front, arguments: Arguments) -> str:
-    """A short name for a model, until the kernel ends."""
-    from ainb.providers import split_model
-
-    name, target = arguments.words
-    known = dict(front.session().config.aliases)
-    if not name or set(name) & set(":/"):
-        raise ConfigError(f"an alias is one word without : and /; it is {name!r}")
-    service, model = split_model(target, {key: value for key, value in known.items() if key != name})
-    front.settings.put("aliases", {**known, name: target})
-    return f"{name} is {service}:{model} now; [tool.ainb.aliases] in pyproject.toml keeps it"
-
-
-def drop_alias(front: Front, arguments: Arguments) -> str:
-    """Forget a short name."""
-    from ainb.config import closest
-
-    (name,) = arguments.words
-    known = dict(front.session().config.aliases)
-    if name not in known:
-        way_out = closest(name, known) if known else "there are none"
-        raise ConfigError(f"there is no alias {name!r}; {way_out}")
-    del known[name]
-    front.settings.put("aliases", known)
-    return f"{name} is no alias any more"
 
 
 COMMANDS: list[Command] = [
@@ -241,6 +167,7 @@ COMMANDS: list[Command] = [
         run=pull,
         metavar="NAME",
         words=(1, 1),
+        choices=tuple(PULLABLE),
         help="download a model that runs on this machine",
         example="%ai pull smollm2",
     ),
@@ -249,6 +176,7 @@ COMMANDS: list[Command] = [
         run=replay,
         metavar="[off|record [NAME]|replay|auto|status|prune]",
         words=(0, 2),
+        choices=(*REPLAYS, *ACTIONS),
         help="answers from the notebook's cassette",
         example="%ai replay record",
     ),
@@ -257,6 +185,7 @@ COMMANDS: list[Command] = [
         run=login,
         metavar="PROVIDER",
         words=(1, 1),
+        choices=tuple(KEY_VARIABLES),
         help="ask for a key and store it in the OS keyring",
         example="%ai login openai",
     ),
@@ -265,23 +194,26 @@ COMMANDS: list[Command] = [
         run=logout,
         metavar="PROVIDER",
         words=(1, 1),
+        choices=tuple(KEY_VARIABLES),
         help="remove a key from the OS keyring",
         example="%ai logout openai",
     ),
     Command(
         name="alias",
         run=set_alias,
-        metavar="NAME MODEL",
+        metavar="NAME MODEL [--save]",
         words=(2, 2),
+        flags=(SAVE,),
         synonyms=("register", "update"),
-        help="give a model a short name",
+        help="give a model a short name, until the kernel ends or for good",
         example="%ai alias fast openai:gpt-5-mini",
     ),
     Command(
         name="dealias",
         run=drop_alias,
-        metavar="NAME",
+        metavar="NAME [--save]",
         words=(1, 1),
+        flags=(UNSAVE,),
         synonyms=("delete",),
         help="forget a short name",
         example="%ai dealias fast",
@@ -325,6 +257,7 @@ COMMANDS: list[Command] = [
         run=show_panel,
         metavar="[cost|errors|batch]",
         words=(0, 1),
+        choices=tuple(PANELS),
         help="what was spent, what failed, how providers are doing",
         example="%ai panel cost",
     ),

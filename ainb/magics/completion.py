@@ -8,20 +8,19 @@ from typing import Any
 
 from IPython.core.completer import SimpleCompletion
 
+from ainb import keys
 from ainb.errors import AinbError
-from ainb.magics.arguments import CELL_FLAGS, Flag
 from ainb.magics.chatting import ACTIONS
 from ainb.magics.commands import COMMANDS
 from ainb.magics.each import table_names
+from ainb.magics.flags import CELL_FLAGS, Flag
 from ainb.magics.front import Front
-from ainb.magics.listing import pulled_models
+from ainb.magics.helping import topics
+from ainb.magics.listing import provider_beginnings, provider_names, pulled_models
 from ainb.magics.origin import notebook_name
 from ainb.magics.pictures import offer_pictures
 from ainb.magics.schemas import schema_names
-from ainb.providers.services import SERVICES
 
-# Options whose value is a name of the notebook.
-NAMES: dict[str, Callable[[Front], list[str]]] = {"schema": schema_names, "each": table_names}
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
 _LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
 
@@ -56,14 +55,20 @@ def _words(typed: str) -> list[str]:
 
 def offer_for_cell(front: Front, words: Sequence[str]) -> list[str]:
     """What may stand where the last word is being typed, behind ``%%ai``."""
+    spelling, given, value = words[-1].partition("=")
+    if given and (flag := _flag(spelling, CELL_FLAGS)) is not None and flag.metavar:
+        return [f"{spelling}={item}" for item in _values(front, flag, [*words[:-1], value])]
     if len(words) > 1 and (flag := _flag(words[-2], CELL_FLAGS)) is not None and flag.metavar:
-        if flag.name in NAMES:
-            return NAMES[flag.name](front)
-        offer = VALUES.get(flag.name)
-        return offer(front, words[-1]) if offer else list(flag.choices)
+        return _values(front, flag, words)
     if words[-1].startswith("-"):
         return [spelling for flag in CELL_FLAGS for spelling in flag.spellings]
     return models(front)
+
+
+def _values(front: Front, flag: Flag, words: Sequence[str]) -> list[str]:
+    """What may stand behind an option."""
+    offer = VALUES.get(flag.name)
+    return offer(front, words) if offer else list(flag.choices)
 
 
 def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
@@ -76,12 +81,12 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
     if words[-1].startswith("-"):
         return [spelling for flag in command.flags or () for spelling in flag.spellings]
     offers: dict[str, Callable[[], list[str]]] = {
-        "list": lambda: list(SERVICES),
-        "help": lambda: [*(flag.name for flag in CELL_FLAGS), *(item.name for item in COMMANDS)],
+        "list": provider_names,
+        "help": topics,
         "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
         "dealias": lambda: sorted(_aliases(front)),
-        "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(front, "")],
-        "reset": lambda: _chats(front, ""),
+        "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(front, words)],
+        "reset": lambda: _chats(front, words),
         "error": lambda: models(front),
         "fix": lambda: models(front),
     }
@@ -93,25 +98,37 @@ def models(front: Front) -> list[str]:
     return [
         *sorted(_aliases(front)),
         *(f"local:{model}" for model in pulled_models()),
-        *(f"{name}:" for name in SERVICES),
+        *provider_beginnings(),
     ]
 
 
-def _chats(front: Front, _typed: str) -> list[str]:
+def _chats(front: Front, _words: Sequence[str]) -> list[str]:
     return front.chats.names(notebook_name(front.shell) or "")
 
 
-def _fallbacks(front: Front, typed: str) -> list[str]:
+def _fallbacks(front: Front, words: Sequence[str]) -> list[str]:
     """Models, behind those that are typed already."""
+    typed = words[-1]
     before = typed[: typed.rfind(",") + 1]
     return [before + model for model in models(front)]
 
 
+def _columns(front: Front, words: Sequence[str]) -> list[str]:
+    """Columns of the table behind --each."""
+    at = words.index("--each") + 1 if "--each" in words else len(words)
+    table = front.shell.user_ns.get(words[at]) if at < len(words) else None
+    return ["*", *(name for name in getattr(table, "columns", ()) if isinstance(name, str))]
+
+
 # What may stand behind an option, where the notebook tells.
-VALUES: dict[str, Callable[[Front, str], list[str]]] = {
+VALUES: dict[str, Callable[[Front, Sequence[str]], list[str]]] = {
+    "api-key-name": lambda _front, _words: keys.found(),
     "chat": _chats,
+    "each": lambda front, _words: table_names(front),
     "fallback": _fallbacks,
-    "image": offer_pictures,
+    "image": lambda front, words: offer_pictures(front, words[-1]),
+    "keep": _columns,
+    "schema": lambda front, _words: schema_names(front),
 }
 
 

@@ -12,6 +12,7 @@ from ainb.magics.cell import EACH_ONLY
 from ainb.magics.dry_run import rows_report
 from ainb.magics.front import Front
 from ainb.magics.schemas import find_schema
+from ainb.session import Session, is_dask
 
 if TYPE_CHECKING:
     from ainb.panels.batch import BatchPanel
@@ -43,7 +44,7 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
         return None
     watch = _watch(front, options)
     try:
-        result = session.map(data, body, watcher=watch, **options)
+        result = _run(session, data, body, {**options, "watcher": watch})
     finally:
         watch.close()
         if session.last_map is not None:
@@ -52,6 +53,17 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
         front.bind(str(into), result)
         return None
     return result
+
+
+def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any:
+    """The frame of all rows; a table on Dask is computed, because a cell is to have done its work when it ends."""
+    result = session.map(data, body, **options)
+    if not is_dask(result):
+        return result
+    from ainb.dask import compute
+
+    session.last_map = compute(session, result)
+    return session.last_map
 
 
 def _row_options(front: Front, arguments: Arguments) -> dict[str, Any]:
@@ -80,7 +92,7 @@ def table_names(front: Front) -> list[str]:
 def _is_table(value: Any) -> bool:
     kind = type(value)
     return kind is list or (
-        kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in {"DataFrame", "Series"}
+        kind.__module__.partition(".")[0] in {"pandas", "dask"} and kind.__name__ in {"DataFrame", "Series"}
     )
 
 

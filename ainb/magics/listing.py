@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from ainb import keys
 from ainb.config import closest
 from ainb.errors import ConfigError
 from ainb.panels.markup import Table
+from ainb.providers import plugins, pydantic_names
 from ainb.providers.services import SERVICES, SYNONYMS, Service
 
 
@@ -23,17 +25,31 @@ def services_table(name: str | None) -> Table:
         ConfigError: There is no provider of that name.
     """
     wanted = SYNONYMS.get(name, name) if name else None
-    if wanted is not None and wanted not in SERVICES:
-        raise ConfigError(f"there is no provider {name!r}; {closest(wanted, SERVICES)}")
-    rows = [
-        (service.name, _base_url(service), _key(service))
-        for service in SERVICES.values()
-        if wanted in {None, service.name}
-    ]
+    others = plugins.packages()
+    if wanted is not None and wanted not in SERVICES and wanted not in others:
+        raise ConfigError(f"there is no provider {name!r}; {closest(wanted, [*SERVICES, *others])}")
+    rows = [(service.name, _base_url(service), _key(service)) for service in SERVICES.values()]
+    rows += [(other, f"package {package}", "see the package") for other, package in others.items()]
+    rows = [row for row in rows if wanted in {None, row[0]}]
     return Table(caption="Providers", columns=("provider", "base URL", "key"), rows=rows)
 
 
+def provider_names() -> list[str]:
+    """Names that may stand in front of a model: our own services, then those of other packages."""
+    return [*SERVICES, *plugins.names()]
+
+
+def provider_beginnings() -> list[str]:
+    """Beginnings of models, for Tab: ``openai:``, and with pydantic-ai installed ``pydantic:google:``."""
+    found = [f"{name}:" for name in provider_names()]
+    if importlib.util.find_spec("pydantic_ai") is not None:
+        found += [f"{pydantic_names.SERVICE}:{name}:" for name in pydantic_names.OFFERED]
+    return found
+
+
 def _base_url(service: Service) -> str:
+    if service.protocol == "pydantic":
+        return "pydantic:PROVIDER:MODEL, through pydantic-ai"
     url = os.environ.get(service.base_url_variable or "") or service.base_url
     if url is None:
         return f"set {service.base_url_variable}" if service.base_url_variable else "on this machine"
@@ -42,6 +58,8 @@ def _base_url(service: Service) -> str:
 
 
 def _key(service: Service) -> str:
+    if service.protocol == "pydantic":
+        return "the provider's own"
     if service.key_variable is None:
         return "none needed"
     place = keys.where(service.key_variable)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.magics.arguments import Arguments, Flag
+from ainb.magics.arguments import Arguments
+from ainb.magics.flags import Flag
 from ainb.magics.frames import MAX_ROWS, Framed
 from ainb.magics.front import Front
 from ainb.magics.numbers import count, duration, is_known, moment, word

@@ -171,6 +171,11 @@ class BudgetStage:
             self._ledger.forget(_own_account(call))
             self._ledger.forget(_single_account(call))
 
+    def book_elsewhere(self, cost: Decimal) -> None:
+        """Book what other processes spent for this session, in the session's own budget; the other budgets they book themselves."""
+        if cost and self._options is not None and self._options.per == "session":
+            self._warn(self._ledger.settle(None, cost, also=[Account("session")]))
+
     def status(self) -> list[BudgetStatus]:
         """How the budget stands: one item, or one for each user or batch that money went through."""
         options = self._options

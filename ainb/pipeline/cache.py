@@ -137,7 +137,7 @@ class CacheStage:
         place = (call.options.cache, key)
         flight = self._flights.find(place)
         if flight is None:
-            work = replace(call, errors=list(call.errors), notes=[])
+            work = call.fork()
             flight = self._flights.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
             self._lookup.misses += 1
         else:

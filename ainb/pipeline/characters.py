@@ -22,21 +22,25 @@ _KINDS = {
     "broken": "broken character",
 }
 _ODD = re.compile(
-    rf"(?P<escape>\x1b\[[0-?]{{0,64}}[ -/]{{0,8}}[@-~])|(?P<control>[{_CONTROL}]+|\x1b)"
+    rf"(?P<escape>\x1b\[[0-?]{{0,64}}+[ -/]{{0,8}}+[@-~])|(?P<control>[{_CONTROL}]+|\x1b)"
     rf"|(?P<direction>[{_DIRECTION}]+)|(?P<broken>[{_BROKEN}]+)"
 )
 _ANY = re.compile(rf"[{_CONTROL}\x1b{_DIRECTION}{_BROKEN}]")
 _PLAIN = bytes([*b"\t\n\f\r", *range(32, 127)])
+_NOT_PLAIN = bytes(set(range(128)) - set(_PLAIN))
+_ESCAPE = re.compile(rb"\x1b\[[0-?]{0,64}+[ -/]{0,8}+[@-~]")
+
+
+def may_be_odd(text: str) -> bool:
+    """Whether `find_odd` finds something."""
+    # Deleting what is plain is ten times as fast as searching for what is not.
+    if text.isascii():
+        return bool(text.encode().translate(None, _PLAIN))
+    return _ANY.search(text) is not None
 
 
 def find_odd(text: str) -> Iterator[Place]:
     """Runs of such characters, one place a run of one kind."""
-    # Deleting what is plain is ten times as fast as searching for what is not.
-    if text.isascii():
-        if not text.encode().translate(None, _PLAIN):
-            return
-    elif _ANY.search(text) is None:
-        return
     for match in _ODD.finditer(text):
         start, end = match.span()
         yield start, end, _KINDS[match.lastgroup or "control"]
@@ -44,4 +48,8 @@ def find_odd(text: str) -> Iterator[Place]:
 
 def without_odd(text: str) -> str:
     """The text without them."""
-    return _ODD.sub("", text) if any(True for _ in find_odd(text)) else text
+    if not may_be_odd(text):
+        return text
+    if not text.isascii():
+        return _ODD.sub("", text)
+    return _ESCAPE.sub(b"", text.encode()).translate(None, _NOT_PLAIN).decode()

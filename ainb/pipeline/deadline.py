@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ainb.clock import Clock
 from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError
 from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.time_limit import TimeLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,44 +46,56 @@ class DeadlineStage:
     """Stops waiting when the time of the whole call is up; every caller has a deadline of its own."""
 
     def __init__(self, options: Deadline, clock: Clock) -> None:
-        self._options = options
+        self._usual = None if options.timeout_seconds is None else TimeLimits(options.timeout_seconds)
         self._clock = clock
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Bound everything further in by the call's total time."""
-        limit = call.options.timeout_seconds
-        if limit is None:
-            limit = self._options.timeout_seconds
-        if limit is None:
+        own = call.options.timeout_seconds
+        if own is not None:
+            return await self._within(own, call, proceed)
+        if self._usual is None:
             return await proceed(call)
-        call.deadline = call.started_at + limit
+        call.deadline = call.started_at + self._usual.seconds
+        limit = self._usual.limit()
+        try:
+            with limit:
+                return await proceed(call)
+        except TimeoutError:
+            if not limit.expired:
+                raise
+            raise DeadlineExceededError.after(self._usual.seconds, billed=call.attempts > 0) from None
+
+    async def _within(self, seconds: float, call: Call, proceed: Handler) -> Reply:
+        call.deadline = call.started_at + seconds
         try:
             async with asyncio.timeout(max(0.0, call.deadline - self._clock.monotonic())) as scope:
                 return await proceed(call)
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise DeadlineExceededError.after(limit, billed=call.attempts > 0) from None
+            raise DeadlineExceededError.after(seconds, billed=call.attempts > 0) from None
 
 
 class AttemptTimeoutStage:
     """Ends one attempt that takes too long, as a transient fault that may have been billed."""
 
     def __init__(self, options: Deadline) -> None:
-        self._seconds = options.attempt_seconds
+        self._limits = None if options.attempt_seconds is None else TimeLimits(options.attempt_seconds)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Bound one attempt; the whole call's deadline is the outer stage's business."""
-        if self._seconds is None:
+        if self._limits is None:
             return await proceed(call)
+        limit = self._limits.limit()
         try:
-            async with asyncio.timeout(self._seconds) as scope:
+            with limit:
                 return await proceed(call)
         except TimeoutError:
-            if not scope.expired():
+            if not limit.expired:
                 raise
             raise TransientProviderError(
-                f"no answer from {call.request.provider}:{call.request.model} within the {self._seconds:g} s of one attempt; "
+                f"no answer from {call.request.provider}:{call.request.model} within the {self._limits.seconds:g} s of one attempt; "
                 "try again, ask for less, or raise attempt_seconds",
                 billed=True,
             ) from None

@@ -17,6 +17,7 @@ from decimal import Decimal
 from ainb.pipeline.books import ZERO, Account, Balance, Book, Claim, MemoryBook, Verdict, decide
 
 POLL_SECONDS = 0.25
+DAYS = frozenset({"day"})
 _tokens = itertools.count(1)
 
 
@@ -54,12 +55,14 @@ class Ledger:
     is held while waiting, so that waiters cannot block each other.
 
     Args:
-        day_book: Where accounts of scope "day" live; None keeps them in this process.
+        day_book: Where the accounts that others share live; None keeps all in this process.
+        shared: Scopes of these accounts.
     """
 
-    def __init__(self, day_book: Book | None = None) -> None:
+    def __init__(self, day_book: Book | None = None, *, shared: frozenset[str] = DAYS) -> None:
         self._memory = MemoryBook()
         self._day_book = day_book
+        self._shared = shared
         self._renew()
         _ledgers.add(self)
 
@@ -141,7 +144,7 @@ class Ledger:
         self._waiters: list[_Waiter] = []
 
     def _book(self, account: Account) -> Book:
-        return self._memory if self._day_book is None or account.scope != "day" else self._day_book
+        return self._memory if self._day_book is None or account.scope not in self._shared else self._day_book
 
     def _first_try(self, claims: Sequence[Claim], amount: Decimal) -> Hold | Refusal | None:
         accounts = {claim.account for claim in claims}

@@ -18,10 +18,11 @@ _EMAIL = re.compile(
 _PHONES = (
     re.compile(r"\+[1-9](?<![\w+.]\+.)(?:[ \-./()]{0,3}+[0-9]){6,13}+(?![0-9])"),
     re.compile(r"00[1-9](?<![\w+.\-]00.)(?:[ \-./()]{0,3}+[0-9]){7,13}+(?![0-9])"),
-    # North America; a leading 1 stays outside.
+    # North America; a leading 1 stays outside. What the rest must be is looked at before what stands in front: it fails sooner.
+    re.compile(r"\((?<![\w+]\()[2-9][0-9]{2}\) ?[2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"),
     re.compile(
-        r"(?:\((?<![\w+]\()[2-9][0-9]{2}\) ?|[2-9][0-9]{2}[ \-.](?:(?<![\w+.\-(][0-9]{3}.)|(?<=(?<![\w.\-])1[ \-.][0-9]{3}.)))"
-        r"[2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"
+        r"[2-9][0-9]{2}[ \-.][2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"
+        r"(?:(?<![\w+.\-(][0-9]{3}.[0-9]{3}.[0-9]{4})|(?<=(?<![\w.\-])1[ \-.][0-9]{3}.[0-9]{3}.[0-9]{4}))"
     ),
 )
 _IBAN = re.compile(
@@ -32,6 +33,7 @@ _CARD = re.compile(
     r"|(?<=3)[0-9]{3}([ \-])[0-9]{6}\2[0-9]{5})(?![0-9])(?![ \-][0-9])"
 )
 _SSN = re.compile(r"[0-8](?<![0-9\-].)[0-9]{2}(?<!000)(?<!666)-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9\-])")
+_DIGIT = re.compile(r"[0-9]")
 _NO_SPACES = str.maketrans("", "", " -")
 _LETTERS = {letter: str(letter - 55) for letter in range(65, 91)}
 _DOUBLED = bytes.maketrans(b"0123456789", bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9]))
@@ -59,9 +61,14 @@ def _search(
             yield match.start(), match.end(), kind
 
 
+def may_hold_numbers(text: str) -> bool:
+    """Whether there is a digit, which every number has."""
+    return _DIGIT.search(text) is not None
+
+
 def find_emails(text: str) -> Iterator[Place]:
     """E-mail addresses."""
-    return _search(_EMAIL, "email", text) if "@" in text else iter(())
+    return _search(_EMAIL, "email", text)
 
 
 def find_ibans(text: str) -> Iterator[Place]:

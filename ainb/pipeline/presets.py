@@ -8,14 +8,14 @@ nobody said who typed them, never at what a person typed into a cell.
 from __future__ import annotations
 
 from ainb import redaction
-from ainb.pipeline.characters import find_odd
+from ainb.pipeline.characters import find_odd, may_be_odd
 from ainb.pipeline.rules import Rule, with_actions
 from ainb.pipeline.validation_options import Validation
 
 # Characters come first: what hides inside a secret is gone when secrets are looked for.
 DEFAULT_RULES = (
-    Rule(name="unprintable character", find=find_odd, action="redact", replacement=""),
-    Rule(name="secret", find=redaction.find, action="redact"),
+    Rule(name="unprintable character", find=find_odd, may_hold=may_be_odd, action="redact", replacement=""),
+    Rule(name="secret", find=redaction.find, may_hold=redaction.may_hold, action="redact"),
 )
 
 

@@ -14,6 +14,9 @@ from ainb.messages import Call, Handler, Reply
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _RANDOM_BITS = 80
+# The top bit stays 0, so that counting up within a millisecond has room.
+_TAIL = (1 << _RANDOM_BITS - 1) - 1
+_DRAWN = 64
 
 
 class CallIds:
@@ -33,14 +36,14 @@ class CallIds:
         self._rng = rng
         self._millisecond = -1
         self._tail = 0
+        self._drawn: list[int] = []
         _MADE.add(self)
 
     def __call__(self) -> str:
         """The next id."""
         now = int(self._clock.unix() * 1000)
         if now > self._millisecond:
-            # The top bit stays 0, so that counting up within a millisecond has room.
-            self._millisecond, self._tail = now, self._rng.getrandbits(_RANDOM_BITS - 1)
+            self._millisecond, self._tail = now, self._draw()
         else:
             self._tail += 1
         value, tail = self._millisecond << _RANDOM_BITS | self._tail, _PAIRS
@@ -49,6 +52,14 @@ class CallIds:
     def forget(self) -> None:
         """Draw new random bits for the next id."""
         self._millisecond = -1
+        self._drawn.clear()
+
+    def _draw(self) -> int:
+        # Many at once: asking the system for each would take as long as all the rest of an id.
+        if not self._drawn:
+            bits = self._rng.getrandbits(_DRAWN * _RANDOM_BITS)
+            self._drawn = [bits >> _RANDOM_BITS * place & _TAIL for place in range(_DRAWN)]
+        return self._drawn.pop()
 
 
 _SHIFTS = tuple(range(120, -1, -10))

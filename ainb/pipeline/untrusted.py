@@ -14,7 +14,7 @@ from ainb.pipeline.rules import Place
 MAX_CHARACTERS = 10_000
 _ELLIPSIS = "..."
 # Patterns begin with a literal where they can: the search then jumps from one to the next.
-_SCRIPT = re.compile(r"<\s{0,8}+/?\s{0,8}+(?i:script)(?![A-Za-z0-9])")
+_SCRIPT = re.compile(r"<(?=[\s/sS])\s{0,8}+/?\s{0,8}+(?i:script)(?![A-Za-z0-9])")
 _URLS = tuple(
     re.compile(pattern) for pattern in (r"javascript\s{0,8}:", r"vbscript\s{0,8}:", r"data:\s{0,8}text/html")
 )
@@ -71,28 +71,26 @@ def _spans(patterns: tuple[re.Pattern[str], ...], text: str) -> Iterator[tuple[i
 
 def find_scripts(text: str) -> Iterator[tuple[int, int]]:
     """Opening and closing script tags, blanks inside allowed."""
-    return _spans((_SCRIPT,), text) if "<" in text else iter(())
+    return _spans((_SCRIPT,), text)
 
 
 def find_tags(text: str) -> Iterator[tuple[int, int]]:
     """HTML tags, comments and declarations."""
-    return _spans((_TAG,), text) if "<" in text else iter(())
+    return _spans((_TAG,), text)
 
 
 def find_urls(text: str) -> Iterator[tuple[int, int]]:
     """``javascript:`` and other URLs that run."""
-    return _spans(_URLS, _lowered(text)) if ":" in text else iter(())
+    return _spans(_URLS, _lowered(text))
 
 
 def find_calls(text: str) -> Iterator[tuple[int, int]]:
     """``eval(`` and ``exec(``."""
-    return _spans(_CALLS, text) if "(" in text else iter(())
+    return _spans(_CALLS, text)
 
 
 def find_imports(text: str) -> Iterator[tuple[int, int]]:
     """Import statements of Python where a line or a statement begins."""
-    if "import" not in text:
-        return
     # A line break in front makes the first line one like the others.
     for match in _IMPORT.finditer("\n" + text):
         yield max(0, match.start() - 1), match.end() - 1
@@ -100,12 +98,17 @@ def find_imports(text: str) -> Iterator[tuple[int, int]]:
 
 def find_dunders(text: str) -> Iterator[tuple[int, int]]:
     """Names such as ``__class__``."""
-    return _spans((_DUNDER,), text) if "__" in text else iter(())
+    return _spans((_DUNDER,), text)
+
+
+def is_overlong(text: str) -> bool:
+    """Whether there is something beyond MAX_CHARACTERS."""
+    return len(text) > MAX_CHARACTERS
 
 
 def find_length(text: str) -> list[tuple[int, int]]:
     """What stands beyond MAX_CHARACTERS."""
-    return [(MAX_CHARACTERS, len(text))] if len(text) > MAX_CHARACTERS else []
+    return [(MAX_CHARACTERS, len(text))] if is_overlong(text) else []
 
 
 def find_steering(text: str) -> Iterator[Place]:
@@ -129,9 +132,9 @@ def sanitize(text: str) -> str:
     if "<" in text:
         for name in _DROPPED:
             text = _without_element(text, name)
-        text = _TAG.sub(" ", text)
+        text, dropped = _TAG.subn(" ", text)
         # What was inside out, such as <<b>script>, must not come together to a tag.
-        if any(True for find in (find_tags, find_scripts) for _ in find(text)):
+        if (dropped and _TAG.search(text)) or ("script" in _lowered(text) and _SCRIPT.search(text)):
             text = text.replace("<", " ")
     text = " ".join(text.split())
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - len(_ELLIPSIS)] + _ELLIPSIS

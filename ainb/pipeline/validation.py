@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ainb import tokens
 from ainb.errors import InvalidPromptError, InvalidReplyError
-from ainb.messages import Call, Handler, Reply
+from ainb.messages import Call, Handler, Message, Reply
 from ainb.pipeline.findings import notes, refusal
 from ainb.pipeline.rules import Finding
 from ainb.pipeline.validation_options import Preset, Validation
@@ -70,19 +70,24 @@ class ValidationStage:
             InvalidPromptError: A rule blocks it, or the model cannot take so much; nothing was sent.
             InvalidReplyError: A rule blocks the reply.
         """
-        review = self.validator.review(call)
-        if review.findings:
-            call.notes.extend(note for note in review.notes if note not in call.notes)
-            if review.request is not call.request:
-                call.request, call.cache_key = review.request, None
-                call.placeholders = dict(review.placeholders)
-            if review.refusal is not None:
-                raise InvalidPromptError(review.refusal)
-        if self._context_window is not None:
+        if not self.validator.passes(call):
+            self._look_at_call(call)
+        if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
             await self._check_context(call, self._context_window)
         if call.options.on_text is not None and self._needs_whole(call):
             return self._look_at_reply(call, await self._send_whole(call, proceed))
         return self._look_at_reply(call, await proceed(call))
+
+    def _look_at_call(self, call: Call) -> None:
+        review = self.validator.review(call)
+        if not review.findings:
+            return
+        call.notes.extend(note for note in review.notes if note not in call.notes)
+        if review.request is not call.request:
+            call.request, call.cache_key = review.request, None
+            call.placeholders = dict(review.placeholders)
+        if review.refusal is not None:
+            raise InvalidPromptError(review.refusal)
 
     def _needs_whole(self, call: Call) -> bool:
         """Whether nothing of the reply may be shown before all of it was looked at."""
@@ -108,8 +113,7 @@ class ValidationStage:
         return reply if text == reply.text else _with_text(call, reply, text)
 
     async def _check_context(self, call: Call, context_window: Callable[[Call], int | None]) -> None:
-        size = sum(_most_tokens(message.text) for message in call.request.messages)
-        window = context_window(call) if size > LEAST_CONTEXT else None
+        size, window = _most_tokens(call.request.messages), context_window(call)
         if window is None or size <= window:
             return
         count = functools.partial(tokens.count_request, call.request)
@@ -123,8 +127,12 @@ class ValidationStage:
             )
 
 
-def _most_tokens(text: str) -> int:
-    return len(text) if text.isascii() else len(text) * MAX_BYTES_A_CHARACTER
+def _most_tokens(messages: Sequence[Message]) -> int:
+    size = 0
+    for message in messages:
+        text = message.text
+        size += len(text) if text.isascii() else len(text) * MAX_BYTES_A_CHARACTER
+    return size
 
 
 def _with_text(call: Call, reply: Reply, text: str) -> Reply:

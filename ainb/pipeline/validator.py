@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -107,6 +107,8 @@ class Validator:
         self._of_part = {part: [rule for rule in self.rules if part in rule.parts] for part in PARTS}
         self._sent = [rule for rule in self.rules if set(rule.parts) != {"reply"}]
         self._reversible = any(rule.reversible for rule in self.rules)
+        looks = [rule.may_hold for rule in self._sent]
+        self._looks = None if None in looks else tuple(look for look in looks if look is not None)
         self.changes_reply = any(rule.action in {"redact", "block"} for rule in self._of_part["reply"])
 
     def check(self, text: str, part: Part = "values") -> list[Finding]:
@@ -127,14 +129,39 @@ class Validator:
         work = _Work(Placeholders({}, (text,)))
         return self._look(text, Source(part), work)
 
+    def passes(self, call: Call) -> bool:
+        """Whether a quick look settles that no rule finds anything in what is sent; most calls are done with that."""
+        if self._looks is None:
+            return False
+        request = call.request
+        for message in request.messages:
+            content = message.content
+            if not isinstance(content, str) or self._may_hold(content, self._looks):
+                return False
+        for value in request.parameters.values():
+            if value.__class__ not in _PLAIN:
+                return request.provider == "function"
+        return True
+
+    @staticmethod
+    def _may_hold(text: str, looks: Iterable[Callable[[str], bool]]) -> bool:
+        try:
+            for look in looks:
+                if look(text):
+                    return True
+        except Exception:  # noqa: BLE001 - a rule of anybody's; the long look tells whose
+            return True
+        return False
+
     def review(self, call: Call) -> Review:
         """Look at everything of a call that is sent as text: messages, their text parts, and texts among the parameters."""
         request, options = call.request, call.options
         taken = [item.text for item in request.messages] if self._reversible else ()
         work = _Work(Placeholders(call.placeholders, taken))
+        values = options.values if call.values is None else call.values
         filled_part: Part = "values" if options.batch_id is None else "rows"
-        of_program = Source("typed", options.values or (), filled_part)
-        of_caller = of_program if options.values is not None else Source(filled_part)
+        of_program = Source("typed", values or (), filled_part)
+        of_caller = of_program if values is not None else Source(filled_part)
         messages = []
         for place, message in enumerate(request.messages):
             work.message = place

@@ -79,6 +79,7 @@ class Prices:
         Returns:
             USD, or None when no price or no count is known; and "table", "free" or "unpriced".
         """
+        provider, model = real_name(provider, model)
         rates: Rates | _Conditional | None = self._own_rates(provider, model)
         if rates is None:
             if free:
@@ -98,11 +99,12 @@ class Prices:
         if reply.cost_usd is not None and reply.cost_source == "provider":
             return reply.cost_usd, "provider"
         request, free = call.request, call.provider.free
-        asked, answered = request.model, reply.model or request.model
-        own = self._own_rates(request.provider, asked) is not None
+        provider, asked = real_name(request.provider, request.model)
+        answered = reply.model or asked
+        own = self._own_rates(provider, asked) is not None
         for model in (asked,) if own else (answered, asked):
             cost, source = self.cost(
-                request.provider, model, reply.usage, free=free, service_tier=service_tier_of(request)
+                provider, model, reply.usage, free=free, service_tier=service_tier_of(request)
             )
             if cost is not None:
                 return cost, source
@@ -110,7 +112,7 @@ class Prices:
 
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""
-        found = _find_model(provider, model)
+        found = _find_model(*real_name(provider, model))
         return found[1].context_window if found else None
 
     def _own_rates(self, provider: str, model: str) -> Rates | None:
@@ -157,11 +159,13 @@ class _Conditional:
 
         cached, stored = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
         thought = usage.reasoning_output_tokens or 0
+        stored_1h = min(stored, usage.cache_creation_1h_input_tokens or 0)
         tokens = PricedUsage(
             input_tokens=max(read, cached + stored),
             output_tokens=max(written, thought),
             cache_read_tokens=cached,
             cache_write_tokens=stored,
+            cache_write_1h_tokens=stored_1h,
             output_reasoning_tokens=thought,
         )
         try:
@@ -170,6 +174,18 @@ class _Conditional:
             ).total_price
         except (LookupError, ValueError):  # a price list that genai-prices itself cannot apply
             return None
+
+
+def real_name(provider: str, model: str) -> tuple[str, str]:
+    """Provider and model as price lists know them: behind ``pydantic:`` stands the provider that charges.
+
+    >>> real_name("pydantic", "google:gemini-2.5-flash")
+    ('google', 'gemini-2.5-flash')
+    """
+    if provider != "pydantic":
+        return provider, model
+    service, mark, name = model.partition(":" if ":" in model else "/")
+    return (service, name) if mark else (provider, model)
 
 
 def service_tier_of(request: Request) -> str | None:
@@ -204,6 +220,7 @@ def _read_rates(prices: ModelPrice) -> Rates:
         output=values.get("output_mtok"),
         cache_read=values.get("cache_read_mtok"),
         cache_write=values.get("cache_write_mtok"),
+        cache_write_1h=values.get("cache_write_1h_mtok"),
         reasoning=values.get("output_reasoning_mtok"),
         request=(values.get("requests_kcount") or ZERO) / _REQUESTS_PER_RATE,
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from ainb import tokens
 from ainb.messages import Request, Usage
@@ -57,6 +59,7 @@ def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
         input_tokens=prompt,
         output_tokens=output * choices(request),
         cache_creation_input_tokens=prompt if _writes_cache(request) else None,
+        cache_creation_1h_input_tokens=prompt if _writes_for_an_hour(request) else None,
     )
     cost, _ = prices.cost(
         request.provider, request.model, usage, free=free, service_tier=service_tier_of(request)
@@ -91,12 +94,20 @@ def choices(request: Request) -> int:
 
 def _writes_cache(request: Request) -> bool:
     """Whether the prompt asks to be kept by the provider, which some charge for above the price of input."""
-    if "cache_control" in request.parameters:
-        return True
+    return bool(_cache_wishes(request))
+
+
+def _writes_for_an_hour(request: Request) -> bool:
+    """Whether some of it is to be kept for an hour, which costs more again."""
+    return any(isinstance(wish, Mapping) and wish.get("ttl") == "1h" for wish in _cache_wishes(request))
+
+
+def _cache_wishes(request: Request) -> list[Any]:
+    given = request.parameters
     parts = (
         part
         for message in request.messages
         if not isinstance(message.content, str)
         for part in message.content
     )
-    return any("cache_control" in part for part in parts)
+    return [holder["cache_control"] for holder in (given, *parts) if "cache_control" in holder]

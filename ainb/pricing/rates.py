@@ -19,6 +19,7 @@ class Rates:
         output: Tokens written; None means that no such price is known.
         cache_read: Input that came from the provider's cache; None means charged as `input`.
         cache_write: Input that went into the provider's cache; None means charged as `input`.
+        cache_write_1h: The part of it that is kept for an hour; None means charged as `cache_write`.
         reasoning: Output that was reasoning; None means charged as `output`.
         request: USD for each request.
     """
@@ -27,6 +28,7 @@ class Rates:
     output: Decimal | None = None
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
     reasoning: Decimal | None = None
     request: Decimal = ZERO
 
@@ -48,8 +50,15 @@ class Rates:
         if read:
             total += (base if self.cache_read is None else self.cache_read) * read
         if written:
-            total += (base if self.cache_write is None else self.cache_write) * written
+            total += self._write_cost(base, written, usage.cache_creation_1h_input_tokens or 0)
         return total.scaleb(-6) + self.request
+
+    def _write_cost(self, base: Decimal, written: int, long: int) -> Decimal:
+        """Millionths of a USD for what went into the provider's cache."""
+        short_rate = base if self.cache_write is None else self.cache_write
+        long_rate = short_rate if self.cache_write_1h is None else self.cache_write_1h
+        long = min(long, written)
+        return short_rate * (written - long) + long_rate * long
 
 
 def _output(rates: Rates, usage: Usage) -> Decimal | None:

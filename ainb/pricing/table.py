@@ -16,6 +16,7 @@ PRICE_KEYS = {
     "output_usd_per_million": "output",
     "cache_read_usd_per_million": "cache_read",
     "cache_write_usd_per_million": "cache_write",
+    "cache_write_1h_usd_per_million": "cache_write_1h",
     "request_usd": "request",
 }
 MAX_USD_PER_MILLION = Decimal(10_000)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.errors import ConfigError
-from ainb.providers import plugins
-from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS
+from ainb.providers import plugins, pydantic_names
+from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -43,17 +43,24 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
     name = NICKNAMES.get(name, name)
     if not set(name) & {":", "/"}:
         name = _with_service(name)
-    at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=-1)
-    service = name[:at] if at > 0 else name
-    service = SYNONYMS.get(service, service)
-    if service not in SERVICES and service not in plugins.names():
-        known = [*SERVICES, *(aliases or {})]
+    service, model = _divide(name)
+    if service not in SERVICES and service not in (others := plugins.names()):
+        known = [*SERVICES, *others, *(aliases or {})]
         near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
         raise ConfigError(f"{name!r} names no provider and no alias; write provider:model; {hint}")
-    model = name[at + 1 :].strip() if at > 0 else ""
     if not model:
         raise ConfigError(f"{name!r} names a provider but no model; write {service}:MODEL")
+    return service, model
+
+
+def _divide(name: str) -> tuple[str, str]:
+    """Service and model of ``service:model`` or ``service/model``; some services stand behind ``pydantic:``."""
+    at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=len(name))
+    service, model = name[:at], name[at + 1 :].strip()
+    service = SYNONYMS.get(service, service)
+    if model and service in THROUGH_PYDANTIC and service not in plugins.names():
+        return pydantic_names.SERVICE, f"{THROUGH_PYDANTIC[service]}:{model}"
     return service, model
 
 
@@ -90,13 +97,27 @@ def make_provider(
         from ainb.providers.anthropic import AnthropicProvider
 
         return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
+    if kind == "pydantic":
+        from ainb.providers.pydantic_ai import PydanticAIProvider
+
+        return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
     from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
 
 
-def missing_key(service: str) -> str | None:
-    """The variable that a service needs its key in and that is not set, or None."""
+def missing_key(service: str, model: str = "") -> str | None:
+    """The variable that a service needs its key in and that is not set, or None.
+
+    Args:
+        service: Service name.
+        model: The service's own model name; behind ``pydantic:`` it says whose key it is.
+    """
+    if service == pydantic_names.SERVICE:
+        provider = pydantic_names.split_name(model)[0]
+        names = pydantic_names.key_variables(provider)
+        found = not pydantic_names.needs_key(provider) or any(keys.get(name) for name in names)
+        return None if found else names[0]
     row = SERVICES.get(service)
     if row is None or not row.key_needed or row.key_variable is None or keys.get(row.key_variable):
         return None
@@ -123,8 +144,12 @@ def ways_to_choose() -> str:
 
 
 async def close_clients() -> None:
-    """Close the running loop's HTTP client where one was ever made."""
+    """Close the running loop's HTTP clients where some were ever made."""
     if "ainb.providers.wire" in sys.modules:
         from ainb.providers import wire
 
         await wire.close_clients()
+    if "ainb.providers.pydantic_models" in sys.modules:
+        from ainb.providers import pydantic_models
+
+        await pydantic_models.close_clients()

@@ -165,6 +165,9 @@ def read_usage(usage: Any) -> Usage:
         output_tokens=output,
         cache_read_input_tokens=read,
         cache_creation_input_tokens=written,
+        cache_creation_1h_input_tokens=count_or_none(
+            mapping(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")
+        ),
         reasoning_output_tokens=count_or_none(
             mapping(usage.get("output_tokens_details")).get("thinking_tokens")
         ),

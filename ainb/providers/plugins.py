@@ -23,6 +23,13 @@ def names() -> list[str]:
     return sorted(metadata.entry_points(group=GROUP).names)
 
 
+def packages() -> dict[str, str]:
+    """Service to the package that brings its adapter, by name."""
+    entries = metadata.entry_points(group=GROUP)
+    found = {entry.name: entry.dist.name if entry.dist else entry.value for entry in entries}
+    return dict(sorted(found.items()))
+
+
 def make_plugin(service: str, *, clock: Clock) -> Provider:
     """The adapter of another package.
 
@@ -38,7 +45,7 @@ def make_plugin(service: str, *, clock: Clock) -> Provider:
         raise ConfigError(
             f"the adapter of {service} ({entry.value}) cannot be loaded ({type(error).__name__}: {error}); update its package"
         ) from error
-    return PluginProvider(made, service)
+    return (ListingPlugin if hasattr(made, "list_models") else PluginProvider)(made, service)
 
 
 class PluginProvider:
@@ -92,3 +99,22 @@ class PluginProvider:
                 billed=True,
             )
         return reply
+
+
+class ListingPlugin(PluginProvider):
+    """One whose adapter can list its models."""
+
+    async def list_models(self) -> list[str]:
+        """Names of the models that the service offers now.
+
+        Raises:
+            ProviderError: It cannot be reached, or the adapter did something that it may not do.
+        """
+        try:
+            return [str(name) for name in await self._adapter.list_models()]  # type: ignore[attr-defined]  # looked for when it was made
+        except (AinbError, ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
+            raise PermanentProviderError(
+                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its package"
+            ) from error

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ainb.keys import KEY_VARIABLES
 
-Protocol = Literal["openai", "anthropic", "local", "scripted"]
+Protocol = Literal["openai", "anthropic", "local", "scripted", "pydantic"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,7 @@ SERVICES: Mapping[str, Service] = {
         _service("together", "https://api.together.xyz/v1"),
         _service("openrouter", "https://openrouter.ai/api/v1"),
         _service("gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        Service(name="pydantic", protocol="pydantic"),
         Service(name="scripted", protocol="scripted", key_needed=False, free=True),
     )
 }
@@ -92,6 +93,23 @@ OWN_NAMES: tuple[tuple[str, str], ...] = (
     (r"(mi|mini|magi|code|pix)stral-|pixtral-", "mistral"),
     (r"deepseek-(chat|reasoner)$", "deepseek"),
 )
+
+# Names of jupyter-ai and LiteLLM for services that are reached through pydantic-ai, and what that calls them.
+THROUGH_PYDANTIC: Mapping[str, str] = {
+    "bedrock": "bedrock",
+    "bedrock-chat": "bedrock",
+    "bedrock_converse": "bedrock",
+    "cerebras": "cerebras",
+    "cohere": "cohere",
+    "cohere_chat": "cohere",
+    "fireworks_ai": "fireworks",
+    "huggingface": "huggingface",
+    "huggingface_hub": "huggingface",
+    "moonshot": "moonshotai",
+    "sambanova": "sambanova",
+    "vertex_ai": "google-cloud",
+    "xai": "xai",
+}
 
 SYNONYMS: Mapping[str, str] = {
     "anthropic-chat": "anthropic",

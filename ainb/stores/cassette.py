@@ -78,7 +78,7 @@ class Cassette:
         """The model of most records, ``provider:model``; None where there is none but functions of the person's own."""
         lines = self.lines()
         if self._usual_model is None and lines:
-            models = (str(line.fields["model"]) for line in lines.values())
+            models = (line.model for line in lines.values())
             counts = collections.Counter(model for model in models if not model.startswith(OWN_FUNCTION))
             self._usual_model = min(counts, key=lambda model: (-counts[model], model), default=None)
         return self._usual_model

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ VERSION = 1
 CHECKSUM_DIGITS = 16
 MEASURED = "measured"
 _CHECKSUM = b',"sha256":"'
+_MODEL, _BODY = b'{"model":', b',"body":'
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 # What tells requests apart, in the order of the line; all but the first two are left out where they do not apply.
 _REQUEST = ("model", "body", "schema", "replica")
@@ -31,20 +32,33 @@ class LineError(ValueError):
     """A line is no record; the text says why and what to do, without naming the line."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Line:
-    """A record of a cassette.
+    """A record of a cassette, kept as the text that it is: most records of a long cassette are never looked into.
 
     Attributes:
         key: What tells its request from others; equal bytes mean the same request.
-        fields: The record without version and checksum: `model`, `body`, and where they apply `schema`, `replica`, `weights`,
-            `reply` or `error`, `notes`, `measured`.
-        text: The line as it stands in the file, without its end.
+        text: The line as it stands in the file, without its end; checked.
     """
 
     key: bytes
-    fields: Mapping[str, Any]
     text: bytes
+    _fields: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The record without version and checksum.
+
+        `model`, `body`, and where they apply `schema`, `replica`, `weights`, `reply` or `error`, `notes`, `measured`.
+        """
+        if self._fields is None:
+            self._fields = _without_frame(orjson.loads(self.text))
+        return self._fields
+
+    @property
+    def model(self) -> str:
+        """``provider:model``, which stands first in the line."""
+        return str(orjson.loads(self.text[len(_MODEL) : self.text.index(_BODY)]))
 
     @property
     def is_reply(self) -> bool:
@@ -78,7 +92,7 @@ def write_line(fields: Mapping[str, Any]) -> Line:
         raise ConfigError(
             f"the request cannot stand in a cassette ({error}); switch replay off for it"
         ) from None
-    return Line(request_key(ordered), ordered, head + _CHECKSUM + _checksum(head) + b'"}')
+    return Line(request_key(ordered), head + _CHECKSUM + _checksum(head) + b'"}')
 
 
 def read_line(text: bytes) -> Line:
@@ -108,10 +122,14 @@ def read_line(text: bytes) -> Line:
         raise LineError(
             "was edited by hand (its sha256 does not fit); take the file back from git, or delete the line and record it again"
         )
-    del record["version"], record["sha256"]
-    if not _is_whole(record):
+    if not _is_whole(_without_frame(record)) or not text.startswith(_MODEL) or _BODY not in text:
         raise LineError("is no record of ainb; delete it and record it again")
-    return Line(request_key(record), record, text)
+    return Line(request_key(record), text)
+
+
+def _without_frame(record: dict[str, Any]) -> dict[str, Any]:
+    del record["version"], record["sha256"]
+    return record
 
 
 def _checksum(head: bytes) -> bytes:
@@ -128,11 +146,13 @@ def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
     """Whether the fields are what they should be; a checksum can be forged, and what is read here becomes a reply."""
-    return (
-        record.keys() >= _NEEDED
-        and ("reply" in record) != ("error" in record)
-        and all(name in _CHECKS and _CHECKS[name](value) for name, value in record.items())
-    )
+    if not record.keys() >= _NEEDED or ("reply" in record) == ("error" in record):
+        return False
+    for name, value in record.items():
+        check = _CHECKS.get(name)
+        if check is None or not check(value):
+            return False
+    return True
 
 
 def is_seconds(value: object) -> bool:

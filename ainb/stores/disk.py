@@ -187,11 +187,10 @@ class DiskStore:
         if self._faults.is_resting() or (database is None and (database := self._open()) is None):
             return None
         try:
-            text: str | None = database.get(name)
+            return database.read(name)
         except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
             self._fail_read(error)
             return None
-        return text
 
     def _fail_read(self, error: Exception) -> None:
         from ainb.stores.text_cache import TamperedRowError
@@ -265,9 +264,7 @@ class DiskStore:
             return False
         try:
             database.be_patient()
-            with database.transact():
-                for name, (text, created_at) in batch:
-                    database.set(name, text, tag=created_at)
+            database.set_all(batch)
         except Exception as error:  # noqa: BLE001 - what the disk does not take goes to memory
             self._faults.rest(error)
             self._let_go()

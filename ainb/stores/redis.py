@@ -63,9 +63,9 @@ class SharedState:
         return SharedBreakers(self.hub, options, clock=self.hub.clock, rng=self.hub.rng)
 
     def ledger(self) -> Ledger:
-        """A ledger whose days are shared."""
+        """A ledger whose days are shared, and the runs that went to several processes."""
         self._book = book = RedisBook(self.hub)
-        ledger = Ledger(book)
+        ledger = Ledger(book, shared=frozenset({"day", "run"}))
         book.wake = ledger.wake
         return ledger
 

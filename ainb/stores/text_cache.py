@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores import MAX_TEXT_BYTES
+from ainb.stores.many_rows import insert_rows
 
 FILE_NAME: str = DBNAME
 BESIDE = ("-wal", "-shm", "-journal")
@@ -43,6 +45,14 @@ SETTINGS = {
     "disk_min_file_size": 2**62,
     "disk_pickle_protocol": 0,
 }
+
+# The columns and what they hold are diskcache's; its own ``set`` takes three statements a row.
+_COLUMNS = "key raw store_time expire_time access_time access_count tag size mode filename value".split()  # noqa: SIM905 - one line
+_SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
+_OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in _COLUMNS[2:]
+)
 
 
 class TamperedRowError(Exception):
@@ -100,12 +110,16 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        con: sqlite3.Connection = super()._con
-        if getattr(self._local, "guarded", None) is not con:
-            con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
-            con.execute("PRAGMA trusted_schema = OFF")
-            self._local.guarded = con
-        return con
+        # The stock one asks for the process's number each time; after a fork the store takes a new cache (`DiskStore.renew`).
+        known = getattr(self._local, "con", None)
+        opened: sqlite3.Connection = super()._con if known is None else known
+        guarded: object = getattr(self._local, "guarded", None)
+        if guarded is opened:
+            return opened
+        opened.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
+        opened.execute("PRAGMA trusted_schema = OFF")
+        self._local.guarded = opened
+        return opened
 
     @property
     def _sql_retry(self) -> Any:
@@ -140,6 +154,37 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
     def be_patient(self) -> None:
         """Let this thread's connection wait for other kernels' writes; the event loop's may not."""
         self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
+
+    def read(self, name: str) -> str | None:
+        """The text under a name, or None.
+
+        Raises:
+            TamperedRowError: The row is not what this package writes.
+            sqlite3.Error: The file cannot be read.
+        """
+        found = self._con.execute(_SELECT, (name,)).fetchone()
+        return None if found is None else self._disk.fetch(*found, False)
+
+    def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
+        """Keep texts under their names, each with the wall-clock second it was made at, in one transaction.
+
+        Raises:
+            sqlite3.Error: None of them was kept.
+        """
+        rows = [
+            (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
+            for name, (text, made_at) in texts
+        ]
+        con = self._con
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            insert_rows(con, _INSERT, rows, tail=_OVERWRITE)
+            con.execute("COMMIT")
+        except BaseException:
+            # A full disk has rolled back already.
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+            raise
 
     def delete_all(self, namespace: str, created_before: float | None = None) -> int:
         """Delete a namespace, or the texts in it that were made before a wall-clock second; returns how many."""

@@ -65,6 +65,9 @@ class UsageLog(Listener):
         rng: Where ids come from.
         estimators: How tokens and money of calls made elsewhere are estimated.
         copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is closed with this one.
+
+    Attributes:
+        on_record: Told of rows that `recorder` makes, for those who listen to finished calls elsewhere; None means nobody.
     """
 
     def __init__(
@@ -97,14 +100,24 @@ class UsageLog(Listener):
         self._copy = copy_to
         if copy_to is not None:
             self._append = _twice(self._append, copy_to._append)  # noqa: SLF001 - its own class
+        self.on_record: Callable[[Row], None] | None = None
         self.recorder = Recorder(
-            self._append, self._ids, clock, self.session_id, estimators, content=self.options.content
+            self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
         )
 
     def listener(self, event: Event) -> None:
         """Take note of a finished call; the sink to hand to the recorder."""
         if event.__class__ is CallFinished:
             self._append((self._make_row, event))
+
+    def _take(self, row: Row) -> None:
+        self._append(row)
+        if self.on_record is not None:
+            self.on_record(row)
+
+    def add(self, row: Row) -> None:
+        """Take a row that another process made."""
+        self._append(row)
 
     def tell(self, text: str) -> None:
         """Pass one line about the log to the session's sink."""

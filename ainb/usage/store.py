@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ainb.stores.many_rows import insert_rows
 from ainb.stores.private_folder import make_private
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
 from ainb.usage.rollups import ADD_NEW
@@ -114,7 +115,7 @@ class Store:
         connection.execute("BEGIN IMMEDIATE")
         try:
             last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
-            connection.executemany(_INSERT, [self._encode(row) for row in rows])
+            insert_rows(connection, _INSERT, [self._encode(row) for row in rows])
             connection.execute(ADD_NEW, (last,))
             connection.execute("COMMIT")
         except BaseException:
@@ -153,10 +154,7 @@ class Store:
         return values
 
 
-_INSERT = (
-    f"INSERT INTO calls (day, {', '.join(column.stored for column in STORED)}) "  # noqa: S608 - made of COLUMNS
-    f"VALUES ({', '.join('?' * (len(STORED) + 1))})"
-)
+_INSERT = f"INSERT INTO calls (day, {', '.join(column.stored for column in STORED)})"
 
 
 def _storable(value: Any) -> Any:

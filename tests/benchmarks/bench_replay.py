@@ -48,15 +48,17 @@ def make_stage(mode: Mode, folder: Path) -> ReplayStage:
 
 
 async def seconds(stage: ReplayStage, calls: int, start: int = 0, *, anew: bool = False) -> float:
+    # What is written waits for the disk; the rest is the processor's alone.
+    clock = time.perf_counter if anew else time.process_time
     best = float("inf")
     for round_number in range(ROUNDS):
         first = start + (calls * round_number if anew else 0)
         prepared = [make_call(first + number) for number in range(calls)]
-        began = time.perf_counter()
+        began = clock()
         for call in prepared:
             with contextlib.suppress(ReplayMissError):  # the miss is what is measured
                 await stage(call, answer)
-        best = min(best, (time.perf_counter() - began) / calls)
+        best = min(best, (clock() - began) / calls)
     return best
 
 
@@ -68,9 +70,9 @@ async def fill(folder: Path) -> None:
 def best_of(work: object) -> float:
     best = float("inf")
     for _ in range(ROUNDS):
-        began = time.perf_counter()
+        began = time.process_time()  # of the processor: what else the machine does matters less
         work()  # type: ignore[operator]
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return best
 
 

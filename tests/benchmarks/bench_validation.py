@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import timeit
+from collections.abc import Callable
 from pathlib import Path
 
 from ainb.errors import AinbError
-from ainb.messages import Call, Message, Request
+from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline import optional_rules, presets
-from ainb.pipeline.rules import Rule
 from ainb.pipeline.untrusted import sanitize
+from ainb.pipeline.validation import ValidationStage
 from ainb.pipeline.validation_options import Validation
 from ainb.pipeline.validator import Validator
 from ainb.redaction import PATTERNS
-from tests.made_up_secrets import SECRETS
+from tests.made_up_secrets import NAMES, SECRETS, in_place
 from tests.pipeline.test_rules import MEGABYTE, NASTY
 
 PROSE = "The quick brown fox jumps over the lazy dog; what does this review say about battery life?\n"
@@ -43,22 +45,42 @@ def review(text: str, **options) -> float:
         provider="openai", model="m", messages=(Message("user", text),), parameters={"max_tokens": 20}
     )
     call = Call(request=request, provider=Provider())
-    return microseconds(lambda: validator.review(call))
+    return microseconds(lambda: validator.passes(call) or validator.review(call))
 
 
-def worst(rule: Rule) -> tuple[float, str]:
+def stage(text: str) -> float:
+    """The whole stage: the prompt, the length of the context, the reply."""
+    reply = Reply(text="positive")
+
+    async def proceed(_call: Call) -> Reply:
+        return reply
+
+    made = ValidationStage(Validation(), context_window=lambda _call: None)
+    request = Request(
+        provider="openai", model="m", messages=(Message("user", text),), parameters={"max_tokens": 20}
+    )
+    call = Call(request=request, provider=Provider())
+
+    def work() -> None:
+        with contextlib.suppress(StopIteration):  # it waits for nothing
+            made(call, proceed).send(None)
+
+    return microseconds(work)
+
+
+def worst(look: Callable[[str], object]) -> tuple[float, str]:
     """Processor milliseconds of the slowest of the texts, and of what it is made."""
     texts = {}
-    for unit in (*NASTY, *(f"{secret} " for secret in SECRETS.values())):
+    for unit in (*NASTY, *(f"{in_place(name)}\n" for name in NAMES)):
         size = MEGABYTE // len(unit.encode("utf-8", "surrogatepass"))
         texts[unit] = unit * size
-    slowest = max(texts, key=lambda unit: processor_seconds(rule, texts[unit]))
-    return min(processor_seconds(rule, texts[slowest]) for _ in range(5)) * 1e3, slowest
+    slowest = max(texts, key=lambda unit: processor_seconds(look, texts[unit]))
+    return min(processor_seconds(look, texts[slowest]) for _ in range(5)) * 1e3, slowest
 
 
-def processor_seconds(rule: Rule, text: str) -> float:
+def processor_seconds(look: Callable[[str], object], text: str) -> float:
     start = time.process_time()
-    rule.places(text)
+    look(text)
     return time.process_time() - start
 
 
@@ -69,6 +91,7 @@ def rows() -> list[Row]:
     naive = [re.compile(pattern) for _, pattern in PATTERNS]
     each = microseconds(lambda: [pattern.search(prose) for pattern in naive])
     found: list[Row] = [
+        *((f"validation of a prompt of {size} characters", f"{review((PROSE * 3)[:size]):.1f} us", f"the whole stage {stage((PROSE * 3)[:size]):.1f} us", "<= 4 us") for size in (20, 100, 200)),
         ("validation of a 2 kB prompt", f"{review(prose):.0f} us", f"each pattern in turn {each:.0f} us", "<= 60 us"),
         ("  not ASCII", f"{review(umlauts):.0f} us", "-", "<= 60 us"),
         ("  Python code", f"{review(code):.0f} us", "-", "-"),
@@ -77,11 +100,10 @@ def rows() -> list[Row]:
         ("sanitize 2 kB", f"{microseconds(lambda: sanitize(prose)):.0f} us", "-", "-"),
         ("an error's text, redacted", f"{microseconds(lambda: AinbError('the prompt is longer than the context; shorten it')):.1f} us", "-", "-"),
     ]  # fmt: skip
-    for rule in RULES:
-        milliseconds, unit = worst(rule)
-        found.append(
-            (f"1 MB made to hurt: {rule.name}", f"{milliseconds:.0f} ms", f"{unit[:20]!r}", "<= 50 ms")
-        )
+    looks = {rule.name: rule.places for rule in RULES} | {"sanitize": sanitize}
+    for name, look in looks.items():
+        milliseconds, unit = worst(look)
+        found.append((f"1 MB made to hurt: {name}", f"{milliseconds:.0f} ms", f"{unit[:20]!r}", "<= 50 ms"))
     return found
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from ainb.errors import ConfigError
 from ainb.magics import readers
-from ainb.magics.arguments import CELL_FLAGS, Flag, one_word, parse
+from ainb.magics.arguments import one_word, parse
+from ainb.magics.flags import CELL_FLAGS, Flag
 
 
 def read(line):

@@ -6,6 +6,7 @@ import pytest
 
 from ainb import session as sessions
 from ainb.errors import ConfigError
+from ainb.pricing import Prices
 from ainb.testing import script
 
 
@@ -87,6 +88,17 @@ def test_turns_that_no_longer_fit_are_left_out_and_that_is_said(watched):
 
     assert watched.sent[1] == [("user", "short")]
     assert "the first 1 turns of c no longer fit into chat_tokens" in cell.err
+
+
+def test_turns_that_do_not_fit_into_the_models_context_are_left_out_and_that_is_said(watched, monkeypatch):
+    # Room for a hundred tokens in all, a quarter of it for the answer.
+    monkeypatch.setattr(Prices, "loaded", property(lambda _: True))
+    monkeypatch.setattr(Prices, "context_window", lambda *_: 100)
+    watched.run(f"%%ai scripted:echo --chat c\n{'long ' * 50}")
+    cell = watched.run(f"%%ai scripted:echo --chat c\n{'more ' * 20}")
+
+    assert [role for role, _ in watched.sent[1]] == ["user"]
+    assert "the first 1 turns of c no longer fit into the model's context and are left out" in cell.err
 
 
 def test_a_dry_run_shows_the_turns_that_would_go_along_and_keeps_nothing(watched):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import re
 import sys
 
 import pytest
@@ -7,8 +9,12 @@ import pytest
 import ainb
 from ainb import errors
 from ainb import session as sessions
-from ainb.magics.arguments import CELL_FLAGS
+from ainb.config import OPTIONS, load_config
+from ainb.magics.arguments import parse
 from ainb.magics.commands import COMMANDS
+from ainb.magics.flags import CELL_FLAGS
+from ainb.magics.helping import VALUES, topics
+from ainb.magics.line import find_command
 from ainb.magics.status import ROWS
 from ainb.providers import weights
 from ainb.providers.services import SERVICES
@@ -53,6 +59,28 @@ def test_help_knows_each_topic(terminal, topic, line):
     assert line in terminal.run(f"%ai help {topic}").out
 
 
+def test_help_on_anything_ends_in_a_line_that_can_be_typed(terminal):
+    for topic in topics():
+        out = terminal.run(f"%ai help {topic}").out
+        assert re.search(r"^Example: %\S*(ai|config) ?\S", out, re.MULTILINE), topic
+        assert "…" not in out.partition("Example:")[2], topic
+
+
+def test_the_example_of_every_setting_is_one_that_it_takes(tmp_path):
+    assert set(VALUES) == set(OPTIONS)
+    for name, value in VALUES.items():
+        load_config(settings={name: ast.literal_eval(value)}, environ={}, folder=tmp_path)
+
+
+def test_the_examples_of_subcommands_and_their_options_can_be_read():
+    own = {flag for command in COMMANDS for flag in command.flags or () if flag not in CELL_FLAGS}
+    for example in [*(command.example for command in COMMANDS), *(flag.example for flag in own)]:
+        name, _, rest = example.removeprefix("%ai ").partition(" ")
+        command = find_command(name)
+        words = parse(rest, command.flags or (), "%ai").words
+        assert command.words[0] <= len(words) <= command.words[1]
+
+
 def test_every_example_names_its_subcommand():
     assert all(command.example.startswith(f"%ai {command.name}") for command in COMMANDS)
 
@@ -88,7 +116,7 @@ def test_the_list_can_be_of_one_provider(terminal):
         ("openai:gpt-4o", "to ask a model write %%ai openai:gpt-4o above a prompt"),
         ("list opanai", "there is no provider 'opanai'; did you mean 'openai'?"),
         ("help formatt", "there is no help on 'formatt'; did you mean 'format'?"),
-        ("alias fast", "%ai alias is written %ai alias NAME MODEL; 1 words were given"),
+        ("alias fast", "%ai alias is written %ai alias NAME MODEL [--save]; 1 words were given"),
         ("alias fast nowhere:x", "names no provider and no alias"),
         ("alias a:b scripted:echo", "an alias is one word without : and /"),
         ("dealias nobody", "there is no alias 'nobody'; there are none"),

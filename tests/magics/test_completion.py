@@ -5,10 +5,11 @@ from IPython.core.completer import provisionalcompleter
 
 
 @pytest.fixture
-def complete(terminal):
+def complete(terminal, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-of-a-test-0123456789")
     terminal.run("%config Ainb.aliases = {'fast': 'scripted:echo'}")
     terminal.run(
-        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}\nreviews = ['a']\nred = 'b'"
+        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}\nimport pandas\nreviews = pandas.DataFrame({'text': ['a'], 'rating': [1]})\nred = 'b'"
     )
 
     def complete(text):
@@ -43,6 +44,18 @@ def complete(terminal):
         ("%ai cache prune --o", "%ai cache prune --older"),
         ("%ai budget re", "%ai budget reset"),
         ("%ai help bud", "%ai help budget"),
+        ("%ai help chat_t", "%ai help chat_tokens"),
+        ("%%ai --format=co", "%%ai --format=code"),
+        ("%%ai --schema=La", "%%ai --schema=Label"),
+        ("%%ai --api-key-name GRO", "%%ai --api-key-name GROQ_API_KEY"),
+        ("%%ai --each reviews --keep ra", "%%ai --each reviews --keep rating"),
+        ("%ai replay rec", "%ai replay record"),
+        ("%ai login groq", "%ai login groq"),
+        ("%ai logout anth", "%ai logout anthropic"),
+        ("%ai panel co", "%ai panel cost"),
+        ("%ai pull smol", "%ai pull smollm2"),
+        ("%ai error fa", "%ai error fast"),
+        ("%ai fix scripted:echo --max", "%ai fix scripted:echo --max-tokens"),
     ],
 )
 def test_tab_knows_the_lines_of_the_magics(complete, typed, offered):

@@ -82,3 +82,14 @@ def test_one_line_says_how_it_went(ask, capsys, reviews):
     said = capsys.readouterr().err
     assert "3 of 3 rows · done" in said
     assert "2 answered · 1 not sent" in said
+
+
+def test_a_table_on_dask_is_computed_and_its_rows_come_back_in_order(ask, shell, reviews):
+    dd = pytest.importorskip("dask.dataframe")
+    table = dd.from_pandas(reviews, npartitions=2)
+
+    frame = ask("scripted:echo --each table", "{greeting} {text}", table=table, greeting="hey")
+
+    assert list(frame["reply"][:2]) == ["hey good", "hey bad"]
+    assert list(frame["status"]) == ["ok", "ok", "rejected"]
+    assert shell.user_ns["_ai"] is frame

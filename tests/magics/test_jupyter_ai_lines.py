@@ -6,9 +6,13 @@ notebooks. The models are those of the documentation; a server on loopback answe
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from ainb.errors import AinbError
+from ainb.providers import split_model
 from tests.fault_server import FaultServer
 
 KEYS = (
@@ -200,10 +204,73 @@ def test_names_inputs_outputs_and_errors_are_filled(there, server):
     assert "ZeroDivisionError" in text
 
 
-@pytest.mark.parametrize(
-    "line", ["%%ai bedrock/anthropic.claude-3-5-haiku-20241022-v1:0", "%%ai ai21:j2-jumbo-instruct"]
-)
-def test_a_service_that_is_not_there_is_said_with_those_that_are(there, line):
-    cell = there.run(f"{line}\nhi")
+def test_a_service_that_is_not_there_is_said_with_those_that_are(there):
+    cell = there.run("%%ai ai21:j2-jumbo-instruct\nhi")
 
     assert "names no provider and no alias" in str(cell.error)
+
+
+# Services that pydantic-ai speaks to.
+BEHIND = [
+    ("bedrock/anthropic.claude-3-5-haiku-20241022-v1:0", "bedrock:anthropic.claude-3-5-haiku-20241022-v1:0"),
+    ("bedrock-chat:anthropic.claude-3-sonnet", "bedrock:anthropic.claude-3-sonnet"),
+    ("cohere:command-r", "cohere:command-r"),
+    ("huggingface_hub:mistralai/Mistral-7B", "huggingface:mistralai/Mistral-7B"),
+    ("vertex_ai/gemini-2.5-pro", "google-cloud:gemini-2.5-pro"),
+    ("xai/grok-4", "xai:grok-4"),
+]
+
+
+@pytest.mark.parametrize(("typed", "asked"), BEHIND)
+def test_services_behind_pydantic_ai_are_found_under_the_names_that_were_typed(typed, asked):
+    assert split_model(typed) == ("pydantic", asked)
+
+
+# What stands in for the words of the table below where it names no value.
+WORDS = {
+    "--api-base": "--api-base {base}",
+    "--api-key-name": "--api-key-name TEAM_API_KEY",
+    "%ai register": "%ai register mine openai:gpt-4o",
+    "alias": "%ai alias mine openai:gpt-4o",
+    "update": "%ai update mine openai:gpt-4o",
+    "delete": "%ai delete mine",
+    "dealias": "%ai dealias mine",
+    "list": "%ai list",
+    "version": "%ai version",
+    "help": "%ai help",
+    "%ai error": "%ai error chatgpt",
+    "%ai fix": "%ai fix chatgpt",
+}
+
+
+def table_lines():
+    """What stands in code in the first column of the README's table for those who come from jupyter-ai."""
+    text = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    table = text.partition("| jupyter-ai | here |")[2].partition("\n\n")[0]
+    return [span for row in table.splitlines()[2:] for span in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+def cell_of(span):
+    """A cell that does what the table speaks of."""
+    line = WORDS.get(span, span)
+    if line.startswith("-"):
+        return f"%%ai chatgpt {line}\nhi"
+    if line.startswith("{"):
+        return f"%%ai chatgpt\nsay {line}"
+    return f"{line}\nhi" if line.startswith("%%") else line
+
+
+@pytest.mark.parametrize("span", table_lines())
+def test_every_line_of_the_readmes_table_runs(there, server, span):
+    there.run("name = 1")
+    there.run("1 / 0")
+    there.run("1 / 0" if "Err" in span else "name")
+    if span in {"update", "delete", "dealias"}:
+        there.run(cell_of("%ai register"))
+    cell = there.run(cell_of(span).replace("{base}", server.base_url))
+
+    assert cell.error is None
+
+
+def test_the_readmes_table_is_not_empty():
+    assert len(table_lines()) >= 20

@@ -162,14 +162,15 @@ def test_a_fallback_without_a_key_is_said_at_the_start_and_passed_over_in_the_ou
     events = []
     runtime = Runtime(sink=events.append)
     with session(fallback="anthropic:claude-x,scripted:third", runtime=runtime) as used:
-        used.ask("one")
         notices = [event.text for event in events if isinstance(event, Notice)]
+        used.ask("one")
         reply = used.ask("two")
 
     assert notices == [
         "the fallback anthropic:claude-x cannot be asked: ANTHROPIC_API_KEY is not set; set it in the environment"
     ]
     assert reply.text == "from the third"
+    assert [event.text for event in events if isinstance(event, Notice)] == notices  # and not said again
 
 
 @pytest.mark.parametrize("wrong", ["opnai:x", "scripted:"])

@@ -26,7 +26,7 @@ NASTY = (
     "@", "a@", "a@b.", "a@a.b@", "a@b.cc ", "+1", "+1 2", "1 ", "00", "222-", "222 ", "(222) ", "(222) 222-", "4", "4-", "4111 ",
     "4111 1111 1111 1111 ", "AA00", "NO00 0000 0000 000 ", "AA00AAAA", "111-11-", "111-11-1111 ", "\x00", "\x00a", "\x1b", "\x1b[",
     "\x1b[0;", "\u202e", "\u202ea", "\ud800", "\ud800a", "\u00e4", "\u200b", "\U000e0041", "ignore ", "ignore all ", "system ",
-    "show your ", "you are ", "<|", "<|a", "\n##", "KEY=", 'key="', "sk-", "://", "://a:", "-----BEGIN ", "eyJ", "\u0130",
+    "show your ", "you are ", "KEY=a", 'key="', 'key="aaaaaaaaaaaaaaaa ', "JQQJ9=a", "eyJaaaaaaaa.", "Bearer a", "sk-a", "222 222 2222", "</script>", "<<b>script", "\x1b[0 ", "<|", "<|a", "\n##", "KEY=", 'key="', "sk-", "://", "://a:", "-----BEGIN ", "eyJ", "\u0130",
 )  # fmt: skip
 
 
@@ -39,6 +39,30 @@ def test_a_megabyte_made_to_hurt_is_looked_through_in_linear_time(rule):
 
         assert len(places) <= MAX_PLACES + 1
         assert all(0 <= start < end <= len(text) for start, end, _ in places)
+
+
+@pytest.mark.parametrize("unit", [*NASTY, "<" * MEGABYTE + "<b>script"])
+def test_a_megabyte_made_to_hurt_is_made_plain_in_linear_time(unit):
+    assert len(sanitize((unit * (MEGABYTE // len(unit) + 1))[: MEGABYTE + 10])) <= MAX_CHARACTERS
+
+
+def by_characters(text):
+    """What `without_odd` leaves, the slow way: each place that is found cut out."""
+    for start, end, _ in reversed(list(find_odd(text))):
+        text = text[:start] + text[end:]
+    return text
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["\x1b", "[", "0", ";", " ", "m", "\x00", "\x9f", "\u202e", "\ud800", "a", "\n", "\u00e4"]
+        )
+    ).map("".join)
+)
+def test_what_is_taken_out_is_what_is_found(text):
+    assert without_odd(text) == by_characters(text)
 
 
 @settings(max_examples=200, deadline=None)

@@ -321,3 +321,15 @@ def test_many_threads_get_the_same_price():
 def test_the_context_window_is_known_where_it_is_published():
     assert Prices().context_window("openai", "gpt-4o") == 128_000
     assert Prices().context_window("openai", "nope") is None
+
+
+def test_the_persons_own_table_may_price_a_cache_kept_for_an_hour():
+    table = {"m": {"input_usd_per_million": 1, "cache_write_1h_usd_per_million": 4}}
+    usage = Usage(
+        input_tokens=1_000_000,
+        output_tokens=0,
+        cache_creation_input_tokens=1_000_000,
+        cache_creation_1h_input_tokens=1_000_000 // 2,
+    )
+
+    assert Prices(table).cost("", "m", usage) == (Decimal("2.5"), "table")

@@ -83,6 +83,20 @@ def test_a_prompt_that_is_to_be_cached_is_quoted_at_the_price_of_writing():
     assert cached.usd == by_parameter.usd == plain.usd * Decimal("1.25")
 
 
+def test_a_prompt_that_is_to_be_cached_for_an_hour_is_quoted_at_that_price():
+    plain = quote(PRICES, request("claude-haiku-4-5", "anthropic", max_tokens=0))
+    kept = {"type": "ephemeral", "ttl": "1h"}
+    cached = quote(PRICES, request("claude-haiku-4-5", "anthropic", max_tokens=0, cache_control=kept))
+
+    assert cached.usd == plain.usd * 2
+
+
+def test_behind_pydantic_ai_the_provider_that_charges_is_quoted():
+    direct = quote(PRICES, request("claude-haiku-4-5", "anthropic", max_tokens=10))
+
+    assert quote(PRICES, request("anthropic:claude-haiku-4-5", "pydantic", max_tokens=10)).usd == direct.usd
+
+
 def test_an_embedding_has_no_output():
     quoted = quote(PRICES, request("text-embedding-3-small", operation="embeddings"))
 

@@ -99,6 +99,20 @@ def test_a_hanging_server_delays_the_calls_of_that_moment_and_no_later_one(serve
     assert len(state_notices(said)) == 1
 
 
+def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_session, said):
+    hub = open_session()._stages.shared.hub
+
+    async def held_up():
+        answer = asyncio.ensure_future(hub.command(("PING",)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # noqa: ASYNC251 - this is what holds the loop up
+        return await answer
+
+    assert [ENGINE.run(held_up()) for _ in range(3)] == ["PONG"] * 3
+    assert not state_notices(said)
+
+
 def test_when_the_server_is_back_its_state_counts_again(server, open_session):
     session = open_session()
     server.freeze()

@@ -1,0 +1,201 @@
+"""Tables too large for one machine: a Dask DataFrame, Series or bag through the same pipeline on every worker.
+
+What is sent to the workers is a `Mapper`: the options of the session, the prompt, the place of the journals; no key, no open file, no
+connection. Each worker process makes one session of it and reads its own keys. Loaded when somebody hands over a Dask collection;
+Dask itself is not imported before that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import sys
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch.template import Template
+from ainb.dask.frames import empty_result
+from ainb.dask.gather import Gather, adopt, latest
+from ainb.dask.mapper import Mapper
+from ainb.dask.runs import open_run
+from ainb.dask.worker import map_items
+from ainb.errors import ConfigError
+from ainb.events import Notice
+
+if TYPE_CHECKING:
+    from ainb.config import Config
+    from ainb.session import Session
+
+__all__ = ["compute", "map_collection", "map_partitions_function"]
+
+LAST_REPORT_SECONDS = 2.0
+NOT_FOR_PARTS = {
+    "limit": "take ddf.head(n) or ddf.partitions[:n] first",
+    "sample": "take ddf.sample(frac=…) first",
+    "out": "write the result with .to_parquet(…) or .to_csv(…)",
+}
+
+
+def map_collection(session: Session, data: Any, task: str | Callable[..., Any], given: dict[str, Any]) -> Any:
+    """One call a row of a Dask collection, lazily.
+
+    Args:
+        session: Whose options the workers take over.
+        data: Dask DataFrame, Series or bag.
+        task: As for ``Session.map``.
+        given: As for ``Session.map``, without ``limit``, ``sample`` and ``out``.
+
+    Returns:
+        A Dask DataFrame with the columns of ``Session.map``, on the partitions, the index and the divisions of `data`; of a bag
+        each partition counts from 0. Nothing is sent before it is computed; computed again it takes its rows from the journal.
+
+    Raises:
+        ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.
+    """
+    kind = _kind_of(data)
+    rows = [] if kind == "Bag" else data._meta  # noqa: SLF001 - what Dask itself calls the columns without rows
+    columns = None if kind == "Bag" else ["value"] if kind == "Series" else list(map(str, data._meta.columns))  # noqa: SLF001 - the same
+    mapper, meta = _prepare(session, rows, task, given, columns=columns, partitions=data.npartitions)
+    _tell_of_own_limits(session)
+    if kind != "Bag":
+        return data.map_partitions(mapper, meta=meta)
+    import dask.dataframe as dd
+    from dask.delayed import delayed
+
+    parts = [
+        delayed(map_items, pure=True)(mapper, items, number) for number, items in enumerate(data.to_delayed())
+    ]
+    return dd.from_delayed(parts, meta=meta, verify_meta=False)
+
+
+def map_partitions_function(
+    session: Session, task: str | Callable[..., Any], given: dict[str, Any]
+) -> Mapper:
+    """A function for ``ddf.map_partitions``; see ``Session.for_partitions``.
+
+    Raises:
+        ConfigError: Something makes no sense, or Dask is not installed.
+    """
+    require_extra()
+    mapper, _ = _prepare(session, [], task, given, columns=None, partitions=None)
+    _tell_of_own_limits(session)
+    return mapper
+
+
+def compute(session: Session, frame: Any) -> Any:
+    """Compute what `map_collection` made, and wait until the workers' last word on it is there, too."""
+    result = frame.compute()
+    gather = latest(session)
+    if gather is not None:
+        gather.ended.wait(LAST_REPORT_SECONDS)
+    return result
+
+
+def require_extra() -> None:
+    """Make sure that Dask is there, without loading it.
+
+    Raises:
+        ConfigError: It is not; the message names the extra.
+    """
+    if importlib.util.find_spec("dask") is None or importlib.util.find_spec("distributed") is None:
+        raise ConfigError(
+            'tables on Dask need the extra "dask"; pip install "ainb-notebook[dask]", or map a pandas DataFrame'
+        )
+
+
+def _kind_of(data: Any) -> str:
+    require_extra()
+    kind = type(data).__name__
+    if kind not in {"DataFrame", "Series", "Bag"}:
+        raise ConfigError(f"of Dask a batch takes a DataFrame, a Series or a bag; it is {kind}")
+    return kind
+
+
+def _prepare(
+    session: Session,
+    rows: Any,
+    task: str | Callable[..., Any],
+    given: dict[str, Any],
+    *,
+    columns: list[str] | None,
+    partitions: int | None,
+) -> tuple[Mapper, Any]:
+    """Check everything that can be checked here, and pack what the workers need."""
+    for name, instead in NOT_FOR_PARTS.items():
+        if given.pop(name, None) is not None:
+            raise ConfigError(
+                f"{name} does not go with a Dask collection, whose rows nobody has counted; {instead}"
+            )
+    watcher = given.pop("watcher", None)
+    names: Mapping[str, Any] = given.pop("names", None) or {}
+    ready = Template(task.strip(), columns=columns, names=names) if isinstance(task, str) else task
+    if isinstance(task, str):
+        given["model"] = ":".join(session.find_model(given.get("model")))
+    keep = {} if columns is not None else {"keep": False}  # what a bag's rows are called, the workers see
+    batch, meta = empty_result(session, rows, ready, {**given, **keep})
+    run = open_run(
+        session,
+        identity=batch.identity,
+        partitions=partitions,
+        resume=given.get("resume", True),
+        retry_failed=given.get("retry_failed", False),
+    )
+    notebook, cell_id = session.runtime.origin()
+    config, budget_usd = _portable(session, given.pop("budget_usd", None))
+    given |= {"notebook": notebook, "cell_id": cell_id, "budget_usd": budget_usd}
+    adopt(
+        session, Gather(session, run, watcher=watcher, title=batch.progress.title, model=batch.progress.model)
+    )
+    return Mapper(run=run, config=config, task=ready, given=given, make=type(session)), meta
+
+
+def _portable(session: Session, budget_usd: Any) -> tuple[Config, Any]:
+    """The options as they go to another machine, and what the run may cost.
+
+    The password of shared state stays here. A budget a batch, and what is left of the session's own, becomes a limit of the run,
+    because a worker starts a session with accounts of its own; a run's is shared where there is shared state.
+    """
+    config = session.config
+    changes: dict[str, Any] = {"home": config.home_folder().absolute()}
+    if config.state is not None:
+        changes["state"] = config.state.without_secrets()
+    budget = config.budget
+    if budget is not None and budget.hard and budget.per in {"session", "batch"}:
+        left = session.budget_status()[0].left_usd if budget.per == "session" else budget.usd
+        budget_usd = left if budget_usd is None else min(left, budget_usd)
+        changes["budget"] = None
+    return dataclasses.replace(config, **changes), budget_usd
+
+
+def _tell_of_own_limits(session: Session) -> None:
+    if session.config.state is not None or session in _told:
+        return
+    count = _worker_processes()
+    if count:
+        _told.add(session)
+        session.runtime.sink(
+            Notice(
+                f"each of the {count} worker processes has limits, circuits and budgets of its own, so that together they may send and "
+                'spend that many times as much; share them with state="redis://host:6379/0" (AINB_STATE)',
+                "dask",
+            )
+        )
+
+
+_told: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _worker_processes() -> int:
+    """Processes other than this one that Dask would use now."""
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:
+        with contextlib.suppress(ValueError):  # there is no client
+            workers = distributed.default_client().scheduler_info(n_workers=-1)["workers"]
+            return sum(not address.startswith("inproc:") for address in workers)
+    import dask
+
+    if dask.config.get("scheduler", None) in {"processes", "multiprocessing"}:
+        return int(dask.config.get("num_workers", None) or dask.system.CPU_COUNT)
+    return 0

@@ -1,0 +1,122 @@
+"""What a worker tells the notebook of a partition, as JSON text."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ainb.batch.progress import Progress
+from ainb.usage.rows import Row
+
+COUNTS = (
+    "done", "answered", "cached", "resumed", "failed", "rejected", "in_flight", "concurrency",
+    "input_tokens", "output_tokens", "cost_nano_usd", "unpriced",
+)  # fmt: skip
+_MONEY = ("cost_usd", "saved_usd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """News of one attempt at a partition.
+
+    Attributes:
+        partition: Its number.
+        attempt: Tells attempts at it apart.
+        counts: The numbers of its `Progress`.
+        total: Its rows; None when unknown.
+        errors: How often each kind of error came.
+        last_errors: Position in the partition, kind and message of the newest failures.
+        state: As in `Progress`.
+        notices: Kind and text of lines for the person.
+        rows: Usage rows that the notebook's log does not see by itself.
+    """
+
+    partition: int
+    attempt: str
+    counts: Mapping[str, int]
+    total: int | None
+    errors: Mapping[str, int]
+    last_errors: list[tuple[int, str, str]]
+    state: str
+    notices: list[tuple[str, str]]
+    rows: list[Row]
+
+    def to_json(self) -> str:
+        """As it travels."""
+        import orjson
+
+        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        plain["rows"] = [row._asdict() for row in self.rows]
+        return orjson.dumps(plain, default=str).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Read what `to_json` wrote."""
+        import orjson
+
+        plain = orjson.loads(text)
+        plain["last_errors"] = [tuple(item) for item in plain["last_errors"]]
+        plain["notices"] = [tuple(item) for item in plain["notices"]]
+        plain["rows"] = [_row(item) for item in plain["rows"]]
+        return cls(**plain)
+
+
+def report_of(
+    progress: Progress,
+    *,
+    partition: int,
+    attempt: str,
+    notices: list[tuple[str, str]],
+    rows: list[Row],
+) -> Report:
+    """The report of a partition at this moment."""
+    return Report(
+        partition=partition,
+        attempt=attempt,
+        counts={name: getattr(progress, name) for name in COUNTS},
+        total=progress.total,
+        errors=dict(progress.errors),
+        last_errors=list(progress.last_errors),
+        state=progress.state,
+        notices=notices,
+        rows=rows,
+    )
+
+
+def add_up(reports: Mapping[int, Report], into: Progress, *, partitions: int | None) -> None:
+    """Put the sums of all partitions' newest reports into one `Progress`.
+
+    Args:
+        reports: The newest of each partition.
+        into: Changed in place; its money is left alone.
+        partitions: How many there are; the total is known once all have spoken. None means nobody knows.
+    """
+    for name in COUNTS:
+        if name != "cost_nano_usd":
+            setattr(into, name, sum(report.counts[name] for report in reports.values()))
+    totals = [report.total for report in reports.values() if report.total is not None]
+    into.total = sum(totals) if len(totals) == partitions else None
+    into.errors = sum((Counter(report.errors) for report in reports.values()), Counter())
+    into.last_errors.clear()
+    for number, report in sorted(reports.items()):
+        into.last_errors.extend(
+            (position, kind, f"partition {number}: {message}")
+            for position, kind, message in report.last_errors
+        )
+    states = {report.state for report in reports.values()}
+    if len(reports) == partitions and "running" not in states:
+        into.state = "finished" if states == {"finished"} else "failed" if "failed" in states else "stopped"
+    else:
+        into.state = "running"
+
+
+def _row(plain: dict[str, Any]) -> Row:
+    plain["started_at"] = dt.datetime.fromisoformat(plain["started_at"])
+    for name in _MONEY:
+        plain[name] = None if plain[name] is None else Decimal(plain[name])
+    return Row(**plain)

@@ -1,0 +1,96 @@
+"""Runs over partitions: a folder in the home with a journal for each partition and a mark for each that is finished.
+
+A partition may be computed more than once: its worker was lost, or its result, or the person computes the frame again. Whoever does it
+finds what was done before by the run's id.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ainb.events import Notice
+from ainb.stores.private_folder import FOLDER_MODE
+
+if TYPE_CHECKING:
+    from ainb.session import Session
+
+FOLDER = "partitions"
+MARK = "run.json"
+IDENTITY_LETTERS = 24
+KEEP_SECONDS = 30 * 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run over partitions.
+
+    Attributes:
+        run_id: Its id, and the ``batch_id`` of its calls.
+        folder: Where its journals lie, as the notebook's machine sees it; None means nowhere.
+        partitions: How many it has; None while only Dask knows.
+    """
+
+    run_id: str
+    folder: Path | None
+    partitions: int | None
+
+    def journal(self, number: int) -> Path | None:
+        """The journal of a partition."""
+        return None if self.folder is None else self.folder / f"{number}.sqlite3"
+
+    def finish(self, number: int) -> None:
+        """Mark a partition as finished."""
+        if self.folder is not None:
+            (self.folder / f"{number}.done").touch()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine sees the notebook's folder."""
+        return self.folder is not None and (self.folder / MARK).is_file()
+
+
+def open_run(
+    session: Session, *, identity: str, partitions: int | None, resume: bool, retry_failed: bool
+) -> Run:
+    """The unfinished run of the same work, or a new one.
+
+    Args:
+        session: Whose home the journals lie in.
+        identity: What makes two runs the same work, but for the number of partitions.
+        partitions: Into how many the table is cut; None while only Dask knows, and the run is a new one.
+        resume: Go on with an unfinished run.
+        retry_failed: Go on with the newest run, finished or not.
+    """
+    run_id = session.new_id()
+    if session.config.replay != "off":
+        return Run(run_id=run_id, folder=None, partitions=partitions)
+    home = session.config.home_folder().absolute() / FOLDER
+    stem = f"{identity[:IDENTITY_LETTERS]}-{partitions or 0}"
+    try:
+        home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        _forget(home, session.runtime.clock.unix() - KEEP_SECONDS)
+        old = sorted(home.glob(f"{stem}.*"))
+        if old and partitions and (retry_failed or (resume and not _is_finished(old[-1], partitions))):
+            return Run(run_id=old[-1].suffix.removeprefix("."), folder=old[-1], partitions=partitions)
+        folder = home / f"{stem}.{run_id}"
+        folder.mkdir(mode=FOLDER_MODE)
+        (folder / MARK).write_text(json.dumps({"partitions": partitions}), encoding="utf-8")
+    except OSError as error:
+        text = f"the journal of the partitions cannot be kept ({error}); what a lost worker has done will be done again"
+        session.runtime.sink(Notice(text, "journal"))
+        return Run(run_id=run_id, folder=None, partitions=partitions)
+    return Run(run_id=run_id, folder=folder, partitions=partitions)
+
+
+def _is_finished(folder: Path, partitions: int) -> bool:
+    return len(list(folder.glob("*.done"))) >= partitions
+
+
+def _forget(home: Path, before: float) -> None:
+    for mark in home.glob(f"*/{MARK}"):
+        if mark.stat().st_mtime < before:
+            shutil.rmtree(mark.parent, ignore_errors=True)

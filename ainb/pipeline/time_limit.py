@@ -1,0 +1,107 @@
+"""One time limit for many calls: `asyncio.timeout` without a timer for each.
+
+Calls that share a length run out of time in the order in which they came, so one timer for the oldest is enough. A loop with
+thousands of calls a second would otherwise make, sort and throw away two timers for each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from types import TracebackType
+from typing import Self
+
+
+class TimeLimits:
+    """Makes limits of one length; bound to no loop, but each limit to the loop and the task that enter it.
+
+    Args:
+        seconds: The length, above 0.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
+
+    def limit(self) -> TimeLimit:
+        """A context manager around one call, entered at once; see `TimeLimit`."""
+        loop = asyncio.get_running_loop()
+        line = self._lines.get(loop)
+        if line is None:
+            for closed in [known for known in self._lines if known.is_closed()]:
+                del self._lines[closed]
+            line = self._lines[loop] = _Line(loop, self.seconds)
+        return TimeLimit(line)
+
+
+class TimeLimit:
+    """Cancels the task that entered it when the time is up, and leaves as TimeoutError then; entered once.
+
+    Attributes:
+        expired: Whether the time was up; tells its TimeoutError from one that came from within.
+        expires_at: Second of the loop's clock at which it will be, once entered.
+
+    Source: the rules of cancellation are those of `asyncio.timeout`.
+    """
+
+    __slots__ = ("_cancelling", "_line", "_task", "expired", "expires_at")
+
+    def __init__(self, line: _Line) -> None:
+        self._line = line
+        self._task: asyncio.Task[object] | None = None
+        self.expired = False
+        self.expires_at = 0.0
+
+    def __enter__(self) -> Self:
+        task = self._task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a time limit needs a task")
+        self._cancelling = task.cancelling()
+        self._line.join(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if not self.expired:
+            self._line.leave(self)
+        elif task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def expire(self) -> None:
+        """The time is up."""
+        self.expired = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+class _Line:
+    """The limits under way on one loop, the one that expires first in front."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._limits: OrderedDict[TimeLimit, None] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, limit: TimeLimit) -> None:
+        limit.expires_at = self._loop.time() + self._seconds
+        self._limits[limit] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(limit.expires_at, self._ring)
+
+    def leave(self, limit: TimeLimit) -> None:
+        # The timer stays: at most one rings in vain each time the length has passed, and making one a call is what this spares.
+        del self._limits[limit]
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        while self._limits:
+            first = next(iter(self._limits))
+            if first.expires_at > now:
+                self._timer = self._loop.call_at(first.expires_at, self._ring)
+                return
+            del self._limits[first]
+            first.expire()

@@ -1,0 +1,268 @@
+"""Calls as OpenTelemetry spans and metrics, made of the usage row and of nothing else.
+
+`ATTRIBUTES` is the one table of names. Spans and metrics go to the tracer and meter providers that the program has set up
+(``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and imports opentelemetry only when it is
+switched on.
+
+Source: OpenTelemetry GenAI semantic conventions v1.41: client spans, ``gen_ai.client.*`` metrics and their bucket boundaries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from ainb.errors import ConfigError
+from ainb.events import CallFinished, Event, Notice, Sink, silent
+from ainb.messages import Call, Message
+from ainb.redaction import redact
+from ainb.usage.rows import Row, build_row, canonical
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+# Column of the row to attribute of the span. What the conventions have no name for begins with ainb.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    "operation_name": "gen_ai.operation.name",
+    "provider_name": "gen_ai.provider.name",
+    "request_model": "gen_ai.request.model",
+    "response_model": "gen_ai.response.model",
+    "finish_reason": "gen_ai.response.finish_reasons",
+    "time_to_first_chunk_s": "gen_ai.response.time_to_first_chunk",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cache_read_input_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "cache_creation_input_tokens": "gen_ai.usage.cache_creation.input_tokens",
+    "reasoning_output_tokens": "gen_ai.usage.reasoning.output_tokens",
+    "prompt": "gen_ai.input.messages",
+    "reply": "gen_ai.output.messages",
+    "error_type": "error.type",
+    "http_status": "http.response.status_code",
+    "user": "enduser.id",
+    "call_id": "ainb.call_id",
+    "status": "ainb.status",
+    "cache_hit": "ainb.cache_hit",
+    "coalesced": "ainb.coalesced",
+    "stale": "ainb.stale",
+    "replayed": "ainb.replayed",
+    "attempts": "ainb.attempts",
+    "queue_wait_s": "ainb.queue_wait_s",
+    "tokens_source": "ainb.tokens_source",
+    "cost_usd": "ainb.cost_usd",
+    "cost_source": "ainb.cost_source",
+    "saved_usd": "ainb.saved_usd",
+    "request_id": "ainb.request_id",
+    "notebook": "ainb.notebook",
+    "cell_id": "ainb.cell_id",
+    "session_id": "ainb.session_id",
+    "batch_id": "ainb.batch_id",
+    "row_key": "ainb.row_key",
+    "tags": "ainb.tags",
+    "prompt_sha256": "ainb.prompt_sha256",
+}
+# What the metrics are split by: columns with few values.
+DIMENSIONS: Final = (
+    "operation_name",
+    "provider_name",
+    "request_model",
+    "response_model",
+    "error_type",
+    "status",
+    "cache_hit",
+    "coalesced",
+    "replayed",
+)
+# Marks are set where they are true; a call that went to its provider carries none.
+_MARKS: Final = frozenset({"cache_hit", "coalesced", "stale", "replayed"})
+# Services that the conventions know under another name.
+_PROVIDERS: Final[Mapping[str, str]] = {
+    "azure": "azure.ai.openai",
+    "gemini": "gcp.gemini",
+    "mistral": "mistral_ai",
+}
+DURATION: Final = "gen_ai.client.operation.duration"
+TOKENS: Final = "gen_ai.client.token.usage"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - the name of an attribute
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+_DURATION_BUCKETS: Final = tuple(0.01 * 2**step for step in range(14))
+_TOKEN_BUCKETS: Final = tuple(4**step for step in range(14))
+_TOKEN_COLUMNS: Final = {"input": "input_tokens", "output": "output_tokens"}
+_NANO: Final = 1_000_000_000
+
+
+def attributes_of(row: Row) -> dict[str, Any]:
+    """The attributes of a row's span; what is unknown is left out."""
+    found: dict[str, Any] = {}
+    for column, name in ATTRIBUTES.items():
+        value = getattr(row, column)
+        if value is None or (column in _MARKS and not value):
+            continue
+        write = _WRITERS.get(column)
+        found[name] = value if write is None else write(value)
+    return found
+
+
+_WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "provider_name": lambda name: _PROVIDERS.get(name, name),
+    "finish_reason": lambda reason: (reason,),
+    "cost_usd": float,
+    "saved_usd": float,
+}
+
+
+def conversation(messages: Sequence[Message]) -> str:
+    """The texts of messages, redacted, as the JSON that the conventions ask for; pictures are left out."""
+    turns = [
+        {"role": message.role, "parts": [{"type": "text", "content": redact(message.text)}]}
+        for message in messages
+    ]
+    return canonical(turns).decode()
+
+
+def server_of(url: str) -> dict[str, Any]:
+    """Address and port of the server behind a base URL; empty where it is no URL."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return {}
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return {}
+    return {SERVER_ADDRESS: parts.hostname, SERVER_PORT: port or {"http": 80, "https": 443}[parts.scheme]}
+
+
+class Telemetry:
+    """Makes a span and the metrics of every finished call.
+
+    The span is made when the call has ended, in the context variables of whoever asked, so that it stands below the caller's
+    span although the call ran on another thread.
+
+    Args:
+        session_id: The session that the spans belong to.
+        content: Whether prompts and replies (redacted) go into the spans.
+        sink: Who is told, once, when spans cannot be made.
+        tracer_provider: Where spans go; None means the program's own.
+        meter_provider: Where metrics go; None means the program's own.
+
+    Raises:
+        ConfigError: opentelemetry is not installed.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        content: bool = False,
+        sink: Sink = silent,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        try:
+            from opentelemetry import metrics, trace
+        except ImportError:
+            raise ConfigError(
+                "otel is on and opentelemetry is not installed; pip install 'ainb-notebook[otel]', or set AINB_OTEL=0"
+            ) from None
+        self._trace = trace
+        self._session_id = session_id
+        self._content = content
+        self._sink = sink
+        self._failed = False
+        self._tracer = trace.get_tracer("ainb", tracer_provider=tracer_provider)
+        meter = metrics.get_meter("ainb", meter_provider=meter_provider)
+        self._durations = meter.create_histogram(
+            DURATION,
+            unit="s",
+            description="GenAI operation duration.",
+            explicit_bucket_boundaries_advisory=_DURATION_BUCKETS,
+        )
+        self._tokens = meter.create_histogram(
+            TOKENS,
+            unit="{token}",
+            description="Number of input and output tokens used.",
+            explicit_bucket_boundaries_advisory=_TOKEN_BUCKETS,
+        )
+
+    def listener(self, event: Event) -> None:
+        """Take note of a finished call; never raises."""
+        if not isinstance(event, CallFinished):
+            return
+        with self._safely():
+            row = build_row(event, session_id=self._session_id)
+            if self._content:
+                answer = None if event.reply is None else event.reply.text
+                row = _with_content(row, event.call.request.messages, answer)
+            self._tell(row, server_of(_place(event.call)))
+
+    def take(self, row: Row) -> None:
+        """Take note of a row that was made elsewhere (`Session.record`, `Session.monitored`); never raises."""
+        with self._safely():
+            asked = () if row.prompt is None else (Message("user", row.prompt),)
+            bare = row._replace(prompt=None, reply=None)
+            self._tell(_with_content(bare, asked, row.reply) if self._content else bare, {})
+
+    @contextlib.contextmanager
+    def _safely(self) -> Iterator[None]:
+        """A fault of an exporter is one notice and no fault of the call."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever an exporter of others raises
+            if self._failed:
+                return
+            self._failed = True
+            text = redact(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(Exception):
+                self._sink(
+                    Notice(f"calls cannot be told to opentelemetry ({text}); the usage log has them", "otel")
+                )
+
+    def _tell(self, row: Row, server: Mapping[str, Any]) -> None:
+        attributes = attributes_of(row)
+        attributes.update(server)
+        self._make_span(row, attributes)
+        labels = {name: attributes[name] for name in _DIMENSION_NAMES if name in attributes}
+        if row.duration_s is not None:
+            self._durations.record(row.duration_s, labels)
+        if not (row.cache_hit or row.coalesced or row.replayed):  # nobody used these tokens again
+            for kind, column in _TOKEN_COLUMNS.items():
+                count = getattr(row, column)
+                if count is not None:
+                    self._tokens.record(count, {**labels, TOKEN_TYPE: kind})
+
+    def _make_span(self, row: Row, attributes: Mapping[str, Any]) -> None:
+        trace = self._trace
+        began = round(row.started_at.timestamp() * _NANO)
+        asked = row.attempts > 0 and not row.replayed
+        span = self._tracer.start_span(
+            f"{row.operation_name} {row.request_model}",
+            kind=trace.SpanKind.CLIENT if asked else trace.SpanKind.INTERNAL,
+            attributes=attributes,
+            start_time=began,
+        )
+        if row.status in _FAILED:
+            span.set_status(trace.StatusCode.ERROR, row.error_message)
+        span.end(began + round((row.duration_s or 0.0) * _NANO))
+
+
+def _with_content(row: Row, asked: Sequence[Message], answer: str | None) -> Row:
+    return row._replace(
+        prompt=conversation(asked) if asked else None,
+        reply=None if answer is None else conversation([Message("assistant", answer)]),
+    )
+
+
+def _place(call: Call) -> str:
+    """Where a call went; "" for one that was never to go anywhere."""
+    if call.attempts == 0:
+        return ""
+    with contextlib.suppress(Exception):
+        return call.place()
+    return ""
+
+
+_FAILED: Final[Sequence[str]] = ("error", "rejected")
+_DIMENSION_NAMES: Final = (*(ATTRIBUTES[column] for column in DIMENSIONS), SERVER_ADDRESS, SERVER_PORT)

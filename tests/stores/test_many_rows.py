@@ -1,0 +1,41 @@
+"""Rows go in by the hundred, in order, and none twice."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+
+import pytest
+
+from ainb.stores.many_rows import SIZES, insert_rows
+
+
+@pytest.fixture
+def connection():
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        opened.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+        yield opened
+
+
+@pytest.mark.parametrize("count", [0, 1, SIZES[1] - 1, SIZES[1], SIZES[0] + SIZES[1] + 3, 3 * SIZES[0]])
+def test_every_row_is_there_in_order(connection, count):
+    rows = [(number, f"row {number}") for number in range(count)]
+    insert_rows(connection, "INSERT INTO t (a, b)", rows)
+    assert connection.execute("SELECT a, b FROM t ORDER BY rowid").fetchall() == rows
+
+
+def test_a_library_that_takes_few_values_gets_them_in_smaller_pieces(connection):
+    connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 40)
+    insert_rows(connection, "INSERT INTO t (a, b)", [(number, "x") for number in range(300)])
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (300,)
+
+
+def test_what_follows_the_values_counts(connection):
+    for text in ("old", "new"):
+        insert_rows(
+            connection,
+            "INSERT INTO t (a, b)",
+            [(number, text) for number in range(20)],
+            tail="ON CONFLICT (a) DO UPDATE SET b = excluded.b",
+        )
+    assert connection.execute("SELECT DISTINCT b, count(*) FROM t").fetchall() == [("new", 20)]
