@@ -20,7 +20,7 @@ schedules = st.lists(
         st.tuples(st.just("begin")),
         st.tuples(st.just("end"), PLACES, st.sampled_from([True, True, False, None])),
         st.tuples(st.just("open"), st.sampled_from([5.0, 10.0])),
-        st.tuples(st.just("call"), st.booleans()),
+        st.tuples(st.just("calls"), st.lists(st.booleans(), min_size=1, max_size=6)),
         st.tuples(st.just("step"), st.sampled_from([0.5, 7.0, 9.5, 10.0, 21.0, 70.0])),
         st.tuples(
             st.just("force"),
@@ -55,6 +55,7 @@ class Run:
         self.core = BreakerCore(self.options, Middle()) if probes == 1 else None
         self.permits = []
         self.live = {}
+        self.successes = 0
         self.state = "closed"
 
     def script(self, name, *args):
@@ -88,9 +89,9 @@ class Run:
         key = object()
         if granted > 1:
             if before == "open":
-                self.live = {}
+                self.live, self.successes = {}, 0
             self.live[key] = self.lab.now + self.options.open_seconds
-            assert len(self.live) <= self.probes, "too many probes at once"
+            assert self.successes + len(self.live) <= self.probes, "too many probes at once"
         self.permits.append((self.picture[0], granted - 1, permit, key))
 
     def open(self, more):
@@ -98,6 +99,10 @@ class Run:
         for _ in range(self.options.minimum_calls if self.state == "closed" else 0):
             self.call(True)
         self.step(more)
+
+    def calls(self, outcomes):
+        for failed in outcomes:
+            self.call(failed)
 
     def call(self, failed):
         """A call from its permit to its end."""
@@ -110,6 +115,8 @@ class Run:
         if place >= len(self.permits):
             return
         generation, slot, permit, key = self.permits.pop(place)
+        if self.state == "half-open" and generation == self.picture[0]:
+            self.successes += failed is False
         if slot or failed is not None:
             outcome = -1 if failed is None else int(failed)
             self.script("END", generation, outcome, slot, int(failed is False and slot == 0))

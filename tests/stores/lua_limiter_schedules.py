@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, seed
+from hypothesis import example, given, seed
 from hypothesis import strategies as st
 
 from ainb.pipeline.limiter_core import LimiterCore
 from ainb.pipeline.permits import Line, Permit
 from ainb.pipeline.rate_limit import RateLimit
-from ainb.stores.redis_hub import LIVE_SECONDS
 from ainb.stores.redis_limiter_scripts import COMEBACK_SECONDS
+from ainb.stores.redis_presence import LIVE_SECONDS
 from tests.stores.lua_lab import thorough
 
 KEYS = ["level", "line", "flight", "peers"]
 OWNERS = ["a", "b", "c"]
-SLOTS = 4
+SLOTS = 3
 LIMIT = RateLimit(requests_per_minute=24, tokens_per_minute=600, concurrency=SLOTS)
 NO_DEADLINE = 1e9
 
 owners = st.sampled_from(OWNERS)
 tokens = st.one_of(st.integers(0, 20), st.integers(0, 130))
-permits = st.integers(0, 5)
+permits = st.integers(0, 1)
 steps = st.tuples(st.just("step"), st.sampled_from([0.0, 0.1, 0.7, 2.5, 3.0, 11.0, 40.0]))
 acquires = st.tuples(
     st.just("acquire"), owners, tokens, st.booleans(), st.sampled_from([-1, 2.0, NO_DEADLINE, NO_DEADLINE])
 )
 settles = st.tuples(st.just("settle"), permits, tokens)
+throttles = st.tuples(st.just("throttle"), permits, st.sampled_from([0.0, 0.0, 0.5, 5.0]))
 rest = st.one_of(
-    st.tuples(st.just("throttle"), permits, st.sampled_from([0.0, 0.0, 5.0])),
-    st.tuples(st.just("pause"), st.sampled_from([0.5, 4.0])),
+    st.tuples(st.just("pause"), st.sampled_from([0.5, 4.0, 15.0])),
     st.tuples(
         st.just("learn"),
         st.sampled_from([0, 1]),
@@ -40,7 +40,22 @@ rest = st.one_of(
     st.tuples(st.just("leave"), owners),
     st.tuples(st.just("beat"), owners),
 )
-schedules = st.lists(st.one_of(acquires, acquires, steps, settles, rest), min_size=5, max_size=40)
+# Somebody who takes whatever there is for a while.
+greedy = st.tuples(st.just("steady"), st.integers(1, 15), st.sampled_from([1.0, 2.5]))
+schedules = st.lists(
+    st.one_of(acquires, acquires, steps, steps, settles, throttles, rest), min_size=10, max_size=40
+)
+steady = st.lists(st.one_of(acquires, steps, greedy, greedy), min_size=2, max_size=8)
+
+# Chance seldom throttles one call twice, and settles it later.
+TWICE_THROTTLED = [
+    ("acquire", "a", 0, False, -1),
+    ("throttle", 0, 0.0),
+    ("step", 2.5),
+    ("throttle", 0, 0.0),
+    ("step", 0.7),
+    ("settle", 0, 0),
+]
 
 
 class Model:
@@ -121,6 +136,8 @@ class Run:
         self.model.beats[owner] = self.lab.now
 
     def acquire(self, owner, amount, is_first, patience):
+        if owner != "c":  # which nobody hears of
+            self.beat(owner)
         cost, now = (1, amount, 0, 0), self.lab.now
         words = (*cost, int(is_first), SLOTS, patience, LIVE_SECONDS)
         kind, text, _why = self.script("ACQUIRE", owner, *words).split(" ")
@@ -132,6 +149,12 @@ class Run:
             permit = Permit(cost, Line(None), self.model.core.shared.buckets, now)
             self.permits.append((owner, permit, text))
             self.granted.append(now)
+
+    def steady(self, count, seconds):
+        for _ in range(count):
+            self.step(seconds)
+            self.acquire("a", 0, False, -1)
+            self.settle(0, 0)
 
     def settle(self, index, used):
         if index < len(self.permits):
@@ -189,12 +212,13 @@ def check_limiter(lab, scripts, *, examples, shrink=True):
     @seed(31)
     @thorough(examples, shrink=shrink)
     @given(schedules)
+    @example(TWICE_THROTTLED)
     def one_bucket_for_all(schedule):
         Run(lab, scripts).play(schedule)
 
     @seed(32)
     @thorough(max(10, examples // 4), shrink=shrink)
-    @given(schedules)
+    @given(steady)
     def strict(schedule):
         Run(lab, scripts, strict=True).play(schedule)
 

@@ -52,8 +52,8 @@ MONEY = [
     LuaMutant("if kind ~= 'pot' then", "if true then", "what the dead had at hand is spent"),
     LuaMutant("if pot >= tonumber(ARGV[4]) then", "if false then", "what is sent is set aside twice"),
     LuaMutant(
-        "redis.call('HSETNX', KEYS[2]",
-        "redis.call('HSET', KEYS[2]",
+        "ARGV[3], ARGV[4]) == 1 then",
+        "ARGV[3], ARGV[4]) >= 0 then",
         "a report told twice counts anew",
     ),
     LuaMutant(
