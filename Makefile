@@ -12,7 +12,7 @@ REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb not
 LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-all check format notebooks bench clean
+.PHONY: help quickstart lab model test test-all check format notebooks bench screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -67,6 +67,10 @@ notebooks: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
+
+# The pictures of the README, made of made-up calls in a real JupyterLab.
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.panels.screenshots
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -105,6 +105,9 @@ def make_batch(
     most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
     if plan.slots is not None:
         most, options = min(most, plan.slots), dataclasses.replace(options, fixed_concurrency=True)
+    elif plan.template is None and options.concurrency is not None:
+        # One's own function, and one's own word for how many: there is nothing to find out.
+        options = dataclasses.replace(options, fixed_concurrency=True)
     if options.watcher is not None:
         _tell_forecast(session, source, plan)
     if part is not None:

@@ -107,7 +107,7 @@ def run_and_save(folder):
     paths = sorted(folder.glob("*.ipynb"))
     code, said = run(folder / "run.py", "--quiet", "--save", *paths, cwd=folder)
     assert code == 0, said
-    return {path.name: path.read_bytes() for path in paths}
+    return {path.name: cells(path) for path in paths}
 
 
 def test_every_notebook_shows_the_same_bytes_twice_and_those_it_was_saved_with(
@@ -126,7 +126,13 @@ def test_every_notebook_shows_the_same_bytes_twice_and_those_it_was_saved_with(
 
 
 def cells(path):
-    return json.loads(path.read_text("utf-8"))["cells"]
+    """The cells with their outputs; of a picture only that it is there, as nbval does: an axis of time moves with the clock."""
+    found = json.loads(path.read_text("utf-8"))["cells"]
+    for cell in found:
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                output["data"]["image/png"] = ""
+    return found
 
 
 def test_a_changed_word_of_a_prompt_fails_the_cell_with_that_word(colleague, tmp_path):

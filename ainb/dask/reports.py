@@ -80,7 +80,7 @@ def report_of(
         attempt=attempt,
         counts={name: getattr(progress, name) for name in COUNTS},
         total=progress.total,
-        errors=[(kind, status, count) for (kind, status), count in progress.errors.items()],
+        errors=[(kind, status, count) for (kind, status), count in progress.kinds.items()],
         last_errors=list(progress.last_errors),
         state=progress.state,
         notices=notices,
@@ -101,9 +101,11 @@ def add_up(reports: Mapping[int, Report], into: Progress, *, partitions: int | N
             setattr(into, name, sum(report.counts[name] for report in reports.values()))
     totals = [report.total for report in reports.values() if report.total is not None]
     into.total = sum(totals) if len(totals) == partitions else None
-    into.errors = Counter()
+    into.errors, into.kinds = Counter(), Counter()
     for report in reports.values():
-        into.errors.update({(kind, status): count for kind, status, count in report.errors})
+        for kind, status, count in report.errors:
+            into.errors[kind] += count
+            into.kinds[kind, status] += count
     into.last_errors.clear()
     for number, report in sorted(reports.items()):
         into.last_errors.extend(

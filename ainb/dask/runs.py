@@ -6,6 +6,7 @@ finds what was done before by the run's id.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -92,5 +93,6 @@ def _is_finished(folder: Path, partitions: int) -> bool:
 
 def _forget(home: Path, before: float) -> None:
     for mark in home.glob(f"*/{MARK}"):
-        if mark.stat().st_mtime < before:
-            shutil.rmtree(mark.parent, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another kernel forgets, too
+            if mark.stat().st_mtime < before:
+                shutil.rmtree(mark.parent, ignore_errors=True)

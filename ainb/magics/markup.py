@@ -13,6 +13,7 @@ from ainb.panels.markup import escape, scrolled
 FRAME_POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; img-src data:\">"
+    '<meta name="referrer" content="no-referrer">'
 )
 BEFORE_TABLE, AFTER_TABLE = scrolled("|", "table of the reply").split("|")
 
@@ -46,6 +47,7 @@ def _parser() -> Any:
 
 def _link_open(renderer: Any, tokens: Any, index: int, options: Any, _env: Any) -> str:
     tokens[index].attrSet("rel", "noopener noreferrer")
+    tokens[index].attrSet("referrerpolicy", "no-referrer")  # JupyterLab cuts rel down to noopener
     return str(renderer.renderToken(tokens, index, options, _env))
 
 

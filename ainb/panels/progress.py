@@ -140,10 +140,8 @@ def _failures(progress: Progress) -> list[Block]:
 
     if not progress.errors:
         return []
-    rows = [
-        (describe(*kind)[0], f"{number:,}", describe(*kind)[1])
-        for kind, number in progress.errors.most_common()
-    ]
+    counted = progress.kinds.most_common() or [((name, None), n) for name, n in progress.errors.most_common()]
+    rows = [(describe(*kind)[0], f"{number:,}", describe(*kind)[1]) for kind, number in counted]
     kinds = Table(
         caption="What failed",
         columns=("kind", "rows", "what to do"),

@@ -9,7 +9,6 @@ Source: CVE-2025-69872 (diskcache up to 5.6.3).
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import weakref
@@ -109,7 +108,6 @@ class _Connected:
         self.connection = sqlite3.connect(
             path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
         )
-        self.process = os.getpid()
         self.is_open = True
         self._end = tie(self.connection, self)
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
@@ -135,9 +133,12 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of the stock one that only its own thread could close."""
+        """This thread's connection, in place of the stock one that only its own thread could close.
+
+        The process's number is not asked for each time: after a fork the store takes a new cache (`DiskStore.renew`).
+        """
         known: _Connected | None = getattr(self._local, "connected", None)
-        if known is not None and known.is_open and known.process == os.getpid():
+        if known is not None and known.is_open:
             return known.connection
         known = self._local.connected = _Connected(Path(self._directory, FILE_NAME), self._timeout)
         with self._registering:

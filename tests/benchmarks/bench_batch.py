@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import random
 import subprocess
 import sys
@@ -98,7 +99,10 @@ async def tenacity_us() -> float:
 
 
 def heavy_tailed(home: Path) -> tuple[float, float]:
-    """Seconds of 200 jobs of very different length with 16 at once, and of a perfect schedule."""
+    """Seconds of 200 jobs of very different length with 16 at once, and of a pool of 16 that costs nothing itself.
+
+    Nobody knows a job's length before it has run, so the pool takes them in their order; knowing it all would not be a peer.
+    """
     rng = random.Random(7)
     seconds = [min(0.6, 0.01 * rng.paretovariate(1.1)) for _ in range(HEAVY_JOBS)]
 
@@ -111,7 +115,10 @@ def heavy_tailed(home: Path) -> tuple[float, float]:
         start = time.perf_counter()
         session.map(seconds, job, concurrency=16)
         took = time.perf_counter() - start
-    return took, max(sum(seconds) / 16, *seconds)
+    free_at = [0.0] * 16
+    for item in seconds:
+        heapq.heapreplace(free_at, free_at[0] + item)
+    return took, max(free_at)
 
 
 def rows() -> list[tuple[str, str, str, str]]:
@@ -153,7 +160,7 @@ def rows() -> list[tuple[str, str, str, str]]:
             (
                 "200 heavy-tailed jobs, 16 at once",
                 f"{took / ideal:.2f} of ideal",
-                f"ideal {ideal:.2f} s",
+                f"a pool without overhead {ideal:.2f} s",
                 "<= 1.25",
             )
         )

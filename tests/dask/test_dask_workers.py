@@ -192,7 +192,9 @@ def test_workers_share_the_money_of_a_run(cluster, make_session, redis, scope):
 
     spent = Decimal(str(result["cost_usd"].sum())).quantize(CENT)
     refused = result[result["status"] == "rejected"]
-    assert Decimal("0.95") * usd <= spent <= usd
+    assert (
+        Decimal("0.9") * usd <= spent <= usd
+    )  # a call may cost six times what it does cost, so the last cents stay
     assert server.hits * 2 * CENT == spent
     assert set(refused["error_type"]) == {"BudgetExceededError"}
     if scope == "session":

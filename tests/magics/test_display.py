@@ -22,7 +22,7 @@ MAY_STAND = {
     "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "span", "iframe", "caption",
 }  # fmt: skip
 MAY_BE_SAID = {
-    "class", "href", "rel", "title", "start", "style", "sandbox", "srcdoc", "scope", "role", "tabindex", "aria-label",
+    "class", "href", "rel", "title", "start", "style", "sandbox", "srcdoc", "scope", "referrerpolicy", "role", "tabindex", "aria-label",
 }  # fmt: skip
 
 
@@ -105,7 +105,10 @@ def test_markdown_is_rendered_and_its_text_stays_beside_it():
 
     assert bundle["text/plain"].startswith("**bold** and")
     assert "<strong>bold</strong>" in bundle["text/html"]
-    assert '<a href="https://example.org" rel="noopener noreferrer">' in bundle["text/html"]
+    assert (
+        '<a href="https://example.org" rel="noopener noreferrer" referrerpolicy="no-referrer">'
+        in bundle["text/html"]
+    )
     assert "<td>1</td>" in bundle["text/html"]
 
 

@@ -281,11 +281,11 @@ def chromium():
             browser.close()
 
 
-def violations(page) -> list[str]:
+def violations(page, within: str = OUTPUTS) -> list[str]:
     """What axe-core finds critical or serious in the outputs of the page; the rest of the page is JupyterLab's own."""
     found = importlib.util.find_spec("axe_playwright_python")
     page.evaluate(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
-    result = page.evaluate(f"() => axe.run({{include: [['{OUTPUTS}']]}}, {{resultTypes: ['violations']}})")
+    result = page.evaluate(f"() => axe.run({{include: [['{within}']]}}, {{resultTypes: ['violations']}})")
     assert result["passes"]
     return [
         f"{item['id']}: {node['html'][:200]} {node['failureSummary']}"
