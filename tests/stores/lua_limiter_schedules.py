@@ -50,6 +50,7 @@ steady = st.lists(st.one_of(acquires, steps, greedy, greedy), min_size=2, max_si
 # Chance seldom throttles one call twice, and settles it later.
 TWICE_THROTTLED = [
     ("acquire", "a", 0, False, -1),
+    ("step", 0.7),
     ("throttle", 0, 0.0),
     ("step", 2.5),
     ("throttle", 0, 0.0),
