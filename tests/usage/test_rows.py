@@ -134,3 +134,12 @@ def test_labels_are_redacted_and_tags_are_json():
     assert row.user == "[redacted AWS access key]"
     assert json.loads(row.tags) == {"a": "[redacted AWS access key]", "b": "2"}
     assert row.notebook == "n.ipynb"
+
+
+@pytest.mark.parametrize("error", [ConfigError("the key is missing"), BudgetExceededError("x")])
+def test_a_refusal_on_this_machine_is_free_also_when_it_was_noted_as_an_attempt(error):
+    event = finished(error=error, attempts=1)
+    event.call.errors.append(error)
+
+    row = build_row(event, session_id="s")
+    assert (row.cost_usd, row.cost_source) == (Decimal(0), "free")
