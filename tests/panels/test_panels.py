@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import sys
 from decimal import Decimal
 from types import SimpleNamespace
@@ -11,14 +13,16 @@ import ainb
 from ainb.batch.progress import Progress
 from ainb.panels import PANELS, live, panel
 from ainb.panels import slot as slots
-from ainb.panels.base import NO_CALLS
+from ainb.panels.base import NO_CALLS, ROWS
 from ainb.panels.batch import BatchPanel
 from ainb.panels.live import IDLE_SECONDS, Live
 from ainb.panels.view import Line, View
 from ainb.pipeline.budget_options import Budget
 from ainb.runtime import Runtime
 from ainb.testing import FakeClock, script
+from ainb.usage import schema
 from ainb.usage.windows import ALL_TIME
+from tests.usage.large_log import fill
 
 HOSTILE = '<script>alert("model")</script>'
 PRICES = {"echo": {"input_usd_per_million": 1000, "output_usd_per_million": 2000}}
@@ -139,8 +143,6 @@ def test_a_panel_of_another_name_is_refused_with_a_hint():
 
 
 def test_a_log_that_cannot_be_read_is_not_called_empty(tmp_path):
-    import sqlite3
-
     tmp_path.joinpath("home").mkdir()
     connection = sqlite3.connect(tmp_path / "home" / "usage.sqlite3")
     connection.execute("PRAGMA user_version = 99")
@@ -148,6 +150,66 @@ def test_a_log_that_cannot_be_read_is_not_called_empty(tmp_path):
 
     with ainb.Session("scripted:echo", home=tmp_path / "home") as session:
         assert "a newer ainb wrote the usage log" in str(panel("cost", session=session))
+
+
+def home_with_calls(tmp_path, count):
+    home = tmp_path / "home"
+    home.mkdir()
+    fill(home / "usage.sqlite3", count)
+    return home
+
+
+def test_a_newer_log_is_said_to_be_one_and_the_calls_of_this_session_are_shown(tmp_path):
+    home = home_with_calls(tmp_path, 200)
+    connection = sqlite3.connect(home / "usage.sqlite3")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with ainb.Session("scripted:echo", home=home) as session:
+        session.ask("hello")
+        for name in (None, "cost", "errors", "batch"):
+            assert "a newer ainb wrote the usage log" in str(panel(name, session=session))
+        assert "scripted:echo" in str(panel(session=session))
+
+
+def test_an_older_log_is_shown_before_and_after_it_is_brought_up_to_date(tmp_path, monkeypatch):
+    home = home_with_calls(tmp_path, 2_000)
+    step = "ALTER TABLE calls ADD COLUMN region TEXT;\n"
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+    monkeypatch.setattr("ainb.usage.reading.MIGRATIONS", schema.MIGRATIONS)
+
+    with ainb.Session("scripted:echo", home=home) as session:
+        everything = panel("cost", session=session)
+        everything.window = ALL_TIME
+        assert everything.frame["calls"].sum() == 2_000
+        failed = panel("errors", session=session)
+        failed.window = ALL_TIME
+        assert "503 server fault" in str(failed)
+        session.ask("hello")
+        session.log.flush()
+        assert everything.frame["calls"].sum() == 2_001
+        assert "ainb" not in str(everything)
+    with contextlib.closing(sqlite3.connect(home / "usage.sqlite3")) as connection:
+        assert schema.version_of(connection) == 2
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_panels_over_very_many_calls_show_them_all(tmp_path, count):
+    home = home_with_calls(tmp_path, count)
+
+    with ainb.Session("scripted:echo", home=home) as session:
+        everything = panel("cost", session=session)
+        everything.window = ALL_TIME
+        text = str(everything)
+        assert everything.frame["calls"].sum() == count
+        assert f"and {len(everything.frame) - ROWS} more" in text
+        assert f"{count / 1e6:.1f} M" in text or f"{count:,}" in text
+        failed = panel("errors", session=session)
+        failed.window = ALL_TIME
+        assert failed.frame["calls"].sum() == session.errors("error_type")["calls"].sum() > count / 100
+        for name in (None, "errors", "batch"):
+            html = panel(name, session=session).view().bundle()["text/html"]
+            assert len(html) < 1_000_000
 
 
 def test_outside_a_notebook_show_prints(busy, capsys):
