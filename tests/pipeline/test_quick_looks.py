@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ainb import Rule, Validation, redaction
@@ -73,15 +73,13 @@ def test_a_rule_finds_the_same_with_and_without_its_quick_look(text):
 
 @settings(max_examples=500, deadline=None)
 @given(TEXTS)
+@example(f"TOKEN={OWN}")
 def test_secrets_are_those_that_every_pattern_finds_run_over_the_whole_text(text):
-    every = []
+    # The value of a key variable comes first: of two names for one place it is the truer.
+    every = [(at, at + len(OWN), "MISTRAL_API_KEY") for at in range(len(text)) if text.startswith(OWN, at)]
     for name, pattern in redaction.PATTERNS:
         group = "secret" if "secret" in pattern.groupindex else 0
         every += [(*match.span(group), name) for match in pattern.finditer(text)]
-    if OWN in text:
-        every += [
-            (at, at + len(OWN), "MISTRAL_API_KEY") for at in range(len(text)) if text.startswith(OWN, at)
-        ]
 
     assert redaction.find(text) == merged(sorted(every, key=lambda place: (place[0], -place[1])))
 
