@@ -244,6 +244,26 @@ def test_a_figure_leaves_the_persons_own_settings_alone(busy):
     assert "matplotlib.pyplot" not in sys.modules or not __import__("matplotlib.pyplot").pyplot.get_fignums()
 
 
+@pytest.mark.parametrize(
+    ("most", "scale"),
+    [
+        (0.13, {"$0.00", "$0.05", "$0.10"}),
+        (40, {"$0", "$20", "$40"}),
+        (0.001, {"$0.0000", "$0.0005", "$0.0010"}),
+    ],
+)
+def test_a_scale_of_money_has_as_many_digits_everywhere(most, scale):
+    from ainb.panels import charts
+
+    days = pd.date_range("2026-11-01", periods=3)
+    figure = charts.line(pd.Series([0.0, most / 2, most], index=days), step=days[1] - days[0], unit="$")
+    axis = figure.axes[0].yaxis
+    shown = [axis.get_major_formatter()(tick) for tick in axis.get_majorticklocs()]
+
+    assert len({len(text.partition(".")[2]) for text in shown}) == 1
+    assert scale <= set(shown)
+
+
 def test_charts_are_pictures_with_their_meaning_in_words():
     from ainb.panels import charts
 

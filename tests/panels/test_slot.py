@@ -20,11 +20,13 @@ class Publisher:
 
     def __init__(self) -> None:
         self.published = []
+        self.looks = []
         self.fault = None
 
     def publish(self, data, metadata=None, *, transient=None, update=False):
         if self.fault is not None:
             raise self.fault
+        self.looks.append(metadata)
         self.published.append((data, update, (transient or {}).get("display_id")))
 
 
@@ -187,6 +189,7 @@ def test_static_shows_the_end_once_and_each_picture_alone(shell):
     assert "<img" not in bundle["text/html"]
     assert "a chart" in bundle["text/html"]
     assert picture == {"image/png": b"png"}
+    assert shell.display_pub.looks[-1] == {"image/png": {"width": 100, "alt": "a chart"}}
 
 
 def test_off_shows_nothing(shell, capsys):
