@@ -10,77 +10,23 @@ owner: when that is not heard of any more, calls it had sent count as spent, and
 
 from __future__ import annotations
 
-import functools
 import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from ainb.pipeline.books import Account, Balance, Claim, Verdict, decide
 from ainb.stores.redis_book_scripts import DRAW, GIVE_BACK, LOOK, RESET, RESTORE, SENT, SETTLE, SPEND
-from ainb.stores.redis_hub import LIVE_SECONDS, Hub
+from ainb.stores.redis_hub import Hub
 from ainb.stores.redis_link import LinkError
+from ainb.stores.redis_money import NANO_DIGITS, Day, Entry, Hold, locked, nano, usd
+from ainb.stores.redis_presence import LIVE_SECONDS
 from ainb.stores.redis_script import Script
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 DRAWN_AHEAD = 8
 DAYS_WATCHED = 2  # around midnight
-_NANO = 9
-
-
-@dataclass(slots=True)
-class _Day:
-    """One account as this process knows it, in nanodollars.
-
-    Attributes:
-        spent: By all, as last heard, and what this process booked since.
-        aside: By all, as last heard.
-        pot: Drawn and at hand.
-        is_drawing: Whether an answer is on its way.
-        drawn_at: Monotonic second at which money was last asked for.
-        share: What this process may still set aside or spend while the server is away; None while it is there.
-        limit: The last one that was asked for.
-    """
-
-    spent: int = 0
-    aside: int = 0
-    pot: int = 0
-    is_drawing: bool = False
-    drawn_at: float = 0.0
-    share: int | None = None
-    limit: int = 0
-
-
-@dataclass(slots=True)
-class _Hold:
-    serial: str
-    owner: str
-    amount: int
-    is_sent: bool = False
-    is_local: bool = False
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A report that the server has not confirmed yet; it can be told again without counting twice."""
-
-    script: Script
-    account: Account
-    words: tuple[Any, ...] = field(default=())
-
-
-def _locked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    @functools.wraps(method)
-    def alone(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return alone
 
 
 class RedisBook:
@@ -98,9 +44,9 @@ class RedisBook:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._days: dict[Account, _Day] = {}
-        self._held: dict[tuple[int, Account], _Hold] = {}
-        self._unconfirmed: deque[_Entry] = deque()
+        self._days: dict[Account, Day] = {}
+        self._held: dict[tuple[int, Account], Hold] = {}
+        self._unconfirmed: deque[Entry] = deque()
         self._serials = itertools.count(1)
         self._lock = threading.RLock()  # calls come from any thread, answers on the home loop
         self.wake: Callable[[], None] = lambda: None
@@ -109,24 +55,24 @@ class RedisBook:
         hub.on.back.append(self._return)
         hub.on.renamed.append(self._rename)
 
-    @_locked
+    @locked
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Set `amount` aside under `token` when it fits; WAIT also while money is on its way."""
-        day, needed = self._day(claim.account), _nano(amount)
-        day.limit = int(claim.limit.scaleb(_NANO).to_integral_value(ROUND_FLOOR))
+        day, needed = self._day(claim.account), nano(amount)
+        day.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
         if self._hub.is_down:
             return self._reserve_locally(token, claim.account, day, needed)
         if day.pot >= needed:
             day.pot -= needed
             self._held[token, claim.account] = self._hold(needed)
             return Verdict.GRANTED
-        if decide(Balance(_usd(day.spent)), claim.limit, amount) is Verdict.NEVER:
+        if decide(Balance(usd(day.spent)), claim.limit, amount) is Verdict.NEVER:
             self._refresh(claim.account)
             return Verdict.NEVER
         self._draw(claim.account, day, needed - day.pot, needed)
         return Verdict.WAIT
 
-    @_locked
+    @locked
     def mark_sent(self, token: int, account: Account) -> None:
         """The money may be spent from here on: it does not come back when this process dies."""
         hold = self._held.get((token, account))
@@ -134,13 +80,13 @@ class RedisBook:
             hold.is_sent = True
             self._enter(SENT, account, hold.owner, hold.serial, hold.amount)
 
-    @_locked
+    @locked
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
         """Replace what is set aside under `token` by what it cost; returns what is spent in all, as far as known."""
         hold = self._held.pop((token, account), None)
         if hold is None:
             return self.spend(account, cost)
-        day, paid = self._day(account), _nano(cost)
+        day, paid = self._day(account), nano(cost)
         if hold.is_local:
             day.share = None if day.share is None else day.share + hold.amount
         elif not hold.is_sent and hold.owner == self._hub.owner:
@@ -148,49 +94,49 @@ class RedisBook:
         if hold.is_sent:
             day.spent += paid
             self._enter(SETTLE, account, hold.owner, hold.serial, paid)
-            return _usd(day.spent)
+            return usd(day.spent)
         return self.spend(account, cost)
 
-    @_locked
+    @locked
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
-        day, paid = self._day(account), _nano(cost)
+        day, paid = self._day(account), nano(cost)
         if paid:
             day.spent += paid
             day.share = None if day.share is None else day.share - paid
             self._enter(SPEND, account, self._hub.owner, 0, paid)
-        return _usd(day.spent)
+        return usd(day.spent)
 
-    @_locked
+    @locked
     def balance(self, account: Account) -> Balance:
         """How the account stands over all machines, as last heard: a second ago at most once it has been asked for."""
         day = self._day(account)
         mine = sum(hold.amount for (_, held), hold in self._held.items() if held == account)
-        return Balance(_usd(day.spent), _usd(max(0, max(day.aside, mine + day.pot) - day.pot)))
+        return Balance(usd(day.spent), usd(max(0, max(day.aside, mine + day.pot) - day.pot)))
 
-    @_locked
+    @locked
     def reset(self, account: Account) -> None:
         """Forget what is spent; what is set aside stays so."""
         self._day(account).spent = 0
         self._hub.report(RESET, self._keys(account), (account.name,))
 
-    @_locked
+    @locked
     def close(self) -> None:
         """Give back what is at hand."""
         for account, day in self._days.items():
             self._put_back(account, day)
 
-    def _day(self, account: Account) -> _Day:
+    def _day(self, account: Account) -> Day:
         day = self._days.get(account)
         if day is None:
-            day = self._days[account] = _Day()
+            day = self._days[account] = Day()
             self._refresh(account)
         return day
 
-    def _hold(self, amount: int, *, is_local: bool = False) -> _Hold:
-        return _Hold(str(next(self._serials)), self._hub.owner, amount, is_local=is_local)
+    def _hold(self, amount: int, *, is_local: bool = False) -> Hold:
+        return Hold(str(next(self._serials)), self._hub.owner, amount, is_local=is_local)
 
-    def _reserve_locally(self, token: int, account: Account, day: _Day, needed: int) -> Verdict:
+    def _reserve_locally(self, token: int, account: Account, day: Day, needed: int) -> Verdict:
         if day.share is None:
             day.share = (day.limit - day.spent - day.aside) // max(1, len(self._hub.peers))
         if needed > day.share:
@@ -200,7 +146,7 @@ class RedisBook:
         self._held[token, account] = self._hold(needed, is_local=True)
         return Verdict.GRANTED
 
-    def _draw(self, account: Account, day: _Day, need: int, amount: int) -> None:
+    def _draw(self, account: Account, day: Day, need: int, amount: int) -> None:
         if day.is_drawing:
             return
         day.is_drawing, day.drawn_at = True, self._hub.clock.monotonic()
@@ -226,7 +172,7 @@ class RedisBook:
 
         self._hub.report(DRAW, self._keys(account), words, drawn)
 
-    def _see(self, day: _Day, answer: Any) -> int:
+    def _see(self, day: Day, answer: Any) -> int:
         if not isinstance(answer, str):
             return 0
         granted, spent, aside = map(int, answer.split(" "))
@@ -237,11 +183,11 @@ class RedisBook:
         return granted
 
     def _enter(self, what: Script, account: Account, owner: str, serial: object, amount: int) -> None:
-        entry = _Entry(what, account, (account.name, owner, serial, amount))
+        entry = Entry(what, account, (account.name, owner, serial, amount))
         self._unconfirmed.append(entry)
         self._tell(entry)
 
-    def _tell(self, entry: _Entry) -> None:
+    def _tell(self, entry: Entry) -> None:
         def confirmed(answer: Any) -> None:
             if isinstance(answer, LinkError):
                 return
@@ -258,7 +204,7 @@ class RedisBook:
             LOOK, self._keys(account), (account.name,), lambda answer: self._see(self._days[account], answer)
         )
 
-    @_locked
+    @locked
     def _tidy(self) -> None:
         """Once a second: look how the days stand, and give back what nobody came for."""
         now = self._hub.clock.monotonic()
@@ -269,12 +215,12 @@ class RedisBook:
             elif place >= newest:
                 self._refresh(account)
 
-    def _put_back(self, account: Account, day: _Day) -> None:
+    def _put_back(self, account: Account, day: Day) -> None:
         pot, day.pot = day.pot, 0
         if pot:
             self._hub.report(GIVE_BACK, self._keys(account), (account.name, self._hub.owner, pot))
 
-    @_locked
+    @locked
     def _part(self) -> None:
         """The server is out of reach: what is at hand goes into this process's share."""
         for day in self._days.values():
@@ -285,7 +231,7 @@ class RedisBook:
             day.pot = 0
         self._hub.soon(self.wake)
 
-    @_locked
+    @locked
     def _return(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
         """The server is back: say what is held, and everything that it has not confirmed, in order."""
         for account, day in self._days.items():
@@ -329,12 +275,3 @@ class RedisBook:
         which = (account.name,) if account.scope == "day" else (account.scope, account.name)
         spent = () if account.scope == "day" else which
         return self._hub.key("spent", *spent), self._hub.key("aside", *which), self._hub.key("peers")
-
-
-def _nano(usd: Decimal) -> int:
-    """Whole nanodollars, never less than the amount."""
-    return int(usd.scaleb(_NANO).to_integral_value(ROUND_CEILING))
-
-
-def _usd(nano: int) -> Decimal:
-    return Decimal(nano).scaleb(-_NANO)

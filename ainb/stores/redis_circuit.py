@@ -125,7 +125,7 @@ class SharedBreaker(CircuitBreaker):
         """
         self._used = True
         try:
-            generation, slot = await self._permit()
+            generation, probe = await self._permit()
         except LinkError:
             with self.permit():
                 return await proceed(call)
@@ -139,22 +139,23 @@ class SharedBreaker(CircuitBreaker):
         else:
             return reply
         finally:
-            self._end(generation, slot, failed=failed)
+            self._end(generation, probe, failed=failed)
 
     async def _permit(self) -> tuple[int, int]:
-        """Generation and slot; a slot of 0 is no probe's."""
+        """Generation and number of the probe; 0 where the call is none."""
         if self._hub.is_down:
             raise LinkError("local state is in use")
         if self._is_known and self._seen in {"closed", "disabled"}:
             return self._generation, 0
-        slot = await self._hub.visit(self._begin, lambda slot: self._end(self._generation, slot, failed=None))
-        if slot is None:
+        probe = await self._hub.visit(
+            self._begin, lambda probe: self._end(self._generation, probe, failed=None)
+        )
+        if probe is None:
             raise self._refuse()
-        return self._generation, slot
+        return self._generation, probe
 
     async def _begin(self) -> int | None:
-        words = (*self._words(), self._hub.owner)
-        granted = self._see(await self._hub.run(BEGIN, self._keys, words, self._give_back))
+        granted = self._see(await self._hub.run(BEGIN, self._keys, self._words(), self._give_back))
         if granted == 0:
             left = self._until - self._clock.monotonic()
             self._busy_until = self._clock.monotonic() + min(PROBE_CHECK_SECONDS, max(0.05, left))
@@ -167,13 +168,13 @@ class SharedBreaker(CircuitBreaker):
         if granted > 1:
             self._end(self._generation, granted - 1, failed=None)
 
-    def _end(self, generation: int, slot: int | None, *, failed: bool | None) -> None:
-        if slot == 0 and not failed:
+    def _end(self, generation: int, probe: int | None, *, failed: bool | None) -> None:
+        if probe == 0 and not failed:
             if failed is False and generation == self._generation:
                 self._count_answer()
             return
-        if slot is not None:
-            self._report(generation, -1 if failed is None else int(failed), slot)
+        if probe is not None:
+            self._report(generation, -1 if failed is None else int(failed), probe)
 
     def _count_answer(self) -> None:
         """A good answer changes no state, so it can wait a moment for others, or for a failure, to be told with them."""
@@ -187,9 +188,9 @@ class SharedBreaker(CircuitBreaker):
         if self._answers:
             self._report(self._generation, 0, 0)
 
-    def _report(self, generation: int, outcome: int, slot: int) -> None:
+    def _report(self, generation: int, outcome: int, probe: int) -> None:
         answers, self._answers = self._answers, 0
-        self._hub.report(END, self._keys, (*self._words(), generation, outcome, slot, answers), self._see)
+        self._hub.report(END, self._keys, (*self._words(), generation, outcome, probe, answers), self._see)
 
     def _words(self) -> tuple[Any, ...]:
         return (*self._fixed, self._rng.random())

@@ -59,7 +59,8 @@ end
 
 LOOK = script(_HEAD + "return answer(0)")
 
-# 8 this process. Grants the generation to report with, or 0 where the call is refused; a probe's slot is named by its number.
+# Grants 1 for a call, 1 more than its number for a probe, or 0 where the call is refused. A probe that outlives its time loses its
+# slot to another one; by its number it is known that what it gives back is not its own any more.
 BEGIN = script(
     _HEAD
     + """
@@ -71,25 +72,28 @@ if state == 'open' then
   for i = 1, tonumber(ARGV[6]) do redis.call('DEL', KEYS[2] .. ':' .. i) end
 end
 if successes + probes_out() >= tonumber(ARGV[6]) then return answer(0) end
+local number = redis.call('HINCRBY', KEYS[1], 'probe', 1)
 for i = 1, tonumber(ARGV[6]) do
-  if redis.call('SET', KEYS[2] .. ':' .. i, ARGV[8], 'NX', 'PX', math.ceil(tonumber(ARGV[4]) * 1000)) then
+  if redis.call('SET', KEYS[2] .. ':' .. i, number, 'NX', 'PX', math.ceil(tonumber(ARGV[4]) * 1000)) then
     open_until = now + tonumber(ARGV[4])
     save()
-    return answer(i + 1)
+    return answer(number + 1)
   end
 end
 return answer(0)
 """
 )
 
-# 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neither), 10 slot of a probe (0: no probe), 11 answers of that
+# 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neither), 10 number of a probe (0: no probe), 11 answers of that
 # generation that were not told yet.
 END = script(
     _HEAD
     + """
-local given, failed, slot = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local given, failed = tonumber(ARGV[8]), ARGV[9]
 if state == 'half-open' and given >= probing then
-  if slot > 0 then redis.call('DEL', KEYS[2] .. ':' .. slot) end
+  for i = 1, tonumber(ARGV[6]) do
+    if redis.call('GET', KEYS[2] .. ':' .. i) == ARGV[10] then redis.call('DEL', KEYS[2] .. ':' .. i) end
+  end
   if failed == '1' then open(); save()
   elseif failed == '0' then
     successes = successes + 1

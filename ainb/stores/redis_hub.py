@@ -8,64 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
-import socket
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from ainb.clock import Clock
 from ainb.events import Notice, Sink
 from ainb.stores import renew_after_fork
 from ainb.stores.address import StateAddress
+from ainb.stores.redis_caller import Caller
 from ainb.stores.redis_link import TIMEOUT_SECONDS, Link, LinkError, Lost
-from ainb.stores.redis_script import SCRIPTS, Script, script
-
-T = TypeVar("T")
+from ainb.stores.redis_presence import BEAT, FORGET_SECONDS, LIVE_SECONDS, Listeners, new_name
+from ainb.stores.redis_script import SCRIPTS
 
 BEAT_SECONDS = 1.0
-LIVE_SECONDS = 10.0  # a process not heard of for so long is dead, and what it held comes back
-FORGET_SECONDS = 3600
 NOTICE_SECONDS = 60.0
 MAX_BACKLOG = 10_000
 OPEN_SECONDS = 2.0  # for the background; no call waits longer than TIMEOUT_SECONDS for it
 
-# Adds this process unless it was declared dead meanwhile (its money has then been given back, so it needs a new name).
-# Returns whether it may keep its name, what the data is called (another name: all was lost), and who is alive.
-BEAT = script(
-    """
-local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
-local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if ARGV[2] == '0' and not known then return '0' end
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]))
-redis.call('SET', KEYS[2], ARGV[5], 'NX')
-local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[3]), '+inf')
-return '1 ' .. redis.call('GET', KEYS[2]) .. ' ' .. table.concat(live, ' ')
-"""
-)
 
-
-@dataclass(slots=True)
-class Listeners:
-    """Who wants to know how the connection fares; all are called on the home loop and must not wait.
-
-    Attributes:
-        beat: Once a second while it is up.
-        renamed: This process was declared dead and has another name now.
-        back: The server can be reached (again); the argument says whether its data was lost meanwhile.
-        gone: It cannot be reached any more.
-    """
-
-    beat: list[Callable[[], object]] = field(default_factory=list)
-    renamed: list[Callable[[], object]] = field(default_factory=list)
-    back: list[Callable[[bool], object]] = field(default_factory=list)
-    gone: list[Callable[[], object]] = field(default_factory=list)
-
-
-class Hub:
+class Hub(Caller):
     """Commands to one server, from any thread and any loop.
 
     Args:
@@ -96,7 +59,7 @@ class Hub:
         self.clock = clock
         self.rng = rng
         self.on = Listeners()
-        self._home = home
+        super().__init__(home)
         self._sink = sink
         self._told_at: float | None = None
         self._link: Link | None = None
@@ -121,98 +84,12 @@ class Hub:
         """A key of this namespace; all share one hash slot, so that a cluster takes scripts over several of them."""
         return f"{{ainb:{self.address.namespace}}}:" + ":".join(parts)
 
-    def at_home(self) -> bool:
-        """Whether the running loop is the connection's."""
-        try:
-            return asyncio.get_running_loop() is self._home()
-        except RuntimeError:
-            return False
-
-    async def run(
-        self, script: Script, keys: Sequence[str], args: Sequence[Any], lost: Lost | None = None
-    ) -> Any:
-        """Run a script and wait for what it returns; on the home loop only.
-
-        Args:
-            script: What to run.
-            keys: Its keys.
-            args: Its arguments.
-            lost: Called with what it returned when the caller was cancelled meanwhile.
-
-        Raises:
-            LinkError: The server is out of reach; local state is to be used.
-        """
-        return await self.command(("EVALSHA", script.sha, len(keys), *keys, *args), script, lost)
-
-    async def command(
-        self, words: Sequence[Any], script: Script | None = None, lost: Lost | None = None
-    ) -> Any:
-        """`run` for a plain command."""
-        link = self._link
-        if link is None or not link.is_open:
-            link = await self._connected()
-        answer = link.ask(words, lost)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            if lost is not None and answer.done() and not answer.cancelled() and answer.exception() is None:
-                lost(answer.result())
-            raise
-        except LinkError:
-            raise
-        except Exception as error:  # noqa: BLE001 - an error that the server answered with
-            if script is not None and str(error).startswith("NOSCRIPT"):
-                return await link.ask(("EVAL", script.text, *words[2:]), lost)
-            self._fault(error)
-            raise LinkError(str(error)) from None
-
-    def report(
-        self, script: Script, keys: Sequence[str], args: Sequence[Any], done: Lost | None = None
-    ) -> None:
-        """Run a script and wait for nothing; from any thread. While the server is out of reach it is dropped.
-
-        Args:
-            script: What to run.
-            keys: Its keys.
-            args: Its arguments.
-            done: Called on the home loop with what it returned, or with an exception.
-        """
-        self.tell(("EVALSHA", script.sha, len(keys), *keys, *args), done)
-
     def tell(self, words: Sequence[Any], done: Lost | None = None) -> None:
         """`report` for a plain command."""
         if self.at_home():
             self._tell(words, done)
         else:
             self._home().call_soon_threadsafe(self._tell, words, done)
-
-    async def visit(
-        self, work: Callable[[], Coroutine[Any, Any, T]], lost: Callable[[T], object] | None = None
-    ) -> T:
-        """Await `work()` on the home loop, wherever the caller runs.
-
-        Args:
-            work: Makes the coroutine.
-            lost: Gets its outcome when the caller is cancelled after it was there.
-        """
-        if self.at_home():
-            return await work()
-        made: list[T] = []
-
-        async def keep() -> T:
-            made.append(await work())
-            return made[0]
-
-        home = self._home()
-        future = asyncio.run_coroutine_threadsafe(keep(), home)
-        try:
-            return await asyncio.wrap_future(future)
-        except asyncio.CancelledError:
-            if (
-                lost is not None
-            ):  # looks after the cancellation has reached the work, or has come too late for it
-                home.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
-            raise
 
     def start(self) -> None:
         """Connect in the background, so that the first call finds the connection open; from any thread."""
@@ -257,28 +134,13 @@ class Hub:
 
     def _name(self) -> None:
         # A name is never taken up again: what it held may have been given back.
-        host = "".join(
-            letter if letter.isalnum() or letter in ".-_" else "-" for letter in socket.gethostname()
-        )
-        self.owner = f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.owner = new_name()
         self.peers = (self.owner,)
         self._is_new = True
 
     def _start(self) -> None:
         if self._link is None and not self._down:
             self._beat_on()
-
-    def soon(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called on the home loop, after whatever runs now; from any thread."""
-        self._home().call_soon_threadsafe(callback)
-
-    def later(self, seconds: float, callback: Callable[[], object]) -> None:
-        """Have `callback` called on the home loop in so many seconds; from any thread."""
-        home = self._home()
-        if self.at_home():
-            home.call_later(seconds, callback)
-        else:
-            home.call_soon_threadsafe(home.call_later, seconds, callback)
 
     def _tell(self, words: Sequence[Any], done: Lost | None) -> None:
         def heard(found: Any) -> None:

@@ -12,7 +12,6 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Any
 
 from ainb.errors import RateLimitError
@@ -21,9 +20,11 @@ from ainb.pipeline.limiter_core import MAX_PAUSE_SECONDS, Reading
 from ainb.pipeline.local_limiter import LocalLimiter
 from ainb.pipeline.permits import Permit as LocalPermit
 from ainb.pipeline.rate_limit import Place, RateLimit
-from ainb.stores.redis_hub import LIVE_SECONDS, Hub
+from ainb.stores.redis_hub import Hub
 from ainb.stores.redis_limiter_scripts import ACQUIRE, DRAIN, LEARN, LEAVE, LOOK, PAUSE, SETTLE
+from ainb.stores.redis_line import SharedPermit, Turn, divided
 from ainb.stores.redis_link import LinkError
+from ainb.stores.redis_presence import LIVE_SECONDS
 
 SLOT_POLL_SECONDS = 0.05
 JITTER_SECONDS = 0.005
@@ -31,21 +32,6 @@ JITTER_SHARE = 0.05
 NO_SLOT = 5
 PAUSED = 6
 LOOKED_AT_SECONDS = 5.0
-
-
-@dataclass(slots=True, eq=False)
-class SharedPermit:
-    """Leave to make one call, granted by the server.
-
-    Attributes:
-        cost: What was reserved.
-        granted_at: The server's second.
-        settled: Whether it was given back.
-    """
-
-    cost: Cost
-    granted_at: str
-    settled: bool = False
 
 
 Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
@@ -71,7 +57,7 @@ class RedisLimiter:
         self._keys.append(hub.key("peers"))
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
-        self._line: deque[_Turn] = deque()
+        self._line: deque[Turn] = deque()
         self._in_flight = 0
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
@@ -166,7 +152,7 @@ class RedisLimiter:
     async def _shared(self, cost: Cost, deadline: float | None) -> SharedPermit:
         """`acquire` on the home loop."""
         self._used_at = self._hub.clock.monotonic()
-        turn: _Turn | None = None
+        turn: Turn | None = None
         try:
             if self._line:
                 turn = await self._join()
@@ -214,8 +200,8 @@ class RedisLimiter:
     def _undo(self, permit: SharedPermit) -> None:
         self.settle(permit, NOTHING)
 
-    async def _join(self) -> _Turn:
-        turn = _Turn()
+    async def _join(self) -> Turn:
+        turn = Turn()
         self._line.append(turn)
         if self._line[0] is not turn:
             try:
@@ -226,7 +212,7 @@ class RedisLimiter:
             turn.woken = asyncio.get_running_loop().create_future()
         return turn
 
-    def _leave(self, turn: _Turn) -> None:
+    def _leave(self, turn: Turn) -> None:
         first = self._line[0] is turn
         self._line.remove(turn)
         if not first:
@@ -296,51 +282,6 @@ class RedisLimiter:
                     f"{dimension}_capacity": capacity,
                     f"{dimension}_limit": limit,
                 }
-
-
-class _Turn:
-    """A place in this process's line: its first one asks the server, the others wait until they are first."""
-
-    __slots__ = ("_asked_at", "woken")
-
-    def __init__(self) -> None:
-        self.woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def wake(self) -> None:
-        """Look again."""
-        if not self.woken.done():
-            self.woken.set_result(None)
-
-    def look(self, hub: Hub) -> None:
-        """`wake` from any thread."""
-        if hub.at_home():
-            self.wake()
-        else:
-            self.woken.get_loop().call_soon_threadsafe(self.wake)
-
-    async def rest(self, seconds: float, hub: Hub) -> None:
-        """Wait so long, or until something here was given back."""
-        loop = asyncio.get_running_loop()
-        handle = hub.clock.call_later(loop, seconds, self.wake)
-        try:
-            await self.woken
-        finally:
-            handle.cancel()
-            self.woken = loop.create_future()
-
-
-def divided(options: RateLimit, peers: int) -> RateLimit:
-    """This process's share of the limits: one of `peers` equal parts."""
-    if peers <= 1:
-        return options
-    changes: dict[str, Any] = {}
-    for dimension in DIMENSIONS:
-        limit = getattr(options, f"{dimension}_per_minute")
-        if limit is not None:
-            changes[f"{dimension}_per_minute"] = limit / peers
-    if options.concurrency is not None:
-        changes["concurrency"] = max(1, options.concurrency // peers)
-    return replace(options, **changes)
 
 
 def _pause(seconds: float) -> float:

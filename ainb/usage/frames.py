@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
+from ainb.usage.packing import pack
 from ainb.usage.where import Since, Where, read_where
 
 if TYPE_CHECKING:
@@ -91,23 +92,39 @@ def failures(log: UsageLog, *, since: Since = None, **where: Any) -> pd.DataFram
 def _fetch(
     log: UsageLog, names: Sequence[str], *, since: Since, where: Where, failed: bool = False
 ) -> pd.DataFrame:
-    columns = [COLUMNS[name] for name in names]
+    columns = [COLUMNS[name] for name in dict.fromkeys(names)]
     with log.reading() as connection:
         condition, values = read_where(connection, since=since, where=where, now=log.now())
         # The partial index of failures is used when the query says the index's own condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
-        selected = ", ".join(["started_us", *map(_expression, columns)])
-        query = f"SELECT {selected} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
-        started, *fetched = fetch_columns(
-            connection.execute(query, values), [np.int64, *map(_raw_dtype, columns)]
-        )
+        started, raw = _fetch_raw(connection, columns, condition, values)
         read_words = _word_reader(connection)
-        arrays = [_to_array(column, raw, read_words) for column, raw in zip(columns, fetched, strict=True)]
-    frame = pd.DataFrame(dict(zip(names, arrays, strict=True)), index=pd.RangeIndex(len(started)), copy=False)
+        # Popped, so that what is fetched and what is made of it need not all be in memory at once.
+        arrays = {column.name: _to_array(column, raw.pop(column.name), read_words) for column in columns}
+    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(started)), copy=False)
     # Rows lie in the order in which calls ended.
     if len(started) > 1 and (np.diff(started) < 0).any():
         frame = frame.take(np.argsort(started, kind="stable")).reset_index(drop=True)
     return frame
+
+
+def _fetch_raw(
+    connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
+) -> tuple[Array, dict[str, Array]]:
+    """When the calls started, and every column by its name, as they lie in the log."""
+    packs = pack(connection, columns)
+    others = [column for column in columns if column.kind not in {"word", "flag", "time"}]
+    selected = ["started_us", *(item.expression for item in packs), *map(_expression, others)]
+    query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
+    dtypes = [np.int64] * (1 + len(packs)) + [
+        object if column.kind == "text" else np.int64 for column in others
+    ]
+    started, *fetched = fetch_columns(connection.execute(query, values), dtypes)
+    raw = {column.name: started for column in columns if column.kind == "time"}
+    for item, packed in zip(packs, fetched, strict=False):
+        raw |= item.unpack(packed)
+    raw |= {column.name: array for column, array in zip(others, fetched[len(packs) :], strict=True)}
+    return started, raw
 
 
 def fetch_columns(cursor: sqlite3.Cursor, dtypes: Sequence[Any]) -> list[Array]:
@@ -122,10 +139,6 @@ def fetch_columns(cursor: sqlite3.Cursor, dtypes: Sequence[Any]) -> list[Array]:
 def _expression(column: Column) -> str:
     # Counts, money and durations are never below 0, so -1 can stand for NULL while numbers are fetched.
     return f"ifnull({column.stored}, -1)" if column.kind in {"count", "money", "seconds"} else column.stored
-
-
-def _raw_dtype(column: Column) -> Any:
-    return {"text": object, "word": np.int32, "flag": np.bool_}.get(column.kind, np.int64)
 
 
 def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Array, Array]]:

@@ -43,6 +43,7 @@ def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:
         connection = closing.enter_context(contextlib.closing(connect(str(path))))
         connection.execute("PRAGMA query_only = ON")
         if version_of(connection) == len(MIGRATIONS) and not pending:
+            connection.execute("BEGIN")  # all queries see the log of one moment
             closing.pop_all()
             return connection
         with contextlib.ExitStack() as on_failure:

@@ -21,6 +21,7 @@ from ainb.usage.frames import (
     local_midnight_us,
     masked,
 )
+from ainb.usage.packing import pack
 from ainb.usage.where import Since, Where, read_since, read_where
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def costs(
         if start is not None:
             field = "day" if table == "rollups" else "started_us"
             condition, values = f"{condition} AND {field} >= ?", [*values, start]
-        query = _grouped(names, [sums[name] for name in _SUMS], table, condition)
+        query = _grouped(connection, names, [sums[name] for name in _SUMS], table, condition)
         keys, columns = _read_groups(connection, query, values, names, len(_SUMS))
     frame = pd.DataFrame(
         {
@@ -100,7 +101,7 @@ def errors(
         condition, values = read_where(connection, since=since, where=where, now=log.now())
         # Beside max(), SQLite takes bare columns from the row that holds the maximum.
         picked = ["count(*)", "max(started_us)", "error_message"]
-        query = _grouped(names, picked, "calls", f"error_type > 0 AND {condition}")
+        query = _grouped(connection, names, picked, "calls", f"error_type > 0 AND {condition}")
         keys, columns = _read_groups(connection, query, values, names, len(picked))
     frame = pd.DataFrame(
         {
@@ -151,9 +152,15 @@ def _table(
     return "calls", rollups.FROM_CALLS, start
 
 
-def _grouped(names: Sequence[str], picked: Sequence[str], table: str, condition: str) -> str:
+def _grouped(
+    connection: sqlite3.Connection, names: Sequence[str], picked: Sequence[str], table: str, condition: str
+) -> str:
     keys = ["day" if name == "day" else COLUMNS[name].stored for name in names]
-    group = f"GROUP BY {', '.join(keys)}" if keys else ""
+    packs = pack(connection, [COLUMNS[name] for name in names if name != "day"])
+    packed = {column.stored for item in packs for column in item.columns}
+    # All calls of a group have the same number, and so the same in each column that it is made of.
+    apart = [*(item.expression for item in packs), *(key for key in keys if key not in packed)]
+    group = f"GROUP BY {', '.join(apart)}" if keys else ""
     return f"SELECT {', '.join([*keys, *picked])} FROM {table} WHERE {condition} {group}"  # noqa: S608 - checked names, bound values
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -20,6 +21,15 @@ def load(path: Path):
     return module
 
 
+def rows(path: Path):
+    """The rows of one file; one row that says why where it fails, so that the table goes on."""
+    try:
+        return load(path).rows()
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        traceback.print_exc()
+        return [(path.stem, "FAILED", f"{type(error).__name__}: {error}".splitlines()[0][:80], "-")]
+
+
 def main() -> None:
     wanted = sys.argv[1:]
     sys.path.insert(0, str(FOLDER.parent))
@@ -28,7 +38,7 @@ def main() -> None:
     for path in sorted(FOLDER.glob("bench_*.py")):
         if wanted and path.stem.removeprefix("bench_") not in wanted:
             continue
-        for what, measured, peer, goal in load(path).rows():
+        for what, measured, peer, goal in rows(path):
             print(f"{what:58s}  {measured:26s}  {peer:34s}  {goal}", flush=True)
 
 

@@ -1,0 +1,75 @@
+"""Several numbers of words and flags of a call in one integer: fewer values cross from SQLite, and groups are told apart by one.
+
+A value costs the same to fetch whether it holds a flag or 62 bits, and to sort calls by one integer takes two thirds of the time
+that three take.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ainb.usage.columns import Column
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+_MAX_BITS = 62  # SQLite's integers have 63 and a sign
+
+
+class Pack:
+    """Some columns of the calls, as one expression.
+
+    Args:
+        columns: Of kind "word" or "flag".
+        widths: Bits of each.
+    """
+
+    def __init__(self, columns: Sequence[Column], widths: Sequence[int]) -> None:
+        self.columns = tuple(columns)
+        self._widths = tuple(widths)
+
+    @property
+    def expression(self) -> str:
+        """In SQL; the first column stands in the lowest bits."""
+        shift, parts = 0, []
+        for column, width in zip(self.columns, self._widths, strict=True):
+            parts.append(f"({column.stored} << {shift})" if shift else column.stored)
+            shift += width
+        return " | ".join(parts)
+
+    def unpack(self, packed: Array) -> dict[str, Array]:
+        """The columns by name: word numbers as int32, flags as bool."""
+        found, shift = {}, 0
+        for column, width in zip(self.columns, self._widths, strict=True):
+            dtype = "bool" if column.kind == "flag" else "int32"
+            found[column.name] = ((packed >> shift) & ((1 << width) - 1)).astype(dtype)
+            shift += width
+        return found
+
+
+def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack]:
+    """Put those of `columns` that are words or flags into as few integers as they fit in.
+
+    Args:
+        connection: An open log, in the transaction in which the calls are read: a word that came later could need more bits.
+        columns: Any columns, each once.
+    """
+    (last,) = connection.execute("SELECT max(id) FROM words").fetchone()
+    bits = {"flag": 1, "word": int(last).bit_length()}
+    packs: list[Pack] = []
+    chosen: list[Column] = []
+    widths: list[int] = []
+    for column in columns:
+        width = bits.get(column.kind)
+        if width is None:
+            continue
+        if sum(widths) + width > _MAX_BITS:
+            packs.append(Pack(chosen, widths))
+            chosen, widths = [], []
+        chosen.append(column)
+        widths.append(width)
+    return [*packs, Pack(chosen, widths)] if chosen else packs
