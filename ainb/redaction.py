@@ -271,6 +271,11 @@ def redact(text: str) -> str:
     return "".join([*pieces, text[place:]])
 
 
+def encodable(text: str) -> str:
+    """The text with "?" for halves of surrogate pairs, which neither UTF-8 nor a file can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def watch(name: str) -> None:
     """Count the variable `name` among those that hold keys; for a key variable that the person named."""
     _variables[name] = _table_name(name)

@@ -68,7 +68,7 @@ def run(*arguments, cwd=ROOT):
 def nbval(*arguments, cwd=ROOT):
     return run(
         "-m", "pytest", *PLUGIN, "-p", "no:cacheprovider", "-q", "--nbval", "--nbval-current-env",
-        "--nbval-cell-timeout=60", *arguments, cwd=cwd,
+        "--nbval-cell-timeout=180", *arguments, cwd=cwd,
     )  # fmt: skip
 
 

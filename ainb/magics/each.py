@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ainb.config import closest
-from ainb.errors import ConfigError
+from ainb.errors import CallInterrupted, ConfigError
 from ainb.magics.arguments import Arguments, one_word
 from ainb.magics.cell import EACH_ONLY
 from ainb.magics.dry_run import rows_report
@@ -45,6 +45,10 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     watch = _watch(front, options)
     try:
         result = _run(session, data, body, {**options, "watcher": watch})
+    except KeyboardInterrupt as stop:
+        if hasattr(stop, "frame"):
+            raise
+        raise CallInterrupted("stopped by you before the first row was sent; nothing was spent") from None
     finally:
         watch.close()
         if session.last_map is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import threading
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def line(series: pd.Series, *, step: dt.timedelta, unit: str = "") -> Figure:
     axes.plot(moments, values, color=COLOURS[0], linewidth=1.6, marker="o" if len(series) == 1 else "")
     axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda value, _place: f"{unit}{value:g}")
+    _even_digits(axes, unit)
     _date_axis(axes, series.index, step)
     return figure
 
@@ -148,6 +149,18 @@ def _date_axis(axes: Axes, index: Any, step: dt.timedelta) -> None:
     # Few points would be drawn as wide as the whole chart.
     first, last = index[0].to_pydatetime(), index[-1].to_pydatetime()
     axes.set_xlim(min(first - step * 0.6, last - step * LEAST_STEPS), last + step * 0.6)
+
+
+def _even_digits(axes: Axes, unit: str) -> None:
+    """Numbers of the scale, all with as many digits as the longest needs; of money none or at least two."""
+    from matplotlib.ticker import MaxNLocator
+
+    locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])
+    axes.yaxis.set_major_locator(locator)
+    ticks = [Decimal(f"{tick:.10g}") for tick in locator.tick_values(*axes.get_ylim())]
+    digits = max(-int(tick.normalize().as_tuple().exponent) for tick in ticks)
+    digits = max(digits, 2) if digits > 0 and unit else max(digits, 0)
+    axes.yaxis.set_major_formatter(lambda value, _place: f"{unit}{value:,.{digits}f}")
 
 
 def _whole_numbers(axes: Axes) -> None:

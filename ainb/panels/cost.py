@@ -176,9 +176,10 @@ def cost_chart(panel: Panel) -> list[Chart]:
     from ainb.usage import spending
 
     frame = spending.added_up(panel.session.log, window=panel.window)
-    if not len(frame) or not frame["total_usd"].iloc[-1]:
+    known, unpriced = spending.at_the_end(frame)
+    if not known:
         return []
-    total = words.dollars(frame["total_usd"].iloc[-1], frame["unpriced"].sum())
+    total = words.dollars(known, unpriced)
     span = {
         ALL_TIME.name: "Cost since the first call",
         TODAY.name: "Cost of today",

@@ -63,14 +63,18 @@ class ErrorsPanel(Panel):
 
     def one_line(self) -> str:
         """How many failed."""
-        return f"{words.counted(int(self.frame['calls'].sum()), 'failed call')}, {self.window.name}"
+        from ainb.usage import failures
+
+        return f"{words.counted(failures.total(self.frame), 'failed call')}, {self.window.name}"
 
     def _chart(self) -> list[Chart]:
         from ainb.panels import charts
         from ainb.usage import failures
 
         frame = failures.over_time(self.session.log, window=self.window)
-        parts = "; ".join(f"{kind}: {words.count(number)}" for kind, number in frame.sum().items())
+        parts = "; ".join(
+            f"{kind}: {words.count(number)}" for kind, number in failures.per_kind(frame).items()
+        )
         says = f"Failed calls over time, {self.window.name}. {parts}."
         return [charts.chart(charts.stacks(frame, step=self.window.step), says)]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels.escapes import one_line
-from ainb.panels.view import View
+from ainb.panels.view import Chart, View
 from ainb.panels.widgets import Control, Widgets, load
 
 PERIOD_SECONDS = 0.2
@@ -196,15 +196,17 @@ class Slot:
             self._live.end(view)
         self._publish(view.bundle(steady=self._steady))
         for picture in view.pictures() if self._steady else ():
-            self._publish_alone({"image/png": picture})
+            self._publish_alone(picture)
 
     def _publish(self, bundle: dict[str, Any]) -> None:
         publisher = find_shell().display_pub
         publisher.publish(bundle, transient={"display_id": self._display_id}, update=self._opened)
 
-    def _publish_alone(self, bundle: dict[str, Any]) -> None:
-        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare.
-        find_shell().display_pub.publish(bundle)
+    def _publish_alone(self, picture: Chart) -> None:
+        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The picture has two pixels a
+        # CSS pixel, so its width is said.
+        look = {"width": picture.width, "alt": picture.says}
+        find_shell().display_pub.publish({"image/png": picture.png}, {"image/png": look})
 
 
 def _is_terminal() -> bool:

@@ -187,9 +187,9 @@ class View:
         """All of it as text."""
         return "\n".join(_with_space(self.blocks, steady=steady))
 
-    def pictures(self) -> list[bytes]:
-        """Its charts, as PNG."""
-        return [chart.png for chart in _charts(self.blocks)]
+    def pictures(self) -> list[Chart]:
+        """Its charts."""
+        return _charts(self.blocks)
 
 
 def _with_space(blocks: Sequence[Block], *, steady: bool) -> list[str]:

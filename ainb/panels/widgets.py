@@ -56,19 +56,23 @@ class Widgets:
 
         self._status_text = view.status
         self._status = ipywidgets.HTML(_status(view), layout={"margin": "0", "height": "0"})
-        self._body = ipywidgets.HTML(view.inner(), layout={"margin": "0"})
+        flush = ipywidgets.Layout(margin="0")
+        # Every model is a message to the page, so what looks alike is one.
+        self._body = ipywidgets.HTML(view.inner(), layout=flush, style=self._status.style)
         self._extra = [_dropdown(control) for control in controls]
         children: list[Any] = [self._status, self._body]
+        self._choices = None
         if self._extra:
-            children.insert(
-                0, ipywidgets.HBox(self._extra, layout={"flex_flow": "row wrap", "margin": "0 0 4px"})
+            self._choices = ipywidgets.HBox(
+                self._extra, layout={"flex_flow": "row wrap", "margin": "0 0 4px"}
             )
+            children.insert(0, self._choices)
         if cancel is not None:
             button = ipywidgets.Button(description="Cancel", tooltip="Stop this batch; what is done is kept")
             button.on_click(lambda _button: cancel())
             self._extra.append(button)
             children.append(button)
-        self._box = ipywidgets.VBox(children)
+        self._box = ipywidgets.VBox(children, layout=flush)
 
     def bundle(self) -> dict[str, Any]:
         """What refers to the widgets, and a text for those who have none."""
@@ -86,8 +90,8 @@ class Widgets:
         """Show the last state where the page still has the widgets, without anything to press."""
         self.renew(view)
         self._box.children = (self._status, self._body)
-        for widget in self._extra:
-            widget.close()
+        for widget in (*self._extra, *([self._choices] if self._choices is not None else [])):
+            _close(widget)
         _kept.append(self)
         if len(_kept) > KEPT_WIDGETS:
             _kept.popleft().drop()
@@ -95,7 +99,14 @@ class Widgets:
     def drop(self) -> None:
         """Close what is left."""
         for widget in (self._status, self._body, self._box):
-            widget.close()
+            _close(widget)
+
+
+def _close(widget: Any) -> None:
+    """Close it with its look, which ipywidgets would keep for as long as the kernel runs."""
+    for part in (widget, widget.layout, getattr(widget, "style", None)):
+        if part is not None:
+            part.close()
 
 
 def _dropdown(control: Control) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ainb.messages import Reply, Usage
 from ainb.pipeline.cache_key import is_json
+from ainb.redaction import encodable
 
 T = TypeVar("T")
 
@@ -83,10 +84,10 @@ def is_whole(reply: Reply) -> bool:
 
 
 def encode_entry(reply: Reply, created_at: float) -> str:
-    """A reply as JSON text; `parsed` goes along where JSON can hold it.
+    """A reply as JSON text; `parsed` goes along where JSON can hold it, and halves of surrogate pairs become "?".
 
     Raises:
-        TypeError: A text of the reply is no valid Unicode.
+        TypeError: `parsed` holds an integer of more than 64 bits.
     """
     import orjson
 
@@ -104,7 +105,20 @@ def encode_entry(reply: Reply, created_at: float) -> str:
         "cost_source": reply.cost_source,
         "parsed": reply.parsed if is_json(reply.parsed) else None,
     }
-    return bytes(orjson.dumps(entry)).decode()
+    try:
+        return bytes(orjson.dumps(entry)).decode()
+    except TypeError:  # texts with halves of surrogate pairs, as a stream cut in a character gives
+        return bytes(orjson.dumps(_encodable(entry))).decode()
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {encodable(name): _encodable(item) for name, item in value.items()}
+    return value
 
 
 def decode_entry(text: str) -> Entry | None:

@@ -13,7 +13,7 @@ import orjson
 
 from ainb.messages import Call, Request
 from ainb.pipeline.cache_key import canonical
-from ainb.redaction import redact
+from ainb.redaction import encodable, redact
 from ainb.stores.cassette_line import request_key
 
 LOCAL = "local"
@@ -79,7 +79,7 @@ def map_texts(change: Callable[[str], str], value: Any) -> Any:
 
 def redacted(text: str) -> str:
     """The text as it may stand in a file: without secrets and without halves of surrogate pairs."""
-    return redact(text.encode("utf-8", "replace").decode())
+    return redact(encodable(text))
 
 
 def _named(change: Callable[[str], str], name: str, value: Any) -> Any:

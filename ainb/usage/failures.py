@@ -149,6 +149,16 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
     return table[order[:most]].assign(**{"other kinds": table[order[most:]].sum(axis=1)})
 
 
+def total(frame: pd.DataFrame) -> int:
+    """How many calls a frame of `kinds` counts."""
+    return int(frame["calls"].sum())
+
+
+def per_kind(frame: pd.DataFrame) -> dict[str, int]:
+    """How many calls of each kind a frame of `over_time` counts, in the order of its columns."""
+    return {str(kind): int(count) for kind, count in frame.sum().items()}
+
+
 def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFrame:
     """The newest failures of a window, newest first.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -23,15 +25,22 @@ def log_row(row: Row) -> None:
 
 def json_line(row: Row) -> str:
     """The row as one line of JSON without prompt and reply; money and durations as numbers, the time in ISO 8601."""
-    import orjson
-
     known = {
         name: value
         for name, value in zip(Row._fields, row, strict=True)
         if value is not None and name not in _CONTENT
     }
-    line: bytes = orjson.dumps(known, default=_plain)
-    return redact(line.decode())
+    return redact(_pack(known))
+
+
+def _pack(known: Mapping[str, Any]) -> str:
+    import orjson
+
+    try:
+        line: bytes = orjson.dumps(known, default=_plain)
+    except (TypeError, ValueError):  # an integer of more than 64 bits
+        return json.dumps(known, default=_plain)
+    return line.decode()
 
 
 def _plain(value: Any) -> Any:

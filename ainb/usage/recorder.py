@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar, cast
 
 from ainb.clock import Clock
 from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage
-from ainb.redaction import redact
-from ainb.usage.rows import Row, canonical, failure_fields, label, prompt_digest, usage_fields, utc
+from ainb.redaction import encodable
+from ainb.usage.rows import Row, failure_fields, label, prompt_digest, tags_of, usage_fields, utc, written
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,9 +115,9 @@ class Recorder:
         row = Row(
             call_id=self._ids(),
             started_at=utc(self._clock.unix() - (duration_s or 0.0)),
-            operation_name=operation,
-            provider_name=provider,
-            request_model=model,
+            operation_name=encodable(operation),
+            provider_name=encodable(provider),
+            request_model=encodable(model),
             response_model=label(reply.model) if isinstance(reply, Reply) else None,
             cost_usd=cost,
             cost_source=cost_source,
@@ -125,10 +125,10 @@ class Recorder:
             attempts=1,
             session_id=self._session_id,
             user=label(user),
-            tags=redact(canonical(dict(tags)).decode()) if tags else None,
+            tags=tags_of(tags),
             prompt_sha256=prompt_digest([Message("user", prompt)]),
-            prompt=redact(prompt) if self._content else None,
-            reply=redact(text) if self._content and text is not None else None,
+            prompt=written(prompt) if self._content else None,
+            reply=written(text) if self._content and text is not None else None,
             **usage_fields(tokens),
             **failure_fields(error),
         )

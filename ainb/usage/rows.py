@@ -7,14 +7,14 @@ import concurrent.futures
 import datetime as dt
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from ainb.errors import CallRejectedError, ConfigError
 from ainb.events import CallFinished
 from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up
-from ainb.redaction import redact
+from ainb.redaction import encodable, redact
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
 MESSAGE_CHARACTERS = 500
@@ -84,9 +84,9 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
     return Row(
         call_id=call.call_id,
         started_at=utc(event.ended_at - event.duration_s),
-        operation_name=call.request.operation,
-        provider_name=call.request.provider,
-        request_model=call.request.model,
+        operation_name=encodable(call.request.operation),
+        provider_name=encodable(call.request.provider),
+        request_model=encodable(call.request.model),
         response_model=None if reply is None else label(reply.model),
         cost_usd=cost,
         cost_source=cost_source,
@@ -104,10 +104,10 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         batch_id=label(options.batch_id),
         row_key=call.row_key,  # a digest of our own making: nothing in it to redact
         user=label(options.user),
-        tags=redact(canonical(dict(options.tags)).decode()) if options.tags else None,
+        tags=tags_of(options.tags),
         prompt_sha256=prompt_digest(call.request.messages),
-        prompt=redact(_prompt_text(call)) if content else None,
-        reply=redact(reply.text) if content and reply is not None else None,
+        prompt=written(_prompt_text(call)) if content else None,
+        reply=written(reply.text) if content and reply is not None else None,
         **usage_fields(usage),
         **failure_fields(error),
         **_flags(reply),
@@ -166,7 +166,7 @@ def status_of(error: BaseException | None) -> Status:
 def message_of(error: BaseException) -> str:
     """The error's text on one line, redacted, at most MESSAGE_CHARACTERS long."""
     # Redacted before it is cut: half a key at the cut would no longer look like one.
-    text = " ".join(redact(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
+    text = " ".join(written(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
     return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"
 
 
@@ -204,7 +204,24 @@ def label(text: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=1024)  # model, notebook and user repeat from row to row
 def _label(text: str) -> str:
-    return redact(text)[:LABEL_CHARACTERS]
+    return written(text)[:LABEL_CHARACTERS]
+
+
+def written(text: str) -> str:
+    """The text as it may stand in a row: redacted, and without halves of surrogate pairs, which no file can hold."""
+    return redact(encodable(text))
+
+
+def tags_of(tags: Mapping[str, str] | None) -> str | None:
+    """Free labels as JSON with sorted keys, redacted; None without any."""
+    if not tags:
+        return None
+    clean = {encodable(str(name)): _encodable(value) for name, value in tags.items()}
+    return redact(canonical(clean).decode())
+
+
+def _encodable(value: Any) -> Any:
+    return encodable(value) if isinstance(value, str) else value
 
 
 def _cost(event: CallFinished) -> tuple[Decimal | None, str]:

@@ -121,6 +121,11 @@ def added_up(log: UsageLog, *, window: Window) -> pd.DataFrame:
     return frame
 
 
+def at_the_end(frame: pd.DataFrame) -> tuple[float, int]:
+    """What a frame of `added_up` comes to: US dollars of what is known, and calls whose cost is not; of no calls 0 and 0."""
+    return (float(frame["total_usd"].iloc[-1]), int(frame["unpriced"].sum())) if len(frame) else (0.0, 0)
+
+
 def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | None = None) -> pd.DataFrame:
     """One row: the sums over all calls that match one of the filters, and how many of them were answered."""
     frame = pd.concat([costs(log, "status", since=since, **item) for item in where])

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ainb.redaction import encodable
 from ainb.stores.many_rows import insert_rows
 from ainb.stores.private_folder import make_private
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
@@ -158,8 +159,8 @@ _INSERT = f"INSERT INTO calls (day, {', '.join(column.stored for column in STORE
 
 
 def _storable(value: Any) -> Any:
-    if isinstance(value, str):  # lone surrogates
-        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, str):
+        return encodable(value)
     too_big = isinstance(value, int) and abs(value) > _MAX_INTEGER
     return None if too_big else value
 

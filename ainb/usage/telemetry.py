@@ -18,7 +18,7 @@ from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.messages import Call, Message
 from ainb.redaction import redact
-from ainb.usage.rows import Row, build_row, canonical
+from ainb.usage.rows import Row, build_row, canonical, written
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -117,7 +117,7 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 def conversation(messages: Sequence[Message]) -> str:
     """The texts of messages, redacted, as the JSON that the conventions ask for; pictures are left out."""
     turns = [
-        {"role": message.role, "parts": [{"type": "text", "content": redact(message.text)}]}
+        {"role": message.role, "parts": [{"type": "text", "content": written(message.text)}]}
         for message in messages
     ]
     return canonical(turns).decode()

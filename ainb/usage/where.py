@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.redaction import encodable
 from ainb.usage.columns import COLUMNS, MICRO, NANO, Column, check_names
 
 Since = dt.datetime | dt.date | dt.timedelta | str | None
@@ -105,11 +106,13 @@ def _one_of(connection: sqlite3.Connection, column: Column, wanted: list[Any]) -
 
 def _stored(connection: sqlite3.Connection, column: Column, value: Any) -> Any:
     if column.kind == "word":
-        found = connection.execute("SELECT id FROM words WHERE word = ? AND id > 0", (str(value),)).fetchone()
+        found = connection.execute(
+            "SELECT id FROM words WHERE word = ? AND id > 0", (encodable(str(value)),)
+        ).fetchone()
         return found[0] if found else -1
     if column.kind == "time":
         return read_since(value, 0.0)
     if column.kind == "text":
-        return str(value)
+        return encodable(str(value))
     unit = {"money": NANO, "seconds": MICRO}.get(column.kind, 1)
     return round(Decimal(str(float(value) if unit > 1 else int(value))) * unit)

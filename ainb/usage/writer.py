@@ -217,12 +217,15 @@ class Writer:
                 continue
             try:
                 row = item if isinstance(item, Row) else item[0](item[1])
-                log_row(row)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread that writes all others
                 self._notify(f"a usage row was lost: {type(error).__name__}: {error}")
                 continue
             self._pending.append(row)
             self.recent.append(row)
+            try:
+                log_row(row)
+            except Exception as error:  # noqa: BLE001 - nor may a line that cannot be logged cost the row
+                self._notify(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
 
     def _write(self) -> None:
         try:

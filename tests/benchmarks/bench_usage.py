@@ -21,12 +21,11 @@ from ainb.providers.scripted import ScriptedProvider
 from ainb.redaction import PATTERNS, redact
 from ainb.usage import frames, totals
 from ainb.usage.log import Log, UsageLog
-from ainb.usage.rows import Row, build_row, utc
-from ainb.usage.store import Store, open_log
+from ainb.usage.rows import build_row
 from ainb.usage.summary import summary
+from tests.usage.large_log import fill
 
 ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))
-DAYS = 60
 TEN = [
     "call_id",
     "started_at",
@@ -158,57 +157,6 @@ def filters() -> list[Line]:
         ),
         ("worst pattern on 1 MB of hostile text", f"{worst * 1e3:.0f} ms ({name})", "-", "<= 50 ms"),
     ]
-
-
-def fill(path: Path, count: int) -> None:
-    """A log of `count` calls over DAYS days, through the same schema and the same code as any."""
-    rng = random.Random(1)
-    store = Store(open_log(path))
-    ids = CallIds(SYSTEM_CLOCK, rng)
-    start = SYSTEM_CLOCK.unix() - DAYS * 86_400
-    sessions = [ids() for _ in range(DAYS * 3)]
-    for first in range(0, count, 50_000):
-        store.add(
-            [
-                a_row(rng, ids, start, sessions, number / count)
-                for number in range(first, min(count, first + 50_000))
-            ]
-        )
-    store.close()
-
-
-def a_row(rng: random.Random, ids, start: float, sessions: list[str], share: float) -> Row:
-    model = f"model-{rng.randrange(12)}"
-    hit, failed = rng.random() < 0.2, rng.random() < 0.02
-    return Row(
-        call_id=ids(),
-        started_at=utc(start + share * DAYS * 86_400),
-        operation_name="chat",
-        provider_name=f"provider-{rng.randrange(4)}",
-        request_model=model,
-        response_model=None if failed else model,
-        input_tokens=None if failed else rng.randrange(5_000),
-        output_tokens=None if failed else rng.randrange(800),
-        tokens_source="unknown" if failed else "provider",
-        cost_usd=None if failed else Decimal(0) if hit else Decimal(rng.randrange(10**7)) / 10**9,
-        cost_source="unpriced" if failed else "free" if hit else "table",
-        saved_usd=Decimal("0.001") if hit else None,
-        duration_s=rng.expovariate(1.0),
-        queue_wait_s=rng.random(),
-        attempts=0 if hit else 1,
-        status="error" if failed else "ok",
-        error_type="TransientProviderError" if failed else None,
-        http_status=503 if failed else None,
-        error_message="openai answered 503 (overloaded)" if failed else None,
-        cache_hit=hit,
-        request_id=f"req_{rng.getrandbits(96):024x}",
-        finish_reason=None if failed else "stop",
-        notebook=f"analysis-{int(share * DAYS) % 10}.ipynb",
-        session_id=sessions[int(share * len(sessions))],
-        row_key=str(share),
-        user=f"user-{rng.randrange(30)}",
-        prompt_sha256=f"{rng.getrandbits(256):064x}",
-    )
 
 
 def million() -> list[Line]:

@@ -20,8 +20,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
-START_SECONDS = 60
-WAIT_MS = 30_000
+# As long as a machine with many other things to do may take.
+START_SECONDS = 180
+WAIT_MS = 90_000
 CHROMIUM_ARGUMENTS = [
     "--headless=new",
     "--no-sandbox",
@@ -225,7 +226,7 @@ class Page:
         """The saved notebook as a page of HTML."""
         notebook = self.lab.work / self.name
         command = [sys.executable, "-m", "nbconvert", "--to", "html", "--log-level", "ERROR", str(notebook)]
-        subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+        subprocess.run(command, check=True, timeout=300, env={**os.environ, "PYTHONWARNINGS": "ignore"})
         return notebook.with_suffix(".html")
 
     def settle(self) -> None:

@@ -25,8 +25,9 @@ def lab(tmp_path_factory):
     running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(lab):
+    """One browser a module: while it is open the main thread counts as within an event loop, where other tests cannot run theirs."""
     with chromium() as running:
         yield running
 

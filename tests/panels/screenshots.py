@@ -105,7 +105,7 @@ def draw(page: Page) -> None:
     page.page.wait_for_function("() => document.querySelector('.jupyter-widgets progress')?.value >= 200")
     page.select(2)
     picture(page, 0, "batch")
-    page.page.wait_for_function("() => !document.querySelector('.jupyter-widgets')", timeout=90_000)
+    page.page.wait_for_function("() => !document.querySelector('.jupyter-widgets')", timeout=180_000)
     page.settle()
     page.run(1)
     page.cell(1).locator("figure img").wait_for()

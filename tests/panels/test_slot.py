@@ -20,11 +20,13 @@ class Publisher:
 
     def __init__(self) -> None:
         self.published = []
+        self.looks = []
         self.fault = None
 
     def publish(self, data, metadata=None, *, transient=None, update=False):
         if self.fault is not None:
             raise self.fault
+        self.looks.append(metadata)
         self.published.append((data, update, (transient or {}).get("display_id")))
 
 
@@ -187,6 +189,7 @@ def test_static_shows_the_end_once_and_each_picture_alone(shell):
     assert "<img" not in bundle["text/html"]
     assert "a chart" in bundle["text/html"]
     assert picture == {"image/png": b"png"}
+    assert shell.display_pub.looks[-1] == {"image/png": {"width": 100, "alt": "a chart"}}
 
 
 def test_off_shows_nothing(shell, capsys):
@@ -311,7 +314,24 @@ def test_only_the_last_widgets_are_kept_for_pages_that_were_reloaded(shell, monk
 
     assert len(widgets._kept) == KEPT_WIDGETS
     assert live[0]._body.comm is None
+    assert live[0]._body.style.comm is None
     assert live[-1]._body.comm is not None
+
+
+def test_nothing_of_a_panel_that_is_no_longer_kept_stays_in_the_kernel(shell, monkeypatch):
+    from ipywidgets.widgets.widget import _instances
+
+    monkeypatch.setattr(widgets, "_kept", type(widgets._kept)())
+    before = set(_instances)
+    slot = Slot("widgets", clock=FakeClock())
+
+    slot.open(
+        view, controls=[Control(label="by", options=("a", "b"), value="a", changed=print)], cancel=print
+    )
+    slot.close(view)
+    slot._live.drop()
+
+    assert set(_instances) <= before
 
 
 def test_threads_may_update_and_close_at_once(shell):

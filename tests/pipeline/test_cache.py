@@ -372,6 +372,14 @@ def entry_text(**changes):
     return json.dumps({name: value for name, value in entry.items() if value is not ...})
 
 
+def test_a_reply_with_half_a_surrogate_pair_is_kept_with_a_question_mark_in_its_place():
+    half = "a\ud83db"
+    reply = make_reply(half, model=half, parsed={half: [half, 1]})
+    entry = decode_entry(encode_entry(reply, 1234.5))
+
+    assert (entry.reply.text, entry.reply.model, entry.reply.parsed) == ("a?b", "a?b", {"a?b": ["a?b", 1]})
+
+
 def test_an_entry_comes_back_as_it_went():
     reply = make_reply("é𝄞\n\x00 </script>", cost_usd=Decimal("0.000012300"), finish_reason=None)
     entry = decode_entry(encode_entry(reply, 1234.5))
@@ -460,9 +468,9 @@ def test_an_answer_that_cannot_be_written_down_is_given_all_the_same():
     lab = Lab()
 
     async def proceed(call):
-        return make_reply("\ud800")
+        return make_reply(parsed={"number": 2**70})
 
-    assert run(lab.ask(proceed=proceed)).text == "\ud800"
+    assert run(lab.ask(proceed=proceed)).parsed == {"number": 2**70}
     assert len(lab.notices) == 1
 
 

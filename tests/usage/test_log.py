@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import logging
 import os
 import resource
 import signal
@@ -17,11 +19,15 @@ from usage_calls import START, finished
 
 from ainb.errors import ConfigError
 from ainb.events import Notice
+from ainb.messages import Usage
 from ainb.testing import FakeClock
 from ainb.usage import schema, writer
+from ainb.usage.frames import usage
+from ainb.usage.jsonlog import json_line
 from ainb.usage.log import Log
 from ainb.usage.reading import open_for_reading
 from ainb.usage.rollups import KEYS, prune
+from ainb.usage.rows import build_row
 from ainb.usage.store import Store, open_log
 
 COUNT = "SELECT count(*) FROM calls"
@@ -110,6 +116,47 @@ def test_a_row_that_cannot_be_made_is_said_once_and_loses_no_other(make_log, not
 
     assert count(log) == 2
     assert [notice.kind for notice in notices] == ["log"]
+
+
+def test_no_row_is_lost_for_half_a_surrogate_pair_in_a_name_or_a_message(make_log, notices, caplog):
+    half = "a\ud83db"
+    log = make_log()
+    for event in (
+        finished(model=half, prompt=half, options={"user": half, "tags": {half: half}}),
+        finished(error=RuntimeError(half)),
+    ):
+        with caplog.at_level(logging.INFO, logger="ainb"):
+            log.listener(event)
+            log.flush()
+    frame = usage(log)
+
+    assert sorted(frame["request_model"]) == ["a?b", "gpt-5-mini"]
+    assert list(frame["error_message"].dropna()) == ["a?b"]
+    assert len(usage(log, request_model=half)) == 1
+    assert [json.loads(record.message)["status"] for record in caplog.records] == ["ok", "error"]
+    assert notices == []
+
+
+def test_a_line_that_cannot_be_logged_does_not_cost_the_row(make_log, notices, monkeypatch):
+    def fail(_row):
+        raise TypeError("no line of this")
+
+    monkeypatch.setattr("ainb.usage.jsonlog.log_row", fail)
+    log = make_log()
+
+    log.listener(finished())
+    log.listener(finished())
+
+    assert len(usage(log)) == 2
+    assert [notice.text for notice in notices] == [
+        "a usage row is not on the logger ainb: TypeError: no line of this"
+    ]
+
+
+def test_an_integer_of_more_than_64_bits_goes_into_the_log_line_as_it_is():
+    row = build_row(finished(usage=Usage(input_tokens=2**70)), session_id="s")
+
+    assert json.loads(json_line(row))["input_tokens"] == 2**70
 
 
 def test_a_locked_log_delays_nobody_and_is_written_when_it_is_free(make_log, notices, tmp_path, monkeypatch):

@@ -143,3 +143,22 @@ def test_a_refusal_on_this_machine_is_free_also_when_it_was_noted_as_an_attempt(
 
     row = build_row(event, session_id="s")
     assert (row.cost_usd, row.cost_source) == (Decimal(0), "free")
+
+
+HALF = "a\ud83db"
+
+
+def test_halves_of_surrogate_pairs_become_question_marks_in_every_column():
+    options = {"user": HALF, "tags": {HALF: HALF}, "notebook": HALF, "cell_id": HALF, "batch_id": HALF}
+    answered = build_row(
+        finished(model=HALF, prompt=HALF, text=HALF, request_id=HALF, finish_reason=HALF, options=options),
+        session_id="s",
+        content=True,
+    )
+    failed = build_row(finished(error=RuntimeError(HALF)), session_id="s")
+
+    assert failed.error_message == "a?b"
+    assert (answered.request_model, answered.response_model, answered.user) == ("a?b", "a?b-2026", "a?b")
+    assert json.loads(answered.tags) == {"a?b": "a?b"}
+    for value in (*answered, *failed):
+        str(value).encode()
