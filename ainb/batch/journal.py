@@ -25,7 +25,7 @@ from ainb.stores.private_folder import make_private
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 GROUP_ROWS = 2_000
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.001
 KEEP_FINISHED_SECONDS = 30 * 86_400.0
 
 _SCHEMA = """
