@@ -275,7 +275,7 @@ class Provider(Protocol):
         """Names whose rate limits apply: the endpoint and a short digest of the key, never the key."""
         ...
 
-    async def send(self, call: Call) -> Reply:
+    def send(self, call: Call) -> Awaitable[Reply]:
         """One attempt.
 
         Raises:
@@ -291,6 +291,10 @@ Handler = Callable[[Call], Awaitable[Reply]]
 class Stage(Protocol):
     """A step of the pipeline: does its part, then lets the call proceed, or does not."""
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Handle the call; `proceed` is everything further in."""
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+        """Handle the call; `proceed` is everything further in.
+
+        Mostly a coroutine function. A stage that has nothing to do with most calls is a plain one that hands on what `proceed`
+        gives: each coroutine that only waits for the next is one more to walk through whenever anything arrives.
+        """
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ainb.batch.collector import COLLECTOR
 from ainb.batch.concurrency import Concurrency
 from ainb.batch.files import OrderedFile, is_path, read_rows
 from ainb.batch.progress import Progress, Ticker, Watcher
@@ -214,7 +216,8 @@ class Batch:
         """
         try:
             self._ticker.tick()
-            await self._runner.run()
+            with self._collecting():
+                await self._runner.run()
             self.progress.state = "finished" if self._runner.complete else "stopped"
         except BaseException as error:
             self.progress.state = "failed" if isinstance(error, Exception) else "stopped"
@@ -227,6 +230,10 @@ class Batch:
         if self._options.on_error == "raise" and self.progress.failed:
             raise self._failure()
         return self._file.path if self._file is not None else self.frame()
+
+    def _collecting(self) -> contextlib.AbstractContextManager[None]:
+        # A function of the caller's own may leave cycles that hold much memory.
+        return contextlib.nullcontext() if self._task.uses is None else COLLECTOR.rare()
 
     def stop(self) -> None:
         """Take no more rows; to be called on the loop."""

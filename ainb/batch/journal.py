@@ -19,13 +19,14 @@ from typing import Any, Literal
 
 from ainb.errors import AinbError
 from ainb.stores.connections import tie
-from ainb.stores.many_rows import insert_rows
+from ainb.stores.many_rows import insert_few, insert_rows
 from ainb.stores.private_folder import make_private
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
 GROUP_ROWS = 2_000
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.001
+FEW_ROWS = 128
 KEEP_FINISHED_SECONDS = 30 * 86_400.0
 
 _SCHEMA = """
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS rows (
     PRIMARY KEY (run_id, row_key)) STRICT, WITHOUT ROWID;
 """
 
-
+_INSERT = "INSERT OR REPLACE INTO rows"
 _Row = tuple[str, str, str, int | None, str]
 
 
@@ -279,9 +280,12 @@ class _GroupWriter:
             self._connection = self._connect()
             tie(self._connection, self)
         connection = self._connection
+        if len(rows) <= FEW_ROWS:
+            insert_few(connection, _INSERT, rows)
+            return
         connection.execute("BEGIN IMMEDIATE")
         try:
-            insert_rows(connection, "INSERT OR REPLACE INTO rows", rows)
+            insert_rows(connection, _INSERT, rows)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Awaitable
 from typing import Any
 
 from ainb.errors import InvalidReplyError
@@ -15,32 +16,34 @@ TIMES_ASKED = 2
 class AnswerStage:
     """Lets valid replies through, inside the cache, so that only they are stored."""
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Ask, check, and where the check fails ask once more.
 
         Raises:
             InvalidReplyError: The second reply is not valid either; its ``text`` is the raw reply.
         """
         schema = call.request.schema
-        if schema is None:
-            return await proceed(call)
-        asked = call.request
-        spent: list[Reply] = []
-        problem = ""
-        for _ in range(TIMES_ASKED):
-            reply = await proceed(call)
-            spent.append(reply)
-            try:
-                reply.parsed = schema.check(reply.code)
-            except ValueError as error:
-                problem = " ".join(str(error).split())
-                call.request = _with_complaint(call, reply, problem)
-            else:
-                call.request = asked
-                reply.usage, reply.cost_usd = add_up(spent)
-                return reply
-        call.request = asked
-        raise _invalid(schema, spent, problem)
+        return proceed(call) if schema is None else _ask(call, proceed, schema)
+
+
+async def _ask(call: Call, proceed: Handler, schema: ReplySchema) -> Reply:
+    asked = call.request
+    spent: list[Reply] = []
+    problem = ""
+    for _ in range(TIMES_ASKED):
+        reply = await proceed(call)
+        spent.append(reply)
+        try:
+            reply.parsed = schema.check(reply.code)
+        except ValueError as error:
+            problem = " ".join(str(error).split())
+            call.request = _with_complaint(call, reply, problem)
+        else:
+            call.request = asked
+            reply.usage, reply.cost_usd = add_up(spent)
+            return reply
+    call.request = asked
+    raise _invalid(schema, spent, problem)
 
 
 def check_again(schema: ReplySchema, reply: Reply) -> Any:

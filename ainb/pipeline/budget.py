@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
@@ -107,14 +107,17 @@ class BudgetStage:
         self._warned.clear()
         self._ledger.wake()
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Set money aside, proceed, and book what it cost; what may have been billed keeps its estimate.
 
         Raises:
             BudgetExceededError: The money is not left, or no price is known under a hard budget.
         """
         if self._options is None and call.options.budget_usd is None:
-            return await proceed(call)
+            return proceed(call)
+        return self._spend(call, proceed)
+
+    async def _spend(self, call: Call, proceed: Handler) -> Reply:
         spending = _Spending(call, call.attempts, len(call.errors))
         self._spendings[id(call)] = spending
         try:
@@ -141,26 +144,30 @@ class BudgetStage:
             del self._spendings[id(call)]
             self._forget(call)
 
-    async def before_attempt(self, call: Call, proceed: Handler) -> Reply:
+    def before_attempt(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Set money aside anew when an earlier attempt may have been billed; that one keeps its estimate.
 
         Raises:
             BudgetExceededError: The money for another attempt is not left.
         """
         spending = self._spendings.get(id(call))
-        if spending is not None and spending.hold is not None:
-            billed = sum(map(may_be_billed, call.errors[spending.errors :]))
-            if billed > spending.kept:
-                self._book(spending, ZERO, billed)
-                await self._reserve(spending, "no further attempt was made")
+        if spending is None or spending.hold is None:
+            return proceed(call)
+        return self._set_aside_anew(spending, call, proceed)
+
+    async def _set_aside_anew(self, spending: _Spending, call: Call, proceed: Handler) -> Reply:
+        billed = sum(map(may_be_billed, call.errors[spending.errors :]))
+        if billed > spending.kept:
+            self._book(spending, ZERO, billed)
+            await self._reserve(spending, "no further attempt was made")
         return await proceed(call)
 
-    async def before_sending(self, call: Call, proceed: Handler) -> Reply:
+    def before_sending(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """From here on the money may be spent, also when this process dies."""
         spending = self._spendings.get(id(call))
         if spending is not None and spending.hold is not None:
             self._ledger.mark_sent(spending.hold)
-        return await proceed(call)
+        return proceed(call)
 
     def book_replayed(self, call: Call, cost: Decimal) -> None:
         """Book what a call cost when it was recorded; nothing is refused for it. For ledgers that keep no real money."""

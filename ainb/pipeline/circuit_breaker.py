@@ -299,10 +299,10 @@ class GateStage:
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Let the call on to the queue, or raise CircuitOpenError."""
         self._breakers.of(call).check()
-        return await proceed(call)
+        return proceed(call)
 
 
 class PermitStage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Awaitable
 
 from ainb.errors import (
     CircuitOpenError,
@@ -27,14 +28,15 @@ class FallbackStage:
     A refusal of the request itself (400, 401, 404, …) goes to nobody else, and neither does a call of which some text was shown.
     """
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Ask one model after the other until one answers.
 
         Raises:
             AinbError: No model answered: the error of the first one, raised from that of the last.
         """
-        if not call.options.fallback:
-            return await proceed(call)
+        return self._ask(call, proceed) if call.options.fallback else proceed(call)
+
+    async def _ask(self, call: Call, proceed: Handler) -> Reply:
         try:
             return await proceed(call)
         except (*DOWN, PermanentProviderError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from ainb.clock import Clock
@@ -26,7 +26,7 @@ class ChatClient:
         self._exchange = Exchange(_CHAT, clock=clock)
         self._without_options: set[str] = set()
 
-    async def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
+    def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Awaitable[Reply]:
         """One attempt; streamed when somebody watches (``call.options.on_text``).
 
         Args:
@@ -39,7 +39,10 @@ class ChatClient:
             InvalidPromptError: The body cannot be written as JSON.
         """
         if call.options.on_text is None:
-            return await self._exchange.send(call, target, body)
+            return self._exchange.send(call, target, body)
+        return self._stream(call, target, body)
+
+    async def _stream(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
         body = {**body, "stream": True}
         if target.url in self._without_options:
             return await self._exchange.send(call, target, body)

@@ -113,9 +113,12 @@ def parse_reset(text: str | None, *, unix_now: float) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not _NUMBER.fullmatch(text.strip()):
+    if text is None:
         return None
-    value = float(text)
+    digits = text.strip()  # also of separators such as \x1f, at which float stumbles
+    if not _NUMBER.fullmatch(digits):
+        return None
+    value = float(digits)
     return value if math.isfinite(value) else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from ainb.clock import Clock
@@ -51,7 +51,7 @@ class OpenAIProvider(RemoteProvider):
             body["response_format"] = response_format(request.schema.json_schema)
         return body
 
-    async def send(self, call: Call) -> Reply:
+    def send(self, call: Call) -> Awaitable[Reply]:
         """One attempt; streamed when ``call.options.on_text`` is set.
 
         Raises:
@@ -65,7 +65,7 @@ class OpenAIProvider(RemoteProvider):
             note = f"{request.model} takes no temperature; it was left out"
             if note not in call.notes:
                 call.notes.append(note)
-        return await self._chat.send(call, target, self.body(request))
+        return self._chat.send(call, target, self.body(request))
 
     def _reasons(self, model: str) -> bool:
         # Other services take the usual parameters for these models and translate them.

@@ -13,8 +13,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-# Few sizes, so that the connection keeps their prepared statements.
-SIZES = (128, 16, 1)
+# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number takes few statements.
+SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 
 
 def insert_rows(
@@ -47,7 +47,22 @@ def insert_rows(
             count -= size
 
 
-@functools.lru_cache(maxsize=64)
+def insert_few(connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert up to 128 rows of at most 8 values in one statement: a transaction by itself, without BEGIN and COMMIT.
+
+    Args:
+        connection: Where to; in no transaction.
+        head: As for `insert_rows`.
+        rows: At least one.
+
+    Raises:
+        sqlite3.Error: Nothing was inserted.
+    """
+    values = list(itertools.chain.from_iterable(rows))
+    connection.execute(_statement(head, len(rows[0]), len(rows), ""), values)
+
+
+@functools.lru_cache(maxsize=256)
 def _statement(head: str, width: int, size: int, tail: str) -> str:
     row = f"({', '.join('?' * width)})"
     return f"{head} VALUES {', '.join([row] * size)} {tail}"

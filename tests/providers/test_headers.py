@@ -31,6 +31,7 @@ def date(seconds_from_now):
     [
         ({"retry-after": "2"}, 2.0),
         ({"retry-after": " 1.5 "}, 1.5),
+        ({"retry-after": "2\x1f"}, 2.0),
         ({"retry-after-ms": "250"}, 0.25),
         ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
         ({"retry-after-ms": "oops", "retry-after": "7"}, 7.0),

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from ainb.stores.many_rows import SIZES, insert_rows
+from ainb.stores.many_rows import SIZES, insert_few, insert_rows
 
 
 @pytest.fixture
@@ -39,3 +39,19 @@ def test_what_follows_the_values_counts(connection):
             tail="ON CONFLICT (a) DO UPDATE SET b = excluded.b",
         )
     assert connection.execute("SELECT DISTINCT b, count(*) FROM t").fetchall() == [("new", 20)]
+
+
+def test_a_few_rows_go_in_by_one_statement_that_is_committed_by_itself(connection):
+    seen = []
+    connection.set_trace_callback(seen.append)
+    insert_few(connection, "INSERT INTO t (a, b)", [(number, "x") for number in range(37)])
+    connection.set_trace_callback(None)
+    assert len(seen) == 1
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (37,)
+
+
+def test_of_a_few_rows_none_is_kept_when_one_is_refused(connection):
+    with pytest.raises(sqlite3.IntegrityError):
+        insert_few(connection, "INSERT INTO t (a, b)", [(1, "x"), (2, "x"), (1, "again")])
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
