@@ -46,7 +46,7 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     try:
         result = _run(session, data, body, {**options, "watcher": watch})
     except KeyboardInterrupt as stop:
-        if hasattr(stop, "frame"):
+        if type(stop) is not KeyboardInterrupt:
             raise
         raise CallInterrupted("stopped by you before the first row was sent; nothing was spent") from None
     finally:

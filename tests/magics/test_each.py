@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from ainb.errors import ConfigError
+from ainb.errors import CallInterrupted, ConfigError
 from ainb.testing import script
 
 
@@ -35,6 +35,17 @@ def test_each_row_fills_from_its_columns_and_the_notebook(ask, shell, reviews):
     assert list(frame["status"]) == ["ok", "ok", "rejected"]
     assert list(frame["reply"][:2]) == ["hey good", "hey bad"]
     assert shell.user_ns["_ai"] is frame
+
+
+def test_stopped_before_the_first_row_it_says_so_on_one_line(ask, reviews, monkeypatch):
+    def stopped(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ainb.mapping.forecast", stopped)
+    with pytest.raises(
+        CallInterrupted, match="stopped by you before the first row was sent; nothing was spent"
+    ):
+        ask("scripted:echo --each reviews", "{text}", reviews=reviews)
 
 
 def test_into_binds_the_frame_and_shows_nothing(ask, shell, reviews):
