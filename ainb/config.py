@@ -266,6 +266,18 @@ def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str)
         raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
 
 
+def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a session by name of their option: those of a stage may be given as options, a dict or a short form.
+
+    Raises:
+        ConfigError: One of them is none of these.
+    """
+    return {
+        name: _read_stage(OPTIONS[name], value, "Session") if "section" in OPTIONS[name].metadata else value
+        for name, value in given.items()
+    }
+
+
 def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     """Options of a stage: a table, a short form, true for the defaults, false or None for off."""
     kind, short = item.metadata["section"], item.metadata["short"]

@@ -267,10 +267,15 @@ def _template_plan(
         call.row_key = reply_key(call)
         return Work(key=call.row_key, call=call, send=session.handle)
 
+    def name_run(run_id: str) -> None:
+        nonlocal options
+        options = dataclasses.replace(options, batch_id=run_id)
+
     identity = (template.text, _told(request), names_digest(template))
     return _Plan(
         task=Task(
             prepare=prepare,
+            name_run=name_run,
             uses=template.uses,
             title=redact(" ".join(template.text.split())),
             model=f"{request.provider}:{request.model}",
@@ -304,9 +309,19 @@ def _function_plan(
         call.row_key = reply_key(call)
         return Work(key=call.row_key, call=call, send=session.handle)
 
+    def name_run(run_id: str) -> None:
+        nonlocal options
+        options = dataclasses.replace(options, batch_id=run_id)
+
     told = None if schema is None else schema.json_schema
     task = Task(
-        prepare=prepare, uses=None, title=title, model=model, identity=(title, digest, told), schema=schema
+        prepare=prepare,
+        name_run=name_run,
+        uses=None,
+        title=title,
+        model=model,
+        identity=(title, digest, told),
+        schema=schema,
     )
     return _Plan(task=task, slots=None)
 

@@ -25,6 +25,8 @@ def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...
     if isinstance(prompt, str):
         text = prompt.strip()
         messages = [Message("user", text)] if text else []
+    elif not isinstance(prompt, Sequence):
+        raise ConfigError(f"a prompt is a text or a list of messages; it is {type(prompt).__name__}")
     else:
         messages = [_read_message(item) for item in prompt]
     if not any(message.content for message in messages):

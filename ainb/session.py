@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ainb import calls, guarding, keys, providers, reports
-from ainb.config import Config, load_config
+from ainb.config import Config, load_config, read_arguments
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply
@@ -414,7 +414,7 @@ def _with_arguments(
     home: str | os.PathLike[str] | None,
     timeout_seconds: float | None,
 ) -> Config:
-    changes = {name: value for name, value in given.items() if value is not UNSET}
+    changes = read_arguments({name: value for name, value in given.items() if value is not UNSET})
     if home is not None:
         changes["home"] = Path(home).expanduser()
     if timeout_seconds is not UNSET:

@@ -31,6 +31,7 @@ def run(path: Path) -> nbformat.NotebookNode:
         timeout=CELL_TIMEOUT_SECONDS,
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # newer kernels warn of their own loopback sockets
         coalesce_streams=True,
     )
     client.execute()

@@ -223,3 +223,35 @@ def test_a_preview_of_rows_is_of_the_first_that_can_be_filled():
 def test_rows_that_cannot_be_looked_at_are_told(rows, said):
     with pytest.raises(ConfigError, match=said):
         Session("scripted:echo").preview_map(rows, "say {value}")
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"retry": 5}, "Session: retry takes a table of options or false; it is 5"),
+        ({"rate_limit": 100}, "Session: rate_limit takes a table of options or false; it is 100"),
+        ({"cache": 3}, "Session: cache takes a table of options or false; it is 3"),
+        ({"budget": "5/fortnight"}, "a budget is USD/session"),
+        ({"rate_limit": {"rpm": 5}}, "Session: rate_limit has no option 'rpm'"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_in_one_line(named, said):
+    with pytest.raises(ConfigError) as refused:
+        Session("scripted:echo", **named)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("budget", ["5/day", {"usd": 5, "per": "day"}, Budget(usd=5, per="day")])
+def test_options_of_a_stage_may_be_given_short_or_as_a_dict(budget):
+    with Session("scripted:echo", budget=budget, cache=False) as session:
+        assert session.config.budget == Budget(usd=5, per="day")
+        assert session.config.cache is None
+
+
+@pytest.mark.parametrize("prompt", [None, 5])
+def test_a_prompt_of_the_wrong_kind_is_refused_in_one_line(prompt):
+    with (
+        Session("scripted:echo") as session,
+        pytest.raises(ConfigError, match="a prompt is a text or a list of messages; it is"),
+    ):
+        session.ask(prompt)

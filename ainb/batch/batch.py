@@ -64,6 +64,7 @@ class Task:
 
     Attributes:
         prepare: Makes the Work of an item.
+        name_run: Told the id of the run before the first row; the calls carry it as their ``batch_id``, also those of a run resumed.
         uses: Names that the template takes from a row; None when the item goes to a function whole.
         title: The beginning of the template or the function's name, for people.
         model: ``provider:model``.
@@ -72,6 +73,7 @@ class Task:
     """
 
     prepare: Callable[[Any], Work]
+    name_run: Callable[[str], None]
     uses: tuple[str, ...] | None
     title: str
     model: str
@@ -179,6 +181,7 @@ class Batch:
         self.identity = _digest(house.place, *task.identity)
         self._journal = self._open_journal()
         self.run_id = self._find_run()
+        task.name_run(self.run_id)
         self.progress = Progress(title=task.short_title, model=task.model, total=source.length)
         self._ticker = Ticker(self.progress, options.watcher, house.clock)
         concurrency = Concurrency(options.concurrency or most, fixed=options.fixed_concurrency)

@@ -115,7 +115,7 @@ class Template:
     def _known(self) -> str:
         columns = list(self._columns or ())
         shown = ", ".join(columns[:SHOWN_COLUMNS]) + (", …" if len(columns) > SHOWN_COLUMNS else "")
-        return f"columns are: {shown}"
+        return f"columns are: {shown}" if columns else "there are no columns"
 
 
 def _cell(row: Mapping[str, Any], name: str, field: str, braced: bool) -> str:  # noqa: FBT001 - a piece of a template, unpacked

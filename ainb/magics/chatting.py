@@ -14,6 +14,7 @@ from ainb.magics.front import Front
 from ainb.magics.origin import notebook_name
 from ainb.messages import Call, Message, Reply
 from ainb.panels.markup import Report, Table
+from ainb.panels.words import counted
 from ainb.session import Session
 
 SHOWN_CHARS = 300
@@ -113,7 +114,9 @@ def reset(front: Front, arguments: Arguments) -> str:
     if arguments.words:
         return _reset(front, arguments.words[0])
     count = front.chats.reset(_notebook(front))
-    return f"{count} chats are forgotten; answers stay in the cache" if count else "there were no chats"
+    if not count:
+        return "there were no chats"
+    return f"{counted(count, 'chat')} forgotten; answers stay in the cache"
 
 
 def _notebook(front: Front) -> str:

@@ -142,7 +142,8 @@ class Front:
         return Look(
             rich=self.in_notebook and display not in PLAIN_DISPLAYS,
             footer=bool(footer),
-            steady=display == "static",
+            # While it is recorded a cell must read as it will when it is replayed.
+            steady=display == "static" or sessions.current().config.replay != "off",
         )
 
     def stream(self, *, asked: bool | None) -> Stream | None:

@@ -12,6 +12,7 @@ from ainb.magics.frames import Framed, mark_shown
 from ainb.magics.front import Front
 from ainb.magics.status import status
 from ainb.magics.words import split_words
+from ainb.panels.words import counted
 
 # People type these as options of any command line.
 LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}
@@ -41,7 +42,7 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
     least, most = command.words
     if not least <= len(arguments.words) <= most:
         raise ConfigError(
-            f"{magic} {name} is written {magic} {command.usage}; {len(arguments.words)} words were given"
+            f"{magic} {name} is written {magic} {command.usage}; {counted(len(arguments.words), 'word')} given"
         )
     shown = command.run(front, arguments)
     if isinstance(shown, Framed):

@@ -11,6 +11,7 @@ from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.front import QUIET_DISPLAYS, Front
 from ainb.panels.markup import Report, Table
+from ainb.panels.words import counted
 
 if TYPE_CHECKING:
     from ainb.stores.cassette import Cassette
@@ -56,9 +57,10 @@ def show_status(front: Front) -> Report:
     """Records, records that this kernel has not used, and size of each cassette."""
     rows = [_row(cassette) for cassette in _cassettes(front)]
     # The mode is the run's, not the notebook's: it would tell a recorded output from a replayed one.
-    mode = [] if front.look().steady else [f"replay is {front.session().config.replay}"]
+    chosen = front.session().config.replay
+    mode = [] if front.display() == "static" else [f"replay is {chosen}"]
     if not rows:
-        return Report([*mode, "there is no cassette beside this notebook; %ai replay record makes one"])
+        return Report([*mode, f"there is no cassette beside this notebook; {_way_to_one(front, chosen)}"])
     return Report(
         mode,
         [
@@ -85,7 +87,15 @@ def prune(front: Front) -> str:
             f"no record of {cassette.name} has been used since the kernel started; restart it, run the whole notebook, then prune"
         )
     dropped = cassette.keep_only(cassette.used)
-    return f"{dropped} records dropped from {cassette.name}, {len(cassette.lines())} kept"
+    return f"{counted(dropped, 'record')} dropped from {cassette.name}, {len(cassette.lines())} kept"
+
+
+def _way_to_one(front: Front, mode: str) -> str:
+    if mode not in {"record", "auto"} or front.display() == "static":
+        return "%ai replay record makes one"
+    if front.notebook() is None:
+        return "its name is not known here, so save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
+    return "the next answer begins it"
 
 
 def _row(cassette: Cassette) -> tuple[str, ...]:

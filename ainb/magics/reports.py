@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ainb.errors import ConfigError
 from ainb.magics.arguments import Arguments
 from ainb.magics.flags import Flag
 from ainb.magics.frames import MAX_ROWS, Framed
@@ -24,6 +26,7 @@ SINCE = Flag(
     help="calls of the last 90m, 24h, 7d, or since a date",
     example="%ai cost --since 7d",
 )
+_SPAN = re.compile(r"\d+[mhdw]|\d{4}-\d\d-\d\d")
 USUAL_COST = ("request_model",)
 
 
@@ -106,7 +109,14 @@ def show_errors(front: Front, arguments: Arguments) -> Framed:
 
 
 def _names(arguments: Arguments) -> tuple[str, ...]:
-    """The words, which may be parted by commas too."""
+    """The words, which may be parted by commas too.
+
+    Raises:
+        ConfigError: One is a span of time, which stands behind ``--since``.
+    """
+    span = next((word for word in arguments.words if _SPAN.fullmatch(word)), None)
+    if span is not None:
+        raise ConfigError(f"a span of time stands behind --since; write --since {span}")
     return tuple(name for word in arguments.words for name in word.split(",") if name)
 
 

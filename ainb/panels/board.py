@@ -106,7 +106,7 @@ class BoardPanel(Panel):
             limit=ROWS,
             history=True,
         )
-        return [table] if rows else []
+        return [table]
 
     def _cache(self) -> list[Block]:
         from ainb.usage import board

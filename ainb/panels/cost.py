@@ -91,7 +91,12 @@ def spending_sums(session: Session) -> Sums | None:
     ever, today = spent.loc["all time"], spent.loc["today"]
     if not words.is_unknown(ever["saved_usd"]):
         items.append((words.dollars(ever["saved_usd"]), "saved by the cache"))
-    items.append((words.count(today["calls"]), f"calls today, {words.percent(today['ok_share'])} ok"))
+    items.append(
+        (
+            words.count(today["calls"]),
+            f"call{'' if today['calls'] == 1 else 's'} today, {words.percent(today['ok_share'])} ok",
+        )
+    )
     return Sums(items)
 
 

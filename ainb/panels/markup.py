@@ -128,7 +128,8 @@ class Table:
 
     def html(self, *, steady: bool = False) -> str:
         """As an HTML table with caption and scopes."""
-        if steady and self.history:
+        # A recorded run may have earlier rows where the replay has none: their pages must not differ.
+        if self.history and (steady or not self.rows):
             return LEFT_OUT
         head = "".join(
             f'<th scope="col"{self._class(place)}>{escape(name)}</th>'
@@ -145,7 +146,7 @@ class Table:
 
     def text(self, *, steady: bool = False) -> str:
         """In columns of plain text."""
-        if steady and self.history:
+        if self.history and (steady or not self.rows):
             return ""
         kept = [place for place in range(len(self.columns)) if not (steady and place in self.run)]
         rows = [self.columns, *self._shown(), *([self.foot] if self.foot is not None else [])]

@@ -45,13 +45,22 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
         name = _with_service(name)
     service, model = _divide(name)
     if service not in SERVICES and service not in (others := plugins.names()):
-        known = [*SERVICES, *others, *(aliases or {})]
-        near = difflib.get_close_matches(service, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
+        hint = _nearest(service, [*SERVICES, *others, *(aliases or {})])
         raise ConfigError(f"{name!r} names no provider and no alias; write provider:model; {hint}")
     if not model:
         raise ConfigError(f"{name!r} names a provider but no model; write {service}:MODEL")
     return service, model
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    """What was meant: a model of this machine without its ``local:``, else something known that looks like it."""
+    from ainb.providers import weights
+
+    near = difflib.get_close_matches(word.lower(), [EMBEDDED, *weights.pulled()], n=1, cutoff=0.8)
+    if near:
+        return f"did you mean 'local:{near[0]}'?"
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"providers are: {', '.join(SERVICES)}"
 
 
 def _divide(name: str) -> tuple[str, str]:

@@ -123,9 +123,9 @@ def is_transient(status: int, refusal: Refusal) -> bool:
     """Whether another attempt may succeed.
 
     Source: OpenAI, Anthropic and Google clients agree on the statuses; a quota, credit or per-day limit is final although it is a 429,
-    and so is a prompt that is too long, which some servers answer with 500.
+    and so is a prompt that is too long or holds a picture for a model that reads none, which some servers answer with 500.
     """
-    if refusal.context or (status == TOO_MANY and refusal.final):
+    if refusal.context or refusal.picture or (status == TOO_MANY and refusal.final):
         return False
     return status in TRANSIENT_STATUSES
 
@@ -134,8 +134,8 @@ def way_out(
     origin: Origin, status: int, refusal: Refusal, *, model: str = "", location: str | None = None
 ) -> str:
     """What the person can do."""
-    if refusal.context:
-        return _shorten(refusal)
+    if refusal.context or refusal.picture:
+        return _shorten(refusal) if refusal.context else _without_picture(model)
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
         where = f" to {clean(location, origin.secrets)}" if location else ""
         return f"redirects{where} are not followed, so that no key goes to another host; set {origin.base_url_option} to the final address"
@@ -161,6 +161,10 @@ def _check_key(origin: Origin) -> str:
         return "the place asks for a key; name its variable with --api-key-name"
     verb = "check the key in" if origin.secrets else "set a key in"
     return f"{verb} {origin.key_variable}"
+
+
+def _without_picture(model: str) -> str:
+    return f"{model or 'this model'} reads no pictures; leave the picture out, or use a model that reads them"
 
 
 def _shorten(refusal: Refusal) -> str:

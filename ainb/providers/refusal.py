@@ -24,6 +24,7 @@ _CONTEXT_WORDS = re.compile(
     r"(maximum|available) context (length|size)|context window|prompt is too long|too many tokens",
     re.IGNORECASE,
 )
+_PICTURE_WORDS = re.compile(r"image input is not supported", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -51,6 +52,11 @@ class Refusal:
     def context(self) -> bool:
         """Whether the prompt is too long for the model."""
         return self.code in CONTEXT_CODES or bool(_CONTEXT_WORDS.search(self.said))
+
+    @property
+    def picture(self) -> bool:
+        """Whether the model reads no pictures; llama.cpp says so with 500."""
+        return bool(_PICTURE_WORDS.search(self.said))
 
 
 def read_refusal(body: bytes) -> Refusal:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
-from ainb.errors import CallRejectedError, ConfigError, ProviderError
+from ainb.errors import CallRejectedError, ConfigError
 from ainb.events import CallFinished
 from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up
 from ainb.redaction import encodable, redact
@@ -248,11 +248,13 @@ def _may_be_billed(call: Call, error: BaseException | None) -> bool:
     """Whether some attempt of a failed call may stand on the bill; then its cost is unknown, not zero."""
     if call.attempts == 0:
         return False
-    if any(getattr(earlier, "billed", True) for earlier in call.errors):
-        return True
-    if isinstance(error, CallRejectedError | ConfigError):
+    return any(_billed(each) for each in call.errors) or _billed(error)
+
+
+def _billed(error: BaseException | None) -> bool:
+    if isinstance(error, CallRejectedError | ConfigError):  # refused on this machine: nothing went out
         return False
-    return error.billed if isinstance(error, ProviderError) else bool(getattr(error, "billed", True))
+    return bool(getattr(error, "billed", True))
 
 
 def _prompt_text(call: Call) -> str:

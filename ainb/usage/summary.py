@@ -65,6 +65,9 @@ def _span(hours: float | None, days: float | None) -> dt.timedelta:
         raise ConfigError(
             f"summary takes hours or days, not both; it was given hours={hours!r} and days={days!r}"
         )
+    for name, value in (("hours", hours), ("days", days)):
+        if not isinstance(value, int | float | None):
+            raise ConfigError(f"{name} takes a number above 0; it is {value!r}")
     span = (24.0 if hours is None else hours) if days is None else days * 24.0
     if not 0 < span < 24.0 * 365 * 1000:
         raise ConfigError(f"summary takes a span above 0 and below 1000 years; it is {span:g} hours")

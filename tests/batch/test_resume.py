@@ -137,6 +137,21 @@ def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
     assert played.played <= 200 + 4
 
 
+def test_the_calls_of_a_resumed_run_belong_to_it(tmp_path):
+    def rows():
+        yield "one"
+        raise OSError("the source broke")
+
+    with ainb.Session("scripted:echo", home=tmp_path, cache=None) as session:
+        with pytest.raises(OSError, match="the source broke"):
+            session.map(rows(), "{value}")
+        session.map(["one", "two", "three"], "{value}")
+
+        runs = session.runs()
+        assert runs["run_id"].size == 1
+        assert session.usage()["batch_id"].tolist() == runs["run_id"].tolist() * 3
+
+
 def test_a_finished_run_starts_anew_and_resume_false_forces_it(tmp_path):
     played = script("count", ["x"])
     with ainb.Session("scripted:count", home=tmp_path, cache=None) as session:

@@ -133,7 +133,7 @@ def test_chats_are_listed_shown_forked_cut_and_reset(watched):
     assert "d goes on from the 3 turns of c" in watched.run("%ai chat fork c d").out
     assert "2 turns of d are dropped" in watched.run("%ai chat cut d 1").out
     assert "d is forgotten" in watched.run("%ai chat reset d").out
-    assert "1 chats are forgotten" in watched.run("%ai reset").out
+    assert "1 chat forgotten" in watched.run("%ai reset").out
     assert "There are no chats" in watched.run("%ai chat").out
 
 

@@ -116,7 +116,7 @@ def test_the_list_can_be_of_one_provider(terminal):
         ("openai:gpt-4o", "to ask a model write %%ai openai:gpt-4o above a prompt"),
         ("list opanai", "there is no provider 'opanai'; did you mean 'openai'?"),
         ("help formatt", "there is no help on 'formatt'; did you mean 'format'?"),
-        ("alias fast", "%ai alias is written %ai alias NAME MODEL [--save]; 1 words were given"),
+        ("alias fast", "%ai alias is written %ai alias NAME MODEL [--save]; 1 word given"),
         ("alias fast nowhere:x", "names no provider and no alias"),
         ("alias a:b scripted:echo", "an alias is one word without : and /"),
         ("dealias nobody", "there is no alias 'nobody'; there are none"),

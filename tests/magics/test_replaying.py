@@ -35,6 +35,15 @@ def ask(terminal, prompt, options=""):
     return terminal.run(f"%%ai openai:m {options}\n{prompt}")
 
 
+def html_of(terminal, reply):
+    """As a notebook shows it."""
+    terminal.shell.kernel = object()
+    try:
+        return terminal.shell.display_formatter.format(reply)[0]["text/html"]
+    finally:
+        del terminal.shell.kernel
+
+
 def test_record_then_replay(terminal, server, tmp_path):
     assert terminal.run("%ai replay record").out == ""
     ask(terminal, "hello")
@@ -125,7 +134,7 @@ def test_prune_drops_what_a_run_did_not_use_and_nothing_where_none_was(terminal,
     [
         ("reply", "%ai replay has no mode 'reply'; did you mean 'replay'?"),
         ("auto name", "%ai replay auto takes no name; a name stands behind record only"),
-        ("a b c", "3 words were given"),
+        ("a b c", "3 words given"),
     ],
 )
 def test_a_line_that_makes_no_sense_is_told_the_way_out(terminal, line, said):
@@ -150,3 +159,27 @@ def test_in_replay_nothing_is_downloaded(terminal):
     terminal.run("%ai replay replay")
 
     assert "nothing was downloaded" in terminal.run("%ai pull smollm2").out
+
+
+def test_what_is_recorded_reads_as_its_replay_in_static_display(terminal, server, monkeypatch):
+    def ask_and_show(mode):
+        terminal.run(f"%ai replay {mode}")
+        reply = ask(terminal, "hello").result
+        return reply.replayed, html_of(terminal, reply)
+
+    live = html_of(terminal, ask(terminal, "hello").result)
+    recorded, first = ask_and_show("record")
+    restart()
+    terminal.run("%config Ainb.display = 'static'")
+    replayed, second = ask_and_show("replay")
+
+    assert (recorded, replayed) == (False, True)
+    assert first == second
+    assert first != live  # which tells the seconds and the cost
+
+
+def test_status_of_a_notebook_that_was_not_saved_says_so(terminal, server, monkeypatch):
+    terminal.run("%ai replay record")
+    assert "the next answer begins it" in terminal.run("%ai replay").out
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    assert "its name is not known here" in terminal.run("%ai replay").out

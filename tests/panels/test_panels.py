@@ -16,6 +16,7 @@ from ainb.panels import slot as slots
 from ainb.panels.base import NO_CALLS, ROWS
 from ainb.panels.batch import BatchPanel
 from ainb.panels.live import IDLE_SECONDS, Live
+from ainb.panels.markup import Table
 from ainb.panels.view import Line, View
 from ainb.pipeline.budget_options import Budget
 from ainb.runtime import Runtime
@@ -425,3 +426,11 @@ def test_numbers_do_not_wait_for_the_library_of_charts(shell, monkeypatch):
     running._job.result(timeout_seconds=60)
 
     assert drawn[:2] == [False, True]
+
+
+def test_a_history_without_rows_reads_as_steady_display_leaves_it():
+    empty = Table(caption="Providers now", columns=("model", "circuit"), rows=[], history=True)
+    full = Table(caption="Providers now", columns=("model", "circuit"), rows=[("m", "closed")], history=True)
+
+    assert empty.html() == empty.html(steady=True) == full.html(steady=True)
+    assert empty.text() == ""

@@ -255,3 +255,12 @@ def test_a_secret_at_the_cut_of_a_long_message_is_not_left_in_half():
         said = clean("x " * (before // 2) + secret + " more" * 50)
         assert "sk-" not in said
         assert len(said) <= 300
+
+
+def test_a_picture_for_a_model_that_reads_none_is_permanent_though_the_server_says_500():
+    error = fault(
+        500, openai_error("image input is not supported - hint: mmproj", None, "server_error"), model="m"
+    )
+
+    assert type(error) is PermanentProviderError
+    assert "m reads no pictures; leave the picture out, or use a model that reads them" in str(error)

@@ -18,7 +18,7 @@ import pytest
 from ainb import __main__ as command
 from ainb import providers
 from ainb.errors import AinbError, ConfigError
-from ainb.providers import download, weights
+from ainb.providers import download, split_model, weights
 
 CONTENT = b"GGUF" + bytes(range(256)) * 400
 
@@ -435,3 +435,9 @@ def test_a_terminal_gets_a_bar_and_a_file_gets_a_line_a_quarter():
     assert terminal.getvalue().endswith("\rm [##############################] 100 %\n")
     assert terminal.getvalue().count("\n") == 1
     assert [line.split()[1] for line in plain.getvalue().splitlines()] == ["0", "25", "50", "75", "100"]
+
+
+@pytest.mark.parametrize("word", ["smollm2", "smolm2", "SmolLM2"])
+def test_the_name_of_a_local_model_alone_is_told_how_it_is_written(word):
+    with pytest.raises(ConfigError, match="did you mean 'local:smollm2'"):
+        split_model(word)

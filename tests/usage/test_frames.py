@@ -281,3 +281,9 @@ def test_prompts_and_replies_are_columns_when_the_log_keeps_them(make_log):
 )
 def test_a_sum_of_money_says_what_it_leaves_out(total, unpriced, text):
     assert money(total, unpriced) == text
+
+
+@pytest.mark.parametrize("named", [{"hours": "x"}, {"days": "2"}])
+def test_a_summary_of_no_number_of_hours_is_refused(log, named):
+    with pytest.raises(ConfigError, match="takes a number above 0; it is '"):
+        summary(log, **named)

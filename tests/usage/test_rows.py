@@ -153,3 +153,12 @@ def test_halves_of_surrogate_pairs_become_question_marks_in_every_column():
     assert json.loads(answered.tags) == {"a?b": "a?b"}
     for value in (*answered, *failed):
         str(value).encode()
+
+
+@pytest.mark.parametrize("error", [ConfigError("the key is missing"), BudgetExceededError("x")])
+def test_a_refusal_on_this_machine_is_free_also_when_it_was_noted_as_an_attempt(error):
+    event = finished(error=error, attempts=1)
+    event.call.errors.append(error)
+
+    row = build_row(event, session_id="s")
+    assert (row.cost_usd, row.cost_source) == (Decimal(0), "free")
