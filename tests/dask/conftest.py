@@ -26,7 +26,9 @@ def cluster(tmp_path_factory):
     }
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
-    made = LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None)
+    made = LocalCluster(
+        n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+    )
     client = Client(made)
     yield client
     client.close()
