@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 
 import pytest
 
 LOOPBACK = ("127.", "::1", "localhost")
+
+
+def pytest_configure():
+    """A run that a script has put into the background ignores interrupts, also those that tests send."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
