@@ -99,6 +99,7 @@ def make_batch(
         place=f"{session.config.home_folder()}|{session.runtime.origin()[0]}",
         journal=_journal(session, part),
         new_id=lambda: batch_id,
+        backlog=lambda: session.log.backlog,
         run_id=None if part is None else part.run_id,
     )
     rate_limit = session.config.rate_limit

@@ -100,6 +100,7 @@ class House:
         place: Home and notebook or script: part of a run's identity.
         journal: Opens the journal; None when the session keeps none.
         new_id: Makes an id for a run.
+        backlog: Calls that have ended and are not in the usage log yet; a run that outpaces the log waits for it.
         run_id: The run that is gone on with, finished or not; None means that it is looked up, or a new one.
     """
 
@@ -108,6 +109,7 @@ class House:
     place: str
     journal: Callable[[], Journal] | None
     new_id: Callable[[], str]
+    backlog: Callable[[], int]
     run_id: str | None = None
 
 
@@ -198,6 +200,7 @@ class Batch:
             ticker=self._ticker,
             clock=house.clock,
             sink=house.sink,
+            backlog=house.backlog,
             options=RunOptions(
                 fail_fast=options.fail_fast,
                 retry_failed=options.retry_failed,

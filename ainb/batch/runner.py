@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 OVERLOAD_STATUSES = frozenset({429, 529})
 RECENT_ROWS = 10_000
 MAX_REQUEUES = 20
+# More than the log keeps of what it cannot write, so that a broken log holds no batch up.
+MAX_BACKLOG = 20_000
+CAUGHT_UP_BACKLOG = 15_000
+CATCH_UP_SECONDS = 0.02
+CATCH_UP_LOOKS = 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +77,7 @@ class Runner:
         ticker: Told of every row that has ended.
         clock: Time.
         sink: Told of notices.
+        backlog: How many calls wait to be logged.
         options: How rows are treated.
     """
 
@@ -88,6 +94,7 @@ class Runner:
         ticker: Ticker,
         clock: Clock,
         sink: Sink,
+        backlog: Callable[[], int],
         options: RunOptions,
     ) -> None:
         self._rows = rows
@@ -101,6 +108,7 @@ class Runner:
         self._ticker = ticker
         self._clock = clock
         self._sink = sink
+        self._backlog = backlog
         self._options = options
         self._flights: dict[str, asyncio.Future[Outcome]] = {}
         self._recent: OrderedDict[str, Outcome] = OrderedDict()
@@ -156,7 +164,16 @@ class Runner:
             finally:
                 progress.in_flight -= 1
             self._end(position, outcome, resumed=resumed)
+            if self._backlog() > MAX_BACKLOG:
+                await self._let_log_catch_up()
             if len(self._workers) > self._concurrency.limit:
+                return
+
+    async def _let_log_catch_up(self) -> None:
+        """A run faster than the log would hold ever more finished calls in memory; a log that cannot be written lets them go itself."""
+        for _ in range(CATCH_UP_LOOKS):
+            await self._clock.sleep(CATCH_UP_SECONDS)
+            if self._backlog() <= CAUGHT_UP_BACKLOG:
                 return
 
     def _next_row(self) -> tuple[int, Any] | None:

@@ -125,6 +125,11 @@ class UsageLog(Listener):
         with contextlib.suppress(Exception):
             self._sink(Notice(text, "log"))
 
+    @property
+    def backlog(self) -> int:
+        """Finished calls that are not written yet; whoever makes many should wait when it grows."""
+        return self._writer.backlog
+
     def now(self) -> float:
         """Seconds since 1970 by the log's clock."""
         return self._clock.unix()

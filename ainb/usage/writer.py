@@ -91,6 +91,11 @@ class Writer:
         if not self._awake:
             self._rouse()
 
+    @property
+    def backlog(self) -> int:
+        """Finished calls that are not written yet."""
+        return len(self._queue) + len(self._pending)
+
     def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until everything appended so far is written or, where it cannot be, is in the ring.
 

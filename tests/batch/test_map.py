@@ -12,8 +12,11 @@ import pytest
 
 import ainb
 from ainb.batch.batch import BatchFailedError
+from ainb.batch.runner import CAUGHT_UP_BACKLOG, MAX_BACKLOG
 from ainb.errors import ConfigError
 from ainb.testing import Step, script
+from ainb.usage.log import UsageLog
+from ainb.usage.writer import RING_ROWS
 
 COLUMNS = [
     "reply", "status", "error_type", "error_message", "attempts", "cached",
@@ -386,3 +389,17 @@ def test_a_missing_file_and_a_broken_line_are_told(session, tmp_path):
     (tmp_path / "broken.jsonl").write_text('{"a": 1}\n{"a": \n')
     with pytest.raises(ConfigError, match=r"broken\.jsonl, line 2, is not JSON"):
         session.map(tmp_path / "broken.jsonl", "{a}", concurrency=1)
+
+
+def test_a_run_that_outpaces_the_log_waits_for_it(tmp_path, monkeypatch):
+    looks = iter([50_000, 50_000, 16_000, 1_000])
+    monkeypatch.setattr(UsageLog, "backlog", property(lambda _log: next(looks, 0)))
+    with ainb.Session("scripted:echo", home=tmp_path) as session:
+        frame = session.map(["a", "b", "c"], "{value}", concurrency=1)
+
+    assert (frame["status"] == "ok").all()
+    assert next(looks, None) is None
+
+
+def test_a_log_that_cannot_be_written_keeps_less_than_a_batch_waits_for():
+    assert RING_ROWS < CAUGHT_UP_BACKLOG < MAX_BACKLOG
