@@ -40,8 +40,7 @@ class Progress:
         unpriced: Rows that were sent and have no known price.
         elapsed_s: Seconds since the start.
         rows_per_s: Over the last 10 s; None before anything has ended.
-        errors: How often each kind of error came.
-        kinds: The same by class name and HTTP status (None without one); empty where the statuses are not known.
+        kinds: How often each kind of error came, by class name and HTTP status (None without one).
         last_errors: Position, kind and message of the newest failures, newest last.
         waiting_until: Monotonic second until which an open circuit is waited for, or None.
         state: "running", "finished", "stopped" (by the person) or "failed".
@@ -64,7 +63,6 @@ class Progress:
     unpriced: int = 0
     elapsed_s: float = 0.0
     rows_per_s: float | None = None
-    errors: Counter[str] = field(default_factory=Counter)
     kinds: Counter[tuple[str, int | None]] = field(default_factory=Counter)
     last_errors: deque[tuple[int, str, str]] = field(default_factory=lambda: deque(maxlen=LAST_ERRORS))
     waiting_until: float | None = None
@@ -109,9 +107,16 @@ class Progress:
             self.failed += 1
             self._count_cost(outcome)
         if outcome.error_type is not None:
-            self.errors[outcome.error_type] += 1
             self.kinds[outcome.error_type, outcome.http_status] += 1
             self.last_errors.append((position, outcome.error_type, outcome.error_message or ""))
+
+    @property
+    def errors(self) -> Counter[str]:
+        """How often each class of error came."""
+        counted: Counter[str] = Counter()
+        for (name, _), number in self.kinds.items():
+            counted[name] += number
+        return counted
 
     def _count_answer(self, outcome: Outcome) -> None:
         if outcome.cached:

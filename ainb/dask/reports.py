@@ -101,10 +101,9 @@ def add_up(reports: Mapping[int, Report], into: Progress, *, partitions: int | N
             setattr(into, name, sum(report.counts[name] for report in reports.values()))
     totals = [report.total for report in reports.values() if report.total is not None]
     into.total = sum(totals) if len(totals) == partitions else None
-    into.errors, into.kinds = Counter(), Counter()
+    into.kinds = Counter()
     for report in reports.values():
         for kind, status, count in report.errors:
-            into.errors[kind] += count
             into.kinds[kind, status] += count
     into.last_errors.clear()
     for number, report in sorted(reports.items()):

@@ -138,10 +138,12 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
 def _failures(progress: Progress) -> list[Block]:
     from ainb.usage.failures import describe
 
-    if not progress.errors:
+    if not progress.kinds:
         return []
-    counted = progress.kinds.most_common() or [((name, None), n) for name, n in progress.errors.most_common()]
-    rows = [(describe(*kind)[0], f"{number:,}", describe(*kind)[1]) for kind, number in counted]
+    rows = [
+        (describe(*kind)[0], f"{number:,}", describe(*kind)[1])
+        for kind, number in progress.kinds.most_common()
+    ]
     kinds = Table(
         caption="What failed",
         columns=("kind", "rows", "what to do"),
@@ -152,7 +154,7 @@ def _failures(progress: Progress) -> list[Block]:
         limit=ROWS,
     )
     # Which are the newest depends on which rows ended last, unless they are all there are.
-    all_shown = len(progress.last_errors) == progress.errors.total()
+    all_shown = len(progress.last_errors) == progress.kinds.total()
     last = [
         Line([Cell(text=f"row {position:,} · {kind}: {message}", run=not all_shown)], "quiet")
         for position, kind, message in sorted(progress.last_errors)
