@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.collector import COLLECTOR
 from ainb.batch.concurrency import Concurrency
-from ainb.batch.files import OrderedFile, is_path, read_rows
+from ainb.batch.files import OrderedFile, OutputGuard
+from ainb.batch.kept import KeptColumns, kept_columns
 from ainb.batch.progress import Progress, Ticker, Watcher
 from ainb.batch.results import Results
 from ainb.batch.runner import Runner, RunOptions, Work
-from ainb.batch.source import Source, read_source
+from ainb.batch.source import Source
 from ainb.errors import AinbError, ConfigError
 from ainb.events import Notice
 
@@ -128,6 +129,9 @@ class BatchOptions:
         circuit_wait_seconds: How long an open circuit is waited for in all.
         journal: Keep finished rows on disk, so that an interrupted run can be resumed.
         out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
+        overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
+        csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as formulas, in CSV and TSV;
+            "keep" writes them as they are.
         watcher: Told of progress at most five times a second; None means nobody.
 
     Raises:
@@ -144,11 +148,15 @@ class BatchOptions:
     circuit_wait_seconds: float = 120.0
     journal: bool = True
     out: str | Path | None = None
+    overwrite: bool = False
+    csv_formulas: Literal["escape", "keep"] = "escape"
     watcher: Watcher | None = None
 
     def __post_init__(self) -> None:
         if self.on_error not in {"keep", "raise"}:
             raise ConfigError(f"on_error must be 'keep' or 'raise'; it is {self.on_error!r}")
+        if self.csv_formulas not in {"escape", "keep"}:
+            raise ConfigError(f"csv_formulas must be 'escape' or 'keep'; it is {self.csv_formulas!r}")
         if self.concurrency is not None and (type(self.concurrency) is not int or self.concurrency < 1):
             raise ConfigError(
                 f"concurrency must be a whole number of rows, 1 or more; it is {self.concurrency!r}"
@@ -171,16 +179,30 @@ class Batch:
         ConfigError: `keep` names a column that does not exist, or `out` cannot be written.
     """
 
-    def __init__(self, source: Source, task: Task, house: House, options: BatchOptions, *, most: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        task: Task,
+        house: House,
+        options: BatchOptions,
+        *,
+        most: int,
+        guard: OutputGuard | None = None,
+    ) -> None:
         self._source = source
         self._task = task
         self._house = house
         self._options = options
-        self._keep = _kept_columns(source, keep=options.keep, streams=options.out is not None)
+        self._keep = kept_columns(source, keep=options.keep, streams=options.out is not None)
+        self._kept = KeptColumns(source, self._keep)
         fields = dict(task.schema.fields) if task.schema else {}
         self._results = Results(fields)
         self._file = (
-            OrderedFile(options.out, fields=fields, keep=self._keep) if options.out is not None else None
+            OrderedFile(
+                options.out, fields=fields, keep=self._keep, csv_formulas=options.csv_formulas, guard=guard
+            )
+            if options.out is not None
+            else None
         )
         self.identity = _digest(house.place, *task.identity)
         self._journal = self._open_journal()
@@ -228,7 +250,7 @@ class Batch:
         finally:
             self._ticker.tick(last=True)
             if self._file is not None:
-                self._file.close()
+                self._file.close(complete=self._runner.complete)
             self._close_journal()
         if self._options.on_error == "raise" and self.progress.failed:
             raise self._failure()
@@ -245,13 +267,7 @@ class Batch:
     def frame(self) -> pd.DataFrame:
         """The rows so far, in the order and on the index of the input; those that have not ended are "cancelled"."""
         frame = self._results.frame(self._source.index, rows=self._source.length or 0)
-        if self._keep and self._source.carry is not None:
-            for place, name in enumerate(self._keep):
-                column = self._source.carry.iloc[
-                    :, [str(item) for item in self._source.carry.columns].index(name)
-                ]
-                frame.insert(place, name if name not in frame.columns else f"{name}_input", column.array)
-        return frame
+        return self._kept.with_results(frame)  # type: ignore[no-any-return]
 
     def interrupted(self) -> BatchInterrupted:
         """What is raised where the person waits, with all that was done."""
@@ -265,13 +281,16 @@ class Batch:
     def _rows(self) -> Iterator[tuple[int, Any]]:
         rows = self._source.items() if self._task.uses is None else self._source.read(self._wanted())
         for position, item in enumerate(rows):
-            if self._file is not None and isinstance(item, Mapping):
+            if self._file is None:
+                self._kept.start(item)
+            elif isinstance(item, Mapping):
                 self._file.carry(position, item)
             yield position, item
 
     def _wanted(self) -> tuple[str, ...]:
         uses = self._task.uses or ()
-        return uses if self._file is None else tuple(dict.fromkeys((*uses, *self._keep)))
+        carried = self._kept.collected if self._file is None else self._keep
+        return tuple(dict.fromkeys((*uses, *carried)))
 
     def _put(self, position: int, outcome: Outcome) -> None:
         if self._file is not None:
@@ -330,15 +349,6 @@ class Batch:
         return error
 
 
-def open_source(data: Any, *, limit: int | None, sample: int | None) -> Source:
-    """The source of whatever people give: rows in memory, or the path of a file that is read a piece at a time.
-
-    Raises:
-        ConfigError: It holds no rows, or the file does not exist.
-    """
-    return read_source(read_rows(data) if is_path(data) else data, limit=limit, sample=sample)
-
-
 def function_identity(function: Callable[..., Any]) -> str:
     """What makes two functions the same work: their name and their source where it can be had."""
     try:
@@ -354,26 +364,6 @@ def _code_text(code: Any) -> str:
         return ""
     values = [_code_text(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
     return f"{code.co_code.hex()} {code.co_names} {values}"
-
-
-def _kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool) -> tuple[str, ...]:
-    if keep is False:
-        return ()
-    if source.columns is None and not streams:
-        raise ConfigError(
-            "keep needs a DataFrame or a Series to take columns from; put the rows into a frame first"
-        )
-    if keep is True:
-        if source.columns is None:
-            raise ConfigError("keep=True cannot know the columns of this source; name them: keep=['id']")
-        return source.columns
-    names = tuple(str(name) for name in keep)
-    missing = [name for name in names if source.columns is not None and name not in source.columns]
-    if missing:
-        raise ConfigError(
-            f"keep names a column {missing[0]!r} that does not exist; columns are: {', '.join(source.columns or ())}"
-        )
-    return names
 
 
 def _digest(*parts: Any) -> str:

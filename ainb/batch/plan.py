@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch.arguments import giving_back, open_rows, read_task
 from ainb.batch.batch import (
     Batch,
     BatchInterrupted,
@@ -18,8 +19,8 @@ from ainb.batch.batch import (
     House,
     Task,
     function_identity,
-    open_source,
 )
+from ainb.batch.files import OutputGuard
 from ainb.batch.forecast import forecast
 from ainb.batch.journal import Journal
 from ainb.batch.runner import Work
@@ -87,12 +88,29 @@ def make_batch(
     """
     names: Mapping[str, Any] = given.pop("names", None) or {}
     schema = given.pop("schema", None)
-    limit, sample = given.pop("limit", None), given.pop("sample", None)
     options = _read_options(given)
-    source = open_source(data, limit=limit, sample=sample)
+    source = open_rows(data, task, names, given)
+    with giving_back(source):
+        return _make_batch(core, source, task, given, part, names=names, schema=schema, options=options)
+
+
+def _make_batch(
+    core: Core,
+    source: Source,
+    task: str | Template | Callable[..., Any],
+    given: dict[str, Any],
+    part: Part | None,
+    *,
+    names: Mapping[str, Any],
+    schema: Any,
+    options: BatchOptions,
+) -> Batch:
     checked = None if schema is None else read_schema(schema)
     batch_id = core.new_id() if part is None else part.run_id
     plan = _plan(core, task, {**given, "batch_id": batch_id}, source=source, names=names, schema=checked)
+    guard = OutputGuard(core.config.home_folder())
+    if options.out is not None:
+        guard.check(options.out, source=source.path, overwrite=options.overwrite)
     house = House(
         clock=core.runtime.clock,
         sink=core.runtime.sink,
@@ -109,11 +127,14 @@ def make_batch(
     elif plan.template is None and options.concurrency is not None:
         # One's own function, and one's own word for how many: there is nothing to find out.
         options = dataclasses.replace(options, fixed_concurrency=True)
+    if part is None and plan.template is not None:
+        for note in plan.template.notes:
+            core.runtime.sink(Notice(note, "fields"))
     if options.watcher is not None:
         _tell_forecast(core, source, plan)
     if part is not None:
         options = dataclasses.replace(options, watcher=part.watcher)
-    return Batch(source, plan.task, house, options, most=most)
+    return Batch(source, plan.task, house, options, most=most, guard=guard)
 
 
 def _journal(core: Core, part: Part | None) -> Callable[[], Journal] | None:
@@ -140,8 +161,8 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     """
     names: Mapping[str, Any] = given.pop("names", None) or {}
     schema = given.pop("schema", None)
-    source = open_source(data, limit=given.pop("limit", None), sample=given.pop("sample", None))
     _read_options(given)
+    source = open_rows(data, text, names, given)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
     checked = None if schema is None else read_schema(schema)
@@ -231,15 +252,10 @@ def _plan(
     names: Mapping[str, Any],
     schema: Schema | None,
 ) -> _Plan:
-    if isinstance(task, str):
-        task = Template(task.strip(), columns=source.columns, names=names)
-    if isinstance(task, Template):
-        return _template_plan(core, task, given, schema=schema)
-    if callable(task):
-        return _function_plan(core, task, given, schema=schema)
-    raise ConfigError(
-        f"a batch takes a prompt with {{columns}} or a function of one item; it is {type(task).__name__}"
-    )
+    read = read_task(task, source, names)
+    if isinstance(read, Template):
+        return _template_plan(core, read, given, schema=schema)
+    return _function_plan(core, read, given, schema=schema)
 
 
 def _template_plan(core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None) -> _Plan:

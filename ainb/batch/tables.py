@@ -60,13 +60,19 @@ def _refuse_others(data: Any) -> None:
     if isinstance(data, str | bytes | bytearray | Mapping) or not isinstance(data, Iterable):
         raise ConfigError(f"{way_out}; it is {kind.__name__}")
     if "GroupBy" in kind.__name__:
-        raise ConfigError(f"{way_out}; it is {kind.__name__}, whose items are groups; aggregate it to a frame first")
+        raise ConfigError(
+            f"{way_out}; it is {kind.__name__}, whose items are groups; aggregate it to a frame first"
+        )
     dimensions = getattr(data, "ndim", 1)
     if isinstance(dimensions, int) and dimensions != 1:
-        raise ConfigError(f"{way_out}; it is {kind.__name__} of {dimensions} dimensions; make a DataFrame of it")
+        raise ConfigError(
+            f"{way_out}; it is {kind.__name__} of {dimensions} dimensions; make a DataFrame of it"
+        )
     columns = getattr(data, "columns", None)
     if columns is not None and not callable(columns):
-        raise ConfigError(f"{way_out}; it is {kind.__name__}, whose items are not its rows; convert it with .to_pandas()")
+        raise ConfigError(
+            f"{way_out}; it is {kind.__name__}, whose items are not its rows; convert it with .to_pandas()"
+        )
 
 
 # pandas
@@ -124,8 +130,9 @@ def _repeated(names: Sequence[str]) -> frozenset[str]:
 
 def _series_source(series: pd.Series[Any]) -> Source:
     first = next(iter(series), None)
+    aliases: dict[str, str] = {}
     if isinstance(first, Mapping):
-        columns, aliases = tuple(map(str, first)), {}
+        columns = tuple(map(str, first))
     else:
         columns, aliases = _column_of_its_own(series.name)
 
@@ -170,7 +177,9 @@ def _polars_source(data: Any, limit: int | None, sample: int | None) -> Source |
     def read(used: Sequence[str]) -> Iterator[Row]:
         wanted = [name for name in used if aliases.get(name, name) in columns]
         rows = frame.select([aliases.get(name, name) for name in wanted]).iter_rows()
-        return (dict(zip(wanted, values, strict=True)) for values in rows) if wanted else iter([{}] * len(frame))
+        return (
+            (dict(zip(wanted, values, strict=True)) for values in rows) if wanted else iter([{}] * len(frame))
+        )
 
     def deliver(result: pd.DataFrame, kept: Mapping[str, Any]) -> Any:
         answers = {str(name): _polars_column(polars, column) for name, column in result.items()}

@@ -82,22 +82,22 @@ class Template:
             ConfigError: A column is missing; the message names those that exist.
         """
         known = copy.copy(self)
-        known._columns = tuple(columns)
-        known._pieces = [_decided(piece, columns) for piece in self._pieces]
-        known.uses = _used(known._pieces)
-        known._check_use()
         known.check(columns)
         return known
 
     def check(self, columns: Collection[str]) -> None:
-        """Make sure that a table has what the prompt uses.
+        """Make sure that a table has what the prompt uses, and settle which braced texts are columns of it.
 
         Raises:
             ConfigError: A column is missing; the message names those that exist.
         """
+        self._columns = tuple(columns)
+        self._pieces = [_decided(piece, self._columns) for piece in self._pieces]
+        self.uses = _used(self._pieces)
+        self._check_use()
         for name in self.uses:
-            if name not in columns:
-                raise ConfigError(f"{{{name}}} is no column; {_known(tuple(columns))}")
+            if name not in self._columns:
+                raise ConfigError(f"{{{name}}} is no column; {_known(self._columns)}")
 
     def _check_use(self) -> None:
         if not self.uses:
@@ -111,7 +111,7 @@ class Template:
         Raises:
             InvalidPromptError: A cell that is used is empty (None, NaN, NA) or missing; nothing was sent.
         """
-        pieces = [piece if piece.__class__ is str else _filled(row, piece) for piece in self._pieces]
+        pieces = [piece if isinstance(piece, str) else _filled(row, piece) for piece in self._pieces]
         return "".join(pieces), tuple(["".join(pieces[first:end]) for first, end in self._filled])
 
 
@@ -179,7 +179,11 @@ class _Reader:
 
     def _escaped(self, field: Field) -> str:
         known = self._columns or ()
-        if self._places.in_fence(field.start) and field.text not in known and first_word(field.text) not in known:
+        if (
+            self._places.in_fence(field.start)
+            and field.text not in known
+            and first_word(field.text) not in known
+        ):
             return self._typed(field)
         return f"{{{field.text}}}"
 

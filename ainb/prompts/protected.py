@@ -21,7 +21,8 @@ _FENCE = re.compile(
 )
 _GROUPS = re.compile(r"\\(?P<command>[A-Za-z]+\*?)|\\.|(?P<bracket>[{}\[\]])", re.DOTALL)
 _MATH = re.compile(
-    r"\\begin\{(?P<begin>[^{}\n]{1,60})\}|\\end\{(?P<end>[^{}\n]{1,60})\}|\\(?P<escaped>.)|(?P<dollars>\$\$?)", re.DOTALL
+    r"\\begin\{(?P<begin>[^{}\n]{1,60})\}|\\end\{(?P<end>[^{}\n]{1,60})\}|\\(?P<escaped>.)|(?P<dollars>\$\$?)",
+    re.DOTALL,
 )
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _CLOSERS = {"(": ")", "[": "]"}
@@ -90,15 +91,18 @@ def _command_arguments(text: str) -> Iterator[int]:
             stack.append((bracket, is_argument))
             if is_argument:
                 yield token.start()
-        elif bracket is not None:
-            opening = "{" if bracket == "}" else "["
-            if opening == "[" and (not stack or stack[-1][0] != "["):
-                continue
-            # A "[" that is never closed, as in [0, 1), must not hide the brace around it.
-            while stack and stack[-1][0] != opening:
-                stack.pop()
-            if stack and stack.pop()[1]:
-                touching = token.end()
+        elif bracket is not None and _closes_argument(stack, bracket):
+            touching = token.end()
+
+
+def _closes_argument(stack: list[tuple[str, bool]], bracket: str) -> bool:
+    """Close the bracket that `bracket` belongs to; whether that was an argument."""
+    if bracket == "]" and (not stack or stack[-1][0] != "["):
+        return False
+    # A "[" that is never closed, as in [0, 1), must not hide the brace around it.
+    while stack and bracket == "}" and stack[-1][0] != "{":
+        stack.pop()
+    return bool(stack) and stack.pop()[1]
 
 
 def _dollar_math(text: str) -> Iterator[Region]:

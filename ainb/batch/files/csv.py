@@ -62,7 +62,8 @@ class CsvFile:
         for _, fields in self._records():
             count = len(fields)
             yield {
-                name: None if place >= count or fields[place] == "" else fields[place] for name, place in wanted
+                name: None if place >= count or fields[place] == "" else fields[place]
+                for name, place in wanted
             }
 
     def _read_header(self) -> list[str]:
@@ -93,7 +94,9 @@ class CsvFile:
                     f"put cells that hold {self._dialect['delimiter']!r} in quotes, or give read={{'sep': …}}"
                 )
         if count == 0 and limit != 0:
-            raise ConfigError(f"{self._path.name} holds a header and no rows below it; there is nothing to send")
+            raise ConfigError(
+                f"{self._path.name} holds a header and no rows below it; there is nothing to send"
+            )
         return count
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
@@ -108,10 +111,11 @@ class CsvFile:
         reader = self._reader(lines)
         while True:
             piece = self._piece(reader, lines)
+            if len(piece) < PIECE_ROWS:
+                self._check_last_quote(lines)
             yield from piece
             if not piece:
                 break
-        self._check_last_quote(lines)
 
     def _reader(self, lines: Iterator[str], **options: Any) -> Reader:
         try:

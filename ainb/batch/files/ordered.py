@@ -8,12 +8,11 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from ainb.batch.files.parquet import ParquetWriter, need_pyarrow
-from ainb.batch.files.suffixes import format_of, suffix_of
-from ainb.batch.files.writers import CsvWriter, Formulas, JsonLinesWriter, PieceWriter, packed
-from ainb.batch.files.xlsx import ExcelWriter, need_openpyxl
+from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
+from ainb.batch.files.writers import ByteStream, CsvWriter, Formulas, JsonLinesWriter, PieceWriter, packed
 from ainb.batch.results import Results, column_name
 from ainb.errors import ConfigError
 
@@ -32,7 +31,7 @@ class OrderedFile:
     them as rows in flight and those that overtook them.
 
     Args:
-        path: The target; see `FORMATS` for the ends of its name.
+        path: The target; `WRITABLE` holds the ends that its name may have.
         fields: Schema fields and the dtype of their column.
         keep: Input columns in front of the result.
         csv_formulas: Whether texts of the model that a spreadsheet would run are escaped in CSV.
@@ -52,16 +51,16 @@ class OrderedFile:
         guard: OutputGuard | None = None,
     ) -> None:
         self.path = Path(path).expanduser()
-        self._format = format_of(self.path, f"out={str(path)!r}")
+        self._format = format_of(self.path, f"out={str(path)!r}", WRITABLE)
         if not self.path.parent.is_dir():
             raise ConfigError(f"the folder of out={str(path)!r} does not exist; make it first")
         if self._format == "parquet":
             need_pyarrow(self.path)
-        elif self._format == "xlsx":
-            need_openpyxl(self.path)
         self._fields = fields
         self._keep = keep
-        self._escaped = {*WRITTEN_BY_THE_MODEL, *map(column_name, fields)} if csv_formulas == "escape" else set()
+        self._escaped = (
+            {*WRITTEN_BY_THE_MODEL, *map(column_name, fields)} if csv_formulas == "escape" else set()
+        )
         self._guard = guard
         self._carried: dict[int, tuple[Any, ...]] = {}
         self._early: dict[int, Outcome] = {}
@@ -145,9 +144,7 @@ class OrderedFile:
         end = suffix_of(self.path) or ""
         if self._format == "parquet":
             return ParquetWriter(stream)
-        if self._format == "xlsx":
-            return ExcelWriter(stream)
-        file = packed(stream, is_packed=end.endswith(".gz"))
+        file: ByteStream = packed(stream) if end.endswith(".gz") else stream
         writer: PieceWriter
         if self._format == "jsonl":
             writer = JsonLinesWriter(file)
@@ -160,7 +157,7 @@ class OrderedFile:
 class _Packed:
     """A writer into a gzip stream, which has to be closed before the file is whole."""
 
-    def __init__(self, writer: PieceWriter, file: BinaryIO) -> None:
+    def __init__(self, writer: PieceWriter, file: ByteStream) -> None:
         self._writer = writer
         self._file = file
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from ainb.batch.files.table import check_options, distinct_labels
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ainb.batch.files.writers import ByteStream
 
 PIECE_ROWS = 10_000
 
@@ -89,7 +91,7 @@ class ParquetWriter:
         file: Takes the bytes.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: ByteStream) -> None:
         self._file = file
         self._schema: Any = None
         self._writer: Any = None

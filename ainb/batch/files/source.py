@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,12 @@ from ainb.batch.files.xlsx import ExcelFile
 from ainb.batch.source import Source, check_count, chosen_positions
 from ainb.errors import ConfigError
 
-_READERS = {"csv": CsvFile, "jsonl": JsonLinesFile, "parquet": ParquetTable, "xlsx": ExcelFile}
+_READERS: dict[str, Callable[[Path, Mapping[str, Any], int | None], TableFile]] = {
+    "csv": CsvFile,
+    "jsonl": JsonLinesFile,
+    "parquet": ParquetTable,
+    "xlsx": ExcelFile,
+}
 
 
 def file_source(
@@ -47,7 +52,7 @@ def file_source(
     if not isinstance(read or {}, Mapping):
         raise ConfigError(f"read= takes a dict such as {{'sep': ';'}}; it is {type(read).__name__}")
     reader = _READERS[format_of(file, f"{file.name!r}: a table that can be read")]
-    table: TableFile = reader(file, read or {}, limit if sample is None else None)
+    table = reader(file, read or {}, limit if sample is None else None)
     positions = chosen_positions(table.length, limit, sample)
     chosen = range(table.length)[positions] if isinstance(positions, slice) else positions
     return Source(

@@ -34,7 +34,9 @@ def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) ->
     """
     for name in given:
         if name not in known:
-            raise ConfigError(f"read={{{name!r}: …}} is no option for {path.name}; {closest(str(name), known)}")
+            raise ConfigError(
+                f"read={{{name!r}: …}} is no option for {path.name}; {closest(str(name), known)}"
+            )
 
 
 def distinct_labels(header: Sequence[Any]) -> tuple[str, ...]:

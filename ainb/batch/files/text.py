@@ -21,12 +21,25 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _HEAD_BYTES = 400
+_LEAST_BYTES = 8
+_MOSTLY = 0.7
 _PIECE_BYTES = 1 << 20
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked where its name ends in .gz."""
-    return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+@contextlib.contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked where its name ends in .gz.
+
+    Raises:
+        ConfigError: It is not packed as its name says.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as raw:
+            yield cast("IO[bytes]", raw)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ConfigError(
+            f"{path.name} is no whole gzip file ({error}); unpack it and give the file inside"
+        ) from None
 
 
 def find_encoding(path: Path, given: str | None) -> str:
@@ -48,9 +61,12 @@ def find_encoding(path: Path, given: str | None) -> str:
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
-    if head.count(0) * 3 > len(head):
-        order = "le" if head[1:2] == b"\0" else "be"
-        raise ConfigError(f"{path.name} is not UTF-8; it looks like UTF-16: give read={{'encoding': 'utf-16-{order}'}}")
+    odd, even = head[1::2].count(0) * 2, head[::2].count(0) * 2
+    if len(head) >= _LEAST_BYTES and max(odd, even) >= len(head) * _MOSTLY > min(odd, even):
+        order = "le" if odd > even else "be"
+        raise ConfigError(
+            f"{path.name} is not UTF-8; it looks like UTF-16: give read={{'encoding': 'utf-16-{order}'}}"
+        )
     return "utf-8-sig"
 
 
@@ -59,15 +75,13 @@ def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     """The text of a file with its line breaks as they are.
 
     Raises:
-        ConfigError: It holds bytes that are not of this encoding, or is not packed as its name says; the message says where.
+        ConfigError: It holds bytes that are not of this encoding; the message says where.
     """
     try:
         with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
             yield text
     except UnicodeDecodeError:
         raise ConfigError(_wrong_encoding(path, encoding)) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path.name} is no whole gzip file ({error}); unpack it and give the file inside") from None
 
 
 def _wrong_encoding(path: Path, encoding: str) -> str:
@@ -96,5 +110,9 @@ def _encoding_message(path: Path, encoding: str, at: int, line: int, rest: bytes
         other = "cp1252"
     except UnicodeDecodeError:
         other = "latin-1"
-    fix = f"give read={{'encoding': '{other}'}}" if name == "UTF-8" else "give the file's own encoding in read={'encoding': …}"
+    fix = (
+        f"give read={{'encoding': '{other}'}}"
+        if name == "UTF-8"
+        else "give the file's own encoding in read={'encoding': …}"
+    )
     return f"{path.name}, line {line:,}: not {name} at byte {at:,}; {fix}"

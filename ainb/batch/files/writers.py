@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ainb.batch.files.cells import cell_text, escape_formula
 from ainb.batch.source import is_missing
@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Formulas = Literal["escape", "keep"]
+
+
+class ByteStream(Protocol):
+    """Takes bytes in order."""
+
+    def write(self, data: bytes, /) -> int:
+        """Append bytes."""
+        ...
+
+    def flush(self) -> object:
+        """Hand what is buffered to the operating system."""
+        ...
+
+    def close(self) -> None:
+        """Take no more."""
+        ...
 
 
 class PieceWriter(Protocol):
@@ -38,7 +54,7 @@ class CsvWriter:
         escaped: Columns that may hold texts of the model, whose formulas are escaped.
     """
 
-    def __init__(self, file: BinaryIO, *, separator: str, escaped: Collection[str]) -> None:
+    def __init__(self, file: ByteStream, *, separator: str, escaped: Collection[str]) -> None:
         self._file = file
         self._separator = separator
         self._escaped = escaped
@@ -80,7 +96,7 @@ class JsonLinesWriter:
         file: Takes the bytes.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: ByteStream) -> None:
         self._file = file
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
@@ -99,6 +115,6 @@ def _plain(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
-def packed(file: BinaryIO, *, is_packed: bool) -> BinaryIO:
-    """`file`, or a gzip stream into it without the time of writing, so that equal results are equal files."""
-    return cast("BinaryIO", gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)) if is_packed else file
+def packed(file: ByteStream) -> gzip.GzipFile:
+    """A gzip stream into `file` without the time of writing, so that equal results are equal files."""
+    return gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)

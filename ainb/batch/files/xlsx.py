@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import itertools
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
-from ainb.batch.files.cells import cell_text
 from ainb.batch.files.table import check_options, distinct_labels
-from ainb.batch.source import is_missing
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 OPTIONS = ("sheet", "sheet_name")
-MAX_ROWS = 1_048_576
-MAX_CHARACTERS = 32_767
 _ZEROS = re.compile(r"0{2,}")
-# What XML cannot hold.
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-CUT = " [cut: Excel holds 32,767 characters a cell]"
 
 
 def need_openpyxl(path: Path) -> None:
@@ -79,16 +69,12 @@ class ExcelFile:
 
 def _sheet(path: Path, read: Mapping[str, Any]) -> Iterator[list[Any]]:
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about styles and validation that no cell's value depends on
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        except (InvalidFileException, OSError, KeyError, ValueError, TypeError) as error:
-            raise ConfigError(_unreadable(path, error)) from None
-        except Exception as error:
-            # zipfile and the XML parsers have errors of their own without a common base.
+        except Exception as error:  # noqa: BLE001 - zipfile and the XML parsers have no common base
             raise ConfigError(_unreadable(path, error)) from None
         try:
             for cells in _chosen(book, path, read).iter_rows():
@@ -117,63 +103,11 @@ def _value(cell: Any) -> Any:
     value = cell.value
     if value is None or value == "":
         return None
-    if isinstance(value, datetime.datetime):
-        return value.date().isoformat() if value.time() == datetime.time() else value.isoformat(sep=" ")
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, dt.datetime):
+        return value.date().isoformat() if value.time() == dt.time() else value.isoformat(sep=" ")
+    if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if type(value) is int and _ZEROS.fullmatch(str(cell.number_format)):
         # A postcode that is kept as a number and shown with its zeros.
         return str(value).zfill(len(cell.number_format))
     return value
-
-
-class ExcelWriter:
-    """Writes results to a workbook of one sheet; texts are texts there, never formulas.
-
-    Args:
-        file: Takes the bytes when it is closed.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        import openpyxl
-
-        self._file = file
-        self._book = openpyxl.Workbook(write_only=True)
-        self._sheet = self._book.create_sheet("Sheet1")
-        self._count = 0
-
-    def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append a piece.
-
-        Raises:
-            ConfigError: A sheet holds no more rows.
-        """
-        if self._count == 0:
-            self._append([*kept, *frame.columns])
-        for values in zip(*kept.values(), *(frame[name] for name in frame.columns), strict=True):
-            self._append(values)
-
-    def close(self) -> None:
-        """Write the workbook."""
-        self._book.save(self._file)
-
-    def _append(self, values: Sequence[Any]) -> None:
-        self._count += 1
-        if self._count > MAX_ROWS:
-            raise ConfigError(f"an Excel sheet holds {MAX_ROWS:,} rows; write to a .csv or .parquet file")
-        self._sheet.append([self._cell(value) for value in values])
-
-    def _cell(self, value: Any) -> Any:
-        from openpyxl.cell import WriteOnlyCell
-
-        if is_missing(value):
-            return None
-        if isinstance(value, bool | int | float):
-            return value
-        text = _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", cell_text(value))
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if len(text) > MAX_CHARACTERS:
-            text = text[: MAX_CHARACTERS - len(CUT)] + CUT
-        cell = WriteOnlyCell(self._sheet, value=text)
-        cell.data_type = "s"
-        return cell
