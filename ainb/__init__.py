@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ainb import keys
-    from ainb.batch.batch import BatchFailedError, BatchInterrupted
+    from ainb.batch import BatchFailedError, BatchInterrupted
     from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BatchFailedError": "batch.batch",
-    "BatchInterrupted": "batch.batch",
+    "BatchFailedError": "batch",
+    "BatchInterrupted": "batch",
     "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ainb.batch.progress import Progress
+    from ainb.batch import Progress
     from ainb.engine import Job
 
 StateRows = Callable[[], Sequence[Mapping[str, Any]]]

@@ -12,7 +12,7 @@ from ainb.panels.markup import Cell, Table
 from ainb.panels.view import BETWEEN, Bar, Block, Line, View
 
 if TYPE_CHECKING:
-    from ainb.batch.progress import Progress
+    from ainb.batch import Progress
 
 
 def progress_view(

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ainb.batch.progress import Progress
-from ainb.batch.results import Outcome
+from ainb.batch import Progress
+from ainb.batch.row_result import RowResult
 from ainb.panels.batch import BatchPanel, newest
 from ainb.panels.progress import progress_view
 from ainb.panels.slot import Slot
@@ -19,7 +19,7 @@ def running(**changes):
     for number in range(180):
         progress.count(
             number,
-            Outcome(
+            RowResult(
                 status="ok",
                 cached=number < 11,
                 cost_nano_usd=0 if number < 11 else 100_000,
@@ -30,7 +30,7 @@ def running(**changes):
         )
     progress.count(
         181,
-        Outcome(
+        RowResult(
             status="error",
             error_type="InvalidReplyError",
             error_message='"label" is <b>mixed</b>',
@@ -105,7 +105,7 @@ def test_failures_that_are_not_all_shown_belong_to_the_run():
     for number in range(200, 210):
         progress.count(
             number,
-            Outcome(status="error", error_type="ValueError", error_message=f"bad {number}"),
+            RowResult(status="error", error_type="ValueError", error_message=f"bad {number}"),
             resumed=False,
         )
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import ainb
-from ainb.batch.progress import Progress
+from ainb.batch import Progress
 from ainb.panels import PANELS, live, panel
 from ainb.panels import slot as slots
 from ainb.panels.base import NO_CALLS, ROWS
