@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     from ainb.session import Session, current
     from ainb.testing import fakes as testing
     from ainb.tokens import count_tokens
-
-__version__ = "0.1.0"
+    from ainb.version import __version__
 
 _HOMES = {
     "BatchFailedError": "batch.batch",
@@ -95,6 +94,7 @@ _HOMES = {
     "current": "session",
     "panel": "panels",
     "count_tokens": "tokens",
+    "__version__": "version",
 }
 _MODULES = ("keys", "testing")
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from ainb import __version__
 from ainb.errors import AinbError
+from ainb.version import __version__
 
 BAR_CHARS = 30
 PERCENT = 100

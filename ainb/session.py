@@ -15,6 +15,7 @@ from ainb import core as calls
 from ainb import functions as guarding
 from ainb import keys, providers, reports
 from ainb.assembly import Stages
+from ainb.call_ids import CallIds
 from ainb.config.tree import Config, load_config, read_arguments
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
@@ -26,7 +27,6 @@ from ainb.pipeline.cache.stage import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
 from ainb.pipeline.rate_limit.stage import RateLimit
-from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.preview import Preview, preview_call

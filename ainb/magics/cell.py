@@ -7,20 +7,19 @@ from typing import Any
 
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
-from ainb.magics.commands.chat import join
+from ainb.magics.chat_turns import add_earlier_turns
 from ainb.magics.display.dry_run import preview_report
 from ainb.magics.display.images import show_pictures
 from ainb.magics.display.reply import ASKS, CUT, plain_text
 from ainb.magics.display.streaming import Stream
 from ainb.magics.parsing.arguments import Arguments, one_word, parse
-from ainb.magics.parsing.flags import CELL_FLAGS
+from ainb.magics.parsing.flags import CELL_FLAGS, EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
 from ainb.magics.shell import Front
 from ainb.messages import Call, Form, Reply
 from ainb.prompts.fill import Filled, fill
 from ainb.providers.services import SERVICES
 
-EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
@@ -50,13 +49,15 @@ def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
     filled = fill(body, front.names()) if "{" in body else Filled(body)
     call = make_call(front, arguments, filled, magic)
     dry = "dry_run" in arguments.cell
-    place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell and not dry)
+    turn = add_earlier_turns(
+        front, call, arguments.cell.get("chat"), reset="reset" in arguments.cell and not dry
+    )
     if dry:
         front.show(preview_report(front.session().preview(call)))
         return None
     reply = ask(front, call, arguments)
-    if place is not None:
-        place.keep(reply)
+    if turn is not None:
+        turn.complete(reply)
     front.bind("_ai", reply)
     return _hand_over(front, reply, arguments)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import CallInterrupted, ConfigError
-from ainb.magics.cell import EACH_ONLY
 from ainb.magics.display.dry_run import rows_report
 from ainb.magics.parsing.arguments import Arguments, one_word
+from ainb.magics.parsing.flags import EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
 from ainb.magics.shell import Front
 from ainb.session import Session, is_dask

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.commands.frames import Framed, mark_shown
-from ainb.magics.commands.summary import status
-from ainb.magics.commands.table import COMMANDS, Command
+from ainb.magics.commands.command import Command
+from ainb.magics.commands.frame_report import Framed, mark_shown
+from ainb.magics.commands.status import short_status
+from ainb.magics.commands.table import COMMANDS
 from ainb.magics.parsing.arguments import Arguments, parse
 from ainb.magics.parsing.line_words import split_words
 from ainb.magics.shell import Front
@@ -30,7 +31,7 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
     front.lines.clear()
     name, _, rest = line.strip().partition(" ")
     if not name:
-        front.show(status(front, Arguments()))
+        front.show(short_status(front))
         return None
     command = find_command(name, magic)
     if rest.split() in (["--help"], ["-h"]):

@@ -7,9 +7,9 @@ import random
 from decimal import Decimal
 from pathlib import Path
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
 from ainb.pipeline.budget.accounts import Account
-from ainb.pipeline.record import CallIds
 from ainb.stores.day_book import DayBook
 from ainb.usage.log.store import Store, open_log
 from ainb.usage.rows import Row, utc

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
-from ainb.magics.commands.frames import MAX_ROWS, Framed
+from ainb.magics.commands.frame_report import MAX_ROWS, Framed
 from ainb.magics.display.numbers import count, duration, is_known, moment, word
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag

@@ -8,12 +8,35 @@ import re
 from collections.abc import Mapping
 
 from ainb import keys
-from ainb.errors import ConfigError
-from ainb.panels.markup import Table
+from ainb.engine import ENGINE
+from ainb.errors import AinbError, ConfigError
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.shell import Front
+from ainb.panels.markup import Report, Table
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
 from ainb.providers.services import SERVICES, SYNONYMS, Service
 from ainb.suggestions import closest
+
+
+def show_list(front: Front, arguments: Arguments) -> Report:
+    """Services, pulled models and aliases; behind a service, the models that it offers now."""
+    config = front.session().config
+    service = arguments.words[0] if arguments.words else None
+    if service is None:
+        return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
+    tables = [services_table(service), *(local_table() if service == "local" else ())]
+    provider = front.session().provider(SYNONYMS.get(service, service))
+    if not hasattr(provider, "list_models"):
+        return Report(tables=tables)
+    try:
+        names = ENGINE.run(provider.list_models())
+    except AinbError as error:
+        return Report([str(error)], tables)
+    models = Table(
+        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
+    )
+    return Report(tables=[*tables, models])
 
 
 def services_table(name: str | None) -> Table:

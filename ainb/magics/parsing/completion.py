@@ -82,7 +82,7 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
         return [spelling for flag in command.flags or () for spelling in flag.spellings]
     offers: dict[str, Callable[[], list[str]]] = {
         "list": provider_names,
-        "help": topics,
+        "help": lambda: topics(COMMANDS),
         "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
         "dealias": lambda: sorted(_aliases(front)),
         "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(front, words)],

@@ -10,6 +10,8 @@ from ainb.magics.parsing.readers import Reader
 from ainb.messages import Form
 
 FORMATS: tuple[str, ...] = get_args(Form)
+# Options that need --each beside them, by keyword.
+EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

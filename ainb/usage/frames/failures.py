@@ -10,8 +10,9 @@ import pandas as pd
 
 from ainb.usage.filters import read_where
 from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
+from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
-from ainb.usage.windows import SLICE_US, Window, local_hours
+from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
     from ainb.usage.log.log import UsageLog

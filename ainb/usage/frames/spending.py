@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.hours import calls_by_hour
 from ainb.usage.frames.totals import costs
 from ainb.usage.rows import label
-from ainb.usage.windows import Window, calls_by_hour, local_day
+from ainb.usage.windows import Window, local_day
 
 if TYPE_CHECKING:
     from ainb.usage.log.log import UsageLog

@@ -12,10 +12,10 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
-from ainb.pipeline.record import CallIds
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
 from ainb.usage.log.writer import Item, Listener, Writer

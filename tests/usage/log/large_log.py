@@ -7,8 +7,8 @@ import random
 from decimal import Decimal
 from pathlib import Path
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
-from ainb.pipeline.record import CallIds
 from ainb.usage.columns import STORED
 from ainb.usage.log.rollups import ADD_NEW
 from ainb.usage.log.store import Store, local_day, open_log
