@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from ainb import tokens
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.messages import Call, Message, Reply
 from ainb.prompts.chats import Chat, Turn, window
 from ainb.session import Session
@@ -37,12 +37,12 @@ class PendingTurn:
 
 
 def add_earlier_turns(
-    front: Front, call: Call, name: str | None, *, reset: bool = False
+    shell: NotebookShell, call: Call, name: str | None, *, reset: bool = False
 ) -> PendingTurn | None:
     """Put the turns of a chat in front of the call's question.
 
     Args:
-        front: The shell.
+        shell: The notebook shell.
         call: A call of one question, perhaps with a system message.
         name: Name of the chat; None means none.
         reset: Whether its turns are forgotten first.
@@ -52,24 +52,26 @@ def add_earlier_turns(
     """
     if name is None:
         return None
-    chat = front.chats.open(call.options.notebook or NO_NOTEBOOK, name)
+    chat = shell.chats.open(call.options.notebook or NO_NOTEBOOK, name)
     if reset:
         chat.turns.clear()
     question = call.request.messages[-1]
     # Where a cell cannot be run twice (a terminal, a notebook that is run as a whole) the same question is a new turn.
-    again = question if front.in_notebook and front.watched() else None
+    again = question if shell.in_notebook and shell.is_watched() else None
     key = call.options.cell_id or chat.new_key(repeats=again)
     if call.request.messages[0].role == "system":
         chat.system = call.request.messages[0].text
     system = [Message("system", chat.system)] if chat.system else []
-    limit, limited_by = _token_limit(front.session(), call, [*system, question])
+    limit, limited_by = _token_limit(shell.session(), call, [*system, question])
     earlier, left_out = window(
         chat.before(key),
         limit_tokens=limit,
         count=lambda messages: tokens.count_tokens(messages, call.request.model),
     )
     if left_out:
-        front.say(f"the first {left_out} turns of {name} no longer fit into {limited_by} and are left out")
+        shell.print_line(
+            f"the first {left_out} turns of {name} no longer fit into {limited_by} and are left out"
+        )
     call.request = dataclasses.replace(call.request, messages=(*system, *earlier, question))
     return PendingTurn(chat, key, question)
 

@@ -38,19 +38,19 @@ class Frame(NamedTuple):
     function: str
 
 
-class Failures:
+class CellErrors:
     """The failures of one notebook, by execution count.
 
     Args:
-        shell: The running IPython shell.
+        ipython: The running IPython shell.
     """
 
-    def __init__(self, shell: Any) -> None:
-        self._shell = shell
+    def __init__(self, ipython: Any) -> None:
+        self._ipython = ipython
         self.reports: dict[int, str] = {}
         self.last: str | None = None
 
-    def remember(self, result: Any) -> None:
+    def record(self, result: Any) -> None:
         """Take what IPython says of a finished cell; never fails, for IPython would print it."""
         error = result.error_in_exec or result.error_before_exec
         if not isinstance(error, Exception):
@@ -74,7 +74,7 @@ class Failures:
         return self.last
 
     def _cells(self) -> dict[str, int]:
-        return dict(getattr(self._shell.compile, "_filename_map", {}))
+        return dict(getattr(self._ipython.compile, "_filename_map", {}))
 
 
 def report(error: BaseException, cell: str, cells: dict[str, int]) -> str:

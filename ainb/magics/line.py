@@ -6,12 +6,12 @@ from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.magics.commands.command import Command
-from ainb.magics.commands.frame_report import Framed, mark_shown
+from ainb.magics.commands.frame_report import FrameReport, suppress_display
 from ainb.magics.commands.status import short_status
 from ainb.magics.commands.table import COMMANDS
 from ainb.magics.parsing.arguments import Arguments, parse
 from ainb.magics.parsing.line_words import split_words
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
 from ainb.suggestions import closest
 
@@ -19,7 +19,7 @@ from ainb.suggestions import closest
 LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
-def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
+def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
     """Run the subcommand that the line names, or show the status.
 
     Returns:
@@ -28,10 +28,10 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
     Raises:
         ConfigError: There is no such subcommand or option.
     """
-    front.lines.clear()
+    shell.printed_lines.clear()
     name, _, rest = line.strip().partition(" ")
     if not name:
-        front.show(short_status(front))
+        shell.show(short_status(shell))
         return None
     command = find_command(name, magic)
     if rest.split() in (["--help"], ["-h"]):
@@ -45,12 +45,12 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
         raise ConfigError(
             f"{magic} {name} is written {magic} {command.usage}; {counted(len(arguments.words), 'word')} given"
         )
-    shown = command.run(front, arguments)
-    if isinstance(shown, Framed):
-        front.show(shown.report)
-        return mark_shown(shown.frame, front.shell)
+    shown = command.run(shell, arguments)
+    if isinstance(shown, FrameReport):
+        shell.show(shown.report)
+        return suppress_display(shown.frame, shell.ipython)
     if shown is not None:
-        front.show(shown)
+        shell.show(shown)
     return None
 
 

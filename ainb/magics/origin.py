@@ -9,30 +9,30 @@ from typing import Any
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
-def origin(shell: Any) -> tuple[str | None, str | None]:
+def origin(ipython: Any) -> tuple[str | None, str | None]:
     """Notebook and cell of what runs now; None where the front end does not tell.
 
     Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code the name __vsc_ipynb_file__; both, and
     nobody else, send a cell's id as `cellId` in the metadata of its request.
     """
-    return notebook_name(shell), cell_id(shell)
+    return notebook_name(ipython), cell_id(ipython)
 
 
-def notebook_name(shell: Any) -> str | None:
+def notebook_name(ipython: Any) -> str | None:
     """File name of the notebook, without its folders: ``AINB_NOTEBOOK``, else what the front end says.
 
     VS Code is asked before Jupyter: on a Jupyter server it works under names of its own making.
     """
     said = (
         os.environ.get("AINB_NOTEBOOK")
-        or shell.user_ns.get("__vsc_ipynb_file__")
+        or ipython.user_ns.get("__vsc_ipynb_file__")
         or os.environ.get("JPY_SESSION_NAME")
     )
     return _FOLDERS.sub("", str(said)) or None if said else None
 
 
-def cell_id(shell: Any) -> str | None:
+def cell_id(ipython: Any) -> str | None:
     """The front end's id of the cell that runs, or None outside a kernel."""
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
+    parent = ipython.get_parent() if hasattr(ipython, "get_parent") else None
     found = ((parent or {}).get("metadata") or {}).get("cellId")
     return str(found) if found else None

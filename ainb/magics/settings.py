@@ -20,7 +20,7 @@ class Setting(TraitType[Any, Any]):
 
     def get(self, obj: Any, cls: type[Any] | None = None) -> Any:
         """The value in force."""
-        return getattr(obj.in_force(), self.name or "")
+        return getattr(obj.effective(), self.name or "")
 
     def set(self, obj: Any, value: Any) -> None:
         """Set it; the next cell sees it.
@@ -28,7 +28,7 @@ class Setting(TraitType[Any, Any]):
         Raises:
             ConfigError: The value makes no sense.
         """
-        obj.put(self.name, value)
+        obj.set_option(self.name, value)
 
 
 class _Settings(Configurable):
@@ -40,21 +40,21 @@ class _Settings(Configurable):
 
     def __init__(self, **kwargs: Any) -> None:
         self.given: dict[str, Any] = {}
-        self.fault: ConfigError | None = None
+        self.error: ConfigError | None = None
         self.changed: Callable[[], None] | None = None
         super().__init__(**kwargs)
 
-    def in_force(self) -> Config:
+    def effective(self) -> Config:
         """All options from all places, these settings on top.
 
         Raises:
             ConfigError: An option makes no sense, or a setting was refused and nothing has been set since.
         """
-        if self.fault is not None:
-            raise ConfigError(str(self.fault))
+        if self.error is not None:
+            raise ConfigError(str(self.error))
         return load_config(settings=self.given)
 
-    def put(self, name: str, value: Any) -> None:
+    def set_option(self, name: str, value: Any) -> None:
         """Set an option.
 
         Raises:
@@ -64,9 +64,9 @@ class _Settings(Configurable):
         try:
             load_config(settings=given)
         except ConfigError as error:
-            self.fault = error
+            self.error = error
             raise
-        self.given, self.fault = given, None
+        self.given, self.error = given, None
         if self.changed is not None:
             self.changed()
 
@@ -80,10 +80,10 @@ class _Settings(Configurable):
         mine: Mapping[str, Any] = self._find_my_config(cfg)
         for name in mine:
             if name not in OPTIONS:
-                self.fault = ConfigError(
+                self.error = ConfigError(
                     f"%config Ainb has no option {name!r}; {closest(name, OPTIONS)}; set it again under its right name"
                 )
-                raise self.fault
+                raise self.error
         super()._load_config(cfg, section_names, traits)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ainb.panels.escapes import clean
 from ainb.panels.live import Live
-from ainb.panels.slot import Slot, resolve, say
+from ainb.panels.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, View
 from ainb.panels.widgets import Control
 from ainb.usage.windows import WINDOWS, Window
@@ -62,7 +62,7 @@ class Panel:
         """
         raise NotImplementedError
 
-    def one_line(self) -> str:
+    def summary_line(self) -> str:
         """The gist of it."""
         raise NotImplementedError
 
@@ -72,11 +72,11 @@ class Panel:
         Args:
             charts: With its charts; without them it is there sooner.
         """
-        trouble = self.session.log.trouble()
-        warning: list[Block] = [Line([trouble], "warn")] if trouble else []
+        unreadable_reason = self.session.log.unreadable_reason()
+        warning: list[Block] = [Line([unreadable_reason], "warn")] if unreadable_reason else []
         return View(label=f"ainb {self.title.lower()}", blocks=[*warning, *self.blocks(charts=charts)])
 
-    def show(self, *, complain: Callable[[str], None] = say) -> None:
+    def show(self, *, on_error: Callable[[str], None] = print_line) -> None:
         """Show it in the cell that is running, live where that can be.
 
         Args:
@@ -86,7 +86,7 @@ class Panel:
         if resolve(display) == "text":
             sys.stdout.write(f"{clean(str(self))}\n")
         else:
-            Live(self, Slot(display, clock=self.session.runtime.clock, complain=complain)).start()
+            Live(self, Slot(display, clock=self.session.runtime.clock, on_error=on_error)).start()
 
     def controls(self, changed: Callable[[], None]) -> list[Control]:
         """The choices above the live panel.
@@ -113,7 +113,7 @@ class Panel:
             found.append(Control(label="by", options=self.groups, value=self.by, changed=choose_group))
         return found
 
-    def pulse(self) -> Any:
+    def change_key(self) -> Any:
         """Something cheap that changes when the panel would."""
         from ainb.usage.frames.board import newest_call
 
@@ -123,7 +123,7 @@ class Panel:
         return self.view().text()
 
     def __repr__(self) -> str:
-        return f"<ainb panel {self.name}: {self.one_line()}>"
+        return f"<ainb panel {self.name}: {self.summary_line()}>"
 
     def _ipython_display_(self) -> None:
         self.show()

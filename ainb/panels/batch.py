@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.panels import formatting as words
+from ainb.panels import formatting
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.progress import progress_view
-from ainb.panels.slot import Slot, say
+from ainb.panels.slot import Slot, print_line
 from ainb.panels.view import Block, Line, View
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class BatchPanel:
         state: StateRows | None = None,
         background: bool = False,
         clock: Clock = SYSTEM_CLOCK,
-        complain: Callable[[str], None] = say,
+        on_error: Callable[[str], None] = print_line,
     ) -> Self:
         """Get ready to watch a batch that the running cell is about to start; it is shown when it has begun.
 
@@ -80,11 +80,11 @@ class BatchPanel:
             clock: Where time comes from.
             complain: Told once when showing fails.
         """
-        slot = Slot(display, clock=clock, complain=complain)
+        slot = Slot(display, clock=clock, on_error=on_error)
         slot.prepare()
         panel = cls(slot, title=title, budget_usd=budget_usd, state=state, clock=clock)
         panel._background = background
-        _newest[:] = [panel]
+        _newest_panel[:] = [panel]
         return panel
 
     def __call__(self, progress: Progress) -> None:
@@ -128,12 +128,12 @@ class BatchPanel:
             self._now = model_now(self._state(), model)
 
 
-_newest: list[BatchPanel] = []
+_newest_panel: list[BatchPanel] = []
 
 
-def newest() -> BatchPanel | None:
+def newest_batch_panel() -> BatchPanel | None:
     """The batch that was started last in this process, or None."""
-    return _newest[-1] if _newest else None
+    return _newest_panel[-1] if _newest_panel else None
 
 
 class BatchesPanel(Panel):
@@ -160,7 +160,7 @@ class BatchesPanel(Panel):
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """The newest batch, then the table of all."""
-        watched = newest()
+        watched = newest_batch_panel()
         found: list[Block] = []
         if watched is not None and watched.progress is not None:
             found += watched.view().blocks
@@ -172,16 +172,18 @@ class BatchesPanel(Panel):
             (
                 run.title,
                 run.model,
-                words.when(run.started_at, now),
-                words.count(run.done),
-                words.count(run.failed),
-                words.dollars(run.cost_usd),
-                "finished" if not words.is_unknown(run.finished_at) else Cell(text="unfinished", tone="warn"),
+                formatting.local_time(run.started_at, now),
+                formatting.count(run.done),
+                formatting.count(run.failed),
+                formatting.dollars(run.cost_usd),
+                "finished"
+                if not formatting.is_unknown(run.finished_at)
+                else Cell(text="unfinished", tone="warn"),
             )
             for run in frame.itertuples()
         ]
         columns = ("batch", "model", "started", "rows", "failed", "cost", "state")
-        many = Cell(text=self.one_line(), run=True)
+        many = Cell(text=self.summary_line(), volatile=True)
         return [
             *found,
             Line([many], "quiet"),
@@ -189,14 +191,14 @@ class BatchesPanel(Panel):
                 caption="Batches of this home",
                 columns=columns,
                 rows=rows,
-                numbers={3, 4, 5},
-                run={2},
-                whole={2},
+                numeric={3, 4, 5},
+                volatile={2},
+                nowrap={2},
                 limit=ROWS,
                 history=True,
             ),
         ]
 
-    def one_line(self) -> str:
+    def summary_line(self) -> str:
         """How many there are."""
-        return words.counted(len(self.frame), "batch", plural="es")
+        return formatting.counted(len(self.frame), "batch", plural="es")

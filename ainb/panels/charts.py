@@ -89,18 +89,20 @@ def bars(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def empty(says: str) -> Figure:
+def empty(description: str) -> Figure:
     """A figure that says why there is nothing to draw."""
     figure, axes = _blank(height_inches=0.6)
     axes.set_axis_off()
-    axes.text(0, 0.5, says, transform=axes.transAxes, va="center", color=INK, parse_math=False)
+    axes.text(0, 0.5, description, transform=axes.transAxes, va="center", color=INK, parse_math=False)
     return figure
 
 
-def chart(figure: Figure, says: str) -> Chart:
+def chart(figure: Figure, description: str) -> Chart:
     """A figure as a picture with its sentence."""
     return Chart(
-        png=_png(figure, DPI * PIXELS_A_CSS_PIXEL), says=says, width=round(figure.get_figwidth() * DPI)
+        png=_png(figure, DPI * PIXELS_A_CSS_PIXEL),
+        description=description,
+        width=round(figure.get_figwidth() * DPI),
     )
 
 

@@ -53,7 +53,7 @@ def percent(share: Any) -> str:
     return f"{min(max(number, 0.001), 0.999):.1%}".replace("%", " %")
 
 
-def part(share: Any) -> str:
+def whole_percent(share: Any) -> str:
     """A share of 1 in whole per cent; nothing when it is unknown."""
     if is_unknown(share):
         return ""
@@ -91,7 +91,7 @@ def seconds(value: Any) -> str:
     return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
 
 
-def when(moment: Any, now: float) -> str:
+def local_time(moment: Any, now: float) -> str:
     """A moment by the local clock; another day's with its date.
 
     Args:
@@ -105,7 +105,7 @@ def when(moment: Any, now: float) -> str:
     return f"{local:%H:%M}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
 
 
-def left_of(level: Any, capacity: Any) -> str:
+def remaining(level: Any, capacity: Any) -> str:
     """What is left of a limit: "71 of 83"; "no limit" when there is none."""
     if is_unknown(level) or is_unknown(capacity):
         return "no limit"

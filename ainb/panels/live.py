@@ -39,7 +39,7 @@ class Source(Protocol):
         """It at this moment, with or without its charts."""
         ...
 
-    def pulse(self) -> Any:
+    def change_key(self) -> Any:
         """Something cheap that changes when the view would."""
         ...
 
@@ -99,13 +99,13 @@ class Live:
 
     async def _run(self) -> None:
         """On the engine's loop; questions to the log and drawing are done in a thread beside it."""
-        seen = await asyncio.to_thread(self._panel.pulse)
+        seen = await asyncio.to_thread(self._panel.change_key)
         if not self._complete:
             await self._redraw()
         pause = REFRESH_SECONDS
         while self._clock.monotonic() - self._touched_at < IDLE_SECONDS and not self._slot.closed:
             await self._clock.sleep(pause)
-            now = await asyncio.to_thread(self._panel.pulse)
+            now = await asyncio.to_thread(self._panel.change_key)
             if now == seen:
                 pause = REFRESH_SECONDS
                 continue
@@ -125,7 +125,7 @@ class Live:
 _running: dict[str, Live] = {}
 
 
-def settle() -> None:
+def stop_all() -> None:
     """Leave every live panel as a static one."""
     for live in list(_running.values()):
         live.stop()

@@ -24,7 +24,7 @@ from ainb.panels.widgets import Control, Widgets, load
 PERIOD_SECONDS = 0.2
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """One line for the person, on stderr."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"ainb: {one_line(text)}\n")
@@ -73,12 +73,12 @@ class Slot:
     """
 
     def __init__(
-        self, display: str, *, clock: Clock = SYSTEM_CLOCK, complain: Callable[[str], None] = say
+        self, display: str, *, clock: Clock = SYSTEM_CLOCK, on_error: Callable[[str], None] = print_line
     ) -> None:
         self.mode = resolve(display)
-        self._steady = display == "static"
+        self._deterministic = display == "static"
         self._clock = clock
-        self._complain = complain
+        self._on_error = on_error
         self._lock = threading.RLock()
         self._display_id = uuid.uuid4().hex
         self._next_at = 0.0
@@ -92,7 +92,7 @@ class Slot:
     def is_live(self) -> bool:
         """Whether something is shown before the end."""
         return self.mode in {"widgets", "html"} or (
-            self.mode == "text" and not self._steady and _is_terminal()
+            self.mode == "text" and not self._deterministic and _is_terminal()
         )
 
     def prepare(self) -> None:
@@ -164,7 +164,7 @@ class Slot:
             act()
         except Exception as error:  # noqa: BLE001 - a display error never fails a call
             self.mode = "off"
-            self._complain(
+            self._on_error(
                 f"the panel is off after a display error ({type(error).__name__}: {error}); what it was to show is not affected"
             )
 
@@ -190,12 +190,12 @@ class Slot:
 
     def _close(self, view: View) -> None:
         if self.mode == "text":
-            _rewrite(view.steady_line if self._steady else view.line, last=True)
+            _rewrite(view.deterministic_line if self._deterministic else view.line, last=True)
             return
         if self._live is not None:
             self._live.end(view)
-        self._publish(view.bundle(steady=self._steady))
-        for picture in view.pictures() if self._steady else ():
+        self._publish(view.bundle(deterministic=self._deterministic))
+        for picture in view.charts() if self._deterministic else ():
             self._publish_alone(picture)
 
     def _publish(self, bundle: dict[str, Any]) -> None:
@@ -205,7 +205,7 @@ class Slot:
     def _publish_alone(self, picture: Chart) -> None:
         # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The picture has two pixels a
         # CSS pixel, so its width is said.
-        look = {"width": picture.width, "alt": picture.says}
+        look = {"width": picture.width, "alt": picture.description}
         find_shell().display_pub.publish({"image/png": picture.png}, {"image/png": look})
 
 
@@ -218,7 +218,7 @@ def _rewrite(text: str, *, last: bool = False) -> None:
     text = one_line(text)
     if not _is_terminal():
         if last:
-            say(text.removeprefix("ainb: "))
+            print_line(text.removeprefix("ainb: "))
         return
     columns = shutil.get_terminal_size().columns
     shown = text if len(text) < columns else text[: columns - 2] + "…"

@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import LEFT_OUT, Cell, Table, Tone, cell_html, cell_text, escape
+from ainb.panels.markup import OMITTED, Cell, Table, Tone, cell_html, cell_text, escape
 from ainb.panels.style import classes, style
 
 Bundle = dict[str, Any]
-BETWEEN = " · "
+SEPARATOR = " · "
 
 
 class Block(Protocol):
     """A part of a view."""
 
-    def html(self, *, steady: bool = False) -> str:
-        """As HTML; `steady` leaves out what belongs to this run alone."""
+    def html(self, *, deterministic: bool = False) -> str:
+        """As HTML; `deterministic` leaves out what belongs to this run alone."""
         ...
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """As lines of text; empty when there is nothing to say."""
         ...
 
@@ -41,31 +41,31 @@ class Line:
     tone: Tone | str = ""
     status: bool = False
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """As a paragraph."""
         role = ' role="status"' if self.status else ""
         look = f' class="{self.tone}"' if self.tone else ""
         first, *rest = self._kept() or [""]
-        return f"<p{look}{role}>{cell_html(first, steady=steady)}{''.join(_follow(piece, steady=steady) for piece in rest)}</p>"
+        return f"<p{look}{role}>{cell_html(first, deterministic=deterministic)}{''.join(_follow(piece, deterministic=deterministic) for piece in rest)}</p>"
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """On one line."""
-        texts = (cell_text(piece, steady=steady) for piece in self._kept())
-        return BETWEEN.join(text for text in texts if text)
+        texts = (cell_text(piece, deterministic=deterministic) for piece in self._kept())
+        return SEPARATOR.join(text for text in texts if text)
 
     def _kept(self) -> list[Any]:
         return [piece for piece in self.pieces if str(piece)]
 
 
-def _follow(piece: Any, *, steady: bool) -> str:
+def _follow(piece: Any, *, deterministic: bool) -> str:
     """A later fact with its dot; one of this run takes the dot along, so that steady display differs in its span alone."""
-    if isinstance(piece, Cell) and piece.run:
-        return replace(piece, text=BETWEEN + piece.text).html(steady=steady)
-    return BETWEEN + cell_html(piece, steady=steady)
+    if isinstance(piece, Cell) and piece.volatile:
+        return replace(piece, text=SEPARATOR + piece.text).html(deterministic=deterministic)
+    return SEPARATOR + cell_html(piece, deterministic=deterministic)
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class KeyFigures:
     """A row of large figures, each with what it is.
 
     Attributes:
@@ -74,24 +74,24 @@ class Sums:
 
     items: Sequence[tuple[Any, Any]]
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """Side by side."""
         items = (
-            f'<div><b>{cell_html(figure, steady=steady)}</b> <span class="quiet">{cell_html(label, steady=steady)}</span></div>'
+            f'<div><b>{cell_html(figure, deterministic=deterministic)}</b> <span class="quiet">{cell_html(label, deterministic=deterministic)}</span></div>'
             for figure, label in self.items
         )
         return f'<div class="sums">{" ".join(items)}</div>'
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """On one line."""
-        return BETWEEN.join(
-            f"{cell_text(figure, steady=steady)} {cell_text(label, steady=steady)}"
+        return SEPARATOR.join(
+            f"{cell_text(figure, deterministic=deterministic)} {cell_text(label, deterministic=deterministic)}"
             for figure, label in self.items
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ProgressBar:
     """How much of something is done.
 
     Attributes:
@@ -104,12 +104,12 @@ class Bar:
     value: int
     total: int | None
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """As a progress element, with its meaning as text inside."""
         span = f' value="{self.value}" max="{max(1, self.total)}"' if self.total is not None else ""
         return f'<progress aria-label="{escape(self.label)}"{span}>{self.value:,} of {self.total or "?"}</progress>'
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """Nothing: the line beside it says the numbers."""
         return ""
 
@@ -125,35 +125,37 @@ class Chart:
     """
 
     png: bytes
-    says: str
+    description: str
     width: int
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """The picture above its sentence; steady display leaves the picture to a separate output."""
         image = base64.b64encode(self.png).decode()
-        picture = f'<img width="{self.width}" alt="{escape(self.says)}" src="data:image/png;base64,{image}">'
-        figure = LEFT_OUT if steady else f"<figure>{picture}</figure>"
-        return f'{figure}<p class="quiet">{escape(self.says)}</p>'
+        picture = (
+            f'<img width="{self.width}" alt="{escape(self.description)}" src="data:image/png;base64,{image}">'
+        )
+        figure = OMITTED if deterministic else f"<figure>{picture}</figure>"
+        return f'{figure}<p class="quiet">{escape(self.description)}</p>'
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """The sentence."""
-        return one_line(self.says)
+        return one_line(self.description)
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SideBySide:
     """Blocks that stand side by side where there is room."""
 
     blocks: Sequence[Block]
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """In columns."""
-        columns = (f"<div>{block.html(steady=steady)}</div>" for block in self.blocks)
+        columns = (f"<div>{block.html(deterministic=deterministic)}</div>" for block in self.blocks)
         return f'<div class="side">{"".join(columns)}</div>'
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """One below the other."""
-        return "\n\n".join(filter(None, (block.text(steady=steady) for block in self.blocks)))
+        return "\n\n".join(filter(None, (block.text(deterministic=deterministic) for block in self.blocks)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,35 +173,38 @@ class View:
     label: str
     blocks: Sequence[Block]
     line: str = ""
-    steady_line: str = ""
+    deterministic_line: str = ""
     status: str = ""
 
-    def inner(self, *, steady: bool = False) -> str:
+    def inner(self, *, deterministic: bool = False) -> str:
         """Its HTML without the style."""
-        body = "".join(block.html(steady=steady) for block in self.blocks)
+        body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
         return f'<div class="{classes("panel")}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
-    def bundle(self, *, steady: bool = False) -> Bundle:
+    def bundle(self, *, deterministic: bool = False) -> Bundle:
         """``text/plain`` and ``text/html`` that need no kernel; the text is the same in every mode."""
-        return {"text/plain": self.text(steady=True), "text/html": style("panel") + self.inner(steady=steady)}
+        return {
+            "text/plain": self.text(deterministic=True),
+            "text/html": style("panel") + self.inner(deterministic=deterministic),
+        }
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """All of it as text."""
-        return "\n".join(_with_space(self.blocks, steady=steady))
+        return "\n".join(_with_space(self.blocks, deterministic=deterministic))
 
-    def pictures(self) -> list[Chart]:
+    def charts(self) -> list[Chart]:
         """Its charts."""
         return _charts(self.blocks)
 
 
-def _with_space(blocks: Sequence[Block], *, steady: bool) -> list[str]:
+def _with_space(blocks: Sequence[Block], *, deterministic: bool) -> list[str]:
     """Texts of the blocks that have one, with an empty line around tables."""
     lines: list[str] = []
     for block in blocks:
-        text = block.text(steady=steady)
+        text = block.text(deterministic=deterministic)
         if not text:
             continue
-        if lines and isinstance(block, Table | Side):
+        if lines and isinstance(block, Table | SideBySide):
             lines.append("")
         lines.append(text)
     return lines
@@ -210,6 +215,6 @@ def _charts(blocks: Sequence[Block]) -> list[Chart]:
     for block in blocks:
         if isinstance(block, Chart):
             found.append(block)
-        elif isinstance(block, Side):
+        elif isinstance(block, SideBySide):
             found += _charts(block.blocks)
     return found

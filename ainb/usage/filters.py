@@ -75,7 +75,7 @@ def _iso(text: str) -> dt.datetime:
         raise _refusal(text) from None
 
 
-def read_where(
+def sql_condition(
     connection: sqlite3.Connection, *, since: Since, where: Where, now: float
 ) -> tuple[str, list[Any]]:
     """A condition on the calls, and the values bound in it.

@@ -104,10 +104,10 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         batch_id=label(options.batch_id),
         row_key=call.row_key,  # a digest of our own making: nothing in it to redact
         user=label(options.user),
-        tags=tags_of(options.tags),
+        tags=tags_json(options.tags),
         prompt_sha256=prompt_digest(call.request.messages),
-        prompt=written(_prompt_text(call)) if content else None,
-        reply=written(reply.text) if content and reply is not None else None,
+        prompt=storable_text(_prompt_text(call)) if content else None,
+        reply=storable_text(reply.text) if content and reply is not None else None,
         **usage_fields(usage),
         **failure_fields(error),
         **_flags(reply),
@@ -135,7 +135,7 @@ def failure_fields(error: BaseException | None) -> dict[str, Any]:
         "status": status_of(error),
         "error_type": type(error).__name__,
         "http_status": status_code if isinstance(status_code, int) else None,
-        "error_message": message_of(error),
+        "error_message": error_text(error),
     }
 
 
@@ -163,10 +163,10 @@ def status_of(error: BaseException | None) -> Status:
     return "cancelled" if stopped or not isinstance(error, Exception) else "error"
 
 
-def message_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The error's text on one line, redacted, at most MESSAGE_CHARACTERS long."""
     # Redacted before it is cut: half a key at the cut would no longer look like one.
-    text = " ".join(written(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
+    text = " ".join(storable_text(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
     return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"
 
 
@@ -176,10 +176,10 @@ def prompt_digest(messages: Sequence[Message]) -> str:
         (message.role, message.content if isinstance(message.content, str) else list(message.content))
         for message in messages
     ]
-    return hashlib.sha256(canonical(pairs)).hexdigest()
+    return hashlib.sha256(canonical_json(pairs)).hexdigest()
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys and no blanks; what JSON does not know goes in as its repr."""
     import orjson
 
@@ -204,20 +204,20 @@ def label(text: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=1024)  # model, notebook and user repeat from row to row
 def _label(text: str) -> str:
-    return written(text)[:LABEL_CHARACTERS]
+    return storable_text(text)[:LABEL_CHARACTERS]
 
 
-def written(text: str) -> str:
+def storable_text(text: str) -> str:
     """The text as it may stand in a row: redacted, and without halves of surrogate pairs, which no file can hold."""
     return redact(encodable(text))
 
 
-def tags_of(tags: Mapping[str, str] | None) -> str | None:
+def tags_json(tags: Mapping[str, str] | None) -> str | None:
     """Free labels as JSON with sorted keys, redacted; None without any."""
     if not tags:
         return None
     clean = {encodable(str(name)): _encodable(value) for name, value in tags.items()}
-    return redact(canonical(clean).decode())
+    return redact(canonical_json(clean).decode())
 
 
 def _encodable(value: Any) -> Any:

@@ -18,7 +18,7 @@ from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.messages import Call, Message
 from ainb.redaction.filter import redact
-from ainb.usage.rows import Row, build_row, canonical, written
+from ainb.usage.rows import Row, build_row, canonical_json, storable_text
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -117,10 +117,10 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 def conversation(messages: Sequence[Message]) -> str:
     """The texts of messages, redacted, as the JSON that the conventions ask for; pictures are left out."""
     turns = [
-        {"role": message.role, "parts": [{"type": "text", "content": written(message.text)}]}
+        {"role": message.role, "parts": [{"type": "text", "content": storable_text(message.text)}]}
         for message in messages
     ]
-    return canonical(turns).decode()
+    return canonical_json(turns).decode()
 
 
 def server_of(url: str) -> dict[str, Any]:
@@ -196,14 +196,14 @@ class Telemetry:
             if self._content:
                 answer = None if event.reply is None else event.reply.text
                 row = _with_content(row, event.call.request.messages, answer)
-            self._tell(row, server_of(_place(event.call)))
+            self._export(row, server_of(_endpoint(event.call)))
 
     def take(self, row: Row) -> None:
         """Take note of a row that was made elsewhere (`Session.record`, `Session.monitored`); never raises."""
         with self._safely():
             asked = () if row.prompt is None else (Message("user", row.prompt),)
             bare = row._replace(prompt=None, reply=None)
-            self._tell(_with_content(bare, asked, row.reply) if self._content else bare, {})
+            self._export(_with_content(bare, asked, row.reply) if self._content else bare, {})
 
     @contextlib.contextmanager
     def _safely(self) -> Iterator[None]:
@@ -220,7 +220,7 @@ class Telemetry:
                     Notice(f"calls cannot be told to opentelemetry ({text}); the usage log has them", "otel")
                 )
 
-    def _tell(self, row: Row, server: Mapping[str, Any]) -> None:
+    def _export(self, row: Row, server: Mapping[str, Any]) -> None:
         attributes = attributes_of(row)
         attributes.update(server)
         self._make_span(row, attributes)
@@ -255,7 +255,7 @@ def _with_content(row: Row, asked: Sequence[Message], answer: str | None) -> Row
     )
 
 
-def _place(call: Call) -> str:
+def _endpoint(call: Call) -> str:
     """Where a call went; "" for one that was never to go anywhere."""
     if call.attempts == 0:
         return ""

@@ -11,7 +11,7 @@ from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
 from ainb.pipeline.budget.accounts import Account
 from ainb.stores.day_book import DayBook
-from ainb.usage.log.store import Store, open_log
+from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import Row, utc
 
 CALLS = 3000
@@ -46,7 +46,7 @@ def fill(home: Path, *, hostile: str = "") -> None:
     models = [*MODELS, *([("openai", hostile, 0.3, "0.0002")] if hostile else [])]
     rows = sorted((_row(rng, ids(), models, hostile) for _ in range(CALLS)), key=lambda row: row.started_at)
     home.mkdir(parents=True, exist_ok=True)
-    store = Store(open_log(home / "usage.sqlite3"))
+    store = LogStore(open_log(home / "usage.sqlite3"))
     store.add(rows)
     store.close()
     today = dt.datetime.fromtimestamp(NOW, dt.UTC).astimezone().date()

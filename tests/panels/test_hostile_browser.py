@@ -17,7 +17,7 @@ SETUP = r"""%load_ext ainb
 import ainb
 import pandas as pd
 from ainb.panels.batch import BatchPanel
-from ainb.panels.live import settle
+from ainb.panels.live import stop_all
 from ainb.testing import Step, script
 from tests.hostile import HOSTILE
 
@@ -55,7 +55,7 @@ for text in HOSTILE[:5]:
             ip.run_line_magic("ai", f"{line} {text.splitlines()[0]}")
         except Exception:
             ip.showtraceback()""",
-    "the end of live panels": "settle()",
+    "the end of live panels": "stop_all()",
     "a reply as code": 'each("-f code", HOSTILE)',  # the last, for it puts a cell below itself
 }  # fmt: skip
 

@@ -144,7 +144,7 @@ SAID = ("spent today of $5.00", "429 rate limit", "What failed, last 24 hours", 
 
 def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page, browser):
     cells = ["%ai panel", "%ai panel cost", "%ai panel errors"]
-    settle = "from ainb.panels.live import settle\nsettle()"
+    settle = "from ainb.panels.live import stop_all\nstop_all()"
     page.open("panels.ipynb", [SETUP + WEEK, *cells, settle])
     page.run(0)
     for cell in (1, 2, 3):
@@ -177,7 +177,7 @@ def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page,
 def test_a_notebook_that_is_not_trusted_shows_the_same_words(page):
     page.open(
         "home.ipynb",
-        [SETUP + WEEK, "%ai panel", "%ai panel errors", "from ainb.panels.live import settle\nsettle()"],
+        [SETUP + WEEK, "%ai panel", "%ai panel errors", "from ainb.panels.live import stop_all\nstop_all()"],
     )
     for cell in range(4):
         page.run(cell)

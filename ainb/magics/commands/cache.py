@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.display.numbers import count, duration, share, size, word
+from ainb.magics.display.numbers import as_text, byte_size, count, duration, percent
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import seconds
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.session import Session
 from ainb.suggestions import closest
@@ -26,7 +26,7 @@ OLDER = Flag(
 )
 
 
-def cache(front: Front, arguments: Arguments) -> Report | str:
+def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
     """Show the cache, or do with it what the word says.
 
     Raises:
@@ -40,7 +40,7 @@ def cache(front: Front, arguments: Arguments) -> Report | str:
         )
     if older is not None and action != "prune":
         raise ConfigError("--older belongs to %ai cache prune; write %ai cache prune --older 7d")
-    session = front.session()
+    session = shell.session()
     if not session.cache_status():
         return OFF
     if action == "clear":
@@ -65,12 +65,12 @@ def cache_tables(session: Session) -> list[Table]:
     options = session.config.cache
     ttl = options.ttl_seconds if options is not None else None
     rows: list[tuple[str, Any]] = [
-        ("store", word(state["store"])),
-        ("answers", f"{count(state['entries'])}, {size(state['size_bytes'])}"),
+        ("store", as_text(state["store"])),
+        ("answers", f"{count(state['entries'])}, {byte_size(state['size_bytes'])}"),
         ("given again", f"{count(state['hits'])} in this session"),
         ("shared in flight", count(state["coalesced"])),
         ("asked", count(state["misses"])),
-        ("hit rate", share(state["hit_rate"])),
+        ("hit rate", percent(state["hit_rate"])),
         ("expires", "never" if ttl is None else f"after {duration(ttl)}"),
     ]
     if state["stale"]:

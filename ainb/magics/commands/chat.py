@@ -9,49 +9,49 @@ from ainb.errors import ConfigError
 from ainb.magics.chat_turns import NO_NOTEBOOK
 from ainb.magics.origin import notebook_name
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
 from ainb.panels.markup import Report, Table
 
 SHOWN_CHARS = 300
 
 
-def run_chat(front: Front, arguments: Arguments) -> Report | str:
+def run_chat(shell: NotebookShell, arguments: Arguments) -> Report | str:
     """List the chats of the notebook, show one, or do something to it."""
     words = list(arguments.words)
     if not words:
-        return _list(front)
+        return _list(shell)
     if words[0] not in ACTIONS:
         words.insert(0, "show")
     action, *names = words
     wants, act = ACTIONS[action]
     if len(names) != len(wants.split()):
         raise ConfigError(f"%ai chat {action} is written %ai chat {action} {wants}")
-    return act(front, *names)
+    return act(shell, *names)
 
 
-def reset(front: Front, arguments: Arguments) -> str:
+def reset(shell: NotebookShell, arguments: Arguments) -> str:
     """Forget one chat or all chats of the notebook."""
     if arguments.words:
-        return _reset(front, arguments.words[0])
-    count = front.chats.reset(_notebook(front))
+        return _reset(shell, arguments.words[0])
+    count = shell.chats.reset(_notebook(shell))
     if not count:
         return "there were no chats"
     return f"{counted(count, 'chat')} forgotten; answers stay in the cache"
 
 
-def _notebook(front: Front) -> str:
-    return notebook_name(front.shell) or NO_NOTEBOOK
+def _notebook(shell: NotebookShell) -> str:
+    return notebook_name(shell.ipython) or NO_NOTEBOOK
 
 
-def _list(front: Front) -> Report:
-    notebook = _notebook(front)
-    names = front.chats.names(notebook)
+def _list(shell: NotebookShell) -> Report:
+    notebook = _notebook(shell)
+    names = shell.chats.names(notebook)
     if not names:
         return Report(["There are no chats; begin one with %%ai --chat NAME."])
     rows = []
     for name in names:
-        turns = front.chats.find(notebook, name).turns
+        turns = shell.chats.find(notebook, name).turns
         size = sum(tokens.count_tokens(turn.messages) for turn in turns)
         rows.append((name, len(turns), f"{size:,}", turns[-1].model))
     return Report(
@@ -59,8 +59,8 @@ def _list(front: Front) -> Report:
     )
 
 
-def _show(front: Front, name: str) -> Report:
-    chat = front.chats.find(_notebook(front), name)
+def _show(shell: NotebookShell, name: str) -> Report:
+    chat = shell.chats.find(_notebook(shell), name)
     rows = [
         (number, _short(turn.question.text), _short(turn.answer), turn.model)
         for number, turn in enumerate(chat.turns, 1)
@@ -71,20 +71,20 @@ def _show(front: Front, name: str) -> Report:
     )
 
 
-def _fork(front: Front, name: str, copy: str) -> str:
-    fork = front.chats.fork(_notebook(front), name, copy)
+def _fork(shell: NotebookShell, name: str, copy: str) -> str:
+    fork = shell.chats.fork(_notebook(shell), name, copy)
     return f"{copy} goes on from the {len(fork.turns)} turns of {name}"
 
 
-def _cut(front: Front, name: str, turns: str) -> str:
+def _cut(shell: NotebookShell, name: str, turns: str) -> str:
     if not turns.isdecimal():
         raise ConfigError(f"TURNS is how many turns stay, a whole number; it is {turns!r}")
-    dropped = front.chats.cut(_notebook(front), name, int(turns))
+    dropped = shell.chats.cut(_notebook(shell), name, int(turns))
     return f"{dropped} turns of {name} are dropped"
 
 
-def _reset(front: Front, name: str) -> str:
-    front.chats.reset(_notebook(front), name)
+def _reset(shell: NotebookShell, name: str) -> str:
+    shell.chats.reset(_notebook(shell), name)
     return f"{name} is forgotten; answers stay in the cache"
 
 

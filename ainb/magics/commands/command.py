@@ -8,7 +8,7 @@ from typing import Any
 
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Command:
     """
 
     name: str
-    run: Callable[[Front, Arguments], Any]
+    run: Callable[[NotebookShell, Arguments], Any]
     metavar: str = ""
     words: tuple[int, int] = (0, 0)
     flags: Sequence[Flag] | None = ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ainb.errors import ConfigError
-from ainb.magics.cell import ask, make_call
+from ainb.magics.cell import make_call, send
 from ainb.magics.display.reply import plain_text
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.messages import Reply
 from ainb.prompts.fill import Filled
 
@@ -17,27 +17,27 @@ FIX = (
 )
 
 
-def explain(front: Front, arguments: Arguments) -> Reply:
+def explain(shell: NotebookShell, arguments: Arguments) -> Reply:
     """Ask what the last failure means."""
-    return _ask_about_failure(front, arguments, EXPLAIN, "%ai error")
+    return _ask_about_last_error(shell, arguments, EXPLAIN, "%ai error")
 
 
-def fix(front: Front, arguments: Arguments) -> Reply:
+def fix(shell: NotebookShell, arguments: Arguments) -> Reply:
     """Ask for the failed cell without its failure, and put the answer into a next cell where the front end can."""
-    reply = _ask_about_failure(front, arguments, FIX, "%ai fix")
-    if reply.has_code and front.display() not in {"static", "off"}:
-        front.offer_cell(plain_text(reply)[0] if reply.form == "code" else reply.code)
+    reply = _ask_about_last_error(shell, arguments, FIX, "%ai fix")
+    if reply.has_code and shell.display() not in {"static", "off"}:
+        shell.insert_cell(plain_text(reply)[0] if reply.form == "code" else reply.code)
     return reply
 
 
-def _ask_about_failure(front: Front, arguments: Arguments, wish: str, magic: str) -> Reply:
-    failure = front.failures.latest()
+def _ask_about_last_error(shell: NotebookShell, arguments: Arguments, instruction: str, magic: str) -> Reply:
+    failure = shell.cell_errors.latest()
     if failure is None:
         raise ConfigError(
             f"{magic} speaks of the last cell that failed, and none has; run the cell that fails first"
         )
     # Filled: braces in the person's code are code.
-    call = make_call(front, arguments, Filled(f"{wish}\n\n{failure}", values=(failure,)), magic)
-    reply = ask(front, call, arguments)
-    front.bind("_ai", reply)
+    call = make_call(shell, arguments, Filled(f"{instruction}\n\n{failure}", values=(failure,)), magic)
+    reply = send(shell, call, arguments)
+    shell.bind("_ai", reply)
     return reply

@@ -14,7 +14,7 @@ MAX_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Framed:
+class FrameReport:
     """What is shown, and the frame behind it.
 
     Attributes:
@@ -26,12 +26,12 @@ class Framed:
     frame: pd.DataFrame
 
 
-def mark_shown(frame: pd.DataFrame, shell: Any) -> pd.DataFrame:
+def suppress_display(frame: pd.DataFrame, ipython: Any) -> pd.DataFrame:
     """Keep IPython from showing a frame as Out[n] of the cell whose output holds it already; later it is shown as any frame is."""
-    number = shell.execution_count
+    number = ipython.execution_count
 
     def show() -> None:
-        if shell.execution_count != number:
+        if ipython.execution_count != number:
             raise NotImplementedError  # IPython then takes the frame's own look
 
     # Past pandas, which would take it for a column that somebody tries to make; copies do not carry it.

@@ -10,7 +10,7 @@ from ainb.errors import ConfigError
 from ainb.magics.commands.command import Command
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
 from ainb.version import __version__
@@ -59,7 +59,7 @@ def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
             Table(
                 caption="Options of %%ai",
                 columns=("option", "what it does"),
-                rows=[(written(flag), flag.help) for flag in CELL_FLAGS],
+                rows=[(spelling(flag), flag.help) for flag in CELL_FLAGS],
             ),
             Table(
                 caption="%ai subcommands",
@@ -70,7 +70,7 @@ def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
     )
 
 
-def show_version(_front: Front, _arguments: Arguments) -> str:
+def show_version(_shell: NotebookShell, _arguments: Arguments) -> str:
     """The version of ainb in one line."""
     return f"ainb {__version__}"
 
@@ -80,7 +80,7 @@ def topics(commands: Sequence[Command]) -> list[str]:
     return [*(flag.name for flag in CELL_FLAGS), *(command.name for command in commands), *OPTIONS]
 
 
-def written(flag: Flag) -> str:
+def spelling(flag: Flag) -> str:
     """An option as it is typed, such as ``-f, --format FORMAT``."""
     spelling = ", ".join(reversed(flag.spellings))
     return f"{spelling} {flag.metavar}" if flag.metavar else spelling
@@ -90,7 +90,7 @@ def _topic(commands: Sequence[Command], word: str) -> list[str]:
     bare = word.lstrip("-%").removeprefix("Ainb.")
     for flag in CELL_FLAGS:
         if bare in {flag.name, flag.short}:
-            return [f"{written(flag)}: {flag.help}", f"Example: {flag.example}"]
+            return [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
     for command in commands:
         if bare in {command.name, *command.synonyms}:
             return [
@@ -111,7 +111,7 @@ def _own_flags(command: Command) -> list[str]:
     lines: list[str] = []
     for flag in command.flags or ():
         if flag not in CELL_FLAGS:
-            lines += [f"{written(flag)}: {flag.help}", f"Example: {flag.example}"]
+            lines += [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
     if lines or command.flags is not CELL_FLAGS:
         return lines
     return ["It takes the options of %%ai; %ai help lists them."]

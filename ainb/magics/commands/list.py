@@ -11,7 +11,7 @@ from ainb import keys
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
@@ -19,14 +19,14 @@ from ainb.providers.services import SERVICES, SYNONYMS, Service
 from ainb.suggestions import closest
 
 
-def show_list(front: Front, arguments: Arguments) -> Report:
+def show_list(shell: NotebookShell, arguments: Arguments) -> Report:
     """Services, pulled models and aliases; behind a service, the models that it offers now."""
-    config = front.session().config
+    config = shell.session().config
     service = arguments.words[0] if arguments.words else None
     if service is None:
         return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
     tables = [services_table(service), *(local_table() if service == "local" else ())]
-    provider = front.session().provider(SYNONYMS.get(service, service))
+    provider = shell.session().provider(SYNONYMS.get(service, service))
     if not hasattr(provider, "list_models"):
         return Report(tables=tables)
     try:
@@ -63,7 +63,7 @@ def provider_names() -> list[str]:
     return [*SERVICES, *plugins.names()]
 
 
-def provider_beginnings() -> list[str]:
+def model_prefixes() -> list[str]:
     """Beginnings of models, for Tab: ``openai:``, and with pydantic-ai installed ``pydantic:google:``."""
     found = [f"{name}:" for name in provider_names()]
     if importlib.util.find_spec("pydantic_ai") is not None:

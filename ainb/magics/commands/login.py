@@ -7,12 +7,12 @@ import getpass
 from ainb import keys
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.providers.services import SYNONYMS
 from ainb.suggestions import closest
 
 
-def login(_front: Front, arguments: Arguments) -> str:
+def login(_shell: NotebookShell, arguments: Arguments) -> str:
     """Ask for a key and store it.
 
     Raises:
@@ -29,7 +29,7 @@ def login(_front: Front, arguments: Arguments) -> str:
     return keys.login(name, value)
 
 
-def logout(_front: Front, arguments: Arguments) -> str:
+def logout(_shell: NotebookShell, arguments: Arguments) -> str:
     """Forget a stored key."""
     return keys.logout(_variable(arguments.words[0]))
 

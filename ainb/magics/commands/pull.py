@@ -10,14 +10,14 @@ import uuid
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import CallInterrupted
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import QUIET_DISPLAYS, Front
+from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.markup import box, escape
 
 PERIOD_SECONDS = 0.2
 MEGABYTE = 1_000_000
 
 
-def pull(front: Front, arguments: Arguments) -> str:
+def pull(shell: NotebookShell, arguments: Arguments) -> str:
     """Download a model to this machine.
 
     Raises:
@@ -27,9 +27,9 @@ def pull(front: Front, arguments: Arguments) -> str:
     from ainb.providers.local import weights
 
     name = arguments.words[0].removeprefix("local:")
-    if front.session().config.replay == "replay":
+    if shell.session().config.replay == "replay":
         return f"nothing was downloaded: in replay the cassette answers for local:{name}"
-    progress = Progress(front, name)
+    progress = DownloadProgress(shell, name)
     try:
         weights.pull(name, progress=progress)
     except KeyboardInterrupt:
@@ -41,15 +41,15 @@ def pull(front: Front, arguments: Arguments) -> str:
     return f"local:{name} is on this machine; ask it with %%ai local:{name}"
 
 
-class Progress:
+class DownloadProgress:
     """Shows how far a download is: one renewed output in a notebook, one line in a terminal, nothing where nobody watches."""
 
-    def __init__(self, front: Front, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._front = front
+    def __init__(self, shell: NotebookShell, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._shell = shell
         self._name = name
         self._clock = clock
         self._display_id = uuid.uuid4().hex
-        self._on = front.watched() and front.display() not in QUIET_DISPLAYS
+        self._on = shell.is_watched() and shell.display() not in QUIET_DISPLAYS
         self._next_at = 0.0
         self._shown = False
 
@@ -69,8 +69,8 @@ class Progress:
         if not self._shown:
             return
         with contextlib.suppress(Exception):
-            if self._front.in_notebook:
-                self._front.shell.display_pub.clear_output(wait=True)
+            if self._shell.in_notebook:
+                self._shell.ipython.display_pub.clear_output(wait=True)
             else:
                 sys.stderr.write("\r\x1b[2K")
                 sys.stderr.flush()
@@ -78,11 +78,11 @@ class Progress:
     def _show(self, done: int, total: int | None) -> None:
         line = f"{self._name}: {done // MEGABYTE} MB"
         line += f" of {total // MEGABYTE} MB" if total else ""
-        if self._front.in_notebook:
+        if self._shell.in_notebook:
             bar = (
                 f'<progress aria-label="downloaded" value="{done}" max="{total}"></progress>' if total else ""
             )
-            self._front.shell.display_pub.publish(
+            self._shell.ipython.display_pub.publish(
                 {
                     "text/plain": line,
                     "text/html": box(f'<p role="status">{escape(line)}</p>', bar, kind="wait"),

@@ -9,7 +9,7 @@ from ainb import session as sessions
 from ainb.config.tree import REPLAYS
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import QUIET_DISPLAYS, Front
+from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.formatting import counted
 from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
@@ -21,7 +21,7 @@ VARIABLE = "AINB_REPLAY"
 ACTIONS = ("status", "prune")
 
 
-def replay(front: Front, arguments: Arguments) -> Report | str | None:
+def replay(shell: NotebookShell, arguments: Arguments) -> Report | str | None:
     """Choose a mode, or look at the cassettes.
 
     Raises:
@@ -31,37 +31,39 @@ def replay(front: Front, arguments: Arguments) -> Report | str | None:
     if name and word != "record":
         raise ConfigError(f"%ai replay {word} takes no name; a name stands behind record only")
     if word == "status":
-        return show_status(front)
+        return show_status(shell)
     if word == "prune":
-        return prune(front)
+        return prune(shell)
     if word not in REPLAYS:
         raise ConfigError(f"%ai replay has no mode {word!r}; {closest(word, [*REPLAYS, *ACTIONS])}")
-    choose(front, word, name[0] if name else None)
+    set_mode(shell, word, name[0] if name else None)
     return None
 
 
-def choose(front: Front, mode: str, name: str | None) -> None:
+def set_mode(shell: NotebookShell, mode: str, name: str | None) -> None:
     """Switch the mode; nothing is shown, so that the cell reads the same when it is replayed."""
     forced = os.environ.get(VARIABLE)
     if forced:
         # A notebook that is run in CI must not begin to record because a cell of it says so.
-        if forced != mode and front.display() not in QUIET_DISPLAYS:
-            front.say(f"{VARIABLE}={forced} of the environment stands; unset it to choose a mode here")
+        if forced != mode and shell.display() not in QUIET_DISPLAYS:
+            shell.print_line(f"{VARIABLE}={forced} of the environment stands; unset it to choose a mode here")
         return
     if name is not None:
-        front.cassette_name = name
+        shell.cassette_name = name
         sessions.use(None)
-    front.settings.put("replay", mode)
+    shell.settings.set_option("replay", mode)
 
 
-def show_status(front: Front) -> Report:
+def show_status(shell: NotebookShell) -> Report:
     """Records, records that this kernel has not used, and size of each cassette."""
-    rows = [_row(cassette) for cassette in _cassettes(front)]
+    rows = [_row(cassette) for cassette in _cassettes(shell)]
     # The mode is the run's, not the notebook's: it would tell a recorded output from a replayed one.
-    chosen = front.session().config.replay
-    mode = [] if front.display() == "static" else [f"replay is {chosen}"]
+    chosen = shell.session().config.replay
+    mode = [] if shell.display() == "static" else [f"replay is {chosen}"]
     if not rows:
-        return Report([*mode, f"there is no cassette beside this notebook; {_way_to_one(front, chosen)}"])
+        return Report(
+            [*mode, f"there is no cassette beside this notebook; {_how_to_make_one(shell, chosen)}"]
+        )
     return Report(
         mode,
         [
@@ -74,7 +76,7 @@ def show_status(front: Front) -> Report:
     )
 
 
-def prune(front: Front) -> str:
+def prune(shell: NotebookShell) -> str:
     """Drop the records that this kernel has not used.
 
     Raises:
@@ -82,7 +84,7 @@ def prune(front: Front) -> str:
     """
     from ainb.pipeline.replay.cassettes import Library
 
-    cassette = Library(front.notebook).own()
+    cassette = Library(shell.notebook_path).own()
     if not cassette.used:
         raise ConfigError(
             f"no record of {cassette.name} has been used since the kernel started; restart it, run the whole notebook, then prune"
@@ -91,10 +93,10 @@ def prune(front: Front) -> str:
     return f"{counted(dropped, 'record')} dropped from {cassette.name}, {len(cassette.lines())} kept"
 
 
-def _way_to_one(front: Front, mode: str) -> str:
-    if mode not in {"record", "auto"} or front.display() == "static":
+def _how_to_make_one(shell: NotebookShell, mode: str) -> str:
+    if mode not in {"record", "auto"} or shell.display() == "static":
         return "%ai replay record makes one"
-    if front.notebook() is None:
+    if shell.notebook_path() is None:
         return "its name is not known here, so save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
     return "the next answer begins it"
 
@@ -104,15 +106,15 @@ def _row(cassette: Cassette) -> tuple[str, ...]:
     return cassette.name, f"{len(keys):,}", f"{len(keys - cassette.used):,}", f"{cassette.size_bytes():,}"
 
 
-def _cassettes(front: Front) -> list[Cassette]:
+def _cassettes(shell: NotebookShell) -> list[Cassette]:
     from ainb.pipeline.replay.cassettes import Library
 
-    return [cassette for cassette in Library(front.notebook).cassettes() if cassette.size_bytes()]
+    return [cassette for cassette in Library(shell.notebook_path).cassettes() if cassette.size_bytes()]
 
 
-def replay_row(front: Front) -> tuple[str, str] | None:
+def replay_row(shell: NotebookShell) -> tuple[str, str] | None:
     """The mode, where it is not off."""
-    mode = front.session().config.replay
+    mode = shell.session().config.replay
     if mode == "off":
         return None
-    return "replay", ", ".join([mode, *(cassette.name for cassette in _cassettes(front))])
+    return "replay", ", ".join([mode, *(cassette.name for cassette in _cassettes(shell))])

@@ -8,51 +8,60 @@ from typing import Any
 from ainb.errors import ConfigError
 from ainb.magics.commands.budget import budget_tables
 from ainb.magics.commands.cache import cache_tables
-from ainb.magics.commands.frame_report import Framed
+from ainb.magics.commands.frame_report import FrameReport
 from ainb.magics.commands.list import pulled_models
 from ainb.magics.commands.replay import replay_row
-from ainb.magics.display.numbers import UNKNOWN, count, duration, is_known, share, size, today, word
+from ainb.magics.display.numbers import (
+    UNKNOWN,
+    as_text,
+    byte_size,
+    count,
+    duration,
+    is_known,
+    local_midnight,
+    percent,
+)
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.pricing import format_usd
 
 LEVEL = "_level"
-StatusRow = Callable[[Front], tuple[str, str] | None]
+StatusRow = Callable[[NotebookShell], tuple[str, str] | None]
 
 
-def model_row(front: Front) -> tuple[str, str]:
+def model_row(shell: NotebookShell) -> tuple[str, str]:
     """The model of cells that name none."""
     try:
-        return "model", ":".join(front.session().find_model())
+        return "model", ":".join(shell.session().find_model())
     except ConfigError:
         return "model", "none configured; write one behind %%ai, or see %ai help model"
 
 
-def aliases_row(front: Front) -> tuple[str, str] | None:
+def aliases_row(shell: NotebookShell) -> tuple[str, str] | None:
     """The aliases, when there are some."""
-    aliases = front.session().config.aliases
+    aliases = shell.session().config.aliases
     return ("aliases", ", ".join(sorted(aliases))) if aliases else None
 
 
-def pulled_row(_front: Front) -> tuple[str, str] | None:
+def pulled_row(_shell: NotebookShell) -> tuple[str, str] | None:
     """The models on this machine, when there are some."""
     models = pulled_models()
     return ("on this machine", ", ".join(f"local:{model}" for model in models)) if models else None
 
 
-def spent_row(front: Front) -> tuple[str, str]:
+def spent_row(shell: NotebookShell) -> tuple[str, str]:
     """What today's calls of this home cost, other notebooks' included."""
     from ainb.usage.frames.totals import money
 
-    session = front.session()
-    costs = session.costs(since=today(session.runtime.clock.unix())).iloc[0]
+    session = shell.session()
+    costs = session.costs(since=local_midnight(session.runtime.clock.unix())).iloc[0]
     return "spent today", money(costs["cost_usd"], int(costs["unpriced"]))
 
 
-def budget_row(front: Front) -> tuple[str, str] | None:
+def budget_row(shell: NotebookShell) -> tuple[str, str] | None:
     """The budget, when there is one."""
-    session = front.session()
+    session = shell.session()
     if session.budget is None:
         return None
     items = session.budget_status()
@@ -60,23 +69,23 @@ def budget_row(front: Front) -> tuple[str, str] | None:
     return "budget", f"{session.budget}{left}"
 
 
-def cache_row(front: Front) -> tuple[str, str]:
+def cache_row(shell: NotebookShell) -> tuple[str, str]:
     """How many answers are stored."""
-    state = front.session().cache_status()
-    return "cache", f"{count(state['entries'])} stored, {size(state['size_bytes'])}" if state else "off"
+    state = shell.session().cache_status()
+    return "cache", f"{count(state['entries'])} stored, {byte_size(state['size_bytes'])}" if state else "off"
 
 
-def circuits_row(front: Front) -> tuple[str, str] | None:
+def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
     """Circuits that are not closed, when there are some."""
-    frame = front.session().status()
+    frame = shell.session().status()
     states = frame["circuit"].dropna()
     unusual = [f"{name} {state}" for name, state in states.items() if state != "closed"]
     return ("circuits", ", ".join(unusual)) if unusual else None
 
 
-def state_row(front: Front) -> tuple[str, str] | None:
+def state_row(shell: NotebookShell) -> tuple[str, str] | None:
     """Where limits, circuits, budgets and answers are shared, how far away that is, and who else is there."""
-    row = front.session().state_status()
+    row = shell.session().state_status()
     if not row:
         return None
     if not row["connected"]:
@@ -86,9 +95,9 @@ def state_row(front: Front) -> tuple[str, str] | None:
     return "shared state", f"{row['endpoint']}{away}, {count(row['peers'])} others connected{others}"
 
 
-def display_row(front: Front) -> tuple[str, str]:
+def display_row(shell: NotebookShell) -> tuple[str, str]:
     """How replies are shown."""
-    return "display", front.display()
+    return "display", shell.display()
 
 
 ROWS: list[StatusRow] = [
@@ -105,18 +114,18 @@ ROWS: list[StatusRow] = [
 ]
 
 
-def short_status(front: Front) -> Report:
+def short_status(shell: NotebookShell) -> Report:
     """All rows that have something to say."""
-    rows = [row for make in ROWS if (row := make(front)) is not None]
+    rows = [row for make in ROWS if (row := make(shell)) is not None]
     return Report(
         tables=[Table(caption="ainb, %ai help lists what there is", columns=("what", "now"), rows=rows)]
     )
 
 
-def show_status(front: Front, _arguments: Arguments) -> Framed:
+def show_status(shell: NotebookShell, _arguments: Arguments) -> FrameReport:
     """What every part of the session is doing now."""
-    short = short_status(front)
-    session = front.session()
+    short = short_status(shell)
+    session = shell.session()
     frame = session.status()
     models = [
         {"name": name, **{key: value for key, value in row.items() if is_known(value)}}
@@ -125,7 +134,7 @@ def show_status(front: Front, _arguments: Arguments) -> Framed:
     ]
     tables = [*short.tables, *_model_tables(models), *cache_tables(session), *budget_tables(session)]
     lines = [] if models else ["No model was called yet."]
-    return Framed(Report(lines, tables), frame)
+    return FrameReport(Report(lines, tables), frame)
 
 
 def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
@@ -149,12 +158,12 @@ def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
 
 
 def _circuit(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    failures = f"{share(row.get('failure_rate'))} of {count(row.get('calls_in_window'))}"
+    cell_errors = f"{percent(row.get('failure_rate'))} of {count(row.get('calls_in_window'))}"
     return (
         row["name"],
-        word(row.get("endpoint")),
-        word(row["circuit"]),
-        failures if "failure_rate" in row else "no calls lately",
+        as_text(row.get("endpoint")),
+        as_text(row["circuit"]),
+        cell_errors if "failure_rate" in row else "no calls lately",
         duration(row.get("probe_in_s")),
     )
 
@@ -166,7 +175,7 @@ def _queue(row: Mapping[Any, Any]) -> tuple[str, ...]:
         row["name"],
         count(row["waiting"]),
         count(row.get("in_flight")),
-        at_most if slowed == 1 else f"{at_most}, slowed to {share(slowed)}",
+        at_most if slowed == 1 else f"{at_most}, slowed to {percent(slowed)}",
         duration(row["paused_s"]) if row.get("paused_s") else UNKNOWN,
         count(row.get("retries_left")),
     )

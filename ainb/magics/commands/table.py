@@ -19,14 +19,14 @@ from ainb.magics.commands.replay import ACTIONS, replay
 from ainb.magics.commands.status import show_status
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import CELL_FLAGS
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels import PANELS
 from ainb.panels.markup import Report
 from ainb.providers.local.weights import PULLABLE
 from ainb.usage.columns import LABEL_COLUMNS
 
 
-def _show_help(_front: Front, arguments: Arguments) -> Report:
+def _show_help(_shell: NotebookShell, arguments: Arguments) -> Report:
     """All options and subcommands, or one of them."""
     return show_help(COMMANDS, arguments)
 

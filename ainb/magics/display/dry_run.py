@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ainb.panels.markup import Passage, Report, Table
+from ainb.panels.markup import Report, Table, TextBlock
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Estimate
 from ainb.redaction.filter import redact
@@ -20,7 +20,7 @@ def preview_report(preview: Preview) -> Report:
     request = preview.request
     texts = [(message.role, message.text) for message in request.messages]
     passages = [
-        Passage(caption=f"Prompt, {role}" if len(texts) > 1 else "Prompt", content=_shown(text))
+        TextBlock(caption=f"Prompt, {role}" if len(texts) > 1 else "Prompt", content=_shown(text))
         for role, text in texts
     ]
     table = Table(caption="Dry run, nothing was sent", columns=("what", "value"), rows=[*_rows(preview)])

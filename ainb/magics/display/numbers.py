@@ -17,7 +17,7 @@ def is_known(value: Any) -> bool:
     return value is not None and not pd.isna(value)
 
 
-def word(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A text."""
     return str(value) if is_known(value) else UNKNOWN
 
@@ -27,7 +27,7 @@ def count(value: Any) -> str:
     return f"{int(value):,}" if is_known(value) else UNKNOWN
 
 
-def share(value: Any) -> str:
+def percent(value: Any) -> str:
     """A part of the whole, in per cent."""
     return f"{float(value):.0%}" if is_known(value) else UNKNOWN
 
@@ -40,7 +40,7 @@ def duration(value: Any) -> str:
     return f"{seconds:.1f} s" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min"
 
 
-def size(value: Any) -> str:
+def byte_size(value: Any) -> str:
     """Bytes in decimal units."""
     if not is_known(value):
         return UNKNOWN
@@ -52,14 +52,14 @@ def size(value: Any) -> str:
     return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
 
 
-def moment(value: Any) -> str:
+def local_time(value: Any) -> str:
     """A Timestamp in this machine's zone, to the second."""
     if not is_known(value):
         return UNKNOWN
     return f"{value.to_pydatetime().astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def today(unix: float) -> datetime:
+def local_midnight(unix: float) -> datetime:
     """The local midnight that began the day of a wall-clock second."""
     now = datetime.fromtimestamp(unix, UTC).astimezone()
     return now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)

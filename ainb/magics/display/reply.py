@@ -16,18 +16,18 @@ from ainb.panels.markup import as_typed, box, escape
 Bundle = dict[str, Any]
 
 # The sentence that a form adds to the prompt; markdown and text send it as typed.
-ASKS = {
+FORM_SUFFIXES = {
     "code": "Answer with code only, in one fenced block, without any explanation.",
     "json": "Answer with valid JSON only, without a fence and without any explanation.",
     "html": "Answer with HTML only, without a fence and without any explanation.",
     "math": "Answer with LaTeX mathematics only, between $$ and $$, without any explanation.",
 }
-CUT = "cut at max_tokens"
+TRUNCATED = "cut at max_tokens"
 NOT_JSON = "not JSON, shown as it came"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class DisplayOptions:
     """What a place can show.
 
     Attributes:
@@ -38,26 +38,26 @@ class Look:
 
     rich: bool = True
     footer: bool = True
-    steady: bool = False
+    deterministic: bool = False
 
 
-def reply_bundle(reply: Reply, look: Look) -> Bundle:
+def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
     """A reply as ``text/plain`` and, where it is shown, ``text/html`` or ``text/latex``."""
     text, notes = plain_text(reply)
     bundle: Bundle = {"text/plain": text}
-    if not look.rich:
+    if not options.rich:
         return bundle
     if reply.form == "math":
         bundle["text/latex"] = _latex(text)
     else:
         kind = "page" if reply.form == "html" else "reply"
-        bundle["text/html"] = box(_body(reply, text), footer(reply, look, notes), kind=kind)
+        bundle["text/html"] = box(_body(reply, text), footer(reply, options, notes), kind=kind)
     return bundle
 
 
 def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
     """The reply's text in the form that was asked for, safe for a terminal, and what has to be said about it."""
-    notes = (CUT,) if reply.finish_reason == "length" else ()
+    notes = (TRUNCATED,) if reply.finish_reason == "length" else ()
     if reply.form in {"markdown", "text"}:
         return clean(reply.text), notes
     if reply.form != "json":
@@ -86,14 +86,18 @@ def _latex(text: str) -> str:
     return bare if bare.startswith(("$", "\\[", "\\(", "\\begin")) else f"$${bare}$$"
 
 
-def footer(reply: Reply, look: Look, notes: tuple[str, ...] = ()) -> str:
+def footer(reply: Reply, options: DisplayOptions, notes: tuple[str, ...] = ()) -> str:
     """The quiet line as HTML; empty when it is switched off and there is nothing to say."""
-    pieces = [escape(piece) for piece in facts(reply, steady=look.steady)] if look.footer else []
+    pieces = (
+        [escape(piece) for piece in facts(reply, deterministic=options.deterministic)]
+        if options.footer
+        else []
+    )
     pieces += [f'<span class="warn">{escape(note)}</span>' for note in notes]
     return f'<p class="foot">{" · ".join(pieces)}</p>' if pieces else ""
 
 
-def facts(reply: Reply, *, steady: bool = False) -> list[str]:
+def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
     """Model, seconds, tokens and cost, as far as they are known.
 
     Args:
@@ -101,16 +105,16 @@ def facts(reply: Reply, *, steady: bool = False) -> list[str]:
         steady: Leave out what differs from run to run.
     """
     pieces = [one_line(reply.model)] if reply.model else []
-    if reply.cached and not steady:
+    if reply.cached and not deterministic:
         return [*pieces, _saved(reply)]
-    if not steady and reply.duration_s is not None:
+    if not deterministic and reply.duration_s is not None:
         pieces.append(f"{reply.duration_s:.1f} s")
     usage = reply.usage
     if usage.input_tokens is not None and usage.output_tokens is not None:
         pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out")
-    if not steady and reply.attempts > 1:
+    if not deterministic and reply.attempts > 1:
         pieces.append(f"{reply.attempts} attempts")
-    if not steady:
+    if not deterministic:
         pieces += _cost(reply)
     return pieces
 

@@ -45,11 +45,11 @@ class NotebookStream:
         complain: Told once when showing fails; the call goes on without.
     """
 
-    def __init__(self, publisher: Any, clock: Clock, complain: Callable[[str], None]) -> None:
+    def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:
         self.shown = False
         self._publisher = publisher
         self._clock = clock
-        self._complain = complain
+        self._on_error = on_error
         self._lock = threading.Lock()
         self._display_id = uuid.uuid4().hex
         self._text = ""
@@ -90,7 +90,7 @@ class NotebookStream:
                 self.shown = True
             except Exception as error:  # noqa: BLE001 - a display error never fails a call
                 self._ended = True
-                self._complain(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
+                self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
             now = self._clock.monotonic()
             self._next_at = now + max(PERIOD_SECONDS, (now - began) / SHARE_OF_TIME)
 

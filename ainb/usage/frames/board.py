@@ -44,7 +44,7 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
         2,000 of the log, NA without any.
     """
     merged = _merged(rows)
-    speed = speeds(log)
+    speed = duration_percentiles(log)
     frame = pd.DataFrame(
         {
             name: pd.array([row.get(name) for row in merged.values()], dtype=dtype)
@@ -60,7 +60,7 @@ def model_now(rows: StateRows, model: str) -> Mapping[str, Any]:
     return _merged(rows).get(model, {})
 
 
-def speeds(log: UsageLog) -> pd.DataFrame:
+def duration_percentiles(log: UsageLog) -> pd.DataFrame:
     """Durations of answered calls among the newest 2,000: frame indexed by ``provider:model`` with `p50_s` and `p95_s` Float64."""
     with log.reading() as connection:
         cursor = connection.execute(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
-from ainb.usage.filters import Since, Where, read_where
+from ainb.usage.filters import Since, Where, sql_condition
 from ainb.usage.log.packing import pack
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _fetch(
 ) -> pd.DataFrame:
     columns = [COLUMNS[name] for name in dict.fromkeys(names)]
     with log.reading() as connection:
-        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # The partial index of failures is used when the query says the index's own condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
         started, raw = _fetch_raw(connection, columns, condition, values)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ainb.usage.filters import read_where
+from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
 from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
@@ -127,7 +127,9 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
     """
     with log.reading() as connection:
         where = {"status": ["error", "rejected"]}
-        condition, values = read_where(connection, since=window.since(log.now()), where=where, now=log.now())
+        condition, values = sql_condition(
+            connection, since=window.since(log.now()), where=where, now=log.now()
+        )
         cursor = connection.execute(
             f"SELECT started_us / {SLICE_US}, (SELECT word FROM words WHERE id = error_type), http_status, count(*) FROM calls "  # noqa: S608 - numbers and bound values
             f"WHERE error_type > 0 AND {condition} GROUP BY 1, 2, 3",
@@ -173,7 +175,7 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
     """
     since: Any = window.since(log.now())
     with log.reading() as connection:
-        condition, values = read_where(
+        condition, values = sql_condition(
             connection, since=since, where={"status": ["error", "rejected"]}, now=log.now()
         )
         oldest = connection.execute(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import MICRO, NANO
-from ainb.usage.filters import read_where
+from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import fetch_columns, masked
 from ainb.usage.windows import Window
 
@@ -38,7 +38,7 @@ def calls_by_hour(log: UsageLog, window: Window) -> pd.DataFrame:
         Frame indexed by the hour (no zone), only hours with calls: `cost_usd` Float64 (NA when unknown), `unpriced` Int64.
     """
     with log.reading() as connection:
-        condition, values = read_where(connection, since=window.since(log.now()), where={}, now=log.now())
+        condition, values = sql_condition(connection, since=window.since(log.now()), where={}, now=log.now())
         cursor = connection.execute(
             f"SELECT started_us / {SLICE_US}, ifnull(sum(cost_nano), -1), sum(cost_nano IS NULL) FROM calls WHERE {condition} GROUP BY 1",  # noqa: S608 - numbers and bound values
             values,

@@ -89,7 +89,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
     return frame
 
 
-def without_price(log: UsageLog, *, window: Window) -> list[str]:
+def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
     """Models that answered calls of the window for which no price is known, as ``provider:model``."""
     frame = costs(log, GROUPS["model"], since=window.since(log.now()), status="ok")
     return _names(frame.index[frame["unpriced"] > 0])
@@ -100,7 +100,7 @@ def total(frame: pd.DataFrame) -> dict[str, Any]:
     return {name: frame[name].sum(min_count=1) for name in SUMS}
 
 
-def added_up(log: UsageLog, *, window: Window) -> pd.DataFrame:
+def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:
     """Money over time.
 
     Returns:
@@ -122,8 +122,8 @@ def added_up(log: UsageLog, *, window: Window) -> pd.DataFrame:
     return frame
 
 
-def at_the_end(frame: pd.DataFrame) -> tuple[float, int]:
-    """What a frame of `added_up` comes to: US dollars of what is known, and calls whose cost is not; of no calls 0 and 0."""
+def final_total(frame: pd.DataFrame) -> tuple[float, int]:
+    """What a frame of `cumulative_cost` comes to: US dollars of what is known, and calls whose cost is not; of no calls 0 and 0."""
     return (float(frame["total_usd"].iloc[-1]), int(frame["unpriced"].sum())) if len(frame) else (0.0, 0)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ainb.errors import ConfigError
 from ainb.usage.columns import MICRO, NANO
-from ainb.usage.filters import read_where
+from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import TEXT_DTYPE
 from ainb.usage.rows import Status
 
@@ -47,7 +47,7 @@ def summary(
     """
     since = _span(hours, days)
     with log.reading() as connection:
-        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         measures = _count(connection, condition, values)
         measures += _percentiles(connection, condition, values)
         measures += _common_errors(connection, condition, values)

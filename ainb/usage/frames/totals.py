@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
-from ainb.usage.filters import Since, Where, read_since, read_where
+from ainb.usage.filters import Since, Where, read_since, sql_condition
 from ainb.usage.frames.calls import (
     TEXT_DTYPE,
     day_index,
@@ -56,7 +56,7 @@ def costs(
     names = _names(by)
     with log.reading() as connection:
         table, sums, start = _table(names, where, since, log.now())
-        condition, values = read_where(connection, since=None, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=None, where=where, now=log.now())
         if start is not None:
             field = "day" if table == "rollups" else "started_us"
             condition, values = f"{condition} AND {field} >= ?", [*values, start]
@@ -98,7 +98,7 @@ def errors(
     names = _names(by)
     where = {"status": ["error", "rejected"], **where}
     with log.reading() as connection:
-        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # Beside max(), SQLite takes bare columns from the row that holds the maximum.
         picked = ["count(*)", "max(started_us)", "error_message"]
         query = _grouped(connection, names, picked, "calls", f"error_type > 0 AND {condition}")

@@ -18,8 +18,8 @@ from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
-from ainb.usage.log.writer import Item, Listener, Writer
-from ainb.usage.log.writers import shared_writer
+from ainb.usage.log.writer import QueueItem, WarningListener, Writer
+from ainb.usage.log.writer_registry import shared_writer
 from ainb.usage.rows import Row, build_row
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Log:
                 raise ConfigError(f"{name} must be a number above 0, or None to keep all; it is {value!r}")
 
 
-class UsageLog(Listener):
+class UsageLog(WarningListener):
     """The rows of one session, in the log that all sessions of a home share.
 
     ``recorder`` makes rows of calls that did not go through the pipeline.
@@ -97,10 +97,10 @@ class UsageLog(Listener):
         }
         self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
         self._writer.listeners.add(self)
-        self._append: Callable[[Item], None] = self._writer.append
+        self._append: Callable[[QueueItem], None] = self._writer.append
         self._copy = copy_to
         if copy_to is not None:
-            self._append = _twice(self._append, copy_to._append)  # noqa: SLF001 - its own class
+            self._append = _to_both(self._append, copy_to._append)  # noqa: SLF001 - its own class
         self.on_record: Callable[[Row], None] | None = None
         self.recorder = Recorder(
             self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
@@ -120,7 +120,7 @@ class UsageLog(Listener):
         """Take a row that another process made."""
         self._append(row)
 
-    def tell(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Pass one line about the log to the session's sink."""
         with contextlib.suppress(Exception):
             self._sink(Notice(text, "log"))
@@ -142,7 +142,7 @@ class UsageLog(Listener):
         """A connection over all rows of the home, every finished call of this process included."""
         return self._writer.reading()
 
-    def trouble(self) -> str | None:
+    def unreadable_reason(self) -> str | None:
         """Why what lies in the file is not among the rows, in one line; None when it is."""
         return None if self._path is None else why_unreadable(self._path)
 
@@ -169,8 +169,10 @@ class UsageLog(Listener):
             self._writer.stop()
 
 
-def _twice(first: Callable[[Item], None], second: Callable[[Item], None]) -> Callable[[Item], None]:
-    def append(item: Item) -> None:
+def _to_both(
+    first: Callable[[QueueItem], None], second: Callable[[QueueItem], None]
+) -> Callable[[QueueItem], None]:
+    def append(item: QueueItem) -> None:
         first(item)
         if not (isinstance(item, tuple) and isinstance(item[1], CallFinished) and item[1].call.replayed):
             second(item)

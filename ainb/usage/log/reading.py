@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from ainb.usage.log.schema import MIGRATIONS, NewerLogError, known_version, migrate, version_of
-from ainb.usage.log.store import Store, connect, open_log
+from ainb.usage.log.store import LogStore, connect, open_log
 from ainb.usage.rows import Row
 
 
@@ -57,7 +57,7 @@ def _with_rows(connection: sqlite3.Connection, pending: list[Row]) -> sqlite3.Co
     try:
         migrate(connection)
         if pending:
-            Store(connection).add(pending)
+            LogStore(connection).add(pending)
     except BaseException:
         connection.close()
         raise

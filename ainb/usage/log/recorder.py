@@ -13,7 +13,16 @@ from typing import Any, Protocol, TypeVar, cast
 from ainb.clock import Clock
 from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage
 from ainb.redaction.filter import encodable
-from ainb.usage.rows import Row, failure_fields, label, prompt_digest, tags_of, usage_fields, utc, written
+from ainb.usage.rows import (
+    Row,
+    failure_fields,
+    label,
+    prompt_digest,
+    storable_text,
+    tags_json,
+    usage_fields,
+    utc,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -125,10 +134,10 @@ class Recorder:
             attempts=1,
             session_id=self._session_id,
             user=label(user),
-            tags=tags_of(tags),
+            tags=tags_json(tags),
             prompt_sha256=prompt_digest([Message("user", prompt)]),
-            prompt=written(prompt) if self._content else None,
-            reply=written(text) if self._content and text is not None else None,
+            prompt=storable_text(prompt) if self._content else None,
+            reply=storable_text(text) if self._content and text is not None else None,
             **usage_fields(tokens),
             **failure_fields(error),
         )
@@ -151,13 +160,13 @@ class Recorder:
         def decorate(function: F) -> F:
             @functools.wraps(function)
             async def watch_async(*arguments: Any, **named: Any) -> Any:
-                with self._watching(record, arguments, named) as outcome:
+                with self._recording(record, arguments, named) as outcome:
                     outcome.append(await function(*arguments, **named))
                 return outcome[0]
 
             @functools.wraps(function)
             def watch(*arguments: Any, **named: Any) -> Any:
-                with self._watching(record, arguments, named) as outcome:
+                with self._recording(record, arguments, named) as outcome:
                     outcome.append(function(*arguments, **named))
                 return outcome[0]
 
@@ -166,7 +175,7 @@ class Recorder:
         return decorate
 
     @contextlib.contextmanager
-    def _watching(
+    def _recording(
         self, record: Callable[..., Row], arguments: tuple[Any, ...], named: Mapping[str, Any]
     ) -> Iterator[list[Any]]:
         started = self._clock.monotonic()
@@ -182,7 +191,7 @@ class Recorder:
             # The person's function is not to fail because its row cannot be made.
             with contextlib.suppress(Exception):
                 record(
-                    prompt=_prompt_among(arguments, named),
+                    prompt=_find_prompt(arguments, named),
                     reply=result if isinstance(result, str | Reply) else None,
                     duration_s=self._clock.monotonic() - started,
                     error=failure,
@@ -210,6 +219,6 @@ class Recorder:
         return (None, "unpriced") if cost is None else (cost, "table")
 
 
-def _prompt_among(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+def _find_prompt(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
     candidates = (named.get("prompt"), *arguments, *named.values())
     return next((value for value in candidates if isinstance(value, str)), "")

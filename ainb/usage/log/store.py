@@ -58,7 +58,7 @@ def connect(place: str) -> sqlite3.Connection:
     )
 
 
-class Words:
+class WordIds:
     """Numbers of repeated texts; those of a transaction that was rolled back must be forgotten."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -84,7 +84,7 @@ class Words:
         return number
 
 
-class Store:
+class LogStore:
     """An open log that rows are added to.
 
     Args:
@@ -93,7 +93,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._words = Words(connection)
+        self._words = WordIds(connection)
         changes: dict[Kind, Callable[[Any], Any]] = {
             "time": microseconds_since_1970,
             "word": self._words,

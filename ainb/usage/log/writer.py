@@ -16,7 +16,7 @@ from ainb.stores.sqlite import tie
 from ainb.usage.log.reading import open_for_reading
 from ainb.usage.log.rollups import prune
 from ainb.usage.log.schema import NewerLogError
-from ainb.usage.log.store import Store, open_log
+from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import Row
 
 GATHER_SECONDS = 0.1
@@ -33,11 +33,11 @@ _DAY_US = 86_400_000_000
 # A finished call, how its row is made, and who is told when something is wrong.
 RowMaker = Callable[[CallFinished], Row]
 Tell = Callable[[str], None]
-Item = tuple[RowMaker, CallFinished] | Row | threading.Event
+QueueItem = tuple[RowMaker, CallFinished] | Row | threading.Event
 
 
-# Every writer of the process, for `writers`.
-live: weakref.WeakSet[Writer] = weakref.WeakSet()
+# Every writer of the process, for `writer_registry`.
+all_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class Writer:
@@ -61,35 +61,35 @@ class Writer:
         self._clock = clock
         self._max_rows = max_rows if path is not None else RING_ROWS
         self._max_age_days = max_age_days
-        self._told: weakref.WeakSet[Listener] = weakref.WeakSet()
-        self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._warned: weakref.WeakSet[WarningListener] = weakref.WeakSet()
+        self.listeners: weakref.WeakSet[WarningListener] = weakref.WeakSet()
         self._in_memory = path is None
         self._since_prune = PRUNE_EVERY_ROWS  # the first rows of a process prune, too
         self._synchronous = False
-        self._store: Store | None = None
+        self._store: LogStore | None = None
         self._inode: tuple[int, int] | None = None
-        self._start_afresh()
-        live.add(self)
+        self._reset()
+        all_writers.add(self)
 
-    def _start_afresh(self) -> None:
-        self._queue: collections.deque[Item] = collections.deque()
+    def _reset(self) -> None:
+        self._queue: collections.deque[QueueItem] = collections.deque()
         self._pending: list[Row] = []
         self.recent: collections.deque[Row] = collections.deque(maxlen=RECENT_ROWS)
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._awake = False
+        self._flush_requested = threading.Event()
+        self._is_awake = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._retry_at: float | None = None
         self._starting = threading.Lock()
         self._held_for_fork = False
 
-    def append(self, item: Item) -> None:
+    def append(self, item: QueueItem) -> None:
         """Queue a finished call or a row; never waits, never raises."""
         self._queue.append(item)
-        if not self._awake:
-            self._rouse()
+        if not self._is_awake:
+            self._wake_thread()
 
     @property
     def backlog(self) -> int:
@@ -104,21 +104,21 @@ class Writer:
         """
         done = threading.Event()
         self.append(done)
-        self._hurry.set()
+        self._flush_requested.set()
         return done.wait(timeout_seconds)
 
     def stop(self) -> None:
         """Write what is queued, end the thread and close the file; a later append starts anew."""
         thread = self._thread
         self._stopping = True
-        self._hurry.set()
+        self._flush_requested.set()
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(FLUSH_SECONDS)
         self.drain()
-        self._let_go()
+        self._close_file()
 
-    def settle(self) -> threading.Event | None:
+    def flush_at_exit(self) -> threading.Event | None:
         """At exit: have the thread write what is queued; from now on each row is written at once, by whoever appends it.
 
         Returns:
@@ -129,11 +129,11 @@ class Writer:
             done = threading.Event()
             self._retry_at = None
             self.append(done)
-            self._hurry.set()
+            self._flush_requested.set()
         self._synchronous = True
         return done
 
-    def end(self, *, is_late: bool) -> None:
+    def close_at_exit(self, *, is_late: bool) -> None:
         """At exit, at the very last: close the file, unless a thread still writes to it.
 
         Args:
@@ -149,8 +149,8 @@ class Writer:
         """Make rows of what is queued and write them."""
         waiting: list[threading.Event] = []
         with self._lock:
-            self._awake = False
-            self._take_queue(waiting)
+            self._is_awake = False
+            self._build_rows(waiting)
             if self._pending and (self._retry_at is None or self._clock.monotonic() >= self._retry_at):
                 self._write()
         for event in waiting:
@@ -173,8 +173,8 @@ class Writer:
         with contextlib.closing(open_for_reading(self._path, pending)) as connection:
             yield connection
 
-    def _rouse(self) -> None:
-        self._awake = True
+    def _wake_thread(self) -> None:
+        self._is_awake = True
         if self._synchronous:
             self.drain()
             return
@@ -191,17 +191,17 @@ class Writer:
         return thread is not None and thread.is_alive()
 
     def _run(self) -> None:
-        while not self._is_over():
+        while not self._should_end():
             if self._wake.wait(RETRY_SECONDS if self._pending else IDLE_SECONDS) or self._pending:
                 self._wake.clear()
-                self._hurry.wait(GATHER_SECONDS)
-                self._hurry.clear()
+                self._flush_requested.wait(GATHER_SECONDS)
+                self._flush_requested.clear()
                 self.drain()
             else:
                 self._stopping = True
-        self._let_go()
+        self._close_file()
 
-    def _is_over(self) -> bool:
+    def _should_end(self) -> bool:
         """Whether the thread is to end; a row that comes in this moment is either seen here or starts another thread."""
         if not self._stopping:
             return False
@@ -212,7 +212,7 @@ class Writer:
             self._thread = thread
             return False
 
-    def _take_queue(self, waiting: list[threading.Event]) -> None:
+    def _build_rows(self, waiting: list[threading.Event]) -> None:
         from ainb.usage.log.jsonlog import log_row
 
         while self._queue:
@@ -223,21 +223,21 @@ class Writer:
             try:
                 row = item if isinstance(item, Row) else item[0](item[1])
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread that writes all others
-                self._notify(f"a usage row was lost: {type(error).__name__}: {error}")
+                self._warn(f"a usage row was lost: {type(error).__name__}: {error}")
                 continue
             self._pending.append(row)
             self.recent.append(row)
             try:
                 log_row(row)
             except Exception as error:  # noqa: BLE001 - nor may a line that cannot be logged cost the row
-                self._notify(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
+                self._warn(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
 
     def _write(self) -> None:
         try:
             self._add(self._open(), self._pending)
         except NewerLogError as error:
             self._in_memory = True
-            self._notify(
+            self._warn(
                 f"a newer ainb wrote the usage log {self._path} ({error}); calls of this session are kept in memory only; "
                 "upgrade ainb or choose another home"
             )
@@ -247,7 +247,7 @@ class Writer:
             self._close()
             self._retry_at = self._clock.monotonic() + RETRY_SECONDS
             del self._pending[:-RING_ROWS]
-            self._notify(
+            self._warn(
                 f"cannot write the usage log {self._path} ({error}); calls go on, the last {RING_ROWS} rows wait in memory; "
                 "free it, or move it away and a new one is made"
             )
@@ -255,19 +255,19 @@ class Writer:
         self._retry_at = None
         self._pending.clear()
 
-    def _add(self, store: Store, rows: list[Row]) -> None:
+    def _add(self, store: LogStore, rows: list[Row]) -> None:
         try:
             store.add(rows)
         except (TypeError, ValueError, ArithmeticError):
             lost = store.add_what_fits(rows)
             if lost:
-                self._notify(f"{lost} usage rows were lost: they hold values that SQLite cannot")
+                self._warn(f"{lost} usage rows were lost: they hold values that SQLite cannot")
         self._since_prune += len(rows)
         if self._since_prune >= PRUNE_EVERY_ROWS:
             self._since_prune = 0
             self._prune(store)
 
-    def _prune(self, store: Store) -> None:
+    def _prune(self, store: LogStore) -> None:
         age = self._max_age_days
         oldest = None if age is None else int(self._clock.unix() * 1_000_000 - age * _DAY_US)
         # A locked log is pruned another time.
@@ -275,17 +275,17 @@ class Writer:
             if prune(store.connection, oldest_us=oldest, max_rows=self._max_rows, limit=PRUNE_LIMIT_ROWS):
                 self._since_prune = PRUNE_EVERY_ROWS // 2
 
-    def _open(self) -> Store:
+    def _open(self) -> LogStore:
         path = None if self._in_memory else self._path
         if path is not None and self._store is not None and _inode(path) != self._inode:
             self._close()  # somebody moved the file away
         if self._store is None:
-            self._store = Store(open_log(path))
+            self._store = LogStore(open_log(path))
             tie(self._store.connection, self._store)
             self._inode = None if path is None else _inode(path)
         return self._store
 
-    def _let_go(self) -> None:
+    def _close_file(self) -> None:
         with self._lock:
             if not self._in_memory:
                 self._close()
@@ -296,10 +296,10 @@ class Writer:
                 self._store.close()
         self._store = None
 
-    def _notify(self, text: str) -> None:
-        for listener in list(self.listeners - self._told):
-            self._told.add(listener)
-            listener.tell(text)
+    def _warn(self, text: str) -> None:
+        for listener in list(self.listeners - self._warned):
+            self._warned.add(listener)
+            listener.warn(text)
 
     def before_fork(self) -> None:
         """Close the file, because SQLite must not be carried across a fork; whoever writes next opens it again."""
@@ -316,13 +316,13 @@ class Writer:
     def after_fork_in_child(self) -> None:
         """Begin with nothing queued: that is the parent's to write."""
         self._store = None
-        self._start_afresh()
+        self._reset()
 
 
-class Listener:
+class WarningListener:
     """Who is told, once, when the log cannot do as asked."""
 
-    def tell(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         """Hear one line."""
         raise NotImplementedError
 

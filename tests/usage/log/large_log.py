@@ -11,7 +11,7 @@ from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
 from ainb.usage.columns import STORED
 from ainb.usage.log.rollups import ADD_NEW
-from ainb.usage.log.store import Store, local_day, open_log
+from ainb.usage.log.store import LogStore, local_day, open_log
 from ainb.usage.rows import Row, utc
 
 DAYS = 60
@@ -27,7 +27,7 @@ def fill(path: Path, count: int) -> None:
         path: Where the log is made.
         count: How many calls.
     """
-    store = Store(open_log(path))
+    store = LogStore(open_log(path))
     rng = random.Random(1)
     ids = CallIds(SYSTEM_CLOCK, rng)
     each = math.ceil(count / SESSIONS)

@@ -27,7 +27,7 @@ from ainb.usage.log.jsonlog import json_line
 from ainb.usage.log.log import Log
 from ainb.usage.log.reading import open_for_reading
 from ainb.usage.log.rollups import KEYS, prune
-from ainb.usage.log.store import Store, open_log
+from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import build_row
 
 COUNT = "SELECT count(*) FROM calls"
@@ -537,7 +537,7 @@ def test_the_first_release_schema_holds_every_column(tmp_path):
 
     connection = open_log(None)
     columns = [column[1] for column in connection.execute("PRAGMA table_info(calls)")]
-    Store(connection).close()
+    LogStore(connection).close()
 
     assert columns == ["id", "day", *(column.stored for column in STORED)]
 
