@@ -1,6 +1,7 @@
 """``df.ai``: a table's rows through the notebook's session; importing this module adds it to DataFrames and Series.
 
-``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the extension loads no pandas.
+``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the
+extension loads no pandas.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """For ``pytest --nbval``: notebooks answer from their cassettes and show nothing that differs from run to run.
 
-Loaded by pytest through an entry point, for every run of everybody who has ainb installed: so it imports nothing that takes time, and
-does nothing unless notebooks are validated.
+Loaded by pytest through an entry point, for every run of everybody who has ainb installed: so it imports
+nothing that takes time, and does nothing unless notebooks are validated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The front that knows IPython: ``%%ai``, ``%ai``, completion and how a Reply is shown.
+"""The IPython extension: registers ``%%ai``, ``%ai``, Tab completion and the display of a `Reply`.
 
-``%load_ext ainb`` comes here and must take no time, so this module only leaves names with the shell; whatever is behind them is
-imported when one of them is first used.
+``%load_ext ainb`` loads this module and must be fast, so it registers names only; what they run is imported
+on first use. `cell` and `each` run ``%%ai``, `line` runs ``%ai`` with the table of `commands`; `parsing`
+reads the lines, `display` shows replies, and `shell` holds what the cells of one IPython shell share.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ OTHER_DISTRIBUTION = "ainb"
 
 
 def add_accessor(_info: object = None) -> None:
-    """Give DataFrames and Series their ``.ai`` once pandas is there; asked before every cell, so it must cost nothing."""
+    """Add ``.ai`` to DataFrames and Series once pandas is loaded; runs before every cell, so it is cheap."""
     if "pandas" in sys.modules and "ainb.accessor" not in sys.modules:
         import ainb.accessor  # noqa: F401 - importing it is what registers it
 
 
 class _Extension:
-    """What was registered on a shell, so that it can be taken away again."""
+    """Everything that is registered on one IPython shell."""
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
@@ -51,7 +52,7 @@ class _Extension:
 
     @cached_property
     def notebook_shell(self) -> NotebookShell:
-        """The front of this shell, made when it is first needed."""
+        """State that the magics of this shell share, made on first use."""
         from ainb.magics.shell import NotebookShell
 
         return NotebookShell(self.shell, self.cell_errors)
@@ -65,7 +66,7 @@ class _Extension:
         return self.notebook_shell.notebook_path()
 
     def register(self) -> None:
-        """Leave everything with the shell."""
+        """Register magics, formatter, settings, events and completion."""
         for name in NAMES:
             if _is_owned(self.shell, name):
                 _print_line(
@@ -84,7 +85,7 @@ class _Extension:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
     def unregister(self) -> None:
-        """Take everything back that is still ours."""
+        """Unregister what is still ours."""
         for (kind, name), function in self.magics.items():
             table = self.shell.magics_manager.magics[kind]
             if table.get(name) is function:
@@ -99,7 +100,7 @@ class _Extension:
             _remove(self.shell.Completer.custom_matchers, self.matcher)
 
     def origin(self) -> tuple[str | None, str | None]:
-        """Notebook and cell of what runs now."""
+        """Notebook name and cell id of the code that runs; see `ainb.host.Host`."""
         from ainb.magics.origin import origin
 
         return origin(self.shell)
@@ -120,7 +121,8 @@ class _Extension:
         return matcher
 
     def _register_magics(self, name: str) -> None:
-        # Not output_can_be_silenced: it reads the prompt as Python, and "it's a test" would fail after it was paid for.
+        # Not output_can_be_silenced: it parses the prompt as Python, and "it's a test" would fail after it
+        # was paid for.
         @no_var_expand
         def cell(line: str, cell: str) -> Any:
             """Send the cell to a language model; %ai help lists the options."""
@@ -141,32 +143,32 @@ class _Extension:
 
 
 class _LazySettings:
-    """Stands among the shell's configurables for the front's settings until ``%config`` asks for them."""
+    """Proxy of the settings, so that they are loaded only when ``%config`` reads them."""
 
-    def __init__(self, loaded: _Extension) -> None:
-        self._loaded = loaded
+    def __init__(self, extension: _Extension) -> None:
+        self._extension = extension
 
     @property  # type: ignore[misc]  # what %config asks for, and no more
     def __class__(self) -> type:
-        return type(self._loaded.notebook_shell.settings)
+        return type(self._extension.notebook_shell.settings)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loaded.notebook_shell.settings, name)
+        return getattr(self._extension.notebook_shell.settings, name)
 
 
 _LOADED: dict[int, _Extension] = {}
 
 
 def load(shell: Any) -> None:
-    """Register everything on a shell."""
+    """Register the extension on a shell."""
     unload(shell)
-    loaded = _LOADED[id(shell)] = _Extension(shell)
-    loaded.register()
+    extension = _LOADED[id(shell)] = _Extension(shell)
+    extension.register()
     host.register(
         host.Host(
-            make_session=loaded.make_session,
-            find_origin=loaded.origin,
-            find_notebook=loaded.notebook_path,
+            make_session=extension.make_session,
+            find_origin=extension.origin,
+            find_notebook=extension.notebook_path,
         )
     )
     if _is_mixed_with_other():
@@ -177,11 +179,11 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Take everything away again."""
-    loaded = _LOADED.pop(id(shell), None)
-    if loaded is None:
+    """Remove the extension from a shell."""
+    extension = _LOADED.pop(id(shell), None)
+    if extension is None:
         return
-    loaded.unregister()
+    extension.unregister()
     host.register(None)
     if "ainb.session" in sys.modules:
         from ainb.session import use

@@ -1,4 +1,4 @@
-"""``%%ai``: read the line, fill the names, ask, show or bind the reply."""
+"""``%%ai``: parse the line, fill the prompt, send the call, show or bind the reply."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
 def run_cell(shell: NotebookShell, line: str, body: str, magic: str = "%%ai") -> Any:
-    """Ask what the cell says.
+    """Run a ``%%ai`` cell.
 
     Args:
         shell: The notebook shell.
@@ -33,11 +33,12 @@ def run_cell(shell: NotebookShell, line: str, body: str, magic: str = "%%ai") ->
         magic: As typed, for messages.
 
     Returns:
-        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``.
+        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and
+        ``--dry-run``.
 
     Raises:
         AinbError: The call was refused or failed.
-        CallInterrupted: The person stopped it.
+        CallInterrupted: The user stopped it.
     """
     shell.printed_lines.clear()
     arguments = parse(line, CELL_FLAGS, magic)
@@ -68,7 +69,7 @@ def _refuse_row_options(arguments: Arguments) -> None:
 
 
 def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic: str) -> Call:
-    """The call that a line and its prompt ask for.
+    """Build the call from a parsed line and a filled prompt.
 
     Raises:
         ConfigError: Model or an option makes no sense.
@@ -95,7 +96,7 @@ def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic:
 
 
 def set_json_mode(call: Call) -> None:
-    """Switch on the service's own JSON mode where it has one."""
+    """Switch on the JSON mode of the service, where it has one."""
     service = SERVICES.get(call.request.provider)
     if service is not None and service.json_mode:
         parameters = {"response_format": {"type": "json_object"}, **call.request.parameters}
@@ -103,22 +104,22 @@ def set_json_mode(call: Call) -> None:
 
 
 def send(shell: NotebookShell, call: Call, arguments: Arguments) -> Reply:
-    """Send the call and wait, showing pieces where somebody is watching."""
+    """Send the call and wait for the reply, shown as it comes where output is watched."""
     stream = _stream(shell, arguments)
     if stream is not None:
         call.options = dataclasses.replace(call.options, on_text=stream.feed)
-    said = len(call.notes)
-    whole = False
+    printed = len(call.notes)
+    complete = False
     try:
         # A copy: an identical call in flight may have been handed the same reply.
         reply = dataclasses.replace(ENGINE.run(shell.session().handle(call)), form=_form(arguments))
-        whole = True
+        complete = True
     finally:
         if stream is not None:
-            stream.end(whole=whole)
-            if whole and stream.shown:
+            stream.end(complete=complete)
+            if complete and stream.shown:
                 _after_stream(shell, reply)
-        for note in call.notes[said:]:
+        for note in call.notes[printed:]:
             shell.print_line(note)
     return reply
 
@@ -144,7 +145,7 @@ def _after_stream(shell: NotebookShell, reply: Reply) -> None:
 
 def _return_or_bind(shell: NotebookShell, reply: Reply, arguments: Arguments) -> Reply | None:
     name: Any = arguments.cell.get("into")
-    # LaTeX is shown without the quiet line that would say so.
+    # LaTeX is shown without the footer, which would show the note.
     unseen = name or reply.form == "math" or not shell.display_options().rich
     if reply.finish_reason == "length" and unseen:
         shell.print_line(f"the reply was {TRUNCATED}; raise --max-tokens for the rest")

@@ -1,4 +1,4 @@
-"""``--chat NAME``: the earlier turns of a chat in front of a cell's question, and the answer added to the chat."""
+"""``--chat NAME``: puts the turns of a chat in front of a cell's question and adds the answer to the chat."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def add_earlier_turns(
     if reset:
         chat.turns.clear()
     question = call.request.messages[-1]
-    # Where a cell cannot be run twice (a terminal, a notebook that is run as a whole) the same question is a new turn.
+    # Where a cell cannot be run twice (a terminal, a notebook that is run as a whole) the same question is a
+    # new turn.
     again = question if shell.in_notebook and shell.is_watched() else None
     key = call.options.cell_id or chat.new_key(repeats=again)
     if call.request.messages[0].role == "system":
@@ -77,7 +78,7 @@ def add_earlier_turns(
 
 
 def _token_limit(session: Session, call: Call, fixed: list[Message]) -> tuple[int, str]:
-    """Tokens for earlier turns, and what sets the limit: chat_tokens, or the model's context less question and answer."""
+    """Tokens for earlier turns, and the name of what limits them: chat_tokens or the model's context."""
     config, request = session.config, call.request
     if request.provider == "local":
         context: int | None = config.local.context_tokens

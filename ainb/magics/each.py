@@ -1,4 +1,4 @@
-"""``%%ai --each FRAME``: one call a row, a DataFrame back."""
+"""``%%ai --each FRAME``: one call per row; the result is a DataFrame."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
 
 def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) -> Any:
-    """Send the body once for every row of what ``--each`` names.
+    """Send the cell's prompt once for each row of the table that ``--each`` names.
 
     Returns:
-        The result, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``. `_ai` is bound to it.
+        The result, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``. `_ai` is bound to
+        it.
 
     Raises:
-        ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no column.
-        BatchInterrupted: The person stopped it; `_ai` holds what is done.
+        ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no
+            column.
+        BatchInterrupted: The user stopped it; `_ai` holds what is done.
     """
     cell = arguments.cell
     for name in NOT_FOR_EACH:
@@ -60,7 +62,7 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
 
 
 def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any:
-    """The frame of all rows; a table on Dask is computed, because a cell is to have done its work when it ends."""
+    """The frame of all rows; a Dask table is computed, so that the work is done when the cell ends."""
     result = session.map(data, body, **options)
     if not is_dask(result):
         return result
@@ -88,7 +90,7 @@ def _rows(names: Mapping[str, Any], name: str) -> Any:
 
 
 def table_names(shell: NotebookShell) -> list[str]:
-    """Names of the notebook that stand for tables, columns and lists, sorted."""
+    """Variables of the notebook that hold tables, columns or lists, sorted."""
     names = shell.namespace().items()
     return sorted(name for name, value in names if not name.startswith("_") and _is_table(value))
 

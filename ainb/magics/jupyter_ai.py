@@ -1,4 +1,4 @@
-"""``%config AiMagics``: jupyter-ai's settings, so that a notebook that was written for it runs."""
+"""``%config AiMagics``: the settings of jupyter-ai, so that notebooks written for it run unchanged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class AiMagics(Configurable):
-    """Settings of jupyter-ai, handed on to those of ainb.
+    """Settings of jupyter-ai, forwarded to those of ainb.
 
     Args:
-        front: Gives the front of the shell, which is made when it is first needed.
+        get_shell: Returns the notebook shell, which is made on first use.
         kwargs: For `Configurable`.
     """
 

@@ -1,4 +1,4 @@
-"""``%ai``: a short status, or one of its subcommands."""
+"""``%ai``: run a subcommand, or show a short status."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
 from ainb.suggestions import closest
 
-# People type these as options of any command line.
-LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}
+# Typed as options of any command line.
+OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
 def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
-    """Run the subcommand that the line names, or show the status.
+    """Run the subcommand of a line, or show the status.
 
     Returns:
-        The frame that a subcommand made, else None.
+        The frame of a subcommand that has one, else None.
 
     Raises:
         ConfigError: There is no such subcommand or option.
@@ -43,7 +43,8 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
     least, most = command.words
     if not least <= len(arguments.words) <= most:
         raise ConfigError(
-            f"{magic} {name} is written {magic} {command.usage}; {counted(len(arguments.words), 'word')} given"
+            f"{magic} {name} is written {magic} {command.usage}; "
+            f"{counted(len(arguments.words), 'word')} given"
         )
     shown = command.run(shell, arguments)
     if isinstance(shown, FrameReport):
@@ -61,7 +62,7 @@ def find_command(name: str, magic: str = "%ai") -> Command:
         ConfigError: There is none.
     """
     known = {spelling: command for command in COMMANDS for spelling in (command.name, *command.synonyms)}
-    wanted = LIKE_OPTIONS.get(name, name)
+    wanted = OPTION_SPELLINGS.get(name, name)
     if wanted not in known:
         way_out = (
             f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt"

@@ -1,4 +1,4 @@
-"""Where a call comes from: the notebook by its file name, the cell by the front end's own id."""
+"""Origin of a call: file name of the notebook, and the front end's id of the cell."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
 def origin(ipython: Any) -> tuple[str | None, str | None]:
-    """Notebook and cell of what runs now; None where the front end does not tell.
+    """Notebook and cell of the code that runs; None where the front end does not send them.
 
-    Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code the name __vsc_ipynb_file__; both, and
-    nobody else, send a cell's id as `cellId` in the metadata of its request.
+    Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code the name
+    __vsc_ipynb_file__; only these two send a cell's id, as `cellId` in the metadata of its request.
     """
     return notebook_name(ipython), cell_id(ipython)
 
 
 def notebook_name(ipython: Any) -> str | None:
-    """File name of the notebook, without its folders: ``AINB_NOTEBOOK``, else what the front end says.
+    """File name of the notebook without folders: ``AINB_NOTEBOOK``, else the name that the front end sets.
 
-    VS Code is asked before Jupyter: on a Jupyter server it works under names of its own making.
+    VS Code is checked before Jupyter: on a Jupyter server it uses generated names.
     """
-    said = (
+    path = (
         os.environ.get("AINB_NOTEBOOK")
         or ipython.user_ns.get("__vsc_ipynb_file__")
         or os.environ.get("JPY_SESSION_NAME")
     )
-    return _FOLDERS.sub("", str(said)) or None if said else None
+    return _FOLDERS.sub("", str(path)) or None if path else None
 
 
 def cell_id(ipython: Any) -> str | None:

@@ -14,7 +14,7 @@ from ainb.suggestions import closest
 
 
 class Setting(TraitType[Any, Any]):
-    """An option; reading it gives what is in force, wherever it comes from."""
+    """Trait of one option; reading it gives the value in force, from whatever source."""
 
     info_text = "a value of this option"
 
@@ -23,7 +23,7 @@ class Setting(TraitType[Any, Any]):
         return getattr(obj.effective(), self.name or "")
 
     def set(self, obj: Any, value: Any) -> None:
-        """Set it; the next cell sees it.
+        """Set the option; it takes effect on the next cell.
 
         Raises:
             ConfigError: The value makes no sense.
@@ -32,10 +32,10 @@ class Setting(TraitType[Any, Any]):
 
 
 class _Settings(Configurable):
-    """Values that the person set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
+    """Values set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
 
-    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the next call fails with it
-    rather than run without the limit that was meant.
+    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the
+    next call fails with it rather than run without the intended limit.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -45,7 +45,7 @@ class _Settings(Configurable):
         super().__init__(**kwargs)
 
     def effective(self) -> Config:
-        """All options from all places, these settings on top.
+        """All options from all sources; these settings take precedence.
 
         Raises:
             ConfigError: An option makes no sense, or a setting was refused and nothing has been set since.
@@ -76,12 +76,13 @@ class _Settings(Configurable):
         section_names: list[str] | None = None,
         traits: dict[str, TraitType[Any, Any]] | None = None,
     ) -> None:
-        """Refuse a misspelt option, which traitlets would only warn of."""
+        """Refuse a misspelt option; traitlets would only warn."""
         mine: Mapping[str, Any] = self._find_my_config(cfg)
         for name in mine:
             if name not in OPTIONS:
                 self.error = ConfigError(
-                    f"%config Ainb has no option {name!r}; {closest(name, OPTIONS)}; set it again under its right name"
+                    f"%config Ainb has no option {name!r}; {closest(name, OPTIONS)}; "
+                    "set it again under its right name"
                 )
                 raise self.error
         super()._load_config(cfg, section_names, traits)

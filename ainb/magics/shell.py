@@ -1,4 +1,4 @@
-"""What the magics of one shell share: its settings, its session, and the ways to show something."""
+"""`NotebookShell`: what the cells of one IPython shell share: settings, session, chats and display."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.notebook import find_notebook
 
-# Options that a call reads anew each time: changing one must not forget what was spent or which circuit is open.
+# Options that a call reads anew each time: changing one must not forget what was spent or which circuit is
+# open.
 READ_BY_EACH_CALL = frozenset(
     {"model", "fallback", "aliases", "chat_tokens", "api_base", "display", "footer"}
 )
@@ -34,11 +35,11 @@ NO_WARNING = {"forecast"}
 
 
 class NotebookShell:
-    """One shell.
+    """Settings, session, chats and display of one IPython shell, in a notebook or a terminal.
 
     Args:
         ipython: The running IPython shell.
-        failures: What went wrong in it so far; None means nothing is known of.
+        cell_errors: Errors of its cells so far; None means none are known.
     """
 
     def __init__(self, ipython: Any, cell_errors: CellErrors | None = None) -> None:
@@ -57,7 +58,7 @@ class NotebookShell:
     # The session
 
     def make_session(self) -> Session:
-        """The notebook's session, from the options in force; notices come to this front."""
+        """A session from the options in force, whose notices are printed here."""
         self._config = self.settings.effective()
         self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
         return self._made
@@ -73,7 +74,7 @@ class NotebookShell:
         return sessions.current()
 
     def _settings_changed(self) -> None:
-        """Let the next call see new options; a session that somebody else handed over is left alone."""
+        """Let the next call see new options; a session that was set with `ainb.session.use` is left alone."""
         made, old = self._made, self._config
         if made is None or sessions.current() is not made:
             return
@@ -90,7 +91,7 @@ class NotebookShell:
     # Lines beside the output
 
     def listen(self, event: Event) -> None:
-        """Take an event of the pipeline; a notice is said once."""
+        """Print a notice of the pipeline, each once; other events are ignored."""
         if isinstance(event, Notice) and (event.kind, event.text) not in self._shown_notices:
             self._shown_notices.add((event.kind, event.text))
             if self.in_notebook and event.kind in NO_WARNING:
@@ -99,11 +100,11 @@ class NotebookShell:
                 self.print_line(event.text)
 
     def forget_notices(self, kind: str) -> None:
-        """Let notices of a kind be said again."""
-        self._shown_notices = {said for said in self._shown_notices if said[0] != kind}
+        """Let notices of a kind be printed again."""
+        self._shown_notices = {notice for notice in self._shown_notices if notice[0] != kind}
 
     def print_line(self, text: str) -> None:
-        """One line for the person, on stderr."""
+        """Print one line for the user on stderr."""
         line = f"ainb: {one_line(text)}"
         self.printed_lines.append(line)
         with contextlib.suppress(OSError, ValueError):
@@ -111,7 +112,7 @@ class NotebookShell:
             sys.stderr.flush()
 
     def reprint_lines(self) -> None:
-        """Repeat the lines of this cell, after its output was cleared."""
+        """Print the lines of this cell again, after its output was cleared."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write("".join(f"{line}\n" for line in self.printed_lines))
 
@@ -119,24 +120,24 @@ class NotebookShell:
 
     @property
     def in_notebook(self) -> bool:
-        """Whether the shell is a kernel's."""
+        """Whether the shell belongs to a Jupyter kernel."""
         return getattr(self.ipython, "kernel", None) is not None
 
     def is_watched(self) -> bool:
-        """Whether a person sees what comes: a front end that could answer a question, or a terminal."""
+        """Whether a user sees output as it comes: a front end that takes input, or a terminal."""
         if self.in_notebook:
             return bool(getattr(self.ipython.kernel, "_allow_stdin", False))
         return sys.stdout.isatty()
 
     def display(self) -> str:
-        """The display option in force; "auto" when the options cannot be read, for showing never fails a call."""
+        """The display option in force; "auto" when the options cannot be read: display never fails a call."""
         try:
             return str(sessions.current().config.display)
         except AinbError:
             return "auto"
 
     def display_options(self) -> DisplayOptions:
-        """What this place can show."""
+        """How replies are shown here."""
         display = self.display()
         footer = getattr(sessions.current().config, "footer", True) if display != "off" else False
         return DisplayOptions(
@@ -147,10 +148,10 @@ class NotebookShell:
         )
 
     def open_stream(self, *, requested: bool | None) -> Stream | None:
-        """Something to show pieces with, or None.
+        """A stream that shows a reply piece by piece; None where none is wanted.
 
         Args:
-            requested: What the person requested for; None means when somebody is watching.
+            requested: ``--stream`` or ``--no-stream``; None means where output is watched.
         """
         display = self.display()
         wanted = self.is_watched() if requested is None else requested
@@ -161,11 +162,11 @@ class NotebookShell:
         return NotebookStream(self.ipython.display_pub, sessions.current().runtime.clock, self.print_line)
 
     def mark_printed(self, reply: Reply) -> None:
-        """Remember that the terminal holds the text already, so that Out[n] does not repeat it."""
+        """Mark a reply that the terminal holds already, so that Out[n] does not repeat it."""
         self._printed = reply
 
     def reply_bundle(self, reply: Reply, **_: Any) -> Bundle:
-        """How the shell shows a Reply; an error in here never fails the call."""
+        """The MIME bundle of a Reply; an error in here never fails the call."""
         try:
             if reply is self._printed:
                 self._printed = None
@@ -176,7 +177,7 @@ class NotebookShell:
             return {"text/plain": plain_text(reply)[0]}
 
     def show(self, shown: Report | str | Any) -> None:
-        """Show what a subcommand made: a line, a report, or anything that IPython can display."""
+        """Show the result of a subcommand: a line, a report, or anything that IPython can display."""
         if isinstance(shown, str):
             sys.stdout.write(f"{clean(shown)}\n")
         elif isinstance(shown, Report):
@@ -190,16 +191,16 @@ class NotebookShell:
     # The notebook
 
     def insert_cell(self, text: str) -> None:
-        """Put a text into a next cell, where the front end can."""
-        with contextlib.suppress(Exception):  # it is shown all the same
+        """Put a text into a new cell below, where the front end supports it."""
+        with contextlib.suppress(Exception):  # the text is shown in any case
             self.ipython.set_next_input(text, replace=False)
 
     def bind(self, name: str, value: Any) -> None:
-        """Give the notebook a variable."""
+        """Set a variable of the notebook."""
         self.ipython.push({name: value}, interactive=not name.startswith("_"))
 
     def namespace(self) -> Mapping[str, Any]:
-        """The notebook's names; IPython's own are left out, but for inputs and outputs."""
+        """Variables of the notebook without IPython's own, and `In`, `Out` and `Err`."""
         hidden = self.ipython.user_ns_hidden
         names = {
             name: value
@@ -212,7 +213,7 @@ class NotebookShell:
         return names
 
     def notebook_path(self) -> Path | None:
-        """The notebook's path, beside which its cassette lies; None where nobody can tell."""
+        """Path of the notebook, beside which its cassette lies; None where it is unknown."""
         if self.cassette_name is not None:
             return Path.cwd() / self.cassette_name
         return find_notebook(self.ipython.user_ns.get("__vsc_ipynb_file__"))

@@ -75,8 +75,8 @@ class BatchPanel:
             budget_usd: As for the class.
             display: The option ``display`` of the session.
             state: As for the class.
-            background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for a cell that blocks cannot
-                hear it; it cancels `job`, which is set once the batch is submitted.
+            background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for
+                a cell that blocks cannot hear it; it cancels `job`, which is set once the batch is submitted.
             clock: Where time comes from.
             complain: Told once when showing fails.
         """

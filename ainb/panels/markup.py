@@ -108,7 +108,8 @@ class Table:
         rows: As many values or cells as columns each.
         foot: A last row of sums; None means none.
         numbers: Which columns hold numbers and stand at the right.
-        run: Which columns belong to this run alone; steady text leaves them out, steady HTML leaves them empty.
+        run: Which columns belong to this run alone; steady text leaves them out, steady HTML leaves them
+            empty.
         whole: Which columns hold short words that are not to be broken.
         long: Which columns hold sentences.
         limit: Rows shown; how many more there are is said below. None means all.

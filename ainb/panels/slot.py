@@ -1,7 +1,7 @@
 """One place on the page: live while something goes on, a static bundle afterwards. The only panel module that knows IPython.
 
-A saved notebook must show everything without a kernel, so the live widget is replaced, not kept. Nothing here fails a call: after the first
-display error the slot turns itself off and says so once.
+A saved notebook must show everything without a kernel, so the live widget is replaced, not kept. Nothing here
+fails a call: after the first display error the slot turns itself off and says so once.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def resolve(display: str) -> str:
     """How this place shows a panel: "widgets", "html", "text", "static" or "off".
 
     Args:
-        display: The option ``display``. "auto" means widgets in Jupyter, html where widgets are missing or in doubt (Colab, VS Code), static
-            where nobody watches (nbclient), text outside a notebook.
+        display: The option ``display``. "auto" means widgets in Jupyter, html where widgets are missing or in
+            doubt (Colab, VS Code), static where nobody watches (nbclient), text outside a notebook.
     """
     shell = find_shell()
     kernel = getattr(shell, "kernel", None)
@@ -203,8 +203,8 @@ class Slot:
         publisher.publish(bundle, transient={"display_id": self._display_id}, update=self._opened)
 
     def _publish_alone(self, picture: Chart) -> None:
-        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The picture has two pixels a
-        # CSS pixel, so its width is said.
+        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The
+        # picture has two pixels a CSS pixel, so its width is said.
         look = {"width": picture.width, "alt": picture.description}
         find_shell().display_pub.publish({"image/png": picture.png}, {"image/png": look})
 

@@ -6,11 +6,12 @@ import re
 from functools import cache
 from importlib import resources
 
-# Money and names are no formulas: MathJax, in JupyterLab and in exported pages, reads everything between two dollar
-# signs as one.
+# Money and names are no formulas: MathJax, in JupyterLab and in exported pages, reads everything between two
+# dollar signs as one.
 NO_MATHS = "mathjax_ignore tex2jax_ignore"
 MAY_HOLD_MATHS = {"reply", "page"}
-# A reply does not carry the rules of tables: every output of a saved notebook holds its own copy of its rules.
+# A reply does not carry the rules of tables: every output of a saved notebook holds its own copy of its
+# rules.
 _KINDS_WITH_RULES = {"page", "words", "wait", "panel"}
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SPACE_AROUND_MARK = re.compile(r"\s*([{};,])\s*|(:)\s+")

@@ -11,7 +11,8 @@ from ainb.panels.markup import escape
 from ainb.panels.style import classes, style
 from ainb.panels.view import View
 
-# A page that was reloaded in the middle no longer takes the replacement, so what it shows is kept for a while.
+# A page that was reloaded in the middle no longer takes the replacement, so what it shows is kept for a
+# while.
 KEPT_WIDGETS = 20
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WAS_LIVE = "This panel was live when the notebook was saved; run the cell again to see it."

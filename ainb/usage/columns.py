@@ -1,7 +1,7 @@
 """The columns of a usage row: name, dtype in a frame, and how the value lies in SQLite.
 
-Everything countable lies as an integer, so that sums in SQL are exact and scans are short: money in nano-dollars,
-durations in microseconds, repeated texts as numbers of the ``words`` table.
+Everything countable lies as an integer, so that sums in SQL are exact and scans are short: money in
+nano-dollars, durations in microseconds, repeated texts as numbers of the ``words`` table.
 
 Source: OpenTelemetry GenAI semantic conventions v1.41 for the names (dots to underscores, prefix dropped).
 """
@@ -25,8 +25,9 @@ class Column:
 
     Attributes:
         name: In frames and in the row.
-        kind: How it is stored: "time" as microseconds since 1970 UTC, "word" as a number of the words table, "text" as
-            it is, "count" as an integer, "money" as integer nano-dollars, "seconds" as integer microseconds, "flag" as 0 or 1.
+        kind: How it is stored: "time" as microseconds since 1970 UTC, "word" as a number of the words table,
+            "text" as it is, "count" as an integer, "money" as integer nano-dollars, "seconds" as integer
+            microseconds, "flag" as 0 or 1.
         dtype: In a frame.
         stored: Name in SQLite; the unit stands in it where it differs from the frame's.
         content: Whether it holds text of prompt or reply, which is asked for by name.

@@ -25,8 +25,8 @@ def read_since(since: Since, now: float) -> int | None:
     """The moment as microseconds since 1970 UTC, or None.
 
     Args:
-        since: A datetime (naive means local time), a date (its local midnight), a timedelta back from now, or a text: "90m", "24h",
-            "7d", "2w" back from now, or an ISO date or time.
+        since: A datetime (naive means local time), a date (its local midnight), a timedelta back from now, or
+            a text: "90m", "24h", "7d", "2w" back from now, or an ISO date or time.
         now: Seconds since 1970.
 
     Raises:

@@ -152,8 +152,8 @@ def _flags(reply: Reply | None) -> dict[str, Any]:
 def status_of(error: BaseException | None) -> Status:
     """How a call ended.
 
-    "rejected" when nothing was sent (a limit, a budget, an open circuit, a prompt or an option that makes no sense),
-    "cancelled" when the person or the program stopped it, "error" for everything else that failed.
+    "rejected" when nothing was sent (a limit, a budget, an open circuit, a prompt or an option that makes no
+    sense), "cancelled" when the person or the program stopped it, "error" for everything else that failed.
     """
     if error is None:
         return "ok"

@@ -1,10 +1,11 @@
 """Calls as OpenTelemetry spans and metrics, made of the usage row and of nothing else.
 
-`ATTRIBUTES` is the one table of names. Spans and metrics go to the tracer and meter providers that the program has set up
-(``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and imports opentelemetry only when it is
-switched on.
+`ATTRIBUTES` is the one table of names. Spans and metrics go to the tracer and meter providers that the
+program has set up (``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and
+imports opentelemetry only when it is switched on.
 
-Source: OpenTelemetry GenAI semantic conventions v1.41: client spans, ``gen_ai.client.*`` metrics and their bucket boundaries.
+Source: OpenTelemetry GenAI semantic conventions v1.41: client spans, ``gen_ai.client.*`` metrics and their
+bucket boundaries.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ def server_of(url: str) -> dict[str, Any]:
 class Telemetry:
     """Makes a span and the metrics of every finished call.
 
-    The span is made when the call has ended, in the context variables of whoever asked, so that it stands below the caller's
-    span although the call ran on another thread.
+    The span is made when the call has ended, in the context variables of whoever asked, so that it stands
+    below the caller's span although the call ran on another thread.
 
     Args:
         session_id: The session that the spans belong to.

@@ -1,4 +1,4 @@
-"""``%ai alias`` and ``%ai dealias``: short names for models, for this kernel or kept in pyproject.toml."""
+"""``%ai alias`` and ``%ai dealias``: aliases of models, for this kernel or saved in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNSAVE = Flag(
 
 
 def set_alias(shell: NotebookShell, arguments: Arguments) -> str:
-    """A short name for a model: until the kernel ends, or for good."""
+    """Set an alias of a model, until the kernel ends or with ``--save`` for good."""
     name, target = arguments.words
     known = dict(shell.session().config.aliases)
     if not name or set(name) & set(":/"):
@@ -43,7 +43,7 @@ def set_alias(shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def drop_alias(shell: NotebookShell, arguments: Arguments) -> str:
-    """Forget a short name."""
+    """Remove an alias."""
     (name,) = arguments.words
     known = dict(shell.session().config.aliases)
     if name not in known:
@@ -59,5 +59,5 @@ def drop_alias(shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def _pyproject() -> Path:
-    """The nearest pyproject.toml, from which options are read; else one to be made in the working folder."""
+    """The nearest pyproject.toml, which options are read from; else a new one in the working folder."""
     return find_pyproject(Path.cwd()) or Path.cwd() / "pyproject.toml"

@@ -1,4 +1,4 @@
-"""``%ai budget``: how it stands, another one, a new beginning, none."""
+"""``%ai budget``: show the budget, change it, reset it, switch it off."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NONE = "there is no budget; %ai budget 5/day sets one"
 
 
 def budget(shell: NotebookShell, arguments: Arguments) -> Report | str:
-    """Show the budget, or do with it what the word says.
+    """Show, change, reset or switch off the budget.
 
     Raises:
         ConfigError: The word is no sum of money and no action.
@@ -30,13 +30,14 @@ def budget(shell: NotebookShell, arguments: Arguments) -> Report | str:
         return ACTIONS[wanted](shell)
     if wanted.isalpha():
         raise ConfigError(
-            f"%ai budget takes a sum such as 5/day, or {' or '.join(ACTIONS)}; it is {wanted!r}; {closest(wanted, ACTIONS)}"
+            f"%ai budget takes a sum such as 5/day, or {' or '.join(ACTIONS)}; it is {wanted!r}; "
+            + closest(wanted, ACTIONS)
         )
     return _set(shell, wanted)
 
 
 def show_budget(shell: NotebookShell) -> Report | str:
-    """Spent, reserved, left."""
+    """Amounts spent, reserved and left."""
     session = shell.session()
     if session.budget is None:
         return NONE
@@ -48,7 +49,7 @@ def show_budget(shell: NotebookShell) -> Report | str:
 
 
 def budget_tables(session: Session) -> list[Table]:
-    """The budget as a table or none."""
+    """The budget as a table; an empty list without one."""
     rows = [
         (
             f"{item.scope} {item.name}".strip(),
@@ -64,7 +65,7 @@ def budget_tables(session: Session) -> list[Table]:
 
 
 def _set(shell: NotebookShell, text: str) -> str:
-    """Change the sum and what it counts for; whether it is hard and when it warns stay as they are."""
+    """Change amount and scope of the budget; `hard` and `warn_at` stay."""
     old = shell.session().budget
     new = parse_budget(text, per=old.per if old is not None else "session")
     _change(shell, new if old is None else dataclasses.replace(old, usd=new.usd, per=new.per))
@@ -89,7 +90,7 @@ def _off(shell: NotebookShell) -> str:
 
 
 def _change(shell: NotebookShell, new: Budget | None) -> None:
-    # A setting, so that a session made later has it too; and at once, also for a session that somebody handed over.
+    # As a setting for sessions made later, and on this session, which may have been set with `use`.
     shell.settings.set_option("budget", new)
     shell.session().set_budget(new)
     shell.forget_notices("budget")

@@ -1,4 +1,4 @@
-"""``%ai cache``: what is stored and what it was good for, clear it, prune it."""
+"""``%ai cache``: show the cache and its hit rate, clear it, prune it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLDER = Flag(
 
 
 def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
-    """Show the cache, or do with it what the word says.
+    """Show, clear or prune the cache.
 
     Raises:
         ConfigError: The word is no action, or ``--older`` stands without prune.
@@ -48,17 +48,17 @@ def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
     return prune(session, older) if action == "prune" else Report(tables=cache_tables(session))
 
 
-def prune(session: Session, older_seconds: float | None) -> str:
-    """Forget answers past an age; None means the usual one."""
+def prune(session: Session, max_age_seconds: float | None) -> str:
+    """Remove answers above an age; None means the configured time to live."""
     options = session.config.cache
     usual = options.ttl_seconds if options is not None else None
-    if older_seconds is None and usual is None:
+    if max_age_seconds is None and usual is None:
         return "stored answers never expire here, so none is too old; %ai cache prune --older 7d says how old"
-    return f"{_answers(session.prune_cache(older_seconds))} forgotten"
+    return f"{_answers(session.prune_cache(max_age_seconds))} forgotten"
 
 
 def cache_tables(session: Session) -> list[Table]:
-    """The cache as a table or none."""
+    """The cache as a table; an empty list when it is off."""
     state = session.cache_status()
     if not state:
         return []

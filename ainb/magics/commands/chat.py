@@ -17,7 +17,7 @@ SHOWN_CHARS = 300
 
 
 def run_chat(shell: NotebookShell, arguments: Arguments) -> Report | str:
-    """List the chats of the notebook, show one, or do something to it."""
+    """List the chats of the notebook, or show, fork, cut or forget one."""
     words = list(arguments.words)
     if not words:
         return _list(shell)
@@ -92,7 +92,7 @@ def _short(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"
 
 
-# Action, the words behind it, and what does it.
+# Action: the words behind it, and its function.
 ACTIONS: dict[str, tuple[str, Callable[..., Report | str]]] = {
     "show": ("NAME", _show),
     "fork": ("NAME NEW", _fork),

@@ -13,16 +13,16 @@ from ainb.magics.shell import NotebookShell
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A row of the table of subcommands.
+    """One subcommand of ``%ai``.
 
     Attributes:
         name: As typed behind ``%ai``.
-        run: Does it; what it returns is shown, None shows nothing.
+        run: Its function; what it returns is shown, None shows nothing.
         metavar: The words behind it, for the help.
-        words: The least and the most words that it takes.
+        words: Least and greatest number of words that it takes.
         flags: Its own options; None takes words as typed, dashes and all.
-        synonyms: Other names for it.
-        choices: Words that may stand behind it, for Tab.
+        synonyms: Other names.
+        choices: Words that Tab offers behind it.
         help: One line.
         example: A line that can be typed.
     """

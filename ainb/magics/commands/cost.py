@@ -56,7 +56,7 @@ def show_cost(shell: NotebookShell, arguments: Arguments) -> FrameReport:
 
 
 def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
-    """Every call, a row each; the latest are shown."""
+    """One row per call; the latest are shown."""
     frame = shell.session().usage(**arguments.cell)
     rows = [
         (
@@ -80,7 +80,7 @@ def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
 
 
 def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
-    """Every failed call, or how many there were of each kind.
+    """Failed calls, or their number by columns of the log.
 
     Raises:
         ConfigError: A word names no column; the message lists them.
@@ -115,7 +115,7 @@ def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
 
 
 def _names(arguments: Arguments) -> tuple[str, ...]:
-    """The words, which may be parted by commas too.
+    """Column names; words may also be separated by commas.
 
     Raises:
         ConfigError: One is a span of time, which stands behind ``--since``.

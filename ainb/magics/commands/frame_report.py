@@ -1,4 +1,4 @@
-"""Subcommands that end in a DataFrame: a short table is shown, the whole frame is handed to the cell."""
+"""Result of a subcommand that returns a DataFrame: a short table to show and the whole frame."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MAX_ROWS = 20
 
 @dataclass(frozen=True, slots=True)
 class FrameReport:
-    """What is shown, and the frame behind it.
+    """A report and the frame that it was made from.
 
     Attributes:
         report: Shown at once.
-        frame: Handed to the cell.
+        frame: The value of the line.
     """
 
     report: Report
@@ -27,13 +27,13 @@ class FrameReport:
 
 
 def suppress_display(frame: pd.DataFrame, ipython: Any) -> pd.DataFrame:
-    """Keep IPython from showing a frame as Out[n] of the cell whose output holds it already; later it is shown as any frame is."""
+    """Keep IPython from showing the frame as Out[n] of the cell that shows its report."""
     number = ipython.execution_count
 
     def show() -> None:
         if ipython.execution_count != number:
-            raise NotImplementedError  # IPython then takes the frame's own look
+            raise NotImplementedError  # IPython then uses the frame's own display
 
-    # Past pandas, which would take it for a column that somebody tries to make; copies do not carry it.
+    # Past pandas, which would warn that a column cannot be set this way; copies do not carry it.
     object.__setattr__(frame, "_ipython_display_", show)
     return frame

@@ -1,4 +1,4 @@
-"""``%ai help``: all options, subcommands and settings, or one of them with an example that can be typed."""
+"""``%ai help`` and ``%ai version``: options, subcommands and settings, each with an example."""
 
 from __future__ import annotations
 
@@ -52,8 +52,14 @@ def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
         return Report(_topic(commands, arguments.words[0]))
     return Report(
         [
-            "%%ai [MODEL] [options], and the prompt below it; {name} puts in a value of the notebook, {{name}} is {name}.",
-            "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. %config Ainb lists every setting; %ai help TOPIC shows one option with an example.",
+            (
+                "%%ai [MODEL] [options], and the prompt below it; "
+                "{name} puts in a value of the notebook, {{name}} is {name}."
+            ),
+            (
+                "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. "
+                "%config Ainb lists every setting; %ai help TOPIC shows one option with an example."
+            ),
         ],
         [
             Table(
@@ -81,7 +87,7 @@ def topics(commands: Sequence[Command]) -> list[str]:
 
 
 def spelling(flag: Flag) -> str:
-    """An option as it is typed, such as ``-f, --format FORMAT``."""
+    """Spelling of an option, such as ``-f, --format FORMAT``."""
     spelling = ", ".join(reversed(flag.spellings))
     return f"{spelling} {flag.metavar}" if flag.metavar else spelling
 
@@ -107,7 +113,7 @@ def _topic(commands: Sequence[Command], word: str) -> list[str]:
 
 
 def _own_flags(command: Command) -> list[str]:
-    """Options of a subcommand that are no options of a cell, each with its example."""
+    """Options that only the subcommand has, each with its example."""
     lines: list[str] = []
     for flag in command.flags or ():
         if flag not in CELL_FLAGS:

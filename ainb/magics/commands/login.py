@@ -1,4 +1,4 @@
-"""``%ai login``: a key from a password box into the OS keyring, never into the notebook."""
+"""``%ai login`` and ``%ai logout``: API keys in the OS keyring, never in the notebook."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def login(_shell: NotebookShell, arguments: Arguments) -> str:
     """Ask for a key and store it.
 
     Raises:
-        ConfigError: There is nobody to ask, no keyring, or what was typed can be no key.
+        ConfigError: There is no input, no keyring, or the text cannot be a key.
     """
     name = _variable(arguments.words[0])
     try:
-        # In a kernel this is the front end's password box; what is typed goes neither into the cell nor into its output.
+        # In a kernel this is the front end's password box: the key goes neither into the cell nor its output.
         value = getpass.getpass(f"{name} (is not shown): ")
     except (EOFError, NotImplementedError):
         raise ConfigError(
@@ -30,12 +30,12 @@ def login(_shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def logout(_shell: NotebookShell, arguments: Arguments) -> str:
-    """Forget a stored key."""
+    """Remove a stored key."""
     return keys.logout(_variable(arguments.words[0]))
 
 
 def _variable(word: str) -> str:
-    """The key variable of a provider, or a variable's own name, which is written in capitals."""
+    """The key variable of a provider, or the word itself where it is a variable in capitals."""
     name = SYNONYMS.get(word, word)
     if name in keys.KEY_VARIABLES:
         return keys.KEY_VARIABLES[name]

@@ -1,4 +1,4 @@
-"""``%ai panel``: cost, errors, batches, or the board of them all."""
+"""``%ai panel``: show the panel of cost, errors or batches, or the board of all."""
 
 from __future__ import annotations
 

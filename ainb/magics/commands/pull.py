@@ -1,4 +1,4 @@
-"""``%ai pull NAME``: download a model, with its progress shown."""
+"""``%ai pull NAME``: download a local model and show the progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
 
     Raises:
         ConfigError: There is no such model.
-        CallInterrupted: The person stopped it.
+        CallInterrupted: The user stopped it.
     """
     from ainb.providers.local import weights
 
@@ -37,12 +37,15 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
     finally:
         progress.end()
     if importlib.util.find_spec("xllamacpp") is None:
-        return f"local:{name} is on this machine; to ask it, install llama.cpp: pip install 'ainb-notebook[local]'"
+        return (
+            f"local:{name} is on this machine; "
+            "to ask it, install llama.cpp: pip install 'ainb-notebook[local]'"
+        )
     return f"local:{name} is on this machine; ask it with %%ai local:{name}"
 
 
 class DownloadProgress:
-    """Shows how far a download is: one renewed output in a notebook, one line in a terminal, nothing where nobody watches."""
+    """Progress of a download: one updated output in a notebook, one line in a terminal, else nothing."""
 
     def __init__(self, shell: NotebookShell, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._shell = shell
@@ -54,7 +57,7 @@ class DownloadProgress:
         self._shown = False
 
     def __call__(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Take the bytes that have come, and those there are in all (None when unknown)."""
+        """Show the bytes received of the total, which is None when unknown; at most five times a second."""
         now = self._clock.monotonic()
         if not self._on or now < self._next_at:
             return
@@ -65,7 +68,7 @@ class DownloadProgress:
             self._on = False
 
     def end(self) -> None:
-        """Make way for what is shown next."""
+        """Clear the progress."""
         if not self._shown:
             return
         with contextlib.suppress(Exception):

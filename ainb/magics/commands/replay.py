@@ -1,4 +1,4 @@
-"""``%ai replay``: answers from the notebook's cassette; what it holds, and what of it is not used any more."""
+"""``%ai replay``: set the replay mode; show and prune the notebook's cassettes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ ACTIONS = ("status", "prune")
 
 
 def replay(shell: NotebookShell, arguments: Arguments) -> Report | str | None:
-    """Choose a mode, or look at the cassettes.
+    """Set the mode, show the cassettes, or prune the notebook's own.
 
     Raises:
-        ConfigError: There is no such mode, a name stands where none belongs, or a cassette is not what ainb writes.
+        ConfigError: There is no such mode, a name stands where none belongs, or a cassette is not what ainb
+            writes.
     """
     word, *name = arguments.words or ["status"]
     if name and word != "record":
@@ -41,10 +42,10 @@ def replay(shell: NotebookShell, arguments: Arguments) -> Report | str | None:
 
 
 def set_mode(shell: NotebookShell, mode: str, name: str | None) -> None:
-    """Switch the mode; nothing is shown, so that the cell reads the same when it is replayed."""
+    """Set the mode; nothing is shown, so that the cell's output is the same when it is replayed."""
     forced = os.environ.get(VARIABLE)
     if forced:
-        # A notebook that is run in CI must not begin to record because a cell of it says so.
+        # A notebook that runs in CI must not start recording because of one of its cells.
         if forced != mode and shell.display() not in QUIET_DISPLAYS:
             shell.print_line(f"{VARIABLE}={forced} of the environment stands; unset it to choose a mode here")
         return
@@ -57,7 +58,7 @@ def set_mode(shell: NotebookShell, mode: str, name: str | None) -> None:
 def show_status(shell: NotebookShell) -> Report:
     """Records, records that this kernel has not used, and size of each cassette."""
     rows = [_row(cassette) for cassette in _cassettes(shell)]
-    # The mode is the run's, not the notebook's: it would tell a recorded output from a replayed one.
+    # The mode differs from run to run: with it, recorded and replayed outputs would differ.
     chosen = shell.session().config.replay
     mode = [] if shell.display() == "static" else [f"replay is {chosen}"]
     if not rows:
@@ -77,17 +78,18 @@ def show_status(shell: NotebookShell) -> Report:
 
 
 def prune(shell: NotebookShell) -> str:
-    """Drop the records that this kernel has not used.
+    """Remove the records that this kernel has not used.
 
     Raises:
-        ConfigError: The kernel has used none, so nobody can tell which are needed.
+        ConfigError: The kernel has used none, so it is unknown which are needed.
     """
     from ainb.pipeline.replay.cassettes import Library
 
     cassette = Library(shell.notebook_path).own()
     if not cassette.used:
         raise ConfigError(
-            f"no record of {cassette.name} has been used since the kernel started; restart it, run the whole notebook, then prune"
+            f"no record of {cassette.name} has been used since the kernel started; "
+            "restart it, run the whole notebook, then prune"
         )
     dropped = cassette.keep_only(cassette.used)
     return f"{counted(dropped, 'record')} dropped from {cassette.name}, {len(cassette.lines())} kept"
@@ -97,7 +99,10 @@ def _how_to_make_one(shell: NotebookShell, mode: str) -> str:
     if mode not in {"record", "auto"} or shell.display() == "static":
         return "%ai replay record makes one"
     if shell.notebook_path() is None:
-        return "its name is not known here, so save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
+        return (
+            "its name is not known here, so save it, "
+            "or give a name with %ai replay record NAME or AINB_NOTEBOOK"
+        )
     return "the next answer begins it"
 
 
@@ -113,7 +118,7 @@ def _cassettes(shell: NotebookShell) -> list[Cassette]:
 
 
 def replay_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """The mode, where it is not off."""
+    """Row of the status: the mode; None when replay is off."""
     mode = shell.session().config.replay
     if mode == "off":
         return None

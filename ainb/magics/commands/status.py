@@ -1,4 +1,4 @@
-"""``%ai`` alone: a short status; ``%ai status``: also circuits, queues, buckets, cache and budget, a table each."""
+"""``%ai``: a short status; ``%ai status``: also tables of circuits, queues, buckets, cache and budget."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ StatusRow = Callable[[NotebookShell], tuple[str, str] | None]
 
 
 def model_row(shell: NotebookShell) -> tuple[str, str]:
-    """The model of cells that name none."""
+    """Default model of cells."""
     try:
         return "model", ":".join(shell.session().find_model())
     except ConfigError:
@@ -39,19 +39,19 @@ def model_row(shell: NotebookShell) -> tuple[str, str]:
 
 
 def aliases_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """The aliases, when there are some."""
+    """Aliases; None without any."""
     aliases = shell.session().config.aliases
     return ("aliases", ", ".join(sorted(aliases))) if aliases else None
 
 
 def pulled_row(_shell: NotebookShell) -> tuple[str, str] | None:
-    """The models on this machine, when there are some."""
+    """Pulled models; None without any."""
     models = pulled_models()
     return ("on this machine", ", ".join(f"local:{model}" for model in models)) if models else None
 
 
 def spent_row(shell: NotebookShell) -> tuple[str, str]:
-    """What today's calls of this home cost, other notebooks' included."""
+    """Cost of today's calls of the home, those of other notebooks included."""
     from ainb.usage.frames.totals import money
 
     session = shell.session()
@@ -60,7 +60,7 @@ def spent_row(shell: NotebookShell) -> tuple[str, str]:
 
 
 def budget_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """The budget, when there is one."""
+    """Budget and what is left; None without one."""
     session = shell.session()
     if session.budget is None:
         return None
@@ -70,13 +70,13 @@ def budget_row(shell: NotebookShell) -> tuple[str, str] | None:
 
 
 def cache_row(shell: NotebookShell) -> tuple[str, str]:
-    """How many answers are stored."""
+    """Number and size of the stored answers."""
     state = shell.session().cache_status()
     return "cache", f"{count(state['entries'])} stored, {byte_size(state['size_bytes'])}" if state else "off"
 
 
 def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """Circuits that are not closed, when there are some."""
+    """Circuits that are not closed; None without any."""
     frame = shell.session().status()
     states = frame["circuit"].dropna()
     unusual = [f"{name} {state}" for name, state in states.items() if state != "closed"]
@@ -84,7 +84,7 @@ def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
 
 
 def state_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """Where limits, circuits, budgets and answers are shared, how far away that is, and who else is there."""
+    """The Redis server that shares the state: endpoint, round trip, other clients; None without one."""
     row = shell.session().state_status()
     if not row:
         return None
@@ -96,7 +96,7 @@ def state_row(shell: NotebookShell) -> tuple[str, str] | None:
 
 
 def display_row(shell: NotebookShell) -> tuple[str, str]:
-    """How replies are shown."""
+    """The display mode."""
     return "display", shell.display()
 
 
@@ -115,7 +115,7 @@ ROWS: list[StatusRow] = [
 
 
 def short_status(shell: NotebookShell) -> Report:
-    """All rows that have something to say."""
+    """The short status: every row that applies."""
     rows = [row for make in ROWS if (row := make(shell)) is not None]
     return Report(
         tables=[Table(caption="ainb, %ai help lists what there is", columns=("what", "now"), rows=rows)]
@@ -123,7 +123,7 @@ def short_status(shell: NotebookShell) -> Report:
 
 
 def show_status(shell: NotebookShell, _arguments: Arguments) -> FrameReport:
-    """What every part of the session is doing now."""
+    """State of the model, its circuit, queue and buckets, of the cache and the budget."""
     short = short_status(shell)
     session = shell.session()
     frame = session.status()

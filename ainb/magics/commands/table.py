@@ -1,4 +1,4 @@
-"""The subcommands of ``%ai`` as one table: name, function, help, example."""
+"""Table of the ``%ai`` subcommands."""
 
 from __future__ import annotations
 
@@ -164,7 +164,10 @@ COMMANDS: list[Command] = [
         metavar="[MODEL] [options]",
         words=(0, 1),
         flags=CELL_FLAGS,
-        help="explain the last error of the notebook; sends its cell and the lines of your own code, without secrets",
+        help=(
+            "explain the last error of the notebook; "
+            "sends its cell and the lines of your own code, without secrets"
+        ),
         example="%ai error",
     ),
     Command(

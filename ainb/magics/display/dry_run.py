@@ -1,4 +1,4 @@
-"""``--dry-run``: what would leave and what it would cost."""
+"""``--dry-run``: report of the prompt, findings, tokens and price of a call that is not sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_SHOWN_CHARACTERS = 20_000
 def preview_report(preview: Preview) -> Report:
     """Findings, the prompt, and a table of model, tokens and price.
 
-    Secrets in the prompt are hidden in what is shown, for a notebook is saved with its outputs.
+    Secrets in the prompt are hidden in the report, because a notebook is saved with its outputs.
     """
     request = preview.request
     texts = [(message.role, message.text) for message in request.messages]
@@ -28,7 +28,7 @@ def preview_report(preview: Preview) -> Report:
 
 
 def rows_report(preview: Preview, forecast: str | None) -> Report:
-    """The report of a run's first row, below what all rows would take."""
+    """Report of a batch: the forecast of all rows, then the first row."""
     first = preview_report(preview)
     line = "The first row:" if forecast is None else f"In all {forecast}. The first row:"
     return Report([line, *first.lines], first.tables)

@@ -1,4 +1,4 @@
-"""``--image``: names and files of the cell's line, put in front of its question."""
+"""``--image``: attaches images, given as variables or files, to the cell's prompt."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MAX_OFFERED = 50
 
 
 def attach_images(shell: NotebookShell, call: Call, names: Sequence[str]) -> None:
-    """Put the pictures in front of the last message's text.
+    """Put images in front of the text of the last message.
 
     Args:
         shell: The notebook shell.
         call: A call whose last message is a text.
-        names: Names of the notebook, or files; a name of the notebook goes first.
+        names: Variables of the notebook or files; a variable takes precedence.
 
     Raises:
-        ConfigError: One is neither, no picture, or too large; or they are too many.
+        ConfigError: One is neither, not an image, or too large; or there are too many.
     """
     if not names:
         return
@@ -38,7 +38,7 @@ def attach_images(shell: NotebookShell, call: Call, names: Sequence[str]) -> Non
 
 
 def image_names(shell: NotebookShell, _typed: str) -> list[str]:
-    """Names and files that may be pictures, for Tab; nothing is drawn or read."""
+    """Variables and files that may be images, for Tab; nothing is drawn or read."""
     known = {
         name
         for name, value in shell.ipython.user_ns.items()

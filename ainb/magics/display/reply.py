@@ -1,4 +1,4 @@
-"""How a Reply is shown: one bundle of ``text/plain`` and ``text/html``, and a quiet line of what it took."""
+"""MIME bundle of a Reply: ``text/plain``, ``text/html`` or ``text/latex``, and a footer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.magics.display.markup import code_block, frame, markdown
+from ainb.magics.display.markup import code_block, markdown, sandboxed_page
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
 from ainb.panels.markup import as_typed, box, escape
@@ -28,12 +28,13 @@ NOT_JSON = "not JSON, shown as it came"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisplayOptions:
-    """What a place can show.
+    """How replies are shown.
 
     Attributes:
         rich: Whether HTML is shown.
-        footer: Whether the line of model, time, tokens and cost stands below.
-        steady: Whether only what the input fixes may be shown (no seconds, no cache), as replayed notebooks need.
+        footer: Whether a line with model, time, tokens and cost is shown below.
+        steady: Whether only what the input fixes may be shown (no seconds, no cache), as replayed notebooks
+            need.
     """
 
     rich: bool = True
@@ -56,7 +57,7 @@ def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
 
 
 def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
-    """The reply's text in the form that was asked for, safe for a terminal, and what has to be said about it."""
+    """The reply's text in the requested form, safe for a terminal, and notes on it."""
     notes = (TRUNCATED,) if reply.finish_reason == "length" else ()
     if reply.form in {"markdown", "text"}:
         return clean(reply.text), notes
@@ -69,7 +70,7 @@ def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
 
 
 def live_bundle(text: str) -> Bundle:
-    """The text that has come so far."""
+    """MIME bundle of the text received so far."""
     return {"text/plain": clean(text), "text/html": box(markdown(text))}
 
 
@@ -77,7 +78,7 @@ def _body(reply: Reply, text: str) -> str:
     if reply.form in {"code", "json"}:
         return code_block(text)
     if reply.form == "html":
-        return frame(text)
+        return sandboxed_page(text)
     return as_typed(text) if reply.form == "text" else markdown(text)
 
 
@@ -87,7 +88,7 @@ def _latex(text: str) -> str:
 
 
 def footer(reply: Reply, options: DisplayOptions, notes: tuple[str, ...] = ()) -> str:
-    """The quiet line as HTML; empty when it is switched off and there is nothing to say."""
+    """The footer as HTML; empty when it is off and there are no notes."""
     pieces = (
         [escape(piece) for piece in facts(reply, deterministic=options.deterministic)]
         if options.footer
@@ -98,11 +99,11 @@ def footer(reply: Reply, options: DisplayOptions, notes: tuple[str, ...] = ()) -
 
 
 def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
-    """Model, seconds, tokens and cost, as far as they are known.
+    """Texts of the footer: model, seconds, tokens and cost, as far as they are known.
 
     Args:
-        reply: What came back.
-        steady: Leave out what differs from run to run.
+        reply: The reply.
+        deterministic: Leave out what differs from run to run.
     """
     pieces = [one_line(reply.model)] if reply.model else []
     if reply.cached and not deterministic:
@@ -134,7 +135,7 @@ def _saved(reply: Reply) -> str:
 
 
 def money(usd: Decimal) -> str:
-    """Dollars with as many digits as mean something."""
+    """US dollars with the significant digits."""
     if usd >= Decimal("0.1"):
         return f"${usd:,.2f}"
     if usd >= Decimal("0.01"):

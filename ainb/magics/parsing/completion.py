@@ -1,4 +1,4 @@
-"""Tab on the line of ``%%ai`` and ``%ai``: options, models, aliases, subcommands, formats."""
+"""Tab completion on the lines of ``%%ai`` and ``%ai``: options, models, aliases, subcommands, values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
 
 
 def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
-    """What IPython's completer takes from a matcher; nothing outside the lines of ainb's magics.
+    """Matcher result for IPython's completer; without completions outside the lines of ainb's magics.
 
     Args:
         shell: The notebook shell.
@@ -54,7 +54,7 @@ def _words(typed: str) -> list[str]:
 
 
 def cell_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """What may stand where the last word is being typed, behind ``%%ai``."""
+    """Completions of the last word behind ``%%ai``."""
     spelling, given, value = words[-1].partition("=")
     if given and (flag := _flag(spelling, CELL_FLAGS)) is not None and flag.metavar:
         return [f"{spelling}={item}" for item in _values(shell, flag, [*words[:-1], value])]
@@ -66,13 +66,13 @@ def cell_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
 
 
 def _values(shell: NotebookShell, flag: Flag, words: Sequence[str]) -> list[str]:
-    """What may stand behind an option."""
+    """Completions of an option's value."""
     offer = VALUES.get(flag.name)
     return offer(shell, words) if offer else list(flag.choices)
 
 
 def line_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """What may stand where the last word is being typed, behind ``%ai``."""
+    """Completions of the last word behind ``%ai``."""
     if len(words) == 1:
         return sorted({name for command in COMMANDS for name in (command.name, *command.synonyms)})
     command = next((item for item in COMMANDS if words[0] in {item.name, *item.synonyms}), None)
@@ -94,7 +94,7 @@ def line_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
 
 
 def models(shell: NotebookShell) -> list[str]:
-    """Aliases, pulled models, and the beginnings of all others."""
+    """Aliases, pulled models, and prefixes of all other models."""
     return [
         *sorted(_aliases(shell)),
         *(f"local:{model}" for model in pulled_models()),
@@ -107,7 +107,7 @@ def _chats(shell: NotebookShell, _words: Sequence[str]) -> list[str]:
 
 
 def _fallbacks(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """Models, behind those that are typed already."""
+    """Models behind those that are typed already."""
     typed = words[-1]
     before = typed[: typed.rfind(",") + 1]
     return [before + model for model in models(shell)]
@@ -120,7 +120,7 @@ def _columns(shell: NotebookShell, words: Sequence[str]) -> list[str]:
     return ["*", *(name for name in getattr(table, "columns", ()) if isinstance(name, str))]
 
 
-# What may stand behind an option, where the notebook tells.
+# Completions of values that depend on the notebook, by option.
 VALUES: dict[str, Callable[[NotebookShell, Sequence[str]], list[str]]] = {
     "api-key-name": lambda _shell, _words: keys.found(),
     "chat": _chats,

@@ -1,4 +1,4 @@
-"""``--schema NAME``: find the schema in the notebook."""
+"""``--schema NAME``: resolves a schema in the notebook."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ainb.magics.shell import NotebookShell
 from ainb.pipeline.answer.schema import Schema, is_schema_class, read_schema
 from ainb.suggestions import closest
 
-# What tells a JSON schema from any other dict of the notebook.
+# Keys that distinguish a JSON schema from any other dict.
 _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf", "oneOf", "allOf"})
 
 
 def find_schema(shell: NotebookShell, name: str) -> Schema:
-    """The schema that a name of the notebook stands for.
+    """The schema that a variable of the notebook holds.
 
     Args:
         shell: The notebook shell.
@@ -26,7 +26,7 @@ def find_schema(shell: NotebookShell, name: str) -> Schema:
     first, *rest = name.split(".")
     names = shell.namespace()
     if first not in names:
-        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_way_out(shell, first)}")
+        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_hint(shell, first)}")
     value = names[first]
     for part in rest:
         if not hasattr(value, part):
@@ -41,7 +41,7 @@ def find_schema(shell: NotebookShell, name: str) -> Schema:
 
 
 def schema_names(shell: NotebookShell) -> list[str]:
-    """Names of the notebook that stand for schemas, sorted."""
+    """Variables of the notebook that hold schemas, sorted."""
     return sorted(
         name for name, value in shell.namespace().items() if not name.startswith("_") and _is_schema(value)
     )
@@ -53,7 +53,7 @@ def _is_schema(value: Any) -> bool:
     return is_schema_class(value) and value.__module__.partition(".")[0] != "pydantic"
 
 
-def _way_out(shell: NotebookShell, name: str) -> str:
+def _hint(shell: NotebookShell, name: str) -> str:
     known = schema_names(shell)
     if known:
         return closest(name, known)

@@ -18,7 +18,8 @@ def outcomes(runs: pd.DataFrame, count: int = NEWEST) -> pd.DataFrame:
         count: At most so many batches.
 
     Returns:
-        Frame of shape (<= count, 2), newest first, indexed by the batch's title: `answered` and `failed` Int64.
+        Frame of shape (<= count, 2), newest first, indexed by the batch's title: `answered` and `failed`
+        Int64.
     """
     newest = runs.head(count)
     answered = newest["done"] - newest["failed"]

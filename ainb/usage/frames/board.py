@@ -38,10 +38,11 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
         rows: What `Session.state` returns.
 
     Returns:
-        Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s` Float64 (seconds until an open
-        circuit is probed), `waiting`, `in_flight`, `concurrency` Int64, `requests_level`, `requests_capacity`, `tokens_level`,
-        `tokens_capacity` Float64 (NA where not limited), `p50_s`, `p95_s` Float64: durations of answered calls among the newest
-        2,000 of the log, NA without any.
+        Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s`
+        Float64 (seconds until an open circuit is probed), `waiting`, `in_flight`, `concurrency` Int64,
+        `requests_level`, `requests_capacity`, `tokens_level`, `tokens_capacity` Float64 (NA where not
+        limited), `p50_s`, `p95_s` Float64: durations of answered calls among the newest 2,000 of the log, NA
+        without any.
     """
     merged = _merged(rows)
     speed = duration_percentiles(log)
@@ -82,7 +83,8 @@ def budgets(rows: StateRows) -> pd.DataFrame:
     """Every budget in force.
 
     Returns:
-        Frame indexed by `budget` ("day", "session", "user ann", …): `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd` Float64.
+        Frame indexed by `budget` ("day", "session", "user ann", …): `limit_usd`, `spent_usd`, `reserved_usd`,
+        `left_usd` Float64.
     """
     found = [row for row in rows if row.get("part") == "budget"]
     # The name of a day's budget ends in its date, which is today.

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections took half the time.
+# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections
+# took half the time.
 FETCH_ROWS = 500
 # pandas 3 calls its text dtype "str"; before it, "str" meant objects.
 TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version
@@ -53,15 +54,17 @@ def usage(
 
     Args:
         log: The usage log.
-        since: Calls that started at this moment or later: a datetime (naive means local time), a timedelta back from now, or a
-            text such as "90m", "24h", "7d". None means all.
-        columns: Which columns, in this order; None means all but ``prompt`` and ``reply``, which the log holds only when told to.
+        since: Calls that started at this moment or later: a datetime (naive means local time), a timedelta
+            back from now, or a text such as "90m", "24h", "7d". None means all.
+        columns: Which columns, in this order; None means all but ``prompt`` and ``reply``, which the log
+            holds only when told to.
         where: Column to value, or to a list of values; None matches unknown ones.
 
     Returns:
-        Frame of shape (n_calls, n_columns) with a RangeIndex. Dtypes: texts ``str``, names and states ``category``, tokens
-        ``Int64``, ``attempts`` and ``http_status`` ``Int16``, money in US dollars and times in seconds ``Float64``, flags ``bool``,
-        ``started_at`` ``datetime64[us, UTC]``. Unknown is NA, never 0.
+        Frame of shape (n_calls, n_columns) with a RangeIndex. Dtypes: texts ``str``, names and states
+        ``category``, tokens ``Int64``, ``attempts`` and ``http_status`` ``Int16``, money in US dollars and
+        times in seconds ``Float64``, flags ``bool``, ``started_at`` ``datetime64[us, UTC]``. Unknown is NA,
+        never 0.
 
     Raises:
         ConfigError: `columns`, `where` or `since` makes no sense; the message lists what does.

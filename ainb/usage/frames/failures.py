@@ -90,8 +90,9 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
         window: Which calls.
 
     Returns:
-        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider or ``provider:model``; NA
-        for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message` str, `error_type` str, `advice` str.
+        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
+        or ``provider:model``; NA for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message`
+        str, `error_type` str, `advice` str.
     """
     frame = errors(log, ["error_type", "http_status", *GROUPS[by]], since=window.since(log.now()))
     keys = frame.index.to_frame(index=False).astype(object)
@@ -122,8 +123,9 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
         most: Kinds with a column of their own; the others share "other kinds".
 
     Returns:
-        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no gaps), a column a kind,
-        most frequent first: Int64 counts, 0 where nothing failed. Empty without failures.
+        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
+        gaps), a column a kind, most frequent first: Int64 counts, 0 where nothing failed. Empty without
+        failures.
     """
     with log.reading() as connection:
         where = {"status": ["error", "rejected"]}

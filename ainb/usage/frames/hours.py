@@ -35,7 +35,8 @@ def calls_by_hour(log: UsageLog, window: Window) -> pd.DataFrame:
     """Money by local hour.
 
     Returns:
-        Frame indexed by the hour (no zone), only hours with calls: `cost_usd` Float64 (NA when unknown), `unpriced` Int64.
+        Frame indexed by the hour (no zone), only hours with calls: `cost_usd` Float64 (NA when unknown),
+        `unpriced` Int64.
     """
     with log.reading() as connection:
         condition, values = sql_condition(connection, since=window.since(log.now()), where={}, now=log.now())

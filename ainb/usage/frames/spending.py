@@ -34,12 +34,14 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
 
     Args:
         log: The usage log; "this session" is the one that it belongs to.
-        notebook: Name of the notebook or script as its rows carry it; None means that nobody can tell, and the session stands for it.
+        notebook: Name of the notebook or script as its rows carry it; None means that nobody can tell, and
+            the session stands for it.
 
     Returns:
-        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this script" (all
-        its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64 and `ok_share` Float64: answered calls, and their share of those
-        that were not cancelled (NA without any).
+        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this
+        script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
+        and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
+        any).
     """
     session: dict[str, Any] = {"session_id": log.session_id}
     here, place = [session], "this session"
@@ -66,9 +68,10 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
         window: Which calls.
 
     Returns:
-        Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest first; ``provider:model``
-        for "model", "(none)" where unknown). Columns as of `costs`, then `share` Float64 of the window's known cost (NA when that is
-        unknown or 0) and `free` bool (answered at no cost, and not by the cache alone).
+        Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest
+        first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then `share`
+        Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
+        cost, and not by the cache alone).
     """
     frame = costs(log, GROUPS[by], since=window.since(log.now()))
     if by == "day":
@@ -104,9 +107,9 @@ def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:
     """Money over time.
 
     Returns:
-        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no gaps): `cost_usd`
-        Float64 of what is known of that hour or day, `unpriced` Int64, `total_usd` Float64, what was spent from the window's start up
-        to and with it. Empty without calls.
+        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
+        gaps): `cost_usd` Float64 of what is known of that hour or day, `unpriced` Int64, `total_usd` Float64,
+        what was spent from the window's start up to and with it. Empty without calls.
     """
     if window.hourly:
         frame = calls_by_hour(log, window)

@@ -37,10 +37,11 @@ def summary(
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Frame with one row a measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str. Counts of calls by status;
-        `success_rate` is ok of all that were not cancelled; `duration_p50_s` and `duration_p95_s` are over calls that a provider
-        answered; tokens and money with their averages per call and per `active_days` (local dates with at least one call);
-        then the most common errors, as ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
+        Frame with one row a measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str.
+        Counts of calls by status; `success_rate` is ok of all that were not cancelled; `duration_p50_s` and
+        `duration_p95_s` are over calls that a provider answered; tokens and money with their averages per
+        call and per `active_days` (local dates with at least one call); then the most common errors, as
+        ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
 
     Raises:
         ConfigError: The span is not above 0, both are given, or `where` makes no sense.

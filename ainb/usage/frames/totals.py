@@ -44,9 +44,10 @@ def costs(
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Frame of shape (n_groups, 6) indexed by `by`, sorted: `calls` Int64, `input_tokens` and `output_tokens` Int64 (NA when
-        unknown for every call), `cost_usd` Float64 in US dollars (NA when every call is unpriced), `unpriced` Int64, `saved_usd`
-        Float64 (what hits would have cost; NA when unknown for every call). `cost_usd` sums the priced calls only; `money` says so.
+        Frame of shape (n_groups, 6) indexed by `by`, sorted: `calls` Int64, `input_tokens` and
+        `output_tokens` Int64 (NA when unknown for every call), `cost_usd` Float64 in US dollars (NA when
+        every call is unpriced), `unpriced` Int64, `saved_usd` Float64 (what hits would have cost; NA when
+        unknown for every call). `cost_usd` sums the priced calls only; `money` says so.
 
     Raises:
         ConfigError: `by`, `where` or `since` makes no sense; the message lists the columns.
@@ -87,8 +88,9 @@ def errors(
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Without `by` the frame of `failures`. With it a frame of shape (n_groups, 3) indexed by `by`, most frequent first: `calls`
-        Int64, `last_at` datetime64[us, UTC] (start of the latest), `last_message` str.
+        Without `by` the frame of `failures`. With it a frame of shape (n_groups, 3) indexed by `by`, most
+        frequent first: `calls` Int64, `last_at` datetime64[us, UTC] (start of the latest), `last_message`
+        str.
 
     Raises:
         ConfigError: `by`, `where` or `since` makes no sense.
@@ -121,7 +123,8 @@ def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
         unpriced: Calls that are not in it.
 
     Returns:
-        "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing is known.
+        "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing
+        is known.
     """
     note = f" ({unpriced} call{'' if unpriced == 1 else 's'} unpriced)" if unpriced else ""
     if pd.isna(cast(Any, total_usd)):

@@ -65,10 +65,12 @@ class UsageLog(WarningListener):
         options: What is kept.
         rng: Where ids come from.
         estimators: How tokens and money of calls made elsewhere are estimated.
-        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is closed with this one.
+        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is
+            closed with this one.
 
     Attributes:
-        on_record: Told of rows that `recorder` makes, for those who listen to finished calls elsewhere; None means nobody.
+        on_record: Told of rows that `recorder` makes, for those who listen to finished calls elsewhere; None
+            means nobody.
     """
 
     def __init__(

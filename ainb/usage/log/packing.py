@@ -1,7 +1,7 @@
 """Several numbers of words and flags of a call in one integer: fewer values cross from SQLite, and groups are told apart by one.
 
-A value costs the same to fetch whether it holds a flag or 62 bits, and to sort calls by one integer takes two thirds of the time
-that three take.
+A value costs the same to fetch whether it holds a flag or 62 bits, and to sort calls by one integer takes two
+thirds of the time that three take.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack
     """Put those of `columns` that are words or flags into as few integers as they fit in.
 
     Args:
-        connection: An open log, in the transaction in which the calls are read: a word that came later could need more bits.
+        connection: An open log, in the transaction in which the calls are read: a word that came later could
+            need more bits.
         columns: Any columns, each once.
     """
     (last,) = connection.execute("SELECT max(id) FROM words").fetchone()

@@ -16,7 +16,8 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
 
     Args:
         path: The file; one that is not there or cannot be read counts as empty.
-        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a copy in memory.
+        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a
+            copy in memory.
     """
     if path is not None and path.exists():
         with contextlib.suppress(sqlite3.Error, NewerLogError):

@@ -147,8 +147,8 @@ class Recorder:
     def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
         """Decorate an async or plain function so that each call of it is a row.
 
-        The prompt is its argument `prompt`, else its first text argument; the reply is what it returns when that is a text or a
-        `Reply`. Tokens of texts are estimates and marked so.
+        The prompt is its argument `prompt`, else its first text argument; the reply is what it returns when
+        that is a text or a `Reply`. Tokens of texts are estimates and marked so.
 
         Args:
             operation: Operation name of the rows.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a rollup.
+# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a
+# rollup.
 _VERSION_1 = """
 CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 INSERT INTO words (id, word) VALUES (0, '');
@@ -74,12 +75,14 @@ CREATE TABLE rollups (
   cost_nano INTEGER,
   unpriced INTEGER NOT NULL,
   saved_nano INTEGER,
-  PRIMARY KEY (day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source,
+  PRIMARY KEY (day, operation_name, provider_name, request_model, response_model, status, error_type,
+  cost_source,
                cache_hit, coalesced, stale, replayed, notebook, session_id)
 ) WITHOUT ROWID;
 """
 
-# One script a version, oldest first; a script that was released is never edited, the next one is added below it.
+# One script a version, oldest first; a script that was released is never edited, the next one is added below
+# it.
 MIGRATIONS = (_VERSION_1,)
 
 

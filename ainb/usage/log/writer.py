@@ -43,9 +43,10 @@ all_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 class Writer:
     """The rows of one log file on their way to it.
 
-    `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that a row is at
-    most 0.2 s old when it is safe. With nothing to do for IDLE_SECONDS it closes the file and ends, so that a log that nobody
-    closes keeps neither; the next row starts it anew. What cannot be written stays in a ring of RING_ROWS and is tried again.
+    `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that
+    a row is at most 0.2 s old when it is safe. With nothing to do for IDLE_SECONDS it closes the file and
+    ends, so that a log that nobody closes keeps neither; the next row starts it anew. What cannot be written
+    stays in a ring of RING_ROWS and is tried again.
 
     Args:
         path: The log file; None keeps RING_ROWS in memory.
@@ -122,7 +123,8 @@ class Writer:
         """At exit: have the thread write what is queued; from now on each row is written at once, by whoever appends it.
 
         Returns:
-            Set by the thread once that is done; None without a thread, which cannot be started any more, or with nothing to write.
+            Set by the thread once that is done; None without a thread, which cannot be started any more, or
+            with nothing to write.
         """
         done = None
         if self._has_thread() and (self._queue or self._pending):
@@ -160,8 +162,8 @@ class Writer:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection over every row that this process has finished and every one of the file.
 
-        A log that lags behind its writer (locked, full, read-only), or that an older ainb wrote where nobody may write, is read from
-        a copy in memory; one that cannot be read at all counts as empty.
+        A log that lags behind its writer (locked, full, read-only), or that an older ainb wrote where nobody
+        may write, is read from a copy in memory; one that cannot be read at all counts as empty.
         """
         self.flush()
         if self._in_memory:
