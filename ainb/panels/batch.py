@@ -1,4 +1,4 @@
-"""A batch while it runs and when it has ended, and the batches of this home."""
+"""Panels of batches: one batch while it runs and afterwards, and all batches of the home."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ STATE_SECONDS = 1.0
 
 
 class BatchPanel:
-    """Watches one batch: live while it runs, a static bundle when it has ended; hand it to ``Session.map`` as ``watcher``.
+    """Panel of one batch: live while it runs, static afterwards; the ``watcher`` of ``Session.map``.
 
     Args:
-        slot: Where it is shown.
-        title: What the batch does; empty means the title of the batch itself.
-        budget_usd: Money that the whole run may cost; None means no budget of its own.
-        state: Asked once a second for circuit and limits, such as ``session.state``; None shows none.
-        clock: Where time comes from.
+        slot: Output that shows it.
+        title: Title; empty means the title of the batch itself.
+        budget_usd: Budget of the run in US dollars; None means none of its own.
+        state: Called once a second for circuit and limits, such as ``session.state``; None shows none.
+        clock: For the pauses between calls of `state`.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class BatchPanel:
         self._budget = budget_usd
         self._state = state
         self._clock = clock
-        self._asked_at = float("-inf")
-        self._now: Mapping[str, Any] = {}
+        self._refreshed_at = float("-inf")
+        self._model_state: Mapping[str, Any] = {}
         self.progress: Progress | None = None
         self.job: Job[Any] | None = None
         self._background = False
@@ -68,7 +68,7 @@ class BatchPanel:
         clock: Clock = SYSTEM_CLOCK,
         on_error: Callable[[str], None] = print_line,
     ) -> Self:
-        """Get ready to watch a batch that the running cell is about to start; it is shown when it has begun.
+        """A panel for a batch that the running cell is about to start; shown once the batch has begun.
 
         Args:
             title: As for the class.
@@ -77,8 +77,8 @@ class BatchPanel:
             state: As for the class.
             background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for
                 a cell that blocks cannot hear it; it cancels `job`, which is set once the batch is submitted.
-            clock: Where time comes from.
-            complain: Told once when showing fails.
+            clock: As for the class.
+            on_error: Called once with a message when display fails.
         """
         slot = Slot(display, clock=clock, on_error=on_error)
         slot.prepare()
@@ -88,19 +88,19 @@ class BatchPanel:
         return panel
 
     def __call__(self, progress: Progress) -> None:
-        """Take the state of the batch; called at most five times a second, on the engine's thread."""
+        """Show the state of the batch; called at most five times a second, on the engine's thread."""
         first, self.progress = self.progress is None, progress
         if progress.state != "running":
             self._slot.close(self.view)
             return
-        self._ask_state(progress.model)
+        self._refresh_state(progress.model)
         if first:
             self._slot.open(self.view, cancel=self._cancel if self._background else None)
         else:
             self._slot.update(self.view)
 
     def close(self) -> None:
-        """Replace the live form by the static one, whatever the batch is doing; nothing is shown when it has not begun."""
+        """Replace the live form by the static one, also of a running batch; nothing if it has not begun."""
         if self.progress is not None:
             self._slot.close(self.view)
 
@@ -110,29 +110,29 @@ class BatchPanel:
         return not self._slot.closed
 
     def view(self) -> View:
-        """The batch at this moment."""
+        """View of the batch at this moment."""
         if self.progress is None:
             return View("ainb batch", [Line(["The batch has not begun."])])
-        return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._now)
+        return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._model_state)
 
     def _cancel(self) -> None:
         if self.job is not None:
             self.job.cancel()
 
-    def _ask_state(self, model: str) -> None:
+    def _refresh_state(self, model: str) -> None:
         now = self._clock.monotonic()
-        if self._state is not None and self._slot.is_live and now - self._asked_at >= STATE_SECONDS:
+        if self._state is not None and self._slot.is_live and now - self._refreshed_at >= STATE_SECONDS:
             from ainb.usage.frames.board import model_now
 
-            self._asked_at = now
-            self._now = model_now(self._state(), model)
+            self._refreshed_at = now
+            self._model_state = model_now(self._state(), model)
 
 
 _newest_panel: list[BatchPanel] = []
 
 
 def newest_batch_panel() -> BatchPanel | None:
-    """The batch that was started last in this process, or None."""
+    """Panel of the batch that was started last in this process, or None."""
     return _newest_panel[-1] if _newest_panel else None
 
 
@@ -151,7 +151,7 @@ class BatchesPanel(Panel):
         return self.session.runs()
 
     def figure(self) -> Figure:
-        """Rows of the last batches: answered and failed, a bar a batch."""
+        """Bar chart of the newest batches: rows answered and failed."""
         from ainb.panels import charts
         from ainb.usage.frames.batches import outcomes
 
@@ -160,10 +160,10 @@ class BatchesPanel(Panel):
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """The newest batch, then the table of all."""
-        watched = newest_batch_panel()
+        newest = newest_batch_panel()
         found: list[Block] = []
-        if watched is not None and watched.progress is not None:
-            found += watched.view().blocks
+        if newest is not None and newest.progress is not None:
+            found += newest.view().blocks
         frame = self.frame
         if not len(frame) and not found:
             return [Line(["No batch has run in this home yet; session.map(frame, prompt) starts one."])]
@@ -200,5 +200,5 @@ class BatchesPanel(Panel):
         ]
 
     def summary_line(self) -> str:
-        """How many there are."""
+        """Number of batches."""
         return formatting.counted(len(self.frame), "batch", plural="es")

@@ -1,4 +1,4 @@
-"""Cost, errors, and the state of providers, queues and cache on one board."""
+"""Board: cost, errors, and the state of providers, queues and cache in one panel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BoardPanel(Panel):
-    """Everything at a glance."""
+    """Overview of cost, errors, providers, cache and the running batch."""
 
     name = "board"
     title = "Board"
@@ -33,19 +33,19 @@ class BoardPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Every model that was called with circuit, queue, limits and speed; see `ainb.usage.frames.board.providers_now`."""
+        """Circuit, queue, limits and durations per model; see `ainb.usage.frames.board.providers_now`."""
         from ainb.usage.frames import board
 
         return board.providers_now(self.session.log, self.session.state())
 
     def figure(self) -> Figure:
-        """Money of the window, added up over time."""
+        """Cumulative cost over the window."""
         from ainb.panels.cost import CostPanel
 
         return CostPanel(self.session, window=self.window).figure()
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """Sums, cost and failures side by side, the line over time, providers, cache, the batch that runs."""
+        """Key figures, cost beside failures, cumulative cost, providers, cache, the running batch."""
         from ainb.usage.frames import spending
 
         sums = key_figures(self.session)
@@ -65,13 +65,13 @@ class BoardPanel(Panel):
         ]
 
     def summary_line(self) -> str:
-        """What was spent and what failed."""
+        """Cost and number of failures."""
         from ainb.panels.cost import CostPanel
 
         return f"{CostPanel(self.session).summary_line()}; {ErrorsPanel(self.session).summary_line()}"
 
     def change_key(self) -> Any:
-        """Calls, and everything that circuits and queues say but for buckets that fill by themselves."""
+        """Newest call and state of circuits and queues, without buckets, which refill by themselves."""
         deterministic = ("name", "circuit", "waiting", "in_flight", "hits", "entries")
         return super().change_key(), [[row.get(key) for key in deterministic] for row in self.session.state()]
 
@@ -124,7 +124,7 @@ class BoardPanel(Panel):
         return [Line(pieces, "quiet")]
 
     def _batch(self) -> list[Block]:
-        watched = newest_batch_panel()
-        if watched is None or watched.progress is None or not watched.running:
+        newest = newest_batch_panel()
+        if newest is None or newest.progress is None or not newest.running:
             return []
-        return [*watched.view().blocks]
+        return [*newest.view().blocks]

@@ -1,4 +1,4 @@
-"""What was spent: so far, by model, day or notebook, and added up over time."""
+"""Cost panel: key figures, cost by model, day or notebook, and cumulative cost over time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HINT = 'give one: prices = { "MODEL" = { input_usd_per_million = …, output_usd
 
 
 class CostPanel(Panel):
-    """Money by model, day, provider, notebook or user."""
+    """Cost by model, day, provider, notebook or user."""
 
     name = "cost"
     title = "Cost"
@@ -30,13 +30,13 @@ class CostPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Tokens and money of the window by what the panel groups by; see `ainb.usage.frames.spending.cost_by`."""
+        """Tokens and cost of the window by group; see `ainb.usage.frames.spending.cost_by`."""
         from ainb.usage.frames import spending
 
         return spending.cost_by(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
-        """Money of the window, added up over time."""
+        """Cumulative cost over the window."""
         from ainb.panels import charts
         from ainb.usage.frames import spending
 
@@ -48,7 +48,7 @@ class CostPanel(Panel):
         )
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """Sums, the table, the line over time."""
+        """Key figures, cost table, cumulative cost."""
         sums = key_figures(self.session)
         if sums is None:
             return [Line([NO_CALLS])]
@@ -63,16 +63,18 @@ class CostPanel(Panel):
         ]
 
     def summary_line(self) -> str:
-        """What was spent today and in all."""
+        """Cost of today and in all."""
         from ainb.usage.frames import spending
 
         spent = spending.spent(self.session.log)
         today, ever = spent.loc["today"], spent.loc["all time"]
-        return f"{formatting.dollars(today['cost_usd'], today['unpriced'])} today, {formatting.dollars(ever['cost_usd'], ever['unpriced'])} in all"
+        spent_today = formatting.dollars(today["cost_usd"], today["unpriced"])
+        spent_ever = formatting.dollars(ever["cost_usd"], ever["unpriced"])
+        return f"{spent_today} today, {spent_ever} in all"
 
 
 def key_figures(session: Session) -> KeyFigures | None:
-    """Today, here and ever in large figures; None when the log holds no calls."""
+    """Cost of today, of this notebook and in all; None when the log holds no calls."""
     from ainb.usage.frames import board, spending
 
     spent = spending.spent(session.log, notebook=session.runtime.origin()[0])
@@ -101,7 +103,7 @@ def key_figures(session: Session) -> KeyFigures | None:
 
 
 def budget_lines(session: Session) -> list[Block]:
-    """How each budget stands, a line a budget."""
+    """One line per budget: limit, spent, left, reserved."""
     from ainb.usage.frames import board
 
     lines: list[Block] = []
@@ -128,7 +130,7 @@ def budget_lines(session: Session) -> list[Block]:
 
 
 def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
-    """A frame of `cost_by` as a table with its sums."""
+    """A frame of `cost_by` as a table with totals."""
     from ainb.usage.frames import spending
 
     dated = by == "day"
@@ -174,7 +176,7 @@ def unpriced_lines(panel: Panel) -> list[Block]:
 
 
 def cost_chart(panel: Panel) -> list[Chart]:
-    """The line over time with its sentence; nothing without money."""
+    """Chart of the cumulative cost with its description; an empty list without cost."""
     from ainb.panels import charts
     from ainb.usage.frames import spending
 

@@ -1,4 +1,4 @@
-"""What failed: by kind, provider and model, over time, the latest with their messages, and what to do about each."""
+"""Errors panel: failed calls by kind, over time, and the latest with messages and advice."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class ErrorsPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Failed calls of the window by kind, with what to do about each; see `ainb.usage.frames.failures.kinds`."""
+        """Failed calls of the window by kind, with advice; see `ainb.usage.frames.failures.kinds`."""
         from ainb.usage.frames import failures
 
         return failures.kinds(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
-        """Failed calls over time, a colour a kind."""
+        """Failed calls over time, one colour per kind."""
         from ainb.panels import charts
         from ainb.usage.frames import failures
 
@@ -45,7 +45,7 @@ class ErrorsPanel(Panel):
         )
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """Kinds, bars over time, the latest."""
+        """Table of kinds, chart over time, the latest failures."""
         from ainb.usage.frames import failures
 
         frame = self.frame
@@ -62,7 +62,7 @@ class ErrorsPanel(Panel):
         ]
 
     def summary_line(self) -> str:
-        """How many failed."""
+        """Number of failed calls."""
         from ainb.usage.frames import failures
 
         return f"{formatting.counted(failures.total(self.frame), 'failed call')}, {self.window.name}"
@@ -107,7 +107,7 @@ class ErrorsPanel(Panel):
 
 
 def no_failures_text(panel: Panel) -> str:
-    """What to say when no call failed, or when there was none."""
+    """Text for a window without failures, or for a log without calls."""
     from ainb.usage.frames import board
 
     calls = board.newest_call(panel.session.log)

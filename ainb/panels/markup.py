@@ -1,4 +1,4 @@
-"""HTML of everything that ainb shows: all of it escaped, one scope (`.ainb`)."""
+"""HTML and text of tables and reports: everything escaped, one CSS scope (`.ainb`)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from ainb.panels.style import NO_MATHS, classes, style
 Tone = Literal["", "quiet", "good", "warn", "bad"]
 
 BAR_EM = 9
-# Where steady display leaves something out, so that a pattern finds both forms.
+# In place of what deterministic display omits, so that one pattern matches both forms.
 OMITTED = '<span class="run"></span>'
 
 
 def escape(text: object) -> str:
-    """The text with nothing in it that HTML or a terminal would act on."""
+    """The text with HTML escaped and terminal escape sequences removed."""
     return html.escape(clean(str(text)), quote=True)
 
 
 def as_typed(text: str) -> str:
-    """A text with its own line breaks."""
+    """A paragraph that keeps its line breaks."""
     return f'<p class="as-typed {NO_MATHS}">{escape(text)}</p>'
 
 
 def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
-    """A table that scrolls by itself where the page is too narrow; the page around it does not, and a keyboard reaches it.
+    """A scrollable region around a table, for narrow pages; the keyboard reaches it.
 
     Args:
         table: HTML.
-        label: What the table shows.
-        run: Whether it belongs to this run alone.
+        label: Accessible name.
+        volatile: Whether it differs from run to run.
     """
     look = "scroll run" if volatile else "scroll"
     return f'<div class="{look}" role="region" tabindex="0" aria-label="{escape(label)}">{table}</div>'
 
 
 def box(*parts: str, kind: str = "reply") -> str:
-    """The parts in ainb's own scope, with its style.
+    """The parts in ainb's CSS scope, with its style.
 
     Args:
         parts: HTML.
@@ -51,14 +51,14 @@ def box(*parts: str, kind: str = "reply") -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A value with its look.
+    """A value of a table or line with its style.
 
     Attributes:
         text: The value.
-        tone: Colour that goes with the words and never stands in for them.
-        run: Whether it belongs to this run alone (a time, a rate): steady display leaves it out.
+        tone: Colour, in addition to what the words say.
+        volatile: Whether it differs from run to run (a time, a rate): deterministic display omits it.
         share: Length of a bar before the text, 0 to 1; None means no bar.
-        strong: Whether it stands out.
+        strong: Whether it is bold.
     """
 
     text: str
@@ -71,7 +71,7 @@ class Cell:
         return self.text
 
     def html(self, *, deterministic: bool = False) -> str:
-        """As HTML; what belongs to the run alone stands in a ``span.run``, which is empty in steady display."""
+        """As HTML; a volatile value is in a ``span.run``, which is empty in deterministic display."""
         text = f"<b>{escape(self.text)}</b>" if self.strong else escape(self.text)
         if self.tone:
             text = f'<span class="{self.tone}">{text}</span>'
@@ -100,20 +100,20 @@ def cell_text(value: Any, *, deterministic: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows of words under a caption.
+    """A table with a caption.
 
     Attributes:
         caption: What it shows.
-        columns: Names; the first one heads the rows.
-        rows: As many values or cells as columns each.
-        foot: A last row of sums; None means none.
-        numbers: Which columns hold numbers and stand at the right.
-        run: Which columns belong to this run alone; steady text leaves them out, steady HTML leaves them
-            empty.
-        whole: Which columns hold short words that are not to be broken.
-        long: Which columns hold sentences.
-        limit: Rows shown; how many more there are is said below. None means all.
-        history: Whether it tells of earlier runs: steady display leaves it out.
+        columns: Names; the first column heads the rows.
+        rows: A value or cell per column.
+        footer: A last row of totals; None means none.
+        numeric: Indices of columns with numbers, aligned right.
+        volatile: Indices of columns that differ from run to run; deterministic text omits them, deterministic
+            HTML leaves them empty.
+        nowrap: Indices of columns with short words that are not wrapped.
+        wide: Indices of columns with sentences.
+        limit: Rows shown; the number of further ones stands below. None means all.
+        history: Whether it shows earlier runs: deterministic display omits it.
     """
 
     caption: str
@@ -200,7 +200,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextBlock:
-    """A text with its own line breaks under a caption.
+    """A text with line breaks under a caption.
 
     Attributes:
         caption: What it shows.
@@ -222,11 +222,11 @@ class TextBlock:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a subcommand shows: lines, then tables and passages.
+    """Result of a subcommand: lines, then tables and texts.
 
     Attributes:
         lines: Sentences.
-        tables: What stands below them.
+        tables: Tables and texts below them.
     """
 
     lines: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""A batch's counts as a view: how far it is, what it takes, what failed."""
+"""View of a batch's progress: rows done, rates, tokens and cost, failures."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def progress_view(
     budget_usd: Decimal | float | None = None,
     now: Mapping[str, Any] | None = None,
 ) -> View:
-    """A batch at one moment.
+    """View of a batch at one moment.
 
     Args:
-        progress: Its counts.
-        title: What it does; empty means the batch's own title.
-        budget_usd: Money that the whole run may cost, or None.
-        now: The model's row of `Session.state`, while it runs.
+        progress: Counts of the batch.
+        title: Title; empty means the batch's own.
+        budget_usd: Budget of the run in US dollars, or None.
+        now: Row of the model in `Session.state`, while the batch runs.
     """
     running = progress.state == "running"
     title = title or progress.title or "batch"
-    gist = [
+    headlines = [
         _headline(progress),
         Line(_counts(progress), "quiet"),
         Line(_money(progress, budget_usd), "quiet"),
     ]
-    headline, counts, money = gist
+    headline, counts, money = headlines
     bar = [] if progress.state == "finished" else [ProgressBar("rows done", progress.done, progress.total)]
     under_way = [Line(_under_way(progress, now or {}), "quiet")] if running else []
     blocks: list[Block] = [
@@ -52,23 +52,23 @@ def progress_view(
     return View(
         label=f"ainb batch {title}",
         blocks=blocks,
-        line=_one_line(gist),
-        deterministic_line=_one_line(gist, deterministic=True),
+        line=_one_line(headlines),
+        deterministic_line=_one_line(headlines, deterministic=True),
         status=_status(progress, headline.text(deterministic=True)),
     )
 
 
-def _one_line(gist: Sequence[Line], *, deterministic: bool = False) -> str:
-    texts = (line.text(deterministic=deterministic) for line in gist)
+def _one_line(headlines: Sequence[Line], *, deterministic: bool = False) -> str:
+    texts = (line.text(deterministic=deterministic) for line in headlines)
     return f"ainb: {SEPARATOR.join(text for text in texts if text)}"
 
 
-def _of(progress: Progress) -> str:
+def _done_of_total(progress: Progress) -> str:
     return f"{progress.done:,} of {progress.total:,}" if progress.total is not None else f"{progress.done:,}"
 
 
 def _headline(progress: Progress) -> Line:
-    rows = Cell(text=f"{_of(progress)} rows", strong=True)
+    rows = Cell(text=f"{_done_of_total(progress)} rows", strong=True)
     if progress.state == "running":
         left = "" if progress.left_s is None else f"about {formatting.seconds(progress.left_s)} left"
         return Line([rows, left])
@@ -86,7 +86,7 @@ def _why_stopped(progress: Progress) -> str:
 
 
 def _counts(progress: Progress) -> list[Any]:
-    """How the rows ended; where an answer came from differs from run to run."""
+    """Rows by outcome; where an answer came from differs from run to run."""
     pieces: list[Any] = [f"{progress.succeeded:,} answered"]
     if progress.cached:
         pieces.append(Cell(text=f"{progress.cached:,} of them from cache", volatile=True))
@@ -119,8 +119,9 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
 
 
 def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
-    """Tokens and money; money differs from run to run, for answers from the cache cost nothing."""
-    tokens = f"{formatting.compact(progress.input_tokens)} tokens in, {formatting.compact(progress.output_tokens)} out"
+    """Tokens and cost; the cost differs from run to run, because cached answers cost nothing."""
+    tokens_in, tokens_out = (formatting.compact(n) for n in (progress.input_tokens, progress.output_tokens))
+    tokens = f"{tokens_in} tokens in, {tokens_out} out"
     spent = formatting.nano_dollars(progress.cost_nano_usd)
     if progress.unpriced:
         rows = formatting.counted(progress.unpriced, "row")
@@ -163,7 +164,7 @@ def _failures(progress: Progress) -> list[Block]:
 
 
 def _status(progress: Progress, headline: str) -> str:
-    """What a screen reader is told: at quarters and at the end."""
+    """Status for screen readers: changes at each quarter and at the end."""
     if progress.state != "running":
         return f"ainb batch: {headline}"
     if not progress.total:

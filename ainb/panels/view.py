@@ -1,4 +1,4 @@
-"""What a panel shows at one moment, as blocks that know how to be HTML and how to be text."""
+"""`View`: content of a panel at one moment, made of blocks that render as HTML and as text."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Block(Protocol):
     """A part of a view."""
 
     def html(self, *, deterministic: bool = False) -> str:
-        """As HTML; `deterministic` leaves out what belongs to this run alone."""
+        """As HTML; `deterministic` omits what differs from run to run."""
         ...
 
     def text(self, *, deterministic: bool = False) -> str:
-        """As lines of text; empty when there is nothing to say."""
+        """As lines of text; empty without content."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Facts on one line, a dot between them.
+    """Texts on one line, separated by dots.
 
     Attributes:
-        pieces: Texts or cells; empty ones are left out. The first one is not of this run alone.
-        tone: How the whole line looks; "title" is bold.
-        status: Whether screen readers say it when it changes.
+        pieces: Texts or cells; empty ones are left out. The first one must not be volatile.
+        tone: Style of the line; "title" is bold.
+        status: Whether screen readers announce changes.
     """
 
     pieces: Sequence[Any]
@@ -46,7 +46,9 @@ class Line:
         role = ' role="status"' if self.status else ""
         look = f' class="{self.tone}"' if self.tone else ""
         first, *rest = self._kept() or [""]
-        return f"<p{look}{role}>{cell_html(first, deterministic=deterministic)}{''.join(_follow(piece, deterministic=deterministic) for piece in rest)}</p>"
+        texts = [cell_html(first, deterministic=deterministic)]
+        texts += [_follow(piece, deterministic=deterministic) for piece in rest]
+        return f"<p{look}{role}>{''.join(texts)}</p>"
 
     def text(self, *, deterministic: bool = False) -> str:
         """On one line."""
@@ -58,7 +60,7 @@ class Line:
 
 
 def _follow(piece: Any, *, deterministic: bool) -> str:
-    """A later fact with its dot; one of this run takes the dot along, so that steady display differs in its span alone."""
+    """A further piece with its dot, which is inside the span of a volatile one, so that only spans differ."""
     if isinstance(piece, Cell) and piece.volatile:
         return replace(piece, text=SEPARATOR + piece.text).html(deterministic=deterministic)
     return SEPARATOR + cell_html(piece, deterministic=deterministic)
@@ -66,7 +68,7 @@ def _follow(piece: Any, *, deterministic: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyFigures:
-    """A row of large figures, each with what it is.
+    """A row of large figures with labels.
 
     Attributes:
         items: Figure and label; both texts or cells.
@@ -77,7 +79,8 @@ class KeyFigures:
     def html(self, *, deterministic: bool = False) -> str:
         """Side by side."""
         items = (
-            f'<div><b>{cell_html(figure, deterministic=deterministic)}</b> <span class="quiet">{cell_html(label, deterministic=deterministic)}</span></div>'
+            f"<div><b>{cell_html(figure, deterministic=deterministic)}</b> "
+            f'<span class="quiet">{cell_html(label, deterministic=deterministic)}</span></div>'
             for figure, label in self.items
         )
         return f'<div class="sums">{" ".join(items)}</div>'
@@ -85,19 +88,18 @@ class KeyFigures:
     def text(self, *, deterministic: bool = False) -> str:
         """On one line."""
         return SEPARATOR.join(
-            f"{cell_text(figure, deterministic=deterministic)} {cell_text(label, deterministic=deterministic)}"
-            for figure, label in self.items
+            " ".join(cell_text(part, deterministic=deterministic) for part in item) for item in self.items
         )
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressBar:
-    """How much of something is done.
+    """A progress bar.
 
     Attributes:
-        label: What is counted, for those who do not see it.
-        value: So much.
-        total: Of so much; None while nobody knows.
+        label: Accessible name.
+        value: Amount done.
+        total: Amount in all; None while it is unknown.
     """
 
     label: str
@@ -107,20 +109,21 @@ class ProgressBar:
     def html(self, *, deterministic: bool = False) -> str:
         """As a progress element, with its meaning as text inside."""
         span = f' value="{self.value}" max="{max(1, self.total)}"' if self.total is not None else ""
-        return f'<progress aria-label="{escape(self.label)}"{span}>{self.value:,} of {self.total or "?"}</progress>'
+        text = f"{self.value:,} of {self.total or '?'}"
+        return f'<progress aria-label="{escape(self.label)}"{span}>{text}</progress>'
 
     def text(self, *, deterministic: bool = False) -> str:
-        """Nothing: the line beside it says the numbers."""
+        """Empty: the line beside it has the numbers."""
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture that says in words what it shows.
+    """A chart as an image with its description.
 
     Attributes:
-        png: The picture.
-        says: What it shows, in one sentence.
+        png: The image.
+        description: What it shows, in one sentence.
         width: In CSS pixels.
     """
 
@@ -129,7 +132,7 @@ class Chart:
     width: int
 
     def html(self, *, deterministic: bool = False) -> str:
-        """The picture above its sentence; steady display leaves the picture to a separate output."""
+        """The image above its description; deterministic display shows the image in a separate output."""
         image = base64.b64encode(self.png).decode()
         picture = (
             f'<img width="{self.width}" alt="{escape(self.description)}" src="data:image/png;base64,{image}">'
@@ -138,13 +141,13 @@ class Chart:
         return f'{figure}<p class="quiet">{escape(self.description)}</p>'
 
     def text(self, *, deterministic: bool = False) -> str:
-        """The sentence."""
+        """The description."""
         return one_line(self.description)
 
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """Blocks that stand side by side where there is room."""
+    """Blocks side by side where the page is wide enough."""
 
     blocks: Sequence[Block]
 
@@ -154,20 +157,20 @@ class SideBySide:
         return f'<div class="side">{"".join(columns)}</div>'
 
     def text(self, *, deterministic: bool = False) -> str:
-        """One below the other."""
+        """One below the other, with an empty line between."""
         return "\n\n".join(filter(None, (block.text(deterministic=deterministic) for block in self.blocks)))
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A panel at one moment.
+    """Content of a panel at one moment.
 
     Attributes:
-        label: Its name, for those who do not see it.
-        blocks: What it shows.
-        line: The whole of it on one line, for a terminal.
-        steady_line: The same without what belongs to this run alone.
-        status: What a screen reader is told; changes seldom.
+        label: Accessible name.
+        blocks: Its parts.
+        line: A summary on one line, for a terminal.
+        deterministic_line: The same without what differs from run to run.
+        status: Status for screen readers; changes seldom.
     """
 
     label: str
@@ -177,7 +180,7 @@ class View:
     status: str = ""
 
     def inner(self, *, deterministic: bool = False) -> str:
-        """Its HTML without the style."""
+        """HTML without the style."""
         body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
         return f'<div class="{classes("panel")}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
@@ -189,16 +192,16 @@ class View:
         }
 
     def text(self, *, deterministic: bool = False) -> str:
-        """All of it as text."""
+        """All blocks as text."""
         return "\n".join(_with_space(self.blocks, deterministic=deterministic))
 
     def charts(self) -> list[Chart]:
-        """Its charts."""
+        """The charts among the blocks."""
         return _charts(self.blocks)
 
 
 def _with_space(blocks: Sequence[Block], *, deterministic: bool) -> list[str]:
-    """Texts of the blocks that have one, with an empty line around tables."""
+    """Texts of the blocks that have one, with an empty line before tables."""
     lines: list[str] = []
     for block in blocks:
         text = block.text(deterministic=deterministic)
