@@ -1,4 +1,4 @@
-"""ainb: prompts from a notebook to a language model, each one validated, cached, limited, retried, budgeted and recorded.
+"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
 
 ``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
 """
@@ -168,7 +168,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take the magics away again; called by ``%unload_ext ainb``."""
+    """Unregister the magics; called by ``%unload_ext ainb``."""
     from ainb.magics import unload
 
     unload(shell)

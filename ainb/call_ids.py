@@ -17,13 +17,13 @@ _DRAWN = 64
 
 
 class CallIds:
-    """ULIDs: 26 characters that sort by time of making, unique without asking anybody.
+    """Generator of ULIDs: 26 characters that sort by time, unique without coordination.
 
-    Within a millisecond, and while the wall clock stands still or steps back, each is the one before plus one.
+    Within a millisecond, and while the wall clock stands still or steps back, each is its predecessor plus one.
 
     Args:
-        clock: Where the milliseconds come from.
-        rng: Where the other 80 bits come from.
+        clock: Source of the milliseconds.
+        rng: Source of the other 80 bits.
 
     Source: github.com/ulid/spec.
     """

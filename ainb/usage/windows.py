@@ -13,7 +13,7 @@ class Window:
     """A span of time that ends now.
 
     Attributes:
-        name: As people say it, such as "last 7 days".
+        name: Shown name, such as "last 7 days".
         days: How many local dates it covers, today included; None means all there are.
         hours: How many hours it covers, in place of days.
     """
@@ -24,16 +24,16 @@ class Window:
 
     @property
     def hourly(self) -> bool:
-        """Whether it is so short that it is drawn by the hour."""
+        """Whether charts of it have one point per hour."""
         return self.hours is not None or (self.days is not None and self.days <= _HOURLY_DAYS)
 
     @property
     def step(self) -> dt.timedelta:
-        """What it is drawn by: an hour or a day."""
+        """Distance of two points in charts: an hour or a day."""
         return dt.timedelta(hours=1) if self.hourly else dt.timedelta(days=1)
 
     def since(self, now: float) -> dt.date | dt.timedelta | None:
-        """Where it begins, as `costs` takes it.
+        """Start of the window, as the argument `since` of `costs`.
 
         Args:
             now: Seconds since 1970.

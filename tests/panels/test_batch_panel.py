@@ -54,7 +54,7 @@ def test_a_running_batch_says_how_far_it_is():
     assert "180 answered · 11 of them from cache · 1 failed" in text
     assert "8 in flight of at most 16 · 4.1 rows/s · rate limit 500 requests/min · circuit closed" in text
     assert "9,000 tokens in, 900 out · $0.017 so far · about $0.028 in all · budget $0.10" in text
-    assert "reply not of the schema" in text
+    assert "reply does not match the schema" in text
     html = view.inner()
     assert '<progress aria-label="rows done" value="181" max="300">181 of 300</progress>' in html
     assert "<b>mixed" not in html

@@ -11,7 +11,7 @@ NEWEST = 12
 
 
 def outcomes(runs: pd.DataFrame, count: int = NEWEST) -> pd.DataFrame:
-    """How the rows of the newest batches ended.
+    """Rows answered and failed of the newest batches.
 
     Args:
         runs: As `Session.runs` returns them, newest first.

@@ -1,6 +1,6 @@
-"""Rows of the log as DataFrames: one row a call, with dtypes that survive Parquet.
+"""Rows of the log as DataFrames: one row per call, with dtypes that survive Parquet.
 
-Columns are fetched side by side and never row by row; a repeated text crosses from SQLite as its number.
+Columns are fetched as arrays, never row by row; a repeated text is fetched as the number of its word.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _ERROR_COLUMNS = (
 def usage(
     log: UsageLog, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
-    """Every call of every session of the home, oldest first, those that this process has just finished included.
+    """All calls of all sessions of the home, oldest first, including those just finished in this process.
 
     Args:
         log: The usage log.
         since: Calls that started at this moment or later: a datetime (naive means local time), a timedelta
             back from now, or a text such as "90m", "24h", "7d". None means all.
         columns: Which columns, in this order; None means all but ``prompt`` and ``reply``, which the log
-            holds only when told to.
+            holds only with the option `log_content`.
         where: Column to value, or to a list of values; None matches unknown ones.
 
     Returns:
@@ -74,7 +74,7 @@ def usage(
 
 
 def failures(log: UsageLog, *, since: Since = None, **where: Any) -> pd.DataFrame:
-    """The failed calls, oldest first: status "error" and "rejected"; one that was cancelled did not fail.
+    """The failed calls, oldest first: status "error" and "rejected", not "cancelled".
 
     Args:
         log: The usage log.
@@ -114,7 +114,7 @@ def _fetch(
 def _fetch_raw(
     connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
 ) -> tuple[Array, dict[str, Array]]:
-    """When the calls started, and every column by its name, as they lie in the log."""
+    """Start times of the calls, and every column by name, as stored in the log."""
     packs = pack(connection, columns)
     others = [column for column in columns if column.kind not in {"word", "flag", "time"}]
     selected = ["started_us", *(item.expression for item in packs), *map(_expression, others)]
@@ -145,7 +145,7 @@ def _expression(column: Column) -> str:
 
 
 def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Array, Array]]:
-    """Reads numbers of words into codes (-1 unknown) and the words, sorted."""
+    """Function that turns word numbers into codes (-1 unknown) and the sorted words."""
 
     def read(numbers: Array) -> tuple[Array, Array]:
         used = np.flatnonzero(np.bincount(numbers)) if len(numbers) else np.empty(0, np.int64)

@@ -32,7 +32,7 @@ def local_hours(slices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pd.Dateti
 
 
 def calls_by_hour(log: UsageLog, window: Window) -> pd.DataFrame:
-    """Money by local hour.
+    """Cost by local hour.
 
     Returns:
         Frame indexed by the hour (no zone), only hours with calls: `cost_usd` Float64 (NA when unknown),
@@ -41,7 +41,8 @@ def calls_by_hour(log: UsageLog, window: Window) -> pd.DataFrame:
     with log.reading() as connection:
         condition, values = sql_condition(connection, since=window.since(log.now()), where={}, now=log.now())
         cursor = connection.execute(
-            f"SELECT started_us / {SLICE_US}, ifnull(sum(cost_nano), -1), sum(cost_nano IS NULL) FROM calls WHERE {condition} GROUP BY 1",  # noqa: S608 - numbers and bound values
+            f"SELECT started_us / {SLICE_US}, ifnull(sum(cost_nano), -1), sum(cost_nano IS NULL) "  # noqa: S608 - bound values
+            f"FROM calls WHERE {condition} GROUP BY 1",
             values,
         )
         slices, cost, unpriced = fetch_columns(cursor, [np.int64, np.int64, np.int64])

@@ -1,4 +1,4 @@
-"""What was spent, in the cuts that people ask for: so far, by model, day or notebook, and added up over time."""
+"""Cost of calls: in all, by model, day or notebook, and cumulative over time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ainb.usage.log.log import UsageLog
 
 SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
-# What people group by, and the columns of the log that it takes.
+# Groupings and the columns of the log that they use.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "model": ("provider_name", "request_model"),
     "day": ("day",),
@@ -30,12 +30,11 @@ UNNAMED = "(none)"
 
 
 def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
-    """What was spent today, here, and as far back as the log goes.
+    """Cost of today, of this notebook or session, and of all time.
 
     Args:
         log: The usage log; "this session" is the one that it belongs to.
-        notebook: Name of the notebook or script as its rows carry it; None means that nobody can tell, and
-            the session stands for it.
+        notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
 
     Returns:
         Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this
@@ -60,7 +59,7 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
 
 
 def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame:
-    """Tokens and money of a window by model, day, provider, notebook or user.
+    """Tokens and cost of a window by model, day, provider, notebook or user.
 
     Args:
         log: The usage log.
@@ -80,7 +79,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
         frame.index = pd.Index(_names(frame.index), dtype=TEXT_DTYPE, name=by)
         frame = frame.sort_values(["cost_usd", "calls"], ascending=False, na_position="last", kind="stable")
     total = frame["cost_usd"].sum()
-    # A share of nothing is unknown, and so is that of a group which is only known to have been free in part.
+    # A share of nothing is unknown, and so is that of a group whose unpriced part is unknown.
     known = (frame["cost_usd"] > 0) | (frame["unpriced"] == 0)
     frame["share"] = (frame["cost_usd"] / (total or pd.NA)).astype("Float64").where(known)
     saved = frame["saved_usd"].fillna(0) > 0
@@ -93,18 +92,18 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
 
 
 def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
-    """Models that answered calls of the window for which no price is known, as ``provider:model``."""
+    """Models of answered calls in the window whose price is unknown, as ``provider:model``."""
     frame = costs(log, GROUPS["model"], since=window.since(log.now()), status="ok")
     return _names(frame.index[frame["unpriced"] > 0])
 
 
 def total(frame: pd.DataFrame) -> dict[str, Any]:
-    """The sums of a frame of `costs` or `cost_by`: its six columns, NA where nothing of it is known."""
+    """Totals of a frame of `costs` or `cost_by`: its six columns, NA where all values are unknown."""
     return {name: frame[name].sum(min_count=1) for name in SUMS}
 
 
 def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:
-    """Money over time.
+    """Cost over time, per step and cumulative.
 
     Returns:
         Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
@@ -126,7 +125,7 @@ def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:
 
 
 def final_total(frame: pd.DataFrame) -> tuple[float, int]:
-    """What a frame of `cumulative_cost` comes to: US dollars of what is known, and calls whose cost is not; of no calls 0 and 0."""
+    """Totals of a frame of `cumulative_cost`: known cost in US dollars, and number of unpriced calls."""
     return (float(frame["total_usd"].iloc[-1]), int(frame["unpriced"].sum())) if len(frame) else (0.0, 0)
 
 
@@ -138,7 +137,7 @@ def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | 
     tried = frame.loc[frame.index != "cancelled", "calls"].sum()
     sums["ok_share"] = sums["ok"] / tried if tried else pd.NA
     whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok"}
-    # Without any call nothing was spent, which is known.
+    # Without any call the cost is known: zero.
     if not sums["ok"] and pd.isna(sums["calls"]):
         sums |= dict.fromkeys(("calls", "cost_usd", "unpriced"), 0)
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""How the calls of a span of time went: rates, durations, tokens, money, the most common errors."""
+"""Summary of a time span: rates, durations, tokens, cost, the most common errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Measures = list[tuple[str, float | None, str]]
 def summary(
     log: UsageLog, *, hours: float | None = None, days: float | None = None, **where: Any
 ) -> pd.DataFrame:
-    """How the calls of the last hours or days went.
+    """Summarize the calls of the last hours or days.
 
     Args:
         log: The usage log.
@@ -135,7 +135,7 @@ def _over(value: float | None, divisor: float) -> float | None:
 
 
 def _percentiles(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
-    """Of the durations themselves: a sorted column of integers is small even for a million calls."""
+    """Percentiles of the durations themselves: a column of integers is small even for a million calls."""
     answered = f"status = {_WORD.format('ok')} AND NOT (cache_hit OR coalesced)"
     query = f"SELECT duration_us FROM calls WHERE {condition} AND {answered} AND duration_us IS NOT NULL"  # noqa: S608 - checked names
     durations = np.fromiter((us for (us,) in connection.execute(query, values)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Sums over the log, made by SQLite: money by anything, failures by anything."""
+"""Sums over the log, computed by SQLite: cost and failures, grouped by any columns."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ def costs(
 def errors(
     log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
-    """The failed calls, or how many there were of each kind.
+    """The failed calls, or their number by group.
 
     Args:
         log: The usage log.
-        by: Columns to group by; None gives a row a failed call.
+        by: Columns to group by; None gives one row per failed call.
         since: Calls that started at this moment or later, as for `usage`; None means all.
         where: Column to value or list of values, as for `usage`.
 
@@ -116,7 +116,7 @@ def errors(
 
 
 def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
-    """A sum of money as text that admits what it leaves out.
+    """An amount of money as text, with the number of unpriced calls.
 
     Args:
         total_usd: US dollars; None or NA when nothing of it is known.
@@ -144,7 +144,7 @@ def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
 def _table(
     names: Sequence[str], where: Where, since: Since, now: float
 ) -> tuple[str, dict[str, str], int | None]:
-    """The daily sums where they can answer, else the calls; and since when, in days or in microseconds."""
+    """Table to query (daily sums where they suffice, else calls), its sums, and the start in its unit of time."""
     start = read_since(since, now)
     if {*names, *where} <= set(rollups.KEYS):
         if start is None:

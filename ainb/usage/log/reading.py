@@ -1,4 +1,4 @@
-"""A connection that sees every row: those of the file, and those that could not be written to it yet."""
+"""Read connections to all rows: those of the file and those not written to it yet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ainb.usage.rows import Row
 
 
 def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connection:
-    """Open the log for queries; it is never made, migrated or written here.
+    """Open the log for queries; never creates, migrates or writes it.
 
     Args:
         path: The file; one that is not there or cannot be read counts as empty.
@@ -26,7 +26,7 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
 
 
 def why_unreadable(path: Path) -> str | None:
-    """Why a log counts as empty although its file is there, in one line; None when it does not."""
+    """Why an existing log counts as empty, in one line; None when it does not."""
     if not path.exists():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Rows for calls that did not go through the pipeline: made elsewhere and recorded, or made by a function that is monitored."""
+"""`Recorder`: rows of calls outside the pipeline: recorded ones, and those of monitored functions."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Price(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Estimators:
-    """How tokens and money of a call made elsewhere are estimated.
+    """Functions that estimate tokens and cost of a call made elsewhere.
 
     Attributes:
         count_tokens: Tokens of a text for a model; None leaves them unknown.
-        price: What so many tokens cost; None leaves it unknown.
+        price: Price of tokens; None leaves the cost unknown.
     """
 
     count_tokens: CountTokens | None = None
@@ -57,16 +57,7 @@ class Estimators:
 
 
 class Recorder:
-    """Makes rows and hands them to the log.
-
-    Args:
-        append: Where rows go.
-        ids: Where call ids come from.
-        clock: Where time comes from.
-        session_id: The session that the rows belong to.
-        estimators: How tokens and money are estimated; None leaves them unknown.
-        content: Whether prompts and replies (redacted) are kept in the row.
-    """
+    """Makes rows and appends them to the log."""
 
     def __init__(
         self,
@@ -103,16 +94,16 @@ class Recorder:
         """Log a call that was made elsewhere.
 
         Args:
-            prompt: What was sent.
-            reply: What came back; None when nothing did.
-            model: Who was asked.
-            provider: Where.
+            prompt: The prompt.
+            reply: The reply; None without one.
+            model: Model name.
+            provider: Provider name.
             operation: Name of the operation.
             usage: Tokens as reported; None means the reply's, or estimates that are marked so.
-            cost_usd: What it cost in US dollars; None means ask the price table.
-            duration_s: Seconds it took; None means unknown.
-            error: What it raised, or None.
-            user: On whose behalf, or None.
+            cost_usd: Cost in US dollars; None means by the price table.
+            duration_s: Duration in seconds; None means unknown.
+            error: The exception of a failed call, or None.
+            user: User of the call, or None.
             tags: Free labels.
 
         Returns:
@@ -145,7 +136,7 @@ class Recorder:
         return row
 
     def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
-        """Decorate an async or plain function so that each call of it is a row.
+        """Decorate an async or plain function so that each of its calls is logged as a row.
 
         The prompt is its argument `prompt`, else its first text argument; the reply is what it returns when
         that is a text or a `Reply`. Tokens of texts are estimates and marked so.
@@ -188,7 +179,7 @@ class Recorder:
             raise
         finally:
             result = outcome[0] if outcome else None
-            # The person's function is not to fail because its row cannot be made.
+            # The user's function must not fail because its row cannot be made.
             with contextlib.suppress(Exception):
                 record(
                     prompt=_find_prompt(arguments, named),

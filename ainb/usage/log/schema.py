@@ -1,4 +1,4 @@
-"""The tables of the log and the steps that bring an older log up to date."""
+"""Schema of the log file and its migrations."""
 
 from __future__ import annotations
 
@@ -81,8 +81,7 @@ CREATE TABLE rollups (
 ) WITHOUT ROWID;
 """
 
-# One script a version, oldest first; a script that was released is never edited, the next one is added below
-# it.
+# One script per version, oldest first; a released script is never edited.
 MIGRATIONS = (_VERSION_1,)
 
 
@@ -99,7 +98,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the open log up to this version, in one transaction; several processes may try at once.
+    """Migrate the open log to this version in one transaction; several processes may try at once.
 
     Raises:
         NewerLogError: A newer ainb wrote it.

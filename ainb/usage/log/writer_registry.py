@@ -1,4 +1,4 @@
-"""All writers of the process: one a log file, settled together at exit, closed before a fork."""
+"""Registry of this process's writers: one per log file, flushed together at exit, closed before a fork."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHARING = threading.Lock()
 
 
 def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
-    """The process's one writer of that file; the bounds are those of whoever asked first."""
+    """The one writer of a file in this process; the bounds of the first call count."""
     place = path.absolute()
     with _SHARING:
         writer = _SHARED.get(place)
@@ -36,7 +36,7 @@ def _for_each_writer(act: Callable[[Writer], None]) -> Callable[[], None]:
 
 
 def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: every writer's own thread writes what is queued, all at the same time and for EXIT_SECONDS together."""
+    """At exit: flush all writers by their own threads at the same time, for at most EXIT_SECONDS in all."""
     until = clock.monotonic() + EXIT_SECONDS
     writers = list(all_writers)
     for done in [writer.flush_at_exit() for writer in writers]:

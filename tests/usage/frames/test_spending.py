@@ -158,7 +158,7 @@ def test_kinds_can_be_told_apart_by_place(log, by, place):
         ("TransientProviderError", None, "no answer"),
         ("PermanentProviderError", 404, "404 unknown model"),
         ("PermanentProviderError", 418, "418 other"),
-        ("InvalidReplyError", 200, "reply not of the schema"),
+        ("InvalidReplyError", 200, "reply does not match the schema"),
         ("ValueError", None, "ValueError"),
         (None, None, "other"),
     ],
