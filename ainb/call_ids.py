@@ -19,7 +19,7 @@ _DRAWN = 64
 class CallIds:
     """Generator of ULIDs: 26 characters that sort by time, unique without coordination.
 
-    Within a millisecond, and while the wall clock stands still or steps back, each is its predecessor plus one.
+    Within a millisecond, and while the wall clock stands still or steps back, each is the last one plus 1.
 
     Args:
         clock: Source of the milliseconds.

@@ -35,7 +35,7 @@ OTHER_DISTRIBUTION = "ainb"
 
 def add_accessor(_info: object = None) -> None:
     """Add ``.ai`` to DataFrames and Series once pandas is loaded; runs before every cell, so it is cheap."""
-    if "pandas" in sys.modules and "ainb.accessor" not in sys.modules:
+    if "pandas" in sys.modules:
         import ainb.accessor  # noqa: F401 - importing it is what registers it
 
 
@@ -184,11 +184,7 @@ def unload(shell: Any) -> None:
     if extension is None:
         return
     extension.unregister()
-    host.register(None)
-    if "ainb.session" in sys.modules:
-        from ainb.session import use
-
-        use(None)
+    host.unregister()
 
 
 def _is_owned(shell: Any, name: str) -> bool:

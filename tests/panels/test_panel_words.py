@@ -15,32 +15,69 @@ NOW = dt.datetime(2026, 11, 23, 15, 0).astimezone()
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (9_999, "9,999"), (31_400, "31 k"), (412_000, "412 k"), (1_900_000, "1.9 M"), (23_000_000, "23 M"), (4.2e9, "4.2 G"), (None, "\N{EN DASH}"), (pd.NA, "\N{EN DASH}")],
-)  # fmt: skip
+    [
+        (0, "0"),
+        (9_999, "9,999"),
+        (31_400, "31 k"),
+        (412_000, "412 k"),
+        (1_900_000, "1.9 M"),
+        (23_000_000, "23 M"),
+        (4.2e9, "4.2 G"),
+        (None, "\N{EN DASH}"),
+        (pd.NA, "\N{EN DASH}"),
+    ],
+)
 def test_large_numbers_are_short(value, text):
     assert formatting.compact(value) == text
 
 
 @pytest.mark.parametrize(
     ("usd", "unpriced", "text"),
-    [(1.84, 0, "$1.84"), (0.0007, 0, "$0.00070"), (0, 0, "$0.00"), (3.87, 12, "≥ $3.87"), (None, 2, "unknown"), (pd.NA, 1, "unknown"), (0.0, 1, "unknown"), (pd.NA, 0, "\N{EN DASH}"), (0.1 + 0.2, 0, "$0.30"), (Decimal("1234.5"), 0, "$1,234.50")],
-)  # fmt: skip
+    [
+        (1.84, 0, "$1.84"),
+        (0.0007, 0, "$0.00070"),
+        (0, 0, "$0.00"),
+        (3.87, 12, "≥ $3.87"),
+        (None, 2, "unknown"),
+        (pd.NA, 1, "unknown"),
+        (0.0, 1, "unknown"),
+        (pd.NA, 0, "\N{EN DASH}"),
+        (0.1 + 0.2, 0, "$0.30"),
+        (Decimal("1234.5"), 0, "$1,234.50"),
+    ],
+)
 def test_money_admits_what_it_leaves_out(usd, unpriced, text):
     assert formatting.dollars(usd, unpriced) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0004, "0.000 s"), (0.94, "0.9 s"), (40, "40 s"), (59.6, "60 s"), (200, "3 min"), (7_500, "2 h 5 min"), (3_600, "1 h"), (pd.NA, "\N{EN DASH}")],
-)  # fmt: skip
+    [
+        (0.0004, "0.000 s"),
+        (0.94, "0.9 s"),
+        (40, "40 s"),
+        (59.6, "60 s"),
+        (200, "3 min"),
+        (7_500, "2 h 5 min"),
+        (3_600, "1 h"),
+        (pd.NA, "\N{EN DASH}"),
+    ],
+)
 def test_durations(value, text):
     assert formatting.seconds(value) == text
 
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(1, "100 %"), (0.99999, "99.9 %"), (0.986, "98.6 %"), (0.00001, "0.1 %"), (0, "0 %"), (pd.NA, "\N{EN DASH}")],
-)  # fmt: skip
+    [
+        (1, "100 %"),
+        (0.99999, "99.9 %"),
+        (0.986, "98.6 %"),
+        (0.00001, "0.1 %"),
+        (0, "0 %"),
+        (pd.NA, "\N{EN DASH}"),
+    ],
+)
 def test_all_and_none_are_only_said_when_they_are_exact(share, text):
     assert formatting.percent(share) == text
 

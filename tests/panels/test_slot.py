@@ -247,7 +247,10 @@ def test_a_display_error_is_said_once_and_turns_the_panel_off(shell):
     slot.close(lambda: view("2"))
 
     assert said == [
-        "the panel is off after a display error (RuntimeError: no front end); what it was to show is not affected"
+        (
+            "the panel is off after a display error (RuntimeError: no front end); "
+            "what it was to show is not affected"
+        )
     ]
     assert slot.mode == "off"
 

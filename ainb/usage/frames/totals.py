@@ -144,7 +144,7 @@ def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
 def _table(
     names: Sequence[str], where: Where, since: Since, now: float
 ) -> tuple[str, dict[str, str], int | None]:
-    """Table to query (daily sums where they suffice, else calls), its sums, and the start in its unit of time."""
+    """Table to query (daily sums where they suffice, else calls), its sums, and the start in its unit."""
     start = read_since(since, now)
     if {*names, *where} <= set(rollups.KEYS):
         if start is None:

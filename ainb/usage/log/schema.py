@@ -76,8 +76,7 @@ CREATE TABLE rollups (
   unpriced INTEGER NOT NULL,
   saved_nano INTEGER,
   PRIMARY KEY (day, operation_name, provider_name, request_model, response_model, status, error_type,
-  cost_source,
-               cache_hit, coalesced, stale, replayed, notebook, session_id)
+               cost_source, cache_hit, coalesced, stale, replayed, notebook, session_id)
 ) WITHOUT ROWID;
 """
 

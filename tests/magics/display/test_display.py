@@ -18,12 +18,51 @@ RICH = DisplayOptions()
 STEADY = DisplayOptions(deterministic=True)
 
 MAY_STAND = {
-    "style", "div", "p", "a", "code", "pre", "em", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li",
-    "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "span", "iframe", "caption",
-}  # fmt: skip
+    "style",
+    "div",
+    "p",
+    "a",
+    "code",
+    "pre",
+    "em",
+    "strong",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "ul",
+    "ol",
+    "li",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "blockquote",
+    "hr",
+    "br",
+    "span",
+    "iframe",
+    "caption",
+}
 MAY_BE_SAID = {
-    "class", "href", "rel", "title", "start", "style", "sandbox", "srcdoc", "scope", "referrerpolicy", "role", "tabindex", "aria-label",
-}  # fmt: skip
+    "class",
+    "href",
+    "rel",
+    "title",
+    "start",
+    "style",
+    "sandbox",
+    "srcdoc",
+    "scope",
+    "referrerpolicy",
+    "role",
+    "tabindex",
+    "aria-label",
+}
 
 
 class Inspector(HTMLParser):
@@ -193,8 +232,15 @@ def test_where_nothing_rich_is_shown_only_the_text_is_made():
 
 @pytest.mark.parametrize(
     ("usd", "text"),
-    [("1234.5", "$1,234.50"), ("1.84", "$1.84"), ("0.1", "$0.10"), ("0.018", "$0.018"), ("0.0007", "$0.0007"), ("0.000001", "<$0.0001")],
-)  # fmt: skip
+    [
+        ("1234.5", "$1,234.50"),
+        ("1.84", "$1.84"),
+        ("0.1", "$0.10"),
+        ("0.018", "$0.018"),
+        ("0.0007", "$0.0007"),
+        ("0.000001", "<$0.0001"),
+    ],
+)
 def test_money_has_the_digits_that_mean_something(usd, text):
     assert money(Decimal(usd)) == text
 

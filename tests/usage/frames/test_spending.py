@@ -17,7 +17,7 @@ DAY = 86_400
 
 @pytest.fixture
 def log(make_log):
-    """Two days: three calls of yesterday, then a hit, a free call, one without a price and four failures of today."""
+    """Two days: three calls of yesterday; a hit, a free and an unpriced call and four failures of today."""
     log = make_log(clock=FakeClock(START + DAY + 100))
     tell = log.listener
     for number in range(3):
@@ -219,12 +219,34 @@ def test_an_empty_log_gives_empty_frames(make_log, window):
 STATE = [
     {"part": "model", "name": "openai:m", "endpoint": "a#1", "circuit": "open", "probe_in_s": 12.0},
     {"part": "model", "name": "openai:m", "endpoint": "b", "circuit": "closed", "probe_in_s": None},
-    {"part": "model", "name": "openai:m", "endpoint": "a", "waiting": 2, "in_flight": 8, "requests_level": 71.5, "requests_capacity": 83.3},
+    {
+        "part": "model",
+        "name": "openai:m",
+        "endpoint": "a",
+        "waiting": 2,
+        "in_flight": 8,
+        "requests_level": 71.5,
+        "requests_capacity": 83.3,
+    },
     {"part": "model", "name": "local:s", "endpoint": "x", "circuit": "closed", "waiting": 0},
     {"part": "cache", "name": "cache", "hits": 3, "misses": 1},
-    {"part": "budget", "name": "budget day 2026-11-23", "limit_usd": Decimal(5), "spent_usd": Decimal(1), "reserved_usd": Decimal(0), "left_usd": Decimal(4)},
-    {"part": "budget", "name": "budget user ann", "limit_usd": Decimal(2), "spent_usd": None, "reserved_usd": None, "left_usd": None},
-]  # fmt: skip
+    {
+        "part": "budget",
+        "name": "budget day 2026-11-23",
+        "limit_usd": Decimal(5),
+        "spent_usd": Decimal(1),
+        "reserved_usd": Decimal(0),
+        "left_usd": Decimal(4),
+    },
+    {
+        "part": "budget",
+        "name": "budget user ann",
+        "limit_usd": Decimal(2),
+        "spent_usd": None,
+        "reserved_usd": None,
+        "left_usd": None,
+    },
+]
 
 
 def test_a_model_is_one_row_with_its_worst_circuit(make_log):

@@ -438,7 +438,7 @@ def test_rows_are_written_when_the_process_ends(tmp_path, make_log):
         from usage_calls import finished
         from ainb.testing import FakeClock
         import atexit
-        atexit.register(lambda: log.listener(finished(2)))  # runs after the log's own, which is registered later
+        atexit.register(lambda: log.listener(finished(2)))  # runs after the log's own
         from ainb.usage.log.log import UsageLog
         log = UsageLog(Path({path!r}), clock=FakeClock())
         log.listener(finished(1))
@@ -543,7 +543,10 @@ def test_the_first_release_schema_holds_every_column(tmp_path):
 
 
 def test_nothing_heavy_is_loaded_by_the_recorder():
-    code = "import sys, ainb.pipeline.record, ainb.redaction.filter, ainb.usage.log.log; print({'pandas', 'numpy', 'orjson'} & set(sys.modules))"
+    code = (
+        "import sys, ainb.pipeline.record, ainb.redaction.filter, ainb.usage.log.log\n"
+        "print({'pandas', 'numpy', 'orjson'} & set(sys.modules))"
+    )
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout
