@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from ainb.panels import formatting
 from ainb.panels.markup import Cell, Table
+from ainb.panels.style import style
 from ainb.panels.view import KeyFigures, Line, ProgressBar, SideBySide, View
 
 NOW = dt.datetime(2026, 11, 23, 15, 0).astimezone()
@@ -173,3 +175,12 @@ def test_tables_have_a_caption_scopes_and_a_foot():
     assert '<th scope="col" class="n">b</th>' in html
     assert '<tr><th scope="row">x</th><td class="n">1</td></tr>' in html
     assert '<tfoot><tr><th scope="row">all</th>' in html
+
+
+@pytest.mark.parametrize("kind", ["reply", "page", "words", "wait", "panel"])
+def test_every_rule_stays_in_the_scope_of_ainb_and_carries_no_comment(kind):
+    css = style(kind).removeprefix("<style>").removesuffix("</style>")
+    selectors = [part for rule in re.findall(r"([^{}]+)\{", css) for part in rule.split(",")]
+
+    assert {part.split()[0].split(":")[0] for part in selectors} <= {".ainb", f".ainb.{kind}"}
+    assert not re.search(r"/\*|\n|\s{2}|;\}|[{};]\s", css)
