@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb import keys, providers
 from ainb.assembly import Stages
+from ainb.call_ids import CallIds
 from ainb.config.tree import Config
 from ainb.config.values import read_models
 from ainb.engine import ENGINE
@@ -20,9 +21,9 @@ from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.answer.stage import check_again
 from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.record import CallIds
 from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
@@ -120,7 +121,7 @@ class Core:
             provider=service,
             model=name,
             messages=read_prompt(prompt, system),
-            parameters={key: value for key, value in options.items() if value is not None},
+            parameters={key: plain_value(value) for key, value in options.items() if value is not None},
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
             schema=None if schema is None else read_schema(schema),
@@ -135,7 +136,7 @@ class Core:
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
             treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-        return CallOptions(**treatment)
+        return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.

@@ -11,6 +11,7 @@ from ainb.batch.source import Source
 from ainb.batch.tables import read_source
 from ainb.batch.template import Template
 from ainb.errors import ConfigError
+from ainb.plain import plain_scalar
 
 
 def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, Any]) -> Source:
@@ -29,7 +30,8 @@ def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, A
     if isinstance(task, str):
         # What is wrong with any rows is said before the first one is taken from an iterator.
         Template(task.strip(), columns=None, names=names)
-    limit, sample, read = given.pop("limit", None), given.pop("sample", None), given.pop("read", None)
+    limit, sample = plain_scalar(given.pop("limit", None)), plain_scalar(given.pop("sample", None))
+    read = given.pop("read", None)
     if is_path(data):
         return file_source(data, read=read, limit=limit, sample=sample)
     if read is not None:

@@ -176,9 +176,15 @@ def _polars_source(data: Any, limit: int | None, sample: int | None) -> Source |
 
     def read(used: Sequence[str]) -> Iterator[Row]:
         wanted = [name for name in used if aliases.get(name, name) in columns]
-        rows = frame.select([aliases.get(name, name) for name in wanted]).iter_rows()
+        if not wanted:
+            return iter([{}] * len(frame))
+        series = [frame.get_column(aliases.get(name, name)) for name in wanted]
         return (
-            (dict(zip(wanted, values, strict=True)) for values in rows) if wanted else iter([{}] * len(frame))
+            dict(zip(wanted, values, strict=True))
+            for start in range(0, len(frame), PIECE_ROWS)
+            for values in zip(
+                *(column[start : start + PIECE_ROWS].to_list() for column in series), strict=True
+            )
         )
 
     def deliver(result: pd.DataFrame, kept: Mapping[str, Any]) -> Any:

@@ -95,7 +95,7 @@ def test_what_is_nearly_a_label_is_an_error_that_names_it_and_the_way_out(sessio
     "typed",
     [
         '{"review": "…", "stars": 1}', '{"review"}: no', "{review: the text, stars: a number}", "{ 1, 2 }", "{}", "{...}",
-        'f(x) { return x; }', "{% if a %}", "{{ name }}", '{\n  "review": 1\n}', "{1}", "{0}",
+        "f(x) { return x; }", "{% if a %}", "{{ name }}", '{\n  "review": 1\n}', "{1}", "{0}",
     ],
 )  # fmt: skip
 def test_other_braces_stay_as_typed(session, typed):

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ainb.batch.batch import BatchFailedError
+from ainb.batch import BatchFailedError
 from ainb.errors import ConfigError
 from ainb.testing import Step, script
 
@@ -196,7 +196,7 @@ def test_a_prompt_that_no_row_could_fill_does_not_touch_an_iterator(session, tas
 def test_records_keep_columns_too(session, data):
     result = session.map(data, "{t}", keep=["id"])
 
-    assert list(result["id"])[0] == 1
+    assert next(iter(result["id"])) == 1
     assert result["id"].isna().tolist() == [False, True]
     assert list(result["reply"]) == ["x", "y"]
 

@@ -7,17 +7,17 @@ import re
 from typing import Any
 
 from ainb.batch.source import is_missing
+from ainb.plain import mended
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def cell_text(value: Any) -> str:
     """A value as the text of a cell: nothing for what is missing, JSON for lists and dicts, else its ``str``."""
     if isinstance(value, str):
         # Half of a surrogate pair cannot be written in UTF-8.
-        return value if value.isascii() else _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", value)
+        return value if value.isascii() else mended(value)
     if is_missing(value):
         return ""
     if isinstance(value, list | dict):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
     from ainb.batch.files.guard import OutputGuard
-    from ainb.batch.results import Outcome
+    from ainb.batch.row_result import RowResult
 
 PIECE_ROWS = 10_000
+SHOWN_NAMES = 6
 WRITTEN_BY_THE_MODEL = ("reply", "error_message")
 
 
@@ -32,10 +34,11 @@ class OrderedFile:
 
     Args:
         path: The target; `WRITABLE` holds the ends that its name may have.
-        fields: Schema fields and the dtype of their column.
+        fields: Columns that replies fill and their dtype; None when each reply brings its own.
         keep: Input columns in front of the result.
         csv_formulas: Whether texts of the model that a spreadsheet would run are escaped in CSV.
         guard: Remembers the file as ours; None means that it is not remembered.
+        notify: Takes a line about what the file cannot hold.
 
     Raises:
         ConfigError: The name has another end, the folder does not exist, or a package is missing.
@@ -45,10 +48,11 @@ class OrderedFile:
         self,
         path: str | Path,
         *,
-        fields: Mapping[str, str],
+        fields: Mapping[str, str] | None,
         keep: tuple[str, ...] = (),
         csv_formulas: Formulas = "escape",
         guard: OutputGuard | None = None,
+        notify: Callable[[str], object] = str,
     ) -> None:
         self.path = Path(path).expanduser()
         self._format = format_of(self.path, f"out={str(path)!r}", WRITABLE)
@@ -58,14 +62,14 @@ class OrderedFile:
             need_pyarrow(self.path)
         self._fields = fields
         self._keep = keep
-        self._escaped = (
-            {*WRITTEN_BY_THE_MODEL, *map(column_name, fields)} if csv_formulas == "escape" else set()
-        )
+        self._formulas = csv_formulas
         self._guard = guard
+        self._notify = notify
+        self._late: dict[str, None] = {}
         self._carried: dict[int, tuple[Any, ...]] = {}
-        self._early: dict[int, Outcome] = {}
+        self._early: dict[int, RowResult] = {}
         self._next = 0
-        self._piece: list[tuple[tuple[Any, ...], Outcome]] = []
+        self._piece: list[tuple[tuple[Any, ...], RowResult]] = []
         self._stream: _Stream | None = None
         self._writer: PieceWriter | None = None
 
@@ -74,9 +78,10 @@ class OrderedFile:
         if self._keep:
             self._carried[position] = tuple(row.get(name) for name in self._keep)
 
-    def put(self, position: int, outcome: Outcome) -> None:
+    def put(self, position: int, result: RowResult) -> None:
         """Take the result of a row; it is written when its turn comes."""
-        self._early[position] = outcome
+        # A file holds the text of an object that a function returned.
+        self._early[position] = result if result.value is None else dataclasses.replace(result, value=None)
         while self._next in self._early:
             self._piece.append((self._carried.pop(self._next, ()), self._early.pop(self._next)))
             self._next += 1
@@ -93,6 +98,13 @@ class OrderedFile:
         Returns:
             The file that was written; None when nothing was.
         """
+        try:
+            return self._finish(complete=complete)
+        finally:
+            if self._stream is not None:
+                self._stream.discard()
+
+    def _finish(self, *, complete: bool) -> Path | None:
         for position in sorted(self._early):
             self._piece.append((self._carried.pop(position, ()), self._early[position]))
         self._early.clear()
@@ -104,13 +116,26 @@ class OrderedFile:
         # A link is followed: its target is replaced, the link stays.
         target = self.path.resolve() if complete else self._free(self._partial())
         self._stream.put_in_place(target)
-        if self._guard is not None:
-            # A list that cannot be written costs a question at the next run, not this result.
-            with contextlib.suppress(OSError):
-                self._guard.record(target, self._stream.size, self._stream.digest())
-                if complete and self._guard.owns(self._partial()):
-                    self._partial().unlink()
+        self._remember(target, self._stream, complete=complete)
+        if self._late:
+            names = ", ".join(map(repr, list(self._late)[:SHOWN_NAMES]))
+            self._notify(
+                f"{self.path.name} has no column for {names}: first seen after {PIECE_ROWS:,} rows; see `reply`"
+            )
+        if not complete:
+            self._notify(
+                f"not all rows have ended: {target.name} holds those that have, {self.path.name} stays as it was"
+            )
         return target
+
+    def _remember(self, target: Path, stream: _Stream, *, complete: bool) -> None:
+        if self._guard is None:
+            return
+        # A list that cannot be written costs a question at the next run, not this result.
+        with contextlib.suppress(OSError):
+            self._guard.record(target, stream.size, stream.digest())
+            if complete and self._guard.owns(self._partial()):
+                self._partial().unlink()
 
     def _partial(self) -> Path:
         end = suffix_of(self.path) or ""
@@ -125,9 +150,11 @@ class OrderedFile:
 
     def _flush(self) -> None:
         results = Results(self._fields)
-        for position, (_, outcome) in enumerate(self._piece):
-            results.put(position, outcome)
+        for position, (_, result) in enumerate(self._piece):
+            results.put(position, result)
+            self._late.update(dict.fromkeys(set(result.fields or ()) - set(results.fields)))
         frame = results.frame()
+        self._fields = results.fields  # the columns of the first piece are those of the file
         for name in frame.columns[frame.dtypes == "category"]:
             frame[name] = frame[name].astype("string")
         kept = {
@@ -150,8 +177,13 @@ class OrderedFile:
             writer = JsonLinesWriter(file)
         else:
             separator = "\t" if end.startswith(".tsv") else ","
-            writer = CsvWriter(file, separator=separator, escaped=self._escaped)
+            writer = CsvWriter(file, separator=separator, escaped=self._written_by_the_model())
         return writer if file is stream else _Packed(writer, file)
+
+    def _written_by_the_model(self) -> set[str]:
+        if self._formulas == "keep":
+            return set()
+        return {*WRITTEN_BY_THE_MODEL, *map(column_name, self._fields or ())}
 
 
 class _Packed:
@@ -217,3 +249,8 @@ class _Stream:
         os.fsync(self._file.fileno())
         self._file.close()
         self._temporary.replace(target)
+
+    def discard(self) -> None:
+        """Take the temporary file away, unless it was put in place."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)

@@ -101,9 +101,10 @@ class ParquetWriter:
         import pyarrow as pa
         from pyarrow import parquet
 
-        answers = pa.Table.from_pandas(frame, preserve_index=False)
         columns = {name: _array(values) for name, values in kept.items()}
-        columns |= dict(zip(answers.column_names, answers.columns, strict=True))
+        for name, values in frame.items():
+            is_object = str(values.dtype) == "object"
+            columns[str(name)] = _array(values.tolist()) if is_object else pa.array(values, from_pandas=True)
         if self._writer is None:
             fields = [pa.field(name, _open_type(column.type)) for name, column in columns.items()]
             self._schema = pa.schema(fields)

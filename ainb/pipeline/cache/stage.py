@@ -13,6 +13,7 @@ from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_
 from ainb.pipeline.cache.key import reply_key
 from ainb.pipeline.cache.lookup import Lookup, check_ttl
 from ainb.pipeline.cache.single_flight import Flight, Seat, SingleFlight
+from ainb.plain import plain_fields
 from ainb.stores.base import MEMORY_BYTES, Store, Where
 
 MODES = get_args(CacheMode)
@@ -38,6 +39,7 @@ class Cache:
     memory_bytes: int = MEMORY_BYTES
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_ttl(self.ttl_seconds)
         if self.where not in PLACES:
             raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")

@@ -15,6 +15,7 @@ from ainb.pipeline.checks import check_flag, check_number
 from ainb.pipeline.rate_limit.buckets import DIMENSIONS, NOTHING, ONE_REQUEST, Cost, call_cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
 from ainb.pipeline.rate_limit.queue import Reading
+from ainb.plain import plain_fields
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 OUTPUTS_KEPT = 100
@@ -52,6 +53,7 @@ class RateLimit:
     on_full: Literal["wait", "raise"] = "wait"
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for dimension in DIMENSIONS:
             name = f"{dimension}_per_minute"
             limit = getattr(self, name)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ainb.batch.files.csv import CsvFile
 from ainb.batch.files.ordered import OrderedFile
 from ainb.batch.files.table import distinct_labels
-from ainb.batch.results import Outcome
+from ainb.batch.row_result import RowResult
 from ainb.batch.template import Template
 from ainb.errors import ConfigError, InvalidPromptError
 
@@ -99,7 +99,7 @@ def check_writing(table, end, replies):
         out = OrderedFile(path, fields={}, keep=names, csv_formulas="keep")
         for position, cells in enumerate(rows):
             out.carry(position, dict(zip(names, cells, strict=True)))
-            out.put(position, Outcome(status="ok", reply=replies[position % len(replies)]))
+            out.put(position, RowResult(status="ok", reply=replies[position % len(replies)]))
         assert out.close() == path
         data = gzip.decompress(path.read_bytes()) if end.endswith(".gz") else path.read_bytes()
         assert list(Path(folder).iterdir()) == [path]

@@ -222,10 +222,11 @@ def test_a_sheet_without_rows_is_told(session, tmp_path, rows, said):
 
 
 @pytest.mark.parametrize(
-    ("name", "package", "extra"),
+    "missing",
     [("in.xlsx", "openpyxl", "excel"), ("in.parquet", "pyarrow.parquet", "parquet")],
 )
-def test_a_missing_extra_is_named(session, tmp_path, monkeypatch, name, package, extra):
+def test_a_missing_extra_is_named(session, tmp_path, monkeypatch, missing):
+    name, package, extra = missing
     monkeypatch.setitem(sys.modules, package, None)
 
     with pytest.raises(ConfigError, match=rf"ainb-notebook\[{extra}\]"):
@@ -260,7 +261,7 @@ def test_a_file_can_be_sampled_limited_previewed_and_forecast(session, tmp_path)
 def test_a_function_gets_the_texts_of_a_row(session, tmp_path):
     path = put(tmp_path, "in.csv", "a,b\n007,NA\n")
 
-    assert session.map(path, lambda row: json.dumps(row))["reply"][0] == '{"a": "007", "b": "NA"}'
+    assert session.map(path, json.dumps)["reply"][0] == '{"a": "007", "b": "NA"}'
 
 
 def test_the_folder_of_a_path_may_be_a_home_folder(session, tmp_path, monkeypatch):

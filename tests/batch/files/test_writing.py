@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import ainb
+from ainb.batch import BatchFailedError
 from ainb.batch.files.guard import MAX_LINES, OutputGuard
-from ainb.batch.batch import BatchFailedError
 from ainb.errors import ConfigError
 from ainb.testing import Step, script
 from ainb.testing.fakes import SCRIPTS
@@ -49,7 +49,7 @@ def hard_link(path):
     "spell",
     [
         lambda path: path, str, symlink, hard_link, lambda path: path.parent / "." / "x" / ".." / path.name,
-        lambda path: f"{path.parent}//{path.name}", lambda path: os.path.relpath(path),
+        lambda path: f"{path.parent}//{path.name}", os.path.relpath,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -225,7 +225,7 @@ def test_typed_columns_are_escaped_too(session, tmp_path):
 
 def test_half_a_surrogate_pair_in_a_reply_costs_no_file(session, tmp_path):
     for end in (".csv", ".jsonl"):
-        out = session.map(["x"], lambda item: "a\ud800b", out=tmp_path / f"out{end}")
+        out = session.map(["x"], lambda _: "a\ud800b", out=tmp_path / f"out{end}")
         assert "a" in out.read_text(encoding="utf-8")
 
 
