@@ -20,6 +20,7 @@ __all__ = [
     "CacheMode",
     "Call",
     "CallOptions",
+    "Effort",
     "Form",
     "Handler",
     "Message",
@@ -35,6 +36,7 @@ __all__ = [
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 @dataclass(frozen=True, slots=True)

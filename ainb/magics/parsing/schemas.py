@@ -1,4 +1,4 @@
-"""``--schema NAME``: find the schema in the notebook."""
+"""``--schema``: find the schema in the notebook, or read the one written in place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.magics.shell import Front
-from ainb.pipeline.answer.schema import Schema, is_schema_class, read_schema
+from ainb.pipeline.answer.inline import is_inline
+from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
 from ainb.suggestions import closest
 
 # What tells a JSON schema from any other dict of the notebook.
@@ -14,15 +15,17 @@ _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf",
 
 
 def find_schema(front: Front, name: str) -> Schema:
-    """The schema that a name of the notebook stands for.
+    """The schema that a name of the notebook stands for, or that is written in place.
 
     Args:
         front: The shell.
-        name: As typed; may be dotted.
+        name: As typed: a name, which may be dotted, or a line such as ``label: a|b, score: int 0..10``.
 
     Raises:
-        ConfigError: There is nothing of that name, or it is no schema.
+        ConfigError: There is nothing of that name, it is no schema, or the line cannot be read.
     """
+    if is_inline(name):
+        return read_schema(name)
     first, *rest = name.split(".")
     names = front.names()
     if first not in names:
@@ -50,11 +53,16 @@ def schema_names(front: Front) -> list[str]:
 def _is_schema(value: Any) -> bool:
     if type(value) is dict:
         return bool(_KEYWORDS & value.keys())
-    return is_schema_class(value) and value.__module__.partition(".")[0] != "pydantic"
+    if not (is_schema_class(value) or is_schema_type(value)):
+        return False
+    return str(getattr(value, "__module__", "")).partition(".")[0] not in {"pydantic", "builtins", "datetime"}
 
 
 def _way_out(front: Front, name: str) -> str:
     known = schema_names(front)
     if known:
         return closest(name, known)
-    return "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema"
+    return (
+        "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema; or write it in place: "
+        '--schema "label: positive|negative, score: int 0..10"'
+    )
