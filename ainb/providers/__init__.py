@@ -7,7 +7,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ainb import keys
 from ainb.errors import ConfigError
@@ -18,6 +18,7 @@ from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, TH
 if TYPE_CHECKING:
     from ainb.clock import Clock
     from ainb.messages import Provider
+    from ainb.providers.learnt import Memory
     from ainb.providers.local.child import Local
 
 MAX_ALIAS_STEPS = 10
@@ -82,7 +83,13 @@ def _with_service(name: str) -> str:
 
 
 def make_provider(
-    service: str, *, clock: Clock, allow_insecure_http: bool = False, local: Local | None = None
+    service: str,
+    *,
+    clock: Clock,
+    allow_insecure_http: bool = False,
+    local: Local | None = None,
+    memory: Memory | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Provider:
     """The adapter of a service; its module is imported here and not before.
 
@@ -91,6 +98,8 @@ def make_provider(
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
         local: How llama.cpp serves models; None means the defaults.
+        memory: What models refused earlier; None starts with nothing.
+        headers: HTTP headers of the user's own for this service; None means none.
     """
     if service not in SERVICES:
         return plugins.make_plugin(service, clock=clock)
@@ -103,17 +112,23 @@ def make_provider(
         from ainb.providers.local.adapter import LocalProvider
 
         return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
-    if kind == "anthropic":
-        from ainb.providers.anthropic.adapter import AnthropicProvider
-
-        return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
     if kind == "pydantic":
         from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
 
         return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
+    options: dict[str, Any] = {
+        "clock": clock,
+        "allow_insecure_http": allow_insecure_http,
+        "memory": memory,
+        "headers": headers,
+    }
+    if kind == "anthropic":
+        from ainb.providers.anthropic.adapter import AnthropicProvider
+
+        return AnthropicProvider(SERVICES[service], **options)
     from ainb.providers.openai.adapter import OpenAIProvider
 
-    return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
+    return OpenAIProvider(SERVICES[service], **options)
 
 
 def missing_key(service: str, model: str = "") -> str | None:

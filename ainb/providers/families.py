@@ -52,7 +52,7 @@ class Family:
         sampling_names: Names of these parameters.
         one_of: Parameters of which only the first that is given may be sent.
         refused: Further parameters that are refused.
-        limit_name: Name of the output limit.
+        renamed: Parameters that go out under another name.
         tools_need: Effort that has to be sent along with tools; None means any or none.
         thinking: Values of ``thinking.type`` that the model accepts (Anthropic); None means that nothing is known.
         schema: How a reply schema is asked for.
@@ -64,15 +64,19 @@ class Family:
     sampling_names: frozenset[str] = SAMPLING
     one_of: tuple[str, ...] = ()
     refused: frozenset[str] = frozenset()
-    limit_name: str = "max_tokens"
+    renamed: tuple[tuple[str, str], ...] = ()
     tools_need: str | None = None
     thinking: frozenset[str] | None = None
     schema: SchemaForm = "json_schema"
 
     def level(self, asked: str) -> str | None:
         """The level to send: the one asked for, else the nearest lower one, else the lowest; None where there are none."""
-        if self.efforts is None or asked in self.efforts or asked not in LEVELS:
-            return asked if self.efforts != () else None
+        if self.efforts is None:
+            return asked
+        if asked in self.efforts:
+            return asked
+        if asked not in LEVELS or self.efforts == ("none",):
+            return None
         place = LEVELS.index(asked)
         lower = [level for level in self.efforts if LEVELS.index(level) < place]
         return lower[-1] if lower else next(iter(self.efforts), None)
@@ -103,7 +107,7 @@ def _reasoning(
         efforts=efforts,
         default_effort=default,
         sampling=sampling,
-        limit_name="max_completion_tokens",
+        renamed=(("max_tokens", "max_completion_tokens"),),
         tools_need=tools_need,
         refused=refused,
     )
@@ -191,6 +195,7 @@ _NEWER_CLAUDE = re.compile(r"claude-[a-z]+-(?:[5-9]|\d\d)(?![\d])")
 _NEW_CLAUDE = Family(default_effort="high", sampling_names=CLAUDE_SAMPLING)
 _UNKNOWN_CLAUDE = Family(sampling_names=CLAUDE_SAMPLING, schema="tool")
 
+_OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
 # Compatible services translate the usual parameters; only effort levels and the form of a schema differ.
 _OTHERS: Mapping[str, tuple[tuple[str, Family], ...]] = {
     "groq": (
@@ -211,9 +216,11 @@ _OTHERS: Mapping[str, tuple[tuple[str, Family], ...]] = {
         ),
         (r"", Family(efforts=("none", "minimal", *_LOW_HIGH), schema="bounds_free")),
     ),
+    "mistral": ((r"", Family(renamed=(*_OLD_LIMIT, ("seed", "random_seed")))),),
     "openrouter": (
-        (r"(?:x-ai/)?grok-4\.5", Family(efforts=_LOW_HIGH)),
-        (r"(?:x-ai/)?grok-4\.3", Family(efforts=_NONE_HIGH)),
+        (r"(?:x-ai/)?grok-4\.5", Family(efforts=_LOW_HIGH, renamed=_OLD_LIMIT)),
+        (r"(?:x-ai/)?grok-4\.3", Family(efforts=_NONE_HIGH, renamed=_OLD_LIMIT)),
+        (r"", Family(renamed=_OLD_LIMIT)),
     ),
     "local": ((r"", Family(schema="loose")),),
     "ollama": ((r"", Family(schema="loose")),),
@@ -250,13 +257,13 @@ def thinking_tokens(service: str, model: str, parameters: Mapping[str, Any]) -> 
     """
     thinking = parameters.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
-    if kind == "disabled":
+    family = family_of(service, model)
+    asked = asked_effort(parameters)
+    if kind == "disabled" or (asked == "none" and "disabled" in (family.thinking or ())):
         return 0
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
     if isinstance(budget, int) and not isinstance(budget, bool) and budget > 0:
         return budget
-    family = family_of(service, model)
-    asked = asked_effort(parameters)
     level = family.level(asked) if asked else None
     if level is None:
         level = "high" if kind in {"adaptive", "enabled"} else family.default_effort

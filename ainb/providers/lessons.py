@@ -38,7 +38,7 @@ MAX_VALUES: Final = 20
 SCHEMA_PREFIX: Final = "schema:"
 ANY_SCHEMA: Final = "schema:any"
 _REFUSING_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
-_REFUSING = re.compile(
+REFUSING_WORDS = re.compile(
     r"not support|n't support|unsupported|unrecogni[sz]ed|unknown (?:name|parameter|field|argument|request)|deprecated"
     r"|not (?:permitted|allowed|accepted|available|recogni[sz]ed)|extra (?:inputs?|fields?)|unexpected (?:keyword|field|param)"
     r"|cannot (?:both )?be (?:used|set|specified|combined|provided)|may only be set|cannot find field|incompatible",
@@ -136,7 +136,7 @@ def read_lessons(refused: Refused, body: Mapping[str, Any], *, kept: Iterable[st
     named = _named(refused, head, optional)
     if not named:
         hint = _hint(refused.said, kept)
-        asks = hint is not None and hint.field not in body and _REFUSING.search(refused.said)
+        asks = hint is not None and hint.field not in body and REFUSING_WORDS.search(refused.said)
         return [_conditional(hint, head, body)] if hint is not None and asks else []
     return [_lesson(name, refused, head, body, kept) for name in named]
 
@@ -233,7 +233,7 @@ def _head(said: str) -> str:
 
 
 def _named(refused: Refused, head: str, optional: Sequence[str]) -> list[str]:
-    if refused.code not in _REFUSING_CODES and not _REFUSING.search(refused.said):
+    if refused.code not in _REFUSING_CODES and not REFUSING_WORDS.search(refused.said):
         return []
     param = _match_param(refused.param, optional)
     if param is not None:

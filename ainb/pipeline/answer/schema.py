@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 import re
@@ -78,8 +78,8 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 def is_schema_type(value: Any) -> bool:
     """Whether a value is a type expression that a reply can be checked against: ``list[…]``, ``Literal[…]``, a Union, an Enum, int."""
-    if isinstance(value, type) and not isinstance(value, types.GenericAlias):
-        return issubclass(value, enum.Enum | str | int | float | datetime.date) and value is not enum.Enum
+    if isinstance(value, type):
+        return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
     return typing.get_origin(value) in _GENERIC
 
 
@@ -118,7 +118,7 @@ def _from_type(kind: Any) -> Schema:
 
 def _type_name(kind: Any) -> str:
     """Of a class its name; of ``list[Label]`` and the like what is written, in letters that providers take."""
-    if isinstance(kind, type) and not isinstance(kind, types.GenericAlias):
+    if isinstance(kind, type):
         return kind.__name__
     plain = re.sub(r"(?:[\w<>]+\.)+", "", repr(kind))
     return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_")[:64] or "reply"

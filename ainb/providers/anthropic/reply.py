@@ -84,18 +84,12 @@ class Answer:
             calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
             self.text = orjson.dumps(calls).decode()
 
-    def give_tool_input(self, *, wrapped: bool) -> None:
-        """Make what the model gave to its tool the text: the answer that a schema asked for.
-
-        Args:
-            wrapped: Whether the answer is the tool's one argument ``value``.
-        """
+    def give_tool_input(self) -> None:
+        """Make what the model gave to its tool the text: the answer that a schema asked for."""
         if not self._tools:
             return
         _, parts = self._calls()[0]
         self.text = "".join(parts) or "{}"
-        if wrapped:
-            self.text = _unwrap(self.text)
         if self.finish_reason == "tool_calls":
             self.finish_reason = "stop"
 
@@ -177,11 +171,3 @@ def read_usage(usage: Any) -> Usage:
 
 def _place(index: Any) -> int:
     return index if isinstance(index, int) else 0
-
-
-def _unwrap(text: str) -> str:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    return orjson.dumps(value["value"]).decode() if isinstance(value, dict) and "value" in value else text

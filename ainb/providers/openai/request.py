@@ -26,19 +26,22 @@ class ChatClient:
         self._exchange = Exchange(_CHAT, clock=clock)
         self._without_options: set[str] = set()
 
-    def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Awaitable[Reply]:
-        """One attempt; streamed when somebody watches (``call.options.on_text``).
+    def send(
+        self, call: Call, target: Target, body: Mapping[str, Any], *, stream: bool | None = None
+    ) -> Awaitable[Reply]:
+        """One attempt.
 
         Args:
             call: Who asks, and who is shown the pieces.
             target: Where to.
             body: The whole body without stream flags.
+            stream: Whether the reply comes in pieces; None means where somebody watches (``call.options.on_text``).
 
         Raises:
             ProviderError: It failed.
             InvalidPromptError: The body cannot be written as JSON.
         """
-        if call.options.on_text is None:
+        if not (call.options.on_text is not None if stream is None else stream):
             return self._exchange.send(call, target, body)
         return self._stream(call, target, body)
 

@@ -21,7 +21,8 @@ from ainb.errors import (
 from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.answer.schema import read_schema
 from ainb.providers.http.client import close_clients
-from ainb.providers.openai.adapter import OpenAIProvider, is_strict, response_format
+from ainb.providers.openai.adapter import OpenAIProvider
+from ainb.providers.openai.body import is_strict, response_format
 from ainb.providers.services import SERVICES
 from tests.fault_server import Fault, FaultServer
 
@@ -120,7 +121,7 @@ def test_stream_flags_are_sent_but_are_no_part_of_the_body():
     ("service", "model", "sent"),
     [
         ("openai", "gpt-5-mini", {"max_completion_tokens": 9}),
-        ("openai", "gpt-5.1", {"max_completion_tokens": 9}),
+        ("openai", "gpt-5.1", {"max_completion_tokens": 9, "temperature": 0}),
         ("openai", "o3-mini", {"max_completion_tokens": 9}),
         ("azure", "o1", {"max_completion_tokens": 9}),
         ("openai", "gpt-5-chat-latest", {"max_tokens": 9, "temperature": 0}),
@@ -158,7 +159,11 @@ def test_a_schema_becomes_a_response_format():
 
     assert provider().body(request_of(schema=read_schema(open_schema)))["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "My_Label_", "schema": open_schema, "strict": False},
+        "json_schema": {
+            "name": "My_Label_",
+            "schema": closed | {"properties": {"a": {"type": ["string", "null"]}}},
+            "strict": True,
+        },
     }
     assert response_format(closed)["json_schema"]["strict"] is True
     assert not is_strict({"type": "array", "items": open_schema})
