@@ -84,6 +84,7 @@ class Core:
                 clock=self.runtime.clock,
                 allow_insecure_http=self.config.allow_insecure_http,
                 local=self.config.local,
+                home=None if self.config.replay == "replay" else self.config.home_folder(),
             )
         return adapter
 

@@ -16,9 +16,10 @@ from ainb.providers.pydantic_ai import names as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ainb.clock import Clock
     from ainb.messages import Provider
-    from ainb.providers.learnt import Memory
     from ainb.providers.local.child import Local
 
 MAX_ALIAS_STEPS = 10
@@ -88,7 +89,7 @@ def make_provider(
     clock: Clock,
     allow_insecure_http: bool = False,
     local: Local | None = None,
-    memory: Memory | None = None,
+    home: Path | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Provider:
     """The adapter of a service; its module is imported here and not before.
@@ -98,7 +99,7 @@ def make_provider(
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
         local: How llama.cpp serves models; None means the defaults.
-        memory: What models refused earlier; None starts with nothing.
+        home: Folder in which it is remembered what models refuse; None remembers it in the process alone.
         headers: HTTP headers of the user's own for this service; None means none.
     """
     if service not in SERVICES:
@@ -116,10 +117,12 @@ def make_provider(
         from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
 
         return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
+    from ainb.providers.learnt import memory_of
+
     options: dict[str, Any] = {
         "clock": clock,
         "allow_insecure_http": allow_insecure_http,
-        "memory": memory,
+        "memory": memory_of(home),
         "headers": headers,
     }
     if kind == "anthropic":

@@ -60,11 +60,6 @@ class Wire:
         return restore(text, self.schema, schema.json_schema)
 
 
-def streams(call: Call, lessons: Sequence[Lesson]) -> bool:
-    """Whether the reply is asked for in pieces: where somebody watches, unless the model refuses to."""
-    return call.options.on_text is not None and not any(lesson.field == "stream" for lesson in lessons)
-
-
 def tell(call: Call, notes: Sequence[str]) -> None:
     """Put lines beside the reply, each once."""
     call.notes.extend(note for note in notes if note not in call.notes)

@@ -67,34 +67,40 @@ def sample(schema: Any, root: Any = None) -> Any:
     if not isinstance(schema, Mapping):
         return "x"
     if "$ref" in schema:
-        target: Any = root
-        for part in schema["$ref"].lstrip("#/").split("/"):
-            target = target[part] if part else target
-        return sample(target, root)
-    for name in ("anyOf", "oneOf"):
-        if name in schema:
-            branches = [item for item in schema[name] if item.get("type") != "null"]
-            return sample(branches[0], root) if schema[name][-1].get("type") != "null" else None
-    if "enum" in schema:
-        return schema["enum"][0]
-    if "const" in schema:
-        return schema["const"]
-    kinds = schema.get("type", "object")
-    if isinstance(kinds, list):
-        return None if "null" in kinds else sample({**schema, "type": kinds[0]}, root)
-    if kinds == "object":
+        return sample(_target(schema["$ref"], root), root)
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if branches:
+        return None if branches[-1].get("type") == "null" else sample(branches[0], root)
+    values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    return values[0] if values else _sample_of_type(schema, root)
+
+
+def _target(reference: str, root: Any) -> Any:
+    for part in reference.lstrip("#/").split("/"):
+        root = root[part] if part else root
+    return root
+
+
+def _sample_of_type(schema: Mapping[str, Any], root: Any) -> Any:
+    kind = schema.get("type", "object")
+    if isinstance(kind, list):
+        return None if "null" in kind else sample({**schema, "type": kind[0]}, root)
+    if kind == "object":
         wanted = schema.get("required", [])
         return {
             name: sample(item, root) for name, item in schema.get("properties", {}).items() if name in wanted
         }
+    if kind == "array":
+        return [sample(schema.get("items", {}), root)]
+    least = schema.get("minimum", 1)
     values: Json = {
         "string": "x",
-        "integer": int(schema.get("minimum", 1)),
-        "number": float(schema.get("minimum", 1)),
+        "integer": int(least),
+        "number": float(least),
         "boolean": True,
         "null": None,
     }
-    return [sample(schema.get("items", {}), root)] if kinds == "array" else values[kinds]
+    return values[kind]
 
 
 # --- answers
@@ -323,8 +329,29 @@ def only(*names: str) -> Rule:
 
 
 STRICT_KEYS = frozenset(
-    "type properties required additionalProperties items enum const anyOf $ref $defs title description pattern format "
-    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems".split()
+    [
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "enum",
+        "const",
+        "anyOf",
+        "$ref",
+        "$defs",
+        "title",
+        "description",
+        "pattern",
+        "format",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minItems",
+        "maxItems",
+    ]
 )
 
 
@@ -359,23 +386,22 @@ def _not_strict(schema: Any, *, place: str = "") -> str | None:
     if place in {"properties", "$defs"}:
         return next((found for item in schema.values() if (found := _not_strict(item))), None)
     odd = set(schema) - STRICT_KEYS
-    if odd:
-        return f"'{sorted(odd)[0]}' is not permitted"
-    if "$ref" in schema and len(schema) > 1:
-        return "$ref cannot have keywords beside it"
-    if "(?=" in schema.get("pattern", "") or "(?!" in schema.get("pattern", ""):
-        return "'pattern' lookarounds are not permitted"
-    if not schema.keys() & {"type", "anyOf", "$ref"}:
-        return "schema must have a 'type' key"
-    if schema.get("type") == "object":
-        if schema.get("additionalProperties") is not False:
-            return "'additionalProperties' is required to be supplied and to be false"
-        if set(schema.get("required", ())) != set(schema.get("properties", ())):
-            return (
-                "'required' is required to be supplied and to be an array including every key in properties"
-            )
+    pattern = schema.get("pattern", "")
+    names = schema.get("properties", ())
+    is_object = schema.get("type") == "object"
+    problems = {
+        f"'{min(odd, default='')}' is not permitted": odd,
+        "$ref cannot have keywords beside it": "$ref" in schema and len(schema) > 1,
+        "'pattern' lookarounds are not permitted": "(?=" in pattern or "(?!" in pattern,
+        "schema must have a 'type' key": not schema.keys() & {"type", "anyOf", "$ref"},
+        "'additionalProperties' is required to be supplied and to be false": is_object
+        and schema.get("additionalProperties") is not False,
+        "'required' is required to be supplied and to be an array including every key in properties": is_object
+        and set(schema.get("required", ())) != set(names),
+    }
+    found = next((text for text, holds in problems.items() if holds), None)
     inner = ((name, schema[name]) for name in ("properties", "$defs", "items", "anyOf") if name in schema)
-    return next((found for name, item in inner if (found := _not_strict(item, place=name))), None)
+    return found or next((deep for name, item in inner if (deep := _not_strict(item, place=name))), None)
 
 
 def json_schema_unavailable(message: str, code: str | None = "invalid_request_error") -> Rule:

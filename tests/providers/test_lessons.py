@@ -70,15 +70,19 @@ SENT = {
             Lesson(field="top_p"),
         ),
         (
-            '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
-            '"output_config.effort" to control thinking behavior.',
+            (
+                '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+                '"output_config.effort" to control thinking behavior.'
+            ),
             None,
             None,
             Lesson(field="thinking"),
         ),
         (
-            "Unsupported value: 'reasoning_effort' does not support 'xhigh' with this model. "
-            "Supported values are: 'low', 'medium', and 'high'.",
+            (
+                "Unsupported value: 'reasoning_effort' does not support 'xhigh' with this model. "
+                "Supported values are: 'low', 'medium', and 'high'."
+            ),
             "unsupported_value",
             "reasoning_effort",
             Lesson(field="reasoning_effort", allowed=("low", "medium", "high")),

@@ -39,7 +39,7 @@ class Person(pydantic.BaseModel):
 
 class Node(pydantic.BaseModel):
     name: str
-    children: list["Node"] = []
+    children: list[Node] = []
 
 
 OPEN = {

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, streams, tell
+from ainb.providers.adapted import Wire, tell
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
 from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
 from ainb.providers.http.client import Response
@@ -52,16 +52,15 @@ class AnthropicProvider(RemoteProvider):
         """
         request = call.request
         target = self._target_for(request)
-        lessons = self._lessons(target, request)
-        wire = build(request, lessons)
+        flags = {} if call.options.on_text is None else {"stream": True}
+        wire = build(request, self._lessons(target, request), flags=flags)
         dropped = [
             f"{self.name} takes no {name}; it was left out"
             for name in sorted(DROPPED & request.parameters.keys())
         ]
         tell(call, [*dropped, *wire.notes])
-        body = {**wire.body, "stream": True} if streams(call, lessons) else wire.body
         try:
-            reply = await self._exchange.send(call, target, body)
+            reply = await self._exchange.send(call, target, wire.body)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise

@@ -58,6 +58,7 @@ _TRANSLATED = frozenset(
     }
 )
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
+_NO_FLAGS: Final[Mapping[str, Any]] = {}
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ABOUT_THIS_SCHEMA = re.compile(
     r"schema is too complex|output_config\.format\.schema|too many|compil", re.IGNORECASE
@@ -66,12 +67,13 @@ _ABOUT_FORMAT = re.compile(r"output_config|output[_ ]format|structured output|js
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def build(request: Request, lessons: Sequence[Lesson] = ()) -> Wire:
-    """The whole body but for the stream flag.
+def build(request: Request, lessons: Sequence[Lesson] = (), *, flags: Mapping[str, Any] = _NO_FLAGS) -> Wire:
+    """The whole outgoing body.
 
     Args:
         request: What the user asks.
         lessons: What earlier refusals of this model taught.
+        flags: ``stream``, where the reply is to come in pieces.
 
     Raises:
         ConfigError: A picture or ``extra_body`` is given in a way that cannot be sent.
@@ -99,6 +101,7 @@ def build(request: Request, lessons: Sequence[Lesson] = ()) -> Wire:
         _mark(body, given["cache_control"])
     if "extra_body" in given:
         body.update(extra_body(request))
+    body.update(flags)
     if lessons:
         wire.learn(lessons)
     return wire

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from yarl import URL
@@ -179,16 +179,12 @@ class RemoteProvider:
         found = None if schema is None or missing else self._read_schema_lesson(refused, wire, schema)
         lessons = [found] if found else []
         if not (missing or lessons):
-            lessons = read_lessons(refused, self._sent(call, wire), kept=self.required)
+            lessons = read_lessons(refused, wire.body, kept=self.required)
         for lesson in lessons:
             self._memory.learn(*place, lesson, now)
             if lesson.instead:
                 tell(call, [lesson.describe(call.request.model)])
         error.adapted += len(lessons)
-
-    def _sent(self, call: Call, wire: Wire) -> Mapping[str, Any]:
-        """The body as it was sent, stream flags included."""
-        return {**wire.body, "stream": True} if call.options.on_text is not None else wire.body
 
     def _more(self) -> tuple[str | None, ...]:
         """Values of the environment that the protocol sends along."""

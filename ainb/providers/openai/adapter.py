@@ -7,12 +7,13 @@ from typing import Any
 
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, streams, tell
+from ainb.providers.adapted import Wire, tell
+from ainb.providers.http.exchange import Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
 from ainb.providers.http.target import Target, make_target
 from ainb.providers.lessons import Lesson, Refused
 from ainb.providers.openai.body import build, read_schema_lesson
-from ainb.providers.openai.request import ChatClient
+from ainb.providers.openai.request import CHAT, STREAM_FLAGS
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"
@@ -30,7 +31,7 @@ class OpenAIProvider(RemoteProvider):
 
     def __init__(self, service: Service, **options: Any) -> None:
         super().__init__(service, **options)
-        self._chat = ChatClient(clock=self._clock)
+        self._exchange = Exchange(CHAT, clock=self._clock)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The whole outgoing body but for the stream flags, by the rules of the model's family."""
@@ -46,12 +47,12 @@ class OpenAIProvider(RemoteProvider):
         """
         request = call.request
         target = self._target_for(request)
-        lessons = self._lessons(target, request)
-        wire = build(request, self.name, lessons)
+        flags = {} if call.options.on_text is None else STREAM_FLAGS
+        wire = build(request, self.name, self._lessons(target, request), flags=flags)
         if wire.notes:
             tell(call, wire.notes)
         try:
-            reply = await self._chat.send(call, target, wire.body, stream=streams(call, lessons))
+            reply = await self._exchange.send(call, target, wire.body)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise

@@ -23,6 +23,7 @@ from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
 from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, is_object, rewrite, wrap
 
 _NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
+_NO_FLAGS: Final[Mapping[str, Any]] = {}
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ABOUT_SCHEMA = re.compile(
     r"response[_ ]format|json[_ ]schema|json[_ ]object|structured output|schema", re.IGNORECASE
@@ -38,13 +39,16 @@ _OF_THIS_SCHEMA = frozenset({"invalid_json_schema", "invalid_schema"})
 _WROTE_ANOTHER = frozenset({"json_validate_failed"})
 
 
-def build(request: Request, service: str, lessons: Sequence[Lesson] = ()) -> Wire:
-    """The whole outgoing body but for the stream flags.
+def build(
+    request: Request, service: str, lessons: Sequence[Lesson] = (), *, flags: Mapping[str, Any] = _NO_FLAGS
+) -> Wire:
+    """The whole outgoing body.
 
     Args:
         request: What the user asks.
         service: Service name, whose families' rules apply.
         lessons: What earlier refusals of this model taught.
+        flags: ``stream`` and ``stream_options``, where the reply is to come in pieces.
 
     Raises:
         ConfigError: ``extra_body`` makes no sense.
@@ -66,8 +70,11 @@ def build(request: Request, service: str, lessons: Sequence[Lesson] = ()) -> Wir
         )
     if "extra_body" in request.parameters:
         wire.body.update(extra_body(request))
+    wire.body.update(flags)
     if lessons:
         wire.learn(lessons)
+        if flags and "stream" not in wire.body:
+            wire.body.pop("stream_options", None)
     return wire
 
 

@@ -20,6 +20,7 @@ from ainb.errors import (
 )
 from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.resend import ResendStage
 from ainb.providers.http.client import close_clients
 from ainb.providers.openai.adapter import OpenAIProvider
 from ainb.providers.openai.body import is_strict, response_format
@@ -373,9 +374,16 @@ def test_an_error_inside_a_stream_may_be_permanent():
 
 def test_a_service_that_does_not_know_stream_options_is_asked_without_and_remembered():
     adapter = provider()
+
+    def ask_twice(text):
+        options = CallOptions(on_text=[].append)
+        request = request_of(text, api_base=server.base_url)
+        call = Call(request=request, provider=adapter, options=options)
+        return run(ResendStage()(call, adapter.send))
+
     with FaultServer(refuse_stream_options=True) as server:
-        first = ask(server, adapter=adapter, pieces=[], text="one")
-        second = ask(server, adapter=adapter, pieces=[], text="two")
+        first = ask_twice("one")
+        second = ask_twice("two")
 
     assert (first.text, second.text) == ("one", "two")
     assert first.usage.input_tokens is None
