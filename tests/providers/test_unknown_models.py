@@ -250,7 +250,7 @@ def test_streaming_that_a_model_refuses_is_left_out(session):
 def test_json_schema_that_a_service_lacks_becomes_json_mode_and_then_a_sentence(session):
     lacks_both = lambda body: (
         openai_error("response_format is not supported") if "response_format" in body else None
-    )  # noqa: E731
+    )
     for rules in ([json_schema_unavailable("This response_format type is unavailable now")], [lacks_both]):
         with RuleServer(rules) as server:
             if rules == [lacks_both]:
@@ -258,7 +258,7 @@ def test_json_schema_that_a_service_lacks_becomes_json_mode_and_then_a_sentence(
                     Fault(text='{"label": "a", "score": 3, "why": null}')
                     if "response_format" not in seen.body
                     else play(seen)
-                )  # noqa: E501
+                )
             reply, _ = ask(session, server, schema=FIELDS)
             before = len(server.refusals)
             ask(session, server, schema=FIELDS)
@@ -316,7 +316,7 @@ def test_a_schema_too_complex_for_claude_becomes_a_tool_and_others_stay(session)
         anthropic_error("Schema is too complex for compilation.")
         if "score" in json.dumps(body.get("output_config"))
         else None
-    )  # noqa: E731, E501
+    )
     with RuleServer([rule]) as server:
         ask(session, server, CLAUDE, schema=FIELDS)
         ask(session, server, CLAUDE, schema=FIELDS)

@@ -14,6 +14,7 @@ from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
 from ainb.providers.http.target import Target, make_target
 from ainb.providers.lessons import Lesson, Refused
+from ainb.providers.openai.reply import word_or_none
 from ainb.providers.services import Service
 
 VERSION: Final = "2023-06-01"
@@ -95,6 +96,8 @@ def _reply(call: Call, response: Response, answer: Answer) -> Reply:
         provider=call.request.provider,
         usage=read_usage(answer.usage),
         finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning.strip() or None,
+        service_tier=word_or_none(answer.usage.get("service_tier")),
         request_id=response.request_id,
         headers=response.headers,
     )

@@ -31,6 +31,7 @@ class Answer:
         usage: The message's own account of tokens, unread.
         begun: Whether the message has begun.
         done: Whether the stream said that it is over.
+        reasoning: The model's own summary of its thinking; "" where it gives none.
     """
 
     text: str = ""
@@ -39,6 +40,7 @@ class Answer:
     usage: dict[str, Any] = field(default_factory=dict)
     begun: bool = False
     done: bool = False
+    reasoning: str = ""
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
     def add(self, event: Any) -> str:
@@ -71,6 +73,9 @@ class Answer:
         if kind == "text" and isinstance(text, str):
             self.text += text
             return text
+        thought = block.get("thinking")
+        if kind == "thinking" and isinstance(thought, str):
+            self.reasoning += thought
         if kind == "tool_use":
             name = block.get("name")
             given = block.get("input")
@@ -106,6 +111,10 @@ class Answer:
         if isinstance(text, str) and delta.get("type") == "text_delta":
             self.text += text
             return text
+        thought = delta.get("thinking")
+        if isinstance(thought, str):
+            self.reasoning += thought
+            return ""
         part = delta.get("partial_json")
         if isinstance(part, str) and (tool := self._tools.get(_place(index))) is not None:
             tool[1].append(part)

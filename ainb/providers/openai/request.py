@@ -46,6 +46,8 @@ def _reply(call: Call, response: Response, answer: Answer) -> Reply:
         provider=service,
         usage=read_usage(answer.usage, reasoning_apart=service == "gemini"),
         finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning.strip() or None,
+        service_tier=answer.service_tier,
         request_id=response.request_id,
         cost_usd=cost,
         cost_source=None if cost is None else "provider",
