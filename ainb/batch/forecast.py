@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb import pricing
 from ainb.errors import AinbError
+from ainb.families import asked_effort
 
 if TYPE_CHECKING:
     from ainb.batch.source import Source
@@ -27,7 +28,7 @@ def forecast(
         template: The prompt.
         model: ``provider:model``.
         prices: Price lists.
-        parameters: Of the request; ``max_tokens`` bounds the output.
+        parameters: Of the request; ``max_tokens`` bounds the output, ``effort`` what the model thinks.
     """
     if not source.length:
         return None
@@ -37,8 +38,8 @@ def forecast(
             prompt, _ = template.fill(row)
         except AinbError:
             continue
-        limit = parameters.get("max_tokens")
-        estimates.append(pricing.estimate(prompt, model=model, max_tokens=limit, prices=prices))
+        limit, effort = parameters.get("max_tokens"), asked_effort(parameters)
+        estimates.append(pricing.estimate(prompt, model=model, max_tokens=limit, effort=effort, prices=prices))
     if not estimates:
         return None
     share = source.length / len(estimates)

@@ -82,7 +82,7 @@ class Prices:
         provider, model = real_name(provider, model)
         rates: Rates | _Conditional | None = self._own_rates(provider, model)
         if rates is None:
-            if free:
+            if free or _is_free(provider, model):
                 return ZERO, "free"
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
         if rates is None:
@@ -94,18 +94,18 @@ class Prices:
         """Price a reply that just came in.
 
         What the provider itself reported stands. Otherwise the model that answered counts, then the one that was asked (a
-        deployment or a fine-tune may answer under another name); the person's own table is asked first for both.
+        deployment or a fine-tune may answer under another name); the user's own table is asked first for both. The service
+        tier that answered counts before the one that was asked for.
         """
         if reply.cost_usd is not None and reply.cost_source == "provider":
             return reply.cost_usd, "provider"
         request, free = call.request, call.provider.free
         provider, asked = real_name(request.provider, request.model)
         answered = reply.model or asked
+        tier = reply.service_tier or service_tier_of(request)
         own = self._own_rates(provider, asked) is not None
         for model in (asked,) if own else (answered, asked):
-            cost, source = self.cost(
-                provider, model, reply.usage, free=free, service_tier=service_tier_of(request)
-            )
+            cost, source = self.cost(provider, model, reply.usage, free=free, service_tier=tier)
             if cost is not None:
                 return cost, source
         return None, "unpriced"
@@ -174,6 +174,11 @@ class _Conditional:
             ).total_price
         except (LookupError, ValueError):  # a price list that genai-prices itself cannot apply
             return None
+
+
+def _is_free(provider: str, model: str) -> bool:
+    """Whether a router offers the model for nothing, as OpenRouter does under names with this ending."""
+    return provider == "openrouter" and model.endswith(":free")
 
 
 def real_name(provider: str, model: str) -> tuple[str, str]:

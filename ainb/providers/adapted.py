@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ainb.errors import ConfigError
 from ainb.messages import Call, ReplySchema, Request
-from ainb.providers.families import Family, asked_effort
+from ainb.families import Family, asked_effort
 from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, apply_lessons
 from ainb.providers.schema_forms import WireSchema, restore
 

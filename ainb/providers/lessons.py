@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ainb.providers.families import LEVELS
+from ainb.families import LEVELS
 
 REFUSING_STATUSES = frozenset({400, 422})
 # Without these a request is another request: they are never dropped, renamed or replaced.

@@ -16,7 +16,7 @@ from ainb.providers.adapted import (
     schema_field,
     schema_lesson,
 )
-from ainb.providers.families import Family, asked_effort, family_of, thinking_tokens
+from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
 from ainb.providers.schema_forms import ANTHROPIC, WireSchema, is_object, rewrite, wrap
 

@@ -18,7 +18,7 @@ from ainb.providers.adapted import (
     schema_lesson,
     schema_prompt,
 )
-from ainb.providers.families import Family, family_of
+from ainb.families import Family, family_of
 from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
 from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, is_object, rewrite, wrap
 

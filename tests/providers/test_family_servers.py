@@ -7,7 +7,7 @@ from decimal import Decimal
 import pydantic
 import pytest
 
-from ainb.providers.families import THINKING_TOKENS, family_of, thinking_tokens
+from ainb.families import THINKING_TOKENS, family_of, thinking_tokens
 from ainb.session import Session
 from tests.providers.rule_servers import FAMILIES, RuleServer
 

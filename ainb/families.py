@@ -37,6 +37,9 @@ THINKING_TOKENS: Mapping[str, int] = {
     "max": 49_152,
 }
 
+# Services whose model names hold the maker's.
+_ROUTERS = frozenset({"openrouter", "pydantic"})
+
 Sampling = Literal["always", "without_effort", "never"]
 SchemaForm = Literal["json_schema", "loose", "bounds_free", "json_object", "tool"]
 
@@ -234,10 +237,11 @@ def family_of(service: str, model: str) -> Family:
     """The rules for a model of a service; `UNKNOWN`, which accepts all, where none match.
 
     Args:
-        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models.
+        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models; "" lets the name tell.
         model: The service's own model name, a fine-tune's included.
     """
     name = model.lower().removeprefix("ft:")
+    service = service or ("anthropic" if name.startswith("claude") else "openai")
     if service in {"openai", "azure"}:
         return _first(_OPENAI, name) or UNKNOWN
     if service == "anthropic":
@@ -255,6 +259,9 @@ def thinking_tokens(service: str, model: str, parameters: Mapping[str, Any]) -> 
         model: The service's own model name.
         parameters: Of the request; a budget for thinking counts before an effort, an effort before the model's own.
     """
+    maker, mark, own = model.partition(":" if service == "pydantic" else "/")
+    if service in _ROUTERS and mark and maker in {"openai", "anthropic"}:
+        service, model = maker, own
     thinking = parameters.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
     family = family_of(service, model)
