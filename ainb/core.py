@@ -15,6 +15,7 @@ from ainb.config.values import read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
+from ainb.families import LEVELS
 from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
@@ -85,6 +86,7 @@ class Core:
                 clock=self.runtime.clock,
                 allow_insecure_http=self.config.allow_insecure_http,
                 local=self.config.local,
+                headers=self.config.headers.get(service),
                 home=None if self.config.replay == "replay" else self.config.home_folder(),
             )
         return adapter
@@ -115,6 +117,7 @@ class Core:
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
+        check_effort(options.get("effort"))
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
         treatment.setdefault("fallback", self.config.fallback)
         request = Request(
@@ -230,6 +233,16 @@ class Core:
 
     def _replays(self) -> bool:
         return self.stages.replay is not None and self.stages.replay.mode == "replay"
+
+
+def check_effort(effort: Any) -> None:
+    """Refuse an effort that is no level.
+
+    Raises:
+        ConfigError: It says which levels there are.
+    """
+    if effort is not None and effort not in LEVELS:
+        raise ConfigError(f"effort takes one of {', '.join(LEVELS)}; it is {effort!r}")
 
 
 def read_fallback(value: Models) -> tuple[str, ...]:

@@ -39,7 +39,9 @@ def forecast(
         except AinbError:
             continue
         limit, effort = parameters.get("max_tokens"), asked_effort(parameters)
-        estimates.append(pricing.estimate(prompt, model=model, max_tokens=limit, effort=effort, prices=prices))
+        estimates.append(
+            pricing.estimate(prompt, model=model, max_tokens=limit, effort=effort, prices=prices)
+        )
     if not estimates:
         return None
     share = source.length / len(estimates)

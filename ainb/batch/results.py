@@ -47,6 +47,7 @@ class Outcome:
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
         http_status: Of the error; None when there was none.
+        reasoning_tokens: Part of the output that was thinking; None when unknown.
     """
 
     status: Status
@@ -61,6 +62,7 @@ class Outcome:
     output_tokens: int | None = None
     duration_s: float | None = None
     http_status: int | None = None
+    reasoning_tokens: int | None = None
 
     def to_json(self) -> str:
         """The outcome as the journal keeps it."""
@@ -74,8 +76,8 @@ class Outcome:
             ValueError: The text is something else.
         """
         values = orjson.loads(text)
-        # One without its last value was written before there was an http_status.
-        lengths = {len(_NAMES) - 1, len(_NAMES)}
+        # One without its last values was written before there were http_status and reasoning_tokens.
+        lengths = {len(_NAMES) - 2, len(_NAMES) - 1, len(_NAMES)}
         if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
             raise ValueError("it is no outcome of a row")
         return cls(**dict(zip(_NAMES, values, strict=False)))
@@ -100,6 +102,7 @@ def answered(reply: Reply, fields: dict[str, Any] | None = None) -> Outcome:
         cost_nano_usd=nano(reply.cost_usd),
         input_tokens=reply.usage.input_tokens,
         output_tokens=reply.usage.output_tokens,
+        reasoning_tokens=reply.usage.reasoning_output_tokens,
         duration_s=reply.duration_s,
     )
 

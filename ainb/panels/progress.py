@@ -121,6 +121,8 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
 def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     """Tokens and money; money differs from run to run, for answers from the cache cost nothing."""
     tokens = f"{words.compact(progress.input_tokens)} tokens in, {words.compact(progress.output_tokens)} out"
+    if progress.reasoning_tokens:
+        tokens += f" ({words.compact(progress.reasoning_tokens)} thinking)"
     spent = words.nano_dollars(progress.cost_nano_usd)
     if progress.unpriced:
         rows = words.counted(progress.unpriced, "row")

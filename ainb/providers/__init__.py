@@ -13,6 +13,7 @@ from ainb.errors import ConfigError
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
+from ainb.suggestions import closest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +132,20 @@ def make_provider(
     from ainb.providers.openai.adapter import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], **options)
+
+
+def check_headers(service: str, headers: Mapping[str, str]) -> None:
+    """Refuse headers for a service that does not exist, and names that are no header names.
+
+    Raises:
+        ConfigError: It says which, and never a value.
+    """
+    from ainb.providers.adapted import check_header_names
+
+    known = [*SERVICES, *plugins.names()]
+    if service not in known:
+        raise ConfigError(f"there is no service {service!r}; {closest(service, known)}")
+    check_header_names(headers, f"the headers of {service}")
 
 
 def missing_key(service: str, model: str = "") -> str | None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ainb.errors import ConfigError
-from ainb.messages import Call, ReplySchema, Request
 from ainb.families import Family, asked_effort
+from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, apply_lessons
 from ainb.providers.schema_forms import WireSchema, restore
 
@@ -63,6 +63,21 @@ class Wire:
 def tell(call: Call, notes: Sequence[str]) -> None:
     """Put lines beside the reply, each once."""
     call.notes.extend(note for note in notes if note not in call.notes)
+
+
+def tell_limit(call: Call, reply: Reply) -> None:
+    """Say why a reply holds no text, where its output limit was reached before any."""
+    if reply.finish_reason != "length" or reply.text.strip():
+        return
+    used = reply.usage.output_tokens
+    count = "" if used is None else f" of {used:,} tokens"
+    tell(
+        call,
+        [
+            f"the output limit{count} was reached before any text, for thinking counts in it; raise --max-tokens (max_tokens), or "
+            "lower --effort (effort)"
+        ],
+    )
 
 
 def plain_parameters(request: Request, *, without: frozenset[str]) -> Json:

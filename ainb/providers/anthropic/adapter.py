@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, tell
+from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
 from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
 from ainb.providers.http.client import Response
 from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
-from ainb.providers.http.target import Target, make_target
+from ainb.providers.http.target import Target, make_target, without_path
 from ainb.providers.lessons import Lesson, Refused
 from ainb.providers.openai.reply import word_or_none
 from ainb.providers.services import Service
@@ -67,6 +67,7 @@ class AnthropicProvider(RemoteProvider):
             raise
         if request.schema is not None:
             reply.text = wire.read_back(reply.text, request.schema)
+        tell_limit(call, reply)
         return reply
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
@@ -76,7 +77,7 @@ class AnthropicProvider(RemoteProvider):
         # Anthropic's own clients take the base URL without the version, gateways often write it with.
         return make_target(
             self.name,
-            url.strip().rstrip("/").removesuffix(PATH) + PATH,
+            _with_version(url),
             headers={"anthropic-version": VERSION},
             key=given.key,
             key_header="x-api-key",
@@ -84,6 +85,11 @@ class AnthropicProvider(RemoteProvider):
             base_url_variable=self._service.base_url_variable,
             path="/messages",
         )
+
+
+def _with_version(url: str) -> str:
+    base, mark, query = without_path(url, "/messages").partition("?")
+    return base.removesuffix(PATH) + PATH + mark + query
 
 
 def _reply(call: Call, response: Response, answer: Answer) -> Reply:

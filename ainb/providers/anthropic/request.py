@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ainb.errors import ConfigError
+from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.messages import Message, ReplySchema, Request
 from ainb.providers.adapted import (
     Wire,
@@ -16,7 +17,6 @@ from ainb.providers.adapted import (
     schema_field,
     schema_lesson,
 )
-from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
 from ainb.providers.schema_forms import ANTHROPIC, WireSchema, is_object, rewrite, wrap
 

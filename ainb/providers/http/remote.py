@@ -132,7 +132,9 @@ class RemoteProvider:
             ) from None
 
     async def _fetch_models(self, target: Target) -> list[str]:
-        response = await request(target, URL(target.url + self.models_path), body=None)
+        response = await request(
+            target, URL(target.url + self.models_path).update_query(URL(target.query).query), body=None
+        )
         try:
             body = await response.read()
         finally:

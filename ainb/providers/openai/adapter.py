@@ -7,16 +7,17 @@ from typing import Any
 
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, tell
+from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.http.exchange import Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
-from ainb.providers.http.target import Target, make_target
+from ainb.providers.http.target import Target, make_target, without_path
 from ainb.providers.lessons import Lesson, Refused
 from ainb.providers.openai.body import build, read_schema_lesson
 from ainb.providers.openai.request import CHAT, STREAM_FLAGS
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"
+CHAT_PATH = "/chat/completions"
 
 
 class OpenAIProvider(RemoteProvider):
@@ -58,6 +59,7 @@ class OpenAIProvider(RemoteProvider):
             raise
         if request.schema is not None:
             reply.text = wire.read_back(reply.text, request.schema)
+        tell_limit(call, reply)
         return reply
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
@@ -72,7 +74,7 @@ class OpenAIProvider(RemoteProvider):
         service = self._service
         azure = service.name == "azure"
         if azure and not given.by_caller:
-            url = url.rstrip("/").removesuffix(AZURE_PATH) + AZURE_PATH
+            url = _azure_url(url)
         more = zip(("OpenAI-Organization", "OpenAI-Project"), given.more, strict=False)
         return make_target(
             service.name,
@@ -83,3 +85,11 @@ class OpenAIProvider(RemoteProvider):
             key_variable=given.key_name,
             base_url_variable=service.base_url_variable,
         )
+
+
+def _azure_url(url: str) -> str:
+    """A resource's URL with the path of the current interface; one that names a deployment is of the older and stays."""
+    base, mark, query = without_path(url, CHAT_PATH).partition("?")
+    if "/deployments/" in base:
+        return base + mark + query
+    return base.removesuffix(AZURE_PATH).removesuffix("/openai") + AZURE_PATH + mark + query

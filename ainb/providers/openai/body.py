@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ainb.families import Family, family_of
 from ainb.messages import ReplySchema, Request
 from ainb.providers.adapted import (
     Json,
@@ -18,7 +19,6 @@ from ainb.providers.adapted import (
     schema_lesson,
     schema_prompt,
 )
-from ainb.families import Family, family_of
 from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
 from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, is_object, rewrite, wrap
 
