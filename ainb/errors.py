@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import traceback
 from decimal import Decimal
-from typing import Any
 
 
 class _OneLine:
@@ -118,12 +117,10 @@ class ProviderError(AinbError):
         should_retry: What the provider's ``x-should-retry`` header said, or None.
         billed: Whether the provider may have charged for it (a body was sent and no refusal came back).
         headers: The rate-limit headers of the response, lower-case names, or an empty dict.
-        refusal: What the adapter read from the error body, for itself; None elsewhere.
         adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent again, is another
             request. 0 means none.
     """
 
-    refusal: Any = None
     adapted: int = 0
 
     def __init__(

@@ -91,10 +91,9 @@ def read_headers(value: Any) -> Mapping[str, Mapping[str, str]]:
         ValueError: It is no table of tables of texts, or names no service.
     """
     takes = 'a table of headers for each service, such as {"openai": {"X-Team": "$TEAM"}}'
-    table = read_table(value) if isinstance(value, Mapping) else {}
-    if not isinstance(value, Mapping) or not all(
-        isinstance(item, str) for inner in table.values() for pair in inner.items() for item in pair
-    ):
+    table: Mapping[str, Any] = value if isinstance(value, Mapping) else {"": None}
+    inner_tables = [inner if isinstance(inner, Mapping) else {"": None} for inner in table.values()]
+    if not all(isinstance(item, str) for inner in inner_tables for pair in inner.items() for item in pair):
         # What was given may hold secrets; the caller's message would repeat it.
         raise UnsafeTextError(takes)
     from ainb import providers

@@ -12,7 +12,8 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.families import Family, asked_effort
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, apply_lessons
+from ainb.providers.http.refusal import Refusal
+from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
 from ainb.providers.schema_forms import WireSchema, restore
 
 Json = dict[str, Any]
@@ -34,12 +35,18 @@ class Wire:
         notes: Lines for the user.
         lessons: What was learnt and changed this body.
         schema: The reply schema on the wire, where it differs from the user's; else None.
+        refused: What the service said where it refused this body; else None.
     """
 
     body: Json
     notes: list[str] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
     schema: WireSchema | None = None
+    refused: Refused | None = None
+
+    def take_refusal(self, refusal: Refusal) -> None:
+        """Keep what the service said of this body."""
+        self.refused = Refused(said=refusal.said, code=refusal.code, param=refusal.param, extra=refusal.extra)
 
     def note(self, text: str) -> None:
         """Say something once."""
@@ -71,13 +78,11 @@ def tell_limit(call: Call, reply: Reply) -> None:
         return
     used = reply.usage.output_tokens
     count = "" if used is None else f" of {used:,} tokens"
-    tell(
-        call,
-        [
-            f"the output limit{count} was reached before any text, for thinking counts in it; raise --max-tokens (max_tokens), or "
-            "lower --effort (effort)"
-        ],
+    text = (
+        f"the output limit{count} was reached before any text, for thinking counts in it; raise --max-tokens (max_tokens), or "
+        "lower --effort (effort)"
     )
+    tell(call, [text])
 
 
 def plain_parameters(request: Request, *, without: frozenset[str]) -> Json:

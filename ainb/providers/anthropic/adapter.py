@@ -61,7 +61,7 @@ class AnthropicProvider(RemoteProvider):
         ]
         tell(call, [*dropped, *wire.notes])
         try:
-            reply = await self._exchange.send(call, target, wire.body)
+            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise

@@ -88,7 +88,7 @@ def response_fault(
     code = clean(refusal.code or "", origin.secrets)[:80]
     said = clean(refusal.said, origin.secrets)
     message = f"{origin.service} answered {status}{f' ({code})' if code else ''}{f': {said}' if said else ''}"
-    fault = kind(
+    return kind(
         f"{message}; {way_out(origin, status, refusal, model=model, location=location)}",
         status_code=status,
         code=code or None,
@@ -97,8 +97,6 @@ def response_fault(
         should_retry=should_retry(headers),
         headers=headers,
     )
-    fault.refusal = refusal
-    return fault
 
 
 _EMBEDDED = {

@@ -167,10 +167,9 @@ class RemoteProvider:
 
     def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
         """Remember what a refusal teaches, and mark the error as one after which the same call is another request."""
-        refusal, error.refusal = error.refusal, None
-        if refusal is None or error.status_code not in REFUSING_STATUSES or call.shown:
+        refused = wire.refused
+        if refused is None or error.status_code not in REFUSING_STATUSES or call.shown:
             return
-        refused = Refused(said=refusal.said, code=refusal.code, param=refusal.param, extra=refusal.extra)
         place = target.url, call.request.model
         now = self._clock.unix()
         missing = names_missing(refused, [lesson.field for lesson in wire.lessons])

@@ -53,7 +53,7 @@ class OpenAIProvider(RemoteProvider):
         if wire.notes:
             tell(call, wire.notes)
         try:
-            reply = await self._exchange.send(call, target, wire.body)
+            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
