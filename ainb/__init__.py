@@ -1,4 +1,4 @@
-"""ainb: prompts from a notebook to a language model, each one validated, cached, limited, retried, budgeted and recorded.
+"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
 
 ``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ainb import keys
-    from ainb.batch.batch import BatchFailedError, BatchInterrupted
+    from ainb.batch import BatchFailedError, BatchInterrupted
     from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -49,12 +49,11 @@ if TYPE_CHECKING:
     from ainb.session import Session, current
     from ainb.testing import fakes as testing
     from ainb.tokens import count_tokens
-
-__version__ = "0.1.0"
+    from ainb.version import __version__
 
 _HOMES = {
-    "BatchFailedError": "batch.batch",
-    "BatchInterrupted": "batch.batch",
+    "BatchFailedError": "batch",
+    "BatchInterrupted": "batch",
     "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",
@@ -95,6 +94,7 @@ _HOMES = {
     "current": "session",
     "panel": "panels",
     "count_tokens": "tokens",
+    "__version__": "version",
 }
 _MODULES = ("keys", "testing")
 
@@ -168,7 +168,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take the magics away again; called by ``%unload_ext ainb``."""
+    """Unregister the magics; called by ``%unload_ext ainb``."""
     from ainb.magics import unload
 
     unload(shell)

@@ -1,24 +1,24 @@
-"""``--schema``: find the schema in the notebook, or read the one written in place."""
+"""``--schema``: resolves a schema in the notebook, or reads the one written in place."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.pipeline.answer.inline import is_inline
 from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
 from ainb.suggestions import closest
 
-# What tells a JSON schema from any other dict of the notebook.
+# Keys that distinguish a JSON schema from any other dict.
 _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf", "oneOf", "allOf"})
 
 
-def find_schema(front: Front, name: str) -> Schema:
-    """The schema that a name of the notebook stands for, or that is written in place.
+def find_schema(shell: NotebookShell, name: str) -> Schema:
+    """The schema that a variable of the notebook holds, or that is written in place.
 
     Args:
-        front: The shell.
+        shell: The notebook shell.
         name: As typed: a name, which may be dotted, or a line such as ``label: a|b, score: int 0..10``.
 
     Raises:
@@ -27,9 +27,9 @@ def find_schema(front: Front, name: str) -> Schema:
     if is_inline(name):
         return read_schema(name)
     first, *rest = name.split(".")
-    names = front.names()
+    names = shell.namespace()
     if first not in names:
-        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_way_out(front, first)}")
+        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_hint(shell, first)}")
     value = names[first]
     for part in rest:
         if not hasattr(value, part):
@@ -43,10 +43,10 @@ def find_schema(front: Front, name: str) -> Schema:
         raise ConfigError(f"--schema {name}: {error}") from None
 
 
-def schema_names(front: Front) -> list[str]:
-    """Names of the notebook that stand for schemas, sorted."""
+def schema_names(shell: NotebookShell) -> list[str]:
+    """Variables of the notebook that hold schemas, sorted."""
     return sorted(
-        name for name, value in front.names().items() if not name.startswith("_") and _is_schema(value)
+        name for name, value in shell.namespace().items() if not name.startswith("_") and _is_schema(value)
     )
 
 
@@ -58,8 +58,8 @@ def _is_schema(value: Any) -> bool:
     return str(getattr(value, "__module__", "")).partition(".")[0] not in {"pydantic", "builtins", "datetime"}
 
 
-def _way_out(front: Front, name: str) -> str:
-    known = schema_names(front)
+def _hint(shell: NotebookShell, name: str) -> str:
+    known = schema_names(shell)
     if known:
         return closest(name, known)
     return (
