@@ -27,6 +27,7 @@ from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
+from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
 
@@ -90,6 +91,12 @@ class Core:
                 home=None if self.config.replay == "replay" else self.config.home_folder(),
             )
         return adapter
+
+    def learnt(self) -> list[tuple[str, str, Learnt]]:
+        """Endpoint, model and lesson of everything that models refused in the last 30 days, as this home remembers it."""
+        if self._replays():
+            return []
+        return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
 
     def function_provider(
         self, function: Callable[..., Any], *, name: str, text_only: bool = False

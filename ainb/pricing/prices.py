@@ -25,6 +25,7 @@ FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
 _GENAI_PROVIDERS = {"gemini": "google"}
 _BATCH = {"processing": "batch"}
 _REQUESTS_PER_RATE = 1_000
+_SAMPLE_TOKENS = 1_000  # below every size from which a prompt costs more
 
 
 class Prices:
@@ -114,6 +115,20 @@ class Prices:
         """Tokens that the model takes in one go, or None when it is not known."""
         found = _find_model(*real_name(provider, model))
         return found[1].context_window if found else None
+
+    def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
+        """USD for a million tokens in and out of a short request now; None where no price is known."""
+        sample = _SAMPLE_TOKENS
+        read, _ = self.cost(provider, model, Usage(input_tokens=sample, output_tokens=0))
+        written, _ = self.cost(provider, model, Usage(input_tokens=0, output_tokens=sample))
+        factor = Decimal(1_000_000) / sample
+        return read and read * factor, written and written * factor
+
+    def published_models(self, provider: str) -> list[str]:
+        """Names of a provider's models that the published price list holds, sorted; [] where it does not know the provider."""
+        name = _GENAI_PROVIDERS.get(provider, provider)
+        found = (item for item in _snapshot().providers if item.id == name)
+        return sorted(model.id for item in found for model in item.models if not model.deprecated)
 
     def _own_rates(self, provider: str, model: str) -> Rates | None:
         key = (provider, model)

@@ -37,6 +37,12 @@ MAX_VALUES: Final = 20
 # Lessons on how a reply schema is asked for are kept under such names; the adapters read them, a body has no such field.
 SCHEMA_PREFIX: Final = "schema:"
 ANY_SCHEMA: Final = "schema:any"
+_SCHEMA_WAYS = {
+    "json_object": "JSON mode and a sentence in the prompt",
+    "prompt": "a sentence in the prompt",
+    "tool": "a tool",
+    "unstrict": "JSON schema without strict mode",
+}
 _REFUSING_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 REFUSING_WORDS = re.compile(
     r"not support|n't support|unsupported|unrecogni[sz]ed|unknown (?:name|parameter|field|argument|request)|deprecated"
@@ -87,6 +93,20 @@ class Lesson:
     def key(self) -> tuple[str, str | None]:
         """What a newer lesson replaces an older one by."""
         return self.field, self.when
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of the parameter, in a few words."""
+        if self.field.startswith(SCHEMA_PREFIX):
+            return f"asked for by {_SCHEMA_WAYS.get(self.value or '', str(self.value))}"
+        if self.instead:
+            return f"sent as {self.instead}"
+        if self.value is not None:
+            return f"sent as {self.value}{self._condition()}"
+        if self.allowed:
+            return f"{', '.join(self.allowed)} only{self._condition()}"
+        what = f"left out where it is {' or '.join(self.refused)}" if self.refused else "left out"
+        return f"{what}{self._condition()}"
 
     def describe(self, model: str) -> str:
         """One line for the user."""

@@ -248,9 +248,9 @@ def test_streaming_that_a_model_refuses_is_left_out(session):
 
 
 def test_json_schema_that_a_service_lacks_becomes_json_mode_and_then_a_sentence(session):
-    lacks_both = lambda body: (
-        openai_error("response_format is not supported") if "response_format" in body else None
-    )
+    def lacks_both(body):
+        return openai_error("response_format is not supported") if "response_format" in body else None
+
     for rules in ([json_schema_unavailable("This response_format type is unavailable now")], [lacks_both]):
         with RuleServer(rules) as server:
             if rules == [lacks_both]:
@@ -312,11 +312,13 @@ def test_a_claude_or_gateway_without_structured_output_gets_a_tool(session):
 
 
 def test_a_schema_too_complex_for_claude_becomes_a_tool_and_others_stay(session):
-    rule = lambda body: (
-        anthropic_error("Schema is too complex for compilation.")
-        if "score" in json.dumps(body.get("output_config"))
-        else None
-    )
+    def rule(body):
+        return (
+            anthropic_error("Schema is too complex for compilation.")
+            if "score" in json.dumps(body.get("output_config"))
+            else None
+        )
+
     with RuleServer([rule]) as server:
         ask(session, server, CLAUDE, schema=FIELDS)
         ask(session, server, CLAUDE, schema=FIELDS)
