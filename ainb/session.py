@@ -22,10 +22,10 @@ from ainb.messages import Call, CallOptions, Provider, Reply
 from ainb.pipeline import compose
 from ainb.pipeline.answer.stage import check_again
 from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation

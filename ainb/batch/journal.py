@@ -19,8 +19,7 @@ from typing import Any, Literal
 
 from ainb.errors import AinbError
 from ainb.stores.files import make_private
-from ainb.stores.many_rows import insert_few, insert_rows
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import insert_few, insert_rows, tie
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0

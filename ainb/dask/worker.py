@@ -20,7 +20,7 @@ from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
 from ainb.events import CallFinished, Event, Notice
 from ainb.runtime import Runtime
-from ainb.stores.base import default_home
+from ainb.stores.local import default_home
 from ainb.usage.rows import Row, build_row
 
 if TYPE_CHECKING:

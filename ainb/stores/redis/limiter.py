@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ainb.errors import RateLimitError
-from ainb.pipeline.rate_limit.buckets import DIMENSIONS, NOTHING, Cost
+from ainb.pipeline.rate_limit.buckets import NOTHING, Cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
 from ainb.pipeline.rate_limit.permits import Permit as LocalPermit
 from ainb.pipeline.rate_limit.queue import MAX_PAUSE_SECONDS, Reading
-from ainb.pipeline.rate_limit.stage import Place, RateLimit
+from ainb.pipeline.rate_limit.stage import Place
 from ainb.stores.redis.client import Hub
 from ainb.stores.redis.connection import LinkError
 from ainb.stores.redis.limiter_scripts import ACQUIRE, DRAIN, LEARN, LEAVE, LOOK, PAUSE, SETTLE
