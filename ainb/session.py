@@ -16,10 +16,10 @@ from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, Provider, Reply
 from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.preview import Preview
