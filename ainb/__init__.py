@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ainb import keys, testing
+    from ainb import keys
     from ainb.batch.batch import BatchFailedError, BatchInterrupted
-    from ainb.config import Config
+    from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
@@ -30,23 +30,24 @@ if TYPE_CHECKING:
     )
     from ainb.messages import Message, Reply, Usage
     from ainb.panels import panel
-    from ainb.pipeline.budget_options import Budget
-    from ainb.pipeline.cache import Cache
-    from ainb.pipeline.circuit_breaker import CircuitBreaker
-    from ainb.pipeline.circuit_core import Circuit
-    from ainb.pipeline.deadline import Deadline
-    from ainb.pipeline.rate_limit import RateLimit
-    from ainb.pipeline.rate_limiter import RateLimiter
-    from ainb.pipeline.response_cache import ResponseCache
-    from ainb.pipeline.retry import retrying
-    from ainb.pipeline.retry_core import Retry
-    from ainb.pipeline.rules import Finding, Rule
-    from ainb.pipeline.untrusted import sanitize
-    from ainb.pipeline.validation import validate
-    from ainb.pipeline.validation_options import Validation
-    from ainb.pipeline.validator import Validator
+    from ainb.pipeline.budget.options import Budget
+    from ainb.pipeline.cache.stage import Cache
+    from ainb.pipeline.cache.standalone import ResponseCache
+    from ainb.pipeline.circuit.stage import CircuitBreaker
+    from ainb.pipeline.circuit.state_machine import Circuit
+    from ainb.pipeline.deadline.stage import Deadline
+    from ainb.pipeline.rate_limit.stage import RateLimit
+    from ainb.pipeline.rate_limit.standalone import RateLimiter
+    from ainb.pipeline.retry.policy import Retry
+    from ainb.pipeline.retry.stage import retrying
+    from ainb.pipeline.validation.options import Validation
+    from ainb.pipeline.validation.rules import Finding, Rule
+    from ainb.pipeline.validation.stage import validate
+    from ainb.pipeline.validation.untrusted import sanitize
+    from ainb.pipeline.validation.validator import Validator
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
+    from ainb.testing import fakes as testing
     from ainb.tokens import count_tokens
 
 __version__ = "0.1.0"
@@ -54,7 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BatchFailedError": "batch.batch",
     "BatchInterrupted": "batch.batch",
-    "Config": "config",
+    "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",
     "BudgetExceededError": "errors",
@@ -72,22 +73,22 @@ _HOMES = {
     "Message": "messages",
     "Reply": "messages",
     "Usage": "messages",
-    "Budget": "pipeline.budget_options",
-    "Cache": "pipeline.cache",
-    "CircuitBreaker": "pipeline.circuit_breaker",
-    "Circuit": "pipeline.circuit_core",
-    "Deadline": "pipeline.deadline",
-    "RateLimit": "pipeline.rate_limit",
-    "RateLimiter": "pipeline.rate_limiter",
-    "ResponseCache": "pipeline.response_cache",
-    "retrying": "pipeline.retry",
-    "Retry": "pipeline.retry_core",
-    "Finding": "pipeline.rules",
-    "Rule": "pipeline.rules",
-    "sanitize": "pipeline.untrusted",
-    "validate": "pipeline.validation",
-    "Validation": "pipeline.validation_options",
-    "Validator": "pipeline.validator",
+    "Budget": "pipeline.budget.options",
+    "Cache": "pipeline.cache.stage",
+    "CircuitBreaker": "pipeline.circuit.stage",
+    "Circuit": "pipeline.circuit.state_machine",
+    "Deadline": "pipeline.deadline.stage",
+    "RateLimit": "pipeline.rate_limit.stage",
+    "RateLimiter": "pipeline.rate_limit.standalone",
+    "ResponseCache": "pipeline.cache.standalone",
+    "retrying": "pipeline.retry.stage",
+    "Retry": "pipeline.retry.policy",
+    "Finding": "pipeline.validation.rules",
+    "Rule": "pipeline.validation.rules",
+    "sanitize": "pipeline.validation.untrusted",
+    "validate": "pipeline.validation.stage",
+    "Validation": "pipeline.validation.options",
+    "Validator": "pipeline.validation.validator",
     "estimate": "pricing",
     "price": "pricing",
     "Session": "session",

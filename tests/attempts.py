@@ -18,10 +18,10 @@ from ainb.testing import FakeClock, run_virtual
 from tests.mutation import Mutant, load_mutant
 
 MODULES = (
-    "ainb.pipeline.circuit_core",
-    "ainb.pipeline.circuit_breaker",
-    "ainb.pipeline.retry_core",
-    "ainb.pipeline.retry",
+    "ainb.pipeline.circuit.state_machine",
+    "ainb.pipeline.circuit.stage",
+    "ainb.pipeline.retry.policy",
+    "ainb.pipeline.retry.stage",
 )
 
 
@@ -51,7 +51,7 @@ def is_killed(m: SimpleNamespace, scenarios: Iterable[Callable[[Any], None]]) ->
 
 
 def _dependents(module: str) -> list[str]:
-    return [module.replace("circuit_core", "circuit_breaker").replace("retry_core", "retry")]
+    return [module.replace("state_machine", "stage").replace("policy", "stage")]
 
 
 class Place:

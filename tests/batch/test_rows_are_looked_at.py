@@ -7,8 +7,8 @@ import pytest
 import ainb
 from ainb import Rule, Validation
 from ainb.batch.template import Template
-from ainb.config import Config
-from ainb.pipeline.validator import Validator
+from ainb.config.tree import Config
+from ainb.pipeline.validation.validator import Validator
 from tests.made_up_secrets import SECRETS
 
 KEY = SECRETS["OpenAI key"]
@@ -108,12 +108,12 @@ def test_a_template_tells_what_was_filled_in(text, row, values):
 
 
 def test_a_dry_run_of_a_batch_tells_rows_from_what_was_typed(make_session):
-    from ainb.mapping import preview_rows
+    from ainb.batch.plan import preview_rows
 
     session = make_session(preset="strict")
 
-    assert preview_rows(session, [{"text": "fine"}], TYPED, {})[0].refusal is None
-    assert "the row holds 1 HTML tag" in preview_rows(session, [{"text": "<i>"}], TYPED, {})[0].refusal
+    assert preview_rows(session.core, [{"text": "fine"}], TYPED, {})[0].refusal is None
+    assert "the row holds 1 HTML tag" in preview_rows(session.core, [{"text": "<i>"}], TYPED, {})[0].refusal
 
 
 def test_a_function_gets_its_item_as_it_is_and_what_is_kept_of_it_is_redacted(make_session, tmp_path):

@@ -11,11 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from ainb.engine import ENGINE
-from ainb.pipeline.books import Account, Claim
-from ainb.pipeline.budget_options import Budget
-from ainb.pipeline.ledger import Ledger
+from ainb.pipeline.budget.accounts import Account, Claim
+from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.options import Budget
 from ainb.session import Session
-from tests.stores.redis_lab import Server
+from tests.stores.redis.redis_lab import Server
 
 CALLS = 400
 ROUNDS = 5
@@ -61,9 +61,9 @@ def measure(server: Server, folder: Path) -> dict[str, list[float]]:
             for what, work in (("one", one_by_one), ("64", together)):
                 took = ENGINE.run(work(session, f"{where} {what} {turn}"))
                 found.setdefault(f"{where} {what}", []).append(took)
-            took = ENGINE.run(reservations(session._stages.ledger, where))
+            took = ENGINE.run(reservations(session.core.stages.ledger, where))
             found.setdefault(f"{where} money", []).append(took)
-    trips = shared._stages.shared.status()["distance_ms"] * 1000
+    trips = shared.core.stages.shared.status()["distance_ms"] * 1000
     found["trip"] = [trips]
     plain.close()
     shared.close()

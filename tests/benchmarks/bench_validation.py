@@ -11,14 +11,14 @@ from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.messages import Call, Message, Reply, Request
-from ainb.pipeline import optional_rules, presets
-from ainb.pipeline.untrusted import sanitize
-from ainb.pipeline.validation import ValidationStage
-from ainb.pipeline.validation_options import Validation
-from ainb.pipeline.validator import Validator
-from ainb.redaction import PATTERNS
+from ainb.pipeline.validation import optional_rules, presets
+from ainb.pipeline.validation.options import Validation
+from ainb.pipeline.validation.stage import ValidationStage
+from ainb.pipeline.validation.untrusted import sanitize
+from ainb.pipeline.validation.validator import Validator
+from ainb.redaction.filter import PATTERNS
 from tests.made_up_secrets import NAMES, SECRETS, in_place
-from tests.pipeline.test_rules import MEGABYTE, NASTY
+from tests.pipeline.validation.test_rules import MEGABYTE, NASTY
 
 PROSE = "The quick brown fox jumps over the lazy dog; what does this review say about battery life?\n"
 UMLAUTS = "Der flinke braune Fuchs springt über den trägen Hund; was hält die Kundin von der Laufzeit?\n"

@@ -1,0 +1,38 @@
+"""Innermost handler of the pipeline: one call to the provider, counted and priced."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ainb import pricing
+from ainb.messages import Call, Reply
+
+
+class Sender:
+    """Sends one attempt to the provider and prices the reply.
+
+    The published price list is loaded in a thread while the first reply that needs it is on its way.
+    """
+
+    def __init__(self, prices: pricing.Prices) -> None:
+        self._prices = prices
+        self._loading: asyncio.Future[None] | None = None
+
+    async def __call__(self, call: Call) -> Reply:
+        """Send once."""
+        call.attempts += 1
+        needs_list = not call.provider.free and not self._prices.loaded
+        if needs_list and call.request.provider != "function":
+            self._load()
+        reply = await call.provider.send(call)
+        if reply.cost_source is None:
+            if needs_list and reply.usage.input_tokens is not None:
+                await asyncio.shield(self._load())
+            reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
+        call.replies.append(reply)
+        return reply
+
+    def _load(self) -> asyncio.Future[None]:
+        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
+            self._loading = asyncio.ensure_future(asyncio.to_thread(pricing.preload))
+        return self._loading

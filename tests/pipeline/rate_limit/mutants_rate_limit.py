@@ -1,0 +1,156 @@
+"""Seeded mutants of the limiter: each is one plausible mistake that the property suite must notice."""
+
+from __future__ import annotations
+
+from tests.mutation import Mutant
+
+BUCKETS = "ainb.pipeline.rate_limit.buckets"
+CORE = "ainb.pipeline.rate_limit.queue"
+LOCAL = "ainb.pipeline.rate_limit.local"
+CHAIN = (BUCKETS, "ainb.pipeline.rate_limit.permits", CORE, LOCAL)
+
+MUTANTS = [
+    Mutant(
+        BUCKETS,
+        "self.level = level if level < self.capacity else self.capacity",
+        "self.level = level",
+        "a bucket is never full",
+    ),
+    Mutant(
+        BUCKETS,
+        "return max(1.0, limit / BURST_SHARE), limit / WINDOW_SECONDS",
+        "return max(1.0, limit), limit / WINDOW_SECONDS",
+        "a bucket as large as the limit",
+    ),
+    Mutant(
+        BUCKETS,
+        "self.level + reserved - actual)",
+        "self.level)",
+        "what was reserved and not used does not come back",
+    ),
+    Mutant(
+        BUCKETS,
+        "self.level = min(self.capacity, self.level + reserved - actual)",
+        "self.level = self.level + reserved - actual",
+        "what comes back overfills the bucket",
+    ),
+    Mutant(
+        BUCKETS,
+        "short = min(amount, self.capacity) + ahead - self.level",
+        "short = amount + ahead - self.level",
+        "a request larger than the bucket never fits",
+    ),
+    Mutant(
+        BUCKETS,
+        "        self.level -= amount\n",
+        "        self.level = max(0.0, self.level - amount)\n",
+        "a large request owes nothing",
+    ),
+    Mutant(
+        BUCKETS,
+        "if self.in_flight >= self.concurrency:",
+        "if self.in_flight > self.concurrency:",
+        "one call too many in flight",
+    ),
+    Mutant(
+        BUCKETS,
+        "if wait > longest:  # noqa",
+        "if wait >= 0:  # noqa",
+        "the last dimension decides, not the longest wait",
+    ),
+    Mutant(
+        BUCKETS,
+        "self.level = min(self.level, remaining)",
+        "self.level = remaining",
+        "what the server says remains raises the level",
+    ),
+    Mutant(
+        BUCKETS,
+        "bucket.resize(min(self._limits[index]) * self._share, now)",
+        "bucket.resize(self._limits[index][1] * self._share, now)",
+        "a learnt limit replaces a lower one of ours",
+    ),
+    Mutant(
+        BUCKETS,
+        "excess = self.in_flight + self.recent_sum",
+        "excess = self.recent_sum",
+        "strict forgets what is in flight",
+    ),
+    Mutant(
+        BUCKETS,
+        "self.recent.append((now, actual))",
+        "self.recent.append((now - 30, actual))",
+        "strict forgets after half a minute",
+    ),
+    Mutant(
+        CORE,
+        "if self.in_line and not self._may_pass(line, now):",
+        "if line in self.in_line and not self._may_pass(line, now):",
+        "newcomers pass those in another line",
+    ),
+    Mutant(
+        CORE,
+        "return line not in self.in_line and all(",
+        "return all(",
+        "newcomers pass their own user's line",
+    ),
+    Mutant(
+        CORE,
+        "head.number < first.number",
+        "head.number > first.number",
+        "the latest of the users goes first",
+    ),
+    Mutant(CORE, "permit.settled = True", "permit.settled = False", "a permit is given back twice"),
+    Mutant(
+        CORE, "            line.pool.take(cost)\n", "            pass\n", "a user's own limits take nothing"
+    ),
+    Mutant(CORE, "pool.in_flight -= 1", "pass", "a user's slots never come back"),
+    Mutant(
+        CORE,
+        "max(self.shared.wait(first.cost, now), self.paused_until - now)",
+        "self.shared.wait(first.cost, now)",
+        "those in line go on during a pause",
+    ),
+    Mutant(
+        CORE,
+        "if self.paused_until > now or self.shared.wait(cost, now) > 0:",
+        "if self.shared.wait(cost, now) > 0:",
+        "newcomers go on during a pause",
+    ),
+    Mutant(
+        CORE,
+        "self._timer[0] is not waiter or self._timer[1] > now + wait",
+        "self._timer[0] is not waiter",
+        "a timer stays late when tokens come back early",
+    ),
+    Mutant(
+        CORE,
+        "        self.forget_timer(waiter)\n\n    def forget_timer",
+        "\n    def forget_timer",
+        "who leaves takes the timer along",
+    ),
+    Mutant(
+        LOCAL,
+        "self._core.settle(waiter.permit, NOTHING, now)",
+        "pass",
+        "granted and cancelled in the same tick leaks the permit",
+    ),
+    Mutant(
+        LOCAL,
+        "            woken = self._core.pump(now) if self._core.in_line else None\n",
+        "            woken = None\n",
+        "a permit that comes back wakes nobody",
+    ),
+    Mutant(
+        LOCAL,
+        "        except BaseException:\n            self._leave(turn.waiter)\n            raise\n",
+        "        except Exception:\n            self._leave(turn.waiter)\n            raise\n",
+        "who is cancelled stays in line",
+    ),
+    Mutant(
+        LOCAL,
+        "            self._core.forget_timer(waiter)\n",
+        "",
+        "a timer is set once",
+    ),
+]

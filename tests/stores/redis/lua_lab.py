@@ -1,0 +1,116 @@
+"""The Lua of the shared state on a real server, with a clock that tests turn.
+
+The text that runs is the package's own but for the one place where it asks the server what time it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import redis
+from hypothesis import HealthCheck, Phase, settings
+
+from ainb.stores.redis.script import Script
+
+ASKS_TIME = "redis.call('TIME')"
+TOLD_TIME = "redis.call('LRANGE', 'lab:clock', 0, 1)"  # seconds and microseconds, as TIME answers
+START_US = 1_000_000_000_000
+MICRO = 1_000_000
+# Keys that expire: their time is taken from the server, and kept here.
+TAKE_EXPIRY = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local left = redis.call('PTTL', key)
+  if left > 0 then redis.call('PERSIST', key); found[#found + 1] = key; found[#found + 1] = left end
+end
+return found
+"""
+
+
+@dataclass(frozen=True)
+class LuaMutant:
+    """One broken line: `old` stands at most once in each script, and in one at the least."""
+
+    old: str
+    new: str
+    label: str
+
+
+def scripts_of(module: ModuleType, mutant: LuaMutant | None = None) -> dict[str, str]:
+    """The scripts of a module by name, one line of them broken where a mutant is given."""
+    texts = {name: item.text for name, item in vars(module).items() if isinstance(item, Script)}
+    if mutant is None:
+        return texts
+    counts = [text.count(mutant.old) for text in texts.values()]
+    if max(counts) != 1:
+        raise LookupError(
+            f"{mutant.old!r} stands {max(counts)} times in a script; a mutant needs exactly one"
+        )
+    return {name: text.replace(mutant.old, mutant.new) for name, text in texts.items()}
+
+
+class Lab:
+    """One server under virtual time.
+
+    Args:
+        server: A running `Server`, which the lab empties.
+    """
+
+    def __init__(self, server):
+        self.client = redis.Redis(port=server.port, decode_responses=True)
+        self.take_expiry = self.client.register_script(TAKE_EXPIRY)
+        self.loaded = {}
+
+    def reset(self):
+        self.client.flushdb()
+        self.expiries = {}
+        self.now_us = START_US
+        self._set_clock()
+
+    @property
+    def now(self):
+        """As the scripts add it up."""
+        return self.now_us // MICRO + (self.now_us % MICRO) / 1e6
+
+    def step(self, seconds):
+        self.now_us += round(seconds * MICRO)
+        self._set_clock()
+        gone = [key for key, at in self.expiries.items() if at <= self.now]
+        if gone:
+            self.client.delete(*gone)
+        for key in gone:
+            del self.expiries[key]
+
+    def run(self, text, keys, *args):
+        return self._script(text)(keys=keys, args=args)
+
+    def run_with_expiry(self, text, keys, *args, pattern):
+        """`run`, and keep the time of keys that expire; in whole seconds, so that ours does not count."""
+        found = self.run(text, keys, *args)
+        fresh = self.take_expiry(args=[pattern])
+        for key, left_ms in zip(fresh[::2], fresh[1::2], strict=True):
+            self.expiries[key] = self.now + round(left_ms / 1000)
+        return found
+
+    def _script(self, text):
+        if text not in self.loaded:
+            assert text.count(ASKS_TIME) <= 1
+            self.loaded[text] = self.client.register_script(text.replace(ASKS_TIME, TOLD_TIME))
+        return self.loaded[text]
+
+    def _set_clock(self):
+        seconds, microseconds = divmod(self.now_us, MICRO)
+        with self.client.pipeline() as pipe:
+            pipe.delete("lab:clock").rpush("lab:clock", seconds, microseconds).execute()
+
+
+def thorough(examples, *, shrink=True):
+    """Settings of a property that runs so many examples."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, *([Phase.shrink] if shrink else [])],
+    )

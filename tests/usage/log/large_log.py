@@ -1,0 +1,105 @@
+"""A log of very many made-up calls in seconds: one session's rows through the code as any, copied by SQLite to the others."""
+
+from __future__ import annotations
+
+import math
+import random
+from decimal import Decimal
+from pathlib import Path
+
+from ainb.clock import SYSTEM_CLOCK
+from ainb.pipeline.record import CallIds
+from ainb.usage.columns import STORED
+from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.store import Store, local_day, open_log
+from ainb.usage.rows import Row, utc
+
+DAYS = 60
+SESSIONS = 3 * DAYS
+DAY_SECONDS = 86_400
+NOTEBOOKS = 10
+
+
+def fill(path: Path, count: int) -> None:
+    """A log of `count` calls over the last DAYS days, three sessions a day, ten notebooks in turn.
+
+    Args:
+        path: Where the log is made.
+        count: How many calls.
+    """
+    store = Store(open_log(path))
+    rng = random.Random(1)
+    ids = CallIds(SYSTEM_CLOCK, rng)
+    each = math.ceil(count / SESSIONS)
+    start = SYSTEM_CLOCK.unix() - DAYS * DAY_SECONDS
+    length = DAYS * DAY_SECONDS / SESSIONS
+    store.add([_row(rng, ids(), start + place / each * length) for place in range(each)])
+    connection = store.connection
+    connection.create_function("local_day", 1, local_day, deterministic=True)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(
+        "INSERT OR IGNORE INTO words (word) VALUES (?)",
+        [*((f"session-{place}",) for place in range(SESSIONS)), *((_notebook(place),) for place in range(NOTEBOOKS))],
+    )  # fmt: skip
+    connection.execute(_COPY, (SESSIONS, round(length * 1e6), NOTEBOOKS, each, count - each))
+    # What the first session added by itself is counted once more with all others.
+    connection.execute("DELETE FROM rollups")
+    connection.execute(ADD_NEW, (0,))
+    connection.execute("COMMIT")
+    store.close()
+
+
+def _notebook(place: int) -> str:
+    return f"analysis-{place}.ipynb"
+
+
+# What differs from session to session; the rest is copied.
+_CHANGED = {
+    "started_us": "started_us + place * span",
+    "session_id": "(SELECT id FROM words WHERE word = 'session-' || place)",
+    "notebook": "(SELECT id FROM words WHERE word = 'analysis-' || (place % notebooks) || '.ipynb')",
+    "call_id": "printf('%026d', place * each + calls.id)",
+    "row_key": "printf('%d', place * each + calls.id)",
+}
+_COPY = f"""
+WITH RECURSIVE
+  sizes (sessions, span, notebooks, each) AS (SELECT ?, ?, ?, ?),
+  places (place) AS (SELECT 1 UNION ALL SELECT place + 1 FROM places, sizes WHERE place < sessions - 1)
+INSERT INTO calls (day, {", ".join(column.stored for column in STORED)})
+SELECT local_day(started_us + place * span), {", ".join(_CHANGED.get(column.stored, column.stored) for column in STORED)}
+FROM places CROSS JOIN sizes CROSS JOIN calls ORDER BY place, calls.id LIMIT ?
+"""  # noqa: S608 - made of the names above
+
+
+def _row(rng: random.Random, call_id: str, started: float) -> Row:
+    model = f"model-{rng.randrange(12)}"
+    hit, failed = rng.random() < 0.2, rng.random() < 0.02
+    return Row(
+        call_id=call_id,
+        started_at=utc(started),
+        operation_name="chat",
+        provider_name=f"provider-{rng.randrange(4)}",
+        request_model=model,
+        response_model=None if failed else model,
+        input_tokens=None if failed else rng.randrange(5_000),
+        output_tokens=None if failed else rng.randrange(800),
+        tokens_source="unknown" if failed else "provider",
+        cost_usd=None if failed else Decimal(0) if hit else Decimal(rng.randrange(10**7)) / 10**9,
+        cost_source="unpriced" if failed else "free" if hit else "table",
+        saved_usd=Decimal("0.001") if hit else None,
+        duration_s=rng.expovariate(1.0),
+        queue_wait_s=rng.random(),
+        attempts=0 if hit else 1,
+        status="error" if failed else "ok",
+        error_type="TransientProviderError" if failed else None,
+        http_status=503 if failed else None,
+        error_message="openai answered 503 (overloaded)" if failed else None,
+        cache_hit=hit,
+        request_id=f"req_{rng.getrandbits(96):024x}",
+        finish_reason=None if failed else "stop",
+        notebook=_notebook(0),
+        session_id="session-0",
+        row_key=call_id,
+        user=f"user-{rng.randrange(30)}",
+        prompt_sha256=f"{rng.getrandbits(256):064x}",
+    )
