@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ainb import keys
     from ainb.batch.batch import BatchFailedError, BatchInterrupted
+    from ainb.compare import Agreement, Comparison, agreement
     from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -55,6 +56,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "BatchFailedError": "batch.batch",
     "BatchInterrupted": "batch.batch",
+    "Agreement": "compare",
+    "Comparison": "compare",
+    "agreement": "compare",
     "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",
@@ -99,6 +103,7 @@ _HOMES = {
 _MODULES = ("keys", "testing")
 
 __all__ = [
+    "Agreement",
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
@@ -109,6 +114,7 @@ __all__ = [
     "Circuit",
     "CircuitBreaker",
     "CircuitOpenError",
+    "Comparison",
     "Config",
     "ConfigError",
     "Deadline",
@@ -134,6 +140,7 @@ __all__ = [
     "Validation",
     "Validator",
     "__version__",
+    "agreement",
     "count_tokens",
     "current",
     "estimate",
