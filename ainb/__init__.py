@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ainb import host
+
 if TYPE_CHECKING:
     from ainb import keys
     from ainb.batch.batch import BatchFailedError, BatchInterrupted
@@ -161,6 +163,15 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'ainb' has no attribute {name!r}")
     return getattr(importlib.import_module(f"ainb.{home}"), name)
+
+
+def _show_result(result: Any, /) -> None:
+    from ainb.panels.compare import show
+
+    show(result)
+
+
+host.register_result_display(_show_result)
 
 
 def __dir__() -> list[str]:

@@ -29,7 +29,7 @@ class Answers:
     Attributes:
         variant: Name of the prompt.
         model: ``provider:model``.
-        asked_as: The model as the caller wrote it, such as an alias.
+        asked_as: The model as the caller wrote it, such as an alias; None where it was left out.
         labels: The answer of each row; None where there is none that the field could hold.
         failed: Bool array: rows that ended in an error, or were not sent.
         frame: What `Session.map` returned.
@@ -39,7 +39,7 @@ class Answers:
 
     variant: str
     model: str
-    asked_as: str
+    asked_as: str | None
     labels: Sequence[Label | None]
     failed: np.ndarray
     frame: pd.DataFrame
@@ -76,7 +76,7 @@ class Answers:
 
 
 def read_frame(
-    frame: pd.DataFrame, field: Field, *, variant: str, model: str, asked_as: str, price: RowPrice
+    frame: pd.DataFrame, field: Field, *, variant: str, model: str, asked_as: str | None, price: RowPrice
 ) -> Answers:
     """The answers in a frame of `Session.map`.
 
@@ -85,7 +85,7 @@ def read_frame(
         field: The field that is compared.
         variant: Name of the prompt.
         model: ``provider:model``.
-        asked_as: The model as the caller wrote it.
+        asked_as: The model as the caller wrote it, or None.
         price: Prices a row that came from the cache.
     """
     column = frame["reply"] if not field.name else frame[column_of(field.name)]

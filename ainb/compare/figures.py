@@ -64,7 +64,7 @@ class LabelFigures:
         seed: Of kappa's interval.
     """
 
-    columns = (
+    columns: tuple[str, ...] = (
         "accuracy", "low", "high", "answered", "accuracy_answered", "kappa", "kappa_low", "kappa_high", "macro_f1",
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ class NumberFigures:
         truth: A number a row.
     """
 
-    columns = ("answered", "mae", "mae_low", "mae_high", "rmse", "pearson", "spearman")
+    columns: tuple[str, ...] = ("answered", "mae", "mae_low", "mae_high", "rmse", "pearson", "spearman")
 
     def __init__(self, truth: Sequence[Label]) -> None:
         self.truth = np.array(truth, dtype=float)

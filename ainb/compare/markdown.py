@@ -47,7 +47,7 @@ def markdown(frame: pd.DataFrame, verdict: str, *, truth: str, field: Field) -> 
         *(f"| {' | '.join(_cells(row, numbers=numbers))} |" for row in frame.to_dict("records")),
     ]
     if verdict:
-        lines += ["", f"**{escape(verdict[:1].upper() + verdict[1:])}.**"]
+        lines += ["", f"**Verdict: {escape(verdict)}.**"]
     return "\n".join([*lines, "", _note(frame, truth)])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ainb import host
 from ainb.compare.answers import Answers
 from ainb.compare.fields import Field
 from ainb.compare.figures import Figures, LabelFigures, NumberFigures
@@ -39,6 +40,8 @@ class Comparison:
         unlabelled: Rows without a truth, which were left out.
         weights: Of kappa.
         seed: Of kappa's interval.
+        text_columns: Columns that the prompts use; shown beside the answers.
+        display: The option ``display`` of the session.
     """
 
     def __init__(
@@ -53,8 +56,12 @@ class Comparison:
         unlabelled: int = 0,
         weights: Weights | None = None,
         seed: int = 0,
+        text_columns: Sequence[str] = (),
+        display: str = "auto",
     ) -> None:
         self.data = data
+        self.text_columns = tuple(text_columns)
+        self.display = display
         self.truth_name = truth_name
         self.answers_by_variant = tuple(answers)
         self.field = field
@@ -221,6 +228,12 @@ class Comparison:
     def __repr__(self) -> str:
         many = len(self.answers_by_variant)
         return f"<ainb comparison of {many} variant{'' if many == 1 else 's'} on {len(self._truth):,} rows>"
+
+    def _ipython_display_(self) -> None:
+        show = host.result_display()
+        if show is None:
+            raise NotImplementedError  # IPython then prints the repr
+        show(self)
 
     def _labels(self) -> LabelFigures:
         if not isinstance(self._figures, LabelFigures):

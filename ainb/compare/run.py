@@ -83,7 +83,7 @@ def compare(
     named_models = _read_models(core, models)
     rows = _label_rows(core, table, truth, compared, sample=sample, seed=seed)
     order = _check_weights(weights, compared, rows)
-    _check_prompts(texts, table, truth, options.get("names"))
+    used = _check_prompts(texts, table, truth, options.get("names"))
     left = None if budget_usd is None else read_usd("budget_usd", budget_usd)
     answers = []
     for variant, text in texts.items():
@@ -105,6 +105,8 @@ def compare(
         unlabelled=rows.unlabelled,
         weights=weights,
         seed=seed,
+        text_columns=used,
+        display=core.config.display,
     )
 
 
@@ -129,7 +131,7 @@ def _read_table(data: Any) -> pd.DataFrame:
     raise ConfigError(f"compare takes a DataFrame, or a list of records; it is {type(data).__name__}")
 
 
-def _read_prompts(prompts: Mapping[str, str] | str) -> dict[str, str]:
+def _read_prompts(prompts: Any) -> dict[str, str]:
     named = {ONE_PROMPT: prompts} if isinstance(prompts, str) else prompts
     if not isinstance(named, Mapping) or not named:
         raise ConfigError(
@@ -228,18 +230,22 @@ def _check_weights(weights: Weights | None, field: Field, rows: Labelled) -> Seq
     return label_order((), in_order(rows.truth))
 
 
-def _check_prompts(texts: Mapping[str, str], table: pd.DataFrame, truth: Any, names: Any) -> None:
-    """Read every prompt before the first is sent.
+def _check_prompts(texts: Mapping[str, str], table: pd.DataFrame, truth: Any, names: Any) -> list[str]:
+    """Read every prompt before the first is sent; returns the columns that they use, in order.
 
     Raises:
         ConfigError: A prompt cannot be filled, or it holds the truth.
     """
     columns = [str(column) for column in table.columns]
+    used: dict[str, None] = {}
     for variant, text in texts.items():
-        if str(truth) in Template(text.strip(), columns=columns, names=names).uses:
+        uses = Template(text.strip(), columns=columns, names=names).uses
+        if str(truth) in uses:
             raise ConfigError(
                 f"the prompt {variant!r} holds the truth: it fills {{{truth}}}; take that field out"
             )
+        used |= dict.fromkeys(uses)
+    return list(used)
 
 
 def _row_price(core: Core, model: str) -> RowPrice:

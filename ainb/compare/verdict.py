@@ -70,14 +70,14 @@ def _compare(figures: Figures, answers: Sequence[Answers], names: Sequence[str])
     gain = _gain(figures, found[key], turned=key[0] == leader)
     if len(ahead) == len(order) - 1:
         return Verdict(
-            f"{names[leader]} is better than {names[second]}: {gain}, p = {shown_p(corrected[key])}", leader
+            f"{names[leader]} is better than {names[second]}: {gain}, {p_text(corrected[key])}", leader
         )
     if figures.rank(answers[leader]) == figures.rank(answers[second]):
         return Verdict(f"no winner: {names[leader]} and {names[second]} do equally well")
     worst = max(against.values(), key=lambda places: corrected[places])  # type: ignore[index]
     other = worst[0] if worst[1] == leader else worst[1]
     return Verdict(
-        f"no winner: the lead of {names[leader]} over {names[other]} may be chance, p = {shown_p(corrected[worst])}"  # type: ignore[index]
+        f"no winner: the lead of {names[leader]} over {names[other]} may be chance, {p_text(corrected[worst])}"  # type: ignore[index]
     )
 
 
@@ -97,3 +97,9 @@ def _gain(figures: Figures, pair: Pair, *, turned: bool) -> str:
 def shown_p(value: float) -> str:
     """A p value with the digits that mean something."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"  # noqa: PLR2004 - digits
+
+
+def p_text(value: float) -> str:
+    """A p value in a sentence: "p = 0.03", "p < 0.001"."""
+    shown = shown_p(value)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"

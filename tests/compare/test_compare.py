@@ -480,7 +480,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path):
             400,
             0.6,
             0.95,
-            r"^b is better than a: \+\d\d\.\d points of accuracy \(\+\d+\.\d to \+\d+\.\d\), p = < 0\.001$",
+            r"^b is better than a: \+\d\d\.\d points of accuracy \(\+\d+\.\d to \+\d+\.\d\), p < 0\.001$",
         ),
         (400, 0.9, 0.91, r"^no winner: the lead of \w over \w may be chance, p = 0\.\d+$"),
     ],
