@@ -59,7 +59,8 @@ def common_scale(frame: pd.DataFrame) -> Scale:
 def _round_ends(low: float, high: float, *, most: float) -> tuple[float, float]:
     size = 10 ** math.floor(math.log10(high)) if high > 1 else 1.0
     step = size * next((step for step in STEPS if high - low <= LEAST_STEPS * step * size), 1.0)
-    start, end = math.floor(low / step) * step, math.ceil(high / step) * step
+    # A tick of rounding must not cost a whole step.
+    start, end = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     return max(0.0, start), max(min(end, most), start + step)
 
 

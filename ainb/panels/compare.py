@@ -235,7 +235,10 @@ def _matrices(result: Comparison) -> list[Block]:
         if counts.shape[1] > MOST_CLASSES + 2:
             return [
                 Line(
-                    [f"{counts.shape[1] - 2} different answers: see .confusion({answers.variant!r})"], "quiet"
+                    [
+                        f"{counts.shape[1] - 2} labels are too many to draw; see .confusion({answers.variant!r})"
+                    ],
+                    "quiet",
                 )
             ]
         tables.append(_matrix(counts, row_shares(counts), name))

@@ -49,6 +49,9 @@ for text in HOSTILE[:5]:
     session.map(frame, text.replace("{", "").replace("}", "") + "{text}", model="scripted:rows", watcher=BatchPanel.open(title=text))""",
     "the frame of a batch": 'script("rows", frame["text"])\nsession.map(frame, "{text}", model="scripted:rows")',
     "a frame of the log": "session.usage().tail(20)",
+    "a comparison": """texts = frame["text"].tolist()
+rows = pd.DataFrame({"text": texts, "truth": texts, "b": texts[::-1]})
+session.compare(rows, {texts[0]: "{text}", texts[1]: "{b} {text}"}, truth="truth", models="scripted:echo")""",
     "names of ours": """for text in HOSTILE:
     for line in ("panel", "register", "list", "chat", "help"):
         try:
