@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ainb.batch import column_name
 from ainb.compare.fields import Field, read_answers
 from ainb.compare.labels import Label
 
@@ -88,7 +89,7 @@ def read_frame(
         asked_as: The model as the caller wrote it, or None.
         price: Prices a row that came from the cache.
     """
-    column = frame["reply"] if not field.name else frame[column_of(field.name)]
+    column = frame["reply"] if not field.name else frame[column_name(field.name)]
     ok = (frame["status"] == "ok").to_numpy(dtype=bool)
     values = read_answers(field, column)
     labels = [label if good else None for label, good in zip(values, ok, strict=True)]
@@ -104,13 +105,6 @@ def read_frame(
         cost_usd_per_1000=1000 * sum(costs, Decimal(0)) / len(costs) if costs else None,
         priced_rows=len(costs),
     )
-
-
-def column_of(field: str) -> str:
-    """The column of a schema's field in a frame of `Session.map`."""
-    from ainb.batch.results import column_name
-
-    return column_name(field)
 
 
 def _cost(row: Any, price: RowPrice) -> Decimal | None:

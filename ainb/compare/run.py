@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ainb.batch import plan
-from ainb.batch.template import Template
+from ainb.batch import Template, make_batch
 from ainb.compare.answers import RowPrice, read_frame
 from ainb.compare.fields import Field, Match, find_field, read_truth
 from ainb.compare.kappa import Weights
@@ -112,9 +111,9 @@ def compare(
 
 def _ask(core: Core, rows: pd.DataFrame, text: str, given: dict[str, Any]) -> tuple[pd.DataFrame, Decimal]:
     """One variant as a batch: its frame, and what was booked against the budget of the whole."""
-    batch = plan.make_batch(core, rows, text, given)
-    frame = cast("pd.DataFrame", plan.run_blocking(batch))
-    return frame, core.stages.ledger.balance(Account("run", batch.run_id)).settled
+    batch = make_batch(core, rows, text, given)
+    frame = cast("pd.DataFrame", batch.run_blocking())
+    return frame, core.stages.ledger.balance(Account("run", batch.context.run_id)).settled
 
 
 def _read_table(data: Any) -> pd.DataFrame:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import formatting as words
+from ainb.panels import formatting
 from ainb.panels.escapes import clean
 from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import Slot, resolve, say
-from ainb.panels.view import Block, Line, Side, View
+from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.view import Block, Line, SideBySide, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class IntervalCell(Cell):
 
     bar: Bar
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """Two strokes that meet at the value."""
         low, value, high = self.bar
         strokes = "".join(
@@ -51,7 +51,7 @@ class IntervalCell(Cell):
         # Inline, because an untrusted page keeps no style sheet: without it two strokes of no width are left.
         return f'<span aria-hidden="true" style="display:inline-block;width:{BAR_EM + GAP_EM}em">{strokes}</span>'
 
-    def plain(self, *, steady: bool = False) -> str:
+    def plain(self, *, deterministic: bool = False) -> str:
         """As letters of one width."""
         low, value, high = (round(end * (TEXT_BAR - 1)) for end in self.bar)
         return "".join(
@@ -69,24 +69,24 @@ class ShadedCell(Cell):
 
     shade: float
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """The number on a tint of one colour that lets both themes through."""
-        text = Cell.html(self, steady=steady)
+        text = Cell.html(self, deterministic=deterministic)
         tint = f"background:rgba(47,134,214,{self.shade * DARKEST:.2f})"
         return f'<span style="display:block;padding:0 .5em;{tint}">{text}</span>'
 
 
-def show(result: Comparison, *, complain: Callable[[str], None] = say) -> None:
+def show(result: Comparison, *, on_error: Callable[[str], None] = print_line) -> None:
     """Show a comparison in the cell that is running, or as text outside of a notebook.
 
     Args:
         result: The comparison.
-        complain: Told once when showing fails.
+        on_error: Called once when showing fails.
     """
     if resolve(result.display) == "text":
         sys.stdout.write(f"{clean(comparison_view(result).text())}\n")
     else:
-        Slot(result.display, complain=complain).close(lambda: comparison_view(result))
+        Slot(result.display, on_error=on_error).close(lambda: comparison_view(result))
 
 
 def comparison_view(result: Comparison) -> View:
@@ -101,7 +101,9 @@ def comparison_view(result: Comparison) -> View:
 def _summary(result: Comparison) -> Line:
     many = len(result.answers_by_variant)
     rows = len(result.data)
-    return Line([f"{words.counted(many, 'variant')} on {words.counted(rows, 'labelled row')}"], "quiet")
+    return Line(
+        [f"{formatting.counted(many, 'variant')} on {formatting.counted(rows, 'labelled row')}"], "quiet"
+    )
 
 
 def _verdict(result: Comparison) -> list[Block]:
@@ -121,7 +123,7 @@ def _counted(result: Comparison) -> Line:
     )
     pieces = ["every row was answered" if whole else wrong]
     if result.unlabelled:
-        pieces.append(f"{words.counted(result.unlabelled, 'row')} without a truth left out")
+        pieces.append(f"{formatting.counted(result.unlabelled, 'row')} without a truth left out")
     if len(result.answers_by_variant) > 1:
         pieces.append(f"first: {result.names[0]}")
     return Line(pieces, "quiet")
@@ -145,9 +147,9 @@ def _figures_table(result: Comparison) -> Table:
         caption="Comparison",
         columns=columns,
         rows=rows,
-        numbers=set(range(1, len(columns))) - {bar},
-        run={columns.index("median s")},
-        whole={bar},
+        numeric=set(range(1, len(columns))) - {bar},
+        volatile={columns.index("median s")},
+        nowrap={bar},
     )
 
 
@@ -182,13 +184,17 @@ def _cells(result: Comparison, row: dict[Any, Any], bar: Bar | None, *, whole: b
         ]
         cells += [_interval(row, "kappa", "kappa_low", "kappa_high"), _figure(row["macro_f1"])]
     if not whole:
-        cells += [words.count(row["failed"]), words.count(row["invalid"]), _answered(row, numbers=numbers)]
+        cells += [
+            formatting.count(row["failed"]),
+            formatting.count(row["invalid"]),
+            _answered(row, numbers=numbers),
+        ]
     cells.append(_figure(row["p50_s"], "{:.2f}"))
     return [*cells, *_against(row)] if len(result.frame) > 1 else cells
 
 
 def _answered(row: dict[Any, Any], *, numbers: bool) -> str:
-    many = words.count(row["answered"])
+    many = formatting.count(row["answered"])
     return many if numbers else f"{_percent(row['accuracy_answered'])} of {many}"
 
 
@@ -199,29 +205,29 @@ def _end(value: float, *, numbers: bool) -> str:
 def _against(row: dict[Any, Any]) -> list[str]:
     from ainb.compare.verdict import shown_p
 
-    if words.is_unknown(row["p_value"]):
-        return [words.UNKNOWN, words.UNKNOWN]
-    counts = f"{words.count(row['only_first_right'])}, {words.count(row['only_this_right'])}"
+    if formatting.is_unknown(row["p_value"]):
+        return [formatting.UNKNOWN, formatting.UNKNOWN]
+    counts = f"{formatting.count(row['only_first_right'])}, {formatting.count(row['only_this_right'])}"
     return [counts, shown_p(row["p_value"])]
 
 
 def _cost(usd: Any) -> Cell | str:
-    known = not words.is_unknown(usd)
-    return Cell(text="free", tone="quiet") if known and usd == 0 else words.dollars(usd)
+    known = not formatting.is_unknown(usd)
+    return Cell(text="free", tone="quiet") if known and usd == 0 else formatting.dollars(usd)
 
 
 def _percent(value: Any) -> str:
-    return words.UNKNOWN if words.is_unknown(value) else f"{float(value) * 100:.1f} %"
+    return formatting.UNKNOWN if formatting.is_unknown(value) else f"{float(value) * 100:.1f} %"
 
 
 def _figure(value: Any, form: str = "{:.2f}") -> str:
-    return words.UNKNOWN if words.is_unknown(value) else form.format(value)
+    return formatting.UNKNOWN if formatting.is_unknown(value) else form.format(value)
 
 
 def _interval(
     row: dict[Any, Any], value: str, low: str, high: str, *, form: Callable[[Any], str] = _figure
 ) -> str:
-    if words.is_unknown(row[value]) or words.is_unknown(row[low]):
+    if formatting.is_unknown(row[value]) or formatting.is_unknown(row[low]):
         return form(row[value])
     return f"{form(row[value])} ({form(row[low]).removesuffix(' %')} to {form(row[high]).removesuffix(' %')})"
 
@@ -244,7 +250,7 @@ def _matrices(result: Comparison) -> list[Block]:
         tables.append(_matrix(counts, row_shares(counts), name))
     more = len(result.answers_by_variant) - len(tables)
     hidden = [Line([f"and {more:,} more: see .confusion(…)"], "quiet")] if more else []
-    return [Side(tables), *hidden]
+    return [SideBySide(tables), *hidden]
 
 
 def _matrix(counts: pd.DataFrame, shares: np.ndarray, name: str) -> Table:
@@ -258,7 +264,7 @@ def _matrix(counts: pd.DataFrame, shares: np.ndarray, name: str) -> Table:
         caption=f"{name}: answers by truth",
         columns=("truth", *(str(counts.columns[place]) for place in kept)),
         rows=rows,
-        numbers=set(range(1, len(kept) + 1)),
+        numeric=set(range(1, len(kept) + 1)),
     )
 
 
@@ -297,7 +303,7 @@ def _disagreement_table(
         caption=f"{names[0]} and {names[1]} answer differently{ending}",
         columns=("row", *texts, f"truth ({result.truth_name})", *names),
         rows=shown,
-        long=set(range(1, len(texts) + 1)),
+        wide=set(range(1, len(texts) + 1)),
     )
 
 
@@ -306,7 +312,7 @@ def _row_name(key: Any) -> str:
 
 
 def _cut(value: Any) -> Cell | str:
-    if not isinstance(value, list | tuple | dict | set) and words.is_unknown(value):
+    if not isinstance(value, list | tuple | dict | set) and formatting.is_unknown(value):
         return Cell(text="no answer", tone="warn")
     text = str(getattr(value, "value", value))
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"

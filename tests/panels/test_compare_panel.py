@@ -57,12 +57,12 @@ def test_as_a_page_intervals_are_bars_of_one_scale_and_counts_are_shaded(result)
 
 
 def test_a_page_of_static_display_leaves_out_the_time_that_the_run_took(result):
-    live, steady = (comparison_view(result).bundle(steady=steady) for steady in (False, True))
+    live, static = (comparison_view(result).bundle(deterministic=fixed) for fixed in (False, True))
 
-    assert live["text/plain"] == steady["text/plain"]
-    assert "median s" not in steady["text/plain"]
+    assert live["text/plain"] == static["text/plain"]
+    assert "median s" not in static["text/plain"]
     assert re.search(r'<td class="n"><span class="run">\d', live["text/html"])
-    assert re.search(r'<td class="n"><span class="run"></span>', steady["text/html"])
+    assert re.search(r'<td class="n"><span class="run"></span>', static["text/html"])
 
 
 def test_rows_that_failed_have_columns_and_a_line_of_their_own(session):
@@ -139,7 +139,7 @@ def test_a_fault_of_the_display_is_one_line(result, monkeypatch):
     monkeypatch.setattr(slots, "find_shell", lambda: SimpleNamespace(kernel=object(), user_ns={}))
     result.display = "html"
 
-    panel.show(result, complain=said.append)
+    panel.show(result, on_error=said.append)
 
     assert len(said) == 1
     assert "display error" in said[0]

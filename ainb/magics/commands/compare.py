@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 
 if TYPE_CHECKING:
     from ainb.compare import Comparison
 
 
-def show_comparison(front: Front, arguments: Arguments) -> None:
+def show_comparison(shell: NotebookShell, arguments: Arguments) -> None:
     """Show the panel of a comparison that a variable of the notebook holds.
 
     Raises:
@@ -20,13 +20,13 @@ def show_comparison(front: Front, arguments: Arguments) -> None:
     """
     from ainb.panels.compare import show
 
-    show(_find(front, arguments.words[0]), complain=front.say)
+    show(_find(shell, arguments.words[0]), on_error=shell.print_line)
 
 
-def _find(front: Front, name: str) -> Comparison:
+def _find(shell: NotebookShell, name: str) -> Comparison:
     from ainb.compare import Comparison
 
-    names = front.shell.user_ns
+    names = shell.ipython.user_ns
     value = names.get(name)
     if isinstance(value, Comparison):
         return value
