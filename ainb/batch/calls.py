@@ -10,15 +10,18 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
+from ainb.batch.options import MAP_OPTIONS
 from ainb.batch.row_result import RowResult
 from ainb.batch.template import Template
-from ainb.core import Core
+from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline.answer.schema import Schema
 from ainb.pipeline.cache.key import reply_key
 from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
+from ainb.providers.parameters import check_parameters
 from ainb.redaction.filter import redact
+from ainb.suggestions import closest
 
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
 
@@ -77,6 +80,11 @@ class TemplateCalls:
     def __init__(
         self, core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None
     ) -> None:
+        check_parameters(
+            given.keys() - CALL_OPTIONS,
+            service=core.find_model(given.get("model"))[0],
+            options=CALL_OPTIONS | MAP_OPTIONS,
+        )
         # One call is built in full; each row's differs in the last message alone.
         first = core.make_call("a row's prompt comes here", **given)
         self.template = template
@@ -151,7 +159,11 @@ class FunctionCalls:
         treatment = {name: value for name, value in given.items() if name in core.treatments}
         unknown = given.keys() - treatment.keys()
         if unknown:
-            raise ConfigError(f"{min(unknown)!r} is an option of a model; a function takes the item alone")
+            name = min(unknown)
+            hint = closest(name, MAP_OPTIONS | core.treatments)
+            if hint.startswith("did you mean"):
+                raise ConfigError(f"{name!r} is no option; {hint}")
+            raise ConfigError(f"{name!r} is an option of a model; a function takes the item alone")
         self._options = core.call_options({"cache": "off", **treatment})
 
     def result(self, reply: Reply) -> RowResult:

@@ -66,6 +66,8 @@ class BatchOptions:
 
 
 _NAMES = frozenset(item.name for item in dataclasses.fields(BatchOptions))
+# Keyword arguments of ``Session.map`` that are no fields of `BatchOptions`.
+MAP_OPTIONS = frozenset({*_NAMES, "names", "limit", "sample", "read"})
 
 
 def take_options(given: dict[str, Any]) -> BatchOptions:

@@ -38,6 +38,7 @@ class RowResult:
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
         http_status: Of the error; None without one.
+        reasoning_tokens: Part of the output that was thinking; None when unknown.
         is_object: Whether `reply` is the text of an object that a function returned.
         value: That object; None without one, and in rows that come from the journal.
     """
@@ -54,6 +55,7 @@ class RowResult:
     output_tokens: int | None = None
     duration_s: float | None = None
     http_status: int | None = None
+    reasoning_tokens: int | None = None
     is_object: bool = False
     value: Any = field(default=None, repr=False, compare=False)
 
@@ -69,6 +71,7 @@ class RowResult:
             cost_nano_usd=to_nano_usd(reply.cost_usd),
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
+            reasoning_tokens=reply.usage.reasoning_output_tokens,
             duration_s=reply.duration_s,
             is_object=value is not None,
             value=value,
@@ -122,8 +125,8 @@ class RowResult:
             values = orjson.loads(text)
         except ValueError:
             values = json.loads(text)
-        # Rows written before there was an http_status or an is_object lack their last values.
-        lengths = {len(_NAMES) - 2, len(_NAMES) - 1, len(_NAMES)}
+        # Rows written before there was http_status, reasoning_tokens and is_object lack their last values.
+        lengths = {len(_NAMES) - 3, len(_NAMES) - 2, len(_NAMES) - 1, len(_NAMES)}
         if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
             raise ValueError("it is no result of a row")
         return cls(**dict(zip(_NAMES, values, strict=False)))

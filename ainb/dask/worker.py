@@ -14,7 +14,7 @@ from ainb.dask.reporter import current_worker, dispatch
 from ainb.dask.runs import FOLDER, PartitionedRun
 from ainb.errors import AinbError, ConfigError
 from ainb.runtime import Runtime
-from ainb.stores.base import default_home
+from ainb.stores.local import default_home
 
 if TYPE_CHECKING:
     from ainb.batch import Batch

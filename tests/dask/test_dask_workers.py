@@ -19,7 +19,7 @@ from ainb.config.tree import Config
 from ainb.dask import compute
 from ainb.events import Notice
 from ainb.pipeline.budget.options import Budget
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from tests.dask.conftest import SECRET, WORKERS
 from tests.fault_server import Fault, FaultServer
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ainb.errors import AinbError
-from ainb.stores.many_rows import insert_few, insert_rows
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import insert_few, insert_rows, tie
 
 GROUP_ROWS = 2_000
 GATHER_SECONDS = 0.001

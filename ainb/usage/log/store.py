@@ -13,7 +13,7 @@ from typing import Any
 
 from ainb.redaction.filter import encodable
 from ainb.stores.files import make_private
-from ainb.stores.many_rows import insert_rows
+from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
 from ainb.usage.log.rollups import ADD_NEW
 from ainb.usage.log.schema import known_version, migrate
