@@ -78,25 +78,28 @@ class Template:
     def for_columns(self, columns: Collection[str]) -> Template:
         """The template for a table that has these columns; for one that was read before its table was known.
 
-        Raises:
-            ConfigError: A column is missing; the message names those that exist.
+        A column that is missing rejects the rows, as in a table whose rows lack a cell.
         """
         known = copy.copy(self)
-        known.check(columns)
+        known.settle(columns)
         return known
 
-    def check(self, columns: Collection[str]) -> None:
-        """Make sure that a table has what the prompt uses, and settle which braced texts are columns of it.
-
-        Raises:
-            ConfigError: A column is missing; the message names those that exist.
-        """
+    def settle(self, columns: Collection[str]) -> None:
+        """Settle which braced texts are columns of a table."""
         self._columns = tuple(columns)
         self._pieces = [_decided(piece, self._columns) for piece in self._pieces]
         self.uses = _used(self._pieces)
         self._check_use()
+
+    def check(self, columns: Collection[str]) -> None:
+        """`settle`, and make sure that the table has what the prompt uses.
+
+        Raises:
+            ConfigError: A column is missing; the message names those that exist.
+        """
+        self.settle(columns)
         for name in self.uses:
-            if name not in self._columns:
+            if name not in columns:
                 raise ConfigError(f"{{{name}}} is no column; {_known(self._columns)}")
 
     def _check_use(self) -> None:

@@ -36,6 +36,7 @@ class Filled:
         notes: A line for each name that looks mistyped, oldest first.
         values: The values that were put in, as they are sent but for outer white space; each once.
         filled: The fields that were filled, as typed between their braces; each once.
+        tables: Fields that were filled with a table, each with the text that is sent for it.
         as_typed: Fields that name something of the notebook and stayed as typed, because of the place they stand in; each once.
     """
 
@@ -44,6 +45,7 @@ class Filled:
     values: tuple[str, ...] = field(default=(), repr=False)
     filled: tuple[str, ...] = ()
     as_typed: tuple[str, ...] = ()
+    tables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
@@ -64,7 +66,12 @@ def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
             end = found.end
     pieces.append(body[end:])
     return Filled(
-        "".join(pieces), tuple(work.notes), tuple(work.values), tuple(work.filled), tuple(work.as_typed)
+        text="".join(pieces),
+        notes=tuple(work.notes),
+        values=tuple(work.values),
+        filled=tuple(work.filled),
+        as_typed=tuple(work.as_typed),
+        tables=tuple(work.tables.items()),
     )
 
 
@@ -76,6 +83,7 @@ class _Filling:
         self.values: dict[str, None] = {}
         self.filled: dict[str, None] = {}
         self.as_typed: dict[str, None] = {}
+        self.tables: dict[str, str] = {}
         self._unknown: set[str] = set()
         self._body = body
         self._namespace = namespace
@@ -101,6 +109,8 @@ class _Filling:
         text = value_text(value, found.text)
         self.values[text.strip()] = None
         self.filled[found.text] = None
+        if hasattr(value, "iloc"):
+            self.tables[found.text] = text
         return f"{{{text}}}" if found.braced else text
 
     def _note_unknown(self, name: str) -> None:
