@@ -11,7 +11,7 @@ import numpy as np
 from ainb.compare import numbers
 from ainb.compare.answers import Answers
 from ainb.compare.kappa import Weights, disagreement, kappa, kappa_interval
-from ainb.compare.labels import Label
+from ainb.compare.labels import Label, in_order
 from ainb.compare.scores import class_scores, macro_f1
 from ainb.compare.statistics import Interval, mean_interval, paired_difference, wilson
 
@@ -75,6 +75,9 @@ class LabelFigures:
         self.classes = classes
         self._weights = disagreement(len(classes), weights, unanswered=1)
         self._seed = seed
+        # Resamples depend on the order of the cells: sorted as in `agreement`, both give the same interval.
+        sorted_places = [classes.index(label) for label in in_order(classes)]
+        self._places = [*(range(len(classes)) if weights else sorted_places), len(classes)]
 
     def right(self, answers: Answers) -> np.ndarray:
         """Bool array: rows whose answer is the truth."""
@@ -96,7 +99,8 @@ class LabelFigures:
         right, n, answered = int(self.right(answers).sum()), len(self.truth), int(answers.answered.sum())
         counts = self.counts(answers)
         low, high = wilson(right, n)
-        kappa_low, kappa_high = kappa_interval(counts, self._weights, seed=self._seed)
+        kappa_counts = counts[np.ix_(self._places, self._places)]
+        kappa_low, kappa_high = kappa_interval(kappa_counts, self._weights, seed=self._seed)
         return {
             "accuracy": right / n,
             "low": low,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import ainb
-from ainb.testing.fakes import SCRIPTS
+from ainb.testing.faults import SCRIPTS
 
 LABELS = ["positive", "negative", "neutral"]
 

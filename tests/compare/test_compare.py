@@ -261,6 +261,16 @@ def test_every_prompt_is_asked_of_every_model(session):
     assert (differ.iloc[:, -1] == "positive").all()
 
 
+def test_kappa_and_its_interval_are_those_of_agreement(session):
+    frame = table(150)
+
+    result = session.compare(frame, {"a": FIELD["a"]}, truth="label", schema=EnumLabel, seed=3)
+
+    found = ainb.agreement(frame["label"], frame["a"], seed=3)
+    row = result.frame.iloc[0]
+    assert (row["kappa"], row["kappa_low"], row["kappa_high"]) == (found.kappa, found.low, found.high)
+
+
 def test_disagreements_are_the_rows_with_both_answers_and_the_truth(session):
     frame = table(80)
 
