@@ -12,13 +12,14 @@ REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb not
 LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-all check format notebooks bench screenshots clean
+.PHONY: help quickstart lab model test test-all live check format notebooks bench screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make test        format, lint, types, import contracts, tests, notebooks'
 	@echo 'make test-all    the same with the slow suites'
+	@echo 'make live        ask real services one cheap question each, where their keys are set'
 	@echo 'make bench       print the table of figures'
 
 $(BIN)/python:
@@ -57,6 +58,10 @@ test: check model
 test-all: check model
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory notebooks
+
+# Asks real services, those whose keys are set; costs a fraction of a cent each. Nothing else here leaves this machine.
+live: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.live
 
 # Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
 # words may differ, so that only every cell's running counts.

@@ -65,6 +65,8 @@ class Session:
             machine's own.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
+        headers: HTTP headers of your own by service, such as ``{"openai": {"X-Team": "$TEAM"}}``; ``$VARIABLE`` is read when a
+            call is made.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
         runtime: Clock, randomness and event sink; for tests.
 
@@ -91,6 +93,7 @@ class Session:
         state: str | StateAddress | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
+        headers: Mapping[str, Mapping[str, str]] = UNSET,
         config: Config | None = None,
         runtime: Runtime | None = None,
     ) -> None:
@@ -103,6 +106,7 @@ class Session:
             "budget": budget,
             "fallback": fallback if fallback is UNSET else read_fallback(fallback),
             "state": state if state is UNSET else parse_state(state),
+            "headers": headers,
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         options = _with_arguments(load_config() if config is None else config, given, home, timeout_seconds)

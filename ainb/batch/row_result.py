@@ -37,6 +37,7 @@ class RowResult:
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
         http_status: Of the error; None without one.
+        reasoning_tokens: Part of the output that was thinking; None when unknown.
     """
 
     status: Status
@@ -51,6 +52,7 @@ class RowResult:
     output_tokens: int | None = None
     duration_s: float | None = None
     http_status: int | None = None
+    reasoning_tokens: int | None = None
 
     @classmethod
     def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None) -> RowResult:
@@ -64,6 +66,7 @@ class RowResult:
             cost_nano_usd=to_nano_usd(reply.cost_usd),
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
+            reasoning_tokens=reply.usage.reasoning_output_tokens,
             duration_s=reply.duration_s,
         )
 
@@ -108,8 +111,8 @@ class RowResult:
             ValueError: The text is something else.
         """
         values = orjson.loads(text)
-        # Rows written before there was an http_status lack their last value.
-        lengths = {len(_NAMES) - 1, len(_NAMES)}
+        # Rows written before there were http_status and reasoning_tokens lack their last values.
+        lengths = {len(_NAMES) - 2, len(_NAMES) - 1, len(_NAMES)}
         if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
             raise ValueError("it is no result of a row")
         return cls(**dict(zip(_NAMES, values, strict=False)))
