@@ -41,8 +41,8 @@ class Figures(Protocol):
         """Figures by column, NaN where undefined."""
         ...
 
-    def pair(self, first: Answers, second: Answers) -> Pair:
-        """Two variants against each other."""
+    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
+        """Two variants against each other, on all rows or on those of a bool array."""
         ...
 
     def rank(self, answers: Answers) -> float:
@@ -113,13 +113,14 @@ class LabelFigures:
             "macro_f1": macro_f1(counts, len(self.classes)),
         }
 
-    def pair(self, first: Answers, second: Answers) -> Pair:
+    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
         """Rows on which only one of the two is right."""
-        one, other = self.right(first), self.right(second)
+        kept = slice(None) if rows is None else rows
+        one, other = self.right(first)[kept], self.right(second)[kept]
         only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
-        n = len(self.truth)
+        n = len(one)
         interval = paired_difference(only_first, only_second, n)
-        return Pair(only_first, only_second, (only_second - only_first) / n, interval)
+        return Pair(only_first, only_second, (only_second - only_first) / n if n else math.nan, interval)
 
     def rank(self, answers: Answers) -> float:
         """The accuracy."""
@@ -172,9 +173,10 @@ class NumberFigures:
             "spearman": numbers.spearman(truth, values),
         }
 
-    def pair(self, first: Answers, second: Answers) -> Pair:
+    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
         """Rows on which one of the two is nearer to the truth, and the difference in mean error where both answered."""
-        one, other = self.errors(first), self.errors(second)
+        kept = slice(None) if rows is None else rows
+        one, other = self.errors(first)[kept], self.errors(second)[kept]
         both = np.isfinite(one) & np.isfinite(other)
         away = other[both] - one[both]
         difference = float(away.mean()) if len(away) else math.nan
