@@ -272,9 +272,9 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     from ainb.stores.redis.state import SharedState
 
     shared = SharedState(
-        config.state, home=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
+        config.state, get_loop=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
     )
-    shared.hub.start()
+    shared.client.start()
     return shared
 
 

@@ -307,7 +307,7 @@ def test_a_limit_reached_before_any_text_is_told_and_how_to_raise_it(make, model
         from ainb.engine import ENGINE
 
         reply = ENGINE.run(session.core.handle(call))
-        with pytest.raises(InvalidReplyError, match="output limit was reached before any text.*max_tokens"):
+        with pytest.raises(InvalidReplyError, match=r"output limit was reached before any text.*max_tokens"):
             session.ask("hi", model=model, api_base=server.base_url, max_tokens=20, schema="a: int")
 
     assert (reply.text, reply.finish_reason) == ("", "length")
