@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from ainb.testing.faults import SCRIPTS
 
 import ainb
 from ainb.errors import ConfigError
 from ainb.plain import mended, plain_scalar, plain_value
+from ainb.testing.faults import SCRIPTS
 
 SCALARS = [np.int64(3), np.int8(3), np.uint16(3), np.float64(3.0), np.float32(3.0), np.float16(3), np.longdouble(3), np.array(3),
            pd.Series([3])[0], pd.Series([3.0]).mean()]  # fmt: skip

@@ -15,7 +15,7 @@ from ainb.compare.fields import Field, Match, find_field, read_truth
 from ainb.compare.kappa import Weights
 from ainb.compare.labels import Label, declared_order, in_order, label_order
 from ainb.compare.result import Comparison
-from ainb.errors import ConfigError
+from ainb.errors import ConfigError, ReplayMissError
 from ainb.events import Notice
 from ainb.messages import Usage
 from ainb.pipeline.answer.schema import read_schema
@@ -113,6 +113,9 @@ def _ask(core: Core, rows: pd.DataFrame, text: str, given: dict[str, Any]) -> tu
     """One variant as a batch: its frame, and what was booked against the budget of the whole."""
     batch = make_batch(core, rows, text, given)
     frame = cast("pd.DataFrame", batch.run_blocking())
+    missed = frame.loc[frame["error_type"] == ReplayMissError.__name__, "error_message"]
+    if len(missed):
+        raise ReplayMissError(f"{len(missed):,} of {len(frame):,} rows: {missed.iloc[0]}")
     return frame, core.stages.ledger.balance(Account("run", batch.context.run_id)).settled
 
 

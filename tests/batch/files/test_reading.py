@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from ainb.testing.faults import SCRIPTS
 
 import ainb
 from ainb.errors import ConfigError
+from ainb.testing.faults import SCRIPTS
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import os
 
 import pandas as pd
 import pytest
-from ainb.testing.faults import SCRIPTS
 
 import ainb
 from ainb.batch import BatchFailedError
 from ainb.batch.files.guard import MAX_LINES, OutputGuard
 from ainb.errors import ConfigError
 from ainb.testing import Step, script
+from ainb.testing.faults import SCRIPTS
 
 
 @pytest.fixture
