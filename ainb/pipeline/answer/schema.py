@@ -20,6 +20,8 @@ from ainb.pipeline.answer.inline import read_inline
 
 _GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+# A name of its own, so that a type checker sees both branches whatever version it checks for.
+READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
 
 
@@ -135,12 +137,13 @@ def _under_value(plain: Any) -> dict[str, Any]:
 
 def _readable(kind: Any) -> Any:
     """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
-    if not is_typeddict(kind) or sys.version_info >= (3, 12):
+    if not is_typeddict(kind) or READS_TYPING_TYPED_DICTS:
         return kind
     import typing_extensions
 
     hints = typing.get_type_hints(kind, include_extras=True)
-    return typing_extensions.TypedDict(kind.__name__, hints, total=kind.__total__)  # type: ignore[operator]
+    make: Any = typing_extensions.TypedDict
+    return make(kind.__name__, hints, total=kind.__total__)
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
