@@ -286,6 +286,7 @@ class Session:
         Raises:
             ConfigError: Something makes no sense, such as a prompt that holds the truth; nothing was sent.
             BatchInterrupted: It was interrupted; the same call goes on where it stopped.
+            ReplayMissError: In replay, rows that were not recorded.
         """
         from ainb.compare.run import compare
 

@@ -20,6 +20,8 @@ from ainb.pipeline.answer.inline import read_inline
 
 _GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+# A name of its own, so that a type checker sees both branches whatever version it checks for.
+READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
 
 
@@ -30,8 +32,10 @@ class Schema:
     Attributes:
         name: Of the model or the schema's title; letters, digits, dashes and underscores.
         json_schema: JSON schema, as the provider is told.
-        check: Turns the reply's text into the checked value; raises ValueError with one line that says what is wrong.
-        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has the one field "value".
+        check: Turns the reply's text into the checked value; raises ValueError with one line that says what
+            is wrong.
+        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has
+            the one field "value".
         dump: Turns a checked value into plain data by field.
     """
 
@@ -46,8 +50,8 @@ def read_schema(schema: Any) -> Schema:
     """Make a Schema.
 
     Args:
-        schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or Optional of these,
-            a JSON schema dict, or a schema in one line (`ainb.pipeline.answer.inline`).
+        schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or
+            Optional of these, a JSON schema dict, or a schema in one line (`ainb.pipeline.answer.inline`).
 
     Raises:
         ConfigError: It is none of these, or the JSON schema itself is wrong.
@@ -77,7 +81,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def is_schema_type(value: Any) -> bool:
-    """Whether a value is a type expression that a reply can be checked against: ``list[…]``, ``Literal[…]``, a Union, an Enum, int."""
+    """Whether a value is a type other than a class of fields: ``list[…]``, ``Literal[…]``, a Union, an Enum."""
     if isinstance(value, type):
         return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
     return typing.get_origin(value) in _GENERIC
@@ -135,12 +139,13 @@ def _under_value(plain: Any) -> dict[str, Any]:
 
 def _readable(kind: Any) -> Any:
     """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
-    if not is_typeddict(kind) or sys.version_info >= (3, 12):
+    if not is_typeddict(kind) or READS_TYPING_TYPED_DICTS:
         return kind
     import typing_extensions
 
     hints = typing.get_type_hints(kind, include_extras=True)
-    return typing_extensions.TypedDict(kind.__name__, hints, total=kind.__total__)  # type: ignore[operator]
+    make: Any = typing_extensions.TypedDict
+    return make(kind.__name__, hints, total=kind.__total__)
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
