@@ -1,6 +1,7 @@
-"""``df.ai`` and ``df.ainb``: a table's rows through the notebook's session; importing this module adds them to pandas.
+"""``df.ai`` and ``df.ainb``: a table's rows through the notebook's session, added to pandas on import.
 
-``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the extension loads no pandas.
+``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the
+extension loads no pandas.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class ShortAccessor(RowsAccessor):
     def __init__(self, rows: pd.DataFrame | pd.Series[Any]) -> None:
         if isinstance(rows, pd.DataFrame) and "ai" in rows.columns:
             raise AttributeError(
-                "this table has a column 'ai': df['ai'] is the column, df.ainb.map(…) sends the rows to a model"
+                "this table has a column 'ai': df['ai'] is the column, "
+                "df.ainb.map(…) sends the rows to a model"
             )
         super().__init__(rows)
 
@@ -66,7 +68,10 @@ def _register() -> str | None:
                 register(name)(accessor)
     if owner is None:
         return None
-    return f"df.ai belongs to another package ({owner}) and stays with it; df.ainb.map(…) does what df.ai.map(…) would"
+    return (
+        f"df.ai belongs to another package ({owner}) and stays with it; "
+        "df.ainb.map(…) does what df.ai.map(…) would"
+    )
 
 
 OWNED = _register()

@@ -134,8 +134,8 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
 
     Args:
         values: JSON values; None where missing.
-        dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the type
-            that the values have in common).
+        dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the
+            type that the values have in common).
     """
     import pandas as pd
 
@@ -208,7 +208,7 @@ def _readable(values: Iterable[Any], dtype: str) -> list[Any]:
 
 
 def _fits(value: Any, dtype: str) -> bool:
-    """Whether the column can hold a number; where it cannot, the number is unknown there and stands in the reply."""
+    """Whether the column can hold a number; otherwise it is NA there and stands in the reply."""
     if isinstance(value, int) and dtype == "Float64":
         return -_BEYOND_FLOAT < value < _BEYOND_FLOAT
     return dtype != "Int64" or -_BEYOND <= value < _BEYOND

@@ -13,7 +13,7 @@ from ainb.magics.shell import NotebookShell
 
 
 def run_cell_magic(shell: NotebookShell, line: str, body: str, magic: str) -> Any:
-    """Run ``%%ai``: a prompt, of which the first line may stand behind the model, or a subcommand typed as a cell.
+    """Run ``%%ai``: a prompt, whose first line may stand behind the model, or a subcommand typed as a cell.
 
     Returns:
         What `run_cell` or `run_line` returns.
@@ -46,7 +46,8 @@ def run_line_magic(shell: NotebookShell, line: str, magic: str) -> Any:
                 f"{magic} {first} needs a question behind it ({magic} {first} What is …?); "
                 f"for a longer prompt write %{magic} {first} above its lines"
                 if not rest
-                else f"{magic} {first} takes a question alone; with options write %{magic} {line.strip()} above the prompt"
+                else f"{magic} {first} takes a question alone; "
+                f"with options write %{magic} {line.strip()} above the prompt"
             )
         return run_cell(shell, line, question, magic)
     return run_line(shell, line, magic)

@@ -1,6 +1,7 @@
 """Fills the fields of a cell's prompt with values of the notebook.
 
-One pass over the typed text: a value that was put in is never read again, so braces inside it stay as they are.
+One pass over the typed text: a value that was put in is never read again, so braces inside it stay as they
+are.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Filled:
         values: The values that were put in, as they are sent but for outer white space; each once.
         filled: The fields that were filled, as typed between their braces; each once.
         tables: Fields that were filled with a table, each with the text that is sent for it.
-        as_typed: Fields that name something of the notebook and stayed as typed, because of the place they stand in; each once.
+        as_typed: Fields that name something of the notebook and stayed as typed, because of the place they
+            stand in; each once.
     """
 
     text: str
@@ -51,8 +53,8 @@ class Filled:
 def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
     """Put values of `namespace` into `body`.
 
-    Fields whose first word is no name of the namespace, those in places that `protected` lists, and all other braces stay as
-    typed; ``{{x}}`` is ``{x}`` outside of code fences.
+    Fields whose first word is no name of the namespace, those in places that `protected` lists, and all other
+    braces stay as typed; ``{{x}}`` is ``{x}`` outside of code fences.
 
     Raises:
         InvalidPromptError: The name exists, but the attribute or the item does not; nothing was sent.
@@ -133,7 +135,7 @@ def not_a_value(typed: str, value: Any) -> str:
 
 
 def value_text(value: Any, field: str) -> str:
-    """What is sent for a value: text as it is, a reply's text, a table as schema and first rows, else ``str(value)``.
+    """Text sent for a value: texts and replies as they are, tables as schema and first rows, else ``str``.
 
     Raises:
         InvalidPromptError: The value cannot be written as text.

@@ -19,10 +19,18 @@ from ainb.providers.services import base_url_of
 @pytest.fixture
 def run(terminal):
     terminal.shell.run_line_magic("config", "Ainb.model = 'scripted:echo'")
-    terminal.shell.push({
-        "reviews": pd.DataFrame({"text": [f"t{number}" for number in range(60)], "stars": [number % 5 for number in range(60)]}),
-        "name": "Ann", "i": 2,
-    })  # fmt: skip
+    terminal.shell.push(
+        {
+            "reviews": pd.DataFrame(
+                {
+                    "text": [f"t{number}" for number in range(60)],
+                    "stars": [number % 5 for number in range(60)],
+                }
+            ),
+            "name": "Ann",
+            "i": 2,
+        }
+    )
     return terminal.run
 
 
@@ -47,7 +55,7 @@ def text(cell):
         ("%%ai scripted:echo -r\nhello", "hello"),
         ("%%ai scripted:echo -r --chat x\nhello", "hello"),
     ],
-)  # fmt: skip
+)
 def test_a_pasted_line_asks_what_it_says(run, cell, sent):
     assert text(run(cell)) == sent
 
@@ -90,11 +98,16 @@ def test_a_model_without_a_question_says_both_ways_and_neither_leads_back(run):
 @pytest.mark.parametrize(
     ("expression", "rows"),
     [
-        ("reviews", 60), ("reviews.head(5)", 5), ("'reviews[reviews.stars < 3]'", 36), ('"reviews[reviews[\'stars\'] == 0]"', 12),
-        ("reviews[reviews.stars<1]", 12), ("[{'text':'x'},{'text':'y'}]", 2), ("reviews.query('stars==1')", 12),
+        ("reviews", 60),
+        ("reviews.head(5)", 5),
+        ("'reviews[reviews.stars < 3]'", 36),
+        ("\"reviews[reviews['stars'] == 0]\"", 12),
+        ("reviews[reviews.stars<1]", 12),
+        ("[{'text':'x'},{'text':'y'}]", 2),
+        ("reviews.query('stars==1')", 12),
         ("(dict(text=n)for(n)in'ab')", 2),
     ],
-)  # fmt: skip
+)
 def test_each_takes_an_expression(run, expression, rows):
     done = run(f"%%ai --each {expression}\n{{text}}")
 

@@ -15,7 +15,7 @@ MAX_SHOWN_CHARACTERS = 20_000
 
 
 def field_lines(filled: Filled) -> list[str]:
-    """What was filled in a prompt, and which existing names stayed as typed; empty where nothing was either."""
+    """Lines on what was filled in a prompt and which existing names stayed as typed."""
     lines = [f"Filled: {braced(filled.filled)}."] if filled.filled else []
     return [*lines, f"Sent as typed: {braced(filled.as_typed)}."] if filled.as_typed else lines
 

@@ -70,7 +70,7 @@ def _in_prompt(shell: NotebookShell, magic_line: str, line: str) -> dict[str, An
 
 
 def _table_columns(shell: NotebookShell, magic_line: str) -> list[str]:
-    """Columns of the table that ``--each`` names, or that its expression begins with; nothing is evaluated for that."""
+    """Columns of the table that ``--each`` names or that its expression begins with; evaluates nothing."""
     each = _EACH.search(magic_line)
     table = shell.ipython.user_ns.get(first_word(each[1])) if each else None
     columns = getattr(table, "columns", None)

@@ -1,4 +1,4 @@
-"""Lines as people paste them from elsewhere: a question behind the model, options of Quarto above the prompt."""
+"""Lines pasted from other tools: a question behind the model, options of Quarto above the prompt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAGICS = ("%%ai", "%%ainb")
 
 
 def split_question(line: str, is_model: Callable[[str], bool]) -> tuple[str, str]:
-    """Split a line into MODEL and the question behind it; the question is empty where no plain word follows the model.
+    """Split a line into MODEL and the question behind it; the question is empty where no plain word follows.
 
     The question is taken as typed: an apostrophe or a ``#`` in it is part of the question.
     """
@@ -30,7 +30,7 @@ def without_quarto_options(body: str) -> str:
 
 
 def ask_instead_of_help(lines: Sequence[str]) -> list[str]:
-    """A cell whose lines ``%ai MODEL question?`` are calls of the magic: IPython takes a line that ends in ``?`` for its help."""
+    """Make lines ``%ai MODEL question?`` calls of the magic, which IPython would take for its own help."""
     code = "".join(lines)
     if "%ai" not in code or code.startswith("%%") or '"""' in code or "'''" in code:
         return list(lines)
@@ -43,7 +43,7 @@ def _as_call(line: str) -> str:
 
 
 def uncover_cell_magic(lines: Sequence[str]) -> list[str]:
-    """A cell of ours without the ``#|`` lines above it, which would hide the magic from IPython; other cells as they are."""
+    """Drop ``#|`` lines above ``%%ai``, which would hide the magic; other cells stay as they are."""
     if not lines or not lines[0].startswith(QUARTO):
         return list(lines)
     first = next(
