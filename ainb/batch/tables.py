@@ -207,7 +207,8 @@ def _polars_column(polars: Any, column: pd.Series[Any]) -> Any:
     """A column of results with the polars type that its pandas type means."""
     types = {
         "string": polars.String, "str": polars.String, "category": polars.Categorical,
-        "boolean": polars.Boolean, "bool": polars.Boolean, "Int16": polars.Int16, "Int64": polars.Int64, "Float64": polars.Float64,
+        "boolean": polars.Boolean, "bool": polars.Boolean, "Int16": polars.Int16, "Int64": polars.Int64,
+        "Float64": polars.Float64,
     }  # fmt: skip
     values = [None if is_missing(value) else value for value in column.tolist()]
     dtype = types.get(str(column.dtype))

@@ -69,8 +69,8 @@ def kind_of(values: Any) -> str:
     """Type of a column, in words that every pandas shares.
 
     Returns:
-        "integer", "number", "complex number", "text", "boolean", "time", "duration", "category", "mixed" or "empty";
-        for objects of one class its name.
+        "integer", "number", "complex number", "text", "boolean", "time", "duration", "category", "mixed" or
+        "empty"; for objects of one class its name.
     """
     dtype = values.dtype
     if type(dtype).__name__ == "CategoricalDtype":

@@ -91,7 +91,8 @@ class CsvFile:
             if len(fields) < self._least or any(fields[most:]):
                 raise ConfigError(
                     f"{self._path.name}, line {line:,}: {len(fields)} fields where the header has {most}; "
-                    f"nothing was sent; put cells that hold {self._dialect['delimiter']!r} in quotes, or give read={{'sep': …}}"
+                    f"nothing was sent; put cells that hold {self._dialect['delimiter']!r} in quotes, "
+                    "or give read={'sep': …}"
                 )
         if count == 0 and limit != 0:
             raise ConfigError(
