@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from ainb.batch.cells import json_text
 from ainb.batch.row_result import STATUSES, RowResult
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     """Column of schema values.
 
     Args:
-        values: JSON values; None where missing.
+        values: Values that `check_fields` let through; None where missing.
         dtype: "string", "Int64", "Float64", "boolean", "category", or "json" (text of the value).
     """
     import pandas as pd
@@ -127,11 +126,10 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     if dtype == "category":
         return _labels(values)
     if dtype == "json":
-        return pd.array(
-            [None if value is None else orjson.dumps(value).decode() for value in values], dtype="string"
-        )
-    readable: Any = _readable(values, dtype)
-    return pd.array(readable, dtype=dtype)
+        texts = [None if value is None else json_text(value) for value in values]
+        return pd.array(texts, dtype="string")
+    cells: Any = list(values)
+    return pd.array(cells, dtype=dtype)
 
 
 def _labels(values: Sequence[Any]) -> Any:
@@ -140,17 +138,6 @@ def _labels(values: Sequence[Any]) -> Any:
 
     found = sorted({value for value in values if isinstance(value, str)})
     return pd.Categorical(values, categories=pd.Index(found, dtype=pd.Index(STATUSES).dtype))
-
-
-def _readable(values: Iterable[Any], dtype: str) -> list[Any]:
-    """Values of the column's type; others, of optional and union fields, become NA or text."""
-    kinds = {"string": (str,), "Int64": (int,), "Float64": (int, float), "boolean": (bool,)}[dtype]
-    if dtype == "string":
-        return [
-            value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
-            for value in values
-        ]
-    return [value if isinstance(value, kinds) else None for value in values]
 
 
 def _numbers(values: Any, dtype: str) -> Any:

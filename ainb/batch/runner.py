@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch.cells import check_fields
 from ainb.batch.circuit_wait import CircuitWait
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
@@ -209,8 +210,13 @@ class Runner:
 
     def _answered(self, reply: Reply) -> RowResult:
         schema = self._context.calls.schema
+        if schema is None:
+            return RowResult.of_reply(reply)
         try:
-            return RowResult.of_reply(reply, None if schema is None else schema.dump(reply.parsed))
+            return RowResult.of_reply(reply, check_fields(schema.dump(reply.parsed), schema.fields))
+        except ValueError as error:
+            problem = InvalidReplyError(f"the reply cannot stand in a table: {error}")
+            return RowResult.of_reply(reply).with_error(problem)
         except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
             return RowResult.of_reply(reply).with_error(error)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, is_typeddict
 
 from ainb.errors import ConfigError
+from ainb.pipeline.answer.aliases import make_dump
 
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 MAX_PROBLEMS = 3
@@ -72,6 +73,8 @@ def _from_type(kind: Any) -> Schema:
             f"the schema {kind.__name__} cannot be read ({_one_line(error)}); mend the class"
         ) from None
 
+    dump_by_schema = make_dump(adapter)
+
     def check(text: str) -> Any:
         try:
             return adapter.validate_json(text)
@@ -80,7 +83,7 @@ def _from_type(kind: Any) -> Schema:
             raise ValueError("; ".join(f"{_where(item['loc'])}{item['msg']}" for item in problems)) from None
 
     def dump(value: Any) -> dict[str, Any]:
-        plain = adapter.dump_python(value, mode="json")
+        plain = dump_by_schema(value)
         return plain if isinstance(plain, dict) else {"value": plain}
 
     return Schema(
