@@ -40,6 +40,7 @@ class RowResult:
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
         http_status: Of the error; None without one.
+        reasoning_tokens: Part of the output that was thinking; None when unknown.
     """
 
     status: Status
@@ -54,6 +55,7 @@ class RowResult:
     output_tokens: int | None = None
     duration_s: float | None = None
     http_status: int | None = None
+    reasoning_tokens: int | None = None
 
     @classmethod
     def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None) -> RowResult:
@@ -72,6 +74,7 @@ class RowResult:
             cost_nano_usd=to_nano_usd(reply.cost_usd),
             input_tokens=_count(reply.usage.input_tokens),
             output_tokens=_count(reply.usage.output_tokens),
+            reasoning_tokens=_count(reply.usage.reasoning_output_tokens),
             duration_s=_seconds(reply.duration_s),
         )
 
@@ -120,8 +123,8 @@ class RowResult:
             values = json.loads(text)
         except (TypeError, RecursionError) as error:
             raise ValueError(f"it is no result of a row: {error}") from None
-        # Rows written before there was an http_status lack their last value.
-        if not isinstance(values, list) or len(values) not in {len(_NAMES) - 1, len(_NAMES)}:
+        # Rows written before there were http_status and reasoning_tokens lack their last values.
+        if not isinstance(values, list) or not len(_NAMES) - 2 <= len(values) <= len(_NAMES):
             raise ValueError("it is no result of a row")
         found = dict(zip(_NAMES, values, strict=False))
         wrong = [name for name, value in found.items() if not _CHECKS[name](value)]
@@ -155,6 +158,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "output_tokens": _is_count,
     "duration_s": lambda value: value is None or _seconds(value) is not None,
     "http_status": _is_count,
+    "reasoning_tokens": _is_count,
 }
 
 

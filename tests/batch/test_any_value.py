@@ -337,6 +337,11 @@ class Computed(pydantic.BaseModel):
         return f"hello {self.first_name}"
 
 
+class Recursive(pydantic.BaseModel):
+    first_name: str = pydantic.Field(alias="firstName")
+    child: Recursive | None = None
+
+
 @pydantic.dataclasses.dataclass
 class AsDataclass:
     first_name: str = pydantic.Field(alias="firstName")
@@ -352,7 +357,7 @@ class Plain:
 
 
 KINDS = [
-    ByAlias, ByValidationAlias, BySerializationAlias, ByChoices, ByGenerator, Computed, AsDataclass, AsTypedDict, Plain,
+    ByAlias, ByValidationAlias, BySerializationAlias, ByChoices, ByGenerator, Computed, Recursive, AsDataclass, AsTypedDict, Plain,
 ]  # fmt: skip
 
 

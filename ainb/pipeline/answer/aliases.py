@@ -19,8 +19,8 @@ def make_dump(adapter: pydantic.TypeAdapter[Any]) -> Callable[[Any], Any]:
     Args:
         adapter: Of the schema's type.
     """
-    shown = list(adapter.json_schema(by_alias=True).get("properties", {}))
-    named = list(adapter.json_schema(by_alias=False).get("properties", {}))
+    shown = _properties(adapter.json_schema(by_alias=True))
+    named = _properties(adapter.json_schema(by_alias=False))
     if not _has_aliases(adapter) or len(named) != len(shown):
         return lambda value: adapter.dump_python(value, mode="json")
     by_name = dict(zip(named, shown, strict=True))
@@ -47,3 +47,9 @@ def _has_aliases(adapter: pydantic.TypeAdapter[Any]) -> bool:
         )
     except pydantic.errors.PydanticUserError:  # a serialiser without a JSON schema
         return True
+
+
+def _properties(schema: dict[str, Any]) -> list[str]:
+    # A model that holds itself stands under "$defs".
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    return list(schema.get("$defs", {}).get(name, schema).get("properties", {}))
