@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from ainb.plain import mended
+
 INT64 = range(-(2**63), 2**63)
 # The standard library's JSON is recursive; deeper values could be written and not be read again.
 MAX_DEPTH = 500
@@ -38,7 +40,7 @@ def clean_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return mended(text)
     return text
 
 

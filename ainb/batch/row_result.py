@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +41,8 @@ class RowResult:
         duration_s: Seconds from submit to end; None when it was not sent.
         http_status: Of the error; None without one.
         reasoning_tokens: Part of the output that was thinking; None when unknown.
+        is_object: Whether `reply` is the text of an object that a function returned.
+        value: That object; None without one, and in rows that come from the journal.
     """
 
     status: Status
@@ -56,14 +58,17 @@ class RowResult:
     duration_s: float | None = None
     http_status: int | None = None
     reasoning_tokens: int | None = None
+    is_object: bool = False
+    value: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None) -> RowResult:
+    def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None, value: Any = None) -> RowResult:
         """Result of a row that was answered.
 
         Args:
             reply: The reply; one that a user function made may hold anything.
-            fields: What `check_fields` returned; None without a schema.
+            fields: What `check_fields` returned, or the fields that a function returned; None without any.
+            value: The object that a function returned in place of a text; None for a text.
         """
         return cls(
             status="ok",
@@ -76,6 +81,8 @@ class RowResult:
             output_tokens=_count(reply.usage.output_tokens),
             reasoning_tokens=_count(reply.usage.reasoning_output_tokens),
             duration_s=_seconds(reply.duration_s),
+            is_object=value is not None,
+            value=value,
         )
 
     @classmethod
@@ -123,8 +130,8 @@ class RowResult:
             values = json.loads(text)
         except (TypeError, RecursionError) as error:
             raise ValueError(f"it is no result of a row: {error}") from None
-        # Rows written before there were http_status and reasoning_tokens lack their last values.
-        if not isinstance(values, list) or not len(_NAMES) - 2 <= len(values) <= len(_NAMES):
+        # Rows written before there were http_status, reasoning_tokens and is_object lack their last values.
+        if not isinstance(values, list) or not len(_NAMES) - 3 <= len(values) <= len(_NAMES):
             raise ValueError("it is no result of a row")
         found = dict(zip(_NAMES, values, strict=False))
         wrong = [name for name, value in found.items() if not _CHECKS[name](value)]
@@ -133,7 +140,7 @@ class RowResult:
         return cls(**found)
 
 
-_NAMES = tuple(item.name for item in dataclasses.fields(RowResult))
+_NAMES = tuple(item.name for item in dataclasses.fields(RowResult) if item.name != "value")
 
 
 def _is_text(value: Any) -> bool:
@@ -159,6 +166,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "duration_s": lambda value: value is None or _seconds(value) is not None,
     "http_status": _is_count,
     "reasoning_tokens": _is_count,
+    "is_object": lambda value: isinstance(value, bool),
 }
 
 

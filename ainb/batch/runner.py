@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.cells import check_fields
 from ainb.batch.circuit_wait import CircuitWait
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
@@ -75,10 +74,14 @@ class Runner:
         self.unfinished = 0
 
     @property
+    def all_ended(self) -> bool:
+        """Whether every row of the source has a result, rejected ones included."""
+        return self._source_ended and not self._stopping
+
+    @property
     def complete(self) -> bool:
         """Whether every row of the source was read and none is left for a later run."""
-        left = self.unfinished or self._finished.holds_back
-        return self._source_ended and not left and not self._stopping
+        return self.all_ended and not self.unfinished and not self._finished.holds_back
 
     def stop(self) -> None:
         """Take no more rows; those in flight go on."""
@@ -209,14 +212,8 @@ class Runner:
         return RowResult.of_error(AinbError(text), status="rejected"), None
 
     def _answered(self, reply: Reply) -> RowResult:
-        schema = self._context.calls.schema
-        if schema is None:
-            return RowResult.of_reply(reply)
         try:
-            return RowResult.of_reply(reply, check_fields(schema.dump(reply.parsed), schema.fields))
-        except ValueError as error:
-            problem = InvalidReplyError(f"the reply cannot stand in a table: {error}")
-            return RowResult.of_reply(reply).with_error(problem)
+            return self._context.calls.result(reply)
         except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
             return RowResult.of_reply(reply).with_error(error)
 
