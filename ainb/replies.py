@@ -67,6 +67,8 @@ class Reply:
         service_tier: The service tier that answered, in the provider's word, or None.
         headers: Rate-limit headers of the response, lower-case names.
         form: The form that was asked for, and so the one it is shown in.
+        filled: Fields of the cell's prompt that were filled, as typed between their braces.
+        as_typed: Fields that name something of the notebook and were sent as typed, because of the place they stand in.
     """
 
     text: str
@@ -89,8 +91,18 @@ class Reply:
     service_tier: str | None = field(default=None, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     form: Form = field(default="markdown", repr=False, compare=False)
+    filled: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    as_typed: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    # IPython asks for this name and, where it exists, takes no ``_repr_…_`` method: Markdown that it shows may run scripts of the
+    # model. The extension shows replies itself, with everything in them escaped.
+    _ipython_canary_method_should_not_exist_ = True
 
     def __str__(self) -> str:
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        """The text as Markdown, for those who call this method; what shows it decides which HTML in it runs."""
         return self.text
 
     @property

@@ -168,7 +168,7 @@ class FunctionCalls:
         self._options = core.call_options({"cache": "off", **treatment})
 
     def result(self, reply: Reply) -> RowResult:
-        """The fields of a mapping, a dataclass or a pydantic model that the function returned, or its object."""
+        """Fields of a mapping, dataclass or pydantic model that the function returned; else its object."""
         if self.schema is not None:
             return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
         value = reply.parsed

@@ -156,7 +156,8 @@ def make_output(
         notify: Takes a line about the file.
 
     Raises:
-        ConfigError: `keep` names a column that does not exist, or `out` cannot be written or may not be replaced.
+        ConfigError: `keep` names a column that does not exist, or `out` cannot be written or may not be
+            replaced.
     """
     keep = kept_columns(source, keep=options.keep, streams=options.out is not None)
     if options.out is None:

@@ -33,8 +33,10 @@ class Schema:
     Attributes:
         name: Of the model or the schema's title; letters, digits, dashes and underscores.
         json_schema: JSON schema, as the provider is told.
-        check: Turns the reply's text into the checked value; raises ValueError with one line that says what is wrong.
-        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has the one field "value".
+        check: Turns the reply's text into the checked value; raises ValueError with one line that says what
+            is wrong.
+        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has
+            the one field "value".
         dump: Turns a checked value into plain data by field.
     """
 
@@ -49,8 +51,8 @@ def read_schema(schema: Any) -> Schema:
     """Make a Schema.
 
     Args:
-        schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or Optional of these,
-            a JSON schema dict, or a schema in one line (`ainb.pipeline.answer.inline`).
+        schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or
+            Optional of these, a JSON schema dict, or a schema in one line (`ainb.pipeline.answer.inline`).
 
     Raises:
         ConfigError: It is none of these, or the JSON schema itself is wrong.
@@ -80,7 +82,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def is_schema_type(value: Any) -> bool:
-    """Whether a value is a type expression that a reply can be checked against: ``list[…]``, ``Literal[…]``, a Union, an Enum, int."""
+    """Whether a value is a type other than a class of fields: ``list[…]``, ``Literal[…]``, a Union, an Enum."""
     if isinstance(value, type):
         return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
     return typing.get_origin(value) in _GENERIC

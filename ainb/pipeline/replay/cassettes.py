@@ -76,7 +76,12 @@ class Library:
         if list(map(id, lines)) != list(map(id, self._indexed)):
             self._indexed = lines
             self._nearest = Nearest(line for some in lines for line in some.values())
-        return explain_miss(asked, self._nearest.find(asked), [cassette.name for cassette in cassettes])
+        return explain_miss(
+            asked,
+            self._nearest.find(asked),
+            [cassette.name for cassette in cassettes],
+            has_notebook=self._find_own() is not None,
+        )
 
     def _find_own(self) -> Cassette | None:
         if self._own is None:

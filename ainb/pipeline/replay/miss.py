@@ -57,15 +57,23 @@ class Nearest:
         return found or list(range(min(CANDIDATES, len(self._lines))))
 
 
-def explain_miss(asked: Asked, nearest: Line | None, names: Sequence[str]) -> str:
+def explain_miss(
+    asked: Asked, nearest: Line | None, names: Sequence[str], *, has_notebook: bool = True
+) -> str:
     """The line that says what is missing and how to record it.
 
     Args:
         asked: The request.
         nearest: The record most like it, or None.
         names: Files that were searched.
+        has_notebook: Whether the notebook's name is known.
     """
     record = "record it with %ai replay record, or with AINB_REPLAY=record"
+    if not names and not has_notebook:
+        return (
+            "this notebook's name is not known here, so its cassette cannot be found and this folder holds none; "
+            "set AINB_NOTEBOOK to the notebook's path (papermill and others run it from another folder)"
+        )
     if not names:
         return f"there is no cassette beside the notebook; {record}"
     shown = ", ".join(names[:SHOWN_NAMES])
