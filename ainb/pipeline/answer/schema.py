@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, is_typeddict
 
 from ainb.errors import ConfigError
+from ainb.pipeline.answer.aliases import make_dump
 from ainb.pipeline.answer.inline import read_inline
 
 _GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
@@ -106,6 +107,8 @@ def _from_type(kind: Any) -> Schema:
     except (pydantic.errors.PydanticUserError, NameError) as error:
         raise ConfigError(f"the schema {name} cannot be read ({_one_line(error)}); mend the class") from None
 
+    dump_by_schema = make_dump(adapter)
+
     def check(text: str) -> Any:
         try:
             return adapter.validate_json(text)
@@ -114,7 +117,7 @@ def _from_type(kind: Any) -> Schema:
             raise ValueError("; ".join(f"{_where(item['loc'])}{item['msg']}" for item in problems)) from None
 
     def dump(value: Any) -> dict[str, Any]:
-        return _by_field(adapter.dump_python(value, mode="json"), fields)
+        return _by_field(dump_by_schema(value), fields)
 
     fields = _fields(json_schema)
     return Schema(name=name, json_schema=_closed(json_schema), check=check, fields=fields, dump=dump)
