@@ -1,7 +1,8 @@
 """One daemon thread with one event loop; everything asynchronous lives on it.
 
-A notebook's own loop is busy while a cell runs, ``asyncio.run`` raises inside it, and patched loops leave cells unrun;
-a thread of our own is the only arrangement under which a blocking cell still shows live output and can be interrupted.
+A notebook's own loop is busy while a cell runs, ``asyncio.run`` raises inside it, and patched loops leave
+cells unrun; a thread of our own is the only arrangement under which a blocking cell still shows live output
+and can be interrupted.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 class Job(Generic[T]):
     """Handle to a coroutine that runs on the engine's loop.
 
-    ``job.result()`` blocks and can be interrupted, ``await job`` works on any loop, ``job.cancel()`` may be called from
-    any thread.
+    ``job.result()`` blocks and can be interrupted, ``await job`` works on any loop, ``job.cancel()`` may be
+    called from any thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -175,7 +176,8 @@ class Engine:
         if self.is_current():
             work.close()
             raise AinbError(
-                "this runs on ainb's own loop, where a blocking call would never return; await submit() instead"
+                "this runs on ainb's own loop, where a blocking call would never return; await submit() "
+                "instead"
             )
         return self.submit(work).result()
 

@@ -10,8 +10,8 @@ AinbError
 |- InvalidReplyError          not the schema, not JSON
 |- DeadlineExceededError
 
-A message says what is so, the limit, the value and the way out, on one line. Messages are contract: numbers fixed
-by the input stand in the text; what depends on time or on the run (seconds left, ids) is an attribute.
+A message says what is so, the limit, the value and the way out, on one line. Messages are contract: numbers
+fixed by the input stand in the text; what depends on time or on the run (seconds left, ids) is an attribute.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ class DeadlineExceededError(AinbError):
     def after(cls, seconds: float, *, billed: bool) -> DeadlineExceededError:
         """The error of a call that may take so many seconds."""
         return cls(
-            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) or ask for less",
+            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) "
+            "or ask for less",
             billed=billed,
         )
 

@@ -1,7 +1,7 @@
 """The nouns of the house: what goes out, what comes back (`ainb.replies`), and what is gathered on the way.
 
-A `Request` is what the person asked for; a `Call` is one request on its way through the stages; a `Reply` is the
-outcome. A `Provider` turns a request into bytes and bytes into a reply.
+A `Request` is what the person asked for; a `Call` is one request on its way through the stages; a `Reply` is
+the outcome. A `Provider` turns a request into bytes and bytes into a reply.
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ class Request:
         provider: Service name, such as "openai" or "local".
         model: The service's own model name.
         messages: The conversation, oldest first.
-        parameters: Sampling and other body parameters under OpenAI's names (``temperature``, ``max_tokens``, …).
+        parameters: Sampling and other body parameters under OpenAI's names (``temperature``, ``max_tokens``,
+            …).
         api_base: Base URL for this call only; None means the provider's own.
-        api_key_name: Name of the environment variable that holds the key, for this call only; None means the provider's own.
+        api_key_name: Name of the environment variable that holds the key, for this call only; None means the
+            provider's own.
         schema: What the reply must be, for providers that can be told; None means anything.
         operation: Operation name of the usage row.
     """
@@ -117,8 +119,9 @@ class CallOptions:
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run this call belongs to, or None.
         fallback: Models that are asked, in order, when the one before is down.
-        values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns), the rest having been
-            typed; None means unknown, and then validation takes the whole prompt for one.
+        values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns),
+            the rest having been typed; None means unknown, and then validation takes the whole prompt for
+            one.
         on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
     """
 
@@ -167,18 +170,23 @@ class Call:
         attempts: Provider calls made so far.
         queue_wait_s: Seconds spent in line for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
-        duration_s: Seconds that a cassette says the call took, which stand for the measured ones; None where they are measured.
+        duration_s: Seconds that a cassette says the call took, which stand for the measured ones; None where
+            they are measured.
         replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
-        cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
+        cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back
+            to None.
         endpoint: What `place` found, or None.
         account: What `payer` found, or None.
-        values: Texts filled into the prompt of this call alone, a row's columns; None means that `options` tell.
+        values: Texts filled into the prompt of this call alone, a row's columns; None means that `options`
+            tell.
         row_key: The row of a batch: digest of what it sends; None outside one.
-        replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
+        replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was
+            asked for again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines for the person beside the reply (unfilled names, redactions, fallback).
-        placeholders: Placeholder to the personal detail that it stands for in the request; never leaves the process.
+        placeholders: Placeholder to the personal detail that it stands for in the request; never leaves the
+            process.
     """
 
     request: Request
@@ -294,7 +302,8 @@ class Stage(Protocol):
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Handle the call; `proceed` is everything further in.
 
-        Mostly a coroutine function. A stage that has nothing to do with most calls is a plain one that hands on what `proceed`
-        gives: each coroutine that only waits for the next is one more to walk through whenever anything arrives.
+        Mostly a coroutine function. A stage that has nothing to do with most calls is a plain one that hands
+        on what `proceed` gives: each coroutine that only waits for the next is one more to walk through
+        whenever anything arrives.
         """
         ...

@@ -51,12 +51,14 @@ class Reply:
         model: The model that answered, as the provider names it.
         provider: The service that answered.
         usage: Tokens.
-        finish_reason: "stop", "length", "tool_calls", "content_filter", another word of the provider's, or None.
+        finish_reason: "stop", "length", "tool_calls", "content_filter", another word of the provider's, or
+            None.
         request_id: The provider's id of the request, or None.
         duration_s: Seconds from submit to reply, waits included; None until the call has ended.
         attempts: Provider calls made; 0 for a hit.
         cost_usd: What it cost; None when no price is known; 0 for a hit or a free model.
-        cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or None until known.
+        cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or
+            None until known.
         saved_usd: What a hit would have cost; None when it is no hit or no price is known.
         cached: Whether it came from the cache (or from another's identical call in flight).
         coalesced: Whether it came from another's identical call in flight.

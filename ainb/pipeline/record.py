@@ -1,4 +1,4 @@
-"""The outermost stage: whatever becomes of a call, those who listen are told of it once."""
+"""Record: the outermost stage; reports the outcome of every call to the event sink, once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _DRAWN = 64
 
 
 class CallIds:
-    """ULIDs: 26 characters that sort by time of making, unique without asking anybody.
+    """Generator of ULIDs: 26 characters that sort by creation time and are unique without coordination.
 
-    Within a millisecond, and while the wall clock stands still or steps back, each is the one before plus one.
+    Within a millisecond, and while the wall clock stands still or steps back, each is the previous one plus
+    one.
 
     Args:
-        clock: Where the milliseconds come from.
-        rng: Where the other 80 bits come from.
+        clock: Source of the milliseconds.
+        rng: Source of the other 80 bits.
 
     Source: github.com/ulid/spec.
     """
@@ -55,7 +56,8 @@ class CallIds:
         self._drawn.clear()
 
     def _draw(self) -> int:
-        # Many at once: asking the system for each would take as long as all the rest of an id.
+        # Drawn for many ids at once: a request to the system for each would take as long as the rest of an
+        # id.
         if not self._drawn:
             bits = self._rng.getrandbits(_DRAWN * _RANDOM_BITS)
             self._drawn = [bits >> _RANDOM_BITS * place & _TAIL for place in range(_DRAWN)]
@@ -67,7 +69,7 @@ _MADE: weakref.WeakSet[CallIds] = weakref.WeakSet()
 
 
 def _forget_after_fork() -> None:
-    # Parent and child would count on from the same number.
+    # Parent and child would count up from the same number.
     for ids in _MADE:
         ids.forget()
 
@@ -76,7 +78,7 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 class RecordStage:
-    """Gives the call its id, takes its time, and tells the sink how it ended."""
+    """Assigns the call's id, measures its duration and reports the outcome to the sink."""
 
     def __init__(self, sink: Sink, clock: Clock, rng: Random) -> None:
         self._sink = sink
@@ -84,7 +86,7 @@ class RecordStage:
         self._ids = CallIds(clock, rng)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed; it is told of whether it answers, fails, is refused or is cancelled."""
+        """Let the call proceed, and report it whether it succeeds, fails, is refused or is cancelled."""
         clock = self._clock
         call.call_id = call.call_id or self._ids()
         call.started_at = clock.monotonic()
@@ -102,6 +104,6 @@ class RecordStage:
             if reply is not None:
                 reply.duration_s = duration
                 reply.attempts = call.attempts
-            # A sink must not raise; one that does is no reason to lose an answer that was paid for.
+            # A sink must not raise. If one does, the answer, which was paid for, is not lost.
             with contextlib.suppress(Exception):
                 self._sink(CallFinished(call, reply, error, duration, clock.unix()))

@@ -3,9 +3,9 @@
     class TestMine(AdapterContract):
         secret = "sk-of-a-test"
 
-        def make_adapter(self): return MyProvider(clock=SYSTEM_CLOCK)
-        def make_request(self): return Request(provider="mine", model="m", messages=(Message("user", "hi"),))
-        def make_refused_request(self): return Request(provider="mine", model="no-such-model", messages=(Message("user", "hi"),))
+        def make_adapter(self): return MyProvider(clock=SYSTEM_CLOCK) def make_request(self): return
+        Request(provider="mine", model="m", messages=(Message("user", "hi"),)) def make_refused_request(self):
+        return Request(provider="mine", model="no-such-model", messages=(Message("user", "hi"),))
 
 The requests go wherever the adapter sends them: point it at a server of your own.
 """

@@ -39,7 +39,8 @@ class Script:
     """A deterministic model: one step an attempt, the last one repeated.
 
     Attributes:
-        steps: Played in order; a text stands for a step that replies with it, a whole number for a step that fails with that status.
+        steps: Played in order; a text stands for a step that replies with it, a whole number for a step that
+            fails with that status.
         played: Attempts made so far.
         token: Tells scripts of one name apart, so that no answer of an earlier one is taken from a cache.
     """

@@ -1,4 +1,4 @@
-"""A schema in any of its usual shapes: what the provider is told, and how a reply is checked."""
+"""Reply schemas: reads pydantic models, dataclasses, TypedDicts and JSON schemas, and checks replies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ MAX_PROBLEMS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """What a reply must be.
+    """A schema that a reply must match.
 
     Attributes:
         name: Of the model or the schema's title; letters, digits, dashes and underscores.
-        json_schema: JSON schema, as the provider is told.
-        check: Turns the reply's text into the checked value; raises ValueError with one line that says what is wrong.
-        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has the one field "value".
+        json_schema: JSON schema as it is sent to the provider.
+        check: Turns the reply's text into the checked value; raises ValueError with one line that names the
+            problems.
+        fields: Top-level properties and the dtype of their column, in order; a schema that is not an object
+            has the one field "value".
         dump: Turns a checked value into plain data by field.
     """
 
@@ -36,7 +38,7 @@ class Schema:
 
 
 def read_schema(schema: Any) -> Schema:
-    """Make a Schema of a pydantic model, a dataclass, a TypedDict or a JSON schema dict.
+    """Make a `Schema` from a pydantic model, a dataclass, a TypedDict or a JSON schema dict.
 
     Raises:
         ConfigError: It is none of these, or the JSON schema itself is wrong.
@@ -56,7 +58,7 @@ def is_schema_class(value: Any) -> bool:
     """Whether a value is a pydantic model, a dataclass or a TypedDict, the class itself."""
     if not isinstance(value, type):
         return False
-    # Those of typing_extensions are no TypedDicts to typing.
+    # `typing.is_typeddict` does not accept those of typing_extensions.
     is_typed_dict = issubclass(value, dict) and hasattr(value, "__required_keys__")
     return hasattr(value, "model_json_schema") or dataclasses.is_dataclass(value) or is_typed_dict
 
@@ -93,7 +95,7 @@ def _from_type(kind: Any) -> Schema:
 
 
 def _readable(kind: Any) -> Any:
-    """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
+    """The type as pydantic reads it: before Python 3.12 only the TypedDict of typing_extensions."""
     if not is_typeddict(kind) or sys.version_info >= (3, 12):
         return kind
     import typing_extensions
@@ -165,7 +167,7 @@ def _dtype(schema: Any, definitions: Mapping[str, Any]) -> str:
 
 
 def _closed(schema: Any) -> Any:
-    """Objects closed to further properties, as strict structured output asks; a schema that says otherwise is left alone."""
+    """The schema with additionalProperties set to false, as strict structured output requires."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):

@@ -99,7 +99,8 @@ def parse_state(value: Any) -> StateAddress | None:
     namespace = options.pop("namespace", [DEFAULT_NAMESPACE])[-1]
     if not _NAMESPACE.fullmatch(namespace):
         raise ConfigError(
-            f"the namespace of state takes 1 to 64 letters, digits, dots, dashes and underscores; it is {namespace!r}"
+            "the namespace of state takes 1 to 64 letters, digits, dots, dashes and underscores; it is "
+            f"{namespace!r}"
         )
     query = "&".join(item for item in parts.query.split("&") if item and not item.startswith("namespace="))
     return StateAddress(urlunsplit(parts._replace(query=query)), namespace)

@@ -1,11 +1,13 @@
 """What is spent and set aside a shared, or of a run that many processes work on, in Redis, shared by all machines of a namespace.
 
-A book must not wait, and Redis is a round trip away. So a reservation that this process has no money at hand for says WAIT and
-sends for some; the ledger is woken when it comes. What was drawn counts as set aside on the server from that moment, so that no
-other process can spend it. Far from the limit a process draws for a few calls at once; near it, for one.
+A book must not wait, and Redis is a round trip away. So a reservation that this process has no money at hand
+for says WAIT and sends for some; the ledger is woken when it comes. What was drawn counts as set aside on the
+server from that moment, so that no other process can spend it. Far from the limit a process draws for a few
+calls at once; near it, for one.
 
-Money is kept in whole nanodollars, of which a script's numbers hold 9 million dollars' worth exactly. What is drawn carries its
-owner: when that is not heard of any more, calls it had sent count as spent, and the rest comes back.
+Money is kept in whole nanodollars, of which a script's numbers hold 9 million dollars' worth exactly. What is
+drawn carries its owner: when that is not heard of any more, calls it had sent count as spent, and the rest
+comes back.
 """
 
 from __future__ import annotations
@@ -32,11 +34,8 @@ DAYS_WATCHED = 2  # around midnight
 class RedisBook:
     """Balances of days and runs, shared between machines; a `Book` for `Ledger`.
 
-    While the server is out of reach this process spends its share of what was left: that divided by the peers last seen. What
-    it spends is told when the server is back.
-
-    Args:
-        client: The connection.
+    While the server is out of reach this process spends its share of what was left: that divided by the peers
+    last seen. What it spends is told when the server is back.
 
     Attributes:
         wake: Has the ledger try its line again; called on the home loop.
@@ -168,7 +167,8 @@ class RedisBook:
                 granted = self._update(shared, answer)
                 if granted > 0 and owner == self._client.owner:
                     shared.available += granted
-            # The ledger's own poll comes back for what did not fit; from here it may be waiting for us, so not at once.
+            # The ledger's own poll comes back for what did not fit; from here it may be waiting for us, so
+            # not at once.
             if granted > 0 or shared.spent + need > shared.limit:
                 self._client.call_soon(self.wake)
 

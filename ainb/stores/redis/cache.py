@@ -30,9 +30,9 @@ class RedisStore:
     While the server is out of reach answers come from and go to the local store.
 
     Args:
-        client: The connection.
         fallback: The local store.
-        ttl_seconds: Age up to which answers are given again; they are kept twice as long. None keeps them for ever.
+        ttl_seconds: Age up to which answers are given again; they are kept twice as long. None keeps them for
+            ever.
     """
 
     name = "redis"
@@ -100,12 +100,14 @@ class RedisStore:
             anew: A text that is there will not do.
 
         Returns:
-            True: nobody else is at it, `release` it when done. False: another process has ended, so look again.
+            True: nobody else is at it, `release` it when done. False: another process has ended, so look
+            again.
         """
         name = f"{namespace}:{key}"
         if self._client.is_down:
             return True
-        # What a look has claimed and nobody came for (it was cancelled just then) is not renewed, and so is free again soon.
+        # What a look has claimed and nobody came for (it was cancelled just then) is not renewed, and so is
+        # free again soon.
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
         try:

@@ -1,7 +1,7 @@
 """One circuit for many processes: outcomes are counted in Redis, and what it makes of them is seen by all.
 
-Each process keeps a picture of every circuit it uses, drawn anew by each report and each heartbeat, so that a call under a
-closed circuit asks nobody. Only a probe asks: the server hands out its permits.
+Each process keeps a picture of every circuit it uses, drawn anew by each report and each heartbeat, so that a
+call under a closed circuit asks nobody. Only a probe asks: the server hands out its permits.
 """
 
 from __future__ import annotations
@@ -34,12 +34,9 @@ class SharedBreaker(CircuitBreaker):
     """A circuit whose state is the server's; while that is out of reach, one of this process.
 
     Args:
-        client: The connection.
         options: The thresholds; every process brings its own, the same ones as a rule.
         name: What the error text calls it.
         endpoint: Where its calls go.
-        clock: Where time comes from.
-        rng: Where jitter comes from.
     """
 
     def __init__(
@@ -230,7 +227,8 @@ class SharedBreaker(CircuitBreaker):
         error = self._refused(self._clock.monotonic())
         if self._seen == "forced-open":
             return CircuitOpenError(
-                f"{self.name} is switched off for everybody (its circuit is forced open); nothing was sent; reset the circuit or try another model"
+                f"{self.name} is switched off for everybody (its circuit is forced open); nothing was sent; "
+                "reset the circuit or try another model"
             )
         return CircuitOpenError(str(error), retry_after=self.retry_after)
 
@@ -239,10 +237,7 @@ class SharedBreakers(Breakers):
     """The circuits of a session, shared with every process of the namespace; a model that runs in this process has its own.
 
     Args:
-        client: The connection.
         options: The thresholds of each.
-        clock: Where time comes from.
-        rng: Where jitter comes from.
     """
 
     def __init__(self, client: RedisClient, options: Circuit, *, clock: Clock, rng: Random) -> None:

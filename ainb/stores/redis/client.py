@@ -1,7 +1,8 @@
 """A session's side of the shared state: one connection, a heartbeat, and what to do while the server is away.
 
-The connection lives on one loop (the engine's), wherever calls come from. After a fault nobody asks the server again until a
-background attempt has reached it: the fault costs the calls of that moment their timeout, and later ones nothing.
+The connection lives on one loop (the engine's), wherever calls come from. After a fault nobody asks the
+server again until a background attempt has reached it: the fault costs the calls of that moment their
+timeout, and later ones nothing.
 """
 
 from __future__ import annotations
@@ -33,11 +34,9 @@ class RedisClient(CommandClient):
 
     Args:
         address: Where the server is.
-        home: The loop that the connection lives on, running in a thread of its own; asked at each use, since a forked child
-            has another.
-        clock: Where time comes from.
+        home: The loop that the connection lives on, running in a thread of its own; asked at each use, since
+            a forked child has another.
         sink: Who is told that the server cannot be reached.
-        rng: Where jitter comes from.
 
     Attributes:
         owner: Name of this process among its peers.
@@ -268,7 +267,8 @@ class RedisClient(CommandClient):
         if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
             self._told_at = now
             text = (
-                f"the shared state at {self.address.place} cannot be used ({error}); limits and budgets are held by this process alone "
+                f"the shared state at {self.address.place} cannot be used ({error}); limits and budgets are "
+                "held by this process alone "
                 f"(its share of {len(self.peers)}) until it is back; see %ai status"
             )
             self._sink(Notice(text, "state"))

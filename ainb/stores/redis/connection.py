@@ -1,8 +1,8 @@
 """One connection to Redis that many callers write to at once; answers come back in the order of the questions.
 
-redis-py opens it (URL, TLS, password, database) and speaks the protocol; what it would add to a call (a pool, a task and a
-timer for each command, its retries) is left out: a command costs a third of what its client takes, and those of one tick of
-the loop travel together.
+redis-py opens it (URL, TLS, password, database) and speaks the protocol; what it would add to a call (a pool,
+a task and a timer for each command, its retries) is left out: a command costs a third of what its client
+takes, and those of one tick of the loop travel together.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ class Connection:
         now = self._loop.time()
         left = self._pending[0][2] - now
         if left <= 0:
-            # A loop that was held up itself has not read what lies there: no word against the server before it has.
+            # A loop that was held up itself has not read what lies there: no word against the server before
+            # it has.
             if now - self._look_at > GRACE_SECONDS and left > -TIMEOUT_SECONDS:
                 self._look_in(GRACE_SECONDS)
             else:

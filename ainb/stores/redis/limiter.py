@@ -1,8 +1,8 @@
 """One rate limit for many processes: the buckets of `ainb.pipeline.rate_limit.buckets`, kept in Redis by scripts on the server's clock.
 
-A script grants a call everything it asks for or nothing, and says how long to wait. In each process only the first in line asks
-again; the server remembers who asked first, and others pass only while what that one needs stays untouched, so that nobody
-starves and processes get equal shares.
+A script grants a call everything it asks for or nothing, and says how long to wait. In each process only the
+first in line asks again; the server remembers who asked first, and others pass only while what that one needs
+stays untouched, so that nobody starves and processes get equal shares.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
 class RedisLimiter:
     """A `Limiter` whose buckets and slots all processes of a namespace share.
 
-    While the server is out of reach the limits hold in this process, divided by the peers that were last seen.
+    While the server is out of reach the limits hold in this process, divided by the peers that were last
+    seen.
 
     Args:
-        client: The connection.
         options: Limits of all processes together; each brings its own, the same ones as a rule.
         place: Provider, model and account that are limited.
     """
@@ -80,7 +80,8 @@ class RedisLimiter:
         """Wait in line for a permit; `user` has no limits of its own here.
 
         Raises:
-            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to wait.
+            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to
+                wait.
         """
         if not self._client.is_down:
             try:
@@ -248,7 +249,10 @@ class RedisLimiter:
                 'no permit is free now; try again after retry_after seconds, or set RateLimit(on_full="wait")'
             )
         else:
-            way_out = "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, or send less"
+            way_out = (
+                "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, "
+                "or send less"
+            )
         return RateLimitError(
             f"{self._name} is held to {limit}, shared by all processes, and {way_out}",
             retry_after=wait or None,

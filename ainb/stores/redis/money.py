@@ -27,7 +27,8 @@ class SharedAccount:
         available: Drawn and at hand.
         is_drawing: Whether an answer is on its way.
         drawn_at: Monotonic second at which money was last asked for.
-        share: What this process may still set aside or spend while the server is away; None while it is there.
+        share: What this process may still set aside or spend while the server is away; None while it is
+            there.
         limit: The last one that was asked for.
     """
 

@@ -1,6 +1,7 @@
 """Shared state: one rate limit, one circuit, one budget and one cache for all processes of a namespace on a Redis server.
 
-When the server cannot be reached every part goes on with state of this process; see `ainb.stores.redis.client`.
+When the server cannot be reached every part goes on with state of this process; see
+`ainb.stores.redis.client`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,7 @@ class SharedState:
     Args:
         address: Where the server is.
         home: The loop that the connection lives on, running in a thread of its own.
-        clock: Where time comes from.
         sink: Who is told that the server cannot be reached.
-        rng: Where jitter comes from.
     """
 
     def __init__(
