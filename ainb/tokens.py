@@ -1,7 +1,7 @@
-"""How many tokens a prompt has, counted with no network from the vocabularies in `ainb/data`.
+"""Token counting, offline, with the vocabularies in `ainb/data`.
 
 Exact for text under a model whose vocabulary is public (OpenAI's); an estimate with o200k_base for every
-other model, and for whole conversations, whose framing each service does its own way.
+other model, and for whole conversations, which each service frames differently.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ MEMO_CHARS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """A number of tokens and how far to trust it.
+    """A number of tokens and how reliable it is.
 
     Attributes:
-        tokens: How many.
+        tokens: Number of tokens.
         source: "exact" when the model's own vocabulary counted a text; "estimate" for conversations and other
             models.
     """
@@ -68,7 +68,7 @@ class TokenCount:
 
 
 def count_tokens(prompt: Prompt, model: str = "gpt-5-mini") -> int:
-    """Tokens of a text or of a list of messages; see `count` for how far to trust the number."""
+    """Number of tokens of a text or a list of messages; see `count` for its accuracy."""
     return count(prompt, model).tokens
 
 
@@ -80,7 +80,7 @@ def count(prompt: Prompt, model: str = "gpt-5-mini") -> TokenCount:
     digits (code, URLs, base64), else off by at most 2 tokens for each 4,096 characters.
 
     Args:
-        prompt: A text, or messages (`Message` or dicts of role and content); pictures count at their upper
+        prompt: A text, or messages (`Message` or dicts of role and content); images count at their upper
             bound.
         model: With or without its provider in front; unknown ones are estimated with o200k_base.
 
@@ -110,7 +110,7 @@ def count_request(request: Request) -> TokenCount:
 
 
 def vocabulary_for(model: str) -> tuple[str, bool]:
-    """Name of the vocabulary that counts for `model`, and whether it is the model's own."""
+    """Name of the vocabulary used for `model`, and whether it is the model's own."""
     name = model.lower().replace("ft:", "", 1)
     if _O200K.search(name):
         return "o200k_base", True
@@ -120,7 +120,7 @@ def vocabulary_for(model: str) -> tuple[str, bool]:
 
 
 def preload(model: str = "gpt-5-mini") -> None:
-    """Load the vocabulary of `model` (0.3 s); for a background thread, so that the first count does not wait."""
+    """Load the vocabulary of `model` (0.3 s); call it in a thread, so that the first count does not wait."""
     _encoding(vocabulary_for(model)[0])
 
 
@@ -135,7 +135,7 @@ def _count_message(name: str, item: Message | Mapping[str, Any], model: str) -> 
 
 
 def _count_part(name: str, part: Mapping[str, Any], model: str) -> int:
-    """One part of a message; whatever is not text counts as a picture at its largest.
+    """Tokens of one part of a message; a part that is not text counts as an image of maximum size.
 
     Source: OpenAI's guide "Images and vision": 85 tokens and 170 for each of at most 8 tiles; gpt-4o-mini
     about 34 times that.
@@ -157,7 +157,7 @@ def _count_text(name: str, text: str) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _count_short(name: str, text: str) -> int:
-    """Counts of recent short texts are kept: limiter and budget ask for the same prompt, rows share a system message."""
+    """Cached for short texts: limiter and budget count the same prompt, rows share a system message."""
     return _count_pieces(name, text)
 
 
@@ -167,7 +167,7 @@ def _count_pieces(name: str, text: str) -> int:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text itself, cut only inside stretches longer than `RUN_LIMIT`, where possible at a place that changes nothing."""
+    """The text in pieces, cut only inside runs longer than `RUN_LIMIT`, if possible without changing counts."""
     done = 0
     if len(text) > RUN_LIMIT:
         for stretch in _LONG.finditer(text):
@@ -201,8 +201,8 @@ def _encoding(name: str) -> tiktoken.Encoding:
 def _load(name: str) -> tiktoken.Encoding:
     """Build an encoding from the shipped vocabulary and the pattern that tiktoken publishes.
 
-    The constructor is tiktoken's own, run with our reader in place of the one that downloads; nothing of
-    tiktoken is changed.
+    The constructor is tiktoken's own, run with our reader in place of its downloader; tiktoken itself is not
+    changed.
     """
     import types
     from importlib import import_module

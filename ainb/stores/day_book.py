@@ -1,6 +1,7 @@
 """Day book: spent and reserved money per day in SQLite, shared by all kernels of a home folder.
 
-Money is stored in whole picodollars, so that sums are exact. Reservations carry their owner; when its process has died, those not yet sent are released, and those already sent count as spent.
+Money is stored in whole picodollars, so that sums are exact. Reservations carry their owner; when its process
+has died, those not yet sent are released, and those already sent count as spent.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from ainb.stores.sqlite import Owner, tie
 T = TypeVar("T")
 Statement = tuple[str, tuple[object, ...]]
 
-# A transaction takes about 20 us, so that a lock is soon free; the event loop must not be blocked for longer than this.
+# A transaction takes about 20 us, so that a lock is soon free; the event loop must not be blocked for longer
+# than this.
 BUSY_SECONDS = 0.05
 MAX_LOCKED_SECONDS = 5.0
 _PICO = 12
@@ -39,7 +41,8 @@ _BALANCE = (
     "SELECT coalesce((SELECT settled FROM spent WHERE account = :account), 0), "
     "coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0)"
 )
-# One statement is one transaction that takes the write lock at its start: no other process can write between sums and row.
+# One statement is one transaction that takes the write lock at its start: no other process can write between
+# sums and row.
 _RESERVE = (
     "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent "
     "WHERE account = :account), 0) "
@@ -60,7 +63,9 @@ _INHERIT = (
 class DayBook:
     """Balances of days, shared between processes and persistent; a `Book` for `Ledger`.
 
-    Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s), this kernel continues in memory from what it last read, and sends one notice: a budget then holds within this kernel only.
+    Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s), this kernel
+    continues in memory from what it last read, and sends one notice: a budget then holds within this kernel
+    only.
 
     Args:
         path: The SQLite file; its folder is created where it is missing, for this user only.
@@ -162,7 +167,7 @@ class DayBook:
         return self._known[account]
 
     def _write(self, statements: Sequence[Statement]) -> int | None:
-        """Run statements in one transaction; while the file is locked they are postponed, and the reservation stays.
+        """Run statements in one transaction; while the file is locked they are postponed.
 
         Returns:
             Result of the last statement; None when it has none or was postponed.
@@ -244,7 +249,8 @@ class DayBook:
         self._fallback = fallback
         self._sink(
             Notice(
-                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself and does not see what others spend. Free the file or remove it, then restart the kernel",
+                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself "
+                "and does not see what others spend. Free the file or remove it, then restart the kernel",
                 "budget_file",
             )
         )

@@ -20,7 +20,8 @@ class NotPrivateError(OSError):
 def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
     """Create a folder (0700) and an empty file in it (0600), or check and tighten existing ones.
 
-    The file is created before a library opens it, because SQLite gives the files beside a database the mode of the database.
+    The file is created before a library opens it, because SQLite gives the files beside a database the mode
+    of the database.
 
     Args:
         folder: Created with its parents where it is missing.

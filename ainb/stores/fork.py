@@ -1,4 +1,4 @@
-"""Renewal after a fork: locks, threads and connections that a child process must not share with its parent."""
+"""Renewal after a fork: locks, threads and connections that a child must not share with its parent."""
 
 from __future__ import annotations
 

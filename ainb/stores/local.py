@@ -24,7 +24,9 @@ def make_store(
     Args:
         where: "disk" or "memory".
         folder: Folder of the disk store; unused for memory.
-        memory_bytes: Limit of the memory store, and of what the disk store keeps in memory when the disk fails.
+        memory_bytes: Limit of the memory store, and of what the disk store keeps in memory when the disk
+            fails.
+        clock: Source of time.
         sink: Receives one notice when the disk cannot be used.
     """
     memory = MemoryStore(max_bytes=memory_bytes)
@@ -36,7 +38,7 @@ def make_store(
 
 
 def default_home() -> Path:
-    """The folder of everything that is stored: ``AINB_HOME``, else the user's data folder; not created here."""
+    """The folder of everything stored: ``AINB_HOME``, else the user's data folder; not created here."""
     home = os.environ.get("AINB_HOME")
     if home:
         return Path(home).expanduser()

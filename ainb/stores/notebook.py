@@ -14,7 +14,8 @@ FRONT_END_VARIABLE = "JPY_SESSION_NAME"
 def find_notebook(told: str | None = None) -> Path | None:
     """Path of the running notebook or script.
 
-    Sources in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), the front end, the started script.
+    Sources in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), the front end, the started
+    script.
 
     Args:
         told: Path that a front end left in the notebook, such as VS Code's ``__vsc_ipynb_file__``.

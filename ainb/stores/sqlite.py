@@ -1,4 +1,4 @@
-"""What every SQLite file of ainb shares: connections closed with their owner, inserts of many rows, owner locks.
+"""Shared by all SQLite files of ainb: connections closed with their owner, bulk inserts, owner locks.
 
 Rows: SQLite releases the interpreter's lock for every statement that it steps through and must win it back
 each time; beside a busy event loop that is up to 5 ms a row (`sys.getswitchinterval`), and ``executemany``
@@ -25,7 +25,8 @@ from ainb.stores.files import try_lock
 
 # Connections opened before a fork: SQLite must neither use nor close them in the child.
 _inherited: list[sqlite3.Connection] = []
-# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number of rows takes few statements.
+# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number of rows
+# takes few statements.
 SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 MAX_TRIES = 100
 
@@ -38,7 +39,8 @@ def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
         owner: Object that holds the connection.
 
     Returns:
-        A function that closes the connection now; further calls do nothing. In a forked child the connection is kept unclosed instead.
+        A function that closes the connection now; further calls do nothing. In a forked child the connection
+        is kept unclosed instead.
     """
     process = os.getpid()
     end = weakref.finalize(owner, _close_connection, connection, process)
@@ -150,7 +152,8 @@ class Owner:
             name = secrets.token_hex(8)
             path = self._path(name)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            # Between creating and locking the file another process may take it for a dead owner's and remove it.
+            # Between creating and locking the file another process may take it for a dead owner's and remove
+            # it.
             if _lock(handle) and path.exists():
                 return name, handle
             os.close(handle)

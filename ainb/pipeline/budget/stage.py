@@ -179,7 +179,7 @@ class BudgetStage:
             self._ledger.forget(_single_account(call))
 
     def book_elsewhere(self, cost: Decimal) -> None:
-        """Book the cost of other processes in the budget of this session; other scopes they book themselves."""
+        """Book the cost of other processes in this session's budget; other scopes they book themselves."""
         if cost and self._options is not None and self._options.per == "session":
             self._warn(self._ledger.settle(None, cost, also=[Account("session")]))
 

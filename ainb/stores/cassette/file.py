@@ -1,6 +1,7 @@
 """Cassette file: recorded answers beside a notebook, one sorted line per request, made for git.
 
-Several kernels may record into one file at once: each write takes a lock, reads the file, adds its own records and replaces the whole file atomically. A damaged file is never overwritten.
+Several kernels may record into one file at once: each write takes a lock, reads the file, adds its own
+records and replaces the whole file atomically. A damaged file is never overwritten.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Cassette:
         return line if line is not None else self.lines().get(key)
 
     def usual_model(self) -> str | None:
-        """The most frequent model, ``provider:model``; functions of the user do not count. None without records."""
+        """The most frequent model, ``provider:model``, without the user's functions; None if unknown."""
         lines = self.lines()
         if self._usual_model is None and lines:
             models = (line.model for line in lines.values())

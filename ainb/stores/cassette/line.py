@@ -1,6 +1,7 @@
 """Cassette record: one line with a request, its outcome and a checksum, in one canonical form.
 
-A line is a JSON object with its fields in a fixed order and the keys inside the request sorted, so that equal records are equal bytes and a diff of two cassettes is readable.
+A line is a JSON object with its fields in a fixed order and the keys inside the request sorted, so that equal
+records are equal bytes and a diff of two cassettes is readable.
 """
 
 from __future__ import annotations

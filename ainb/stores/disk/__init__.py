@@ -1,3 +1,5 @@
 """The disk store: one diskcache database of plain texts.
 
-`store` is the store, `text_cache` the database, `write_queue` the thread that writes, `faults` the handling of disk errors."""
+`store` is the store, `text_cache` the database, `write_queue` the thread that writes, `faults` the handling
+of disk errors.
+"""

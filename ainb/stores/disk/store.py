@@ -26,7 +26,10 @@ EXIT_SECONDS = 2.0
 class DiskStore:
     """Texts in a private folder, shared by all kernels of the user.
 
-    A read takes a few microseconds on the calling thread, and waits 50 ms at most for a locked database. Writes are queued and committed in groups by a thread, which ends when it is idle; reads see queued texts. Nothing is ever evicted. After a fault the disk is not used for 30 s, and the answers of that time are kept in memory.
+    A read takes a few microseconds on the calling thread, and waits 50 ms at most for a locked database.
+    Writes are queued and committed in groups by a thread, which ends when it is idle; reads see queued texts.
+    Nothing is ever evicted. After a fault the disk is not used for 30 s, and the answers of that time are
+    kept in memory.
 
     Args:
         folder: Created on first use (0700); the files in it are 0600.
@@ -133,7 +136,7 @@ class DiskStore:
             self._faults.tell()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Block until the queue is written or given up; returns whether that happened in time (15 s; at exit 2 s)."""
+        """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""
         return self._queue.flush(timeout_seconds)
 
     def hurry(self) -> None:

@@ -1,4 +1,4 @@
-"""diskcache restricted to plain text: the file cannot make it run code, access other files or change settings.
+"""diskcache restricted to plain text: the file cannot run code, access other files or change settings.
 
 The stock `Disk` unpickles what a row says is a pickle, and its JSONDisk does the same one step later; a row
 may also name a file to read, and one to delete when it is overwritten; and every row of the table
@@ -170,7 +170,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return self._execute
 
     def _execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-        """Run a statement of the opening; diskcache's version retries for a minute, which blocks the event loop."""
+        """Run a statement of the opening; diskcache's version blocks the event loop for up to a minute."""
         while True:
             try:
                 return self._con.execute(statement, *arguments)

@@ -53,7 +53,8 @@ class WriteQueue:
 
     def find(self, name: str) -> str | None:
         """The queued text of a name, or None."""
-        # In this order without a lock: the thread fills `_under_way` before it empties `_waiting`, so nothing is missed.
+        # In this order without a lock: the thread fills `_under_way` before it empties `_waiting`, so nothing
+        # is missed.
         found = self._waiting.get(name) or self._under_way.get(name)
         return None if found is None else found[0]
 

@@ -1,4 +1,4 @@
-"""Lua scripts that run on the server: what several processes decide together is decided there, in one step."""
+"""Lua scripts, run by the server: what several processes decide together is decided there, in one step."""
 
 from __future__ import annotations
 
