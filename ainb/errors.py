@@ -143,7 +143,7 @@ class ProviderError(AinbError):
 
 
 class TransientProviderError(ProviderError):
-    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx, 529: another attempt may succeed."""
+    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx: another attempt may succeed."""
 
 
 class PermanentProviderError(ProviderError):

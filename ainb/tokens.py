@@ -167,7 +167,7 @@ def _count_pieces(name: str, text: str) -> int:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces, cut only inside runs longer than `RUN_LIMIT`, if possible without changing counts."""
+    """The text in pieces, cut only inside runs longer than `RUN_LIMIT`, if possible at neutral places."""
     done = 0
     if len(text) > RUN_LIMIT:
         for stretch in _LONG.finditer(text):

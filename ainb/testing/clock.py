@@ -1,4 +1,4 @@
-"""A clock for tests that moves only when it is told to."""
+"""A clock for tests that moves only when a test advances it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.testing.loop import STUCK_SECONDS
 
 
 class FakeClock:
-    """A clock that moves only when told to, or with a virtual-time loop.
+    """A clock that moves only by `advance`, or with a virtual-time loop.
 
     Args:
         unix: Wall-clock seconds since 1970 at the start.

@@ -48,7 +48,7 @@ class Lookup:
         self._store = store
         self._clock = clock
         self._sink = sink
-        self._told = False
+        self._reported = False
         self.hits = self.misses = self.coalesced = self.stale = 0
 
     async def read(self, key: str, decode: Callable[[str], E | None]) -> E | None:
@@ -57,10 +57,10 @@ class Lookup:
             text = await self._store.get(self._namespace, key)
             entry = None if text is None else decode(text)
         except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
-            self.tell(f"a stored answer cannot be read ({type(error).__name__})")
+            self.report(f"a stored answer cannot be read ({type(error).__name__})")
             return None
         if text is not None and entry is None:
-            self.tell("a stored answer is not what ainb writes")
+            self.report("a stored answer is not what ainb writes")
         return entry
 
     async def write(self, key: str, encode: Callable[[float], str]) -> None:
@@ -69,7 +69,7 @@ class Lookup:
         try:
             await self._store.set(self._namespace, key, encode(created_at), created_at=created_at)
         except Exception as error:  # noqa: BLE001 - the answer is there, and must not fail for the store's sake
-            self.tell(f"an answer cannot be stored ({type(error).__name__})")
+            self.report(f"an answer cannot be stored ({type(error).__name__})")
 
     def is_fresh(self, created_at: float, ttl_seconds: float | None) -> bool:
         """Whether an entry of that date is still valid.
@@ -124,8 +124,8 @@ class Lookup:
         """Write pending entries and close the store."""
         await self._store.close()
 
-    def tell(self, fault: str) -> None:
+    def report(self, fault: str) -> None:
         """Report a fault to the sink, the first time only."""
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             self._sink(Notice(text=f"{fault}; the call goes on without it; see %ai cache", kind="cache"))

@@ -204,7 +204,7 @@ class ResponseCache:
 
     async def _keep(self, key: str, value: Any) -> None:
         if not is_json(value):
-            self._lookup.tell(
+            self._lookup.report(
                 f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not "
                 "kept"
             )

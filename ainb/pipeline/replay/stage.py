@@ -69,7 +69,7 @@ class ReplayStage:
         self._caching = caching
         self._book = book
         self._given: set[bytes] = set()
-        self._told = False
+        self._reported = False
 
     @property
     def mode(self) -> Mode:
@@ -116,7 +116,7 @@ class ReplayStage:
                     f"{reason}, so no cassette can hold this request; convert it, or run the cell with "
                     "replay off"
                 ) from None
-            self._tell(f"{reason}, so this call is not recorded")
+            self._report(f"{reason}, so this call is not recorded")
             return None
 
     def _find(self, asked: Asked, call: Call, *, again: bool) -> tuple[Cassette, Line] | None:
@@ -192,7 +192,7 @@ class ReplayStage:
             line = self._put(call, asked, cassette, outcome, notes=notes, error=error)
             await asyncio.to_thread(cassette.flush)
         except (OSError, ConfigError) as fault:
-            self._tell(f"an answer cannot be recorded in {cassette.name} ({fault})")
+            self._report(f"an answer cannot be recorded in {cassette.name} ({fault})")
             return None
         return line
 
@@ -235,9 +235,9 @@ class ReplayStage:
             # A failed write is retried, and reported, with the next answer.
             asyncio.get_running_loop().run_in_executor(None, cassette.flush)
 
-    def _tell(self, text: str) -> None:
-        if not self._told:
-            self._told = True
+    def _report(self, text: str) -> None:
+        if not self._reported:
+            self._reported = True
             self._sink(Notice(text, "replay"))
 
 

@@ -14,14 +14,14 @@ class Faults:
     The writer thread has no cell to print to, so it only notes the fault.
 
     Args:
-        sink: Who is told, once.
+        sink: Receives one notice.
     """
 
     def __init__(self, clock: Clock, sink: Sink) -> None:
         self._clock = clock
         self._sink = sink
         self._rest_until: float | None = None
-        self._told = False
+        self._reported = False
         self.noted: str | None = None
 
     def is_resting(self) -> bool:
@@ -41,12 +41,12 @@ class Faults:
 
     def note(self, fault: str) -> None:
         """Note a fault that does not stop the store."""
-        if not self._told and self.noted is None:
+        if not self._reported and self.noted is None:
             self.noted = fault
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Send the noted fault to the sink, unless one was sent before."""
         fault, self.noted = self.noted, None
-        told, self._told = self._told, True
-        if fault is not None and not told:
+        reported, self._reported = self._reported, True
+        if fault is not None and not reported:
             self._sink(Notice(text=f"{fault}; see %ai cache", kind="cache"))

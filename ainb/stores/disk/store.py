@@ -65,7 +65,7 @@ class DiskStore:
         if text is None:
             text = self._read(name)
         if self._faults.noted is not None:
-            self._faults.tell()
+            self._faults.report()
         return text
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
@@ -82,7 +82,7 @@ class DiskStore:
                 self._fallback.remove(name)
             self._queue.put(name, text, created_at)
         if self._faults.noted is not None:
-            self._faults.tell()
+            self._faults.report()
 
     async def delete(self, namespace: str, key: str) -> None:
         """Delete one text; waits for a commit in progress."""
@@ -133,7 +133,7 @@ class DiskStore:
             self._database.close_all()
             self._database = None
         if self._faults.noted is not None:
-            self._faults.tell()
+            self._faults.report()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""

@@ -141,7 +141,7 @@ class RedisClient(CommandClient):
             self._start_heartbeat()
 
     def _send(self, words: Sequence[Any], done: Lost | None) -> None:
-        def heard(found: Any) -> None:
+        def on_answer(found: Any) -> None:
             if isinstance(found, Exception) and not isinstance(found, UnavailableError):
                 self._fault(found)
             if done is not None:
@@ -149,11 +149,11 @@ class RedisClient(CommandClient):
 
         connection = self._connection
         if connection is not None and connection.is_open:
-            connection.send(words, heard)
+            connection.send(words, on_answer)
         elif self._down or len(self._backlog) >= MAX_BACKLOG:
-            heard(UnavailableError("the server is out of reach"))
+            on_answer(UnavailableError("the server is out of reach"))
         else:
-            self._backlog.append((words, heard))
+            self._backlog.append((words, on_answer))
             self._start()
 
     def _fault(self, error: Exception) -> None:
@@ -277,11 +277,11 @@ class RedisClient(CommandClient):
 
     def _clear_backlog(self) -> None:
         backlog, self._backlog = self._backlog, []
-        for words, heard in backlog:
+        for words, on_answer in backlog:
             if self._connection is not None:
-                self._connection.send(words, heard)
+                self._connection.send(words, on_answer)
             else:
-                heard(UnavailableError("the server is out of reach"))
+                on_answer(UnavailableError("the server is out of reach"))
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

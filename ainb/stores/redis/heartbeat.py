@@ -21,10 +21,10 @@ class Listeners:
     """Callbacks for events of the connection; called on its loop, must not block.
 
     Attributes:
-        beat: Once a second while the server is available.
+        heartbeat: Once a second while the server is available.
         renamed: This process was declared dead and has a new name.
-        back: The server is available (again); the argument says whether its data was lost meanwhile.
-        gone: The server became unavailable.
+        reconnected: The server is available (again); the argument says whether its data was lost meanwhile.
+        disconnected: The server became unavailable.
     """
 
     heartbeat: list[Callable[[], object]] = field(default_factory=list)

@@ -44,15 +44,15 @@ class LoopBound:
             made.append(await work())
             return made[0]
 
-        home = self._get_loop()
-        future = asyncio.run_coroutine_threadsafe(keep(), home)
+        loop = self._get_loop()
+        future = asyncio.run_coroutine_threadsafe(keep(), loop)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if (
                 lost is not None
             ):  # runs after the cancellation has reached the work, or has come too late for it
-                home.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
+                loop.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
             raise
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -61,8 +61,8 @@ class LoopBound:
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call `callback` on the connection's loop after so many seconds; from any thread."""
-        home = self._get_loop()
+        loop = self._get_loop()
         if self.is_on_loop():
-            home.call_later(seconds, callback)
+            loop.call_later(seconds, callback)
         else:
-            home.call_soon_threadsafe(home.call_later, seconds, callback)
+            loop.call_soon_threadsafe(loop.call_later, seconds, callback)
