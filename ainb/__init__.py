@@ -1,4 +1,4 @@
-"""ainb: prompts from a notebook to a language model, each one validated, cached, limited, retried, budgeted and recorded.
+"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
 
 ``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ainb import host
+
 if TYPE_CHECKING:
     from ainb import keys, testing
-    from ainb.batch.batch import BatchFailedError, BatchInterrupted
+    from ainb.batch import BatchFailedError, BatchInterrupted
+    from ainb.compare import Agreement, Comparison, agreement
     from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -48,12 +51,14 @@ if TYPE_CHECKING:
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
     from ainb.tokens import count_tokens
-
-__version__ = "0.1.0"
+    from ainb.version import __version__
 
 _HOMES = {
-    "BatchFailedError": "batch.batch",
-    "BatchInterrupted": "batch.batch",
+    "BatchFailedError": "batch",
+    "BatchInterrupted": "batch",
+    "Agreement": "compare",
+    "Comparison": "compare",
+    "agreement": "compare",
     "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",
@@ -94,10 +99,12 @@ _HOMES = {
     "current": "session",
     "panel": "panels",
     "count_tokens": "tokens",
+    "__version__": "version",
 }
 _MODULES = ("keys", "testing")
 
 __all__ = [
+    "Agreement",
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
@@ -108,6 +115,7 @@ __all__ = [
     "Circuit",
     "CircuitBreaker",
     "CircuitOpenError",
+    "Comparison",
     "Config",
     "ConfigError",
     "Deadline",
@@ -133,6 +141,7 @@ __all__ = [
     "Validation",
     "Validator",
     "__version__",
+    "agreement",
     "count_tokens",
     "current",
     "estimate",
@@ -155,6 +164,15 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"ainb.{home}"), name)
 
 
+def _show_result(result: Any, /) -> None:
+    from ainb.panels.compare import show
+
+    show(result)
+
+
+host.register_result_display(_show_result)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)
 
@@ -167,7 +185,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take the magics away again; called by ``%unload_ext ainb``."""
+    """Unregister the magics; called by ``%unload_ext ainb``."""
     from ainb.magics import unload
 
     unload(shell)

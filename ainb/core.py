@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from ainb import keys, providers
 from ainb.assembly import Stages
+from ainb.call_ids import CallIds
 from ainb.config.tree import Config
 from ainb.config.values import read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
+from ainb.families import LEVELS
 from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.answer.stage import check_again
 from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.record import CallIds
 from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
+from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
 
@@ -85,8 +87,16 @@ class Core:
                 clock=self.runtime.clock,
                 allow_insecure_http=self.config.allow_insecure_http,
                 local=self.config.local,
+                headers=self.config.headers.get(service),
+                home=None if self.config.replay == "replay" else self.config.home_folder(),
             )
         return adapter
+
+    def learnt(self) -> list[tuple[str, str, Learnt]]:
+        """Endpoint, model and lesson of everything that models refused in the last 30 days, as this home remembers it."""
+        if self._replays():
+            return []
+        return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
 
     def function_provider(
         self, function: Callable[..., Any], *, name: str, text_only: bool = False
@@ -114,6 +124,7 @@ class Core:
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
+        check_effort(options.get("effort"))
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
         treatment.setdefault("fallback", self.config.fallback)
         request = Request(
@@ -229,6 +240,16 @@ class Core:
 
     def _replays(self) -> bool:
         return self.stages.replay is not None and self.stages.replay.mode == "replay"
+
+
+def check_effort(effort: Any) -> None:
+    """Refuse an effort that is no level.
+
+    Raises:
+        ConfigError: It says which levels there are.
+    """
+    if effort is not None and effort not in LEVELS:
+        raise ConfigError(f"effort takes one of {', '.join(LEVELS)}; it is {effort!r}")
 
 
 def read_fallback(value: Models) -> tuple[str, ...]:

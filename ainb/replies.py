@@ -65,6 +65,9 @@ class Reply:
         stale: Whether the cached answer was expired, and used because the circuit is open.
         replayed: Whether it came from a cassette.
         parsed: The checked value when a schema was requested, else None.
+        reasoning: The model's own summary of its thinking where it gives one, else None; never part of
+            `text`.
+        service_tier: The service tier that answered, in the provider's word, or None.
         headers: Rate-limit headers of the response, lower-case names.
         form: Requested form, in which it is shown.
     """
@@ -85,6 +88,8 @@ class Reply:
     stale: bool = field(default=False, repr=False)
     replayed: bool = field(default=False, repr=False)
     parsed: Any = None
+    reasoning: str | None = field(default=None, repr=False)
+    service_tier: str | None = field(default=None, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     form: Form = field(default="markdown", repr=False, compare=False)
 

@@ -1,0 +1,23 @@
+"""Resend: sends a request again without a parameter that the model refused, once the adapter has learnt it."""
+
+from __future__ import annotations
+
+from ainb.errors import PermanentProviderError
+from ainb.messages import Call, Handler, Reply
+
+MAX_LEARNT = 3
+
+
+class ResendStage:
+    """Stands inside retry and outside rate limit and circuit, so that each request takes its own permit."""
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Send, and after a refusal that the adapter learnt from send again, for at most three parameters."""
+        learnt = 0
+        while True:
+            try:
+                return await proceed(call)
+            except PermanentProviderError as error:
+                learnt += error.adapted
+                if not error.adapted or learnt > MAX_LEARNT or call.shown:
+                    raise
