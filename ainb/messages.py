@@ -35,7 +35,7 @@ __all__ = [
     "add_up",
 ]
 
-# How a reply travels, and what `Request` holds in fields of its own.
+# Transport options, and what `Request` holds in fields of its own.
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 HIDDEN = "***"
@@ -92,10 +92,9 @@ class Request:
     operation: str = "chat"
 
     def asked(self) -> dict[str, Any]:
-        """Parameters and messages as the user gave them, by which cache and cassettes know a request; no secret is in it.
+        """Parameters and messages as the user gave them, without secrets: what cache and cassettes identify.
 
-        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that
-        an answer stays known when the rules for a model change.
+        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that an answer is found again when the rules for a model change.
         """
         asked = {name: value for name, value in self.parameters.items() if name not in _NOT_ASKED}
         headers = asked.get("extra_headers")
