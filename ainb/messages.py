@@ -94,7 +94,8 @@ class Request:
     def asked(self) -> dict[str, Any]:
         """Parameters and messages as the user gave them, without secrets: what cache and cassettes identify.
 
-        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that an answer is found again when the rules for a model change.
+        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that
+        an answer is found again when the rules for a model change.
         """
         asked = {name: value for name, value in self.parameters.items() if name not in _NOT_ASKED}
         headers = asked.get("extra_headers")

@@ -1,4 +1,4 @@
-"""Resend: sends a request again without a parameter that the model refused, once the adapter has learnt it."""
+"""Resend: sends a request again without a parameter that the model refused (the adapter learns it)."""
 
 from __future__ import annotations
 

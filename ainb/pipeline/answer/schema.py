@@ -82,7 +82,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def is_schema_type(value: Any) -> bool:
-    """Whether a value is a type expression that a reply can be checked against: ``list[…]``, ``Literal[…]``, a Union, an Enum, int."""
+    """Whether a value is a type to check replies against: ``list[…]``, ``Literal[…]``, an Enum, int."""
     if isinstance(value, type):
         return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
     return typing.get_origin(value) in _GENERIC
@@ -122,7 +122,7 @@ def _from_type(kind: Any) -> Schema:
 
 
 def _type_name(kind: Any) -> str:
-    """Of a class its name; of ``list[Label]`` and the like what is written, in letters that providers take."""
+    """Name of a class or a type such as ``list[Label]``, in characters that providers accept."""
     if isinstance(kind, type):
         return kind.__name__
     plain = re.sub(r"(?:[\w<>]+\.)+", "", repr(kind))
@@ -130,7 +130,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _by_field(plain: Any, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Plain data under the names of the fields; of a schema that is no object all of it stands under "value"."""
+    """Plain data by field; a schema that is not an object has the one field "value"."""
     return plain if isinstance(plain, dict) and set(fields) != {"value"} else _under_value(plain)
 
 
