@@ -9,11 +9,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
 REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb
-FAST := tests/test_*.py tests/batch tests/config tests/keys tests/magics tests/pipeline tests/prompts tests/providers tests/usage
+REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb
 LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-all live check format notebooks bench screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'

@@ -24,10 +24,12 @@ from ainb.pipeline.answer.stage import check_again
 from ainb.pipeline.budget.options import Budget, BudgetStatus
 from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
 from ainb.providers.learnt import Learnt, memory_of
+from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
 
@@ -36,6 +38,16 @@ if TYPE_CHECKING:
     from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
+CALL_OPTIONS = frozenset(
+    {
+        "model",
+        "system",
+        "api_base",
+        "api_key_name",
+        "schema",
+        *(item.name for item in dataclasses.fields(CallOptions)),
+    }
+)
 
 
 class Core:
@@ -127,11 +139,12 @@ class Core:
         check_effort(options.get("effort"))
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
         treatment.setdefault("fallback", self.config.fallback)
+        check_parameters(options, service=service, options=CALL_OPTIONS)
         request = Request(
             provider=service,
             model=name,
             messages=read_prompt(prompt, system),
-            parameters={key: value for key, value in options.items() if value is not None},
+            parameters={key: plain_value(value) for key, value in options.items() if value is not None},
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
             schema=None if schema is None else read_schema(schema),
@@ -146,7 +159,7 @@ class Core:
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
             treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-        return CallOptions(**treatment)
+        return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.

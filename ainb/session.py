@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt
 from ainb.runtime import Runtime
 from ainb.stores.redis.address import StateAddress, parse_state
+from ainb.suggestions import closest
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -69,6 +71,7 @@ class Session:
             call is made.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
         runtime: Clock, randomness and event sink; for tests.
+        unknown: Nothing; a misspelt option is an error that says what was probably meant.
 
     Attributes:
         core: The parts behind the methods; not a stable interface.
@@ -96,7 +99,11 @@ class Session:
         headers: Mapping[str, Mapping[str, str]] = UNSET,
         config: Config | None = None,
         runtime: Runtime | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            known = inspect.signature(Session).parameters.keys() - {"unknown"}
+            raise ConfigError(f"Session has no option {name!r}; {closest(name, known)}")
         given: dict[str, Any] = {
             "rate_limit": rate_limit,
             "retry": retry,
@@ -279,6 +286,7 @@ class Session:
         Raises:
             ConfigError: Something makes no sense, such as a prompt that holds the truth; nothing was sent.
             BatchInterrupted: It was interrupted; the same call goes on where it stopped.
+            ReplayMissError: In replay, rows that were not recorded.
         """
         from ainb.compare.run import compare
 

@@ -208,9 +208,8 @@ class Runner:
         return RowResult.of_error(AinbError(text), status="rejected"), None
 
     def _answered(self, reply: Reply) -> RowResult:
-        schema = self._context.calls.schema
         try:
-            return RowResult.of_reply(reply, None if schema is None else schema.dump(reply.parsed))
+            return self._context.calls.result(reply)
         except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
             return RowResult.of_reply(reply).with_error(error)
 

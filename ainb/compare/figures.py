@@ -11,7 +11,7 @@ import numpy as np
 from ainb.compare import numbers
 from ainb.compare.answers import Answers
 from ainb.compare.kappa import Weights, disagreement, kappa, kappa_interval
-from ainb.compare.labels import Label
+from ainb.compare.labels import Label, in_order
 from ainb.compare.scores import class_scores, macro_f1
 from ainb.compare.statistics import Interval, mean_interval, paired_difference, wilson
 
@@ -41,8 +41,8 @@ class Figures(Protocol):
         """Figures by column, NaN where undefined."""
         ...
 
-    def pair(self, first: Answers, second: Answers) -> Pair:
-        """Two variants against each other."""
+    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
+        """Two variants against each other, on all rows or on those of a bool array."""
         ...
 
     def rank(self, answers: Answers) -> float:
@@ -75,6 +75,9 @@ class LabelFigures:
         self.classes = classes
         self._weights = disagreement(len(classes), weights, unanswered=1)
         self._seed = seed
+        # Resamples depend on the order of the cells: sorted as in `agreement`, both give the same interval.
+        sorted_places = [classes.index(label) for label in in_order(classes)]
+        self._places = [*(range(len(classes)) if weights else sorted_places), len(classes)]
 
     def right(self, answers: Answers) -> np.ndarray:
         """Bool array: rows whose answer is the truth."""
@@ -96,7 +99,8 @@ class LabelFigures:
         right, n, answered = int(self.right(answers).sum()), len(self.truth), int(answers.answered.sum())
         counts = self.counts(answers)
         low, high = wilson(right, n)
-        kappa_low, kappa_high = kappa_interval(counts, self._weights, seed=self._seed)
+        kappa_counts = counts[np.ix_(self._places, self._places)]
+        kappa_low, kappa_high = kappa_interval(kappa_counts, self._weights, seed=self._seed)
         return {
             "accuracy": right / n,
             "low": low,
@@ -109,13 +113,14 @@ class LabelFigures:
             "macro_f1": macro_f1(counts, len(self.classes)),
         }
 
-    def pair(self, first: Answers, second: Answers) -> Pair:
+    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
         """Rows on which only one of the two is right."""
-        one, other = self.right(first), self.right(second)
+        kept = slice(None) if rows is None else rows
+        one, other = self.right(first)[kept], self.right(second)[kept]
         only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
-        n = len(self.truth)
+        n = len(one)
         interval = paired_difference(only_first, only_second, n)
-        return Pair(only_first, only_second, (only_second - only_first) / n, interval)
+        return Pair(only_first, only_second, (only_second - only_first) / n if n else math.nan, interval)
 
     def rank(self, answers: Answers) -> float:
         """The accuracy."""
@@ -168,9 +173,10 @@ class NumberFigures:
             "spearman": numbers.spearman(truth, values),
         }
 
-    def pair(self, first: Answers, second: Answers) -> Pair:
+    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
         """Rows on which one of the two is nearer to the truth, and the difference in mean error where both answered."""
-        one, other = self.errors(first), self.errors(second)
+        kept = slice(None) if rows is None else rows
+        one, other = self.errors(first)[kept], self.errors(second)[kept]
         both = np.isfinite(one) & np.isfinite(other)
         away = other[both] - one[both]
         difference = float(away.mean()) if len(away) else math.nan

@@ -29,8 +29,8 @@ class Verdict:
 def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
     """Name a winner where an exact McNemar test tells it from every other variant, Holm-corrected over all pairs.
 
-    No winner is named with fewer than 30 rows of a class, and where a variant has rows that were not sent: they count as wrong, and say
-    nothing about its answers.
+    No winner is named with fewer than 30 rows of a class, where a variant has rows that were not sent, and where the lead rests on rows
+    that failed: they count as wrong, and say nothing about the answers.
 
     Args:
         figures: How they are measured.
@@ -49,49 +49,72 @@ def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) ->
             f"no winner: {answers[unsent].not_sent:,} rows of {names[unsent]} were not sent and count as wrong; "
             "run it again to send them"
         )
-    return _compare(figures, answers, names)
+    return _Contest(figures, answers, names).verdict()
 
 
-def _compare(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
-    pairs = list(combinations(range(len(answers)), 2))
-    found = {places: figures.pair(answers[places[0]], answers[places[1]]) for places in pairs}
-    corrected = dict(
-        zip(pairs, holm([mcnemar(pair.only_first, pair.only_second) for pair in found.values()]), strict=True)
-    )
-    order = sorted(range(len(answers)), key=lambda place: figures.rank(answers[place]), reverse=True)
-    leader, second = order[0], order[1]
-    against = {other: tuple(sorted((leader, other))) for other in order[1:]}
-    ahead = [
-        other
-        for other, places in against.items()
-        if corrected[places] < ALPHA and _leads(found[places], first=places[0] == leader)  # type: ignore[index]
-    ]
-    key = (min(leader, second), max(leader, second))
-    gain = _gain(figures, found[key], turned=key[0] == leader)
-    if len(ahead) == len(order) - 1:
+class _Contest:
+    """The best variant against every other."""
+
+    def __init__(self, figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> None:
+        self._figures = figures
+        self._answers = answers
+        self._names = names
+        order = sorted(range(len(answers)), key=lambda place: figures.rank(answers[place]), reverse=True)
+        self._leader, self._others = order[0], order[1:]
+        self._pairs = {places: self._pair(*places) for places in combinations(range(len(answers)), 2)}
+        p_values = [mcnemar(pair.only_first, pair.only_second) for pair in self._pairs.values()]
+        self._corrected = dict(zip(self._pairs, holm(p_values), strict=True))
+
+    def verdict(self) -> Verdict:
+        """The winner, or why there is none."""
+        leader, second = self._names[self._leader], self._names[self._others[0]]
+        if self._rank(self._leader) == self._rank(self._others[0]):
+            return Verdict(f"no winner: {leader} and {second} do equally well")
+        doubtful = max(self._others, key=self._p_value)
+        if self._p_value(doubtful) >= ALPHA or not self._leads(self._pair(self._leader, doubtful)):
+            text = f"the lead of {leader} over {self._names[doubtful]} may be chance"
+            return Verdict(f"no winner: {text}, {p_text(self._p_value(doubtful))}")
+        for other in self._others:
+            if not self._holds_without_failures(other):
+                failed = self._answers[other].failed | self._answers[self._leader].failed
+                return Verdict(
+                    f"no winner: the lead of {leader} over {self._names[other]} rests on {int(failed.sum()):,} rows that failed; "
+                    "retry_failed=True sends them again"
+                )
+        gain = _gain(self._figures, self._pair(self._others[0], self._leader))
         return Verdict(
-            f"{names[leader]} is better than {names[second]}: {gain}, {p_text(corrected[key])}", leader
+            f"{leader} is better than {second}: {gain}, {p_text(self._p_value(self._others[0]))}",
+            self._leader,
         )
-    if figures.rank(answers[leader]) == figures.rank(answers[second]):
-        return Verdict(f"no winner: {names[leader]} and {names[second]} do equally well")
-    worst = max(against.values(), key=lambda places: corrected[places])  # type: ignore[index]
-    other = worst[0] if worst[1] == leader else worst[1]
-    return Verdict(
-        f"no winner: the lead of {names[leader]} over {names[other]} may be chance, {p_text(corrected[worst])}"  # type: ignore[index]
-    )
+
+    def _pair(self, first: int, second: int) -> Pair:
+        return self._figures.pair(self._answers[first], self._answers[second])
+
+    def _rank(self, place: int) -> float:
+        return self._figures.rank(self._answers[place])
+
+    def _p_value(self, other: int) -> float:
+        return self._corrected[min(self._leader, other), max(self._leader, other)]
+
+    def _leads(self, pair: Pair) -> bool:
+        """Whether the first of a pair is ahead."""
+        return pair.only_first > pair.only_second
+
+    def _holds_without_failures(self, other: int) -> bool:
+        leader, second = self._answers[self._leader], self._answers[other]
+        failed = leader.failed | second.failed
+        if not failed.any():
+            return True
+        pair = self._figures.pair(leader, second, ~failed)
+        return self._leads(pair) and mcnemar(pair.only_first, pair.only_second) < ALPHA
 
 
-def _leads(pair: Pair, *, first: bool) -> bool:
-    return (pair.only_first > pair.only_second) == first
-
-
-def _gain(figures: Figures, pair: Pair, *, turned: bool) -> str:
-    """The leader's lead over the second, with its interval."""
+def _gain(figures: Figures, pair: Pair) -> str:
+    """The lead of the second of a pair, with its interval."""
     low, high = pair.interval
-    lead, low, high = (-pair.difference, -high, -low) if turned else (pair.difference, low, high)
     if isinstance(figures, LabelFigures):
-        return f"{lead * 100:+.1f} points of accuracy ({low * 100:+.1f} to {high * 100:+.1f})"
-    return f"{lead:+.3g} in mean absolute error ({low:+.3g} to {high:+.3g})"
+        return f"{pair.difference * 100:+.1f} points of accuracy ({low * 100:+.1f} to {high * 100:+.1f})"
+    return f"{pair.difference:+.3g} in mean absolute error ({low:+.3g} to {high:+.3g})"
 
 
 def shown_p(value: float) -> str:

@@ -36,6 +36,7 @@ from ainb.pipeline.deadline.stage import Deadline
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation, parse_validation
+from ainb.plain import plain_fields
 from ainb.providers.local.child import Local
 from ainb.stores.local import default_home
 from ainb.stores.redis.address import StateAddress, parse_state
@@ -136,6 +137,7 @@ class Config:
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.local is None:
             raise ConfigError(
                 "local cannot be off; leave local: models aside, or set its slots and context_tokens"

@@ -9,7 +9,11 @@ MAX_LEARNT = 3
 
 
 class ResendStage:
-    """Stands inside retry and outside rate limit and circuit, so that each request takes its own permit."""
+    """Resends refused requests.
+
+    It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and works
+    with ``retry=None`` too.
+    """
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Send, and after a refusal that the adapter learnt from send again, for at most three parameters."""

@@ -20,7 +20,11 @@ def events():
 @pytest.fixture
 def session(tmp_path, events):
     made = ainb.Session(
-        "scripted:echo", home=tmp_path / "home", runtime=ainb.runtime.Runtime(sink=events.append), retry=None
+        "scripted:echo",
+        home=tmp_path / "home",
+        runtime=ainb.runtime.Runtime(sink=events.append),
+        retry=None,
+        circuit=None,
     )
     yield made
     made.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from sklearn import metrics
 
 import ainb
+from ainb.compare import run
 from ainb.testing import Step, script
 from tests.compare.conftest import table
 from tests.fault_server import FaultServer
@@ -261,6 +263,16 @@ def test_every_prompt_is_asked_of_every_model(session):
     assert (differ.iloc[:, -1] == "positive").all()
 
 
+def test_kappa_and_its_interval_are_those_of_agreement(session):
+    frame = table(150)
+
+    result = session.compare(frame, {"a": FIELD["a"]}, truth="label", schema=EnumLabel, seed=3)
+
+    found = ainb.agreement(frame["label"], frame["a"], seed=3)
+    row = result.frame.iloc[0]
+    assert (row["kappa"], row["kappa_low"], row["kappa_high"]) == (found.kappa, found.low, found.high)
+
+
 def test_disagreements_are_the_rows_with_both_answers_and_the_truth(session):
     frame = table(80)
 
@@ -491,6 +503,68 @@ def test_a_winner_is_named_only_where_the_interval_allows_it(session, rows, good
     assert pd.Series([result.verdict]).str.contains(said).all(), result.verdict
 
 
+def test_a_lead_that_rests_on_failed_rows_names_no_winner(session):
+    frame = table(240, good=0.9)
+    script("up", list(frame["a"]))
+    script("down", [*frame["a"][:120], Step(status=500)])
+
+    result = session.compare(
+        frame, "{text}", truth="label", models=["scripted:up", "scripted:down"], concurrency=1
+    )
+
+    assert result.frame["p_value"][1] < 0.001
+    assert result.frame["failed"][1] == 120
+    assert result.verdict == (
+        "no winner: the lead of scripted:up over scripted:down rests on 120 rows that failed; "
+        "retry_failed=True sends them again"
+    )
+
+
+def test_a_model_that_cannot_be_asked_at_all_is_an_error_and_not_an_accuracy_of_zero(session):
+    with pytest.raises(ainb.ConfigError, match=r"none of 5 rows was sent: .*OPENAI_API_KEY"):
+        session.compare(table(5), AB, truth="label", models=["scripted:echo", "openai:gpt-5-mini"])
+
+
+def test_failed_rows_that_do_not_decide_it_leave_the_winner(session):
+    frame = table(240, good=0.4, better=0.95)
+    script("a", list(frame["a"]))
+    script("b", [Step(status=500), *frame["b"][1:]])
+
+    result = session.compare(
+        frame, "{text}", truth="label", models=["scripted:a", "scripted:b"], concurrency=1
+    )
+
+    assert result.frame["failed"][1] == 1
+    assert result.verdict.startswith("scripted:b is better than scripted:a: +")
+
+
+def test_with_a_batch_api_all_variants_are_submitted_before_one_is_waited_for(session, monkeypatch):
+    """The first prompt is answered only when the second was asked; one after the other would never end."""
+    frame = table(6)
+    asked = threading.Event()
+    make_batch = run.make_batch
+
+    def live(core, rows, task, given):
+        assert given.pop("batch_api")
+        budgets.append(given.pop("budget_usd"))
+
+        async def answer(item):
+            if task == "{b}":
+                asked.set()
+            assert await asyncio.to_thread(asked.wait, 30)
+            return item[task[1]]
+
+        return make_batch(core, rows, answer, {"concurrency": 2})
+
+    budgets: list[Decimal] = []
+    monkeypatch.setattr(run, "make_batch", live)
+
+    result = session.compare(frame, AB, truth="label", batch_api=True, budget_usd=3)
+
+    assert list(result.frame["failed"]) == [0, 0]
+    assert budgets == [Decimal("1.5")] * 2
+
+
 def test_one_variant_has_no_verdict_and_three_need_all_pairs(session):
     frame = table(400, good=0.6, better=0.97)
     frame["c"] = frame["b"]
@@ -528,11 +602,11 @@ def test_the_markdown_is_a_table_for_a_pull_request(session):
 def test_it_is_the_same_from_the_cassette_where_nothing_can_be_sent(tmp_path):
     frame = table(40)
 
-    def compared(mode, api_base, home):
+    def compared(mode, api_base, home, prompts=FIELD):
         config = ainb.Config(replay=mode, api_base=api_base, model="ollama:m")
         runtime = ainb.runtime.Runtime(notebook=lambda: tmp_path / "07.ipynb")
         with ainb.Session(config=config, home=tmp_path / home, runtime=runtime) as session:
-            return session.compare(frame, FIELD, truth="label", schema=Label, temperature=0)
+            return session.compare(frame, prompts, truth="label", schema=Label, temperature=0)
 
     with FaultServer() as server:
         recorded = compared("record", server.base_url, "home")
@@ -544,3 +618,5 @@ def test_it_is_the_same_from_the_cassette_where_nothing_can_be_sent(tmp_path):
     pd.testing.assert_frame_equal(replayed.disagreements("a", "b"), recorded.disagreements("a", "b"))
     assert replayed.to_markdown() == recorded.to_markdown()
     assert not (tmp_path / "other").exists()
+    with pytest.raises(ainb.ReplayMissError, match=r"^40 of 40 rows: no record of this request in 07"):
+        compared("replay", "http://127.0.0.1:9", "other", {"a": FIELD["a"] + "!"})

@@ -59,8 +59,8 @@ def read_inline(text: str) -> Json:
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(
-            f"a schema written in place has at most {MAX_CHARACTERS:,} characters; it has {len(text):,}; use "
-            "a pydantic model"
+            f"a schema written in place has at most {MAX_CHARACTERS:,} characters; it has {len(text):,}; "
+            "use a pydantic model"
         )
     return {"title": "reply", **_Reader(text).read()}
 

@@ -214,7 +214,8 @@ def _choice(choice: Any) -> Any:
 def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
     """Ask for JSON of a schema by the model's structured output, else as the input of a tool.
 
-    The tool is offered and not forced: thinking models refuse to be forced, and a reply in plain text is read as well.
+    The tool is offered and not forced: thinking models refuse to be forced, and a reply in plain text is read
+    as well.
     """
     body, shape = wire.body, schema.json_schema
     found = rewrite(shape, ANTHROPIC) if form != "tool" else None

@@ -60,7 +60,8 @@ class RemoteProvider:
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
         memory: What models refused earlier; None starts with nothing.
-        headers: Headers of the user's own for this service; ``$VARIABLE`` in a value is read when a call is made.
+        headers: Headers of the user's own for this service; ``$VARIABLE`` in a value is read when a call is
+            made.
     """
 
     models_path = "/models"
