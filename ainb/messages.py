@@ -94,8 +94,8 @@ class Request:
     def asked(self) -> dict[str, Any]:
         """Parameters and messages as the user gave them: the identity of a request in cache and cassettes.
 
-        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that a
-        stored answer is still found when the rules for a model change. No secret is in it.
+        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that
+        a stored answer is still found when the rules for a model change. No secret is in it.
         """
         asked = {name: value for name, value in self.parameters.items() if name not in _NOT_ASKED}
         headers = asked.get("extra_headers")

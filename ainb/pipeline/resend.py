@@ -11,8 +11,8 @@ MAX_LEARNT = 3
 class ResendStage:
     """Resends refused requests.
 
-    It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and works
-    with ``retry=None`` too.
+    It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and
+    works with ``retry=None`` too.
     """
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:

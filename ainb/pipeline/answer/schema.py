@@ -82,7 +82,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def is_schema_type(value: Any) -> bool:
-    """Whether a value is a type other than a class of fields: ``list[…]``, ``Literal[…]``, a Union, an Enum."""
+    """Whether a value is a type other than a class of fields: ``list[…]``, ``Literal[…]``, Union, Enum."""
     if isinstance(value, type):
         return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
     return typing.get_origin(value) in _GENERIC
