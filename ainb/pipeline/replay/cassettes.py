@@ -1,4 +1,4 @@
-"""Which cassettes belong to a notebook: the one beside it, or every one of the folder where its name is not known."""
+"""The cassettes of a notebook: the one beside it, or all in the folder where its name is unknown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Library:
     """The cassettes that answer a notebook's requests.
 
     Args:
-        notebook: Path of the notebook or script; None while nobody can tell.
+        notebook: Returns the path of the notebook or script; None while it is unknown.
     """
 
     def __init__(self, notebook: Callable[[], Path | None]) -> None:
@@ -36,13 +36,14 @@ class Library:
         own = self._find_own()
         if own is None:
             raise ConfigError(
-                "this notebook's name is not known here (not saved yet, or the front end does not tell it), so there is no cassette to "
+                "this notebook's name is not known here (not saved yet, or the front end does not tell it), "
+                "so there is no cassette to "
                 "record into; save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
             )
         return own
 
     def cassettes(self) -> list[Cassette]:
-        """Where answers are looked for: the notebook's own cassette, or all of the folder where there is none."""
+        """Cassettes to search: the notebook's own, or all of the folder where there is none."""
         own = self._find_own()
         if own is not None and own.size_bytes():
             return [own]
@@ -52,25 +53,25 @@ class Library:
         return self._known
 
     def find(self, asked: Asked) -> tuple[Cassette, Line] | None:
-        """The record of a request and where it stands, or None.
+        """The record of a request and its cassette, or None.
 
         Raises:
-            ConfigError: A cassette is not what ainb writes; the message names file and line.
+            ConfigError: A cassette is damaged; the message names file and line.
         """
         for cassette in self.cassettes():
             line = cassette.find(asked.key)
             if line is not None and asked.fits(line.fields):
                 return cassette, line
-        self._known = None  # another kernel may have begun a cassette meanwhile
+        self._known = None  # another kernel may have created a cassette meanwhile
         return None
 
     def usual_model(self) -> str | None:
-        """The model that most records are of, ``provider:model``; None where there are none."""
+        """The most frequent model of the records, ``provider:model``; None where there are none."""
         models = (cassette.usual_model() for cassette in self.cassettes())
         return next((model for model in models if model is not None), None)
 
     def explain(self, asked: Asked) -> str:
-        """Why there is no record of a request, in one line."""
+        """Explain in one line why there is no record of a request."""
         cassettes = [cassette for cassette in self.cassettes() if cassette.size_bytes()]
         lines = [cassette.lines() for cassette in cassettes]
         if list(map(id, lines)) != list(map(id, self._indexed)):
