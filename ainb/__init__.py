@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ainb import keys
     from ainb.batch.batch import BatchFailedError, BatchInterrupted
-    from ainb.config.tree import Config
+    from ainb.config import Config
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BatchFailedError": "batch.batch",
     "BatchInterrupted": "batch.batch",
-    "Config": "config.tree",
+    "Config": "config",
     "Job": "engine",
     "AinbError": "errors",
     "BudgetExceededError": "errors",

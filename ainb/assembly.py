@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ainb import pricing, tokens
 from ainb.clock import Clock
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Stage

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb import providers
-from ainb.config.values import read_models
+from ainb.config import read_models
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.messages import Alternative, Call, CallOptions, Request

@@ -15,7 +15,7 @@ from ainb import core as calls
 from ainb import functions as guarding
 from ainb import keys, providers, reports
 from ainb.assembly import Stages
-from ainb.config.tree import Config, load_config, read_arguments
+from ainb.config import Config, load_config, read_arguments
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply

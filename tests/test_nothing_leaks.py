@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError, InvalidPromptError, TransientProviderError
 from ainb.events import CallFinished

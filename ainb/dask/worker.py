@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ainb.batch.batch import Batch
     from ainb.batch.progress import Progress
-    from ainb.config.tree import Config
+    from ainb.config import Config
     from ainb.dask.mapper import Mapper
     from ainb.session import Session
 

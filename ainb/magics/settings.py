@@ -8,7 +8,7 @@ from typing import Any
 from traitlets import TraitType
 from traitlets.config import Configurable
 
-from ainb.config.tree import OPTIONS, Config, load_config
+from ainb.config import OPTIONS, Config, load_config, read_settings
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
@@ -32,7 +32,7 @@ class Setting(TraitType[Any, Any]):
 
 
 class _Settings(Configurable):
-    """Values that the person set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
+    """Values that the user set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
 
     IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the next call fails with it
     rather than run without the limit that was meant.
@@ -62,7 +62,8 @@ class _Settings(Configurable):
         """
         given = {**self.given, name: value}
         try:
-            load_config(settings=given)
+            # Not all of the options: another one, of a project without trust, must not keep this one from being set.
+            Config(**read_settings(given))
         except ConfigError as error:
             self.fault = error
             raise

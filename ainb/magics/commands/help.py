@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from ainb.config.tree import OPTIONS
+from ainb.config import OPTIONS
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ainb import session as sessions
-from ainb.config.tree import REPLAYS
+from ainb.config import REPLAYS
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import QUIET_DISPLAYS, Front
