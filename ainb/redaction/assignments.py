@@ -1,6 +1,6 @@
 """Secrets that are known by what stands before them: a name and a separator, a header, a URL.
 
-``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…@host``, in the spellings of shells,
+``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…``, in the spellings of shells,
 .env files, YAML, TOML, JSON, XML and connection strings. Every pattern takes linear time: a run of characters is read once, possessively.
 """
 
@@ -12,6 +12,7 @@ from typing import Final
 PASSWORD_CHARACTERS = 8
 # No "=" in a value but padding, so that in ``KEY=KEY=KEY=…`` each run is read once.
 _CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
+_NO_COLON = r"[^\s\"'`,;()\[\]{}<>\\=:]"
 # A letter, and a digit or (in passwords) a sign, near the beginning; no template, no call.
 _LETTER = r"(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]{0,128}+[A-Za-z])"
 _DIGIT = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9]{0,128}+[0-9])"
@@ -64,33 +65,45 @@ def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
         shortest: Characters that a quoted or plain value has at least.
     """
     any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
-    kind = "|".join(f"(?<={kind}{joint}{word})" for kind in kinds for joint in (r"[_\-. ]", ""))
-    named = f"(?i:{kind})" if kind else ""
+    named = f"(?i:{'|'.join(_after_kind(kinds, word))})" if kinds else ""
+    long_enough = f"(?={_CHARACTER}{{{shortest}}})"
     # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
-    quote = r"\\{0,8}[\"']"
-    separator = rf"(?:{quote})?\]?\s{{0,8}}(?::=|=>|[:=])\s{{0,8}}{quote}"
-    plain = r"[ \t]{0,8}(?::=|=>|:(?!:)|=(?![=~>]))[ \t]{0,8}"
-    # Tried only where a separator may begin: most texts that hurt fail there.
-    begins = r"(?=[:\\\s\"'\]=>])"
+    quote = r"\\{0,8}+[\"']"
+    # Right behind a colon a value holds none, so that in ``key:key:key:…`` each run is read once.
+    unquoted = rf"[ \t]{{0,8}}+(?:(?<!:)|(?={_NO_COLON}{{{shortest},}}+={{0,2}}(?![:=]))){long_enough}"
+    separator = r"(?::=?+|=>?+)(?![=~:])"
     opening = (
         rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
-        rf"|{begins}{named}(?:(?P<quoted>(?={separator}{_CHARACTER}{{{shortest}}}){separator})"
-        rf"|(?P<plain>(?:{plain}|>(?={_CHARACTER}{{{shortest},256}}+={{0,2}}</))"
-        rf"(?={_CHARACTER}{{{shortest}}}){_LOOKS_SECRET})))"
+        # Tried only where a separator may begin: most texts that hurt fail there.
+        rf"|(?=[:\\\s\"'\]>]|=(?![=~]|{any_case}[=:])){named}(?:(?:{quote})?+\]?+[ \t]{{0,8}}+{separator}"
+        rf"(?:\s{{0,8}}+{quote}(?P<quoted>){long_enough}|{unquoted}(?P<plain>))"
+        rf"|>(?={_CHARACTER}{{{shortest},256}}+={{0,2}}</)(?P<element>)))"
     )
     sign = _DIGIT if shortest > PASSWORD_CHARACTERS else _DIGIT_OR_SIGN
+    value = f"(?![$*%&]){sign}{_LETTER}(?(plain){_LOOKS_SECRET})(?(element){_LOOKS_SECRET}){_SECRET}"
     # A quoted value ends at its quote.
-    return rf"{any_case}{opening}(?![$*%&]){_LETTER}{sign}{_SECRET}(?(quoted)(?<=[^\s\"']{{{shortest}}})(?=\\{{0,8}}[\"']))"
+    return rf"{any_case}{opening}{value}(?(quoted)(?<=[^\s\"']{{{shortest}}})(?=\\{{0,8}}[\"']))"
 
 
+def _after_kind(kinds: Iterable[str], word: str) -> Iterable[str]:
+    """Look-behinds for a word behind one of the kinds; those of one width in one."""
+    by_width: dict[int, list[str]] = {}
+    for kind in kinds:
+        by_width.setdefault(len(kind), []).append(kind)
+    for same in by_width.values():
+        for joint in (r"[_\-. ]", ""):
+            yield f"(?<=(?:{'|'.join(same)}){joint}{word})"
+
+
+# Between the colon and the last @ before the host: as most clients read it, up to the first "/", "?" or "#"; where no host with a dot or
+# a port is found so, with these characters in it, as others do.
+_URL_RUN = r"(?:[^\s\"'<>@:]++|:(?!//))*+"
 _LOGIN_IN_URL = (
-    # Between the colon and the last @ before the host; with "/", "#" or "?" in it where no host with a dot or a port comes before.
     r"://[^\s/:@\[\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>"
     r"[^\s/?#\"'<>]{3,256}(?=@(?:[A-Za-z0-9\-]{1,63}+\.[A-Za-z0-9]|localhost|[A-Za-z0-9\-]{1,63}+:[0-9]|\[))"
-    r"|(?![0-9]{1,5}+[/?#])[^\s\"'<>]{3,256}(?=@[A-Za-z0-9\[])"
+    rf"|(?![0-9]{{1,5}}+[/?#])(?=[^\s\"'<>@]{{3}}|[^\s\"'<>@]{{0,2}}@[^\s\"'<>@]{{1,256}}@){_URL_RUN}(?:@{_URL_RUN})*(?=@[A-Za-z0-9\[])"
     r"|[^\s/@\"'<>]{3,256}+(?=@))@"
 )
-
 _OPTION = (
     r"--(?:[A-Za-z]{1,20}+[_\-.]){0,4}+"
     r"(?i:[a-z]{0,20}(?:key|token|secret|password|passwd|passphrase|pwd|pass))"
@@ -115,7 +128,7 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         (
             r"(?i:authorization)[\"'\\\]]{0,8}\s{0,8}[:=]\s{0,8}[\"'\\]{0,8}"
             r"(?i:(?:basic|bearer|token|apikey|api-key|key|digest|negotiate|ssws|splunk|bot)\s{1,4})?"
-            r"(?![$*%&{<])(?P<secret>(?=[A-Za-z_.~+/=:\-]*+[0-9]|[A-Za-z]*+={1,2})[A-Za-z0-9_.~+/=:\-]{8,}+)(?![(\[{])"
+            r"(?![$*%&{<])(?P<secret>(?=[A-Za-z_.~+/=\-]*+[0-9]|[A-Za-z]*+={1,2})[A-Za-z0-9_.~+/=\-]{8,}+)(?![(\[{])"
         ),
         ("uthorization", "UTHORIZATION"),
     ),

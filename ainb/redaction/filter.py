@@ -150,7 +150,9 @@ def may_hold(text: str) -> bool:
     """Whether `find` may find something: a short look that settles most texts."""
     if _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or _rules_for_short(text):
         return True
-    return len(text) >= MIN_KEY_CHARACTERS and may_be_split(text) and may_hold_split(text, secret_values())
+    if len(text) < MIN_KEY_CHARACTERS or not may_be_split(text.strip()):
+        return False
+    return may_hold_split(text, secret_values())
 
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
@@ -281,7 +283,7 @@ def _known_values(text: str) -> list[tuple[int, int, str]]:
     """Places of the values of keys; most texts are too short or too plain to hold one."""
     if len(text) < MIN_KEY_CHARACTERS:
         return []
-    if may_be_split(text) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
+    if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
         return find_values(text, secret_values())
     return []
 

@@ -15,8 +15,9 @@ _W = r"[A-Za-z0-9_\-]"
 _A = "[A-Za-z0-9]"
 _HEX = "[0-9a-f]"
 _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
+# Where a word starts, also behind an escape of JSON or of a URL.
+_AFTER = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=%[0-9A-F]{2}))"
 _MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_W}"
-_START = r"(?:(?<![A-Za-z0-9_\-])|(?<=\\[nrtbf])|(?<=%[0-9A-F]{2}))"
 
 
 def token(prefixes: tuple[str, ...], rest: str) -> str:
@@ -185,22 +186,27 @@ _MESSAGES: tuple[_Row, ...] = (
 )
 # Name, literals that stand inside the token or right before it, and the whole pattern.
 _INSIDE: tuple[_Row, ...] = (
-    ("Terraform Cloud token", ".atlasv1.", rf"(?<!{_A}){_A}{{14}}\.atlasv1\.[A-Za-z0-9_\-=]{{60,}}+"),
-    ("Azure DevOps token", "AZDO", rf"(?<!{_A}){_A}{{76}}AZDO{_A}{{4}}(?!{_A})"),
+    ("Terraform Cloud token", ".atlasv1.", rf"{_AFTER}{_A}{{14}}\.atlasv1\.[A-Za-z0-9_\-=]{{60,}}+"),
+    ("Azure DevOps token", "AZDO", rf"{_AFTER}{_A}{{76}}AZDO{_A}{{4}}(?!{_A})"),
     (
         "Azure AD client secret",
         "Q~",
-        r"(?<![A-Za-z0-9_~.\-])[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.\-]{31,}+",
+        rf"{_AFTER}(?<![_~.\-])[A-Za-z0-9_~.]{{3}}[0-9]Q~[A-Za-z0-9_~.\-]{{31,}}+",
     ),
-    ("Azure key", "JQQJ9", rf"(?:(?<!{_A})|(?<=\\[nrtbf])){_A}{{52}}JQQJ9{_A}{{27}}(?!{_A})"),
-    ("MaxMind key", "_mmk", rf"(?<!{_A}){_A}{{6}}_{_A}{{29}}_mmk(?!{_A})"),
-    ("Mailchimp key", "-us", rf"(?<!{_A}){_HEX}{{32}}-us[0-9]{{1,2}}(?!{_A})"),
-    ("Telegram bot token", ":AA", rf"(?<![A-Za-z0-9_\-])[0-9]{{8,10}}:AA{_W}{{33,}}+"),
-    ("Discord bot token", ".", rf"{_START}[MNO](?=[A-Za-z_\-]*+[0-9]){_W}{{23,25}}\.{_W}{{6}}\.{_W}{{27,}}+"),
+    ("Azure key", "JQQJ9", rf"{_AFTER}{_A}{{52}}JQQJ9{_A}{{27}}(?!{_A})"),
+    ("MaxMind key", "_mmk", rf"{_AFTER}{_A}{{6}}_{_A}{{29}}_mmk(?!{_A})"),
+    ("Mailchimp key", "-us", rf"{_AFTER}{_HEX}{{32}}-us[0-9]{{1,2}}(?!{_A})"),
+    ("Telegram bot token", ":AA", rf"{_AFTER}[0-9]{{8,10}}:AA{_W}{{33,}}+"),
+    # Begins with its letter and not with what stands before: so the search jumps from letter to letter.
+    (
+        "Discord bot token",
+        ".",
+        rf"[MNO](?:(?<![A-Za-z0-9_\-].)|(?<=\\[nrtbf].)|(?<=%[0-9A-F]{{2}}.)){_W}{{23,25}}\.{_W}{{6}}\.(?=[A-Za-z_\-]*+[0-9]){_W}{{27,}}+",
+    ),
     (
         "RapidAPI key",
         "jsn",
-        f"(?<!{_A})[0-9a-z]{{10}}msh[0-9a-z]{{15}}p1[0-9a-z]{{6}}jsn[0-9a-z]{{12}}(?!{_A})",
+        f"{_AFTER}[0-9a-z]{{10}}msh[0-9a-z]{{15}}p1[0-9a-z]{{6}}jsn[0-9a-z]{{12}}(?!{_A})",
     ),
     (
         "Azure storage key",
