@@ -1,4 +1,4 @@
-"""ainb: prompts from a notebook to a language model, each one validated, cached, limited, retried, budgeted and recorded.
+"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
 
 ``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ainb import host
+
 if TYPE_CHECKING:
-    from ainb import keys
-    from ainb.batch.batch import BatchFailedError, BatchInterrupted
+    from ainb import keys, testing
+    from ainb.batch import BatchFailedError, BatchInterrupted
+    from ainb.compare import Agreement, Comparison, agreement
     from ainb.config import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -31,15 +34,15 @@ if TYPE_CHECKING:
     from ainb.messages import Message, Reply, Usage
     from ainb.panels import panel
     from ainb.pipeline.budget.options import Budget
-    from ainb.pipeline.cache.stage import Cache
+    from ainb.pipeline.cache.options import Cache
     from ainb.pipeline.cache.standalone import ResponseCache
-    from ainb.pipeline.circuit.stage import CircuitBreaker
+    from ainb.pipeline.circuit.standalone import CircuitBreaker
     from ainb.pipeline.circuit.state_machine import Circuit
     from ainb.pipeline.deadline.stage import Deadline
-    from ainb.pipeline.rate_limit.stage import RateLimit
+    from ainb.pipeline.rate_limit.options import RateLimit
     from ainb.pipeline.rate_limit.standalone import RateLimiter
     from ainb.pipeline.retry.policy import Retry
-    from ainb.pipeline.retry.stage import retrying
+    from ainb.pipeline.retry.standalone import retrying
     from ainb.pipeline.validation.options import Validation
     from ainb.pipeline.validation.rules import Finding, Rule
     from ainb.pipeline.validation.stage import validate
@@ -47,14 +50,15 @@ if TYPE_CHECKING:
     from ainb.pipeline.validation.validator import Validator
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
-    from ainb.testing import fakes as testing
     from ainb.tokens import count_tokens
-
-__version__ = "0.1.0"
+    from ainb.version import __version__
 
 _HOMES = {
-    "BatchFailedError": "batch.batch",
-    "BatchInterrupted": "batch.batch",
+    "BatchFailedError": "batch",
+    "BatchInterrupted": "batch",
+    "Agreement": "compare",
+    "Comparison": "compare",
+    "agreement": "compare",
     "Config": "config",
     "Job": "engine",
     "AinbError": "errors",
@@ -74,14 +78,14 @@ _HOMES = {
     "Reply": "messages",
     "Usage": "messages",
     "Budget": "pipeline.budget.options",
-    "Cache": "pipeline.cache.stage",
-    "CircuitBreaker": "pipeline.circuit.stage",
+    "Cache": "pipeline.cache.options",
+    "CircuitBreaker": "pipeline.circuit.standalone",
     "Circuit": "pipeline.circuit.state_machine",
     "Deadline": "pipeline.deadline.stage",
-    "RateLimit": "pipeline.rate_limit.stage",
+    "RateLimit": "pipeline.rate_limit.options",
     "RateLimiter": "pipeline.rate_limit.standalone",
     "ResponseCache": "pipeline.cache.standalone",
-    "retrying": "pipeline.retry.stage",
+    "retrying": "pipeline.retry.standalone",
     "Retry": "pipeline.retry.policy",
     "Finding": "pipeline.validation.rules",
     "Rule": "pipeline.validation.rules",
@@ -95,10 +99,12 @@ _HOMES = {
     "current": "session",
     "panel": "panels",
     "count_tokens": "tokens",
+    "__version__": "version",
 }
 _MODULES = ("keys", "testing")
 
 __all__ = [
+    "Agreement",
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
@@ -109,6 +115,7 @@ __all__ = [
     "Circuit",
     "CircuitBreaker",
     "CircuitOpenError",
+    "Comparison",
     "Config",
     "ConfigError",
     "Deadline",
@@ -134,6 +141,7 @@ __all__ = [
     "Validation",
     "Validator",
     "__version__",
+    "agreement",
     "count_tokens",
     "current",
     "estimate",
@@ -156,6 +164,15 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"ainb.{home}"), name)
 
 
+def _show_result(result: Any, /) -> None:
+    from ainb.panels.compare import show
+
+    show(result)
+
+
+host.register_result_display(_show_result)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)
 
@@ -168,7 +185,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take the magics away again; called by ``%unload_ext ainb``."""
+    """Unregister the magics; called by ``%unload_ext ainb``."""
     from ainb.magics import unload
 
     unload(shell)

@@ -23,13 +23,14 @@ from ainb.pipeline.deadline.stage import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
 from ainb.pipeline.rate_limit.stage import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
+from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry.stage import RetryStage
 from ainb.pipeline.validation.key_filter import OwnKeyStage
 from ainb.pipeline.validation.stage import ValidationStage
 from ainb.providers.http.rate_headers import read_limits
 from ainb.runtime import Runtime
-from ainb.stores import base as stores
 from ainb.stores.day_book import DayBook
+from ainb.stores.local import make_store
 from ainb.stores.redis.address import require_extra
 from ainb.usage.log.log import FILE_NAME as USAGE_FILE
 from ainb.usage.log.log import UsageLog
@@ -96,6 +97,7 @@ class Stages:
             self.budget,
             self.retry,
             self.budget.before_attempt,
+            ResendStage(),
             GateStage(breakers) if breakers else None,
             self.rate_limit,
             self._permit_stage(breakers) if breakers else None,
@@ -237,7 +239,7 @@ class Stages:
         options = config.cache
         if options is None:
             return None
-        store = stores.make_store(
+        store = make_store(
             "memory" if config.replay == "replay" else options.where,
             config.home_folder() / "cache",
             memory_bytes=options.memory_bytes,
@@ -270,9 +272,9 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     from ainb.stores.redis.state import SharedState
 
     shared = SharedState(
-        config.state, home=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
+        config.state, get_loop=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
     )
-    shared.hub.start()
+    shared.client.start()
     return shared
 
 

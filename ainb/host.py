@@ -1,10 +1,12 @@
-"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook.
+"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook, display of results.
 
-`ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
+`ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it. `ainb` itself registers the
+display, which works without the extension.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +36,14 @@ class NotebookFinder(Protocol):
         ...
 
 
+class ResultDisplay(Protocol):
+    """Shows a result in the cell that is running."""
+
+    def __call__(self, result: object, /) -> None:
+        """Show it once, as a static panel."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the loaded front end offers."""
@@ -44,14 +54,40 @@ class Host:
 
 
 _registered: Host | None = None
+_on_unregister: list[Callable[[], None]] = []
+_result_display: ResultDisplay | None = None
 
 
-def register(host: Host | None) -> None:
-    """Register the front end of this process; None removes it."""
+def register(host: Host) -> None:
+    """Register the front end of this process."""
     global _registered  # noqa: PLW0603 - a process has one notebook front end
     _registered = host
+
+
+def unregister() -> None:
+    """Remove the front end, and call what `on_unregister` took."""
+    global _registered  # noqa: PLW0603 - see register()
+    _registered = None
+    for callback in _on_unregister:
+        callback()
+
+
+def on_unregister(callback: Callable[[], None]) -> None:
+    """Have a function called each time the front end is removed."""
+    _on_unregister.append(callback)
 
 
 def registered() -> Host | None:
     """The front end of this process; None outside of a notebook."""
     return _registered
+
+
+def register_result_display(display: ResultDisplay) -> None:
+    """Register what shows a result that is the last line of a cell."""
+    global _result_display  # noqa: PLW0603 - see register()
+    _result_display = display
+
+
+def result_display() -> ResultDisplay | None:
+    """What shows a result; None where nothing was registered."""
+    return _result_display

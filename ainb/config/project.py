@@ -80,6 +80,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "api_base": local_url,
     "fallback": inside,
     "allow_insecure_http": trusted_only,
+    "headers": trusted_only,
     "env_file": trusted_only,
     "home": trusted_only,
     "chat_tokens": free,
@@ -117,6 +118,8 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "circuit.failure_on": trusted_only,
 }
+# Tables, which no variable of the environment can hold.
+WITHOUT_VARIABLE = frozenset({"aliases", "headers", "prices"})
 _SECTIONS = {name.partition(".")[0] for name in RULES if "." in name}
 
 
@@ -148,9 +151,10 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
             f"pyproject.toml sends your prompts and keys to {place}; if you trust this project type %ai trust, or set "
             f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to nothing"
         )
+    variable = "" if option in WITHOUT_VARIABLE else f"AINB_{option.upper()} (empty for none) or "
     return ConfigError(
         f"pyproject.toml sets {name}, {reason}; if you trust this project type %ai trust or set {VARIABLE}={folder}; "
-        f"else set AINB_{option.upper()} (empty for none) or %config Ainb.{option}"
+        f"else set {variable}%config Ainb.{option}"
     )
 
 

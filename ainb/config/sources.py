@@ -13,6 +13,7 @@ from typing import Any
 from ainb.config import project
 from ainb.config.tree import OPTIONS, Config
 from ainb.config.trust import is_trusted
+from ainb.config.values import UnsafeTextError
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
@@ -171,6 +172,8 @@ def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     try:
         return item.metadata["read"](value)
+    except UnsafeTextError as error:
+        raise ConfigError(f"{where}: {name} takes {error}") from None
     except ValueError as error:
         raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
 
@@ -181,10 +184,13 @@ def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: One of them is none of these.
     """
-    return {
-        name: _read_stage(OPTIONS[name], value, "Session") if "section" in OPTIONS[name].metadata else value
-        for name, value in given.items()
-    }
+    read = dict(given)
+    for name, value in given.items():
+        if "section" in OPTIONS[name].metadata:
+            read[name] = _read_stage(OPTIONS[name], value, "Session")
+        elif name == "headers":
+            read[name] = _read_value(name, OPTIONS[name], value, "Session")
+    return read
 
 
 def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:

@@ -12,6 +12,7 @@ from ainb.config.values import (
     one_of,
     option,
     read_flag,
+    read_headers,
     read_models,
     read_names,
     read_path,
@@ -22,14 +23,15 @@ from ainb.config.values import (
 )
 from ainb.errors import ConfigError
 from ainb.pipeline.budget.options import Budget, parse_budget
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation, parse_validation
+from ainb.plain import plain_fields
 from ainb.providers.local.child import Local
-from ainb.stores.base import default_home
+from ainb.stores.local import default_home
 from ainb.stores.redis.address import StateAddress, parse_state
 from ainb.usage.log.log import Log
 
@@ -56,6 +58,12 @@ class Config:
         default=False,
         read=read_flag,
         text="let prompts and keys go to another machine over plain http (from pyproject.toml only if trusted)",
+    )
+    headers: Mapping[str, Mapping[str, str]] = option(
+        dict,
+        read_headers,
+        'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call is made (from '
+        "pyproject.toml only if trusted)",
     )
     env_file: Path | None = option(
         None,
@@ -122,6 +130,7 @@ class Config:
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.local is None:
             raise ConfigError(
                 "local cannot be off; leave local: models aside, or set its slots and context_tokens"

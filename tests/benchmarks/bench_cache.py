@@ -14,9 +14,10 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.events import silent
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
 from ainb.pipeline.cache.key import reply_key
-from ainb.pipeline.cache.stage import Cache, CacheStage
+from ainb.pipeline.cache.options import Cache
+from ainb.pipeline.cache.stage import CacheStage
 from ainb.providers.scripted import ScriptedProvider
-from ainb.stores.base import make_store
+from ainb.stores.local import make_store
 
 CALLS = 1500
 ROUNDS = 5
@@ -104,7 +105,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     """What, measured, peer in the same run, goal."""
     with tempfile.TemporaryDirectory() as folder:
         seen = asyncio.new_event_loop().run_until_complete(measure(Path(folder)))
-    flight = seen["memory miss"] - seen["make"] - seen["key"] - seen["direct"]
+    shared = seen["memory miss"] - seen["make"] - seen["key"] - seen["direct"]
     disk_miss = seen["disk miss"] - seen["make"]
     get, put = (
         f"diskcache get {seen['diskcache get']:.1f} us",
@@ -116,11 +117,11 @@ def rows() -> list[tuple[str, str, str, str]]:
         ("disk hit with key, on the loop", f"{seen['disk hit']:.1f} us", get, "<= 60 us"),
         (
             "single-flight and store in memory",
-            f"{flight:.1f} us",
+            f"{shared:.1f} us",
             f"asyncio task {seen['task']:.1f} us",
-            "<= 15 us (flight alone)",
+            "<= 15 us (shared alone)",
         ),
-        ("miss with key, flight and disk store, on the loop", f"{disk_miss:.1f} us", put, "<= 90 us"),
+        ("miss with key, shared and disk store, on the loop", f"{disk_miss:.1f} us", put, "<= 90 us"),
     ]
 
 

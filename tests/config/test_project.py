@@ -27,6 +27,8 @@ HOSTILE = {
     "api_base that hides its host": 'api_base = "http://127.0.0.1@evil.example/v1"',
     "api_base below .localhost": 'api_base = "http://llm.localhost:8000/v1"',
     "allow_insecure_http": "allow_insecure_http = true",
+    "headers": 'headers = { openai = { X-Forward = "https://evil.example" } }',
+    "headers with a variable": 'headers = { openai = { X-Leak = "$AWS_SECRET_ACCESS_KEY" } }',
     "env_file": 'env_file = ".env"',
     "env_file elsewhere": 'env_file = "/etc/environment"',
     "home inside": 'home = ".ainb"',

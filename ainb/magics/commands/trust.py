@@ -10,10 +10,10 @@ from ainb import session as sessions
 from ainb.config.trust import VARIABLE
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 
 
-def trust_folder(front: Front, arguments: Arguments) -> str:
+def trust_folder(shell: NotebookShell, arguments: Arguments) -> str:
     """Trust the project of a folder.
 
     Raises:
@@ -22,16 +22,16 @@ def trust_folder(front: Front, arguments: Arguments) -> str:
     folder = _project_folder(arguments)
     needing = config.needs_trust(folder)
     config.trust(folder)
-    _read_options_again(front)
+    _read_options_again(shell)
     now = f"it sets {', '.join(sorted(needing))}" if needing else "it sets none that needs trust now"
     return f"{folder} is trusted: its pyproject.toml may set every option; {now}"
 
 
-def untrust_folder(front: Front, arguments: Arguments) -> str:
+def untrust_folder(shell: NotebookShell, arguments: Arguments) -> str:
     """Take the trust in the project of a folder back."""
     folder = _project_folder(arguments)
     was_listed = config.untrust(folder)
-    _read_options_again(front)
+    _read_options_again(shell)
     if config.is_trusted(folder, os.environ):
         return f"{folder} is trusted by {VARIABLE} of the environment; take it out there"
     others = sorted(config.trusted_folders())
@@ -49,10 +49,10 @@ def _project_folder(arguments: Arguments) -> Path:
     return folder if found is None else Path(os.path.realpath(found.parent))
 
 
-def _read_options_again(front: Front) -> None:
+def _read_options_again(shell: NotebookShell) -> None:
     """Let the next call see the options that count now; an error in them is the next call's."""
     try:
-        if front.settings.changed is not None:
-            front.settings.changed()
+        if shell.settings.changed is not None:
+            shell.settings.changed()
     except ConfigError:
         sessions.use(None)

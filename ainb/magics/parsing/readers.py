@@ -1,4 +1,4 @@
-"""How the words behind an option are read; a reader raises ValueError with what the option takes."""
+"""Parsers of option values; each raises ValueError with what the option takes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.pipeline.answer.inline import is_inline
 from ainb.pipeline.budget.options import MAX_USD, read_usd
 from ainb.usage.filters import read_since
 
@@ -24,7 +25,7 @@ _RESERVED = frozenset({"model", "messages", "stream"})
 
 
 class UnsafeValueError(ValueError):
-    """The value may be a secret, so the message must not repeat it."""
+    """The value may be a secret, so messages must not repeat it."""
 
 
 def text(value: str) -> str:
@@ -67,7 +68,7 @@ def seconds(value: str) -> float:
 
 
 def since(value: str) -> str:
-    """A moment: a span back from now, or an ISO date or time."""
+    """A point in time: a span back from now, or an ISO date or time."""
     try:
         read_since(value, 0.0)
     except ConfigError:
@@ -76,7 +77,7 @@ def since(value: str) -> str:
 
 
 def usd(value: str) -> Decimal:
-    """A sum of money."""
+    """An amount of US dollars."""
     try:
         return read_usd("it", value)
     except ConfigError:
@@ -96,6 +97,11 @@ def dotted_name(value: str) -> str:
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in value.split(".")):
         raise ValueError("the name of something in the notebook, such as Label")
     return value
+
+
+def schema(value: str) -> str:
+    """A name of the notebook, or a schema written in place."""
+    return text(value) if is_inline(value) else dotted_name(value)
 
 
 def whole_number(value: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, get_args
 
 from ainb.clock import Clock
@@ -11,38 +11,13 @@ from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
 from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole
 from ainb.pipeline.cache.key import reply_key
-from ainb.pipeline.cache.lookup import Lookup, check_ttl
-from ainb.pipeline.cache.single_flight import Flight, Seat, SingleFlight
-from ainb.stores.base import MEMORY_BYTES, Store, Where
+from ainb.pipeline.cache.lookup import Lookup
+from ainb.pipeline.cache.options import Cache, check_ttl
+from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Waiter
+from ainb.stores.base import Store
 
 MODES = get_args(CacheMode)
-PLACES = get_args(Where)
 FAMILY = "reply"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cache:
-    """How answers are kept.
-
-    Attributes:
-        ttl_seconds: Age up to which an answer is given again; above 0, None means for ever.
-        where: "disk" (shared by all kernels of the person, kept) or "memory" (this process, bounded).
-        memory_bytes: Bound of the memory store, and of what is kept in memory while the disk fails; above 0.
-
-    Raises:
-        ConfigError: A value makes no sense.
-    """
-
-    ttl_seconds: float | None = None
-    where: Where = "disk"
-    memory_bytes: int = MEMORY_BYTES
-
-    def __post_init__(self) -> None:
-        check_ttl(self.ttl_seconds)
-        if self.where not in PLACES:
-            raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")
-        if type(self.memory_bytes) is not int or self.memory_bytes <= 0:
-            raise ConfigError(f"memory_bytes must be a whole number above 0; it is {self.memory_bytes!r}")
 
 
 class Leases(Protocol):
@@ -73,7 +48,7 @@ class CacheStage:
     ) -> None:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
-        self._flights: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
+        self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the store, from another's identical call, or let the call go on.
@@ -135,19 +110,19 @@ class CacheStage:
 
     async def _share(self, key: str, call: Call, proceed: Handler, *, past_age: bool) -> Reply:
         place = (call.options.cache, key)
-        flight = self._flights.find(place)
-        if flight is None:
+        shared = self._calls.find(place)
+        if shared is None:
             work = call.fork()
-            flight = self._flights.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
+            shared = self._calls.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
             self._lookup.misses += 1
         else:
-            _extend_deadline(flight.cargo, call)
+            _extend_deadline(shared.payload, call)
             self._lookup.coalesced += 1
-        seat = flight.board()
+        waiter = shared.join()
         try:
-            return await seat.arrive()
+            return await waiter.wait()
         finally:
-            _settle(flight, seat, call)
+            _settle(shared, waiter, call)
 
     async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
         leases = self._leases
@@ -178,17 +153,17 @@ def _extend_deadline(work: Call, joined: Call) -> None:
         work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)
 
 
-def _settle(flight: Flight[Reply, Call], seat: Seat[Reply, Call], call: Call) -> None:
+def _settle(shared: SharedCall[Reply, Call], waiter: Waiter[Reply, Call], call: Call) -> None:
     """Bring home what the work gathered, and send nothing more to a caller who has left."""
-    work = flight.cargo
+    work = shared.payload
     call.notes.extend(work.notes)
-    if not seat.leads:
+    if not waiter.is_owner:
         return
     call.request, call.provider = work.request, work.provider
     call.attempts, call.queue_wait_s = work.attempts, work.queue_wait_s
     call.first_text_at, call.shown = work.first_text_at, work.shown
     call.errors[:] = work.errors
-    if not flight.task.done() and work.options.on_text is not None:
+    if not shared.task.done() and work.options.on_text is not None:
         # Those who stay have seen nothing of the stream, so the work may be tried again for them.
         work.options = replace(work.options, on_text=None)
         work.shown = False

@@ -16,10 +16,11 @@ from ainb.errors import ConfigError
 from ainb.events import Sink, silent
 from ainb.pipeline.cache.entry import copy_value, is_moment
 from ainb.pipeline.cache.key import digest, is_json
-from ainb.pipeline.cache.lookup import Lookup, check_ttl
+from ainb.pipeline.cache.lookup import Lookup
+from ainb.pipeline.cache.options import Cache, check_ttl
 from ainb.pipeline.cache.single_flight import SingleFlight
-from ainb.pipeline.cache.stage import Cache
-from ainb.stores.base import Store, at_once, default_home, make_store
+from ainb.stores.base import Store, at_once
+from ainb.stores.local import default_home, make_store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,7 +74,7 @@ class ResponseCache:
             folder = (Path(home).expanduser() if home is not None else default_home()) / "cache"
             store = make_store(chosen.where, folder, memory_bytes=chosen.memory_bytes, clock=clock, sink=sink)
         self._lookup = Lookup("value", chosen.ttl_seconds, store=store, clock=clock, sink=sink)
-        self._flights: SingleFlight[Any, None] = SingleFlight(copy_value)
+        self._calls: SingleFlight[Any, None] = SingleFlight(copy_value)
 
     def get(
         self,
@@ -181,13 +182,13 @@ class ResponseCache:
         return keep
 
     async def _share(self, key: str, function: Callable[[], Any]) -> Any:
-        flight = self._flights.find(key)
-        if flight is None:
-            flight = self._flights.start(key, self._fetch(key, function), None)
+        shared = self._calls.find(key)
+        if shared is None:
+            shared = self._calls.start(key, self._fetch(key, function), None)
             self._lookup.misses += 1
         else:
             self._lookup.coalesced += 1
-        return await flight.board().arrive()
+        return await shared.join().wait()
 
     async def _fetch(self, key: str, function: Callable[[], Any]) -> Any:
         value = await function()

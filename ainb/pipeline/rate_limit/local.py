@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.clock import Clock
 from ainb.errors import RateLimitError
 from ainb.pipeline.rate_limit.buckets import NOTHING, Cost, Shortage
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
-
-if TYPE_CHECKING:
-    from ainb.pipeline.rate_limit.stage import RateLimit
 
 LATE_SECONDS = 1e-6  # a timer that fired a rounding error early would find the bucket short by as much
 
@@ -75,16 +73,16 @@ class LocalLimiter:
         if permit is not None:
             return permit
         self._check_may_wait(cost, user)
-        turn = _LoopTurn(self, cost, user, deadline)
+        entry = _LoopWaiter(self, cost, user, deadline)
         try:
-            self._join(turn.waiter)
-            await (asyncio.sleep(0) if _decided(turn.waiter) else turn.future)
+            self._join(entry.waiter)
+            await (asyncio.sleep(0) if _decided(entry.waiter) else entry.future)
         except BaseException:
-            self._leave(turn.waiter)
+            self._leave(entry.waiter)
             raise
         finally:
-            turn.close()
-        return self._outcome(turn.waiter)
+            entry.close()
+        return self._outcome(entry.waiter)
 
     def acquire_blocking(
         self, cost: Cost, *, user: str | None = None, deadline: float | None = None
@@ -121,7 +119,7 @@ class LocalLimiter:
         with self._lock:
             now = self.clock.monotonic()
             self._core.settle(permit, permit.cost if actual is None else actual, now)
-            woken = self._core.pump(now) if self._core.in_line else None
+            woken = self._core.pump(now) if self._core.queues else None
         if woken:
             self.wake(woken)
 
@@ -229,7 +227,7 @@ class LocalLimiter:
         )
 
 
-class _LoopTurn:
+class _LoopWaiter:
     """A task's place in line: a future of its own loop, and the timer when it holds one."""
 
     def __init__(self, limiter: LocalLimiter, cost: Cost, user: str | None, deadline: float | None) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from ainb.errors import TransientProviderError
+from ainb.errors import CallRejectedError, TransientProviderError
 from ainb.pipeline.checks import check_flag, check_number, exception_types
+from ainb.plain import plain_fields
 
 # Spent money and used-up days do not come back within a call's time, although the status may be 429. Codes are compared in
 # lower case with "_" for "-" and " ", so that Google's "…RequestsPerDay…" and Groq's "tokens_per_day" are found too.
@@ -18,6 +19,8 @@ FINAL_CODE = re.compile(
     r"insufficient_(quota|credit|balance|fund)|credit_balance|exceeded_current_quota|out_of_credit|billing|spend|hard_limit"
     r"|per_?day|daily|per_?month|monthly"
 )
+
+Decide = Callable[[Sequence[Exception]], float | None]
 
 NOTE_PREFIXES = ("not tried again", "earlier attempt")
 
@@ -52,6 +55,7 @@ class Retry:
     max_retry_after_seconds: float = 120.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_number("Retry.attempts", self.attempts, least=1, whole=True)
         check_number("Retry.base_seconds", self.base_seconds, least=0)
         check_number("Retry.max_seconds", self.max_seconds, least=0)
@@ -187,6 +191,16 @@ def next_wait(
     if reason is not None:
         _add_notes(failures, reason)
     return None
+
+
+def wait_after(error: Exception, failures: list[Exception], decide: Decide) -> float | None:
+    """Note the error of an attempt; seconds to wait before the next one, or None when the error is to be raised."""
+    if isinstance(error, CallRejectedError):
+        if failures:
+            error.__cause__ = failures[-1]  # what "raise ... from" does: the person sees both
+        return None
+    failures.append(error)
+    return decide(failures)
 
 
 def _reason_to_stop(

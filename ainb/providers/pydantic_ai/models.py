@@ -14,9 +14,11 @@ from pydantic_ai.providers import infer_provider_class
 
 from ainb.errors import ConfigError
 from ainb.providers.pydantic_ai.names import SERVICE, split_name
+from ainb.providers.shutdown import at_close
 
 Make = Callable[..., Model]
 MAX_MODELS: Final = 64
+FINALIZER_PASSES = 3
 _READ_SECONDS: Final = 300
 _CONNECT_SECONDS: Final = 10
 # By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that nobody closes.
@@ -61,6 +63,12 @@ async def close_clients() -> None:
     """Close the running loop's models; a later call makes new ones."""
     for model in _models.pop(asyncio.get_running_loop(), {}).values():
         await model.__aexit__(None, None, None)
+    # SDKs leave the generator of a stream's bytes open; a loop that ends now must have closed it first.
+    for _ in range(FINALIZER_PASSES):
+        await asyncio.sleep(0)
+
+
+at_close(close_clients)
 
 
 def make_model(name: str, *, base_url: str | None = None, api_key: str | None = None) -> Model:

@@ -15,7 +15,7 @@ from ainb.events import Notice
 from ainb.messages import Reply, Usage
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.cache.entry import decode_entry, encode_entry
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual
 from tests.mutation import Mutant, load_mutant
@@ -178,7 +178,7 @@ KEY, ENTRY, LOOKUP, STAGE = MODULES[0], MODULES[1], MODULES[2], MODULES[4]
 MUTANTS = [
     Mutant(KEY, "        call.options.replica,\n", "        None,\n", "the key ignores the replica"),
     Mutant(KEY, "None if request.schema is None else dict(request.schema.json_schema)", "None", "the key ignores the schema"),
-    Mutant(KEY, "        provider.body(request),\n", '        {"m": provider.body(request)["messages"]},\n', "the key ignores parameters"),
+    Mutant(KEY, "        request.asked(),\n", '        {"m": request.asked()["messages"]},\n', "the key ignores parameters"),
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) < limit", "ttl <"),
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) <= 2 * limit", "ttl doubled"),
     Mutant(LOOKUP, "abs(self._clock.unix() - created_at)", "(self._clock.unix() - created_at)", "the future never ages"),
@@ -408,17 +408,19 @@ def test_an_entry_comes_back_as_it_went():
         entry_text(text=None),
         entry_text(text=5),
         entry_text(text=["x"]),
-        entry_text(version=2),
+        entry_text(version=1),
+        entry_text(version=3),
+        entry_text(reasoning=3),
         entry_text(version=True),
         entry_text(version=1.0),
         entry_text(model=None),
         entry_text(provider={}),
         entry_text(finish_reason=1),
-        entry_text(tokens=[1, 2, 3, 4]),
-        entry_text(tokens=[1, 2, 3, 4, -5]),
-        entry_text(tokens=[1, 2, 3, 4, True]),
-        entry_text(tokens=[1, 2, 3, 4, 1.5]),
-        entry_text(tokens=[1, 2, 3, 4, 10**30]),
+        entry_text(tokens=[1, 2, 3, 4, 5]),
+        entry_text(tokens=[1, 2, 3, 4, 5, -5]),
+        entry_text(tokens=[1, 2, 3, 4, 5, True]),
+        entry_text(tokens=[1, 2, 3, 4, 5, 1.5]),
+        entry_text(tokens=[1, 2, 3, 4, 5, 10**30]),
         entry_text(tokens={}),
         entry_text(tokens_source="me"),
         entry_text(tokens_source=None),

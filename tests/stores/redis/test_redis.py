@@ -12,19 +12,19 @@ import time
 
 import pytest
 
+from ainb import testing
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE
 from ainb.errors import CircuitOpenError, ConfigError, RateLimitError, TransientProviderError
 from ainb.events import Notice
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, call_cost
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.redis.address import StateAddress, parse_state
 from ainb.stores.redis.connection import pack
-from ainb.testing import fakes as testing
 from tests.stores.redis.redis_lab import Server
 
 PATIENCE_SECONDS = 30
@@ -300,7 +300,7 @@ def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
     one, two = open_session(), open_session()
     script = testing.script("once", ["paid"])
     one.ask("same", model="scripted:once")
-    until(lambda: one.core.stages.shared.hub.command)
+    until(lambda: one.core.stages.shared.client.command)
 
     found = two.ask("same", model="scripted:once")
 
@@ -356,7 +356,7 @@ def test_status_names_the_store_its_distance_and_who_else_is_there(open_session,
     assert row["endpoint"] == f"{server.url}?namespace=ainb"
     assert row["connected"]
     assert 0 < row["distance_ms"] < 1000
-    assert row["peer_names"] == two.core.stages.shared.hub.owner
+    assert row["peer_names"] == two.core.stages.shared.client.owner
 
 
 def test_a_session_that_is_closed_is_nobodys_peer(open_session):

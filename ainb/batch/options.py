@@ -1,0 +1,85 @@
+"""Options of a batch, checked when they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ainb.batch.progress import Watcher
+from ainb.errors import ConfigError
+from ainb.plain import plain_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """How a batch treats its rows.
+
+    Attributes:
+        keep: Input columns carried in front of the result: True for all, or their names.
+        resume: Go on with an unfinished run of the same work; False starts anew.
+        retry_failed: Send the rows again that ended in an error in the newest run of the same work.
+        on_error: "keep" failed rows in the frame, or "raise" after the last row.
+        fail_fast: Take no more rows after the first that fails.
+        concurrency: Most rows in flight; None means as many as the session's limit allows.
+        fixed_concurrency: Start with that many instead of growing towards it; for models whose slots are
+            known.
+        circuit_wait_seconds: Total wait for an open circuit.
+        journal: Keep finished rows on disk, so that an interrupted run can be resumed.
+        out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
+        overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
+        csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as formulas,
+            in CSV and TSV; "keep" writes them as they are.
+        watcher: Called with the progress at most five times a second; None means no watcher.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+
+    keep: bool | tuple[str, ...] = False
+    resume: bool = True
+    retry_failed: bool = False
+    on_error: Literal["keep", "raise"] = "keep"
+    fail_fast: bool = False
+    concurrency: int | None = None
+    fixed_concurrency: bool = False
+    circuit_wait_seconds: float = 120.0
+    journal: bool = True
+    out: str | Path | None = None
+    overwrite: bool = False
+    csv_formulas: Literal["escape", "keep"] = "escape"
+    watcher: Watcher | None = None
+
+    def __post_init__(self) -> None:
+        plain_fields(self)
+        if self.on_error not in {"keep", "raise"}:
+            raise ConfigError(f"on_error must be 'keep' or 'raise'; it is {self.on_error!r}")
+        if self.csv_formulas not in {"escape", "keep"}:
+            raise ConfigError(f"csv_formulas must be 'escape' or 'keep'; it is {self.csv_formulas!r}")
+        if self.concurrency is not None and (type(self.concurrency) is not int or self.concurrency < 1):
+            raise ConfigError(
+                f"concurrency must be a whole number of rows, 1 or more; it is {self.concurrency!r}"
+            )
+        if not self.circuit_wait_seconds >= 0:
+            raise ConfigError(f"circuit_wait_seconds must be 0 or more; it is {self.circuit_wait_seconds!r}")
+
+
+_NAMES = frozenset(item.name for item in dataclasses.fields(BatchOptions))
+# Keyword arguments of ``Session.map`` that are no fields of `BatchOptions`.
+MAP_OPTIONS = frozenset({*_NAMES, "names", "limit", "sample", "read"})
+
+
+def take_options(given: dict[str, Any]) -> BatchOptions:
+    """Take the options of a batch out of the keyword arguments of ``Session.map``.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+    chosen = {name: given.pop(name) for name in list(given) if name in _NAMES}
+    keep = chosen.get("keep", False)
+    if isinstance(keep, str):
+        chosen["keep"] = (keep,)
+    elif not isinstance(keep, bool):
+        chosen["keep"] = tuple(keep)
+    return BatchOptions(**chosen)
