@@ -4,9 +4,10 @@
 for what a project's file may set, and `trust` the folders that may set everything.
 """
 
-from ainb.config.sources import find_pyproject, load_config, needs_trust, read_arguments, read_settings
+from ainb.config.project import stays_inside
+from ainb.config.sources import load_config, needs_trust, read_arguments, read_settings
 from ainb.config.tree import DISPLAYS, OPTIONS, REPLAYS, Config
-from ainb.config.trust import is_trusted, trust, trusted_folders, untrust
+from ainb.config.trust import find_pyproject, is_trusted, trust, trusted_folders, untrust
 from ainb.config.values import read_models
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "read_arguments",
     "read_models",
     "read_settings",
+    "stays_inside",
     "trust",
     "trusted_folders",
     "untrust",

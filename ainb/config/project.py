@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from ainb.config.trust import VARIABLE
+from ainb.config.trust import VARIABLE, find_pyproject, is_trusted
 from ainb.errors import ConfigError
 
 # Why a value from this folder's pyproject.toml needs trust; None where it needs none.
@@ -140,6 +140,14 @@ def refused(values: Mapping[str, Any], table: Mapping[str, Any], folder: Path) -
             for part, value in inner.items():
                 reasons[f"{name}.{part}"] = RULES.get(f"{name}.{part}", trusted_only)(value, folder)
     return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def stays_inside(path: Path) -> bool:
+    """Whether a file beside a notebook may be used: every link followed, it lies in the notebook's project, or that is trusted."""
+    base = Path(os.path.realpath(path.parent))
+    found = find_pyproject(base)
+    root = base if found is None else found.parent
+    return Path(os.path.realpath(path)).is_relative_to(root) or is_trusted(root, os.environ)
 
 
 def refusal(name: str, reason: str, folder: Path) -> ConfigError:

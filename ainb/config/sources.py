@@ -12,14 +12,13 @@ from typing import Any
 
 from ainb.config import project
 from ainb.config.tree import OPTIONS, Config
-from ainb.config.trust import is_trusted
+from ainb.config.trust import FILE, find_pyproject, is_trusted
 from ainb.config.values import UnsafeTextError
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
 ON = frozenset({"1", "true", "yes", "on"})
 OFF = frozenset({"0", "false", "no", "off", "none"})
-FILE_NAME = "pyproject.toml"
 MAX_FILE_BYTES = 2**24
 
 
@@ -87,13 +86,6 @@ def needs_trust(folder: Path) -> dict[str, str]:
     return {} if found.folder is None else project.refused(found.values, found.table, found.folder)
 
 
-def find_pyproject(folder: Path) -> Path | None:
-    """The pyproject.toml of a folder or of the nearest one above it, or None."""
-    paths = (os.path.join(place, FILE_NAME) for place in (folder, *folder.parents))  # noqa: PTH118 - asked by every cell
-    # os.path.isfile is False, where Path.is_file raises, for a folder that may not be entered.
-    return next((Path(path) for path in paths if os.path.isfile(path)), None)  # noqa: PTH113
-
-
 def _read_project(folder: Path | None) -> _Project:
     path = find_pyproject(folder or _working_folder())
     if path is None:
@@ -117,11 +109,11 @@ def _ainb_table(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            raise ConfigError(f"{FILE_NAME} is larger than 16 MB and is not read; start the kernel elsewhere")
+            raise ConfigError(f"{FILE} is larger than 16 MB and is not read; start the kernel elsewhere")
         tool = tomllib.loads(content.decode("utf-8")).get("tool", {})
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{FILE_NAME} cannot be read ({error}); correct it or start the kernel elsewhere"
+            f"{FILE} cannot be read ({error}); correct it or start the kernel elsewhere"
         ) from None
     table = tool.get("ainb", {}) if isinstance(tool, Mapping) else {}
     return table if isinstance(table, Mapping) else {}

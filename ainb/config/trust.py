@@ -1,4 +1,4 @@
-"""Trusted projects: the folders whose pyproject.toml may set every option.
+"""Projects and trust: the nearest pyproject.toml, and the folders whose file may set every option.
 
 The list lies in the user's data folder, wherever ``home`` points: a project that could move the list could trust itself.
 A folder is trusted by its resolved path and for itself alone, so a repository cloned into a trusted one is not trusted.
@@ -16,9 +16,17 @@ from pathlib import Path
 from ainb.errors import ConfigError
 from ainb.stores.files import FILE_MODE, NotPrivateError, prepare
 
+FILE = "pyproject.toml"
 VARIABLE = "AINB_TRUST"
-FILE_NAME = "trusted.json"
+LIST_NAME = "trusted.json"
 MAX_BYTES = 2**20
+
+
+def find_pyproject(folder: Path) -> Path | None:
+    """The pyproject.toml of a folder or of the nearest one above it, or None."""
+    paths = (os.path.join(place, FILE) for place in (folder, *folder.parents))  # noqa: PTH118 - asked by every cell
+    # os.path.isfile is False, where Path.is_file raises, for a folder that may not be entered.
+    return next((Path(path) for path in paths if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def is_trusted(folder: Path, environ: Mapping[str, str]) -> bool:
@@ -73,7 +81,7 @@ def untrust(folder: Path) -> bool:
 def _path() -> Path:
     import platformdirs
 
-    return platformdirs.user_data_path("ainb") / FILE_NAME
+    return platformdirs.user_data_path("ainb") / LIST_NAME
 
 
 def _is_own(found: os.stat_result) -> bool:
