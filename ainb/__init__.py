@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ainb import keys, testing
+    from ainb import keys
     from ainb.batch.batch import BatchFailedError, BatchInterrupted
-    from ainb.config import Config
+    from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
@@ -30,23 +30,24 @@ if TYPE_CHECKING:
     )
     from ainb.messages import Message, Reply, Usage
     from ainb.panels import panel
-    from ainb.pipeline.budget_options import Budget
-    from ainb.pipeline.cache import Cache
-    from ainb.pipeline.circuit_breaker import CircuitBreaker
-    from ainb.pipeline.circuit_core import Circuit
-    from ainb.pipeline.deadline import Deadline
-    from ainb.pipeline.rate_limit import RateLimit
-    from ainb.pipeline.rate_limiter import RateLimiter
-    from ainb.pipeline.response_cache import ResponseCache
-    from ainb.pipeline.retry import retrying
-    from ainb.pipeline.retry_core import Retry
-    from ainb.pipeline.rules import Finding, Rule
-    from ainb.pipeline.untrusted import sanitize
-    from ainb.pipeline.validation import validate
-    from ainb.pipeline.validation_options import Validation
-    from ainb.pipeline.validator import Validator
+    from ainb.pipeline.budget.options import Budget
+    from ainb.pipeline.cache.stage import Cache
+    from ainb.pipeline.cache.standalone import ResponseCache
+    from ainb.pipeline.circuit.stage import CircuitBreaker
+    from ainb.pipeline.circuit.state_machine import Circuit
+    from ainb.pipeline.deadline.stage import Deadline
+    from ainb.pipeline.rate_limit.stage import RateLimit
+    from ainb.pipeline.rate_limit.standalone import RateLimiter
+    from ainb.pipeline.retry.policy import Retry
+    from ainb.pipeline.retry.stage import retrying
+    from ainb.pipeline.validation.options import Validation
+    from ainb.pipeline.validation.rules import Finding, Rule
+    from ainb.pipeline.validation.stage import validate
+    from ainb.pipeline.validation.untrusted import sanitize
+    from ainb.pipeline.validation.validator import Validator
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
+    from ainb.testing import fakes as testing
     from ainb.tokens import count_tokens
 
 __version__ = "0.1.0"

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ainb.providers.weights import PULLABLE
+    from ainb.providers.local.weights import PULLABLE
 
     parser = argparse.ArgumentParser(prog="python -m ainb", description="ainb outside a notebook")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pull(model: str) -> None:
-    from ainb.providers import weights
+    from ainb.providers.local import weights
 
     if weights.is_pulled(model):
         sys.stdout.write(f"{weights.find(model)}\n")

@@ -30,7 +30,7 @@ class _OneLine:
         if not isinstance(self, BaseException):  # pragma: no cover - a mixin for exceptions only
             raise TypeError
         if self._shown:
-            from ainb.redaction import redact
+            from ainb.redaction.filter import redact
 
             return redact("".join(traceback.format_exception(self))).rstrip("\n").split("\n")
         self._shown = True
@@ -47,7 +47,7 @@ class AinbError(_OneLine, Exception):
     """
 
     def __init__(self, message: str) -> None:
-        from ainb.redaction import redact
+        from ainb.redaction.filter import redact
 
         # Whatever was put into the message: no error shows a key, not in a cell, a log, a row or a traceback.
         super().__init__(redact(message))

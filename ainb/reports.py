@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ainb.session import Session
+    from ainb.usage.filters import Since
     from ainb.usage.rows import Row
-    from ainb.usage.where import Since
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,8 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def usage(
     session: Session, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
-    """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.usage`."""
-    from ainb.usage import frames
+    """Every call of every session of the home, a row each, oldest first; see `ainb.usage.frames.calls.usage`."""
+    from ainb.usage.frames import calls as frames
 
     return frames.usage(session.log, since=since, columns=columns, **where)
 
@@ -29,8 +29,8 @@ def usage(
 def costs(
     session: Session, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
-    """Tokens and money by any columns of the log; see `ainb.usage.totals.costs`."""
-    from ainb.usage import totals
+    """Tokens and money by any columns of the log; see `ainb.usage.frames.totals.costs`."""
+    from ainb.usage.frames import totals
 
     return totals.costs(session.log, by, since=since, **where)
 
@@ -38,8 +38,8 @@ def costs(
 def errors(
     session: Session, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
-    """The failed calls, or how many there were of each kind; see `ainb.usage.totals.errors`."""
-    from ainb.usage import totals
+    """The failed calls, or how many there were of each kind; see `ainb.usage.frames.totals.errors`."""
+    from ainb.usage.frames import totals
 
     return totals.errors(session.log, by, since=since, **where)
 
@@ -47,14 +47,14 @@ def errors(
 def summary(
     session: Session, *, hours: float | None = None, days: float | None = None, **where: Any
 ) -> pd.DataFrame:
-    """How the calls of the last hours or days went; see `ainb.usage.summary.summary`."""
-    from ainb.usage import summary
+    """How the calls of the last hours or days went; see `ainb.usage.frames.summary.summary`."""
+    from ainb.usage.frames import summary
 
     return summary.summary(session.log, hours=hours, days=days, **where)
 
 
 def record(session: Session, *, prompt: str, model: str, **facts: Any) -> Row:
-    """Log a call that was made elsewhere; see `ainb.usage.recorder.Recorder.record`."""
+    """Log a call that was made elsewhere; see `ainb.usage.log.recorder.Recorder.record`."""
     return session.log.recorder.record(prompt=prompt, model=model, **facts)
 
 
@@ -72,7 +72,7 @@ def take_over(session: Session, rows: Iterable[Row], cost_usd: Decimal) -> None:
 
 
 def monitored(session: Session, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
-    """Decorate a function so that each call of it is a row; see `ainb.usage.recorder.Recorder.monitored`."""
+    """Decorate a function so that each call of it is a row; see `ainb.usage.log.recorder.Recorder.monitored`."""
     return session.log.recorder.monitored(operation=operation, model=model, provider=provider)
 
 
@@ -87,6 +87,6 @@ def status(session: Session) -> pd.DataFrame:
         `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state
         `connected`, `distance_ms` (there and back), `peers` (how many others) and `peer_names`.
     """
-    from ainb.usage.status import status_frame
+    from ainb.usage.frames.status import status_frame
 
     return status_frame(session.state())

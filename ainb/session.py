@@ -11,29 +11,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ainb import calls, guarding, keys, providers, reports
-from ainb.config import Config, load_config, read_arguments
+from ainb import core as calls
+from ainb import functions as guarding
+from ainb import keys, providers, reports
+from ainb.assembly import Stages
+from ainb.config.tree import Config, load_config, read_arguments
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Provider, Reply
 from ainb.pipeline import compose
-from ainb.pipeline.answer import check_again
-from ainb.pipeline.budget_options import Budget, BudgetStatus
-from ainb.pipeline.cache import Cache
-from ainb.pipeline.circuit_core import Circuit
-from ainb.pipeline.deadline import Deadline
-from ainb.pipeline.preview import Preview, preview_call
-from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.answer.stage import check_again
+from ainb.pipeline.budget.options import Budget, BudgetStatus
+from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.circuit.state_machine import Circuit
+from ainb.pipeline.deadline.stage import Deadline
+from ainb.pipeline.rate_limit.stage import RateLimit
 from ainb.pipeline.record import CallIds
-from ainb.pipeline.retry_core import Retry
-from ainb.pipeline.validation_options import Validation
+from ainb.pipeline.retry.policy import Retry
+from ainb.pipeline.validation.options import Validation
+from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.pricing import Prices
-from ainb.prompts import Prompt
+from ainb.prompts.messages import Prompt
 from ainb.providers.function import FunctionProvider
 from ainb.runtime import Runtime
 from ainb.sender import Sender
-from ainb.stages import Stages
-from ainb.stores.address import StateAddress, parse_state
+from ainb.stores.redis.address import StateAddress, parse_state
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -41,8 +43,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ainb.batch.batch import Batch
-    from ainb.pipeline.replay import ReplayStage
-    from ainb.usage.log import UsageLog
+    from ainb.pipeline.replay.stage import ReplayStage
+    from ainb.usage.log.log import UsageLog
 
 UNSET: Any = object()
 PREVIEW_ROWS = 20
@@ -242,7 +244,7 @@ class Session:
             BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` holds all rows.
             BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
         """
-        from ainb import mapping
+        from ainb.batch import plan as mapping
 
         if is_dask(data):
             from ainb.dask import map_collection
@@ -269,7 +271,7 @@ class Session:
 
     def run_batch(self, batch: Batch) -> pd.DataFrame | Path:
         """Run a batch that ``mapping.make_batch`` made and wait; what `map` does once its arguments are read."""
-        from ainb import mapping
+        from ainb.batch import plan as mapping
 
         try:
             result = mapping.run_blocking(batch)
@@ -290,7 +292,7 @@ class Session:
         Raises:
             ConfigError: Something makes no sense, or no row can be filled.
         """
-        from ainb import mapping
+        from ainb.batch import plan as mapping
 
         if is_dask(data):
             return mapping.preview_rows(self, data.head(PREVIEW_ROWS, npartitions=-1), task, options)[0], None
@@ -304,7 +306,7 @@ class Session:
         Returns:
             A job whose result is what `map` returns.
         """
-        from ainb import mapping
+        from ainb.batch import plan as mapping
 
         if is_dask(data):
             raise ConfigError(
@@ -319,7 +321,7 @@ class Session:
             Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at` datetime64[us, UTC] (NaT while
             unfinished), `rows` Int64 (NA while unfinished), `done`, `failed` Int64, `cost_usd` Float64 of what is known.
         """
-        from ainb import mapping
+        from ainb.batch import plan as mapping
 
         return mapping.runs_frame(self)
 
@@ -333,7 +335,7 @@ class Session:
     take_over = reports.take_over
 
     def state(self) -> list[dict[str, Any]]:
-        """What `status` shows, as plain rows that are cheap to ask for; see `ainb.stages.Stages.status`."""
+        """What `status` shows, as plain rows that are cheap to ask for; see `ainb.assembly.Stages.status`."""
         return self._stages.status()
 
     def book_elsewhere(self, cost_usd: Decimal) -> None:

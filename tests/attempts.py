@@ -18,10 +18,10 @@ from ainb.testing import FakeClock, run_virtual
 from tests.mutation import Mutant, load_mutant
 
 MODULES = (
-    "ainb.pipeline.circuit_core",
-    "ainb.pipeline.circuit_breaker",
-    "ainb.pipeline.retry_core",
-    "ainb.pipeline.retry",
+    "ainb.pipeline.circuit.state_machine",
+    "ainb.pipeline.circuit.stage",
+    "ainb.pipeline.retry.policy",
+    "ainb.pipeline.retry.stage",
 )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ainb.chats import Chat, Chats, Turn, window
 from ainb.errors import ConfigError
 from ainb.messages import Message
+from ainb.prompts.chats import Chat, Chats, Turn, window
 
 
 def turn(key, question="q", answer="a"):

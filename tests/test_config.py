@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ainb.config import OPTIONS, Config, load_config
+from ainb.config.tree import OPTIONS, Config, load_config
 from ainb.errors import ConfigError
 
 
@@ -70,7 +70,7 @@ def test_a_mistake_in_pyproject_is_one_line_with_the_way_out(project, text, said
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "3", True])
 def test_a_time_limit_that_makes_no_sense_fails_on_construction(value):
-    from ainb.pipeline.deadline import Deadline
+    from ainb.pipeline.deadline.stage import Deadline
 
     with pytest.raises(ConfigError, match="timeout_seconds must be a number of seconds above 0"):
         Deadline(timeout_seconds=value)

@@ -11,7 +11,7 @@ from ainb.contract import AdapterContract
 from ainb.errors import ConfigError, PermanentProviderError
 from ainb.messages import Message, Reply, Request
 from ainb.providers import make_provider, plugins, split_model
-from ainb.providers.wire import close_clients
+from ainb.providers.http.client import close_clients
 from ainb.session import Session
 from tests.fault_server import Fault, FaultServer
 

@@ -15,14 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ainb
-from ainb.config import Config
+from ainb.config.tree import Config
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError, InvalidPromptError, TransientProviderError
 from ainb.events import CallFinished
 from ainb.messages import Reply
-from ainb.providers.target import make_target
+from ainb.providers.http.target import make_target
 from ainb.runtime import Runtime
-from ainb.usage.log import Log
+from ainb.usage.log.log import Log
 from tests.fault_server import Fault, FaultServer
 from tests.made_up_secrets import NAMES, SECRETS, bare, in_place, made
 

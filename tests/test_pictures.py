@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ainb import pictures
 from ainb.errors import ConfigError
-from ainb.pictures import picture_part
+from ainb.prompts import images as pictures
+from ainb.prompts.images import picture_part
 
 
 def kind_and_bytes(part):

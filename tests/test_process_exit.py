@@ -13,9 +13,9 @@ import weakref
 import pytest
 
 import ainb
-from ainb.pipeline.budget_options import Budget
-from ainb.stores import write_line
-from ainb.usage import writer
+from ainb.pipeline.budget.options import Budget
+from ainb.stores.disk import write_queue as write_line
+from ainb.usage.log import writer
 
 HANG_SECONDS = 120
 

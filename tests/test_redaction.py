@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ainb
-from ainb import redaction
-from ainb.redaction import PATTERNS, find, redact, secret_values
+from ainb.redaction.filter import PATTERNS, find, redact, secret_values
+from ainb.redaction.filter import filter as redaction
 from tests.made_up_secrets import ALNUM, BASE64, IN_PLACE, RNG, SECRETS, TAILS, made
 
 

@@ -8,12 +8,13 @@ import doctest
 import pytest
 
 import ainb
-from ainb import guarding, testing
+from ainb import functions as guarding
 from ainb import session as sessions
 from ainb.errors import ConfigError, DeadlineExceededError, InvalidPromptError, TransientProviderError
 from ainb.messages import Message
-from ainb.prompts import read_prompt
+from ainb.prompts.messages import read_prompt
 from ainb.session import Session
+from ainb.testing import fakes as testing
 
 
 def test_a_prompt_goes_out_and_a_reply_comes_back():

@@ -11,8 +11,8 @@ import pytest
 
 import ainb
 from ainb.errors import BudgetExceededError, ConfigError, InvalidReplyError
-from ainb.pipeline.budget_options import Budget
-from ainb.pipeline.cache import Cache
+from ainb.pipeline.budget.options import Budget
+from ainb.pipeline.cache.stage import Cache
 from ainb.session import Session
 from ainb.testing import FakeClock, Step, script
 from tests.fault_server import FaultServer
@@ -132,7 +132,7 @@ def test_a_raised_budget_lets_calls_go_on_from_another_thread(priced):
 
 def test_the_cache_is_looked_at_pruned_and_cleared():
     clock = FakeClock()
-    runtime = ainb.stages.Runtime(clock=clock)
+    runtime = ainb.assembly.Runtime(clock=clock)
     session = Session("scripted:echo", cache=Cache(where="memory"), runtime=runtime)
     session.ask("old")
     clock.advance(1_000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ainb import tokens
 from ainb.errors import AinbError
 from ainb.messages import Message, Request
-from ainb.pipeline.schema import read_schema
+from ainb.pipeline.answer.schema import read_schema
 
 HARD = {
     "empty": "",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ainb.clock import Clock
     from ainb.events import Sink
     from ainb.messages import Reply
-    from ainb.pipeline.schema import Schema
+    from ainb.pipeline.answer.schema import Schema
 
 TITLE_CHARACTERS = 60
 

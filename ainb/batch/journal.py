@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ainb.errors import AinbError
-from ainb.stores.connections import tie
+from ainb.stores.files import make_private
 from ainb.stores.many_rows import insert_few, insert_rows
-from ainb.stores.private_folder import make_private
+from ainb.stores.sqlite import tie
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from ainb.errors import AinbError
-from ainb.redaction import redact
+from ainb.redaction.filter import redact
 
 if TYPE_CHECKING:
     import pandas as pd

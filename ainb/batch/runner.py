@@ -14,7 +14,7 @@ from ainb.batch.results import Outcome, answered, failed, nano
 from ainb.errors import AinbError, CallRejectedError, CircuitOpenError, ConfigError, ProviderError
 from ainb.events import Notice
 from ainb.messages import add_up
-from ainb.pipeline.billing import billed_attempts
+from ainb.pipeline.budget.billing import billed_attempts
 
 if TYPE_CHECKING:
     from ainb.batch.concurrency import Concurrency

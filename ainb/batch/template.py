@@ -8,7 +8,7 @@ from typing import Any
 
 from ainb.batch.source import is_missing
 from ainb.errors import ConfigError, InvalidPromptError
-from ainb.interpolation import FIELDS, first_word, look_up, value_text
+from ainb.prompts.fill import FIELDS, first_word, look_up, value_text
 
 SHOWN_COLUMNS = 12
 

@@ -25,7 +25,7 @@ from ainb.errors import ConfigError
 from ainb.events import Notice
 
 if TYPE_CHECKING:
-    from ainb.config import Config
+    from ainb.config.tree import Config
     from ainb.session import Session
 
 __all__ = ["compute", "map_collection", "map_partitions_function"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ainb import mapping
+from ainb.batch import plan as mapping
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.template import Template
-from ainb.config import Config
+from ainb.config.tree import Config
 from ainb.dask.runs import Run
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ainb.events import Notice
-from ainb.stores.private_folder import FOLDER_MODE
+from ainb.stores.files import FOLDER_MODE
 
 if TYPE_CHECKING:
     from ainb.session import Session

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb import mapping
+from ainb.batch import plan as mapping
 from ainb.dask.frames import empty_result
 from ainb.dask.gather import find, topic_of
 from ainb.dask.reports import Report, report_of
@@ -20,7 +20,7 @@ from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
 from ainb.events import CallFinished, Event, Notice
 from ainb.runtime import Runtime
-from ainb.stores import default_home
+from ainb.stores.base import default_home
 from ainb.usage.rows import Row, build_row
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ainb.batch.batch import Batch
     from ainb.batch.progress import Progress
-    from ainb.config import Config
+    from ainb.config.tree import Config
     from ainb.dask.mapper import Mapper
     from ainb.session import Session
 

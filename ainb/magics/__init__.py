@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
 
-from ainb.magics.failures import Failures
-from ainb.magics.habits import AiMagics
+from ainb.magics.errors import Failures
+from ainb.magics.jupyter_ai import AiMagics
 
 if TYPE_CHECKING:
-    from ainb.magics.front import Front
+    from ainb.magics.shell import Front
     from ainb.messages import Reply
     from ainb.session import Session
 
@@ -58,7 +58,7 @@ class _Loaded:
     @cached_property
     def front(self) -> Front:
         """The front of this shell, made when it is first needed."""
-        from ainb.magics.front import Front
+        from ainb.magics.shell import Front
 
         return Front(self.shell, self.failures)
 
@@ -111,7 +111,7 @@ class _Loaded:
             """Complete the lines of ainb's magics, and nothing else."""
             if "%ai" not in context.full_text:
                 return {"completions": []}
-            from ainb.magics.completion import complete
+            from ainb.magics.parsing.completion import complete
 
             return complete(self.front, context)
 

@@ -7,17 +7,17 @@ from typing import Any
 
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
-from ainb.interpolation import Filled, fill
-from ainb.magics.arguments import Arguments, one_word, parse
-from ainb.magics.chatting import join
-from ainb.magics.display import ASKS, CUT, plain_text
-from ainb.magics.dry_run import preview_report
-from ainb.magics.flags import CELL_FLAGS
-from ainb.magics.front import Front
-from ainb.magics.pictures import show_pictures
-from ainb.magics.schemas import find_schema
-from ainb.magics.streaming import Stream
+from ainb.magics.commands.chat import join
+from ainb.magics.display.dry_run import preview_report
+from ainb.magics.display.images import show_pictures
+from ainb.magics.display.reply import ASKS, CUT, plain_text
+from ainb.magics.display.streaming import Stream
+from ainb.magics.parsing.arguments import Arguments, one_word, parse
+from ainb.magics.parsing.flags import CELL_FLAGS
+from ainb.magics.parsing.schemas import find_schema
+from ainb.magics.shell import Front
 from ainb.messages import Call, Form, Reply
+from ainb.prompts.fill import Filled, fill
 from ainb.providers.services import SERVICES
 
 EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})

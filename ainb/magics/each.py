@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ainb.config import closest
 from ainb.errors import CallInterrupted, ConfigError
-from ainb.magics.arguments import Arguments, one_word
 from ainb.magics.cell import EACH_ONLY
-from ainb.magics.dry_run import rows_report
-from ainb.magics.front import Front
-from ainb.magics.schemas import find_schema
+from ainb.magics.display.dry_run import rows_report
+from ainb.magics.parsing.arguments import Arguments, one_word
+from ainb.magics.parsing.schemas import find_schema
+from ainb.magics.shell import Front
 from ainb.session import Session, is_dask
+from ainb.suggestions import closest
 
 if TYPE_CHECKING:
     from ainb.panels.batch import BatchPanel

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ainb.config import closest
 from ainb.errors import ConfigError
-from ainb.magics.arguments import Arguments, parse
 from ainb.magics.commands import COMMANDS, Command
-from ainb.magics.frames import Framed, mark_shown
-from ainb.magics.front import Front
-from ainb.magics.status import status
-from ainb.magics.words import split_words
-from ainb.panels.words import counted
+from ainb.magics.commands.frames import Framed, mark_shown
+from ainb.magics.commands.summary import status
+from ainb.magics.parsing.arguments import Arguments, parse
+from ainb.magics.parsing.line_words import split_words
+from ainb.magics.shell import Front
+from ainb.panels.formatting import counted
+from ainb.suggestions import closest
 
 # People type these as options of any command line.
 LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}

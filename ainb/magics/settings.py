@@ -8,8 +8,9 @@ from typing import Any
 from traitlets import TraitType
 from traitlets.config import Configurable
 
-from ainb.config import OPTIONS, Config, closest, load_config
+from ainb.config.tree import OPTIONS, Config, load_config
 from ainb.errors import ConfigError
+from ainb.suggestions import closest
 
 
 class Setting(TraitType[Any, Any]):

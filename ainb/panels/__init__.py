@@ -36,8 +36,8 @@ def panel(name: str | None = None, *, session: Session | None = None) -> Panel:
     Raises:
         ConfigError: There is no panel of that name.
     """
-    from ainb.config import closest
     from ainb.session import current
+    from ainb.suggestions import closest
 
     wanted = name or "board"
     if wanted not in PANELS:

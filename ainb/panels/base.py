@@ -115,7 +115,7 @@ class Panel:
 
     def pulse(self) -> Any:
         """Something cheap that changes when the panel would."""
-        from ainb.usage.board import newest_call
+        from ainb.usage.frames.board import newest_call
 
         return newest_call(self.session.log)
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.panels import words
+from ainb.panels import formatting as words
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.progress import progress_view
@@ -122,7 +122,7 @@ class BatchPanel:
     def _ask_state(self, model: str) -> None:
         now = self._clock.monotonic()
         if self._state is not None and self._slot.is_live and now - self._asked_at >= STATE_SECONDS:
-            from ainb.usage.board import model_now
+            from ainb.usage.frames.board import model_now
 
             self._asked_at = now
             self._now = model_now(self._state(), model)
@@ -153,7 +153,7 @@ class BatchesPanel(Panel):
     def figure(self) -> Figure:
         """Rows of the last batches: answered and failed, a bar a batch."""
         from ainb.panels import charts
-        from ainb.usage.batches import outcomes
+        from ainb.usage.frames.batches import outcomes
 
         frame = outcomes(self.frame)
         return charts.bars(frame) if len(frame) else charts.empty("No batch has run in this home yet.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import words
+from ainb.panels import formatting as words
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.batch import newest
 from ainb.panels.cost import (
@@ -33,8 +33,8 @@ class BoardPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Every model that was called with circuit, queue, limits and speed; see `ainb.usage.board.providers_now`."""
-        from ainb.usage import board
+        """Every model that was called with circuit, queue, limits and speed; see `ainb.usage.frames.board.providers_now`."""
+        from ainb.usage.frames import board
 
         return board.providers_now(self.session.log, self.session.state())
 
@@ -46,7 +46,7 @@ class BoardPanel(Panel):
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Sums, cost and failures side by side, the line over time, providers, cache, the batch that runs."""
-        from ainb.usage import spending
+        from ainb.usage.frames import spending
 
         sums = spending_sums(self.session)
         if sums is None:
@@ -109,7 +109,7 @@ class BoardPanel(Panel):
         return [table]
 
     def _cache(self) -> list[Block]:
-        from ainb.usage import board
+        from ainb.usage.frames import board
 
         cache = board.cache_now(self.session.state())
         if not cache:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import words
+from ainb.panels import formatting as words
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.slot import in_notebook
@@ -30,15 +30,15 @@ class CostPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Tokens and money of the window by what the panel groups by; see `ainb.usage.spending.cost_by`."""
-        from ainb.usage import spending
+        """Tokens and money of the window by what the panel groups by; see `ainb.usage.frames.spending.cost_by`."""
+        from ainb.usage.frames import spending
 
         return spending.cost_by(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
         """Money of the window, added up over time."""
         from ainb.panels import charts
-        from ainb.usage import spending
+        from ainb.usage.frames import spending
 
         frame = spending.added_up(self.session.log, window=self.window)
         return (
@@ -64,7 +64,7 @@ class CostPanel(Panel):
 
     def one_line(self) -> str:
         """What was spent today and in all."""
-        from ainb.usage import spending
+        from ainb.usage.frames import spending
 
         spent = spending.spent(self.session.log)
         today, ever = spent.loc["today"], spent.loc["all time"]
@@ -73,7 +73,7 @@ class CostPanel(Panel):
 
 def spending_sums(session: Session) -> Sums | None:
     """Today, here and ever in large figures; None when the log holds no calls."""
-    from ainb.usage import board, spending
+    from ainb.usage.frames import board, spending
 
     spent = spending.spent(session.log, notebook=session.runtime.origin()[0])
     if not spent["calls"].iloc[-1]:
@@ -102,7 +102,7 @@ def spending_sums(session: Session) -> Sums | None:
 
 def budget_lines(session: Session) -> list[Block]:
     """How each budget stands, a line a budget."""
-    from ainb.usage import board
+    from ainb.usage.frames import board
 
     lines: list[Block] = []
     for name, row in board.budgets(session.state()).iterrows():
@@ -126,7 +126,7 @@ def budget_lines(session: Session) -> list[Block]:
 
 def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
     """A frame of `cost_by` as a table with its sums."""
-    from ainb.usage import spending
+    from ainb.usage.frames import spending
 
     dated = by == "day"
     rows = [
@@ -164,7 +164,7 @@ def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
 
 def unpriced_lines(panel: Panel) -> list[Block]:
     """What to do about models without a price; nothing when there are none."""
-    from ainb.usage import spending
+    from ainb.usage.frames import spending
 
     models = spending.without_price(panel.session.log, window=panel.window)
     return [Line([f"No price is known for {', '.join(models)}; {HINT}"], "quiet")] if models else []
@@ -173,7 +173,7 @@ def unpriced_lines(panel: Panel) -> list[Block]:
 def cost_chart(panel: Panel) -> list[Chart]:
     """The line over time with its sentence; nothing without money."""
     from ainb.panels import charts
-    from ainb.usage import spending
+    from ainb.usage.frames import spending
 
     frame = spending.added_up(panel.session.log, window=panel.window)
     known, unpriced = spending.at_the_end(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ainb.panels import words
+from ainb.panels import formatting as words
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import Block, Line
@@ -27,15 +27,15 @@ class ErrorsPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Failed calls of the window by kind, with what to do about each; see `ainb.usage.failures.kinds`."""
-        from ainb.usage import failures
+        """Failed calls of the window by kind, with what to do about each; see `ainb.usage.frames.failures.kinds`."""
+        from ainb.usage.frames import failures
 
         return failures.kinds(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
         """Failed calls over time, a colour a kind."""
         from ainb.panels import charts
-        from ainb.usage import failures
+        from ainb.usage.frames import failures
 
         frame = failures.over_time(self.session.log, window=self.window)
         return (
@@ -46,7 +46,7 @@ class ErrorsPanel(Panel):
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Kinds, bars over time, the latest."""
-        from ainb.usage import failures
+        from ainb.usage.frames import failures
 
         frame = self.frame
         if not len(frame):
@@ -63,13 +63,13 @@ class ErrorsPanel(Panel):
 
     def one_line(self) -> str:
         """How many failed."""
-        from ainb.usage import failures
+        from ainb.usage.frames import failures
 
         return f"{words.counted(failures.total(self.frame), 'failed call')}, {self.window.name}"
 
     def _chart(self) -> list[Chart]:
         from ainb.panels import charts
-        from ainb.usage import failures
+        from ainb.usage.frames import failures
 
         frame = failures.over_time(self.session.log, window=self.window)
         parts = "; ".join(
@@ -79,7 +79,7 @@ class ErrorsPanel(Panel):
         return [charts.chart(charts.stacks(frame, step=self.window.step), says)]
 
     def _latest(self, now: float) -> Table:
-        from ainb.usage import failures
+        from ainb.usage.frames import failures
 
         frame = failures.latest(self.session.log, window=self.window)
         rows = [
@@ -108,7 +108,7 @@ class ErrorsPanel(Panel):
 
 def nothing_failed(panel: Panel) -> str:
     """What to say when no call failed, or when there was none."""
-    from ainb.usage import board
+    from ainb.usage.frames import board
 
     calls = board.newest_call(panel.session.log)
     return f"Nothing failed, {panel.window.name}." if calls else NO_CALLS

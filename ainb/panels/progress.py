@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import words
+from ainb.panels import formatting as words
 from ainb.panels.base import ROWS
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import BETWEEN, Bar, Block, Line, View
@@ -136,7 +136,7 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
 
 
 def _failures(progress: Progress) -> list[Block]:
-    from ainb.usage.failures import describe
+    from ainb.usage.frames.failures import describe
 
     if not progress.kinds:
         return []

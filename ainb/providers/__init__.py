@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.errors import ConfigError
-from ainb.providers import plugins, pydantic_names
+from ainb.providers import plugins
+from ainb.providers.pydantic_ai import names as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
     from ainb.messages import Provider
-    from ainb.providers.llama_child import Local
+    from ainb.providers.local.child import Local
 
 MAX_ALIAS_STEPS = 10
 EMBEDDED = "smollm2"
@@ -54,7 +55,7 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
 
 def _nearest(word: str, known: list[str]) -> str:
     """What was meant: a model of this machine without its ``local:``, else something known that looks like it."""
-    from ainb.providers import weights
+    from ainb.providers.local import weights
 
     near = difflib.get_close_matches(word.lower(), [EMBEDDED, *weights.pulled()], n=1, cutoff=0.8)
     if near:
@@ -99,18 +100,18 @@ def make_provider(
 
         return ScriptedProvider(clock=clock)
     if kind == "local":
-        from ainb.providers.local import LocalProvider
+        from ainb.providers.local.adapter import LocalProvider
 
         return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
     if kind == "anthropic":
-        from ainb.providers.anthropic import AnthropicProvider
+        from ainb.providers.anthropic.adapter import AnthropicProvider
 
         return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
     if kind == "pydantic":
-        from ainb.providers.pydantic_ai import PydanticAIProvider
+        from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
 
         return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
-    from ainb.providers.openai import OpenAIProvider
+    from ainb.providers.openai.adapter import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
 
@@ -137,7 +138,7 @@ def embedded_model() -> str | None:
     """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    from ainb.providers import weights
+    from ainb.providers.local import weights
 
     return f"local:{EMBEDDED}" if weights.is_pulled(EMBEDDED) else None
 
@@ -154,11 +155,11 @@ def ways_to_choose() -> str:
 
 async def close_clients() -> None:
     """Close the running loop's HTTP clients where some were ever made."""
-    if "ainb.providers.wire" in sys.modules:
-        from ainb.providers import wire
+    if "ainb.providers.http.client" in sys.modules:
+        from ainb.providers.http import client as wire
 
         await wire.close_clients()
-    if "ainb.providers.pydantic_models" in sys.modules:
-        from ainb.providers import pydantic_models
+    if "ainb.providers.pydantic_ai.models" in sys.modules:
+        from ainb.providers.pydantic_ai import models as pydantic_models
 
         await pydantic_models.close_clients()

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import MICRO, NANO
-from ainb.usage.frames import fetch_columns, masked
-from ainb.usage.where import read_where
+from ainb.usage.filters import read_where
+from ainb.usage.frames.calls import fetch_columns, masked
 
 if TYPE_CHECKING:
-    from ainb.usage.log import UsageLog
+    from ainb.usage.log.log import UsageLog
 
 # Every zone's offset is a multiple of 15 minutes, so such a slice lies within one local hour.
 SLICE_US = 900 * MICRO

@@ -16,7 +16,7 @@ def events():
 @pytest.fixture
 def session(tmp_path, events):
     made = ainb.Session(
-        "scripted:echo", home=tmp_path / "home", runtime=ainb.stages.Runtime(sink=events.append)
+        "scripted:echo", home=tmp_path / "home", runtime=ainb.assembly.Runtime(sink=events.append)
     )
     yield made
     made.close()

@@ -15,8 +15,8 @@ from ainb.batch.batch import BatchFailedError
 from ainb.batch.runner import CAUGHT_UP_BACKLOG, MAX_BACKLOG
 from ainb.errors import ConfigError
 from ainb.testing import Step, script
-from ainb.usage.log import UsageLog
-from ainb.usage.writer import RING_ROWS
+from ainb.usage.log.log import UsageLog
+from ainb.usage.log.writer import RING_ROWS
 
 COLUMNS = [
     "reply", "status", "error_type", "error_message", "attempts", "cached",

@@ -179,7 +179,7 @@ def test_a_journal_that_cannot_be_used_costs_the_resuming_and_one_line(tmp_path)
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "journal.sqlite3").write_bytes(b"not a database" * 100)
-    runtime = ainb.stages.Runtime(sink=events.append)
+    runtime = ainb.assembly.Runtime(sink=events.append)
     with ainb.Session("scripted:echo", home=home, runtime=runtime) as session:
         frame = session.map(["a"], "{value}")
 

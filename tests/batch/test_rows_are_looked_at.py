@@ -7,8 +7,8 @@ import pytest
 import ainb
 from ainb import Rule, Validation
 from ainb.batch.template import Template
-from ainb.config import Config
-from ainb.pipeline.validator import Validator
+from ainb.config.tree import Config
+from ainb.pipeline.validation.validator import Validator
 from tests.made_up_secrets import SECRETS
 
 KEY = SECRETS["OpenAI key"]
@@ -108,7 +108,7 @@ def test_a_template_tells_what_was_filled_in(text, row, values):
 
 
 def test_a_dry_run_of_a_batch_tells_rows_from_what_was_typed(make_session):
-    from ainb.mapping import preview_rows
+    from ainb.batch.plan import preview_rows
 
     session = make_session(preset="strict")
 

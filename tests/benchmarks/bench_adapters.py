@@ -11,7 +11,8 @@ import orjson
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, Message, Request
-from ainb.providers import exchange, make_provider
+from ainb.providers import make_provider
+from ainb.providers.http import exchange
 from tests import anthropic_speaker
 from tests.fault_server import Fault, _completion
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK
 from ainb.engine import ENGINE
 from ainb.messages import Call, Message, Request
-from ainb.providers import weights
-from ainb.providers.llama import SERVERS
-from ainb.providers.llama_child import Local
-from ainb.providers.local import LocalProvider
-from ainb.providers.wire import close_clients
+from ainb.providers.http.client import close_clients
+from ainb.providers.local import weights
+from ainb.providers.local.adapter import LocalProvider
+from ainb.providers.local.child import Local
+from ainb.providers.local.server import SERVERS
 
 PROMPTS = 8
 BOUND_SECONDS = 60.0

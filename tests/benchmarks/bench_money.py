@@ -12,11 +12,11 @@ from pathlib import Path
 from ainb import tokens
 from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, Message, Reply, Request, Usage
-from ainb.pipeline.books import Account, Claim
-from ainb.pipeline.budget import Budget, BudgetStage
-from ainb.pipeline.ledger import Ledger
+from ainb.pipeline.budget.accounts import Account, Claim
+from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.stage import Budget, BudgetStage
 from ainb.pricing import Prices, quote
-from ainb.stores.ledger import DayBook
+from ainb.stores.day_book import DayBook
 
 DAY = Account("day", "2026-05-04")
 ROUNDS = 5

@@ -11,9 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from ainb.engine import ENGINE
-from ainb.pipeline.books import Account, Claim
-from ainb.pipeline.budget_options import Budget
-from ainb.pipeline.ledger import Ledger
+from ainb.pipeline.budget.accounts import Account, Claim
+from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.options import Budget
 from ainb.session import Session
 from tests.stores.redis_lab import Server
 

@@ -14,10 +14,10 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ReplayMissError
 from ainb.events import silent
 from ainb.messages import Call, Message, Reply, Request, Usage
-from ainb.pipeline.replay import Mode, ReplayStage
-from ainb.pipeline.replay_library import Library
+from ainb.pipeline.replay.cassettes import Library
+from ainb.pipeline.replay.stage import Mode, ReplayStage
 from ainb.providers.function import FunctionProvider
-from ainb.stores.cassette import Cassette, read_cassette
+from ainb.stores.cassette.file import Cassette, read_cassette
 
 RECORDS = 10_000
 CALLS = 2_000

@@ -18,11 +18,12 @@ from ainb.events import CallFinished, silent
 from ainb.messages import Call, Message, Reply, Request, Usage
 from ainb.pipeline.record import CallIds, RecordStage
 from ainb.providers.scripted import ScriptedProvider
-from ainb.redaction import PATTERNS, redact
-from ainb.usage import frames, totals
-from ainb.usage.log import Log, UsageLog
+from ainb.redaction.filter import PATTERNS, redact
+from ainb.usage.frames import totals
+from ainb.usage.frames.calls import calls as frames
+from ainb.usage.frames.summary import summary
+from ainb.usage.log.log import Log, UsageLog
 from ainb.usage.rows import build_row
-from ainb.usage.summary import summary
 from tests.usage.large_log import fill
 
 ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.messages import Call, Message, Reply, Request
-from ainb.pipeline import optional_rules, presets
-from ainb.pipeline.untrusted import sanitize
-from ainb.pipeline.validation import ValidationStage
-from ainb.pipeline.validation_options import Validation
-from ainb.pipeline.validator import Validator
-from ainb.redaction import PATTERNS
+from ainb.pipeline.validation import optional_rules, presets
+from ainb.pipeline.validation.options import Validation
+from ainb.pipeline.validation.stage import ValidationStage
+from ainb.pipeline.validation.untrusted import sanitize
+from ainb.pipeline.validation.validator import Validator
+from ainb.redaction.filter import PATTERNS
 from tests.made_up_secrets import NAMES, SECRETS, in_place
 from tests.pipeline.test_rules import MEGABYTE, NASTY
 

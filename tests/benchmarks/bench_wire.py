@@ -13,9 +13,9 @@ import orjson
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.providers.openai import OpenAIProvider
+from ainb.providers.http.client import close_clients
+from ainb.providers.openai.adapter import OpenAIProvider
 from ainb.providers.services import SERVICES
-from ainb.providers.wire import close_clients
 
 CALLS = 4000
 IN_FLIGHT = 64

@@ -15,11 +15,11 @@ import dask.dataframe as dd
 import pandas as pd
 import pytest
 
-from ainb.config import Config
+from ainb.config.tree import Config
 from ainb.dask import compute
 from ainb.events import Notice
-from ainb.pipeline.budget_options import Budget
-from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.budget.options import Budget
+from ainb.pipeline.rate_limit.stage import RateLimit
 from tests.dask.conftest import SECRET, WORKERS
 from tests.fault_server import Fault, FaultServer
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.errors import InvalidPromptError
-from ainb.interpolation import fill
 from ainb.messages import Reply
+from ainb.prompts.fill import fill
 
 
 class Trap:

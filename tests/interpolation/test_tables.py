@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ainb.interpolation.tables import kind_of, table_text
+from ainb.prompts.tables import kind_of, table_text
 
 
 def test_a_frame_goes_in_as_schema_and_csv():

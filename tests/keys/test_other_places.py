@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ainb
-from ainb import keys, redaction
+from ainb import keys
 from ainb.errors import ConfigError
 from ainb.keys import env_file, vault
 from ainb.keys.plausible import fault_of, is_variable_name
+from ainb.redaction.filter import filter as redaction
 
 KEY = "not-of-any-pattern-42"
 

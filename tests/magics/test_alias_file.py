@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.errors import ConfigError
-from ainb.magics.alias_file import forget_alias, save_alias
+from ainb.magics.commands.alias_file import forget_alias, save_alias
 
 PLAIN = '# mine\n[project]\nname = "x"   # odd   spacing\n\n[tool.other]\nlist = [\n  1,\n]\n'
 

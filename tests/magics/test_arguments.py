@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from ainb.errors import ConfigError
-from ainb.magics import readers
-from ainb.magics.arguments import one_word, parse
-from ainb.magics.flags import CELL_FLAGS, Flag
+from ainb.magics.parsing import readers
+from ainb.magics.parsing.arguments import one_word, parse
+from ainb.magics.parsing.flags import CELL_FLAGS, Flag
 
 
 def read(line):

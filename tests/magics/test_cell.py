@@ -215,7 +215,7 @@ def test_a_display_error_never_fails_the_call(terminal, monkeypatch):
     def broken(reply, look):
         raise RuntimeError("no paint")
 
-    monkeypatch.setattr("ainb.magics.front.reply_bundle", broken)
+    monkeypatch.setattr("ainb.magics.shell.reply_bundle", broken)
 
     cell = terminal.run("%%ai scripted:echo\nhello")
 

@@ -9,14 +9,14 @@ import pytest
 import ainb
 from ainb import errors
 from ainb import session as sessions
-from ainb.config import OPTIONS, load_config
-from ainb.magics.arguments import parse
+from ainb.config.tree import OPTIONS, load_config
 from ainb.magics.commands import COMMANDS
-from ainb.magics.flags import CELL_FLAGS
-from ainb.magics.helping import VALUES, topics
+from ainb.magics.commands.help import VALUES, topics
+from ainb.magics.commands.summary import ROWS
 from ainb.magics.line import find_command
-from ainb.magics.status import ROWS
-from ainb.providers import weights
+from ainb.magics.parsing.arguments import parse
+from ainb.magics.parsing.flags import CELL_FLAGS
+from ainb.providers.local import weights
 from ainb.providers.services import SERVICES
 
 
@@ -30,7 +30,9 @@ def test_alone_it_shows_a_short_status(terminal):
 
 
 def test_a_row_is_all_that_a_new_status_needs(terminal, monkeypatch):
-    monkeypatch.setattr("ainb.magics.status.ROWS", [*ROWS, lambda _: ("weather", "fine"), lambda _: None])
+    monkeypatch.setattr(
+        "ainb.magics.commands.summary.ROWS", [*ROWS, lambda _: ("weather", "fine"), lambda _: None]
+    )
 
     assert "weather" in terminal.run("%ai").out
 

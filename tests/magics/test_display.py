@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.magics.display import Look, facts, live_bundle, money, reply_bundle
+from ainb.magics.display.reply import Look, facts, live_bundle, money, reply_bundle
 from ainb.messages import Reply, Usage
 from ainb.panels.markup import Report, Table
 from tests.hostile import HOSTILE

@@ -33,7 +33,7 @@ def test_loading_imports_nothing_heavy_and_a_first_call_only_what_the_cache_need
 
     assert done.stdout.splitlines() == [
         "",
-        "ainb,ainb.magics,ainb.magics.failures,ainb.magics.habits",
+        "ainb,ainb.magics,ainb.magics.errors,ainb.magics.jupyter_ai",
         "orjson,diskcache",
     ]
 

@@ -8,8 +8,8 @@ import pytest
 
 from ainb import keys
 from ainb.errors import ConfigError
-from ainb.magics import login as logins
-from ainb.magics.arguments import Arguments
+from ainb.magics.commands import login as logins
+from ainb.magics.parsing.arguments import Arguments
 
 KEY = "not-of-any-pattern-42"
 

@@ -8,7 +8,7 @@ import pytest
 
 from ainb import errors
 from ainb import session as sessions
-from ainb.pipeline.budget_options import Budget
+from ainb.pipeline.budget.options import Budget
 from tests.fault_server import FaultServer
 
 PRICE = "%config Ainb.prices = {'openai:m': {'input_usd_per_million': 1000, 'output_usd_per_million': 1000}}"

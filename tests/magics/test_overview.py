@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ainb import session as sessions
-from ainb.magics.numbers import UNKNOWN, count, duration, moment, share, size, word
+from ainb.magics.display.numbers import UNKNOWN, count, duration, moment, share, size, word
 from ainb.testing import script
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ainb import session as sessions
 from ainb.errors import ConfigError, ReplayMissError
-from ainb.stores.cassette import _shared
+from ainb.stores.cassette.file import _shared
 from tests.fault_server import FaultServer
 
 

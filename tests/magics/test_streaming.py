@@ -4,7 +4,7 @@ import asyncio
 import io
 import sys
 
-from ainb.magics.streaming import NotebookStream, TerminalStream
+from ainb.magics.display.streaming import NotebookStream, TerminalStream
 from ainb.testing import FakeClock, run_virtual
 
 

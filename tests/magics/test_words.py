@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.errors import ConfigError
-from ainb.magics.words import split_words
+from ainb.magics.parsing.line_words import split_words
 
 
 def texts(line):

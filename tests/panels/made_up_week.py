@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK
-from ainb.pipeline.books import Account
+from ainb.pipeline.budget.accounts import Account
 from ainb.pipeline.record import CallIds
-from ainb.stores.ledger import DayBook
+from ainb.stores.day_book import DayBook
+from ainb.usage.log.store import Store, open_log
 from ainb.usage.rows import Row, utc
-from ainb.usage.store import Store, open_log
 
 CALLS = 3000
 WEEK_SECONDS = 7 * 86_400

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pandas as pd
 import pytest
 
-from ainb.panels import words
+from ainb.panels import formatting as words
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import Bar, Line, Side, Sums, View
 

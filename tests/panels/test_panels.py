@@ -18,10 +18,10 @@ from ainb.panels.batch import BatchPanel
 from ainb.panels.live import IDLE_SECONDS, Live
 from ainb.panels.markup import Table
 from ainb.panels.view import Line, View
-from ainb.pipeline.budget_options import Budget
+from ainb.pipeline.budget.options import Budget
 from ainb.runtime import Runtime
 from ainb.testing import FakeClock, script
-from ainb.usage import schema
+from ainb.usage.log import schema
 from ainb.usage.windows import ALL_TIME
 from tests.usage.large_log import fill
 
@@ -177,7 +177,7 @@ def test_an_older_log_is_shown_before_and_after_it_is_brought_up_to_date(tmp_pat
     home = home_with_calls(tmp_path, 2_000)
     step = "ALTER TABLE calls ADD COLUMN region TEXT;\n"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
-    monkeypatch.setattr("ainb.usage.reading.MIGRATIONS", schema.MIGRATIONS)
+    monkeypatch.setattr("ainb.usage.log.reading.MIGRATIONS", schema.MIGRATIONS)
 
     with ainb.Session("scripted:echo", home=home) as session:
         everything = panel("cost", session=session)

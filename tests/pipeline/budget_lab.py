@@ -13,11 +13,11 @@ from ainb.pricing.quotes import Quote
 from ainb.testing import FakeClock
 
 MODULES = (
-    "ainb.pipeline.books",
-    "ainb.pipeline.ledger",
-    "ainb.pipeline.budget_options",
-    "ainb.pipeline.billing",
-    "ainb.pipeline.budget",
+    "ainb.pipeline.budget.accounts",
+    "ainb.pipeline.budget.ledger",
+    "ainb.pipeline.budget.options",
+    "ainb.pipeline.budget.billing",
+    "ainb.pipeline.budget.stage",
 )
 
 

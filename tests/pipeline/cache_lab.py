@@ -11,23 +11,25 @@ from hypothesis import strategies as st
 
 from ainb.errors import CircuitOpenError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
-from ainb.pipeline import cache, cache_entry, single_flight
+from ainb.pipeline.cache import entry as cache_entry
+from ainb.pipeline.cache import single_flight
+from ainb.pipeline.cache.stage import stage as cache
 from ainb.providers.scripted import ScriptedProvider
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual
 
 # In the order of their imports, so that a broken one can be loaded with all that stands on it.
 MODULES = (
-    "ainb.pipeline.cache_key",
-    "ainb.pipeline.cache_entry",
-    "ainb.pipeline.cache_lookup",
-    "ainb.pipeline.single_flight",
-    "ainb.pipeline.cache",
+    "ainb.pipeline.cache.key",
+    "ainb.pipeline.cache.entry",
+    "ainb.pipeline.cache.lookup",
+    "ainb.pipeline.cache.single_flight",
+    "ainb.pipeline.cache.stage",
 )
 REAL = {
-    "ainb.pipeline.cache": cache,
-    "ainb.pipeline.cache_entry": cache_entry,
-    "ainb.pipeline.single_flight": single_flight,
+    "ainb.pipeline.cache.stage": cache,
+    "ainb.pipeline.cache.entry": cache_entry,
+    "ainb.pipeline.cache.single_flight": single_flight,
 }
 CENT = Decimal("0.01")
 
@@ -71,7 +73,7 @@ class Lab:
     sent: list = field(default_factory=list)
 
     def __post_init__(self):
-        home = self.modules["ainb.pipeline.cache"]
+        home = self.modules["ainb.pipeline.cache.stage"]
         options = home.Cache(ttl_seconds=self.ttl_seconds)
         self.stage = home.CacheStage(options, self.store, self.clock, self.notices.append)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutation import Mutant
 
-BUCKETS = "ainb.pipeline.buckets"
-CORE = "ainb.pipeline.limiter_core"
-LOCAL = "ainb.pipeline.local_limiter"
-CHAIN = (BUCKETS, "ainb.pipeline.permits", CORE, LOCAL)
+BUCKETS = "ainb.pipeline.rate_limit.buckets"
+CORE = "ainb.pipeline.rate_limit.queue"
+LOCAL = "ainb.pipeline.rate_limit.local"
+CHAIN = (BUCKETS, "ainb.pipeline.rate_limit.permits", CORE, LOCAL)
 
 MUTANTS = [
     Mutant(

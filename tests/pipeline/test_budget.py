@@ -21,8 +21,8 @@ from ainb.errors import (
     RateLimitError,
     TransientProviderError,
 )
-from ainb.pipeline.books import Account, Balance
-from ainb.pipeline.budget import Budget, parse_budget
+from ainb.pipeline.budget.accounts import Account, Balance
+from ainb.pipeline.budget.stage import Budget, parse_budget
 from ainb.pricing.quotes import Quote
 from ainb.testing import FakeClock, run_virtual
 from tests.pipeline.budget_lab import Free, answering, failing, make_call, real_lab, usd

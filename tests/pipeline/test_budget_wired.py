@@ -14,10 +14,10 @@ from ainb import pricing, tokens
 from ainb.errors import BudgetExceededError, DeadlineExceededError
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
 from ainb.pipeline import compose
-from ainb.pipeline.budget import Budget, BudgetStage
-from ainb.pipeline.deadline import Deadline, DeadlineStage
-from ainb.pipeline.ledger import Ledger
-from ainb.stores.ledger import DayBook
+from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.stage import Budget, BudgetStage
+from ainb.pipeline.deadline.stage import Deadline, DeadlineStage
+from ainb.stores.day_book import DayBook
 from ainb.testing import FakeClock, VirtualTimeLoop
 
 PRICES = pricing.Prices()
@@ -114,7 +114,7 @@ def test_a_call_that_runs_out_of_time_at_the_provider_keeps_its_estimate():
 
 def test_importing_all_of_it_loads_nothing_heavy():
     script = (
-        "import sys, json, ainb.tokens, ainb.pricing, ainb.pipeline.budget;"
+        "import sys, json, ainb.tokens, ainb.pricing, ainb.pipeline.budget.stage;"
         "heavy = {'tiktoken', 'genai_prices', 'pydantic', 'sqlite3', 'platformdirs', 'numpy', 'regex'};"
         "print(json.dumps(sorted(heavy & set(sys.modules))))"
     )

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.pipeline.cache_key import canonical, digest, is_json, reply_key
-from ainb.pipeline.schema import read_schema
+from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.cache.key import canonical, digest, is_json, reply_key
 from ainb.providers.scripted import ScriptedProvider
 
 

@@ -21,9 +21,11 @@ from ainb.errors import (
     RateLimitError,
     TransientProviderError,
 )
-from ainb.pipeline import circuit_breaker, circuit_core, compose
-from ainb.pipeline.circuit_breaker import Breakers, Circuit, CircuitBreaker, GateStage, PermitStage
-from ainb.pipeline.circuit_core import is_failure
+from ainb.pipeline import compose
+from ainb.pipeline.circuit import stage as circuit_breaker
+from ainb.pipeline.circuit import state_machine as circuit_core
+from ainb.pipeline.circuit.stage import Breakers, Circuit, CircuitBreaker, GateStage, PermitStage
+from ainb.pipeline.circuit.state_machine import is_failure
 from ainb.testing import FakeClock, run_virtual
 from tests.attempts import HighRandom, LowRandom, Scripted, fault, make_call, virtual_clock
 

@@ -26,7 +26,7 @@ from tests.attempts import (
 )
 from tests.mutation import Mutant
 
-CORE, STAGES = "ainb.pipeline.circuit_core", "ainb.pipeline.circuit_breaker"
+CORE, STAGES = "ainb.pipeline.circuit.state_machine", "ainb.pipeline.circuit.stage"
 PROBES = 2
 OPTIONS = {"minimum_calls": 4, "open_seconds": 30, "max_open_seconds": 60, "probes": PROBES}
 

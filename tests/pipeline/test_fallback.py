@@ -18,9 +18,9 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.events import Notice
-from ainb.pipeline.circuit_core import Circuit
-from ainb.pipeline.retry_core import Retry
-from ainb.pipeline.schema import read_schema
+from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.circuit.state_machine import Circuit
+from ainb.pipeline.retry.policy import Retry
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.testing import SCRIPTS, Step, script
@@ -211,7 +211,7 @@ def test_a_budget_books_the_fallbacks_price(monkeypatch):
     script("second", ["three words here"])
     with FaultServer([Fault(status=503)]) as down:
         monkeypatch.setenv("OPENAI_BASE_URL", down.base_url)
-        config = ainb.Config(prices=prices, budget=ainb.config.Budget(usd=5000), retry=None)
+        config = ainb.Config(prices=prices, budget=ainb.config.tree.Budget(usd=5000), retry=None)
         with Session("openai:gpt-5-mini", config=config, fallback="scripted:second") as used:
             reply = used.ask("two words", max_tokens=10)
 

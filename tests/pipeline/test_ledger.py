@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.pipeline.books import Account, Balance, Claim, MemoryBook, Verdict, decide
-from ainb.pipeline.ledger import Hold, Ledger, Refusal
+from ainb.pipeline.budget.accounts import Account, Balance, Claim, MemoryBook, Verdict, decide
+from ainb.pipeline.budget.ledger import Hold, Ledger, Refusal
 from ainb.testing import run_virtual
 from tests.pipeline.budget_lab import usd
 

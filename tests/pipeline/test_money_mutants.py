@@ -9,17 +9,17 @@ from decimal import InvalidOperation
 import pytest
 
 from ainb.errors import BudgetExceededError, TransientProviderError
-from ainb.pipeline.books import Account, Balance, Claim, Verdict
+from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict
 from ainb.testing import run_virtual
 from tests.mutation import load_mutant
 from tests.pipeline.budget_lab import MODULES, answering, failing, lab_of, make_call, real_lab, usd
 from tests.pipeline.test_budget import crowd
 
 BOOKS, LEDGER, BUDGET, BILLING = (
-    "ainb.pipeline.books",
-    "ainb.pipeline.ledger",
-    "ainb.pipeline.budget",
-    "ainb.pipeline.billing",
+    "ainb.pipeline.budget.accounts",
+    "ainb.pipeline.budget.ledger",
+    "ainb.pipeline.budget.stage",
+    "ainb.pipeline.budget.billing",
 )
 MUTANTS = [
     (
@@ -284,13 +284,13 @@ def scenario_day(module, folder):
 
 
 def test_the_real_day_book_passes(tmp_path):
-    scenario_day(importlib.import_module("ainb.stores.ledger"), tmp_path)
+    scenario_day(importlib.import_module("ainb.stores.day_book"), tmp_path)
 
 
 @pytest.mark.parametrize(("old", "new", "label"), DAY_MUTANTS, ids=[item[2] for item in DAY_MUTANTS])
 def test_a_mutant_of_the_day_book_is_noticed(old, new, label, tmp_path):
     with (
-        load_mutant("ainb.stores.ledger", old, new) as fresh,
+        load_mutant("ainb.stores.day_book", old, new) as fresh,
         pytest.raises((AssertionError, InvalidOperation)),
     ):
-        scenario_day(fresh["ainb.stores.ledger"], tmp_path)
+        scenario_day(fresh["ainb.stores.day_book"], tmp_path)

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ainb import Rule, Validation, redaction
+from ainb import Rule, Validation
 from ainb.errors import ConfigError
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.pipeline import optional_rules, presets
-from ainb.pipeline.rules import merged
-from ainb.pipeline.validator import Validator
+from ainb.pipeline.validation import optional_rules, presets
+from ainb.pipeline.validation.rules import merged
+from ainb.pipeline.validation.validator import Validator
+from ainb.redaction.filter import filter as redaction
 from tests.made_up_secrets import IN_PLACE, NAMES, TAILS, in_place
 
 RULES = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ainb.pipeline.local_limiter import LocalLimiter
+from ainb.pipeline.rate_limit.local import LocalLimiter
 from tests.pipeline.rate_limit_schedules import check_limiter
 
 

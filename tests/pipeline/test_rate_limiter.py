@@ -8,9 +8,9 @@ import doctest
 import pytest
 
 from ainb.errors import ConfigError, RateLimitError
-from ainb.pipeline import rate_limiter
-from ainb.pipeline.rate_limit import RateLimit
-from ainb.pipeline.rate_limiter import RateLimiter
+from ainb.pipeline.rate_limit import standalone as rate_limiter
+from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.standalone import RateLimiter
 from ainb.testing import FakeClock, run_virtual
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 import ainb
-from ainb import testing
 from ainb.errors import (
     BudgetExceededError,
     ConfigError,
@@ -26,11 +25,12 @@ from ainb.errors import (
 )
 from ainb.events import Notice
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.pipeline.budget_options import Budget
-from ainb.pipeline.schema import read_schema
+from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.budget.options import Budget
 from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stores.cassette import _shared
+from ainb.stores.cassette.file import _shared
+from ainb.testing import fakes as testing
 from tests.fault_server import Fault, FaultServer
 
 MODEL = "openai:gpt-5-mini"
@@ -406,7 +406,7 @@ def test_the_place_of_a_model_does_not_count():
 
 
 def test_a_file_of_weights_is_known_by_its_name_and_its_bytes(tmp_path, monkeypatch):
-    from ainb.pipeline.replay_request import read_request
+    from ainb.pipeline.replay.request import read_request
     from ainb.providers import make_provider
 
     monkeypatch.setenv("AINB_MODEL_DIR", str(tmp_path / "models"))
@@ -518,7 +518,7 @@ def test_a_broken_cassette_stops_a_call_before_it_is_sent(cassette):
 def test_a_cassette_that_cannot_be_written_fails_no_call(cassette, monkeypatch):
     events = []
     monkeypatch.setattr(
-        "ainb.stores.cassette.spare_file", lambda *_: (_ for _ in ()).throw(OSError("no room"))
+        "ainb.stores.cassette.file.spare_file", lambda *_: (_ for _ in ()).throw(OSError("no room"))
     )
 
     replies, _ = ask("record", "one", "two", events=events)
@@ -625,13 +625,13 @@ def test_a_picture_stands_in_the_cassette_as_its_digest(cassette):
 
 def test_the_environment_and_pyproject_choose_the_mode(monkeypatch, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.ainb]\nreplay = "auto"\n')
-    assert ainb.config.load_config().replay == "auto"
+    assert ainb.config.tree.load_config().replay == "auto"
 
     monkeypatch.setenv("AINB_REPLAY", "replay")
-    assert ainb.config.load_config().replay == "replay"
+    assert ainb.config.tree.load_config().replay == "replay"
     monkeypatch.setenv("AINB_REPLAY", "reply")
     with pytest.raises(ConfigError, match=r"replay takes one of off, record, replay, auto; it is 'reply'"):
-        ainb.config.load_config()
+        ainb.config.tree.load_config()
 
 
 def test_any_text_comes_back_as_it_was():

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.pipeline.replay_miss import Nearest, explain_miss
-from ainb.pipeline.replay_request import Asked
-from ainb.stores.cassette_line import request_key, write_line
+from ainb.pipeline.replay.miss import Nearest, explain_miss
+from ainb.pipeline.replay.request import Asked
+from ainb.stores.cassette.line import request_key, write_line
 
 
 def fields(*texts, model="openai:m", schema=None, replica=None, **parameters):

@@ -9,9 +9,9 @@ import functools
 import pytest
 
 from ainb.errors import ConfigError
-from ainb.pipeline import response_cache
-from ainb.pipeline.cache import Cache
-from ainb.pipeline.response_cache import ResponseCache
+from ainb.pipeline.cache import standalone as response_cache
+from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.standalone import ResponseCache
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual
 

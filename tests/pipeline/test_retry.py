@@ -20,9 +20,10 @@ from ainb.errors import (
     RateLimitError,
     TransientProviderError,
 )
-from ainb.pipeline import compose, retry
-from ainb.pipeline.retry import Retry, RetryBudget, RetryStage, backoff_seconds, retrying
-from ainb.pipeline.retry_core import is_retryable, next_wait
+from ainb.pipeline import compose
+from ainb.pipeline.retry.policy import is_retryable, next_wait
+from ainb.pipeline.retry.stage import Retry, RetryBudget, RetryStage, backoff_seconds, retrying
+from ainb.pipeline.retry.stage import stage as retry
 from ainb.testing import FakeClock, run_virtual
 from tests.attempts import HighRandom, LowRandom, Scripted, fault, make_call, virtual_clock
 

@@ -27,7 +27,7 @@ from tests.attempts import (
 )
 from tests.mutation import Mutant
 
-CORE, STAGE = "ainb.pipeline.retry_core", "ainb.pipeline.retry"
+CORE, STAGE = "ainb.pipeline.retry.policy", "ainb.pipeline.retry.stage"
 
 
 def ask(m, outcomes, *, calls=None, rng=None, **options):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from ainb.errors import RateLimitError
-from ainb.pipeline.single_flight import SingleFlight
+from ainb.pipeline.cache.single_flight import SingleFlight
 from ainb.testing import run_virtual
 from tests.mutation import Mutant, load_mutant
 from tests.pipeline.cache_lab import ARRIVALS, MODULES, OUTCOMES, REAL, Schedule
@@ -43,7 +43,7 @@ def test_promises_hold_in_10_000_random_schedules():
     explore(REAL, 10_000)
 
 
-FLIGHT = "ainb.pipeline.single_flight"
+FLIGHT = "ainb.pipeline.cache.single_flight"
 MUTANTS = [
     Mutant(
         FLIGHT,
@@ -85,28 +85,31 @@ MUTANTS = [
         "no sharing at all",
     ),
     Mutant(
-        "ainb.pipeline.cache",
+        "ainb.pipeline.cache.stage",
         "        work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)\n",
         "        pass\n",
         "followers do not extend the deadline",
     ),
     Mutant(
-        "ainb.pipeline.cache",
+        "ainb.pipeline.cache.stage",
         "max(work.deadline, joined.deadline)",
         "joined.deadline",
         "the last to come sets the deadline",
     ),
     Mutant(
-        "ainb.pipeline.cache", "        if is_whole(reply):\n", "        if True:\n", "cut answers are stored"
+        "ainb.pipeline.cache.stage",
+        "        if is_whole(reply):\n",
+        "        if True:\n",
+        "cut answers are stored",
     ),
     Mutant(
-        "ainb.pipeline.cache",
+        "ainb.pipeline.cache.stage",
         "        work.options = replace(work.options, on_text=None)\n",
         "",
         "the stream goes on after its caller left",
     ),
     Mutant(
-        "ainb.pipeline.cache",
+        "ainb.pipeline.cache.stage",
         "place = (call.options.cache, key)",
         "place = key",
         "refresh joins what is not fresh",
@@ -124,7 +127,7 @@ MUTANTS = [
         "nobody pays when the leader has left",
     ),
     Mutant(
-        "ainb.pipeline.cache",
+        "ainb.pipeline.cache.stage",
         "    call.attempts, call.queue_wait_s = work.attempts, work.queue_wait_s\n",
         "",
         "what the work gathered is lost",

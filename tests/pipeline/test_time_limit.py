@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.pipeline.time_limit import TimeLimits
+from ainb.pipeline.deadline.time_limit import TimeLimits
 from ainb.testing import run_virtual
 
 SECONDS = 10.0

@@ -14,7 +14,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.providers import make_provider
-from ainb.providers.wire import close_clients
+from ainb.providers.http.client import close_clients
 from tests.fault_server import Fault, FaultServer
 
 KEY = "sk-very-secret-0123456789"

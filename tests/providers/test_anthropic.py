@@ -11,14 +11,14 @@ import pytest
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.pipeline.schema import read_schema
+from ainb.pipeline.answer.schema import read_schema
 from ainb.pricing import Prices
 from ainb.providers import split_model
-from ainb.providers.anthropic import AnthropicProvider
-from ainb.providers.anthropic_answer import read_usage
-from ainb.providers.limits import read_limits
+from ainb.providers.anthropic.adapter import AnthropicProvider
+from ainb.providers.anthropic.reply import read_usage
+from ainb.providers.http.client import close_clients
+from ainb.providers.http.rate_headers import read_limits
 from ainb.providers.services import SERVICES
-from ainb.providers.wire import close_clients
 from ainb.session import Session
 from tests.fault_server import Fault, FaultServer
 

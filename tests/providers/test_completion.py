@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.messages import UNKNOWN_USAGE, Usage
-from ainb.providers.completion import Answer, UnreadableError, read_completion, read_cost, read_usage
+from ainb.providers.openai.reply import Answer, UnreadableError, read_completion, read_cost, read_usage
 
 
 def whole(message, finish_reason="stop", **more):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
-from ainb.providers.faults import Origin, clean, response_fault
-from ainb.providers.refusal import read_refusal
+from ainb.providers.http.faults import Origin, clean, response_fault
+from ainb.providers.http.refusal import read_refusal
 
 KEY = "sk-very-secret-0123456789"
 ORIGIN = Origin(

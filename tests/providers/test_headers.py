@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.providers.headers import (
+from ainb.providers.http.headers import (
     parse_duration,
     parse_reset,
     parse_retry_after,

@@ -9,7 +9,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
 from ainb.messages import Message, Request
 from ainb.providers import make_provider
-from ainb.providers.hosts import goes_in_the_clear, is_local_url, is_loopback
+from ainb.providers.http.hosts import goes_in_the_clear, is_local_url, is_loopback
 
 
 @pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.8.9.1", "::1"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ainb.providers.limits import read_limits
+from ainb.providers.http.rate_headers import read_limits
 
 OPENAI = {
     "x-ratelimit-limit-requests": "500",

@@ -21,14 +21,15 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.pipeline.schema import read_schema
-from ainb.providers import llama_child, weights
-from ainb.providers.chat import ChatClient
-from ainb.providers.llama import SERVERS
-from ainb.providers.llama_child import Local
-from ainb.providers.local import DEFAULT, LocalProvider
-from ainb.providers.target import make_target
-from ainb.providers.wire import close_clients
+from ainb.pipeline.answer.schema import read_schema
+from ainb.providers.http.client import close_clients
+from ainb.providers.http.target import make_target
+from ainb.providers.local import child as llama_child
+from ainb.providers.local import weights
+from ainb.providers.local.adapter import DEFAULT, LocalProvider
+from ainb.providers.local.child import Local
+from ainb.providers.local.server import SERVERS
+from ainb.providers.openai.request import ChatClient
 
 QUESTION = "What is the capital of France? Answer in one word."
 LONG = {"temperature": 0, "max_tokens": 3000, "ignore_eos": True}
@@ -427,8 +428,8 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK
 from ainb.engine import ENGINE
 from ainb.messages import Call, Message, Request
-from ainb.providers.llama import SERVERS
-from ainb.providers.local import DEFAULT, LocalProvider
+from ainb.providers.local.server import SERVERS
+from ainb.providers.local.adapter import DEFAULT, LocalProvider
 
 def ask():
     provider = LocalProvider(clock=SYSTEM_CLOCK)

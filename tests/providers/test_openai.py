@@ -19,10 +19,10 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.messages import Call, CallOptions, Message, Request
-from ainb.pipeline.schema import read_schema
-from ainb.providers.openai import OpenAIProvider, is_strict, response_format
+from ainb.pipeline.answer.schema import read_schema
+from ainb.providers.http.client import close_clients
+from ainb.providers.openai.adapter import OpenAIProvider, is_strict, response_format
 from ainb.providers.services import SERVICES
-from ainb.providers.wire import close_clients
 from tests.fault_server import Fault, FaultServer
 
 KEY = "sk-very-secret-0123456789"

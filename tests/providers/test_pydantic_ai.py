@@ -21,15 +21,16 @@ from pydantic_ai.usage import RequestUsage
 import ainb
 from ainb import providers
 from ainb.clock import SYSTEM_CLOCK
-from ainb.config import Config
+from ainb.config.tree import Config
 from ainb.contract import AdapterContract
 from ainb.errors import AinbError, ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Reply, Request
-from ainb.pipeline.schema import read_schema
+from ainb.pipeline.answer.schema import read_schema
 from ainb.pricing import Prices
-from ainb.providers import pydantic_models, split_model
-from ainb.providers.pydantic_ai import PydanticAIProvider
-from ainb.providers.pydantic_names import key_variables, split_name
+from ainb.providers import split_model
+from ainb.providers.pydantic_ai import models as pydantic_models
+from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
+from ainb.providers.pydantic_ai.names import key_variables, split_name
 from tests.fault_server import Fault, FaultServer
 
 KEY = "sk-Zb7Kq2Lw9Xv4Tn6Rm1Pd8Yc3"

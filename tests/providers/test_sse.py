@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.providers.sse import EventParser
+from ainb.providers.http.sse import EventParser
 
 
 def parse(*pieces):

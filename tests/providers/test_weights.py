@@ -18,7 +18,8 @@ import pytest
 from ainb import __main__ as command
 from ainb import providers
 from ainb.errors import AinbError, ConfigError
-from ainb.providers import download, split_model, weights
+from ainb.providers import split_model
+from ainb.providers.local import download, weights
 
 CONTENT = b"GGUF" + bytes(range(256)) * 400
 

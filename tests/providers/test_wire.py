@@ -14,9 +14,9 @@ import pytest
 
 from ainb.errors import ConfigError, PermanentProviderError, TransientProviderError
 from ainb.keys import Key
-from ainb.providers import target as targets
-from ainb.providers import wire
-from ainb.providers.target import is_loopback, make_target, proxy_for
+from ainb.providers.http import client as wire
+from ainb.providers.http import target as targets
+from ainb.providers.http.target import is_loopback, make_target, proxy_for
 from tests.fault_server import Fault, FaultServer
 
 BODY = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'

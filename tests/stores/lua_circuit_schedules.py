@@ -7,7 +7,7 @@ import math
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
-from ainb.pipeline.circuit_core import BreakerCore, Circuit
+from ainb.pipeline.circuit.state_machine import BreakerCore, Circuit
 from tests.stores.lua_lab import thorough
 
 KEYS = ["circuit", "probe"]

@@ -11,7 +11,7 @@ from types import ModuleType
 import redis
 from hypothesis import HealthCheck, Phase, settings
 
-from ainb.stores.redis_script import Script
+from ainb.stores.redis.script import Script
 
 ASKS_TIME = "redis.call('TIME')"
 TOLD_TIME = "redis.call('LRANGE', 'lab:clock', 0, 1)"  # seconds and microseconds, as TIME answers

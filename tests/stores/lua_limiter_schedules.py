@@ -7,11 +7,11 @@ import math
 from hypothesis import example, given, seed
 from hypothesis import strategies as st
 
-from ainb.pipeline.limiter_core import LimiterCore
-from ainb.pipeline.permits import Line, Permit
-from ainb.pipeline.rate_limit import RateLimit
-from ainb.stores.redis_limiter_scripts import COMEBACK_SECONDS
-from ainb.stores.redis_presence import LIVE_SECONDS
+from ainb.pipeline.rate_limit.permits import Line, Permit
+from ainb.pipeline.rate_limit.queue import LimiterCore
+from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.stores.redis.limiter_scripts import COMEBACK_SECONDS
+from ainb.stores.redis.presence import LIVE_SECONDS
 from tests.stores.lua_lab import thorough
 
 KEYS = ["level", "line", "flight", "peers"]

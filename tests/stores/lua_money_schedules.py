@@ -7,8 +7,8 @@ from decimal import Decimal
 from hypothesis import given, seed
 from hypothesis import strategies as st
 
-from ainb.pipeline.books import Balance, Verdict, decide
-from ainb.stores.redis_presence import LIVE_SECONDS
+from ainb.pipeline.budget.accounts import Balance, Verdict, decide
+from ainb.stores.redis.presence import LIVE_SECONDS
 from tests.stores.lua_lab import thorough
 
 KEYS = ["spent", "aside", "peers"]

@@ -115,10 +115,10 @@ HEAD = """
 import asyncio, json, os, sys, time
 from decimal import Decimal
 import ainb
-from ainb.config import Config
+from ainb.config.tree import Config
 from ainb.session import Session
 from ainb.runtime import Runtime
-from ainb.stores.address import parse_state
+from ainb.stores.redis.address import parse_state
 said = []
 def session(**options):
     options.setdefault("circuit", None)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import ainb
 from ainb.errors import ConfigError
-from ainb.stores import cassette as cassettes
-from ainb.stores.cassette import Cassette, read_cassette, shared_cassette
-from ainb.stores.cassette_line import LineError, read_line, write_line
+from ainb.stores.cassette.file import Cassette, read_cassette, shared_cassette
+from ainb.stores.cassette.file import file as cassettes
+from ainb.stores.cassette.line import LineError, read_line, write_line
 from ainb.stores.notebook import cassette_path, find_notebook
 
 
@@ -105,7 +105,7 @@ def forged(**changes):
     head = orjson.dumps(
         {**{name: value for name, value in fields.items() if value is not ...}, "version": 1}
     )[:-1]
-    from ainb.stores.cassette_line import _checksum
+    from ainb.stores.cassette.line import _checksum
 
     return head + b',"sha256":"' + _checksum(head) + b'"}'
 
@@ -205,8 +205,8 @@ def test_what_another_kernel_wrote_is_seen_and_kept(path):
 WRITER = """
 import sys
 from pathlib import Path
-from ainb.stores.cassette import Cassette
-from ainb.stores.cassette_line import write_line
+from ainb.stores.cassette.file import Cassette
+from ainb.stores.cassette.line import write_line
 path, name = Path(sys.argv[1]), sys.argv[2]
 cassette = Cassette(path)
 for number in range(40):

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ainb.pipeline.books import Account, Balance, Claim, Verdict
-from ainb.stores.ledger import DayBook
+from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict
+from ainb.stores.day_book import DayBook
 from ainb.stores.owner import Owner
 from ainb.testing import FakeClock
 
@@ -229,10 +229,10 @@ WORKER = """
     from ainb.errors import BudgetExceededError
     from ainb.messages import Call, Message, Reply, Request
     from ainb.clock import SYSTEM_CLOCK
-    from ainb.pipeline.budget import Budget, BudgetStage
-    from ainb.pipeline.ledger import Ledger
+    from ainb.pipeline.budget.stage import Budget, BudgetStage
+    from ainb.pipeline.budget.ledger import Ledger
     from ainb.pricing.quotes import Quote
-    from ainb.stores.ledger import DayBook
+    from ainb.stores.day_book import DayBook
 
     path, seed = Path(sys.argv[1]), int(sys.argv[2])
     rng, said = random.Random(seed), []

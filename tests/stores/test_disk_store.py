@@ -15,12 +15,13 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from ainb.stores import MAX_TEXT_BYTES, at_once, write_line
-from ainb.stores.disk import DiskStore
+from ainb.stores.base import MAX_TEXT_BYTES, at_once
+from ainb.stores.disk import write_queue as write_line
+from ainb.stores.disk.store import DiskStore
+from ainb.stores.disk.text_cache import TextCache, TextDisk
 from ainb.stores.faults import REST_SECONDS
+from ainb.stores.files import NotPrivateError, prepare
 from ainb.stores.memory import MemoryStore
-from ainb.stores.private_folder import NotPrivateError, prepare
-from ainb.stores.text_cache import TextCache, TextDisk
 from ainb.testing import FakeClock
 
 
@@ -363,8 +364,8 @@ def test_a_disk_that_is_read_only_costs_a_notice_and_nothing_else(shelf):
 
 
 def test_a_locked_database_is_given_up_soon_and_tried_again_later(shelf, monkeypatch):
-    monkeypatch.setattr("ainb.stores.text_cache.OPEN_TRIES", 3)
-    monkeypatch.setattr("ainb.stores.text_cache.WRITE_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("ainb.stores.disk.text_cache.OPEN_TRIES", 3)
+    monkeypatch.setattr("ainb.stores.disk.text_cache.WRITE_BUSY_SECONDS", 0.1)
     shelf.set("k")
     shelf.close()
     holder = sqlite3.connect(shelf.folder / "cache.db", isolation_level=None)
@@ -505,8 +506,8 @@ def test_a_notice_is_never_given_by_the_writer_thread(shelf):
 
 KERNEL = """
 import sys, random
-from ainb.stores import at_once
-from ainb.stores.disk import DiskStore
+from ainb.stores.base import at_once
+from ainb.stores.disk.store import DiskStore
 from pathlib import Path
 notices, seed = [], int(sys.argv[2])
 store = DiskStore(Path(sys.argv[1]), sink=notices.append)
@@ -545,8 +546,8 @@ def test_four_kernels_on_one_store_have_no_lock_errors(tmp_path):
 
 EXIT = """
 import sys
-from ainb.stores import at_once
-from ainb.stores.disk import DiskStore
+from ainb.stores.base import at_once
+from ainb.stores.disk.store import DiskStore
 from pathlib import Path
 store = DiskStore(Path(sys.argv[1]))
 for number in range(100):

@@ -12,19 +12,19 @@ import time
 
 import pytest
 
-from ainb import testing
-from ainb.config import Config, load_config
+from ainb.config.tree import Config, load_config
 from ainb.engine import ENGINE
 from ainb.errors import CircuitOpenError, ConfigError, RateLimitError, TransientProviderError
 from ainb.events import Notice
-from ainb.pipeline.buckets import NOTHING, ONE_REQUEST, call_cost
-from ainb.pipeline.cache import Cache
-from ainb.pipeline.circuit_core import Circuit
-from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.circuit.state_machine import Circuit
+from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, call_cost
+from ainb.pipeline.rate_limit.stage import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.stores.address import StateAddress, parse_state
-from ainb.stores.redis_link import pack
+from ainb.stores.redis.address import StateAddress, parse_state
+from ainb.stores.redis.connection import pack
+from ainb.testing import fakes as testing
 from tests.stores.redis_lab import Server
 
 PATIENCE_SECONDS = 30
@@ -453,7 +453,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch, tmp_path):
 def test_nothing_of_redis_is_loaded_when_state_is_local():
     code = (
         "import sys, ainb.session; ainb.session.Session('scripted:echo').ask('hi'); "
-        "print([name for name in sys.modules if name.split('.')[0] == 'redis' or name.startswith('ainb.stores.redis')])"
+        "print([name for name in sys.modules if name.split('.')[0] == 'redis' or name.startswith('ainb.stores.redis.state')])"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -12,9 +12,9 @@ import pytest
 from ainb.engine import ENGINE
 from ainb.events import Notice
 from ainb.messages import Reply
-from ainb.pipeline.books import Account, Claim
-from ainb.pipeline.ledger import Hold
-from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.budget.accounts import Account, Claim
+from ainb.pipeline.budget.ledger import Hold
+from ainb.pipeline.rate_limit.stage import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
 from tests.stores.redis_lab import Server

@@ -46,7 +46,7 @@ LIMIT = (
     GATE
     + """
 import ainb.testing
-from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.rate_limit.stage import RateLimit
 s = session(rate_limit=RateLimit(requests_per_minute=1200), cache=None)
 ainb.testing.script("other", ["warm"])
 s.ask("warm up", model="scripted:other")
@@ -93,8 +93,8 @@ BUDGET = (
     + """
 import random
 from ainb.engine import ENGINE
-from ainb.pipeline.books import Account, Claim
-from ainb.pipeline.ledger import Hold
+from ainb.pipeline.budget.accounts import Account, Claim
+from ainb.pipeline.budget.ledger import Hold
 s = session()
 ledger = s._stages.ledger
 DAY = Claim(Account("day", "2026-05-04"), Decimal(10))
@@ -197,7 +197,7 @@ def test_when_the_one_that_pays_is_killed_another_takes_over(server, tmp_path):
 
 KILLED = """
 from ainb.engine import ENGINE
-from ainb.pipeline.books import Account, Claim
+from ainb.pipeline.budget.accounts import Account, Claim
 s = session()
 ledger = s._stages.ledger
 DAY = Claim(Account("day", "2026-05-04"), Decimal(10))
@@ -213,8 +213,8 @@ ENGINE.run(main())
 
 HEIR = """
 from ainb.engine import ENGINE
-from ainb.pipeline.books import Account, Claim
-from ainb.pipeline.ledger import Hold
+from ainb.pipeline.budget.accounts import Account, Claim
+from ainb.pipeline.budget.ledger import Hold
 s = session()
 DAY = Claim(Account("day", "2026-05-04"), Decimal(10))
 async def main():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ainb.stores import redis_book_scripts, redis_circuit_scripts, redis_limiter_scripts
+from ainb.stores.redis import budget_scripts as redis_book_scripts
+from ainb.stores.redis import circuit_scripts as redis_circuit_scripts
+from ainb.stores.redis import limiter_scripts as redis_limiter_scripts
 from tests.stores.lua_circuit_schedules import check_circuit
 from tests.stores.lua_lab import Lab, scripts_of
 from tests.stores.lua_limiter_schedules import check_limiter

@@ -22,7 +22,7 @@ def notices():
 @pytest.fixture
 def make_log(tmp_path, notices):
     from ainb.testing import FakeClock
-    from ainb.usage.log import FILE_NAME, UsageLog
+    from ainb.usage.log.log import FILE_NAME, UsageLog
 
     logs = []
 

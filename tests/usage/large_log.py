@@ -10,9 +10,9 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK
 from ainb.pipeline.record import CallIds
 from ainb.usage.columns import STORED
-from ainb.usage.rollups import ADD_NEW
+from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.store import Store, local_day, open_log
 from ainb.usage.rows import Row, utc
-from ainb.usage.store import Store, local_day, open_log
 
 DAYS = 60
 SESSIONS = 3 * DAYS

@@ -11,11 +11,12 @@ from usage_calls import START, finished
 
 from ainb.errors import BudgetExceededError, ConfigError, PermanentProviderError, TransientProviderError
 from ainb.testing import FakeClock
-from ainb.usage import frames, store
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS
-from ainb.usage.log import Log
-from ainb.usage.summary import summary
-from ainb.usage.totals import costs, errors, money
+from ainb.usage.frames.calls import calls as frames
+from ainb.usage.frames.summary import summary
+from ainb.usage.frames.totals import costs, errors, money
+from ainb.usage.log import store
+from ainb.usage.log.log import Log
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_money_of_unpriced_calls_is_na_not_zero(log):
 @pytest.mark.parametrize("where", [{}, {"status": "ok"}, {"provider_name": ["openai"]}])
 def test_daily_sums_and_a_scan_of_the_calls_agree(log, by, where, monkeypatch):
     quick = costs(log, by, **where)
-    monkeypatch.setattr("ainb.usage.rollups.KEYS", ())
+    monkeypatch.setattr("ainb.usage.log.rollups.KEYS", ())
 
     pd.testing.assert_frame_equal(quick, costs(log, by, **where))
 

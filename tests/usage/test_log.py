@@ -21,14 +21,14 @@ from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.messages import Usage
 from ainb.testing import FakeClock
-from ainb.usage import schema, writer
-from ainb.usage.frames import usage
-from ainb.usage.jsonlog import json_line
-from ainb.usage.log import Log
-from ainb.usage.reading import open_for_reading
-from ainb.usage.rollups import KEYS, prune
+from ainb.usage.frames.calls import usage
+from ainb.usage.log import schema, writer
+from ainb.usage.log.jsonlog import json_line
+from ainb.usage.log.log import Log
+from ainb.usage.log.reading import open_for_reading
+from ainb.usage.log.rollups import KEYS, prune
+from ainb.usage.log.store import Store, open_log
 from ainb.usage.rows import build_row
-from ainb.usage.store import Store, open_log
 
 COUNT = "SELECT count(*) FROM calls"
 
@@ -141,7 +141,7 @@ def test_a_line_that_cannot_be_logged_does_not_cost_the_row(make_log, notices, m
     def fail(_row):
         raise TypeError("no line of this")
 
-    monkeypatch.setattr("ainb.usage.jsonlog.log_row", fail)
+    monkeypatch.setattr("ainb.usage.log.jsonlog.log_row", fail)
     log = make_log()
 
     log.listener(finished())
@@ -160,7 +160,7 @@ def test_an_integer_of_more_than_64_bits_goes_into_the_log_line_as_it_is():
 
 
 def test_a_locked_log_delays_nobody_and_is_written_when_it_is_free(make_log, notices, tmp_path, monkeypatch):
-    monkeypatch.setattr("ainb.usage.store.BUSY_MILLISECONDS", 20)
+    monkeypatch.setattr("ainb.usage.log.store.BUSY_MILLISECONDS", 20)
     clock = FakeClock()
     log = make_log(clock=clock)
     log.listener(finished(0))
@@ -252,7 +252,7 @@ def test_a_file_size_limit_of_the_process_fails_no_call(tmp_path):
         sys.path.insert(0, {tests!r})
         from usage_calls import finished
         from ainb.testing import FakeClock
-        from ainb.usage.log import Log, UsageLog
+        from ainb.usage.log.log import Log, UsageLog
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         notices = []
         log = UsageLog(Path({path!r}), sink=notices.append, options=Log(content=True), clock=FakeClock())
@@ -302,7 +302,7 @@ def test_an_older_log_is_brought_up_to_date_and_keeps_its_rows(make_log, tmp_pat
     log.close()
     step = "ALTER TABLE calls ADD COLUMN region TEXT;\nUPDATE calls SET region = 'old';\n"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
-    monkeypatch.setattr("ainb.usage.reading.MIGRATIONS", schema.MIGRATIONS)
+    monkeypatch.setattr("ainb.usage.log.reading.MIGRATIONS", schema.MIGRATIONS)
     # Read before anybody has written: a copy is migrated, the file is not.
     with log.reading() as connection:
         assert connection.execute("SELECT region FROM calls").fetchall() == [("old",)]
@@ -439,7 +439,7 @@ def test_rows_are_written_when_the_process_ends(tmp_path, make_log):
         from ainb.testing import FakeClock
         import atexit
         atexit.register(lambda: log.listener(finished(2)))  # runs after the log's own, which is registered later
-        from ainb.usage.log import UsageLog
+        from ainb.usage.log.log import UsageLog
         log = UsageLog(Path({path!r}), clock=FakeClock())
         log.listener(finished(1))
         """,
@@ -455,7 +455,7 @@ def test_four_processes_that_write_at_once_lose_nothing(tmp_path, make_log):
         from pathlib import Path
         from usage_calls import finished
         from ainb.testing import FakeClock
-        from ainb.usage.log import UsageLog
+        from ainb.usage.log.log import UsageLog
         notices = []
         log = UsageLog(Path({path!r}), sink=notices.append, clock=FakeClock())
         for number in range(1500):
@@ -480,7 +480,7 @@ def test_a_killed_process_loses_at_most_its_last_batch(tmp_path, make_log):
 import sys, time; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from usage_calls import finished
-from ainb.usage.log import UsageLog
+from ainb.usage.log.log import UsageLog
 log = UsageLog(Path({str(tmp_path / "home" / "usage.sqlite3")!r}))
 for number in range(100_000):
     log.listener(finished(number, ended_at=time.time()))
@@ -543,7 +543,7 @@ def test_the_first_release_schema_holds_every_column(tmp_path):
 
 
 def test_nothing_heavy_is_loaded_by_the_recorder():
-    code = "import sys, ainb.pipeline.record, ainb.redaction, ainb.usage.log; print({'pandas', 'numpy', 'orjson'} & set(sys.modules))"
+    code = "import sys, ainb.pipeline.record, ainb.redaction.filter, ainb.usage.log.log; print({'pandas', 'numpy', 'orjson'} & set(sys.modules))"
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ainb.messages import Reply, Usage
-from ainb.usage.log import UsageLog
+from ainb.usage.log.log import UsageLog
 
 
 def log_of(outputs, path=None, **facts):

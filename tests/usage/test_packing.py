@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from usage_calls import START, finished
 
 from ainb.testing import FakeClock
-from ainb.usage import frames
 from ainb.usage.columns import COLUMNS
-from ainb.usage.packing import pack
-from ainb.usage.reading import open_for_reading
-from ainb.usage.totals import costs, errors
+from ainb.usage.frames.calls import calls as frames
+from ainb.usage.frames.totals import costs, errors
+from ainb.usage.log.packing import pack
+from ainb.usage.log.reading import open_for_reading
 
 SMALL = [column for column in COLUMNS.values() if column.kind in {"word", "flag"}]
 MOST_WORDS = 2**31 - 1

@@ -10,8 +10,8 @@ from usage_calls import finished
 
 from ainb.messages import Reply, Usage
 from ainb.testing import FakeClock, run_virtual
-from ainb.usage.log import UsageLog
-from ainb.usage.recorder import Estimators
+from ainb.usage.log.log import UsageLog
+from ainb.usage.log.recorder import Estimators
 
 
 def count_words(text, model):

@@ -8,8 +8,8 @@ from usage_calls import START, finished
 
 from ainb.errors import BudgetExceededError, PermanentProviderError, TransientProviderError
 from ainb.testing import FakeClock
-from ainb.usage import board, failures, spending
-from ainb.usage.batches import outcomes
+from ainb.usage.frames import board, failures, spending
+from ainb.usage.frames.batches import outcomes
 from ainb.usage.windows import ALL_TIME, LAST_DAY, LAST_WEEK, TODAY, WINDOWS
 
 DAY = 86_400

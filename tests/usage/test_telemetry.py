@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from usage_calls import finished
 
 import ainb
-from ainb.config import Config, load_config
+from ainb.config.tree import Config, load_config
 from ainb.errors import CircuitOpenError, ConfigError, PermanentProviderError
 from ainb.testing import Step, script
 from ainb.usage import telemetry
@@ -274,7 +274,7 @@ def test_a_fault_of_the_exporter_fails_no_call_and_is_said_once(world):
     world.tracers.add_span_processor(Broken())
     heard = []
     config = Config(otel=True, cache=None)
-    runtime = ainb.stages.Runtime(sink=heard.append)
+    runtime = ainb.assembly.Runtime(sink=heard.append)
     with ainb.Session("scripted:echo", config=config, runtime=runtime) as session:
         assert session.ask("hello").text == session.ask("hello").text == "hello"
         assert len(session.usage(session_id=session.log.session_id)) == 2

@@ -1,0 +1,303 @@
+"""The stages of a session, made of its options and put in order."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import weakref
+from typing import TYPE_CHECKING, Any, cast
+
+from ainb import pricing, tokens
+from ainb.clock import Clock
+from ainb.config.tree import Config
+from ainb.engine import ENGINE
+from ainb.events import Event, Sink, silent
+from ainb.messages import Call, Stage
+from ainb.pipeline.answer.stage import AnswerStage
+from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.stage import BudgetStage
+from ainb.pipeline.cache.stage import CacheStage
+from ainb.pipeline.circuit.stage import Breakers, GateStage, PermitStage
+from ainb.pipeline.deadline.stage import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.fallback import FallbackStage
+from ainb.pipeline.rate_limit.stage import OUTPUT_LIMITS, RateLimitStage
+from ainb.pipeline.record import RecordStage
+from ainb.pipeline.retry.stage import RetryStage
+from ainb.pipeline.validation.key_filter import OwnKeyStage
+from ainb.pipeline.validation.stage import ValidationStage
+from ainb.providers.http.rate_headers import read_limits
+from ainb.runtime import Runtime
+from ainb.stores import base as stores
+from ainb.stores.day_book import DayBook
+from ainb.stores.redis.address import require_extra
+from ainb.usage.log.log import FILE_NAME as USAGE_FILE
+from ainb.usage.log.log import UsageLog
+from ainb.usage.log.recorder import Estimators
+
+if TYPE_CHECKING:
+    from ainb.pipeline.replay.stage import ReplayStage
+    from ainb.stores.redis.state import SharedState
+    from ainb.usage.telemetry import Telemetry
+
+UNKNOWN_OUTPUT_TOKENS = 1_024
+
+
+class Stages:
+    """Every stage that is switched on; each attribute is None where its stage is off.
+
+    In replay nothing of the home is read or written, so that a run costs nobody's budget and shows nobody's past.
+
+    Args:
+        config: The options.
+        runtime: Time, randomness, listener.
+        prices: Price lists.
+    """
+
+    def __init__(self, config: Config, runtime: Runtime, prices: pricing.Prices) -> None:
+        clock, rng = runtime.clock, runtime.rng
+        self.log = self._make_log(config, runtime, prices)
+        self.telemetry = self._make_telemetry(config, runtime)
+        self.record = RecordStage(self._tell(runtime.sink), clock, rng)
+        self.validation = self._make_validation(config, prices)
+        self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
+        self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
+        self.shared = _connect(config, runtime)
+        self.cache = self._make_cache(config, runtime)
+        self.ledger = self._make_ledger(config, runtime)
+        self.budget = BudgetStage(
+            config.budget,
+            self.ledger,
+            clock,
+            runtime.sink,
+            quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
+            prepare=_preload,
+        )
+        self.replay = self._make_replay(config, runtime)
+        self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
+        self.breakers = self._make_breakers(config, runtime)
+        self.rate_limit = self._make_rate_limit(config, clock)
+        _open.add(self)
+        if self.shared is not None:
+            # The loop holds its connection and heartbeat, so that they do not end by themselves.
+            weakref.finalize(self, _hang_up, self.shared).atexit = False
+
+    def in_order(self) -> list[Stage]:
+        """The pipeline, outermost first; the one place that says the order."""
+        breakers = self.breakers
+        order: list[Stage | None] = [
+            self.record,
+            self.validation,
+            self.deadline,
+            FallbackStage(),
+            self.replay,
+            self.cache,
+            AnswerStage(),
+            self.budget,
+            self.retry,
+            self.budget.before_attempt,
+            GateStage(breakers) if breakers else None,
+            self.rate_limit,
+            self._permit_stage(breakers) if breakers else None,
+            self.attempt,
+            self.budget.before_sending,
+            OwnKeyStage() if self.validation else None,
+        ]
+        return [stage for stage in order if stage is not None]
+
+    def status(self) -> list[dict[str, Any]]:
+        """What each model and the cache are doing, as plain rows.
+
+        Returns:
+            A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit, queue and buckets
+            say and the `retries_left` of its place; then a row named "cache", a row a budget, and one named "state" where state is shared. A key is missing where its stage
+            is off.
+        """
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for circuit in self.breakers.status() if self.breakers else []:
+            row = rows.setdefault((circuit.name, circuit.endpoint or ""), {})
+            row |= {"circuit": circuit.state, "probe_in_s": circuit.probe_in_s}
+            row |= {"failure_rate": circuit.failure_rate, "calls_in_window": circuit.calls}
+        for limits in self.rate_limit.status() if self.rate_limit else []:
+            name = f"{limits.pop('provider')}:{limits.pop('model')}"
+            rows.setdefault((name, limits.pop("endpoint")), {}).update(limits)
+        if self.retry is not None:
+            for (_, endpoint), row in rows.items():
+                row["retries_left"] = self.retry.budget(endpoint).retries
+        named = [
+            {"part": "model", "name": name, "endpoint": place, **row} for (name, place), row in rows.items()
+        ]
+        if self.cache is not None:
+            named.append({"part": "cache", "name": "cache", **self.cache.status()})
+        for budget in self.budget.status():
+            money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
+            named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
+        if self.shared is not None:
+            named.append({"part": "state", "name": "state", **self.shared.status()})
+        return named
+
+    def _tell(self, sink: Sink) -> Sink:
+        append = self.log.listener
+        watch = silent if self.telemetry is None else self.telemetry.listener
+
+        def tell(event: Event) -> None:
+            append(event)
+            watch(event)
+            sink(event)
+
+        return tell
+
+    async def close(self) -> None:
+        """Write out what waits to be written, and let go of files and servers."""
+        if self.cache is not None:
+            await self.cache.close()
+        self.ledger.close()
+        if self.shared is not None:
+            await self.shared.close()
+        _open.discard(self)
+
+    @staticmethod
+    def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
+        """The log that reports are read from: with a cassette only what this session did, or replay would show another past."""
+        make = functools.partial(
+            UsageLog,
+            clock=runtime.clock,
+            sink=runtime.sink,
+            options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
+            rng=runtime.rng,
+            estimators=Estimators(
+                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+            ),
+        )
+        if config.replay == "replay":
+            return make(None)
+        of_home = make(config.home_folder() / USAGE_FILE)
+        return of_home if config.replay == "off" else make(None, copy_to=of_home)
+
+    def _make_telemetry(self, config: Config, runtime: Runtime) -> Telemetry | None:
+        if not config.otel:
+            return None
+        from ainb.usage.telemetry import Telemetry
+
+        made = Telemetry(self.log.session_id, content=config.otel_content, sink=runtime.sink)
+        self.log.on_record = made.take
+        return made
+
+    def _make_replay(self, config: Config, runtime: Runtime) -> ReplayStage | None:
+        if config.replay == "off":
+            return None
+        from ainb.pipeline.replay.cassettes import Library
+        from ainb.pipeline.replay.stage import Mode, ReplayStage, not_booked
+
+        return ReplayStage(
+            cast(Mode, config.replay),
+            Library(runtime.notebook),
+            runtime.clock,
+            runtime.sink,
+            caching=config.cache is not None,
+            book=self.budget.book_replayed if config.replay == "replay" else not_booked,
+        )
+
+    @staticmethod
+    def _make_validation(config: Config, prices: pricing.Prices) -> ValidationStage | None:
+        if config.validation is None:
+            return None
+
+        def context_window(call: Call) -> int | None:
+            # Servers on this machine have a context of their own, and the list is not worth waiting for.
+            if call.provider.free or not prices.loaded:
+                return None
+            return prices.context_window(call.request.provider, call.request.model)
+
+        return ValidationStage(config.validation, context_window=context_window)
+
+    def _make_ledger(self, config: Config, runtime: Runtime) -> Ledger:
+        if self.shared is not None:
+            return self.shared.ledger()
+        if config.replay == "replay":
+            return Ledger()
+        path = config.home_folder() / "budget.sqlite3"
+        return Ledger(DayBook(path, clock=runtime.clock, sink=runtime.sink))
+
+    def _make_breakers(self, config: Config, runtime: Runtime) -> Breakers | None:
+        if config.circuit is None:
+            return None
+        if self.shared is not None:
+            return self.shared.breakers(config.circuit)
+        return Breakers(config.circuit, clock=runtime.clock, rng=runtime.rng)
+
+    def _permit_stage(self, breakers: Breakers) -> Stage:
+        if self.shared is None:
+            return PermitStage(breakers)
+        from ainb.stores.redis.circuit import SharedPermitStage
+
+        return SharedPermitStage(breakers)
+
+    def _make_cache(self, config: Config, runtime: Runtime) -> CacheStage | None:
+        options = config.cache
+        if options is None:
+            return None
+        store = stores.make_store(
+            "memory" if config.replay == "replay" else options.where,
+            config.home_folder() / "cache",
+            memory_bytes=options.memory_bytes,
+            clock=runtime.clock,
+            sink=runtime.sink,
+        )
+        if self.shared is None:
+            return CacheStage(options, store, runtime.clock, runtime.sink)
+        shared = self.shared.store(store, options.ttl_seconds)
+        return CacheStage(options, shared, runtime.clock, runtime.sink, leases=shared)
+
+    def _make_rate_limit(self, config: Config, clock: Clock) -> RateLimitStage | None:
+        if config.rate_limit is None:
+            return None
+        return RateLimitStage(
+            config.rate_limit,
+            clock,
+            estimate=estimate_tokens,
+            read_headers=lambda headers: read_limits(headers, clock.unix()),
+            per_user=config.user_rate_limit,
+            make_limiter=None if self.shared is None else self.shared.limiter,
+        )
+
+
+def _connect(config: Config, runtime: Runtime) -> SharedState | None:
+    """State that others share, already connecting in the background; None where it is this machine's own, or a cassette's."""
+    if config.state is None or config.replay == "replay":
+        return None
+    require_extra()
+    from ainb.stores.redis.state import SharedState
+
+    shared = SharedState(
+        config.state, home=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
+    )
+    shared.hub.start()
+    return shared
+
+
+def _hang_up(shared: SharedState) -> None:
+    ENGINE.post(lambda: asyncio.ensure_future(shared.close()))
+
+
+_open: weakref.WeakSet[Stages] = weakref.WeakSet()
+
+
+async def _close_open() -> None:
+    """At exit: what sessions that nobody closed still hold."""
+    await asyncio.gather(*(stages.close() for stages in list(_open)), return_exceptions=True)
+
+
+ENGINE.at_shutdown(_close_open)
+
+
+def _preload() -> None:
+    pricing.preload()
+    tokens.preload()
+
+
+def estimate_tokens(call: Call) -> tuple[int, int]:
+    """Input and output tokens that a call may take, before anything is known of the model's replies."""
+    limits = [call.request.parameters.get(name) for name in OUTPUT_LIMITS]
+    asked = [limit for limit in limits if isinstance(limit, int)]
+    return tokens.count_request(call.request).tokens, max(asked) if asked else UNKNOWN_OUTPUT_TOKENS

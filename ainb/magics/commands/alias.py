@@ -1,0 +1,63 @@
+"""``%ai alias`` and ``%ai dealias``: short names for models, for this kernel or kept in pyproject.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ainb.config.tree import find_pyproject
+from ainb.errors import ConfigError
+from ainb.magics.commands.alias_file import TABLE, forget_alias, save_alias
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.parsing.flags import Flag
+from ainb.magics.shell import Front
+from ainb.providers import split_model
+from ainb.suggestions import closest
+
+SAVE = Flag(
+    name="save",
+    goes_to="cell",
+    help="keep it in [tool.ainb.aliases] of the nearest pyproject.toml",
+    example="%ai alias fast openai:gpt-5-mini --save",
+)
+UNSAVE = Flag(
+    name="save",
+    goes_to="cell",
+    help="take it out of pyproject.toml as well",
+    example="%ai dealias fast --save",
+)
+
+
+def set_alias(front: Front, arguments: Arguments) -> str:
+    """A short name for a model: until the kernel ends, or for good."""
+    name, target = arguments.words
+    known = dict(front.session().config.aliases)
+    if not name or set(name) & set(":/"):
+        raise ConfigError(f"an alias is one word without : and /; it is {name!r}")
+    service, model = split_model(target, {key: value for key, value in known.items() if key != name})
+    front.settings.put("aliases", {**known, name: target})
+    if "save" not in arguments.cell:
+        return f"{name} is {service}:{model} now; --save keeps it in {TABLE} of pyproject.toml"
+    path = _file()
+    save_alias(path, name, target)
+    return f"{name} is {service}:{model} now, and kept in {path}"
+
+
+def drop_alias(front: Front, arguments: Arguments) -> str:
+    """Forget a short name."""
+    (name,) = arguments.words
+    known = dict(front.session().config.aliases)
+    if name not in known:
+        way_out = closest(name, known) if known else "there are none"
+        raise ConfigError(f"there is no alias {name!r}; {way_out}")
+    del known[name]
+    front.settings.put("aliases", known)
+    if "save" not in arguments.cell:
+        return f"{name} is no alias any more"
+    path = _file()
+    was_kept = forget_alias(path, name)
+    return f"{name} is no alias any more, and {'taken out of' if was_kept else 'was not in'} {path}"
+
+
+def _file() -> Path:
+    """The nearest pyproject.toml, from which options are read; else one to be made in the working folder."""
+    return find_pyproject(Path.cwd()) or Path.cwd() / "pyproject.toml"

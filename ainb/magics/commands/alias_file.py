@@ -1,0 +1,200 @@
+"""``[tool.ainb.aliases]`` of a pyproject.toml: one line added, changed or taken out, every other byte left as it is.
+
+What was written is read again and compared before it replaces the file, so a form that these few rules do not understand is
+refused and never spoilt.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ainb.errors import ConfigError
+from ainb.redaction.filter import redact
+
+TABLE: Final = "[tool.ainb.aliases]"
+_HEADER = re.compile(
+    r"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*ainb[ \t]*\.[ \t]*aliases[ \t]*\][ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE
+)
+_ENTRY = re.compile(r"^[ \t]*[^#\s][^\n]*$", re.MULTILINE)
+_NEXT_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
+_INLINE = re.compile(r"^([ \t]*aliases[ \t]*=[ \t]*\{)([^{}\n]*)(\})", re.MULTILINE)
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_STRING = r"(?:\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*')"
+
+
+def save_alias(path: Path, name: str, target: str) -> None:
+    """Write an alias into a file, which is made where there is none.
+
+    Raises:
+        ConfigError: The file cannot be read or written, or holds its aliases in a form that is not changed here; or what is to
+            be saved looks like a key.
+    """
+    if redact(f"{name} {target}") != f"{name} {target}":
+        raise ConfigError("what is to be saved looks like a key, and no key is written into pyproject.toml")
+    _change(path, name, target)
+
+
+def forget_alias(path: Path, name: str) -> bool:
+    """Take an alias out of a file; returns whether it was there.
+
+    Raises:
+        ConfigError: As for `save_alias`.
+    """
+    if not path.is_file() or name not in _aliases(_parse(path, _read(path))):
+        return False
+    _change(path, name, None)
+    return True
+
+
+def _change(path: Path, name: str, target: str | None) -> None:
+    old = _read(path) if path.is_file() else ""
+    before = _parse(path, old)
+    wanted = copy.deepcopy(before)
+    table = _aliases(wanted)
+    if target is None:
+        del table[name]
+    else:
+        table[name] = target
+    for attempt in _ATTEMPTS:
+        text = attempt(old, name, target)
+        if text is not None and _means(text, wanted):
+            _write(path, text)
+            return
+    line = f"{_key(name)} = {json.dumps(target)}" if target is not None else f"the line of {name}"
+    doing = "add" if target is not None else "take out"
+    raise ConfigError(
+        f"{path.name} holds its aliases in a form that is not changed here; {doing} {line} under {TABLE} yourself"
+    )
+
+
+def _in_table(text: str, name: str, target: str | None) -> str | None:
+    """Change, add or drop a line below the header."""
+    header = _HEADER.search(text)
+    if header is None:
+        return None
+    start = min(header.end() + 1, len(text))
+    following = _NEXT_HEADER.search(text, start)
+    end = following.start() if following else len(text)
+    body = text[start:end]
+    line = re.compile(rf"^([ \t]*{_any_key(name)}[ \t]*=[ \t]*){_STRING}([^\n]*\n?)", re.MULTILINE)
+    found = line.search(body)
+    if target is None:
+        return text[:start] + line.sub("", body, count=1) + text[end:] if found else None
+    if found:
+        changed = f"{found.group(1)}{json.dumps(target)}{found.group(2)}"
+        return text[:start] + body[: found.start()] + changed + body[found.end() :] + text[end:]
+    lines = list(_ENTRY.finditer(body))
+    at = min(start + lines[-1].end() + 1, len(text)) if lines else start
+    ending = _line_ending(text)
+    lead = "" if text[:at].endswith("\n") else ending
+    return f"{text[:at]}{lead}{_key(name)} = {json.dumps(target)}{ending}{text[at:]}"
+
+
+def _in_braces(text: str, name: str, target: str | None) -> str | None:
+    """Change ``aliases = { … }`` on its line."""
+    found = _INLINE.search(text)
+    if found is None:
+        return None
+    opening, body, closing = found.groups()
+    pair = re.compile(rf"({_any_key(name)}[ \t]*=[ \t]*){_STRING}")
+    if target is None:
+        changed = re.sub(rf"{pair.pattern}[ \t]*,[ \t]*|(?:,[ \t]*)?{pair.pattern}", "", body, count=1)
+    elif pair.search(body):
+        changed = pair.sub(lambda match: match.group(1) + json.dumps(target), body, count=1)
+    else:
+        inner = body.strip()
+        changed = f" {inner}{', ' if inner else ''}{_key(name)} = {json.dumps(target)} "
+    return text[: found.start()] + opening + changed + closing + text[found.end() :]
+
+
+def _appended(text: str, name: str, target: str | None) -> str | None:
+    """A table of its own at the end."""
+    if target is None:
+        return None
+    ending = _line_ending(text)
+    gap = "" if not text else ending if text.endswith("\n") else 2 * ending
+    return f"{text}{gap}{TABLE}{ending}{_key(name)} = {json.dumps(target)}{ending}"
+
+
+def _line_ending(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+_ATTEMPTS: Final[tuple[Callable[[str, str, str | None], str | None], ...]] = (
+    _in_table,
+    _in_braces,
+    _appended,
+)
+
+
+def _means(text: str, wanted: Mapping[str, Any]) -> bool:
+    try:
+        read = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    _aliases(read)
+    return read == wanted
+
+
+def _aliases(data: dict[str, Any]) -> dict[str, Any]:
+    """The table of aliases, made where there is none."""
+    for name in ("tool", "ainb", "aliases"):
+        data = data.setdefault(name, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"{name} is no table in pyproject.toml; mend it first")
+    return data
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path.name} cannot be read ({error}); mend it first") from None
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name} cannot be read ({error}); mend it first") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """All or nothing: a file beside it that takes its place; a link stays a link, and the mode stays."""
+    place = path.resolve()
+    temporary = None
+    try:
+        mode = place.stat().st_mode & 0o7777 if place.exists() else None
+        handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644 if mode is None else mode)
+        Path(temporary).replace(place)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise ConfigError(
+            f"{path.name} cannot be written ({error.strerror}); the alias holds until the kernel ends"
+        ) from None
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else json.dumps(name)
+
+
+def _any_key(name: str) -> str:
+    """A pattern of every way to write the key."""
+    ways = {re.escape(json.dumps(name)), re.escape(f"'{name}'")}
+    if _BARE.fullmatch(name):
+        ways.add(re.escape(name))
+    return f"(?:{'|'.join(sorted(ways))})"

@@ -1,0 +1,82 @@
+"""``%ai cache``: what is stored and what it was good for, clear it, prune it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.magics.display.numbers import count, duration, share, size, word
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.parsing.flags import Flag
+from ainb.magics.parsing.readers import seconds
+from ainb.magics.shell import Front
+from ainb.panels.markup import Report, Table
+from ainb.session import Session
+from ainb.suggestions import closest
+
+OFF = "the cache is off; %config Ainb.cache = True switches it on"
+ACTIONS = ("clear", "prune")
+OLDER = Flag(
+    name="older",
+    metavar="SPAN",
+    read=seconds,
+    goes_to="cell",
+    help="age of the answers that prune forgets: seconds, 90m, 24h, 7d",
+    example="%ai cache prune --older 7d",
+)
+
+
+def cache(front: Front, arguments: Arguments) -> Report | str:
+    """Show the cache, or do with it what the word says.
+
+    Raises:
+        ConfigError: The word is no action, or ``--older`` stands without prune.
+    """
+    action = arguments.words[0] if arguments.words else "show"
+    older: float | None = arguments.cell.get("older")
+    if action not in {"show", *ACTIONS}:
+        raise ConfigError(
+            f"%ai cache takes {' or '.join(ACTIONS)}; it is {action!r}; {closest(action, ACTIONS)}"
+        )
+    if older is not None and action != "prune":
+        raise ConfigError("--older belongs to %ai cache prune; write %ai cache prune --older 7d")
+    session = front.session()
+    if not session.cache_status():
+        return OFF
+    if action == "clear":
+        return f"{_answers(session.clear_cache())} forgotten; the next calls are asked anew"
+    return prune(session, older) if action == "prune" else Report(tables=cache_tables(session))
+
+
+def prune(session: Session, older_seconds: float | None) -> str:
+    """Forget answers past an age; None means the usual one."""
+    options = session.config.cache
+    usual = options.ttl_seconds if options is not None else None
+    if older_seconds is None and usual is None:
+        return "stored answers never expire here, so none is too old; %ai cache prune --older 7d says how old"
+    return f"{_answers(session.prune_cache(older_seconds))} forgotten"
+
+
+def cache_tables(session: Session) -> list[Table]:
+    """The cache as a table or none."""
+    state = session.cache_status()
+    if not state:
+        return []
+    options = session.config.cache
+    ttl = options.ttl_seconds if options is not None else None
+    rows: list[tuple[str, Any]] = [
+        ("store", word(state["store"])),
+        ("answers", f"{count(state['entries'])}, {size(state['size_bytes'])}"),
+        ("given again", f"{count(state['hits'])} in this session"),
+        ("shared in flight", count(state["coalesced"])),
+        ("asked", count(state["misses"])),
+        ("hit rate", share(state["hit_rate"])),
+        ("expires", "never" if ttl is None else f"after {duration(ttl)}"),
+    ]
+    if state["stale"]:
+        rows.append(("past their age", f"{count(state['stale'])}, given while a circuit was open"))
+    return [Table(caption="Cache", columns=("what", "now"), rows=rows)]
+
+
+def _answers(number: int) -> str:
+    return f"{number:,} stored answer{'' if number == 1 else 's'}"

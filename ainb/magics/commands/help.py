@@ -1,0 +1,119 @@
+"""``%ai help``: all options, subcommands and settings, or one of them with an example that can be typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from ainb.config.tree import OPTIONS
+from ainb.errors import ConfigError
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.parsing.flags import CELL_FLAGS, Flag
+from ainb.magics.shell import Front
+from ainb.panels.markup import Report, Table
+from ainb.suggestions import closest
+
+if TYPE_CHECKING:
+    from ainb.magics.commands import Command
+
+# A value of each setting, as it is typed behind %config Ainb.NAME =
+VALUES: Final[Mapping[str, str]] = {
+    "model": '"openai:gpt-5-mini"',
+    "api_base": '"http://127.0.0.1:8000/v1"',
+    "fallback": '["anthropic:claude-haiku-4-5", "ollama:llama3.2"]',
+    "allow_insecure_http": "True",
+    "env_file": '"~/keys.env"',
+    "home": '"~/ainb"',
+    "chat_tokens": "4000",
+    "display": '"static"',
+    "state": '"redis://127.0.0.1:6379/0"',
+    "aliases": '{"fast": "openai:gpt-5-mini"}',
+    "prices": '{"openai:my-model": {"input_usd_per_million": 0.5, "output_usd_per_million": 2}}',
+    "log": '{"max_age_days": 90}',
+    "log_content": "True",
+    "otel": "True",
+    "otel_content": "True",
+    "replay": '"record"',
+    "footer": "False",
+    "validation": '"strict"',
+    "deadline": '{"timeout_seconds": 60}',
+    "cache": '{"ttl_seconds": 86400}',
+    "budget": '"5/day"',
+    "retry": '{"attempts": 2}',
+    "rate_limit": '{"requests_per_minute": 500, "concurrency": 16}',
+    "user_rate_limit": '{"requests_per_minute": 20}',
+    "local": '{"slots": 2, "context_tokens": 8192}',
+    "circuit": '{"open_seconds": 10}',
+}
+
+
+def show_help(_front: Front, arguments: Arguments) -> Report:
+    """All options and subcommands, or one of them."""
+    if arguments.words:
+        return Report(_topic(arguments.words[0]))
+    return Report(
+        [
+            "%%ai [MODEL] [options], and the prompt below it; {name} puts in a value of the notebook, {{name}} is {name}.",
+            "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. %config Ainb lists every setting; %ai help TOPIC shows one option with an example.",
+        ],
+        [
+            Table(
+                caption="Options of %%ai",
+                columns=("option", "what it does"),
+                rows=[(written(flag), flag.help) for flag in CELL_FLAGS],
+            ),
+            Table(
+                caption="%ai subcommands",
+                columns=("subcommand", "what it does"),
+                rows=[(command.usage, command.help) for command in _commands()],
+            ),
+        ],
+    )
+
+
+def topics() -> list[str]:
+    """All that there is help on."""
+    return [*(flag.name for flag in CELL_FLAGS), *(command.name for command in _commands()), *OPTIONS]
+
+
+def written(flag: Flag) -> str:
+    """An option as it is typed, such as ``-f, --format FORMAT``."""
+    spelling = ", ".join(reversed(flag.spellings))
+    return f"{spelling} {flag.metavar}" if flag.metavar else spelling
+
+
+def _commands() -> list[Command]:
+    from ainb.magics.commands import COMMANDS  # the table names this module's function
+
+    return COMMANDS
+
+
+def _topic(word: str) -> list[str]:
+    bare = word.lstrip("-%").removeprefix("Ainb.")
+    for flag in CELL_FLAGS:
+        if bare in {flag.name, flag.short}:
+            return [f"{written(flag)}: {flag.help}", f"Example: {flag.example}"]
+    for command in _commands():
+        if bare in {command.name, *command.synonyms}:
+            return [
+                f"%ai {command.usage}: {command.help}",
+                f"Example: {command.example}",
+                *_own_flags(command),
+            ]
+    if bare in OPTIONS:
+        return [
+            f"%config Ainb.{bare}: {OPTIONS[bare].metadata['help']}",
+            f"Example: %config Ainb.{bare} = {VALUES[bare]}",
+        ]
+    raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics())}")
+
+
+def _own_flags(command: Command) -> list[str]:
+    """Options of a subcommand that are no options of a cell, each with its example."""
+    lines: list[str] = []
+    for flag in command.flags or ():
+        if flag not in CELL_FLAGS:
+            lines += [f"{written(flag)}: {flag.help}", f"Example: {flag.example}"]
+    if lines or command.flags is not CELL_FLAGS:
+        return lines
+    return ["It takes the options of %%ai; %ai help lists them."]

@@ -1,0 +1,1 @@
+"""Display of replies in a notebook and in a terminal."""

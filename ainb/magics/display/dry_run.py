@@ -1,0 +1,73 @@
+"""``--dry-run``: what would leave and what it would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ainb.panels.markup import Passage, Report, Table
+from ainb.pipeline.validation.preview import Preview
+from ainb.pricing import Estimate
+from ainb.redaction.filter import redact
+
+MAX_SHOWN_CHARACTERS = 20_000
+
+
+def preview_report(preview: Preview) -> Report:
+    """Findings, the prompt, and a table of model, tokens and price.
+
+    Secrets in the prompt are hidden in what is shown, for a notebook is saved with its outputs.
+    """
+    request = preview.request
+    texts = [(message.role, message.text) for message in request.messages]
+    passages = [
+        Passage(caption=f"Prompt, {role}" if len(texts) > 1 else "Prompt", content=_shown(text))
+        for role, text in texts
+    ]
+    table = Table(caption="Dry run, nothing was sent", columns=("what", "value"), rows=[*_rows(preview)])
+    return Report([*_lines(preview, texts)], [*passages, table])
+
+
+def rows_report(preview: Preview, forecast: str | None) -> Report:
+    """The report of a run's first row, below what all rows would take."""
+    first = preview_report(preview)
+    line = "The first row:" if forecast is None else f"In all {forecast}. The first row:"
+    return Report([line, *first.lines], first.tables)
+
+
+def _lines(preview: Preview, texts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if preview.refusal is not None:
+        yield f"This call would be refused: {preview.refusal}"
+    yield from preview.notes
+    if any(redact(text) != text for _, text in texts):
+        yield "Secrets are hidden here and would be sent as they are."
+
+
+def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
+    request, estimate = preview.request, preview.estimate
+    yield "model", f"{request.provider}:{request.model}"
+    if request.schema is not None:
+        yield "schema", request.schema.name
+    if request.parameters:
+        yield (
+            "parameters",
+            redact(", ".join(f"{name}={value!r}" for name, value in request.parameters.items())),
+        )
+    about = "" if estimate.input_source == "exact" else "about "
+    yield "tokens in", f"{about}{estimate.input_tokens:,}"
+    yield (
+        "tokens out",
+        f"likely {estimate.output_tokens_likely:,}, at most {estimate.output_tokens_high:,}",
+    )
+    yield "price", _price(preview.stored, estimate)
+    if preview.stored is not None:
+        yield "cache", "holds an answer" if preview.stored else "holds no answer yet"
+
+
+def _price(stored: bool | None, estimate: Estimate) -> str:  # noqa: FBT001 - one of two facts, not a switch
+    return f"nothing, from the cache; asked anew {estimate.cost_text}" if stored else estimate.cost_text
+
+
+def _shown(text: str) -> str:
+    hidden = redact(text)
+    more = len(hidden) - MAX_SHOWN_CHARACTERS
+    return f"{hidden[:MAX_SHOWN_CHARACTERS]}\n({more:,} more characters)" if more > 0 else hidden

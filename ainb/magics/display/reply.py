@@ -1,0 +1,138 @@
+"""How a Reply is shown: one bundle of ``text/plain`` and ``text/html``, and a quiet line of what it took."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ainb.errors import InvalidReplyError
+from ainb.magics.display.markup import code_block, frame, markdown
+from ainb.messages import Reply
+from ainb.panels.escapes import clean, one_line
+from ainb.panels.markup import as_typed, box, escape
+
+Bundle = dict[str, Any]
+
+# The sentence that a form adds to the prompt; markdown and text send it as typed.
+ASKS = {
+    "code": "Answer with code only, in one fenced block, without any explanation.",
+    "json": "Answer with valid JSON only, without a fence and without any explanation.",
+    "html": "Answer with HTML only, without a fence and without any explanation.",
+    "math": "Answer with LaTeX mathematics only, between $$ and $$, without any explanation.",
+}
+CUT = "cut at max_tokens"
+NOT_JSON = "not JSON, shown as it came"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a place can show.
+
+    Attributes:
+        rich: Whether HTML is shown.
+        footer: Whether the line of model, time, tokens and cost stands below.
+        steady: Whether only what the input fixes may be shown (no seconds, no cache), as replayed notebooks need.
+    """
+
+    rich: bool = True
+    footer: bool = True
+    steady: bool = False
+
+
+def reply_bundle(reply: Reply, look: Look) -> Bundle:
+    """A reply as ``text/plain`` and, where it is shown, ``text/html`` or ``text/latex``."""
+    text, notes = plain_text(reply)
+    bundle: Bundle = {"text/plain": text}
+    if not look.rich:
+        return bundle
+    if reply.form == "math":
+        bundle["text/latex"] = _latex(text)
+    else:
+        kind = "page" if reply.form == "html" else "reply"
+        bundle["text/html"] = box(_body(reply, text), footer(reply, look, notes), kind=kind)
+    return bundle
+
+
+def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
+    """The reply's text in the form that was asked for, safe for a terminal, and what has to be said about it."""
+    notes = (CUT,) if reply.finish_reason == "length" else ()
+    if reply.form in {"markdown", "text"}:
+        return clean(reply.text), notes
+    if reply.form != "json":
+        return clean(reply.code), notes
+    try:
+        return clean(json.dumps(reply.json(), indent=2, ensure_ascii=False)), notes
+    except (InvalidReplyError, RecursionError):
+        return clean(reply.text), (NOT_JSON, *notes)
+
+
+def live_bundle(text: str) -> Bundle:
+    """The text that has come so far."""
+    return {"text/plain": clean(text), "text/html": box(markdown(text))}
+
+
+def _body(reply: Reply, text: str) -> str:
+    if reply.form in {"code", "json"}:
+        return code_block(text)
+    if reply.form == "html":
+        return frame(text)
+    return as_typed(text) if reply.form == "text" else markdown(text)
+
+
+def _latex(text: str) -> str:
+    bare = text.strip()
+    return bare if bare.startswith(("$", "\\[", "\\(", "\\begin")) else f"$${bare}$$"
+
+
+def footer(reply: Reply, look: Look, notes: tuple[str, ...] = ()) -> str:
+    """The quiet line as HTML; empty when it is switched off and there is nothing to say."""
+    pieces = [escape(piece) for piece in facts(reply, steady=look.steady)] if look.footer else []
+    pieces += [f'<span class="warn">{escape(note)}</span>' for note in notes]
+    return f'<p class="foot">{" · ".join(pieces)}</p>' if pieces else ""
+
+
+def facts(reply: Reply, *, steady: bool = False) -> list[str]:
+    """Model, seconds, tokens and cost, as far as they are known.
+
+    Args:
+        reply: What came back.
+        steady: Leave out what differs from run to run.
+    """
+    pieces = [one_line(reply.model)] if reply.model else []
+    if reply.cached and not steady:
+        return [*pieces, _saved(reply)]
+    if not steady and reply.duration_s is not None:
+        pieces.append(f"{reply.duration_s:.1f} s")
+    usage = reply.usage
+    if usage.input_tokens is not None and usage.output_tokens is not None:
+        pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out")
+    if not steady and reply.attempts > 1:
+        pieces.append(f"{reply.attempts} attempts")
+    if not steady:
+        pieces += _cost(reply)
+    return pieces
+
+
+def _cost(reply: Reply) -> list[str]:
+    if reply.cost_usd is None:
+        return ["price unknown"] if reply.cost_source == "unpriced" else []
+    return ["free" if reply.cost_usd == 0 else money(reply.cost_usd)]
+
+
+def _saved(reply: Reply) -> str:
+    if reply.coalesced:
+        origin = "shared with an identical call"
+    else:
+        origin = "from cache, older than asked for" if reply.stale else "from cache"
+    return f"{origin}, saved {money(reply.saved_usd)}" if reply.saved_usd else origin
+
+
+def money(usd: Decimal) -> str:
+    """Dollars with as many digits as mean something."""
+    if usd >= Decimal("0.1"):
+        return f"${usd:,.2f}"
+    if usd >= Decimal("0.01"):
+        return f"${usd:.3f}"
+    return f"${usd:.4f}" if usd >= Decimal("0.00005") else "<$0.0001"

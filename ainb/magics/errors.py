@@ -1,0 +1,171 @@
+"""What went wrong in the notebook's own cells, told in its own lines: kept for ``{Err[n]}``, ``%ai error`` and ``%ai fix``.
+
+Nothing here is sent anywhere; whoever sends it asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+MAX_KEPT = 100
+MAX_CELL_CHARS = 6_000
+MAX_MESSAGE_CHARS = 2_000
+MAX_LINE_CHARS = 200
+MAX_OWN_FRAMES = 8
+MAX_CAUSES = 3
+CONTEXT_LINES = 2
+_CELL_PREFIXES = ("<ipython-input", "<doctest ")
+_LIBRARY_PARTS = ("site-packages", "dist-packages")
+
+
+class Frame(NamedTuple):
+    """A step of a traceback.
+
+    Attributes:
+        filename: As Python knows it.
+        line: Line number, from 1.
+        function: Name of the function.
+    """
+
+    filename: str
+    line: int
+    function: str
+
+
+class Failures:
+    """The failures of one notebook, by execution count.
+
+    Args:
+        shell: The running IPython shell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self.reports: dict[int, str] = {}
+        self.last: str | None = None
+
+    def remember(self, result: Any) -> None:
+        """Take what IPython says of a finished cell; never fails, for IPython would print it."""
+        error = result.error_in_exec or result.error_before_exec
+        if not isinstance(error, Exception):
+            return
+        with contextlib.suppress(Exception):
+            cell = result.info.raw_cell if result.info is not None else ""
+            text = report(error, cell, self._cells())
+            if result.execution_count is not None:
+                self.reports[result.execution_count] = text
+            while len(self.reports) > MAX_KEPT:
+                del self.reports[min(self.reports)]
+            # A line of ours that failed is not what the next %ai error asks about.
+            if not type(error).__module__.startswith("ainb"):
+                self.last = text
+
+    def latest(self) -> str | None:
+        """The last failure of the notebook, also of one from before the extension was loaded; None when there is none."""
+        error = getattr(sys, "last_value", None)
+        if self.last is None and isinstance(error, Exception):
+            self.last = report(error, "", self._cells())
+        return self.last
+
+    def _cells(self) -> dict[str, int]:
+        return dict(getattr(self._shell.compile, "_filename_map", {}))
+
+
+def report(error: BaseException, cell: str, cells: dict[str, int]) -> str:
+    """A failure in words: the cell, the error, and the frames of the person's own code; secrets are taken out.
+
+    Args:
+        error: What was raised.
+        cell: Source of the cell that raised it; "" leaves it out.
+        cells: File names of cells, and their execution counts.
+    """
+    from ainb.redaction.filter import redact
+
+    parts = [f"The cell:\n```python\n{_cut(cell.strip(), MAX_CELL_CHARS)}\n```"] if cell.strip() else []
+    parts.append("The error:\n" + "\n".join(_causes(error)))
+    steps = list(_steps(error, cells))
+    if steps:
+        parts.append("Where it happened, outermost first:\n" + "\n".join(steps))
+    return redact("\n\n".join(parts))
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """The error and what it came from, a line each."""
+    current: BaseException | None = error
+    for number in range(MAX_CAUSES):
+        if current is None:
+            return
+        words = "".join(traceback.format_exception_only(current)).strip()
+        yield ("" if number == 0 else "which came from: ") + _cut(words, MAX_MESSAGE_CHARS)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _steps(error: BaseException, cells: dict[str, int]) -> Iterator[str]:
+    """Own frames with their lines, and between them how many frames of which libraries."""
+    frames = [
+        Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [number for number, frame in enumerate(frames) if is_own(frame.filename, cells)]
+    if not own:
+        return
+    shown = set(own[-MAX_OWN_FRAMES:])
+    skipped: list[Frame] = []
+    for number in range(own[0], len(frames)):
+        if number not in shown:
+            skipped.append(frames[number])
+            continue
+        if skipped:
+            yield _summary(skipped)
+            skipped = []
+        yield _own_step(frames[number], cells)
+    if skipped:
+        yield _summary(skipped)
+
+
+def is_own(filename: str, cells: dict[str, int]) -> bool:
+    """Whether a file is a cell, or a file of the person's own and no library's."""
+    if filename in cells or filename.startswith(_CELL_PREFIXES):
+        return True
+    if filename.startswith("<") or any(part in filename for part in _LIBRARY_PARTS):
+        return False
+    paths = sysconfig.get_paths()
+    return not filename.startswith((paths["stdlib"], paths["platstdlib"]))
+
+
+def _own_step(frame: Frame, cells: dict[str, int]) -> str:
+    count = cells.get(frame.filename)
+    place = "the cell" if frame.filename.startswith(_CELL_PREFIXES) else frame.filename
+    if count is not None:
+        place = f"In[{count}]"
+    lines = linecache.getlines(frame.filename)
+    first = max(1, frame.line - CONTEXT_LINES)
+    around = [
+        f"  {'>' if number == frame.line else ' '} {number:>3} | {_cut(lines[number - 1].rstrip(), MAX_LINE_CHARS)}"
+        for number in range(first, min(len(lines), frame.line + CONTEXT_LINES) + 1)
+    ]
+    return "\n".join([f"{place}, line {frame.line}, in {frame.function}:", *around])
+
+
+def _summary(frames: list[Frame]) -> str:
+    names = dict.fromkeys(_library(frame.filename) for frame in frames)
+    count = f"{len(frames)} frames" if len(frames) > 1 else "1 frame"
+    return f"({count} of {', '.join(names)}, the last in {frames[-1].function})"
+
+
+def _library(filename: str) -> str:
+    for part in _LIBRARY_PARTS:
+        if part in filename:
+            rest = filename.rpartition(part)[2].lstrip("/\\")
+            return rest.replace("\\", "/").partition("/")[0].removesuffix(".py")
+    return "Python's own library"
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]} …"

@@ -1,0 +1,1 @@
+"""Parsing of the lines of ``%%ai`` and ``%ai``."""

@@ -1,0 +1,272 @@
+"""The options of ``%%ai`` as one table: spelling, how the value is read, where it goes, help and example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ainb.magics.parsing import readers
+from ainb.magics.parsing.readers import Reader
+from ainb.messages import Form
+
+FORMATS: tuple[str, ...] = get_args(Form)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A row of the table of options.
+
+    Attributes:
+        name: Long form without its dashes, such as "max-tokens".
+        short: Letter of the short form, or None.
+        metavar: What stands for the value in the help; None means it takes none.
+        read: Reads the value; raises ValueError saying what the option takes.
+        value: What it means when it takes no value.
+        key: Keyword under which the value arrives; empty means the name with underscores.
+        goes_to: "call" is handed to `Session.make_call` as a keyword, "body" goes into the request as it is, "cell" is for the
+            magic itself.
+        repeats: Whether several values are gathered (dicts into one dict, others into a tuple); otherwise the last one counts.
+        choices: The values there are, for Tab; empty means any.
+        help: One line.
+        example: A line that can be typed.
+    """
+
+    name: str
+    short: str | None = None
+    metavar: str | None = None
+    read: Reader = readers.text
+    value: Any = True
+    key: str = ""
+    goes_to: Literal["call", "body", "cell"] = "call"
+    repeats: bool = False
+    choices: tuple[str, ...] = ()
+    help: str
+    example: str
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """As typed, long form first."""
+        return (f"--{self.name}", f"-{self.short}") if self.short else (f"--{self.name}",)
+
+    @property
+    def keyword(self) -> str:
+        """The keyword under which the value arrives."""
+        return self.key or self.name.replace("-", "_")
+
+
+CELL_FLAGS: list[Flag] = [
+    Flag(
+        name="into",
+        short="o",
+        metavar="NAME",
+        read=readers.name,
+        goes_to="cell",
+        help="bind the reply to NAME and show nothing",
+        example="%%ai --into answer",
+    ),
+    Flag(
+        name="format",
+        short="f",
+        metavar="FORMAT",
+        read=readers.one_of(*FORMATS, md="markdown"),
+        choices=FORMATS,
+        goes_to="cell",
+        help=f"form of the reply: {', '.join(FORMATS)}; all but markdown and text add a sentence that asks for it",
+        example="%%ai -f code",
+    ),
+    Flag(
+        name="system",
+        metavar="TEXT",
+        help="system message in front of the prompt",
+        example='%%ai --system "Answer in one word."',
+    ),
+    Flag(
+        name="temperature",
+        metavar="X",
+        read=readers.number_from(0),
+        help="randomness of the answer; 0 is the most repeatable",
+        example="%%ai --temperature 0",
+    ),
+    Flag(
+        name="max-tokens",
+        metavar="N",
+        read=readers.whole_number,
+        help="longest answer, in tokens",
+        example="%%ai --max-tokens 200",
+    ),
+    Flag(
+        name="model-parameters",
+        short="m",
+        metavar="JSON",
+        read=readers.json_object,
+        goes_to="body",
+        help="any other parameter of the request",
+        example='%%ai -m {"top_p": 0.9}',
+    ),
+    Flag(
+        name="timeout",
+        metavar="SECONDS",
+        read=readers.number_from(0, above=True),
+        key="timeout_seconds",
+        help="total time of this call",
+        example="%%ai --timeout 20",
+    ),
+    Flag(
+        name="api-base",
+        metavar="URL",
+        read=readers.url,
+        help="base URL, for this call only",
+        example="%%ai openai:my-model --api-base http://127.0.0.1:8000/v1",
+    ),
+    Flag(
+        name="api-key-name",
+        metavar="VARIABLE",
+        read=readers.variable,
+        help="environment variable that holds the key, for this call only",
+        example="%%ai openai:gpt-5-mini --api-key-name TEAM_KEY",
+    ),
+    Flag(
+        name="chat",
+        metavar="NAME",
+        read=readers.chat_name,
+        goes_to="cell",
+        help="send the turns of this chat along and keep this one; running the cell again replaces its own turn",
+        example="%%ai --chat report",
+    ),
+    Flag(
+        name="reset",
+        short="r",
+        goes_to="cell",
+        help="forget the turns of --chat before asking",
+        example="%%ai --chat report --reset",
+    ),
+    Flag(
+        name="fallback",
+        metavar="MODEL[,MODEL]",
+        read=readers.models,
+        help="next models, in order, when this one is down or its circuit is open",
+        example="%%ai openai:gpt-5-mini --fallback anthropic:claude-haiku-4-5,ollama:llama3.2",
+    ),
+    Flag(
+        name="image",
+        metavar="NAME_OR_FILE",
+        goes_to="cell",
+        repeats=True,
+        help="a picture in front of the prompt: a figure, an array, a PIL image, a file; may be given several times",
+        example="%%ai openai:gpt-5-mini --image fig",
+    ),
+    Flag(
+        name="each",
+        metavar="FRAME",
+        read=readers.name,
+        goes_to="cell",
+        help="one call a row of a DataFrame, Series or list; {column} fills from the row; the result is a DataFrame",
+        example="%%ai --each reviews --into labels",
+    ),
+    Flag(
+        name="limit",
+        metavar="N",
+        read=readers.whole_number,
+        goes_to="cell",
+        help="with --each: only the first N rows",
+        example="%%ai --each reviews --limit 20",
+    ),
+    Flag(
+        name="sample",
+        metavar="N",
+        read=readers.whole_number,
+        goes_to="cell",
+        help="with --each: N rows drawn at random, the same ones each time",
+        example="%%ai --each reviews --sample 20",
+    ),
+    Flag(
+        name="keep",
+        metavar="COLUMN",
+        read=readers.text,
+        goes_to="cell",
+        repeats=True,
+        help="with --each: carry an input column in front of the result (repeatable; * for all)",
+        example="%%ai --each reviews --keep rating",
+    ),
+    Flag(
+        name="retry-failed",
+        value=True,
+        goes_to="cell",
+        help="with --each: send the rows again that failed in the last run of this cell",
+        example="%%ai --each reviews --retry-failed",
+    ),
+    Flag(
+        name="stream",
+        value=True,
+        goes_to="cell",
+        help="show the reply while it comes; default when a person is watching",
+        example="%%ai --stream",
+    ),
+    Flag(
+        name="no-stream",
+        value=False,
+        key="stream",
+        goes_to="cell",
+        help="show the reply only when it is whole",
+        example="%%ai --no-stream",
+    ),
+    Flag(
+        name="schema",
+        metavar="NAME",
+        read=readers.dotted_name,
+        goes_to="cell",
+        help="the reply must be of this pydantic model, dataclass, TypedDict or JSON schema; Reply.parsed holds it",
+        example="%%ai --schema Label --into label",
+    ),
+    Flag(
+        name="no-cache",
+        value="off",
+        key="cache",
+        help="leave stored answers aside and store none",
+        example="%%ai --no-cache",
+    ),
+    Flag(
+        name="refresh",
+        value="refresh",
+        key="cache",
+        help="ask anew and overwrite the stored answer",
+        example="%%ai --refresh",
+    ),
+    Flag(
+        name="ttl",
+        metavar="SECONDS",
+        read=readers.seconds,
+        key="ttl_seconds",
+        help="age up to which a stored answer counts; 90m, 24h and 7d are read too",
+        example="%%ai --ttl 3600",
+    ),
+    Flag(
+        name="budget",
+        metavar="USD",
+        read=readers.usd,
+        key="budget_usd",
+        help="the most that this cell may cost",
+        example="%%ai --budget 0.50",
+    ),
+    Flag(
+        name="user",
+        metavar="NAME",
+        help="on whose behalf; goes into the usage row, and a user has a budget of its own",
+        example="%%ai --user ann",
+    ),
+    Flag(
+        name="tag",
+        metavar="KEY=VALUE",
+        read=readers.label,
+        key="tags",
+        repeats=True,
+        help="label for the usage row; may be given several times",
+        example="%%ai --tag team=search --tag run=7",
+    ),
+    Flag(
+        name="dry-run",
+        goes_to="cell",
+        help="show the prompt as it would leave, tokens and price; send nothing",
+        example="%%ai --dry-run",
+    ),
+]

@@ -1,0 +1,60 @@
+"""``--schema NAME``: find the schema in the notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ainb.errors import ConfigError
+from ainb.magics.shell import Front
+from ainb.pipeline.answer.schema import Schema, is_schema_class, read_schema
+from ainb.suggestions import closest
+
+# What tells a JSON schema from any other dict of the notebook.
+_KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf", "oneOf", "allOf"})
+
+
+def find_schema(front: Front, name: str) -> Schema:
+    """The schema that a name of the notebook stands for.
+
+    Args:
+        front: The shell.
+        name: As typed; may be dotted.
+
+    Raises:
+        ConfigError: There is nothing of that name, or it is no schema.
+    """
+    first, *rest = name.split(".")
+    names = front.names()
+    if first not in names:
+        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_way_out(front, first)}")
+    value = names[first]
+    for part in rest:
+        if not hasattr(value, part):
+            raise ConfigError(
+                f"--schema {name}: there is no {part!r} in it; name a class or a dict that exists"
+            )
+        value = getattr(value, part)
+    try:
+        return read_schema(value)
+    except ConfigError as error:
+        raise ConfigError(f"--schema {name}: {error}") from None
+
+
+def schema_names(front: Front) -> list[str]:
+    """Names of the notebook that stand for schemas, sorted."""
+    return sorted(
+        name for name, value in front.names().items() if not name.startswith("_") and _is_schema(value)
+    )
+
+
+def _is_schema(value: Any) -> bool:
+    if type(value) is dict:
+        return bool(_KEYWORDS & value.keys())
+    return is_schema_class(value) and value.__module__.partition(".")[0] != "pydantic"
+
+
+def _way_out(front: Front, name: str) -> str:
+    known = schema_names(front)
+    if known:
+        return closest(name, known)
+    return "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema"

@@ -1,0 +1,123 @@
+"""Numbers, money and times as people read them; None and NA are unknown and never 0."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from ainb.panels.markup import Cell
+
+UNKNOWN = "\N{EN DASH}"
+_NANO = Decimal(1_000_000_000)
+_COMPACT_FROM = 10_000
+_MINUTE_S, _HOUR_S = 60, 3_600
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether it is None, NA or NaN."""
+    import pandas as pd
+
+    return value is None or bool(pd.isna(value))
+
+
+def count(value: Any) -> str:
+    """A whole number with commas."""
+    return UNKNOWN if is_unknown(value) else f"{int(value):,}"
+
+
+def counted(value: int, thing: str, plural: str = "s") -> str:
+    """A number with its noun: "1 call", "2 calls"."""
+    return f"{value:,} {thing}{'' if value == 1 else plural}"
+
+
+def compact(value: Any) -> str:
+    """A number short enough for a table: 9,999, 31 k, 1.9 M."""
+    if is_unknown(value):
+        return UNKNOWN
+    number = float(value)
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= max(size, _COMPACT_FROM):
+            digits = 1 if number < 10 * size else 0
+            return f"{number / size:,.{digits}f} {unit}"
+    return f"{number:,.0f}"
+
+
+def percent(share: Any) -> str:
+    """A share of 1 as a percentage; all and none are only said when they are exact."""
+    if is_unknown(share):
+        return UNKNOWN
+    number = float(share)
+    if number in {0.0, 1.0}:
+        return f"{number:.0%}".replace("%", " %")
+    return f"{min(max(number, 0.001), 0.999):.1%}".replace("%", " %")
+
+
+def part(share: Any) -> str:
+    """A share of 1 in whole per cent; nothing when it is unknown."""
+    if is_unknown(share):
+        return ""
+    return "<1 %" if 0 < share < 0.01 else f"{float(share) * 100:.0f} %"  # noqa: PLR2004 - one per cent
+
+
+def dollars(usd: Any, unpriced: Any = 0) -> str:
+    """Money: "$1.84"; where some of it is not known "≥ $1.84"; "unknown" when nothing is."""
+    from ainb.usage.frames.totals import money
+
+    missing = 0 if is_unknown(unpriced) else int(unpriced)
+    if is_unknown(usd) or (missing and not usd):
+        return "unknown" if missing else UNKNOWN
+    # A sum of floats may end in digits that nobody has spent.
+    amount = Decimal(str(round(float(usd), 9)))
+    return f"≥ {money(amount)}" if missing else money(amount)
+
+
+def nano_dollars(nano: int) -> str:
+    """Money given in 1e-9 USD."""
+    return dollars(Decimal(nano) / _NANO)
+
+
+def seconds(value: Any) -> str:
+    """A duration: "0.9 s", "40 s", "3 min", "2 h 5 min"."""
+    if is_unknown(value):
+        return UNKNOWN
+    number = float(value)
+    if number < _MINUTE_S:
+        digits = 0 if number >= 10 else 1 if number >= 0.1 else 3  # noqa: PLR2004 - two digits that mean something
+        return f"{number:.{digits}f} s"
+    if number < _HOUR_S:
+        return f"{number / _MINUTE_S:.0f} min"
+    hours, rest = divmod(round(number / _MINUTE_S), 60)
+    return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
+
+
+def when(moment: Any, now: float) -> str:
+    """A moment by the local clock; another day's with its date.
+
+    Args:
+        moment: A datetime with a zone.
+        now: Seconds since 1970.
+    """
+    if is_unknown(moment):
+        return UNKNOWN
+    local = dt.datetime.fromtimestamp(moment.timestamp(), dt.UTC).astimezone()
+    today = dt.datetime.fromtimestamp(now, dt.UTC).astimezone().date()
+    return f"{local:%H:%M}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def left_of(level: Any, capacity: Any) -> str:
+    """What is left of a limit: "71 of 83"; "no limit" when there is none."""
+    if is_unknown(level) or is_unknown(capacity):
+        return "no limit"
+    return f"{compact(int(float(level)))} of {compact(int(float(capacity)))}"
+
+
+def circuit(state: Any, probe_in_s: Any = None) -> Cell:
+    """A circuit's state; when it is probed belongs to this run."""
+    if is_unknown(state):
+        return Cell(text=UNKNOWN)
+    name = str(state)
+    if name == "open" and not is_unknown(probe_in_s):
+        return Cell(text=f"open, probed in {seconds(probe_in_s)}", tone="bad")
+    tone = {"closed": "good", "open": "bad", "forced-open": "bad", "half-open": "warn"}.get(name, "quiet")
+    return Cell(text=name.replace("-", " "), tone=tone)  # type: ignore[arg-type]  # the values above are tones

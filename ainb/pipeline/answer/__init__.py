@@ -1,0 +1,1 @@
+"""Answer check: validate a reply against the schema and ask once more."""

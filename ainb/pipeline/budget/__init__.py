@@ -1,0 +1,1 @@
+"""Budget: reserve an estimate before a call, settle at its real cost."""

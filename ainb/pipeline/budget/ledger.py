@@ -1,0 +1,235 @@
+"""The line in front of the money: reservations over several accounts at once, and who waits for some to come free.
+
+No stage: `budget.py` asks it. Its books are `books.MemoryBook` and, for days, `stores.ledger.DayBook`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Book, Claim, MemoryBook, Verdict, decide
+
+POLL_SECONDS = 0.25
+DAYS = frozenset({"day"})
+_tokens = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A granted reservation: the same amount in every account it claims."""
+
+    token: int
+    claims: tuple[Claim, ...]
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A claim that can never be met, and how its account stands."""
+
+    claim: Claim
+    balance: Balance
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    claims: Callable[[], Sequence[Claim]]
+    amount: Decimal
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[None]
+    accounts: frozenset[Account]
+    outcome: Hold | Refusal | None = None
+
+
+class Ledger:
+    """Reservations over several accounts at once, all or nothing, first come first served in each account.
+
+    Bound to no event loop: callers on different threads and loops share it, and each waiter is woken on its own loop. Nothing
+    is held while waiting, so that waiters cannot block each other.
+
+    Args:
+        day_book: Where the accounts that others share live; None keeps all in this process.
+        shared: Scopes of these accounts.
+    """
+
+    def __init__(self, day_book: Book | None = None, *, shared: frozenset[str] = DAYS) -> None:
+        self._memory = MemoryBook()
+        self._day_book = day_book
+        self._shared = shared
+        self._renew()
+        _ledgers.add(self)
+
+    async def reserve(self, claims: Callable[[], Sequence[Claim]], amount: Decimal) -> Hold | Refusal:
+        """Set `amount` aside, waiting while others' reservations may still come free.
+
+        Args:
+            claims: Asked anew at every try, so that a wait may cross midnight.
+            amount: USD, for each claim the same.
+
+        Returns:
+            A hold that must be settled, or a refusal when the money can never be there.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            outcome = self._first_try(claims(), amount)
+            if outcome is not None:
+                return outcome
+            accounts = frozenset(claim.account for claim in claims())
+            waiter = _Waiter(claims, amount, loop, loop.create_future(), accounts)
+            self._waiters.append(waiter)
+        return await self._wait(waiter)
+
+    def mark_sent(self, hold: Hold) -> None:
+        """The call of this hold is about to leave."""
+        with self._lock:
+            for claim in hold.claims:
+                self._book(claim.account).mark_sent(hold.token, claim.account)
+
+    def settle(
+        self, hold: Hold | None, cost: Decimal, *, also: Sequence[Account] = ()
+    ) -> dict[Account, Decimal]:
+        """Book what a call cost, in the accounts of its hold and in `also`, and wake who waits.
+
+        Returns:
+            What is now spent in each of these accounts.
+        """
+        with self._lock:
+            totals = self._settle(hold, cost) if hold is not None else {}
+            for account in also:
+                if account not in totals:
+                    totals[account] = self._book(account).spend(account, cost)
+            self._pump()
+        return totals
+
+    def balance(self, account: Account) -> Balance:
+        """How an account stands."""
+        with self._lock:
+            return self._book(account).balance(account)
+
+    def accounts(self, scope: str) -> list[Account]:
+        """Every account of a scope in this process that money went through."""
+        with self._lock:
+            return self._memory.accounts(scope)
+
+    def reset(self, account: Account) -> None:
+        """Forget what is spent in an account, and wake who waits."""
+        with self._lock:
+            self._book(account).reset(account)
+            self._pump()
+
+    def forget(self, account: Account) -> None:
+        """Drop an account that nobody will ask for again."""
+        with self._lock:
+            self._memory.forget(account)
+
+    def wake(self) -> None:
+        """Try everybody in line again, as after a raised limit."""
+        with self._lock:
+            self._pump()
+
+    def waiting(self) -> int:
+        """How many calls are in line."""
+        return len(self._waiters)
+
+    def close(self) -> None:
+        """Let go of where days are kept."""
+        with self._lock:
+            if self._day_book is not None:
+                self._day_book.close()
+
+    def _renew(self) -> None:
+        """Start with a free lock and nobody in line; in a forked child those of the parent mean nothing."""
+        self._lock = threading.Lock()
+        self._waiters: list[_Waiter] = []
+
+    def _book(self, account: Account) -> Book:
+        return self._memory if self._day_book is None or account.scope not in self._shared else self._day_book
+
+    def _first_try(self, claims: Sequence[Claim], amount: Decimal) -> Hold | Refusal | None:
+        accounts = {claim.account for claim in claims}
+        if not any(accounts & waiter.accounts for waiter in self._waiters):
+            return self._try(claims, amount)
+        for claim in claims:
+            balance = self._book(claim.account).balance(claim.account)
+            if decide(balance, claim.limit, amount) is Verdict.NEVER:
+                return Refusal(claim, balance)
+        return None
+
+    def _try(self, claims: Sequence[Claim], amount: Decimal) -> Hold | Refusal | None:
+        token = next(_tokens)
+        for place, claim in enumerate(claims):
+            verdict = self._book(claim.account).reserve(token, claim, amount)
+            if verdict is not Verdict.GRANTED:
+                self._settle(Hold(token, tuple(claims[:place]), amount), ZERO)
+                never = verdict is Verdict.NEVER
+                return Refusal(claim, self._book(claim.account).balance(claim.account)) if never else None
+        return Hold(token, tuple(claims), amount)
+
+    def _settle(self, hold: Hold, cost: Decimal) -> dict[Account, Decimal]:
+        accounts = [claim.account for claim in hold.claims]
+        return {account: self._book(account).settle(hold.token, account, cost) for account in accounts}
+
+    def _pump(self) -> None:
+        """Serve the line in order; behind a waiter that still waits, nobody takes money of the same account."""
+        blocked: set[Account] = set()
+        left: list[_Waiter] = []
+        for waiter in self._waiters:
+            if waiter.loop.is_closed():
+                continue
+            if not blocked & waiter.accounts:
+                claims = waiter.claims()
+                waiter.accounts = frozenset(claim.account for claim in claims)
+                waiter.outcome = self._try(claims, waiter.amount)
+            if waiter.outcome is None:
+                blocked |= waiter.accounts
+                left.append(waiter)
+            else:
+                waiter.loop.call_soon_threadsafe(_wake, waiter.future)
+        self._waiters = left
+
+    async def _wait(self, waiter: _Waiter) -> Hold | Refusal:
+        # Another process says nothing when it gives money back, so the head of the line looks for itself.
+        timeout = None if self._day_book is None else POLL_SECONDS
+        try:
+            while waiter.outcome is None:
+                await asyncio.wait([waiter.future], timeout=timeout)
+                with self._lock:
+                    if self._waiters and self._waiters[0] is waiter:
+                        self._pump()
+        except BaseException:
+            self._leave(waiter)
+            raise
+        return waiter.outcome
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Step out of the line; a hold that was granted in the same moment goes back."""
+        with self._lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            if isinstance(waiter.outcome, Hold):
+                self._settle(waiter.outcome, ZERO)
+            self._pump()
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+_ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for ledger in list(_ledgers):
+        ledger._renew()  # noqa: SLF001 - its own module
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

@@ -1,0 +1,161 @@
+"""What a budget is, how people write one, and how it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Literal, get_args
+
+from ainb.errors import ConfigError
+from ainb.pipeline.budget.accounts import ZERO, Account, Balance
+from ainb.pricing.estimates import format_usd
+
+Scope = Literal["session", "day", "user", "batch"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+MAX_USD = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much may be spent.
+
+    Attributes:
+        usd: From 0 to 1,000,000; a number or a text, kept as Decimal.
+        per: What it counts for: this session, a day (local midnight to midnight, over all kernels), each user, each batch.
+        hard: Refuse what does not fit; False only warns.
+        warn_at: Share of it at which one notice is given, above 0 and up to 1.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+
+    usd: Decimal
+    per: Scope = "session"
+    hard: bool = True
+    warn_at: float = 0.8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usd", read_usd("usd", self.usd))
+        if self.per not in SCOPES:
+            raise ConfigError(f"per must be one of {', '.join(SCOPES)}; it is {self.per!r}")
+        if not isinstance(self.hard, bool):
+            raise ConfigError(f"hard must be true or false; it is {self.hard!r}")
+        share: object = self.warn_at
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise ConfigError(f"warn_at must be above 0 and up to 1; it is {self.warn_at!r}")
+
+    def __str__(self) -> str:
+        return f"{money(self.usd)} a {self.per}"
+
+
+def read_usd(name: str, value: object) -> Decimal:
+    """A sum of money out of a number or a text.
+
+    Raises:
+        ConfigError: It is none from 0 to 1,000,000.
+    """
+    try:
+        usd = Decimal("NaN" if isinstance(value, bool) else str(value).strip().removeprefix("$"))
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if not (usd.is_finite() and 0 <= usd <= MAX_USD):
+        raise ConfigError(f"{name} must be a number of USD from 0 to {MAX_USD:,}; it is {value!r}")
+    return usd
+
+
+def parse_budget(text: str, *, per: Scope = "session") -> Budget:
+    """Read ``5/day``, ``$2.50`` or ``1/user``.
+
+    Args:
+        text: USD, then optionally ``/`` and what it counts for.
+        per: What it counts for when the text does not say.
+
+    Raises:
+        ConfigError: The text is no budget.
+    """
+    usd, slash, scope = text.partition("/")
+    wanted = scope.strip().lower() if slash else per
+    known = next((item for item in SCOPES if item == wanted), None)
+    if known is None:
+        raise ConfigError(f"a budget is USD/{'|'.join(SCOPES)}, such as 5/day; it is {text!r}")
+    return Budget(usd=read_usd("a budget", usd), per=known)
+
+
+def money(usd: Decimal) -> str:
+    """``$5.00``; below a cent all digits."""
+    return f"${usd:,.2f}" if usd == usd.quantize(Decimal("0.01")) else f"${usd.normalize():f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStatus:
+    """How one budget stands; money in USD.
+
+    Attributes:
+        scope: What it counts for.
+        name: Which user, batch or day; "" for the session.
+        limit_usd: As set.
+        spent_usd: Spent so far.
+        reserved_usd: Set aside for calls under way.
+        left_usd: Neither spent nor set aside, never below 0.
+    """
+
+    scope: str
+    name: str
+    limit_usd: Decimal
+    spent_usd: Decimal
+    reserved_usd: Decimal
+    left_usd: Decimal
+
+
+def status_of(account: Account, limit: Decimal, balance: Balance) -> BudgetStatus:
+    """How an account stands under a limit."""
+    return BudgetStatus(
+        scope=account.scope,
+        name=account.name,
+        limit_usd=limit,
+        spent_usd=balance.settled,
+        reserved_usd=balance.reserved,
+        left_usd=max(ZERO, limit - balance.settled - balance.reserved),
+    )
+
+
+def raised(budget: Budget) -> str:
+    """Half as much again, as ``%ai budget`` reads it: what a refusal suggests."""
+    step = Decimal(1) if budget.usd >= 1 else Decimal("0.01")
+    return f"{max(step, (budget.usd * 3 / 2).quantize(step, ROUND_CEILING)):f}/{budget.per}"
+
+
+def refusal_text(
+    amount: Decimal, limit: Decimal, *, budget: Budget | None, whole_run: bool, outcome: str
+) -> str:
+    """Why a call does not get its money, and the way out.
+
+    Args:
+        amount: The most that the call can cost.
+        limit: What it does not fit into.
+        budget: The budget that has this limit; None when the limit came with the call.
+        whole_run: A limit that came with the call counts for a whole run.
+        outcome: What became of the call, such as "nothing was sent".
+    """
+    if budget is None:
+        name, raise_it = (
+            f"{money(limit)} for this {'run' if whole_run else 'call'}",
+            "aise --budget (budget_usd)",
+        )
+    else:
+        name, raise_it = str(budget), f"aise it with %ai budget {raised(budget)}"
+    if amount > limit:
+        return (
+            f"this call may cost {format_usd(amount)}, more than the budget of {name}; {outcome}. "
+            f"Lower --max-tokens or r{raise_it}."
+        )
+    wait = " or wait until midnight" if budget is not None and budget.per == "day" else ""
+    return f"the budget of {name} is spent; {outcome}. R{raise_it}{wait}."
+
+
+def unpriced_text(model: str) -> str:
+    """Why a hard budget refuses a model without a price, and the way out."""
+    return (
+        f"no price is known for {model}, and a hard budget cannot hold what it cannot count; nothing was sent. Give one: prices = "
+        f'{{"{model}" = {{input_usd_per_million = …, output_usd_per_million = …}}}}, or make the budget soft (hard=False)'
+    )

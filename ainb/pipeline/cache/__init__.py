@@ -1,0 +1,1 @@
+"""Cache: stored answers and single-flight for identical calls in flight."""

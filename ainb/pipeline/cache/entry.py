@@ -1,0 +1,207 @@
+"""What is stored of a reply, as JSON text, and how it is read back: strictly, because anybody may have written it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+from ainb.messages import Reply, Usage
+from ainb.pipeline.cache.key import is_json
+from ainb.redaction.filter import encodable
+
+T = TypeVar("T")
+
+ENTRY_VERSION = 1
+MAX_COST_DIGITS = 40
+NOTHING = Decimal(0)
+
+# A reply that ended for another reason is cut ("length", "content_filter", …) and is asked for again next time.
+# None is what one's own functions give, which return only when they are done.
+WHOLE = frozenset(
+    {None, "stop", "end_turn", "stop_sequence", "eos", "eos_token", "tool_calls", "tool_use", "function_call"}
+)
+TOKENS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "reasoning_output_tokens",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored reply, read anew for every question.
+
+    Attributes:
+        reply: As it was when it was paid for.
+        created_at: Wall-clock seconds since 1970 at which it was stored.
+    """
+
+    reply: Reply
+    created_at: float
+
+    def hit(self, *, stale: bool = False) -> Reply:
+        """The reply, marked as one that costs nothing and says what it saved; asked for once, as the reply is handed out."""
+        self.reply.stale = stale
+        return _mark_saved(self.reply)
+
+
+def as_coalesced(reply: Reply) -> Reply:
+    """A copy of a reply for somebody who waited for another's call; shares nothing that can be changed."""
+    copied = replace(reply, coalesced=True, parsed=copy_value(reply.parsed), headers=dict(reply.headers))
+    return _mark_saved(copied)
+
+
+def _mark_saved(reply: Reply) -> Reply:
+    if not reply.cached:  # a copy of a hit has saved what the hit has
+        reply.saved_usd = reply.cost_usd
+    reply.cached = True
+    reply.attempts = 0
+    reply.cost_usd = NOTHING
+    reply.cost_source = "free"
+    return reply
+
+
+def copy_value(value: T) -> T:
+    """A deep copy; the value itself where it cannot be copied."""
+    if value is None or type(value) is str:
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - a value of the person's own class; shared is better than lost
+        return value
+
+
+def is_whole(reply: Reply) -> bool:
+    """Whether a reply is complete, so that it may be given again."""
+    reason = reply.finish_reason
+    return (reason.lower() if isinstance(reason, str) else reason) in WHOLE
+
+
+def encode_entry(reply: Reply, created_at: float) -> str:
+    """A reply as JSON text; `parsed` goes along where JSON can hold it, and halves of surrogate pairs become "?".
+
+    Raises:
+        TypeError: `parsed` holds an integer of more than 64 bits.
+    """
+    import orjson
+
+    usage = reply.usage
+    entry = {
+        "version": ENTRY_VERSION,
+        "created_at": created_at,
+        "text": reply.text,
+        "model": reply.model,
+        "provider": reply.provider,
+        "finish_reason": reply.finish_reason,
+        "tokens": [getattr(usage, name) for name in TOKENS],
+        "tokens_source": usage.source,
+        "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
+        "cost_source": reply.cost_source,
+        "parsed": reply.parsed if is_json(reply.parsed) else None,
+    }
+    try:
+        return bytes(orjson.dumps(entry)).decode()
+    except TypeError:  # texts with halves of surrogate pairs, as a stream cut in a character gives
+        return bytes(orjson.dumps(_encodable(entry))).decode()
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {encodable(name): _encodable(item) for name, item in value.items()}
+    return value
+
+
+def decode_entry(text: str) -> Entry | None:
+    """Read a stored reply.
+
+    Returns:
+        The entry, or None when the text is not exactly what `encode_entry` writes.
+    """
+    import orjson
+
+    try:
+        entry = orjson.loads(text)
+    except ValueError:
+        return None
+    if type(entry) is not dict or entry.keys() != FIELDS.keys():
+        return None
+    if not all(is_right(entry[name]) for name, is_right in FIELDS.items()):
+        return None
+    return Entry(_read_reply(entry), float(entry["created_at"]))
+
+
+def _read_reply(entry: Mapping[str, Any]) -> Reply:
+    tokens = dict(zip(TOKENS, entry["tokens"], strict=True))
+    cost = entry["cost_usd"]
+    return Reply(
+        text=entry["text"],
+        model=entry["model"],
+        provider=entry["provider"],
+        usage=Usage(**tokens, source=entry["tokens_source"]),
+        finish_reason=entry["finish_reason"],
+        cost_usd=None if cost is None else Decimal(cost),
+        cost_source=entry["cost_source"],
+        parsed=entry["parsed"],
+    )
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or type(value) is str
+
+
+def is_moment(value: object) -> bool:
+    """Whether a value from a store is a number of seconds since 1970."""
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # a number
+
+
+def _is_tokens(value: object) -> bool:
+    return (
+        type(value) is list
+        and len(value) == len(TOKENS)
+        and all(item is None or (type(item) is int and 0 <= item < 2**53) for item in value)
+    )
+
+
+def _is_cost(value: object) -> bool:
+    if value is None:
+        return True
+    if type(value) is not str or len(value) > MAX_COST_DIGITS:
+        return False
+    try:
+        cost = Decimal(value)
+    except InvalidOperation:
+        return False
+    return cost.is_finite() and cost >= 0
+
+
+def _one_of(*choices: str | None) -> Callable[[object], bool]:
+    return lambda value: (value is None or type(value) is str) and value in choices
+
+
+FIELDS: Mapping[str, Callable[[object], bool]] = {
+    "version": lambda value: type(value) is int and value == ENTRY_VERSION,
+    "created_at": is_moment,
+    "text": _is_text,
+    "model": _is_text,
+    "provider": _is_text,
+    "finish_reason": _is_text_or_none,
+    "tokens": _is_tokens,
+    "tokens_source": _one_of("provider", "estimate", "unknown"),
+    "cost_usd": _is_cost,
+    "cost_source": _one_of("table", "provider", "free", "unpriced", None),
+    "parsed": lambda _value: True,
+}

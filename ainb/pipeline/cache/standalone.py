@@ -1,0 +1,270 @@
+"""The cache by itself, for those who keep their own client: a decorator, `get` and `set`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType
+from typing import Any, TypeVar, overload
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.errors import ConfigError
+from ainb.events import Sink, silent
+from ainb.pipeline.cache.entry import copy_value, is_moment
+from ainb.pipeline.cache.key import digest, is_json
+from ainb.pipeline.cache.lookup import Lookup, check_ttl
+from ainb.pipeline.cache.single_flight import SingleFlight
+from ainb.pipeline.cache.stage import Cache
+from ainb.stores.base import Store, at_once, default_home, make_store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+VALUE_VERSION = 1
+VALUE_FIELDS = {"version", "created_at", "value"}
+Prompt = str | Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    value: Any
+    created_at: float
+
+
+class ResponseCache:
+    """Answers by prompt, model and parameters, and results of functions by their arguments.
+
+    Args:
+        options: How answers are kept; None means on disk and for ever.
+        store: Where they live; None means what `options` say.
+        home: Folder for the disk store; None means ``AINB_HOME``, else the user's data folder.
+        clock: Where time comes from.
+        sink: Who is told, once, when the store cannot be used.
+
+    Example:
+        >>> cache = ResponseCache(Cache(where="memory"))
+        >>> cache.get("Capital of France?", "my-model", {"temperature": 0})
+        >>> cache.set("Capital of France?", "my-model", {"temperature": 0}, "Paris")
+        >>> cache.get("Capital of France?", "my-model", {"temperature": 0})
+        'Paris'
+        >>> @cache.cached(ttl_seconds=1800)
+        ... def ask(question):
+        ...     print("asking")
+        ...     return question.upper()
+        >>> ask("why?"), ask(question="why?")
+        asking
+        ('WHY?', 'WHY?')
+    """
+
+    def __init__(
+        self,
+        options: Cache | None = None,
+        *,
+        store: Store | None = None,
+        home: str | os.PathLike[str] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        sink: Sink = silent,
+    ) -> None:
+        chosen = options or Cache()
+        if store is None:
+            folder = (Path(home).expanduser() if home is not None else default_home()) / "cache"
+            store = make_store(chosen.where, folder, memory_bytes=chosen.memory_bytes, clock=clock, sink=sink)
+        self._lookup = Lookup("value", chosen.ttl_seconds, store=store, clock=clock, sink=sink)
+        self._flights: SingleFlight[Any, None] = SingleFlight(copy_value)
+
+    def get(
+        self,
+        prompt: Prompt,
+        model: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        ttl_seconds: float | None = None,
+    ) -> str | None:
+        """The stored answer to a prompt, or None.
+
+        Args:
+            prompt: Text, or a list of messages as dicts.
+            model: The model's name, as it was given to `set`.
+            params: Request parameters; None means none.
+            ttl_seconds: Age up to which the answer counts; None means the cache's own.
+
+        Raises:
+            ConfigError: A parameter cannot be part of a key; the message names it.
+        """
+        check_ttl(ttl_seconds)
+        found = at_once(self._find(_prompt_key(prompt, model, params), ttl_seconds))
+        self._lookup.misses += found is None
+        return found.value if found is not None and isinstance(found.value, str) else None
+
+    def set(self, prompt: Prompt, model: str, params: Mapping[str, Any] | None, reply_text: str) -> None:
+        """Store the answer to a prompt; what stood there before is replaced.
+
+        Raises:
+            ConfigError: The answer is no text, or a parameter cannot be part of a key.
+        """
+        if not isinstance(reply_text, str):
+            raise ConfigError(f"reply_text must be a text; it is {type(reply_text).__name__}")
+        at_once(self._keep(_prompt_key(prompt, model, params), str.__str__(reply_text)))
+
+    @overload
+    def cached(self, function: F) -> F: ...
+
+    @overload
+    def cached(self, *, ttl_seconds: float | None = None, ignore: Sequence[str] = ()) -> Callable[[F], F]: ...
+
+    def cached(
+        self, function: F | None = None, *, ttl_seconds: float | None = None, ignore: Sequence[str] = ()
+    ) -> Any:
+        """Decorator that keeps what a function returns, by its name, its code and its arguments.
+
+        An async function is run once for all who call it alike at the same time. A result that JSON cannot hold exactly (an
+        object, a tuple) is returned but not kept; an error is never kept.
+
+        Args:
+            function: The async or plain function, when the decorator is used without parentheses.
+            ttl_seconds: Age up to which a result counts; above 0, None means the cache's own.
+            ignore: Names of arguments that do not tell results apart, such as ``self`` or ``client``.
+
+        Raises:
+            ConfigError: The function is a generator, `ignore` names no argument, or ttl_seconds makes no sense. A call raises it
+                when an argument cannot be part of a key.
+        """
+        check_ttl(ttl_seconds)
+        if function is None:
+            return lambda named: self._wrap(named, ttl_seconds, tuple(ignore))
+        return self._wrap(function, ttl_seconds, tuple(ignore))
+
+    def status(self) -> dict[str, Any]:
+        """One row: `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes` (see `Lookup.status`)."""
+        return self._lookup.status()
+
+    def clear(self) -> int:
+        """Forget everything that was kept this way; returns how many entries there were."""
+        return at_once(self._lookup.clear())
+
+    def prune(self, older_than_seconds: float | None = None) -> int:
+        """Forget entries past an age; None means the cache's ttl_seconds. Returns how many there were."""
+        return at_once(self._lookup.prune(older_than_seconds))
+
+    def close(self) -> None:
+        """Write out what waits to be written."""
+        at_once(self._lookup.close())
+
+    def _wrap(self, function: F, ttl_seconds: float | None, ignore: tuple[str, ...]) -> Any:
+        key_of = _KeyOf(function, ignore)
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def share(*args: Any, **kwargs: Any) -> Any:
+                key = key_of(args, kwargs)
+                found = await self._find(key, ttl_seconds)
+                if found is not None:
+                    return found.value
+                return await self._share(key, functools.partial(function, *args, **kwargs))
+
+            return share
+
+        @functools.wraps(function)
+        def keep(*args: Any, **kwargs: Any) -> Any:
+            key = key_of(args, kwargs)
+            found = at_once(self._find(key, ttl_seconds))
+            if found is not None:
+                return found.value
+            self._lookup.misses += 1
+            value = function(*args, **kwargs)
+            at_once(self._keep(key, value))
+            return value
+
+        return keep
+
+    async def _share(self, key: str, function: Callable[[], Any]) -> Any:
+        flight = self._flights.find(key)
+        if flight is None:
+            flight = self._flights.start(key, self._fetch(key, function), None)
+            self._lookup.misses += 1
+        else:
+            self._lookup.coalesced += 1
+        return await flight.board().arrive()
+
+    async def _fetch(self, key: str, function: Callable[[], Any]) -> Any:
+        value = await function()
+        await self._keep(key, value)
+        return value
+
+    async def _find(self, key: str, ttl_seconds: float | None) -> _Value | None:
+        found = await self._lookup.read(key, _decode_value)
+        if found is None or not self._lookup.is_fresh(found.created_at, ttl_seconds):
+            return None
+        self._lookup.hits += 1
+        return found
+
+    async def _keep(self, key: str, value: Any) -> None:
+        if not is_json(value):
+            self._lookup.tell(
+                f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not kept"
+            )
+            return
+        await self._lookup.write(key, lambda created_at: _encode_value(value, created_at))
+
+
+class _KeyOf:
+    """Keys of one function's calls: equal for equal arguments, however they are passed, as long as its code stays the same."""
+
+    def __init__(self, function: Callable[..., Any], ignore: tuple[str, ...]) -> None:
+        inner = inspect.unwrap(function)
+        name = getattr(inner, "__qualname__", None)
+        if name is None or inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+            raise ConfigError(f"the cache keeps results of plain and async functions; this is {function!r}")
+        self._signature = inspect.signature(function)
+        unknown = set(ignore) - self._signature.parameters.keys()
+        if unknown:
+            raise ConfigError(
+                f"ignore names {min(unknown)!r}, which is no argument of {name}{self._signature}"
+            )
+        self._ignore = ignore
+        code = getattr(inner, "__code__", None)
+        self._name = (f"{inner.__module__}.{name}", "" if code is None else _describe(code))
+
+    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        for name in self._ignore:
+            del bound.arguments[name]
+        return digest(bound.arguments, "function", *self._name)
+
+
+def _describe(constant: object) -> str:
+    """What a function's code says, the same in every process: an edited function is another function."""
+    if isinstance(constant, CodeType):
+        parts = ",".join(map(_describe, constant.co_consts))
+        return f"{constant.co_code.hex()}:{constant.co_names}:{constant.co_varnames}:[{parts}]"
+    if isinstance(constant, tuple):
+        return f"({','.join(map(_describe, constant))})"
+    if isinstance(constant, frozenset):
+        return f"{{{','.join(sorted(map(_describe, constant)))}}}"
+    return f"{type(constant).__name__} {constant!r}"
+
+
+def _prompt_key(prompt: Prompt, model: str, params: Mapping[str, Any] | None) -> str:
+    return digest({"prompt": prompt, "model": model, "params": params or {}}, "prompt")
+
+
+def _encode_value(value: Any, created_at: float) -> str:
+    import orjson
+
+    return bytes(orjson.dumps({"version": VALUE_VERSION, "created_at": created_at, "value": value})).decode()
+
+
+def _decode_value(text: str) -> _Value | None:
+    import orjson
+
+    try:
+        entry = orjson.loads(text)
+    except ValueError:
+        return None
+    if type(entry) is not dict or entry.keys() != VALUE_FIELDS or entry["version"] != VALUE_VERSION:
+        return None
+    return _Value(entry["value"], entry["created_at"]) if is_moment(entry["created_at"]) else None

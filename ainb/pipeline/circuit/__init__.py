@@ -1,0 +1,1 @@
+"""Circuit breaker: stop calling a provider that fails, probe it later."""

@@ -1,0 +1,101 @@
+"""Time limits: one for the whole call (waits, attempts and sleeps together), one for each attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+
+from ainb.clock import Clock
+from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError
+from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.deadline.time_limit import TimeLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadline:
+    """Time limits of a call.
+
+    Attributes:
+        timeout_seconds: Of the whole call; above 0, None means no limit.
+        attempt_seconds: Of one attempt at the provider; above 0, None means no limit.
+
+    Raises:
+        ConfigError: A limit is not above 0.
+    """
+
+    timeout_seconds: float | None = 300.0
+    attempt_seconds: float | None = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("timeout_seconds", "attempt_seconds"):
+            check_seconds(name, getattr(self, name))
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse a time limit that is not a number of seconds above 0 (None means no limit)."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
+        raise ConfigError(
+            f"{name} must be a number of seconds above 0, or None for no limit; it is {value!r}"
+        )
+
+
+class DeadlineStage:
+    """Stops waiting when the time of the whole call is up; every caller has a deadline of its own."""
+
+    def __init__(self, options: Deadline, clock: Clock) -> None:
+        self._usual = None if options.timeout_seconds is None else TimeLimits(options.timeout_seconds)
+        self._clock = clock
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Bound everything further in by the call's total time."""
+        own = call.options.timeout_seconds
+        if own is not None:
+            return await self._within(own, call, proceed)
+        if self._usual is None:
+            return await proceed(call)
+        call.deadline = call.started_at + self._usual.seconds
+        limit = self._usual.limit()
+        try:
+            with limit:
+                return await proceed(call)
+        except TimeoutError:
+            if not limit.expired:
+                raise
+            raise DeadlineExceededError.after(self._usual.seconds, billed=call.attempts > 0) from None
+
+    async def _within(self, seconds: float, call: Call, proceed: Handler) -> Reply:
+        call.deadline = call.started_at + seconds
+        try:
+            async with asyncio.timeout(max(0.0, call.deadline - self._clock.monotonic())) as scope:
+                return await proceed(call)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise DeadlineExceededError.after(seconds, billed=call.attempts > 0) from None
+
+
+class AttemptTimeoutStage:
+    """Ends one attempt that takes too long, as a transient fault that may have been billed."""
+
+    def __init__(self, options: Deadline) -> None:
+        self._limits = None if options.attempt_seconds is None else TimeLimits(options.attempt_seconds)
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Bound one attempt; the whole call's deadline is the outer stage's business."""
+        if self._limits is None:
+            return await proceed(call)
+        limit = self._limits.limit()
+        try:
+            with limit:
+                return await proceed(call)
+        except TimeoutError:
+            if not limit.expired:
+                raise
+            raise TransientProviderError(
+                f"no answer from {call.request.provider}:{call.request.model} within the {self._limits.seconds:g} s of one attempt; "
+                "try again, ask for less, or raise attempt_seconds",
+                billed=True,
+            ) from None

@@ -1,0 +1,272 @@
+"""Waiting for a permit in this process: tasks of any loop and plain threads in one line, without polling.
+
+The state is plain data under a lock. Whoever changes it wakes whoever is concerned by a callback; the waiter that can
+move next holds the one timer (its loop's, or the timeout of its thread's wait).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ainb.clock import Clock
+from ainb.errors import RateLimitError
+from ainb.pipeline.rate_limit.buckets import NOTHING, Cost, Shortage
+from ainb.pipeline.rate_limit.permits import Permit, Waiter
+from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
+
+if TYPE_CHECKING:
+    from ainb.pipeline.rate_limit.stage import RateLimit
+
+LATE_SECONDS = 1e-6  # a timer that fired a rounding error early would find the bucket short by as much
+
+
+class LocalLimiter:
+    """Limits shared by all callers of this process; safe from any thread and any loop.
+
+    Args:
+        options: Limits of all callers together.
+        clock: Where time comes from.
+        per_user: Limits of each named user inside them; None means users have none of their own.
+        name: What is limited, for messages, such as "openai:gpt-5-mini".
+
+    Attributes:
+        counts_tokens: Whether a dimension of tokens is limited, so that an estimate is worth making.
+    """
+
+    def __init__(
+        self,
+        options: RateLimit,
+        clock: Clock,
+        *,
+        per_user: RateLimit | None = None,
+        name: str = "this limiter",
+    ) -> None:
+        self._lock = threading.Lock()
+        self.clock = clock
+        self._name = name
+        self._may_wait = options.on_full == "wait" and (per_user is None or per_user.on_full == "wait")
+        self._core = LimiterCore(options, per_user, clock.monotonic())
+        self.counts_tokens = self._core.counts_tokens()
+
+    def try_acquire(self, cost: Cost, *, user: str | None = None) -> Permit | None:
+        """A permit when it is free now, else None; never waits and never passes those in line."""
+        with self._lock:
+            return self._core.try_take(cost, user, self.clock.monotonic())
+
+    async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Permit:
+        """Wait in line for a permit.
+
+        Args:
+            cost: What to reserve.
+            user: On whose behalf, or None.
+            deadline: Monotonic second; a wait for a bucket or a pause that must pass it is refused at once. A wait for
+                a call in flight cannot be known: ending that one is the caller's business.
+
+        Raises:
+            RateLimitError: The wait is too long, or the options say not to wait.
+        """
+        permit = None
+        with self._lock:
+            if not self._core.waking:  # or it would run before those who were granted theirs first
+                permit = self._core.try_take(cost, user, self.clock.monotonic())
+        if permit is not None:
+            return permit
+        self._check_may_wait(cost, user)
+        turn = _LoopTurn(self, cost, user, deadline)
+        try:
+            self._join(turn.waiter)
+            await (asyncio.sleep(0) if _decided(turn.waiter) else turn.future)
+        except BaseException:
+            self._leave(turn.waiter)
+            raise
+        finally:
+            turn.close()
+        return self._outcome(turn.waiter)
+
+    def acquire_blocking(
+        self, cost: Cost, *, user: str | None = None, deadline: float | None = None
+    ) -> Permit:
+        """`acquire` for a plain thread; an interrupt gives the place back.
+
+        Raises:
+            RateLimitError: The wait is too long, or the options say not to wait.
+        """
+        permit = self.try_acquire(cost, user=user)
+        if permit is not None:
+            return permit
+        self._check_may_wait(cost, user)
+        event = threading.Event()
+        waiter = Waiter(cost, user, deadline, event.set)
+        try:
+            self._join(waiter)
+            while not _decided(waiter):
+                self.clock.wait(event, self.seconds_left(waiter))
+                event.clear()
+                self.wake([other for other in self.tick(waiter) if other is not waiter])
+        except BaseException:
+            self._leave(waiter)
+            raise
+        return self._outcome(waiter)
+
+    def settle(self, permit: Permit, actual: Cost | None = None) -> None:
+        """Give a permit back; a second time does nothing.
+
+        Args:
+            permit: What `acquire` returned.
+            actual: What was used; None keeps what was reserved, `NOTHING` gives all of it back.
+        """
+        with self._lock:
+            now = self.clock.monotonic()
+            self._core.settle(permit, permit.cost if actual is None else actual, now)
+            woken = self._core.pump(now) if self._core.in_line else None
+        if woken:
+            self.wake(woken)
+
+    def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
+        """The server answered 429 to the call of this permit: drain, pause and slow down.
+
+        Args:
+            permit: What `acquire` returned.
+            retry_after: Seconds that the server asked to wait, or None.
+        """
+        with self._lock:
+            now = self.clock.monotonic()
+            self._core.slow_down(permit, now)
+            woken = self._core.pause(retry_after or 0.0, now) + self._core.pump(now)
+        self.wake(woken)
+
+    def pause(self, seconds: float) -> None:
+        """Grant nothing for so many seconds; nonsense (negative, NaN) is ignored."""
+        with self._lock:
+            now = self.clock.monotonic()
+            woken = self._core.pause(seconds, now) + self._core.pump(now)
+        self.wake(woken)
+
+    def learn(self, readings: Iterable[Reading]) -> None:
+        """Heed rate-limit headers: a limit caps ours, what remains only lowers our level."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._core.learn(readings, now)
+            self.counts_tokens = self._core.counts_tokens()
+            woken = self._core.pump(now)
+        self.wake(woken)
+
+    def status(self, user: str | None = None) -> dict[str, Any]:
+        """Callers waiting and in flight, seconds of pause left, and per limited dimension level, capacity and limit.
+
+        Args:
+            user: Whose own limits to show, where users have some; None means the shared ones.
+        """
+        with self._lock:
+            return self._core.status(self.clock.monotonic(), user)
+
+    def tick(self, waiter: Waiter) -> list[Waiter]:
+        """The timer of `waiter` has fired, or it was woken: see who may go.
+
+        Returns:
+            Those to wake, in the order in which they were granted.
+        """
+        with self._lock:
+            self._core.forget_timer(waiter)
+            return self._core.pump(self.clock.monotonic())
+
+    def seconds_left(self, waiter: Waiter) -> float | None:
+        """Seconds until `waiter` is to call `tick`; None when it holds no timer."""
+        with self._lock:
+            due = self._core.timer(waiter)
+        return None if due is None else max(0.0, due - self.clock.monotonic()) + LATE_SECONDS
+
+    def wake(self, woken: Iterable[Waiter]) -> None:
+        """Have each look at its state; without the lock, since that may set a timer."""
+        for waiter in woken:
+            try:
+                waiter.wake()
+            except RuntimeError:  # its loop was closed under it, so nobody will ever come for the permit
+                self._leave(waiter)
+
+    def _check_may_wait(self, cost: Cost, user: str | None) -> None:
+        if self._may_wait:
+            return
+        with self._lock:
+            shortage = self._core.shortage(cost, user, self.clock.monotonic())
+        raise RateLimitError(
+            f"{self._name} is held to {shortage.limit}, and no permit is free now; try again after retry_after seconds, "
+            'or set RateLimit(on_full="wait")',
+            retry_after=shortage.wait_s or None,
+        )
+
+    def _join(self, waiter: Waiter) -> None:
+        with self._lock:
+            now = self.clock.monotonic()
+            self._core.join(waiter, now)
+            woken = self._core.pump(now)
+        self.wake(woken)
+
+    def _leave(self, waiter: Waiter) -> None:
+        """Out of line, or the permit back when it was granted just now."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._core.leave(waiter)
+            self._core.waking.discard(waiter)
+            if waiter.permit is not None:
+                self._core.settle(waiter.permit, NOTHING, now)
+            woken = self._core.pump(now)
+        self.wake(woken)
+
+    def _outcome(self, waiter: Waiter) -> Permit:
+        if waiter.permit is not None:
+            with self._lock:
+                self._core.waking.discard(waiter)
+            return waiter.permit
+        shortage = waiter.refused or Shortage(0.0, "its limits")
+        raise RateLimitError(
+            f"{self._name} is held to {shortage.limit}, and the wait is longer than this call may take; "
+            "raise --timeout (timeout_seconds) or the limit, or send less",
+            retry_after=shortage.wait_s or None,
+        )
+
+
+class _LoopTurn:
+    """A task's place in line: a future of its own loop, and the timer when it holds one."""
+
+    def __init__(self, limiter: LocalLimiter, cost: Cost, user: str | None, deadline: float | None) -> None:
+        self.waiter = Waiter(cost, user, deadline, self.wake)
+        self._limiter = limiter
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._handle: asyncio.Handle | None = None
+        self.future: asyncio.Future[None] = self._loop.create_future()
+
+    def wake(self) -> None:
+        """Look, on the loop's own thread."""
+        if threading.get_ident() == self._thread:
+            self._look()
+        else:
+            self._loop.call_soon_threadsafe(self._look)
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _look(self) -> None:
+        if self.future.done():
+            return
+        self.close()
+        if _decided(self.waiter):
+            self.future.set_result(None)
+            return
+        seconds = self._limiter.seconds_left(self.waiter)
+        if seconds is not None:
+            self._handle = self._limiter.clock.call_later(self._loop, seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._limiter.wake(self._limiter.tick(self.waiter))
+
+
+def _decided(waiter: Waiter) -> bool:
+    return waiter.permit is not None or waiter.refused is not None

@@ -1,0 +1,269 @@
+"""Who may go next: one line a scope, first come first served, all or nothing; sans I/O, `now` is passed in.
+
+The core holds plain data and no lock; `ainb.pipeline.rate_limit.local` holds the lock, the clock and the waiting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ainb.pipeline.rate_limit.buckets import DIMENSIONS, Cost, Dimension, Pool, Shortage
+from ainb.pipeline.rate_limit.permits import Line, Permit, Waiter
+
+if TYPE_CHECKING:
+    from ainb.pipeline.rate_limit.stage import RateLimit
+
+Reading = tuple[
+    Dimension, float | None, float | None, float | None
+]  # of a header: limit a minute, remaining, reset
+SLOWER = 0.7
+LEAST_SHARE = 0.02
+SLOW_DOWN_SECONDS = 1.0  # one slow-down per so many seconds
+REGROWTH = 0.005  # share of the limit that comes back per second and per settled call, whichever is less
+MAX_PAUSE_SECONDS = 3600.0  # a Retry-After beyond it is probed hourly
+REMEMBERED_USERS = 1000
+
+
+class LimiterCore:
+    """The limits that all callers share, each user's own inside them, and those who wait.
+
+    A caller whose user's own limits are used up holds up nobody but that user's later callers; among all others the
+    order of arrival holds, and nobody passes the first one, however small.
+
+    Args:
+        shared: Limits of all callers together.
+        per_user: Limits of each named user inside them; None means users have none of their own.
+        now: Monotonic second.
+    """
+
+    def __init__(self, shared: RateLimit, per_user: RateLimit | None, now: float) -> None:
+        self.shared = Pool(shared, now)
+        self.paused_until = -math.inf
+        self.share = 1.0
+        self.in_line: dict[Line, None] = {}  # lines in which somebody waits
+        self.waking: set[Waiter] = set()  # granted, and not running again yet
+        self._per_user = per_user
+        self._anybody = Line(None)
+        self._users: dict[str, Line] = {}
+        self._arrivals = 0
+        self._timer: tuple[Waiter, float] | None = None
+        self._slowed_at = self._grown_at = -math.inf
+
+    def counts_tokens(self) -> bool:
+        """Whether any dimension but requests is limited."""
+        user = None if self._per_user is None else Pool(self._per_user, 0.0)
+        pools = [self.shared] if user is None else [self.shared, user]
+        return any(index > 0 for pool in pools for index, _ in pool.buckets)
+
+    def waiting(self) -> int:
+        """Callers in line."""
+        return sum(len(line.waiting) for line in self.in_line)
+
+    def try_take(self, cost: Cost, user: str | None, now: float) -> Permit | None:
+        """A permit where one is free and nobody who could use it came first, else None."""
+        line = self._line(user, now)
+        if self.in_line and not self._may_pass(line, now):
+            return None
+        if self.paused_until > now or self.shared.wait(cost, now) > 0:
+            return None
+        if line.pool is not None and line.pool.wait(cost, now) > 0:
+            return None
+        return self._take(line, cost, now)
+
+    def shortage(self, cost: Cost, user: str | None, now: float) -> Shortage:
+        """What a new caller must wait for at the least."""
+        line = self._line(user, now)
+        found = self.shared.shortage(cost, now, len(line.waiting))
+        if line.pool is not None:
+            own = line.pool.shortage(cost, now, len(line.waiting))
+            if own.wait_s > found.wait_s or line.pool.in_flight >= line.pool.concurrency:
+                found = Shortage(own.wait_s, f"{own.limit} for each user")
+        if self.paused_until - now > found.wait_s:
+            return Shortage(self.paused_until - now, "a pause that the provider asked for")
+        return found
+
+    def join(self, waiter: Waiter, now: float) -> None:
+        """Put a caller at the end of its line, or refuse it when the wait must pass its deadline."""
+        shortage = self.shortage(waiter.cost, waiter.user, now)
+        if waiter.deadline is not None and now + shortage.wait_s > waiter.deadline:
+            waiter.refused = shortage
+            return
+        self._arrivals += 1
+        waiter.number = self._arrivals
+        waiter.line = self._line(waiter.user, now)
+        waiter.line.waiting[waiter.number] = waiter
+        self.in_line[waiter.line] = None
+
+    def leave(self, waiter: Waiter) -> None:
+        """Take a caller out of line; it may have left already."""
+        line, waiter.line = waiter.line, None
+        if line is not None:
+            del line.waiting[waiter.number]
+            if not line.waiting:
+                del self.in_line[line]
+        self.forget_timer(waiter)
+
+    def forget_timer(self, waiter: Waiter) -> None:
+        """The timer that `waiter` held has fired, or is gone with it."""
+        if self._timer is not None and self._timer[0] is waiter:
+            self._timer = None
+
+    def timer(self, waiter: Waiter) -> float | None:
+        """Monotonic second at which `waiter` is to call `pump`; None when it holds no timer."""
+        return self._timer[1] if self._timer is not None and self._timer[0] is waiter else None
+
+    def pump(self, now: float) -> list[Waiter]:
+        """Grant, first come first served, what fits.
+
+        Returns:
+            Those to wake: granted, refused, or the one that now holds the timer.
+        """
+        woken: list[Waiter] = []
+        while self.in_line:
+            waiter, wait = self._next(now)
+            if waiter is None:
+                break
+            if wait <= 0:
+                self._grant(waiter, now)
+            elif waiter.deadline is not None and now + wait > waiter.deadline:
+                self._refuse(waiter, now)
+            else:
+                if self._timer is None or self._timer[0] is not waiter or self._timer[1] > now + wait:
+                    self._timer = (waiter, now + wait)
+                    woken.append(waiter)
+                break
+            woken.append(waiter)
+        return woken
+
+    def settle(self, permit: Permit, actual: Cost, now: float) -> None:
+        """Give a permit back with what was used in place of what was reserved; a second time does nothing."""
+        if permit.settled:
+            return
+        permit.settled = True
+        self.shared.in_flight -= 1
+        for index, bucket in permit.shared:
+            bucket.settle(permit.cost[index], actual[index], now)
+        pool = permit.line.pool
+        if pool is not None:
+            pool.in_flight -= 1
+            for index, bucket in pool.buckets:
+                bucket.settle(permit.cost[index], actual[index], now)
+        if self.share < 1.0:
+            self._grow(now)
+
+    def pause(self, seconds: float, now: float) -> list[Waiter]:
+        """Grant nothing for so many seconds.
+
+        Returns:
+            Those to wake, because the pause is longer than they can wait.
+        """
+        if not 0 < seconds < math.inf:
+            return []
+        self.paused_until = max(self.paused_until, now + min(seconds, MAX_PAUSE_SECONDS))
+        late = [
+            waiter
+            for line in self.in_line
+            for waiter in line.waiting.values()
+            if waiter.deadline is not None and waiter.deadline < self.paused_until
+        ]
+        for waiter in late:
+            self._refuse(waiter, now)
+        return late
+
+    def slow_down(self, permit: Permit, now: float) -> None:
+        """The server refused this call for its rate: empty the buckets and run at a smaller share of the limits.
+
+        A call sent before the last slow-down says nothing about the share since, so it does not slow down again.
+        """
+        for _, bucket in self.shared.buckets:
+            bucket.lower(0.0, now)
+        if permit.granted_at >= self._slowed_at and now >= self._slowed_at + SLOW_DOWN_SECONDS:
+            self._slowed_at = self._grown_at = now
+            self.share = max(LEAST_SHARE, self.share * SLOWER)
+            self.shared.scale(self.share, now)
+
+    def learn(self, readings: Iterable[Reading], now: float) -> None:
+        """Heed what the server says of its own limits: a limit caps ours, what remains only lowers our level."""
+        for dimension, limit, remaining, _ in readings:
+            if limit is not None and 0 < limit < math.inf:
+                self.shared.cap(dimension, limit, now)
+            if remaining is not None and remaining >= 0:
+                for index, bucket in self.shared.buckets:
+                    if DIMENSIONS[index] == dimension:
+                        bucket.lower(remaining, now)
+
+    def status(self, now: float, user: str | None = None) -> dict[str, Any]:
+        """What there is to show of the shared limits, or of one user's; what is not limited has no entries."""
+        pool = self._line(user, now).pool or self.shared
+        return {
+            "waiting": self.waiting() if pool is self.shared else len(self._line(user, now).waiting),
+            "in_flight": pool.in_flight,
+            "concurrency": None if pool.concurrency == math.inf else pool.concurrency,
+            "paused_s": max(0.0, self.paused_until - now),
+            "share": self.share,
+            **pool.levels(now),
+        }
+
+    def _line(self, user: str | None, now: float) -> Line:
+        if user is None or self._per_user is None:
+            return self._anybody
+        line = self._users.get(user)
+        if line is None:
+            if len(self._users) >= REMEMBERED_USERS:
+                self._forget_users(now)
+            line = self._users[user] = Line(Pool(self._per_user, now))
+        return line
+
+    def _forget_users(self, now: float) -> None:
+        for user, line in list(self._users.items()):
+            if not line.waiting and (line.pool is None or line.pool.is_fresh(now)):
+                del self._users[user]
+
+    def _may_pass(self, line: Line, now: float) -> bool:
+        """Whether all who wait are held up by their own user's limits, and `line` is not among them."""
+        return line not in self.in_line and all(
+            other.pool is not None and other.pool.wait(next(iter(other.waiting.values())).cost, now) > 0
+            for other in self.in_line
+        )
+
+    def _next(self, now: float) -> tuple[Waiter | None, float]:
+        """Who moves next and in how many seconds; None when that depends on a call that returns."""
+        first: Waiter | None = None
+        soonest: Waiter | None = None
+        soonest_wait = math.inf
+        for line in self.in_line:
+            head = next(iter(line.waiting.values()))
+            wait = 0.0 if line.pool is None else line.pool.wait(head.cost, now)
+            if wait <= 0:
+                first = head if first is None or head.number < first.number else first
+            elif wait < soonest_wait:
+                soonest, soonest_wait = head, wait
+        if first is not None:
+            wait = max(self.shared.wait(first.cost, now), self.paused_until - now)
+            if wait < soonest_wait:
+                return first, wait
+        return soonest, soonest_wait
+
+    def _take(self, line: Line, cost: Cost, now: float) -> Permit:
+        self.shared.take(cost)
+        if line.pool is not None:
+            line.pool.take(cost)
+        return Permit(cost, line, self.shared.buckets, now)
+
+    def _grant(self, waiter: Waiter, now: float) -> None:
+        line = self._line(waiter.user, now)
+        self.leave(waiter)
+        waiter.permit = self._take(line, waiter.cost, now)
+        self.waking.add(waiter)
+
+    def _refuse(self, waiter: Waiter, now: float) -> None:
+        self.leave(waiter)
+        waiter.refused = self.shortage(waiter.cost, waiter.user, now)
+
+    def _grow(self, now: float) -> None:
+        step = REGROWTH * min(1.0, now - self._grown_at)
+        self._grown_at = now
+        self.share = min(1.0, self.share + step)
+        self.shared.scale(self.share, now)

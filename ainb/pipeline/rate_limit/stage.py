@@ -1,0 +1,252 @@
+"""Rate limit: wait in line for requests, tokens and a slot, per provider, model and account; settle to what was used."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+from ainb.clock import Clock
+from ainb.errors import ConfigError, ProviderError, TransientProviderError
+from ainb.messages import Call, Handler, Reply, Usage
+from ainb.pipeline.checks import check_flag, check_number
+from ainb.pipeline.rate_limit.buckets import DIMENSIONS, NOTHING, ONE_REQUEST, Cost, call_cost
+from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.queue import Reading
+
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+OUTPUTS_KEPT = 100
+OUTPUTS_NEEDED = 20
+OUTPUT_QUANTILE = 0.95
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """Limits that are kept before a request leaves.
+
+    A bucket of a sixth of a minute's limit bounds the burst; a request larger than that waits for a full bucket and
+    owes the rest.
+
+    Attributes:
+        requests_per_minute: Above 0; None means no limit but what the provider's headers teach.
+        tokens_per_minute: Input and output together; above 0, None as before.
+        input_tokens_per_minute: Above 0, None as before.
+        output_tokens_per_minute: Above 0, None as before.
+        concurrency: Calls in flight at once; at least 1, None means no cap.
+        strict: Keep every sliding minute within the limits, at the price of a sixth of the steady rate.
+        on_full: "wait" in line, or "raise" RateLimitError when no permit is free.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    input_tokens_per_minute: float | None = None
+    output_tokens_per_minute: float | None = None
+    concurrency: int | None = 64
+    strict: bool = False
+    on_full: Literal["wait", "raise"] = "wait"
+
+    def __post_init__(self) -> None:
+        for dimension in DIMENSIONS:
+            name = f"{dimension}_per_minute"
+            limit = getattr(self, name)
+            if limit is not None:
+                check_number(f"RateLimit.{name}", limit, above=0)
+        if self.concurrency is not None:
+            check_number("RateLimit.concurrency", self.concurrency, least=1, whole=True)
+        check_flag("RateLimit.strict", self.strict)
+        if self.on_full not in {"wait", "raise"}:
+            raise ConfigError(f'RateLimit.on_full must be "wait" or "raise"; it is {self.on_full!r}')
+
+
+class Limiter(Protocol):
+    """Where permits come from: `LocalLimiter` in this process, or one that many processes share.
+
+    A permit is opaque to the stage. Everything but `acquire` returns at once; a limiter that lives elsewhere reports
+    in the background.
+    """
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether a dimension of tokens is limited, so that an estimate is worth making."""
+        ...
+
+    async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Any:
+        """Wait in line for a permit.
+
+        Raises:
+            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to wait.
+        """
+        ...
+
+    def settle(self, permit: Any, actual: Cost | None = None) -> None:
+        """Give a permit back with what was used; None keeps what was reserved."""
+        ...
+
+    def throttle(self, permit: Any, retry_after: float | None = None) -> None:
+        """The server answered 429: drain, pause and slow down."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Grant nothing for so many seconds."""
+        ...
+
+    def learn(self, readings: Iterable[Reading]) -> None:
+        """Heed rate-limit headers."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """What there is to show."""
+        ...
+
+
+Estimate = Callable[[Call], tuple[int, int]]
+ReadHeaders = Callable[[Mapping[str, str]], Iterable[Reading]]
+Place = tuple[str, str, str]  # provider, model, account: what a provider's limits are counted by
+MakeLimiter = Callable[[RateLimit, Place], Limiter]
+
+
+class RecentOutputs:
+    """Output tokens of the last replies, for a guess at the next one."""
+
+    def __init__(self) -> None:
+        self._recent: deque[int] = deque()
+        self._sorted: list[int] = []
+
+    def add(self, output_tokens: int) -> None:
+        """Remember one more, and forget the oldest beyond the last 100."""
+        self._recent.append(output_tokens)
+        insort(self._sorted, output_tokens)
+        if len(self._recent) > OUTPUTS_KEPT:
+            del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
+
+    def guess(self) -> int | None:
+        """Tokens that 95 % of the last replies stayed within; None until 20 are known."""
+        count = len(self._sorted)
+        return self._sorted[int(OUTPUT_QUANTILE * (count - 1))] if count >= OUTPUTS_NEEDED else None
+
+
+class RateLimitStage:
+    """Lets a call proceed once its limiter grants a permit, and settles the permit to what was used.
+
+    Args:
+        options: Limits per provider, model and account, shared by all callers.
+        clock: Where time comes from.
+        estimate: Input and output tokens that a call may take; asked only when a dimension of tokens is limited. Its
+            output is used where the call sets a maximum, or until enough replies are known.
+        read_headers: Rate-limit headers of a response (lower-case names) to readings: dimension, limit per minute or
+            None, remaining or None, seconds to the reset or None. Limits of other periods are to be left out.
+        per_user: Limits of each named user inside the shared ones; None means users have none of their own.
+        make_limiter: Options and what is limited to a limiter; None means one in this process, as a model that runs in this
+            process always has.
+    """
+
+    def __init__(
+        self,
+        options: RateLimit,
+        clock: Clock,
+        *,
+        estimate: Estimate,
+        read_headers: ReadHeaders,
+        per_user: RateLimit | None = None,
+        make_limiter: MakeLimiter | None = None,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._estimate = estimate
+        self._read_headers = read_headers
+        self._per_user = per_user
+        self._make_limiter = make_limiter or self._make_local
+        self._places: dict[Place, tuple[Limiter, RecentOutputs]] = {}
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Wait for a permit, proceed, settle."""
+        limiter, outputs = self._place(call)
+        cost = self._cost(call, outputs) if limiter.counts_tokens else ONE_REQUEST
+        started = self._clock.monotonic()
+        try:
+            permit = await limiter.acquire(cost, user=call.options.user, deadline=call.deadline)
+        finally:
+            call.queue_wait_s += self._clock.monotonic() - started
+        actual: Cost | None = None
+        attempts = call.attempts
+        try:
+            reply = await proceed(call)
+            actual = used(cost, reply.usage)
+        except ProviderError as error:
+            actual = None if error.billed else ONE_REQUEST
+            limiter.settle(permit, actual)  # before the buckets are drained, or it would fill them again
+            self._heed(error, limiter, permit)
+            raise
+        except BaseException:
+            actual = NOTHING if call.attempts == attempts else None
+            raise
+        finally:
+            limiter.settle(permit, actual)
+        if reply.usage.output_tokens is not None:
+            outputs.add(reply.usage.output_tokens)
+        if reply.headers:
+            limiter.learn(self._read_headers(reply.headers))
+        return reply
+
+    def status(self) -> list[dict[str, Any]]:
+        """One row a provider and model: calls waiting and in flight, pause left, and what is in the buckets.
+
+        Returns:
+            Dicts with `provider`, `model`, `endpoint`, `waiting`, `in_flight`, `concurrency` (None: no cap), `paused_s`, `share` (1
+            unless slowed down after a 429), and per limited dimension `…_level`, `…_capacity`, `…_limit` (a minute).
+        """
+        return [
+            {"provider": provider, "model": model, "endpoint": account.partition("#")[0], **limiter.status()}
+            for (provider, model, account), (limiter, _) in list(self._places.items())
+        ]
+
+    def limiter(self, call: Call) -> Limiter:
+        """The limiter that this call goes through."""
+        return self._place(call)[0]
+
+    def _place(self, call: Call) -> tuple[Limiter, RecentOutputs]:
+        request = call.request
+        key = (request.provider, request.model, call.payer())
+        place = self._places.get(key)
+        if place is None:
+            options = self._options
+            slots: int | None = getattr(call.provider, "slots", None)
+            if slots is not None and (options.concurrency is None or slots < options.concurrency):
+                options = replace(options, concurrency=slots)
+            make = self._make_limiter if slots is None else self._make_local
+            place = self._places.setdefault(key, (make(options, key), RecentOutputs()))
+        return place
+
+    def _make_local(self, options: RateLimit, place: Place) -> Limiter:
+        return LocalLimiter(options, self._clock, per_user=self._per_user, name=f"{place[0]}:{place[1]}")
+
+    def _cost(self, call: Call, outputs: RecentOutputs) -> Cost:
+        input_tokens, output_tokens = self._estimate(call)
+        parameters = call.request.parameters
+        if not any(parameters.get(name) is not None for name in OUTPUT_LIMITS):
+            guess = outputs.guess()
+            output_tokens = output_tokens if guess is None else guess
+        return call_cost(input_tokens, output_tokens)
+
+    def _heed(self, error: ProviderError, limiter: Limiter, permit: Any) -> None:
+        """What a failed call says of the rate: a final 429 (no quota left) says nothing."""
+        if isinstance(error, TransientProviderError):
+            if error.status_code == TOO_MANY_REQUESTS:
+                limiter.throttle(permit, error.retry_after)
+            elif error.retry_after is not None:
+                limiter.pause(error.retry_after)
+        if error.headers:
+            limiter.learn(self._read_headers(error.headers))
+
+
+def used(cost: Cost, usage: Usage) -> Cost:
+    """What a call took, by the provider's own count; what is unknown stays as it was reserved."""
+    input_tokens = cost[2] if usage.input_tokens is None else usage.input_tokens
+    output_tokens = cost[3] if usage.output_tokens is None else usage.output_tokens
+    return call_cost(input_tokens, output_tokens)

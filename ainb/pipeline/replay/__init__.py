@@ -1,0 +1,1 @@
+"""Replay: answers from the cassette of a notebook."""

@@ -1,0 +1,184 @@
+"""What became of a call, as a cassette holds it: a reply or an error, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, get_args
+
+from ainb import errors
+from ainb.messages import Call, Reply, Usage
+from ainb.pipeline.replay.request import redacted
+from ainb.stores.cassette.line import is_reply, is_seconds
+
+DURATION_DIGITS = 3
+MAX_COST_DIGITS = 40
+TOKENS = tuple(item.name for item in fields(Usage) if item.name != "source")
+CostSource = Literal["table", "provider", "free", "unpriced"]
+Counted = Literal["provider", "estimate", "unknown"]
+
+# Errors that are given again, and what of them besides the message. A wrong option is none of them: it fails by itself.
+_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "InvalidPromptError": (),
+    "BudgetExceededError": (),
+    "RateLimitError": (),
+    "CircuitOpenError": (),
+    "TransientProviderError": ("status_code", "code", "should_retry", "billed"),
+    "PermanentProviderError": ("status_code", "code", "should_retry", "billed"),
+    "InvalidReplyError": ("text",),
+    "DeadlineExceededError": ("billed",),
+}
+# What a function in the place of a model raises; of others nobody knows how they are made.
+_PLAIN: Mapping[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        ConnectionError,
+        IndexError,
+        LookupError,
+        NotImplementedError,
+        RuntimeError,
+        TimeoutError,
+        TypeError,
+        ValueError,
+        ZeroDivisionError,
+    )
+}
+
+
+def write_reply(reply: Reply) -> dict[str, Any]:
+    """The lasting part of a reply."""
+    usage = {name: count for name in TOKENS if (count := getattr(reply.usage, name)) is not None}
+    return {
+        "text": redacted(reply.text),
+        "model": redacted(reply.model),
+        "provider": reply.provider,
+        "finish_reason": reply.finish_reason,
+        "usage": {**usage, "source": reply.usage.source},
+        "cost_usd": None if reply.cost_usd is None else f"{reply.cost_usd:f}",
+        "cost_source": reply.cost_source,
+    }
+
+
+def read_reply(record: Mapping[str, Any]) -> Reply:
+    """The reply of a record; what is not of its kind counts as unknown."""
+    usage = record.get("usage")
+    counts: Mapping[str, Any] = usage if isinstance(usage, dict) else {}
+    source: Any = counts.get("source")
+    cost_source = record.get("cost_source")
+    return Reply(
+        text=record["text"],
+        model=_text(record.get("model")) or "",
+        provider=_text(record.get("provider")) or "",
+        usage=Usage(
+            **{name: _count(counts.get(name)) for name in TOKENS},
+            source=source if source in get_args(Counted) else "unknown",
+        ),
+        finish_reason=_text(record.get("finish_reason")),
+        cost_usd=_cost(record.get("cost_usd")),
+        cost_source=cost_source if cost_source in get_args(CostSource) else None,
+    )
+
+
+def write_failure(call: Call, error: Exception) -> dict[str, Any] | None:
+    """The lasting part of an error and of the replies that were paid for and of no use; None of one that cannot be given again."""
+    written = _write_error(error)
+    if written is not None and call.replies:
+        written["replies"] = [write_reply(reply) for reply in call.replies]
+    return written
+
+
+def read_failure(call: Call, record: Mapping[str, Any], retry_after: object) -> Exception | None:
+    """The error of a record; None when it is of a kind that this ainb does not know.
+
+    Args:
+        call: Gets the replies that were paid for.
+        record: What `write_failure` made.
+        retry_after: Seconds that the provider asked to wait, or None.
+    """
+    paid = record.get("replies")
+    if isinstance(paid, list):
+        call.replies.extend(read_reply(item) for item in paid if is_reply(item))
+    return _read_error(record, retry_after)
+
+
+def _write_error(error: Exception) -> dict[str, Any] | None:
+    for kind in type(error).__mro__:
+        name = kind.__name__
+        if getattr(errors, name, None) is kind and name in _ATTRIBUTES:
+            kept = {item: value for item in _ATTRIBUTES[name] if (value := getattr(error, item)) is not None}
+            kept = {
+                item: redacted(value) if isinstance(value, str) else value for item, value in kept.items()
+            }
+            return {"type": name, "message": redacted(str(error)), **kept}
+    name = type(error).__name__
+    if _PLAIN.get(name) is type(error) and list(map(type, error.args)) in ([], [str]):
+        return {"type": name, "message": redacted(str(error))}
+    return None
+
+
+def _read_error(record: Mapping[str, Any], retry_after: object) -> Exception | None:
+    name, message = record["type"], record["message"]
+    if name in _PLAIN:
+        return _PLAIN[name](message) if message else _PLAIN[name]()
+    if name not in _ATTRIBUTES:
+        return None
+    given = {item: record[item] for item in _ATTRIBUTES[name] if item in record}
+    if name.endswith("ProviderError"):
+        given["retry_after"] = retry_after if is_seconds(retry_after) else None
+    error: Exception = getattr(errors, name)(message, **given)
+    return error
+
+
+def write_measured(call: Call, duration_s: float, error: Exception | None = None) -> dict[str, Any]:
+    """What differs each time: seconds and attempts.
+
+    Args:
+        call: After it has ended.
+        duration_s: Seconds that it took.
+        error: What it ended with, or None.
+    """
+    first = None if call.first_text_at is None else call.first_text_at - call.started_at
+    retry_after = getattr(error, "retry_after", None) if isinstance(error, errors.ProviderError) else None
+    optional = {"first_text_s": first, "retry_after": retry_after}
+    return {
+        "duration_s": round(duration_s, DURATION_DIGITS),
+        "attempts": call.attempts,
+        **{name: round(value, DURATION_DIGITS) for name, value in optional.items() if value is not None},
+    }
+
+
+def apply_measured(call: Call, measured: Mapping[str, Any]) -> None:
+    """Let a call have taken what the record says."""
+    call.duration_s = measured["duration_s"]
+    call.attempts = measured["attempts"]
+    first: Any = measured.get("first_text_s")
+    call.first_text_at = call.started_at + first if is_seconds(first) else None
+
+
+def mark_hit(reply: Reply) -> Reply:
+    """The same reply as the cache would give it: it costs nothing, and says what it saved."""
+    reply.cached, reply.attempts = True, 0
+    reply.saved_usd, reply.cost_usd, reply.cost_source = reply.cost_usd, Decimal(0), "free"
+    return reply
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**53 else None
+
+
+def _cost(value: object) -> Decimal | None:
+    if not isinstance(value, str) or len(value) > MAX_COST_DIGITS:
+        return None
+    try:
+        cost = Decimal(value)
+    except InvalidOperation:
+        return None
+    return cost if cost.is_finite() and cost >= 0 else None

@@ -1,0 +1,122 @@
+"""A request as a cassette knows it: what leaves, without secrets and without anything of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath, PureWindowsPath
+from typing import Any
+
+import orjson
+
+from ainb.messages import Call, Request
+from ainb.pipeline.cache.key import canonical
+from ainb.redaction.filter import encodable, redact
+from ainb.stores.cassette.line import request_key
+
+LOCAL = "local"
+SCHEMA_DIGITS = 12
+# A picture in the body, shortened to its digest: a line of a cassette is to be read by people.
+_DATA_URL = re.compile(r"data:[\w.+/-]+;base64,[A-Za-z0-9+/=]{200,}")
+# Weights of a file that is here; one that is not here is known by its name alone.
+_KNOWN_WEIGHTS = re.compile(r"-[0-9a-f]{16}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request.
+
+    Attributes:
+        fields: `model` as ``provider:model``, `body` without it, and where they apply `schema` and `replica`.
+        key: What tells it from other requests.
+        weights: Which weights of a model on this machine would answer, where that is known; else None.
+    """
+
+    fields: Mapping[str, Any]
+    key: bytes
+    weights: str | None
+
+    def fits(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether a record of the same request was answered by the weights that would answer now, as far as anybody can tell."""
+        weights = recorded.get("weights")
+        return weights is None or self.weights is None or weights == self.weights
+
+
+def read_request(call: Call) -> Asked:
+    """What a cassette is asked for.
+
+    Neither port, host nor folder counts: a request to the same model elsewhere is the same request.
+
+    Raises:
+        ConfigError: A parameter has no canonical form.
+    """
+    request = call.request
+    body = dict(call.provider.body(request))
+    if body.get("model") == request.model:
+        del body["model"]
+    plain = orjson.loads(canonical(body))[1]
+    fields = {
+        "model": f"{request.provider}:{_model_name(request)}",
+        "body": map_texts(_clean, plain),
+        "schema": _schema_name(request),
+        "replica": call.options.replica,
+    }
+    return Asked(fields, request_key(fields), _weights(call))
+
+
+def map_texts(change: Callable[[str], str], value: Any) -> Any:
+    """The same JSON with every text changed; one under a name is changed together with it, as ``name="text"``."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [map_texts(change, item) for item in value]
+    if isinstance(value, dict):
+        return {name: _named(change, name, item) for name, item in value.items()}
+    return value
+
+
+def redacted(text: str) -> str:
+    """The text as it may stand in a file: without secrets and without halves of surrogate pairs."""
+    return redact(encodable(text))
+
+
+def _named(change: Callable[[str], str], name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return map_texts(change, value)
+    start = f'{name}="'
+    pair = change(f'{start}{value}"')
+    # Some secrets are known by the name in front of them only.
+    whole = pair.startswith(start) and pair.endswith('"')
+    return pair[len(start) : -1] if whole else change(value)
+
+
+def _clean(text: str) -> str:
+    return redacted(_DATA_URL.sub(_shortened, text))
+
+
+def _shortened(match: re.Match[str]) -> str:
+    kind, _, data = match.group().partition(";base64,")
+    return f"{kind};sha256,{hashlib.sha256(data.encode()).hexdigest()}"
+
+
+def _model_name(request: Request) -> str:
+    """The model's name; of a model file only its last part, wherever it lies."""
+    if request.provider != LOCAL:
+        return request.model
+    return PureWindowsPath(PurePath(request.model).name).name
+
+
+def _schema_name(request: Request) -> str | None:
+    if request.schema is None:
+        return None
+    digest = hashlib.sha256(canonical(dict(request.schema.json_schema))).hexdigest()
+    return f"{request.schema.name}-{digest[:SCHEMA_DIGITS]}"
+
+
+def _weights(call: Call) -> str | None:
+    if call.request.provider != LOCAL:
+        return None
+    weights = call.provider.endpoint(call.request).removeprefix(f"{LOCAL}:")
+    return weights if _KNOWN_WEIGHTS.search(weights) else None

@@ -1,0 +1,272 @@
+"""Answers from the notebook's cassette in place of the model, or live ones that are recorded for the next time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Literal
+
+from ainb.clock import Clock
+from ainb.errors import ConfigError, DeadlineExceededError, InvalidReplyError, ReplayMissError
+from ainb.events import Notice, Sink
+from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.replay.cassettes import Library
+from ainb.pipeline.replay.outcome import (
+    apply_measured,
+    mark_hit,
+    read_failure,
+    read_reply,
+    write_failure,
+    write_measured,
+    write_reply,
+)
+from ainb.pipeline.replay.request import Asked, read_request, redacted
+from ainb.stores.cassette.file import Cassette
+from ainb.stores.cassette.line import MEASURED, Line, write_line
+
+Mode = Literal["record", "replay", "auto"]
+NEVER_RECORDED = "scripted"
+CLOCK_SECONDS = 0.005  # by which a loop's timer may be early
+
+
+def not_booked(_call: Call, _cost: Decimal) -> None:
+    """For sessions whose money is real: what a cassette answers costs nothing."""
+
+
+class ReplayStage:
+    """Answers from a cassette, records, or both.
+
+    A record is the final outcome of a logical call: what lies further in (cache, budget, retry, queues) is not asked in replay. A
+    request that is asked again in the same session is answered from the cassette like a cache hit, also while recording,
+    so that a notebook shows the same when it is recorded and when it is replayed.
+
+    Args:
+        mode: "record" (live, and written down), "replay" (from the cassette only), "auto" (from the cassette, else as "record").
+        library: The cassettes of this notebook.
+        clock: Where time comes from.
+        sink: Told, once, when an answer cannot be recorded.
+        caching: Whether the session caches: then the same request costs nothing the second time.
+        book: Told what a replayed call cost.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        library: Library,
+        clock: Clock,
+        sink: Sink,
+        *,
+        caching: bool = True,
+        book: Callable[[Call, Decimal], None] = not_booked,
+    ) -> None:
+        self._mode = mode
+        self.library = library
+        self._clock = clock
+        self._sink = sink
+        self._caching = caching
+        self._book = book
+        self._given: set[bytes] = set()
+        self._told = False
+
+    @property
+    def mode(self) -> Mode:
+        """What the stage does."""
+        return self._mode
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Answer from the cassette, or let the call go on and record how it ended.
+
+        Raises:
+            ReplayMissError: Only the cassette may answer, and it has no record of this request.
+            ConfigError: A cassette is not what ainb writes, or nobody knows which notebook to record for.
+        """
+        call.duration_s, call.replayed = (
+            None,
+            False,
+        )  # a model that this one stands in for may have left its own
+        if call.request.provider == NEVER_RECORDED:
+            return await proceed(call)
+        asked = self._read(call)
+        if asked is None:
+            return await proceed(call)
+        again = asked.key in self._given
+        found = self._find(asked, call, again=again)
+        if found is not None:
+            self._given.add(asked.key)
+            await asyncio.sleep(0)  # a batch of nothing but these must not hold up the loop
+            return self._answer(call, *found, hit=again and self._may_hit(call))
+        if self._mode == "replay":
+            raise ReplayMissError(self.library.explain(asked))
+        cassette = self.library.own()
+        cassette.lines()  # a file that cannot be recorded into is told of before money is spent
+        self._given.add(asked.key)
+        return await self._record(call, proceed, asked, cassette)
+
+    def _read(self, call: Call) -> Asked | None:
+        """The request as a cassette knows it; None of one that cannot stand in a cassette and so goes out live."""
+        try:
+            return read_request(call)
+        except ConfigError as error:
+            reason = str(error).partition(";")[0]
+            if self._mode == "replay":
+                raise ReplayMissError(
+                    f"{reason}, so no cassette can hold this request; convert it, or run the cell with replay off"
+                ) from None
+            self._tell(f"{reason}, so this call is not recorded")
+            return None
+
+    def _find(self, asked: Asked, call: Call, *, again: bool) -> tuple[Cassette, Line] | None:
+        """The record that answers, if one may."""
+        if self._mode == "record" and not (again and self._may_hit(call)):
+            return None
+        found = self.library.find(asked)
+        # An error is given again in replay only: whoever can call the model tries once more.
+        return found if found is not None and (self._mode == "replay" or found[1].is_reply) else None
+
+    def _may_hit(self, call: Call) -> bool:
+        return self._caching and call.options.cache == "use"
+
+    def _answer(self, call: Call, cassette: Cassette, line: Line, *, hit: bool) -> Reply:
+        cassette.used.add(line.key)
+        call.replayed = True
+        measured = line.fields[MEASURED]
+        apply_measured(call, measured)
+        call.notes.extend(line.fields.get("notes", ()))
+        if not line.is_reply:
+            error = read_failure(call, line.fields["error"], measured.get("retry_after"))
+            if error is None:
+                raise ReplayMissError(
+                    f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this ainb does not know; upgrade ainb"
+                )
+            raise error
+        reply = _reply_of(call, line)
+        reply.replayed = True
+        if hit:
+            call.duration_s, call.attempts, call.first_text_at = 0.0, 0, None
+            mark_hit(reply)
+        elif reply.cost_usd:
+            self._book(call, reply.cost_usd)
+        _stream(call, reply.text, self._clock)
+        return reply
+
+    async def _record(self, call: Call, proceed: Handler, asked: Asked, cassette: Cassette) -> Reply:
+        options, notes = call.options, len(call.notes)
+        if options.cache == "use":
+            # What the cache holds was paid for at another time; a record says what the call itself takes.
+            call.options = dataclasses.replace(options, cache="refresh")
+        try:
+            reply = await proceed(call)
+        except Exception as error:
+            outcome = write_failure(call, error)
+            if outcome is not None:
+                await self._keep(call, asked, cassette, {"error": outcome}, notes=notes, error=error)
+            raise
+        except asyncio.CancelledError:
+            self._note_deadline(call, asked, cassette, notes)
+            raise
+        finally:
+            call.options = options
+        if not reply.cached:  # else it is the answer to another's identical call, which records it
+            line = await self._keep(call, asked, cassette, {"reply": write_reply(reply)}, notes=notes)
+            if line is not None:
+                _take_over(reply, call, line)
+        return reply
+
+    async def _keep(
+        self,
+        call: Call,
+        asked: Asked,
+        cassette: Cassette,
+        outcome: dict[str, object],
+        *,
+        notes: int,
+        error: Exception | None = None,
+    ) -> Line | None:
+        """Write the outcome down; what says nothing new keeps the record that stands. None when it cannot be written."""
+        try:
+            line = self._put(call, asked, cassette, outcome, notes=notes, error=error)
+            await asyncio.to_thread(cassette.flush)
+        except (OSError, ConfigError) as fault:
+            self._tell(f"an answer cannot be recorded in {cassette.name} ({fault})")
+            return None
+        return line
+
+    def _put(
+        self,
+        call: Call,
+        asked: Asked,
+        cassette: Cassette,
+        outcome: dict[str, object],
+        *,
+        notes: int,
+        error: Exception | None = None,
+    ) -> Line:
+        duration_s = self._clock.monotonic() - call.started_at
+        line = write_line(
+            {
+                **asked.fields,
+                **outcome,
+                "weights": asked.weights,
+                "notes": [redacted(note) for note in call.notes[notes:]] or None,
+                MEASURED: write_measured(call, duration_s, error),
+            }
+        )
+        before = cassette.find(line.key)
+        if before is not None and before.same_outcome(line):
+            line = before
+        else:
+            cassette.put(line)
+        cassette.used.add(line.key)
+        apply_measured(call, line.fields[MEASURED])
+        return line
+
+    def _note_deadline(self, call: Call, asked: Asked, cassette: Cassette, notes: int) -> None:
+        """Record a call whose time ran out, which is an error of the stage outside this one; nothing may be waited for here."""
+        if call.deadline is None or self._clock.monotonic() < call.deadline - CLOCK_SECONDS:
+            return  # somebody cancelled it
+        late = DeadlineExceededError.after(call.deadline - call.started_at, billed=call.attempts > 0)
+        with contextlib.suppress(ConfigError):
+            self._put(call, asked, cassette, {"error": write_failure(call, late)}, notes=notes)
+            # What cannot be written now is tried again, and told of, with the next answer.
+            asyncio.get_running_loop().run_in_executor(None, cassette.flush)
+
+    def _tell(self, text: str) -> None:
+        if not self._told:
+            self._told = True
+            self._sink(Notice(text, "replay"))
+
+
+def _reply_of(call: Call, line: Line) -> Reply:
+    reply = read_reply(line.fields["reply"])
+    schema = call.request.schema
+    if schema is not None:
+        try:
+            reply.parsed = schema.check(reply.code)
+        except ValueError as error:
+            raise InvalidReplyError(
+                f"the recorded reply is not of the schema {schema.name} any more: {' '.join(str(error).split())}; record it again",
+                text=reply.text,
+            ) from None
+    return reply
+
+
+def _take_over(reply: Reply, call: Call, line: Line) -> None:
+    """Let a live reply say what its record says, so that a notebook shows the same in replay."""
+    recorded = read_reply(line.fields["reply"])
+    if recorded.text != reply.text:  # it held a secret
+        recorded = _reply_of(call, line)
+        reply.text, reply.parsed = recorded.text, recorded.parsed
+    reply.usage, reply.cost_usd, reply.cost_source = recorded.usage, recorded.cost_usd, recorded.cost_source
+
+
+def _stream(call: Call, text: str, clock: Clock) -> None:
+    """Hand the text to whoever watches, a line at a time."""
+    if call.options.on_text is None:
+        return
+    first = call.first_text_at
+    for piece in text.splitlines(keepends=True):
+        call.emit(piece, clock.monotonic())
+    call.first_text_at = first

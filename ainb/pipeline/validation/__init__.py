@@ -1,0 +1,1 @@
+"""Validation of prompts and replies by rules: allow, redact or block."""

@@ -1,0 +1,65 @@
+"""The rules that are looked at only where they were asked for: for texts from strangers, personal data, steering phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ainb.pipeline.validation import personal, untrusted
+from ainb.pipeline.validation.rules import UNTRUSTED, Rule
+
+
+def _holds(piece: str) -> Callable[[str], bool]:
+    return lambda text: piece in text
+
+
+STRICT_RULES = (
+    Rule(name="overlong text", find=untrusted.find_length, may_hold=untrusted.is_overlong, parts=UNTRUSTED),
+    Rule(name="script tag", find=untrusted.find_scripts, may_hold=_holds("<"), parts=UNTRUSTED),
+    Rule(name="javascript URL", find=untrusted.find_urls, may_hold=_holds(":"), parts=UNTRUSTED),
+    Rule(name="eval or exec call", find=untrusted.find_calls, may_hold=_holds("("), parts=UNTRUSTED),
+    Rule(name="import statement", find=untrusted.find_imports, may_hold=_holds("import"), parts=UNTRUSTED),
+    Rule(name="dunder name", find=untrusted.find_dunders, may_hold=_holds("__"), parts=UNTRUSTED),
+    Rule(name="HTML tag", find=untrusted.find_tags, may_hold=_holds("<"), parts=UNTRUSTED),
+)
+# What has a checksum comes first: a card number holds what looks like a phone number.
+PERSONAL_RULES = (
+    Rule(
+        name="email address",
+        find=personal.find_emails,
+        may_hold=_holds("@"),
+        action="redact",
+        reversible=True,
+    ),
+    Rule(
+        name="IBAN",
+        find=personal.find_ibans,
+        may_hold=personal.may_hold_numbers,
+        action="redact",
+        reversible=True,
+    ),
+    Rule(
+        name="card number",
+        find=personal.find_cards,
+        may_hold=personal.may_hold_numbers,
+        action="redact",
+        reversible=True,
+    ),
+    Rule(
+        name="social security number",
+        find=personal.find_ssns,
+        may_hold=personal.may_hold_numbers,
+        action="redact",
+        reversible=True,
+    ),
+    Rule(
+        name="phone number",
+        find=personal.find_phones,
+        may_hold=personal.may_hold_numbers,
+        action="redact",
+        reversible=True,
+    ),
+)
+STEERING_RULE = Rule(
+    name="steering phrase (heuristic)", find=untrusted.find_steering, action="warn", parts=UNTRUSTED
+)
+OPTIONAL_RULES = (*STRICT_RULES, *PERSONAL_RULES, STEERING_RULE)

@@ -1,0 +1,80 @@
+"""The options of validation: which rules look, and what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+
+from ainb.errors import ConfigError
+from ainb.pipeline.checks import check_flag
+from ainb.pipeline.validation.rules import Action, Rule, check_action
+
+Preset = Literal["default", "strict"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What is looked for in prompts before they are sent, and what is done about it.
+
+    Attributes:
+        preset: "default" redacts secrets and unprintable characters; "strict" also blocks code, markup and more than 10,000
+            characters in texts that nobody typed.
+        rules: Further rules; one with the name of a rule that ships replaces it.
+        actions: Action by name of rule, such as ``{"secret": "block"}``, in place of the rule's own.
+        personal_data: Whether e-mail addresses, phone numbers, IBANs, card numbers and US social security numbers are replaced by
+            placeholders such as ``<EMAIL_1>``.
+        put_back: Whether placeholders in the reply are replaced by what they stand for; such replies are not streamed.
+        injection: Whether filled-in values and rows are searched for phrases that try to steer the model; heuristics that only warn.
+        context: Whether a prompt longer than the model's context, where that is known, is refused before it is sent.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+
+    preset: Preset = "default"
+    rules: tuple[Rule, ...] = ()
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    personal_data: bool = False
+    put_back: bool = False
+    injection: bool = False
+    context: bool = True
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ConfigError(
+                f"preset of the validation must be one of {', '.join(PRESETS)}; it is {self.preset!r}"
+            )
+        for name in ("personal_data", "put_back", "injection", "context"):
+            check_flag(f"{name} of the validation", getattr(self, name))
+        object.__setattr__(self, "rules", _read_rules(self.rules))
+        if not isinstance(self.actions, Mapping):
+            raise ConfigError(
+                f"actions of the validation must be a table of rule and action; it is {self.actions!r}"
+            )
+        if self.actions:
+            self._check_actions()
+
+    def _check_actions(self) -> None:
+        # Imported here: the shipped rules take time to load, and options are made when the extension is.
+        from ainb.pipeline.validation.presets import shipped_names
+
+        known = {*shipped_names(), *(rule.name for rule in self.rules)}
+        for name, action in self.actions.items():
+            if name not in known:
+                raise ConfigError(
+                    f"there is no validation rule {name!r}; rules are: {', '.join(sorted(known))}"
+                )
+            check_action(f"the action of the rule {name!r}", action)
+
+
+def parse_validation(text: str) -> Validation:
+    """The short form of the options: the name of a preset."""
+    return Validation(preset=cast(Preset, text))  # whether it is one is checked there
+
+
+def _read_rules(rules: object) -> tuple[Rule, ...]:
+    if not isinstance(rules, list | tuple) or not all(isinstance(rule, Rule) for rule in rules):
+        raise ConfigError(f"rules of the validation must be a list of ainb.Rule objects; it is {rules!r}")
+    return tuple(rules)

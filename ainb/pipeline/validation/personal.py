@@ -1,0 +1,92 @@
+"""Personal data: e-mail addresses, phone numbers, IBANs, card numbers, US social security numbers.
+
+Checksums are checked where there are any (ISO 13616 mod 97, Luhn), so order numbers and measurements are left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from ainb.pipeline.validation.rules import Place
+
+# Beyond so many candidates in a text, what looks like one counts as one: a checksum each would take too long.
+MAX_CHECKED = 5_000
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]++@(?=[A-Za-z0-9])[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)++(?<=[A-Za-z]{2})"
+)
+_PHONES = (
+    re.compile(r"\+[1-9](?<![\w+.]\+.)(?:[ \-./()]{0,3}+[0-9]){6,13}+(?![0-9])"),
+    re.compile(r"00[1-9](?<![\w+.\-]00.)(?:[ \-./()]{0,3}+[0-9]){7,13}+(?![0-9])"),
+    # North America; a leading 1 stays outside. What the rest must be is looked at before what stands in front: it fails sooner.
+    re.compile(r"\((?<![\w+]\()[2-9][0-9]{2}\) ?[2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"),
+    re.compile(
+        r"[2-9][0-9]{2}[ \-.][2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"
+        r"(?:(?<![\w+.\-(][0-9]{3}.[0-9]{3}.[0-9]{4})|(?<=(?<![\w.\-])1[ \-.][0-9]{3}.[0-9]{3}.[0-9]{4}))"
+    ),
+)
+_IBAN = re.compile(
+    r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
+)
+_CARD = re.compile(
+    r"[2-6](?<![0-9].)(?<![0-9][ \-].)(?:[0-9]{12,18}+|[0-9]{3}([ \-])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}+"
+    r"|(?<=3)[0-9]{3}([ \-])[0-9]{6}\2[0-9]{5})(?![0-9])(?![ \-][0-9])"
+)
+_SSN = re.compile(r"[0-8](?<![0-9\-].)[0-9]{2}(?<!000)(?<!666)-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9\-])")
+_DIGIT = re.compile(r"[0-9]")
+_NO_SPACES = str.maketrans("", "", " -")
+_LETTERS = {letter: str(letter - 55) for letter in range(65, 91)}
+_DOUBLED = bytes.maketrans(b"0123456789", bytes([0, 2, 4, 6, 8, 1, 3, 5, 7, 9]))
+_ZERO = 48
+
+
+def is_iban(text: str) -> bool:
+    """Whether the check digits of an IBAN (blanks allowed) are right."""
+    plain = text.translate(_NO_SPACES)
+    return int((plain[4:] + plain[:4]).translate(_LETTERS)) % 97 == 1
+
+
+def is_card(text: str) -> bool:
+    """Whether the last digit of a card number (blanks and dashes allowed) is right."""
+    digits = text.translate(_NO_SPACES).encode()
+    plain, doubled = digits[::-2], digits[-2::-2].translate(_DOUBLED)
+    return (sum(plain) - _ZERO * len(plain) + sum(doubled)) % 10 == 0
+
+
+def _search(
+    pattern: re.Pattern[str], kind: str, text: str, check: Callable[[str], bool] | None = None
+) -> Iterator[Place]:
+    for number, match in enumerate(pattern.finditer(text)):
+        if check is None or number >= MAX_CHECKED or check(match.group()):
+            yield match.start(), match.end(), kind
+
+
+def may_hold_numbers(text: str) -> bool:
+    """Whether there is a digit, which every number has."""
+    return _DIGIT.search(text) is not None
+
+
+def find_emails(text: str) -> Iterator[Place]:
+    """E-mail addresses."""
+    return _search(_EMAIL, "email", text)
+
+
+def find_ibans(text: str) -> Iterator[Place]:
+    """IBANs with right check digits."""
+    return _search(_IBAN, "IBAN", text, is_iban)
+
+
+def find_cards(text: str) -> Iterator[Place]:
+    """Card numbers with a right last digit."""
+    return _search(_CARD, "card number", text, is_card)
+
+
+def find_ssns(text: str) -> Iterator[Place]:
+    """US social security numbers."""
+    return _search(_SSN, "SSN", text)
+
+
+def find_phones(text: str) -> Iterator[Place]:
+    """Phone numbers, international or North American; a stretch may be found twice."""
+    for pattern in _PHONES:
+        yield from _search(pattern, "phone number", text)

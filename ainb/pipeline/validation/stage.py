@@ -1,0 +1,151 @@
+"""The second stage from outside: what is sent is looked at before anything is spent, and the reply before anybody sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+from ainb import tokens
+from ainb.errors import InvalidPromptError, InvalidReplyError
+from ainb.messages import Call, Handler, Message, Reply
+from ainb.pipeline.validation.findings import notes, refusal
+from ainb.pipeline.validation.options import Preset, Validation
+from ainb.pipeline.validation.rules import Finding
+from ainb.pipeline.validation.validator import Validator, put_back
+
+__all__ = ["Validation", "ValidationStage", "Validator", "validate"]
+
+# No model takes less than 4,096 tokens, and a token is at least one byte: shorter prompts need no look.
+LEAST_CONTEXT = 4_096
+LONG_PROMPT_CHARS = 50_000
+# Of a vocabulary that is not public the count is an estimate.
+ESTIMATE_MARGIN = 1.5
+MAX_BYTES_A_CHARACTER = 4
+
+
+def validate(text: str, preset: Preset = "default") -> list[Finding]:
+    """What the rules of a preset find in a text; nothing is changed and nothing raised.
+
+    Args:
+        text: Taken as a text from elsewhere: every rule of the preset looks at it.
+        preset: "default" or "strict".
+
+    Returns:
+        Findings in the order of the rules, then of the text; an empty list means nothing was found.
+
+    Raises:
+        ConfigError: There is no such preset.
+
+    >>> [(finding.rule, finding.action) for finding in validate("<script>", "strict")]
+    [('script tag', 'block'), ('HTML tag', 'block')]
+    """
+    return _validator(preset).check(text)
+
+
+@functools.lru_cache(maxsize=4)
+def _validator(preset: Preset) -> Validator:
+    return Validator(Validation(preset=preset))
+
+
+class ValidationStage:
+    """Redacts, warns or refuses by its rules; refuses prompts longer than the model's context; looks at the reply.
+
+    Args:
+        options: Which rules, and what is done.
+        context_window: Tokens that the model of a call takes, None where that is not known.
+    """
+
+    def __init__(
+        self, options: Validation, *, context_window: Callable[[Call], int | None] | None = None
+    ) -> None:
+        self.validator = Validator(options)
+        self._context_window = context_window if options.context else None
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Look at the call, let it proceed with what may be sent, look at the reply.
+
+        Raises:
+            InvalidPromptError: A rule blocks it, or the model cannot take so much; nothing was sent.
+            InvalidReplyError: A rule blocks the reply.
+        """
+        if not self.validator.passes(call):
+            self._look_at_call(call)
+        if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
+            await self._check_context(call, self._context_window)
+        if call.options.on_text is not None and self._needs_whole(call):
+            return self._look_at_reply(call, await self._send_whole(call, proceed))
+        return self._look_at_reply(call, await proceed(call))
+
+    def _look_at_call(self, call: Call) -> None:
+        review = self.validator.review(call)
+        if not review.findings:
+            return
+        call.notes.extend(note for note in review.notes if note not in call.notes)
+        if review.request is not call.request:
+            call.request, call.cache_key = review.request, None
+            call.placeholders = dict(review.placeholders)
+        if review.refusal is not None:
+            raise InvalidPromptError(review.refusal)
+
+    def _needs_whole(self, call: Call) -> bool:
+        """Whether nothing of the reply may be shown before all of it was looked at."""
+        return self.validator.changes_reply or bool(self.validator.options.put_back and call.placeholders)
+
+    async def _send_whole(self, call: Call, proceed: Handler) -> Reply:
+        options = call.options
+        call.options = dataclasses.replace(options, on_text=None)
+        try:
+            return await proceed(call)
+        finally:
+            call.options = options
+
+    def _look_at_reply(self, call: Call, reply: Reply) -> Reply:
+        text, findings = self.validator.review_reply(reply.text)
+        if findings:
+            refused = refusal(findings)
+            if refused is not None:
+                raise InvalidReplyError(refused, text=text)
+            call.notes.extend(notes(self.validator.rules, findings, when=" in the reply"))
+        if self.validator.options.put_back and call.placeholders:
+            text = put_back(text, call.placeholders)
+        return reply if text == reply.text else _with_text(call, reply, text)
+
+    async def _check_context(self, call: Call, context_window: Callable[[Call], int | None]) -> None:
+        size, window = _most_tokens(call.request.messages), context_window(call)
+        if window is None or size <= window:
+            return
+        count = functools.partial(tokens.count_request, call.request)
+        counted = await asyncio.to_thread(count) if size > LONG_PROMPT_CHARS else count()
+        _, own = tokens.vocabulary_for(call.request.model)
+        if counted.tokens > window * (1 if own else ESTIMATE_MARGIN):
+            about = "" if own else "about "
+            raise InvalidPromptError(
+                f"the prompt of {about}{counted.tokens:,} tokens is longer than the {window:,} that {call.request.model} takes; "
+                "nothing was sent; shorten it, or use a model with a longer context"
+            )
+
+
+def _most_tokens(messages: Sequence[Message]) -> int:
+    size = 0
+    for message in messages:
+        text = message.text
+        size += len(text) if text.isascii() else len(text) * MAX_BYTES_A_CHARACTER
+    return size
+
+
+def _with_text(call: Call, reply: Reply, text: str) -> Reply:
+    # A copy: what stands in the cache is what the model said.
+    changed = dataclasses.replace(reply, text=text)
+    schema = call.request.schema
+    if reply.parsed is None or schema is None:
+        return changed
+    try:
+        changed.parsed = schema.check(changed.code)
+    except ValueError:
+        raise InvalidReplyError(
+            f"the reply is not of the schema {schema.name} any more after validation has changed it; ask for less, or allow the rule",
+            text=text,
+        ) from None
+    return changed

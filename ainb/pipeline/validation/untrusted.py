@@ -1,0 +1,154 @@
+"""Text from strangers: code and markup that it should not hold, phrases that try to steer the model, and how to make it plain.
+
+The first are certain finds; the phrases are heuristics: they miss what is worded otherwise and hit people who write about them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ainb.pipeline.validation.characters import without_odd
+from ainb.pipeline.validation.rules import Place
+
+MAX_CHARACTERS = 10_000
+_ELLIPSIS = "..."
+# Patterns begin with a literal where they can: the search then jumps from one to the next.
+_SCRIPT = re.compile(r"<(?=[\s/sS])\s{0,8}+/?\s{0,8}+(?i:script)(?![A-Za-z0-9])")
+_URLS = tuple(
+    re.compile(pattern) for pattern in (r"javascript\s{0,8}:", r"vbscript\s{0,8}:", r"data:\s{0,8}text/html")
+)
+_CALLS = tuple(re.compile(rf"{name}(?<![A-Za-z0-9_]{name})[ \t]{{0,8}}\(") for name in ("eval", "exec"))
+_IMPORT = re.compile(
+    r"[\n\r;][ \t]*+(?:import[ \t]++[A-Za-z_][\w.]*+(?=[ \t]*+(?:$|[\r\n,;#]|as[ \t]))|from[ \t]++[\w.]++[ \t]++import(?!\w))"
+)
+_DUNDER = re.compile(r"__(?<![A-Za-z0-9_]__)[A-Za-z][A-Za-z0-9_]*+(?<=[A-Za-z0-9]__)")
+_TAG = re.compile(r"<(?:[A-Za-z/][^<>]*+>|![^<>]*+>|\?[^<>]*+>)")
+_DROPPED = ("script", "style")
+
+_FILLERS = r"(?:(?:all|any|every|the|your|my|of|these|those|to)\s{1,4}){0,4}"
+_BEFORE = r"(?:previous|prior|above|earlier|preceding|foregoing)"
+_PHRASES: tuple[tuple[str, str], ...] = (
+    *(
+        ("overrides instructions", rf"{verb}\s{{1,4}}{_FILLERS}{_BEFORE}")
+        for verb in ("ignore", "disregard", "forget", "override")
+    ),
+    *(("overrides instructions", rf"{word}\s{{1,4}}new\s{{1,4}}instructions") for word in ("your", "the")),
+    ("asks for the instructions", r"system\s{1,4}prompt"),
+    *(
+        (
+            "asks for the instructions",
+            rf"{verb}\s{{1,4}}(?:me\s{{1,4}})?your\s{{1,4}}(?:\w{{1,20}}\s{{1,4}})?(?:instructions|prompt)",
+        )
+        for verb in ("reveal", "repeat", "print", "show")
+    ),
+    ("gives a new role", r"you\s{1,4}are\s{1,4}now\s"),
+    ("gives a new role", r"developer\s{1,4}mode"),
+    ("gives a new role", r"do\s{1,4}anything\s{1,4}now"),
+    ("imitates a turn of the conversation", r"<\|[a-z_]{2,24}\|>"),
+    ("imitates a turn of the conversation", r"\[/?inst\]"),
+    ("imitates a turn of the conversation", r"\n#{2,4}\s{0,4}(?:system|instructions?|assistant)\b"),
+    # A black flag before tag characters is the flag of a region, an emoji.
+    (
+        "hidden text",
+        "[\U000e0020-\U000e007f](?<![\U0001f3f4\U000e0020-\U000e007f].)[\U000e0020-\U000e007f]++",
+    ),
+    ("hidden text", "[\u200b-\u200d\u2060\ufeff]{4,}+"),
+)
+_STEERING = tuple((kind, re.compile(pattern)) for kind, pattern in _PHRASES)
+
+
+def _lowered(text: str) -> str:
+    # Of all letters only this one becomes two, and places would shift.
+    return text.replace("\u0130", "i").lower()
+
+
+def _spans(patterns: tuple[re.Pattern[str], ...], text: str) -> Iterator[tuple[int, int]]:
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            yield match.span()
+
+
+def find_scripts(text: str) -> Iterator[tuple[int, int]]:
+    """Opening and closing script tags, blanks inside allowed."""
+    return _spans((_SCRIPT,), text)
+
+
+def find_tags(text: str) -> Iterator[tuple[int, int]]:
+    """HTML tags, comments and declarations."""
+    return _spans((_TAG,), text)
+
+
+def find_urls(text: str) -> Iterator[tuple[int, int]]:
+    """``javascript:`` and other URLs that run."""
+    return _spans(_URLS, _lowered(text))
+
+
+def find_calls(text: str) -> Iterator[tuple[int, int]]:
+    """``eval(`` and ``exec(``."""
+    return _spans(_CALLS, text)
+
+
+def find_imports(text: str) -> Iterator[tuple[int, int]]:
+    """Import statements of Python where a line or a statement begins."""
+    # A line break in front makes the first line one like the others.
+    for match in _IMPORT.finditer("\n" + text):
+        yield max(0, match.start() - 1), match.end() - 1
+
+
+def find_dunders(text: str) -> Iterator[tuple[int, int]]:
+    """Names such as ``__class__``."""
+    return _spans((_DUNDER,), text)
+
+
+def is_overlong(text: str) -> bool:
+    """Whether there is something beyond MAX_CHARACTERS."""
+    return len(text) > MAX_CHARACTERS
+
+
+def find_length(text: str) -> list[tuple[int, int]]:
+    """What stands beyond MAX_CHARACTERS."""
+    return [(MAX_CHARACTERS, len(text))] if is_overlong(text) else []
+
+
+def find_steering(text: str) -> Iterator[Place]:
+    """Phrases that try to steer the model, and text that a person does not see; heuristics, in English."""
+    lowered = _lowered(text)
+    for kind, pattern in _STEERING:
+        for match in pattern.finditer(lowered):
+            yield match.start(), match.end(), kind
+
+
+def sanitize(text: str) -> str:
+    """Make a text from strangers plain: for a prompt, a log line or a page.
+
+    Control characters, direction overrides and broken characters go; so do script and style elements with what is in them, and
+    all other tags. White space is collapsed to single blanks. A text of more than 10,000 characters is cut there and ends in "...".
+
+    >>> sanitize("<p>Very   <b>good</b><script>steal()</script></p>")
+    'Very good'
+    """
+    text = without_odd(text)
+    if "<" in text:
+        for name in _DROPPED:
+            text = _without_element(text, name)
+        text, dropped = _TAG.subn(" ", text)
+        # What was inside out, such as <<b>script>, must not come together to a tag.
+        if (dropped and _TAG.search(text)) or ("script" in _lowered(text) and _SCRIPT.search(text)):
+            text = text.replace("<", " ")
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - len(_ELLIPSIS)] + _ELLIPSIS
+
+
+def _without_element(text: str, name: str) -> str:
+    lowered = _lowered(text)
+    pieces: list[str] = []
+    at = 0
+    while (start := lowered.find(f"<{name}", at)) >= 0:
+        end = lowered.find(f"</{name}", start)
+        if end < 0:  # never closed: a browser would take all the rest for it
+            return "".join([*pieces, text[at:start]])
+        pieces.append(text[at:start] + " ")
+        close = lowered.find(">", end)
+        at = len(text) if close < 0 else close + 1
+    return "".join([*pieces, text[at:]])

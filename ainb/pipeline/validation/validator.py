@@ -1,0 +1,307 @@
+"""Rules applied to texts and to calls: what was found, what may be sent in its place, and how that is told. No waiting, no network."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ainb.messages import Call, Message, Request
+from ainb.pipeline.validation.findings import notes, refusal
+from ainb.pipeline.validation.options import Validation
+from ainb.pipeline.validation.presets import rules_of
+from ainb.pipeline.validation.rules import PARTS, Finding, Part, Place, Rule, merged, replace_places
+
+_PLACEHOLDER = re.compile(r"<[A-Z]++(?:_[A-Z]++)*+_[0-9]++>")
+_WRITTEN_BY_PROGRAM = frozenset({"system", "developer"})
+_PLAIN = frozenset({int, float, bool, type(None)})
+
+
+class Source(NamedTuple):
+    """Who wrote a text.
+
+    Attributes:
+        part: Of the text itself.
+        filled: Texts in it that came from elsewhere.
+        filled_part: Part of those.
+    """
+
+    part: Part
+    filled: tuple[str, ...] = ()
+    filled_part: Part = "values"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What validation says of a call.
+
+    Attributes:
+        request: What may be sent; the call's own where nothing was redacted.
+        findings: Every place where a rule applies, in the order in which rules looked.
+        notes: A line for the person for each rule that redacted or warns.
+        refusal: Why it may not be sent, on one line; None when it may.
+        placeholders: Placeholder to what it stands for.
+    """
+
+    request: Request
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    refusal: str | None = None
+    placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Placeholders:
+    """Numbered names that stand for texts, the same for the same text.
+
+    Args:
+        known: Placeholder to text, from an earlier look at the same call.
+        taken: Texts in which placeholders may already stand as typed.
+    """
+
+    def __init__(self, known: Mapping[str, str], taken: Iterable[str]) -> None:
+        self.texts = dict(known)
+        self._names = {text: name for name, text in known.items()}
+        self._numbers: dict[str, int] = {}
+        self._taken = {name for text in taken for name in _PLACEHOLDER.findall(text)} | set(known)
+
+    def __call__(self, kind: str, text: str) -> str:
+        """The placeholder of a text, made where there is none."""
+        known = self._names.get(text)
+        if known is not None:
+            return known
+        word = re.sub(r"[^A-Z]+", "_", kind.upper()).strip("_") or "TEXT"
+        number = self._numbers.get(word, 0) + 1
+        while (name := f"<{word}_{number}>") in self._taken:
+            number += 1
+        self._numbers[word] = number
+        self._names[text], self.texts[name] = name, text
+        return name
+
+
+def put_back(text: str, placeholders: Mapping[str, str]) -> str:
+    """The text with each known placeholder replaced by what it stands for."""
+    return _PLACEHOLDER.sub(lambda match: placeholders.get(match.group(), match.group()), text)
+
+
+class Validator:
+    """The rules of some options, ready to look.
+
+    Args:
+        options: None means the defaults.
+
+    Attributes:
+        options: Those it was made of.
+        rules: In the order in which they look.
+        changes_reply: Whether some rule may change or refuse a reply, so that only the whole can be shown.
+
+    >>> [finding.rule for finding in Validator(Validation(preset="strict")).check("<b>eval(x)</b>")]
+    ['eval or exec call', 'HTML tag', 'HTML tag']
+    """
+
+    def __init__(self, options: Validation | None = None) -> None:
+        self.options = options or Validation()
+        self.rules = tuple(rules_of(self.options))
+        self._of_part = {part: [rule for rule in self.rules if part in rule.parts] for part in PARTS}
+        self._sent = [rule for rule in self.rules if set(rule.parts) != {"reply"}]
+        self._reversible = any(rule.reversible for rule in self.rules)
+        looks = [rule.may_hold for rule in self._sent]
+        self._looks = None if None in looks else tuple(look for look in looks if look is not None)
+        self.changes_reply = any(rule.action in {"redact", "block"} for rule in self._of_part["reply"])
+
+    def check(self, text: str, part: Part = "values") -> list[Finding]:
+        """Every place where a rule for this part applies; nothing is changed and nothing raised.
+
+        Args:
+            text: Anything.
+            part: What the text is to a call: "typed", "values" (texts from elsewhere), "rows" or "reply".
+        """
+        return [
+            Finding(rule.name, kind, rule.action, part, start, end)
+            for rule in self._of_part[part]
+            for start, end, kind in rule.places(text)
+        ]
+
+    def redact(self, text: str, part: Part = "values") -> str:
+        """The text after every rule for this part that redacts; those that block are left aside."""
+        work = _Work(Placeholders({}, (text,)))
+        return self._look(text, Source(part), work)
+
+    def passes(self, call: Call) -> bool:
+        """Whether a quick look settles that no rule finds anything in what is sent; most calls are done with that."""
+        if self._looks is None:
+            return False
+        request = call.request
+        for message in request.messages:
+            content = message.content
+            if not isinstance(content, str) or self._may_hold(content, self._looks):
+                return False
+        for value in request.parameters.values():
+            if value.__class__ not in _PLAIN:
+                return request.provider == "function"
+        return True
+
+    @staticmethod
+    def _may_hold(text: str, looks: Iterable[Callable[[str], bool]]) -> bool:
+        try:
+            for look in looks:
+                if look(text):
+                    return True
+        except Exception:  # noqa: BLE001 - a rule of anybody's; the long look tells whose
+            return True
+        return False
+
+    def review(self, call: Call) -> Review:
+        """Look at everything of a call that is sent as text: messages, their text parts, and texts among the parameters."""
+        request, options = call.request, call.options
+        taken = [item.text for item in request.messages] if self._reversible else ()
+        work = _Work(Placeholders(call.placeholders, taken))
+        values = options.values if call.values is None else call.values
+        filled_part: Part = "values" if options.batch_id is None else "rows"
+        of_program = Source("typed", values or (), filled_part)
+        of_caller = of_program if values is not None else Source(filled_part)
+        messages = []
+        for place, message in enumerate(request.messages):
+            work.message = place
+            source = of_program if message.role in _WRITTEN_BY_PROGRAM else of_caller
+            messages.append(self._look_at_message(message, source, work))
+        work.message = None
+        parameters = request.parameters
+        # A function of the caller's own gets its arguments as they are: only its prompt is for a model.
+        plain = request.provider == "function" or _PLAIN.issuperset(map(type, parameters.values()))
+        if not plain:
+            parameters = self._look_at_value(parameters, Source("typed"), work)
+        if not work.findings:
+            return Review(request=request)
+        if work.changed:
+            request = dataclasses.replace(request, messages=tuple(messages), parameters=parameters)
+        return Review(
+            request=request,
+            findings=tuple(work.findings),
+            notes=tuple(notes(self.rules, work.findings)),
+            refusal=refusal(work.findings),
+            placeholders=work.placeholders.texts,
+        )
+
+    def review_reply(self, text: str) -> tuple[str, list[Finding]]:
+        """The reply's text after redaction, and what was found in it."""
+        if not self._of_part["reply"]:
+            return text, []
+        work = _Work(Placeholders({}, ()))
+        return self._look(text, Source("reply"), work), work.findings
+
+    def _look_at_message(self, message: Message, source: Source, work: _Work) -> Message:
+        content = message.content
+        if isinstance(content, str):
+            text = self._look(content, source, work)
+            return message if text is content else Message(message.role, text)
+        parts = [
+            {**part, "text": self._look(part["text"], source, work)}
+            if part.get("type") == "text" and isinstance(part.get("text"), str)
+            else part
+            for part in content
+        ]
+        return Message(message.role, parts) if work.changed else message
+
+    def _look_at_value(self, value: Any, source: Source, work: _Work) -> Any:
+        """A parameter with the texts in it looked at; the very same object where nothing in it changes."""
+        if isinstance(value, str):
+            return self._look(value, source, work)
+        if isinstance(value, Mapping):
+            named = {name: self._look_at_value(item, source, work) for name, item in value.items()}
+            return named if any(named[name] is not value[name] for name in named) else value
+        if isinstance(value, list | tuple):
+            items = [self._look_at_value(item, source, work) for item in value]
+            return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+        return value
+
+    def _look(self, text: str, source: Source, work: _Work) -> str:
+        rules = self._sent if source.filled else self._of_part[source.part]
+        for rule in rules:
+            places = _places(rule, text, source) if source.filled else rule.places(text)
+            if not places:
+                continue
+            work.note(rule, places, text, source)
+            if rule.action == "redact":
+                text, source = _redacted(rule, places, text, source, work)
+        return text
+
+
+class _Work:
+    """What one look at a call gathers."""
+
+    def __init__(self, placeholders: Placeholders) -> None:
+        self.findings: list[Finding] = []
+        self.placeholders = placeholders
+        self.message: int | None = None
+        self.changed = False
+
+    def note(self, rule: Rule, places: list[Place], text: str, source: Source) -> None:
+        inside = _Stretches(text, source.filled)
+        for start, end, kind in places:
+            part = source.filled_part if inside.touch(start, end) else source.part
+            self.findings.append(Finding(rule.name, kind, rule.action, part, start, end, self.message))
+
+
+class _Stretches:
+    """Stretches of a text that were filled in."""
+
+    def __init__(self, text: str, filled: Iterable[str]) -> None:
+        places = [
+            (at, at + len(value), "") for value in dict.fromkeys(filled) for at in _occurrences(value, text)
+        ]
+        joined = merged(sorted(places))
+        self._starts = [start for start, _, _ in joined]
+        self._ends = [end for _, end, _ in joined]
+
+    def touch(self, start: int, end: int) -> bool:
+        """Whether some of the characters from `start` to `end` were filled in."""
+        first = bisect.bisect_right(self._ends, start)
+        return first < len(self._starts) and self._starts[first] < end
+
+    def hold(self, start: int, end: int) -> bool:
+        """Whether all of them were, in one stretch."""
+        first = bisect.bisect_right(self._starts, start) - 1
+        return first >= 0 and end <= self._ends[first]
+
+
+def _places(rule: Rule, text: str, source: Source) -> list[Place]:
+    """Where a rule applies in a text that was partly filled in."""
+    if source.filled_part not in rule.parts:
+        if source.part not in rule.parts:
+            return []
+        inside = _Stretches(text, source.filled)
+        return [place for place in rule.places(text) if not inside.hold(place[0], place[1])]
+    if source.part in rule.parts:
+        return rule.places(text)
+    found = [
+        (at + start, at + end, kind)
+        for value in dict.fromkeys(source.filled)
+        if (places := rule.places(value))
+        for at in _occurrences(value, text)
+        for start, end, kind in places
+    ]
+    return merged(found)
+
+
+def _redacted(rule: Rule, places: list[Place], text: str, source: Source, work: _Work) -> tuple[str, Source]:
+    """The text without what was found, and its filled-in texts as they stand in it now."""
+    work.changed = True
+    write = (
+        work.placeholders if rule.reversible else lambda kind, _text: rule.replacement.replace("{kind}", kind)
+    )
+    text = replace_places(text, places, write)
+    filled = tuple(
+        replace_places(value, found, write) if (found := rule.places(value)) else value
+        for value in source.filled
+    )
+    return text, source._replace(filled=filled)
+
+
+def _occurrences(value: str, text: str) -> Iterable[int]:
+    at = text.find(value) if value else -1
+    while at >= 0:
+        yield at
+        at = text.find(value, at + len(value))

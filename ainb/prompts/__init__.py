@@ -1,0 +1,1 @@
+"""Prompts: messages, placeholders, tables, images and conversations."""

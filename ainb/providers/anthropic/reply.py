@@ -1,0 +1,187 @@
+"""What a message of the Messages protocol says: text, tool calls, tokens, why it ended; and how its events add up to the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.providers.openai.reply import UnreadableError, count_or_none, mapping, word_or_none
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+@dataclass(slots=True)
+class Answer:
+    """A message, whole or as it grows.
+
+    Attributes:
+        text: The text blocks, or the tool calls as JSON where there is no text.
+        model: The model that answered, or None.
+        finish_reason: Why it ended, in the words of `Reply.finish_reason`, or None.
+        usage: The message's own account of tokens, unread.
+        begun: Whether the message has begun.
+        done: Whether the stream said that it is over.
+    """
+
+    text: str = ""
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    begun: bool = False
+    done: bool = False
+    _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
+
+    def add(self, event: Any) -> str:
+        """Take the next event of a stream.
+
+        Returns:
+            The text that it adds.
+
+        Raises:
+            UnreadableError: It is no event.
+        """
+        if not isinstance(event, dict):
+            raise UnreadableError("a stream of something that is no object")
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            return self._add_delta(event.get("index"), mapping(event.get("delta")))
+        if kind == "message_start":
+            self._start(mapping(event.get("message")))
+        elif kind == "content_block_start":
+            return self.add_block(event.get("index"), mapping(event.get("content_block")))
+        elif kind == "message_delta":
+            self._finish(mapping(event.get("delta")), event.get("usage"))
+        elif kind == "message_stop":
+            self.done = True
+        return ""
+
+    def add_block(self, index: Any, block: dict[str, Any]) -> str:
+        """Take a block, whole or as it begins; returns the text that it adds."""
+        kind, text = block.get("type"), block.get("text")
+        if kind == "text" and isinstance(text, str):
+            self.text += text
+            return text
+        if kind == "tool_use":
+            name = block.get("name")
+            given = block.get("input")
+            first = [orjson.dumps(given).decode()] if given else []
+            self._tools[_place(index)] = (name if isinstance(name, str) else "", first)
+        return ""
+
+    def end(self) -> None:
+        """The stream is whole: tool calls become the text where there is no other."""
+        if self._tools and not self.text:
+            calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
+            self.text = orjson.dumps(calls).decode()
+
+    def give_tool_input(self, *, wrapped: bool) -> None:
+        """Make what the model gave to its tool the text: the answer that a schema asked for.
+
+        Args:
+            wrapped: Whether the answer is the tool's one argument ``value``.
+        """
+        if not self._tools:
+            return
+        _, parts = self._calls()[0]
+        self.text = "".join(parts) or "{}"
+        if wrapped:
+            self.text = _unwrap(self.text)
+        if self.finish_reason == "tool_calls":
+            self.finish_reason = "stop"
+
+    def _calls(self) -> list[tuple[str, list[str]]]:
+        return [self._tools[index] for index in sorted(self._tools)]
+
+    def _start(self, message: dict[str, Any]) -> None:
+        self.begun = True
+        self.model = word_or_none(message.get("model"))
+        self._account(message.get("usage"))
+
+    def _add_delta(self, index: Any, delta: dict[str, Any]) -> str:
+        text = delta.get("text")
+        if isinstance(text, str) and delta.get("type") == "text_delta":
+            self.text += text
+            return text
+        part = delta.get("partial_json")
+        if isinstance(part, str) and (tool := self._tools.get(_place(index))) is not None:
+            tool[1].append(part)
+        return ""
+
+    def _finish(self, delta: dict[str, Any], usage: Any) -> None:
+        reason = word_or_none(delta.get("stop_reason"))
+        if reason is not None:
+            self.finish_reason = FINISH_REASONS.get(reason, reason)
+        self._account(usage)
+
+    def _account(self, usage: Any) -> None:
+        # The counts of a stream are cumulative, and the last event repeats only some of them.
+        if isinstance(usage, dict):
+            self.usage.update((name, value) for name, value in usage.items() if value is not None)
+
+
+def read_message(data: Any) -> Answer:
+    """Read a whole body.
+
+    Raises:
+        UnreadableError: It is no message; the text says what it is instead.
+    """
+    if not isinstance(data, dict):
+        raise UnreadableError("JSON that is no object")
+    blocks = data.get("content")
+    if not isinstance(blocks, list):
+        raise UnreadableError("a message without content")
+    answer = Answer()
+    answer._start(data)  # noqa: SLF001 - its own reader
+    for index, block in enumerate(blocks):
+        answer.add_block(index, mapping(block))
+    answer._finish(data, None)  # noqa: SLF001 - its own reader
+    if answer.finish_reason is None and not blocks:
+        raise UnreadableError("a message without content")
+    answer.end()
+    return answer
+
+
+def read_usage(usage: Any) -> Usage:
+    """Tokens under our names: the input with what was read from and written to the prompt cache, which the service leaves out."""
+    if not isinstance(usage, dict):
+        return UNKNOWN_USAGE
+    plain, output = count_or_none(usage.get("input_tokens")), count_or_none(usage.get("output_tokens"))
+    read = count_or_none(usage.get("cache_read_input_tokens"))
+    written = count_or_none(usage.get("cache_creation_input_tokens"))
+    if plain is None and output is None:
+        return UNKNOWN_USAGE
+    return Usage(
+        input_tokens=None if plain is None else plain + (read or 0) + (written or 0),
+        output_tokens=output,
+        cache_read_input_tokens=read,
+        cache_creation_input_tokens=written,
+        cache_creation_1h_input_tokens=count_or_none(
+            mapping(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")
+        ),
+        reasoning_output_tokens=count_or_none(
+            mapping(usage.get("output_tokens_details")).get("thinking_tokens")
+        ),
+        source="provider",
+    )
+
+
+def _place(index: Any) -> int:
+    return index if isinstance(index, int) else 0
+
+
+def _unwrap(text: str) -> str:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return orjson.dumps(value["value"]).decode() if isinstance(value, dict) and "value" in value else text

@@ -1,0 +1,1 @@
+"""HTTP transport of the provider adapters; independent of any protocol."""

@@ -1,0 +1,231 @@
+"""HTTP: one pooled client per event loop, bounded bodies, proxies and certificates from the environment.
+
+Certificates are always checked. Redirects are never followed, so a key never reaches another host. Whatever goes wrong on the
+way is a `ProviderError`; aiohttp's own errors carry the request's headers and are not kept, not even as a cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
+from ainb.providers.http.faults import Origin, clean
+from ainb.providers.http.headers import rate_limit_headers, request_id
+from ainb.providers.http.target import Target, certificates, proxy_for
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+CONNECT_SECONDS: Final = 10.0
+DRAIN_SECONDS: Final = 0.25
+DNS_CACHE_SECONDS: Final = 60
+
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class Response:
+    """A response whose body is read within bounds, and whose faults are ours."""
+
+    __slots__ = ("_raw", "headers", "request_id", "status", "target")
+
+    def __init__(self, raw: aiohttp.ClientResponse, target: Target) -> None:
+        self._raw = raw
+        self.target = target
+        self.status = raw.status
+        self.headers = rate_limit_headers(raw.headers.items())
+        self.request_id = request_id(raw.headers)
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the body is server-sent events."""
+        return "event-stream" in self._raw.headers.get("Content-Type", "")
+
+    @property
+    def location(self) -> str | None:
+        """Where a redirect points to, without its query; None without a redirect."""
+        text = self._raw.headers.get("Location")
+        return text.partition("?")[0] if text else None
+
+    async def read(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ProviderError: It was cut, or is larger than 64 MB.
+        """
+        pieces = []
+        size = 0
+        while piece := await self._next(size):
+            pieces.append(piece)
+            size += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it arrives.
+
+        Raises:
+            ProviderError: It was cut, or is larger than 64 MB.
+        """
+        size = 0
+        while piece := await self._next(size):
+            size += len(piece)
+            yield piece
+
+    async def _next(self, size: int) -> bytes:
+        # Raised outside the handler: aiohttp's error holds the request's headers, and must not stay as context.
+        try:
+            piece = await self._raw.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            fault = self.cut(error)
+        else:
+            if size + len(piece) <= MAX_BODY_BYTES:
+                return piece
+            fault = self.unreadable(
+                f"a body larger than {MAX_BODY_BYTES // 2**20} MB", PermanentProviderError
+            )
+        raise fault
+
+    async def drain(self) -> None:
+        """Wait a moment for the end of a body of which all that matters was read: only then can the connection be used again."""
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while await self._raw.content.readany():
+                    pass
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return
+
+    def release(self) -> None:
+        """Give the connection back, or close it when the body was not read to its end."""
+        self._raw.release()
+
+    def unreadable(self, what: str, kind: type[ProviderError] = TransientProviderError) -> ProviderError:
+        """The error of a reply that arrived and makes no sense; it was probably billed."""
+        origin = self.target.origin
+        return kind(
+            f"{origin.service} answered {self.status} with {clean(what, origin.secrets)}; "
+            f"try again; if it stays so, check {origin.base_url_option} ({origin.base_url})",
+            status_code=self.status,
+            request_id=self.request_id,
+            billed=True,
+            headers=self.headers,
+        )
+
+    def cut(self, error: Exception | None = None) -> ProviderError:
+        """The error of a reply that began and did not end."""
+        late = isinstance(error, TimeoutError)
+        what = "sent no more of its reply in time" if late else "broke off in the middle of its reply"
+        return TransientProviderError(
+            f"{self.target.origin.service} {what}; another attempt may succeed",
+            status_code=self.status,
+            request_id=self.request_id,
+            billed=True,
+            headers=self.headers,
+        )
+
+
+async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
+    """Send and wait for the head of the response; the caller must `release` it.
+
+    Args:
+        target: Where to.
+        url: Under the target's base URL.
+        body: Sent with POST; None sends a GET.
+
+    Raises:
+        ProviderError: There is no connection, or no HTTP at its other end.
+        ConfigError: The proxy or the certificates of the environment make no sense.
+    """
+    proxy = None if target.loopback else proxy_for(url)
+    tls = certificates() if url.scheme == "https" else True
+    try:
+        raw = await client().request(
+            "GET" if body is None else "POST",
+            url,
+            data=body,
+            headers=target.headers,
+            allow_redirects=False,
+            proxy=proxy,
+            ssl=tls,
+        )
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        raise ConfigError(
+            f"no request can be made to {target.url}: check the URL and the proxy variables of the environment"
+        ) from None
+    except (aiohttp.ClientError, OSError) as error:
+        fault = connection_fault(target.origin, error)
+    else:
+        return Response(raw, target)
+    raise fault
+
+
+def client() -> aiohttp.ClientSession:
+    """The running loop's client, made on first use."""
+    loop = asyncio.get_running_loop()
+    session = _clients.get(loop)
+    if session is None or session.closed:
+        # trust_env would cost two thread hops a request and read ~/.netrc; the proxy is given with each request instead.
+        session = _clients[loop] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+    return session
+
+
+async def close_clients() -> None:
+    """Close the running loop's client; a later call makes a new one."""
+    session = _clients.pop(asyncio.get_running_loop(), None)
+    if session is not None:
+        await session.close()
+
+
+_Words = tuple[type[Exception] | tuple[type[Exception], ...], str, bool]
+# The first row that fits counts. The last column: whether the body was, or may have been, sent.
+_CONNECTION_FAULTS: tuple[_Words, ...] = (
+    (
+        aiohttp.ClientSSLError,
+        "no secure connection to {host}; behind a company's proxy set SSL_CERT_FILE to its certificates",
+        False,
+    ),
+    (
+        (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError),
+        "the proxy did not connect to {host}; check HTTPS_PROXY and NO_PROXY",
+        False,
+    ),
+    (
+        aiohttp.ClientConnectorDNSError,
+        "no network, or no host named {host}; check the connection and {option}",
+        False,
+    ),
+    (
+        aiohttp.ConnectionTimeoutError,
+        f"no connection to {{host}} within {CONNECT_SECONDS:g} s; check the network, a firewall, or HTTPS_PROXY",
+        False,
+    ),
+    (
+        aiohttp.ClientConnectorError,
+        "nothing answers at {host}; check that the server runs, the network, and {option}",
+        False,
+    ),
+    (aiohttp.ClientResponseError, "what answers at {host} does not speak HTTP; check {option}", True),
+    (TimeoutError, "no answer from {host} in time; another attempt may succeed", True),
+    (Exception, "{host} closed the connection without an answer; another attempt may succeed", True),
+)
+
+
+def connection_fault(origin: Origin, error: Exception) -> ProviderError:
+    """The error of a request that got no response; a certificate that is not trusted is final, all else transient."""
+    words, sent = next((words, sent) for kinds, words, sent in _CONNECTION_FAULTS if isinstance(error, kinds))
+    text = words.format(host=urlsplit(origin.base_url).netloc, option=origin.base_url_option)
+    final = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    kind = PermanentProviderError if final else TransientProviderError
+    return kind(f"{origin.service}: {text}", billed=sent)

@@ -1,0 +1,192 @@
+"""One question and its answer over HTTP, whole or streamed: what the protocols have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from ainb.clock import Clock
+from ainb.errors import InvalidPromptError, ProviderError, TransientProviderError
+from ainb.messages import Call, Reply
+from ainb.providers.http.client import Response, request
+from ainb.providers.http.faults import embedded_status, response_fault
+from ainb.providers.http.refusal import Refusal, read_refusal, refusal_of
+from ainb.providers.http.sse import EventParser
+from ainb.providers.http.target import Target
+from ainb.providers.openai.reply import UnreadableError
+
+DONE = b"[DONE]"
+
+
+class Growing(Protocol):
+    """An answer, whole or as it grows out of the events of a stream."""
+
+    text: str
+    finish_reason: str | None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the model has begun to answer."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come."""
+        ...
+
+    def add(self, chunk: Any) -> str:
+        """Take the next event; returns the text that it adds, raises UnreadableError when it is none."""
+        ...
+
+    def end(self) -> None:
+        """The stream is whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What differs from protocol to protocol.
+
+    Attributes:
+        begin: Makes the answer that a stream grows into.
+        read: Reads a whole body; raises UnreadableError that says what it is instead.
+        reply: Makes the Reply.
+    """
+
+    begin: Callable[[], Any]
+    read: Callable[[Any], Any]
+    reply: Callable[[Call, Response, Any], Reply]
+
+
+class Exchange:
+    """Sends bodies to targets and makes replies of what comes back.
+
+    Args:
+        dialect: How the protocol writes its answers.
+        clock: Where time comes from.
+    """
+
+    def __init__(self, dialect: Dialect, *, clock: Clock) -> None:
+        self._dialect = dialect
+        self._clock = clock
+
+    async def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
+        """One request, and the reply that comes back.
+
+        Args:
+            call: Who asks, and who is shown the pieces.
+            target: Where to.
+            body: The whole body, stream flags included.
+
+        Raises:
+            ProviderError: It failed.
+            InvalidPromptError: The body cannot be written as JSON.
+        """
+        response = await request(target, target.chat_url, body=_encode(body))
+        try:
+            if not 200 <= response.status < 300:  # noqa: PLR2004 - success
+                raise self._fault(call, response, response.status, read_refusal(await response.read()))
+            if response.is_event_stream:
+                answer = await self._read_stream(call, response)
+            else:
+                answer = self._read_whole(call, response, await response.read())
+        finally:
+            response.release()
+        return self._dialect.reply(call, response, answer)
+
+    def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            said = read_refusal(body).said
+            what = f"a body that is no JSON: {said}" if said.strip() else "an empty body"
+            raise response.unreadable(what) from None
+        self._check_error(call, response, data)
+        try:
+            answer: Growing = self._dialect.read(data)
+        except UnreadableError as error:
+            raise response.unreadable(str(error)) from None
+        if answer.text:
+            call.emit(answer.text, self._clock.monotonic())
+        return answer
+
+    async def _read_stream(self, call: Call, response: Response) -> Growing:
+        parser = EventParser()
+        answer: Growing = self._dialect.begin()
+        try:
+            async for piece in response.pieces():
+                if self._take(call, response, answer, parser.feed(piece)):
+                    await response.drain()
+                    break
+            else:
+                if not self._take(call, response, answer, parser.close()) and answer.finish_reason is None:
+                    raise response.cut()
+        except TransientProviderError:
+            # What comes after the last word is only the account; without it the tokens are unknown.
+            if answer.finish_reason is None:
+                raise
+        if not answer.begun:
+            raise response.unreadable("a stream without a choice")
+        answer.end()
+        return answer
+
+    def _take(self, call: Call, response: Response, answer: Growing, events: list[bytes]) -> bool:
+        # Returns whether the stream said that it is done.
+        for event in events:
+            if event == DONE:
+                return True
+            try:
+                chunk = orjson.loads(event)
+            except orjson.JSONDecodeError:
+                raise response.unreadable("a stream of something that is no JSON") from None
+            self._check_error(call, response, chunk)
+            try:
+                text = answer.add(chunk)
+            except UnreadableError as error:
+                raise response.unreadable(str(error)) from None
+            if text:
+                call.emit(text, self._clock.monotonic())
+            if answer.done:
+                return True
+        return False
+
+    def _check_error(self, call: Call, response: Response, data: Any) -> None:
+        # OpenRouter, vLLM and llama.cpp send errors with status 200 once they have begun to answer.
+        if isinstance(data, dict) and data.get("error") and not data.get("choices"):
+            refusal = refusal_of(data)
+            fault = self._fault(call, response, embedded_status(refusal), refusal)
+            fault.billed = call.shown
+            raise fault
+
+    def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
+        return response_fault(
+            response.target.origin,
+            status,
+            refusal,
+            headers=response.headers,
+            request_id=response.request_id,
+            location=response.location,
+            model=call.request.model,
+            unix_now=self._clock.unix(),
+        )
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body, default=_plain)
+    except TypeError as error:
+        raise InvalidPromptError(
+            f"the request cannot be written as JSON ({error}); nothing was sent; "
+            "use texts in valid Unicode, numbers, true or false, lists, and tables with text keys"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple | str):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")

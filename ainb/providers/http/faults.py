@@ -1,0 +1,174 @@
+"""What a provider's refusal means: its status, code and words as one of our errors, on one clean line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
+from ainb.providers.http.headers import parse_retry_after, should_retry
+from ainb.providers.http.refusal import MAX_READ, Refusal, read_refusal
+from ainb.redaction.filter import redact
+
+MAX_SAID = 300
+HIDDEN = "***"
+TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})
+UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
+NOT_FOUND: Final = 404
+TOO_LARGE: Final = 413
+TOO_MANY: Final = 429
+OVERLOADED: Final = 529
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whom an error is about, and which variables its way out names.
+
+    Attributes:
+        service: Service name.
+        base_url: Where the request went.
+        key_variable: Environment variable that holds the key, or None.
+        base_url_variable: Environment variable that holds the base URL, or None.
+        secrets: Texts that must not appear in any message.
+    """
+
+    service: str
+    base_url: str
+    key_variable: str | None = None
+    base_url_variable: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def base_url_option(self) -> str:
+        """How the base URL is set."""
+        return f"--api-base or {self.base_url_variable}" if self.base_url_variable else "--api-base"
+
+
+def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """One line, shortened, without escape sequences, control characters or secrets."""
+    text = _ESCAPES.sub("", text[:MAX_READ])
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    # Before it is cut: half a key would no longer look like one.
+    text = redact(text)
+    return text if len(text) <= MAX_SAID else text[: MAX_SAID - 1] + "…"
+
+
+def response_fault(
+    origin: Origin,
+    status: int,
+    body: bytes | Refusal,
+    *,
+    headers: dict[str, str],
+    request_id: str | None = None,
+    location: str | None = None,
+    model: str = "",
+    unix_now: float = 0.0,
+) -> ProviderError:
+    """The error that a refused request becomes.
+
+    Args:
+        origin: Who refused.
+        status: HTTP status, or the one that the body of a 200 names.
+        body: The error body, or what was read from it.
+        headers: Rate-limit headers, lower-case names.
+        request_id: The provider's id of the request.
+        location: Host that a redirect points to.
+        model: Model that was asked for.
+        unix_now: Wall-clock seconds, for Retry-After dates.
+    """
+    refusal = body if isinstance(body, Refusal) else read_refusal(body)
+    kind: type[ProviderError] = (
+        TransientProviderError if is_transient(status, refusal) else PermanentProviderError
+    )
+    code = clean(refusal.code or "", origin.secrets)[:80]
+    said = clean(refusal.said, origin.secrets)
+    message = f"{origin.service} answered {status}{f' ({code})' if code else ''}{f': {said}' if said else ''}"
+    return kind(
+        f"{message}; {way_out(origin, status, refusal, model=model, location=location)}",
+        status_code=status,
+        code=code or None,
+        request_id=request_id,
+        retry_after=parse_retry_after(headers, unix_now=unix_now) or refusal.retry_after,
+        should_retry=should_retry(headers),
+        headers=headers,
+    )
+
+
+_EMBEDDED = {
+    "invalid_request_error": 400,
+    "authentication_error": UNAUTHORIZED,
+    "permission_error": FORBIDDEN,
+    "not_found_error": NOT_FOUND,
+    "rate_limit_error": TOO_MANY,
+    "rate_limit_exceeded": TOO_MANY,
+    "insufficient_quota": TOO_MANY,
+    "billing_error": 402,
+    "request_too_large": TOO_LARGE,
+    "timeout_error": 504,
+    "overloaded_error": OVERLOADED,
+}
+
+
+def embedded_status(refusal: Refusal) -> int:
+    """The HTTP status that fits an error which came inside a body of status 200; 500 when it names none."""
+    return refusal.status or _EMBEDDED.get(refusal.code or "", 500)
+
+
+def is_transient(status: int, refusal: Refusal) -> bool:
+    """Whether another attempt may succeed.
+
+    Source: OpenAI, Anthropic and Google clients agree on the statuses; a quota, credit or per-day limit is final although it is a 429,
+    and so is a prompt that is too long or holds a picture for a model that reads none, which some servers answer with 500.
+    """
+    if refusal.context or refusal.picture or (status == TOO_MANY and refusal.final):
+        return False
+    return status in TRANSIENT_STATUSES
+
+
+def way_out(
+    origin: Origin, status: int, refusal: Refusal, *, model: str = "", location: str | None = None
+) -> str:
+    """What the person can do."""
+    if refusal.context or refusal.picture:
+        return _shorten(refusal) if refusal.context else _without_picture(model)
+    if 300 <= status < 400:  # noqa: PLR2004 - redirects
+        where = f" to {clean(location, origin.secrets)}" if location else ""
+        return f"redirects{where} are not followed, so that no key goes to another host; set {origin.base_url_option} to the final address"
+    if status == TOO_MANY and refusal.final:
+        return "quota, credit or the limit per day is used up and waiting a minute does not help; add credit, or use another model"
+    ways = {
+        UNAUTHORIZED: _check_key(origin),
+        402: "add credit with the provider, or use another model",
+        FORBIDDEN: f"{_check_key(origin)}, and whether it may use {model or 'this model'}",
+        NOT_FOUND: f"%ai list {origin.service} shows its models; check the model's name and {origin.base_url_option}",
+        TOO_LARGE: "shorten the prompt",
+        TOO_MANY: "wait, or set requests_per_minute (tokens_per_minute) to the provider's limit",
+    }
+    if status in ways:
+        return ways[status]
+    if status in TRANSIENT_STATUSES:
+        return "the fault is on the provider's side; another attempt may succeed"
+    return "change the request; another attempt would fail the same way"
+
+
+def _check_key(origin: Origin) -> str:
+    if origin.key_variable is None:
+        return "the place asks for a key; name its variable with --api-key-name"
+    verb = "check the key in" if origin.secrets else "set a key in"
+    return f"{verb} {origin.key_variable}"
+
+
+def _without_picture(model: str) -> str:
+    return f"{model or 'this model'} reads no pictures; leave the picture out, or use a model that reads them"
+
+
+def _shorten(refusal: Refusal) -> str:
+    if refusal.tokens is None:
+        return "the prompt is longer than the model's context; shorten the prompt, or use a model with a longer context"
+    prompt, context = refusal.tokens
+    return f"the prompt of {prompt} tokens is longer than the model's context of {context} tokens; shorten the prompt"

@@ -1,0 +1,72 @@
+"""What rate-limit headers say of each dimension, whichever provider's spelling they use.
+
+Source: the providers' documentation of their headers, as of 2026: OpenAI and Azure, Anthropic, Groq, Mistral.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from ainb.providers.http.headers import parse_reset
+
+Dimension = Literal["requests", "tokens", "input_tokens", "output_tokens"]
+Reading = tuple[Dimension, float | None, float | None, float | None]
+
+_OPENAI = re.compile(r"x-ratelimit-(limit|remaining|reset)-(requests|tokens)")
+_ANTHROPIC = re.compile(
+    r"anthropic-ratelimit-(requests|tokens|input-tokens|output-tokens)-(limit|remaining|reset)"
+)
+_MISTRAL = re.compile(r"x-ratelimit-(limit|remaining)-(req|tokens)-minute")
+_DIMENSIONS: Mapping[str, Dimension] = {
+    "requests": "requests",
+    "req": "requests",
+    "tokens": "tokens",
+    "input-tokens": "input_tokens",
+    "output-tokens": "output_tokens",
+}
+LONGEST_RESET_SECONDS = 120.0
+
+
+def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
+    """Read limits that are kept by the minute.
+
+    Args:
+        headers: Rate-limit headers of a response, lower-case names.
+        unix_now: Wall-clock seconds since 1970, for resets that are given as a time.
+
+    Returns:
+        Dimension, limit a minute, remaining, seconds to the reset; each number None when absent, negative or garbage. A
+        dimension whose reset lies further off than two minutes is counted by the day (Groq's requests) and left out; a
+        limit of 0, which Azure sends for "not known", leaves its remaining out as well.
+    """
+    found: dict[Dimension, dict[str, float | None]] = {}
+    for name, value in headers.items():
+        place = _place(name)
+        if place is not None:
+            dimension, what = place
+            number = parse_reset(value, unix_now=unix_now) if what == "reset" else _count(value)
+            found.setdefault(dimension, {})[what] = number
+    return [
+        (dimension, limit or None, None if limit == 0 else parts.get("remaining"), reset)
+        for dimension, parts in found.items()
+        for limit, reset in [(parts.get("limit"), parts.get("reset"))]
+        if reset is None or reset <= LONGEST_RESET_SECONDS
+    ]
+
+
+def _place(name: str) -> tuple[Dimension, str] | None:
+    if (match := _OPENAI.fullmatch(name)) or (match := _MISTRAL.fullmatch(name)):
+        return _DIMENSIONS[match[2]], match[1]
+    if match := _ANTHROPIC.fullmatch(name):
+        return _DIMENSIONS[match[1]], match[2]
+    return None
+
+
+def _count(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

@@ -1,0 +1,163 @@
+"""What an error body says, whatever its shape."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from ainb.providers.http.headers import parse_duration
+
+MAX_READ: Final = 20_000
+CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
+_FINAL_CODE = re.compile(
+    r"insufficient_(quota|balance|credit|funds)|credit|billing|per_?day|daily", re.IGNORECASE
+)
+_FINAL_WORDS = re.compile(
+    r"insufficient[ _](quota|balance|credits?|funds)|credit balance|out of credits|spend(ing)?[ _]limit"
+    r"|\bper[ _-]day\b|PerDay|\b(RPD|TPD)\b|\bdaily (limit|quota)",
+    re.IGNORECASE,
+)
+_CONTEXT_WORDS = re.compile(
+    r"(maximum|available) context (length|size)|context window|prompt is too long|too many tokens",
+    re.IGNORECASE,
+)
+_PICTURE_WORDS = re.compile(r"image input is not supported", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What an error body says.
+
+    Attributes:
+        said: The provider's own words, as they came; "" when there are none.
+        code: Its error code (or type), or None.
+        status: HTTP status that the body itself names, or None.
+        retry_after: Seconds to wait that the body names (Google's RetryInfo), or None.
+        final: Whether it speaks of quota, credit or a limit per day.
+        tokens: Prompt tokens and the model's context, where the body gives both.
+    """
+
+    said: str = ""
+    code: str | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    final: bool = False
+    tokens: tuple[int, int] | None = None
+
+    @property
+    def context(self) -> bool:
+        """Whether the prompt is too long for the model."""
+        return self.code in CONTEXT_CODES or bool(_CONTEXT_WORDS.search(self.said))
+
+    @property
+    def picture(self) -> bool:
+        """Whether the model reads no pictures; llama.cpp says so with 500."""
+        return bool(_PICTURE_WORDS.search(self.said))
+
+
+def read_refusal(body: bytes) -> Refusal:
+    """Read an error body of any shape: OpenAI's, Google's, FastAPI's, Ollama's, a page, a text, nothing."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Refusal(said=_plain(body))
+    return refusal_of(data)
+
+
+def refusal_of(data: Any) -> Refusal:
+    """What decoded JSON says of an error; `Refusal()` when it says nothing."""
+    if isinstance(data, list):
+        data = data[0] if data else None
+    if not isinstance(data, dict):
+        return Refusal(said=data if isinstance(data, str) else "")
+    error = data.get("error", data)
+    if isinstance(error, str):
+        return Refusal(said=error, code=_text(data.get("code")))
+    if not isinstance(error, dict):
+        error = data
+    said = _words(error)
+    code = _text(error.get("code")) or _text(error.get("type")) or _text(error.get("status"))
+    details = error.get("details")
+    details = [item for item in details if isinstance(item, dict)] if isinstance(details, list) else []
+    return Refusal(
+        said=said,
+        code=code,
+        status=_status(error.get("code")),
+        retry_after=_retry_info(details),
+        final=_is_final(code, _text(error.get("type")), said, details),
+        tokens=_tokens(error),
+    )
+
+
+def _plain(body: bytes) -> str:
+    text = body[:MAX_READ].decode("utf-8", "replace")
+    if not text.lstrip().startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    return f"an HTML page {title.group(1).strip()!r}" if title else "an HTML page"
+
+
+def _words(error: dict[str, Any]) -> str:
+    for name in ("message", "detail", "error", "msg", "title"):
+        value = error.get(name)
+        if isinstance(value, dict):  # Mistral: {"message": {"detail": [...]}}
+            value = value.get("detail") or value.get("message")
+        if isinstance(value, list):
+            value = _field_words(value)
+        if isinstance(value, str) and value:
+            return value + _upstream(error.get("metadata"))
+    return ""
+
+
+def _field_words(items: list[Any]) -> str | None:
+    # FastAPI names the field in a list of its own beside the message.
+    item = items[0] if items else None
+    if not isinstance(item, dict):
+        return None
+    message = item.get("msg") or item.get("message")
+    place = item.get("loc")
+    where = ".".join(str(part) for part in place) + ": " if isinstance(place, list) else ""
+    return where + message if isinstance(message, str) else None
+
+
+def _upstream(metadata: Any) -> str:
+    # OpenRouter says only "Provider returned error" and keeps what the provider said in here.
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    return f" ({raw})" if isinstance(raw, str) and raw else ""
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _status(value: Any) -> int | None:
+    return value if isinstance(value, int) and 400 <= value < 600 else None  # noqa: PLR2004 - HTTP errors
+
+
+def _tokens(error: dict[str, Any]) -> tuple[int, int] | None:
+    prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
+    return (prompt, context) if isinstance(prompt, int) and isinstance(context, int) else None
+
+
+def _retry_info(details: list[dict[str, Any]]) -> float | None:
+    for item in details:
+        if str(item.get("@type", "")).endswith("RetryInfo"):
+            return parse_duration(item.get("retryDelay")) or None
+    return None
+
+
+def _is_final(code: str | None, kind: str | None, said: str, details: list[dict[str, Any]]) -> bool:
+    if any(_FINAL_CODE.search(text) for text in (code, kind) if text) or _FINAL_WORDS.search(said):
+        return True
+    quotas = [
+        violation.get("quotaId")
+        for item in details
+        if isinstance(item.get("violations"), list)
+        for violation in item["violations"]
+        if isinstance(violation, dict)
+    ]
+    return any("PerDay" in quota for quota in quotas if isinstance(quota, str))

@@ -1,0 +1,167 @@
+"""A place to talk to: its URL and headers checked once, and the proxy and certificates that the environment asks for."""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from multidict import CIMultiDict
+from yarl import URL
+
+from ainb.errors import ConfigError
+from ainb.keys import Key
+from ainb.providers.http.faults import Origin
+from ainb.providers.http.hosts import is_loopback
+
+MIN_SECRET_CHARS: Final = 4
+CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+PROXY_VARIABLES = tuple(
+    spelling
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    for spelling in (name, name.upper())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A place to talk to, with everything about it that is the same from call to call.
+
+    Attributes:
+        origin: Whom errors are about.
+        url: Base URL, no trailing slash.
+        chat_url: Where conversations go.
+        headers: Sent with every request; secret values show themselves as ``'***'``.
+        loopback: Whether it is on this machine, and so never behind a proxy.
+    """
+
+    origin: Origin
+    url: str
+    chat_url: URL
+    headers: CIMultiDict[str]
+    loopback: bool
+
+
+def make_target(
+    service: str,
+    base_url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    key: str | None = None,
+    key_header: str = "Authorization",
+    key_variable: str | None = None,
+    base_url_variable: str | None = None,
+    path: str = "/chat/completions",
+) -> Target:
+    """Check a place once, so that a call does not have to.
+
+    Args:
+        service: Service name, for messages.
+        base_url: With or without a trailing slash.
+        headers: More headers, such as an organisation.
+        key: Sent in `key_header`, behind "Bearer" where that is Authorization; None sends none.
+        key_header: Header that carries the key.
+        key_variable: Environment variable that the key came from or is missing from, for messages.
+        base_url_variable: Environment variable that may hold the base URL, for messages.
+        path: Where conversations go, under the base URL.
+
+    Raises:
+        ConfigError: The URL, the key or a header cannot be sent.
+    """
+    url, host = _check_url(service, base_url, base_url_variable)
+    lines: CIMultiDict[str] = CIMultiDict({"Content-Type": "application/json", "User-Agent": "ainb"})
+    for name, value in (headers or {}).items():
+        lines[name] = _check_header(value, name)
+    if key is not None:
+        _check_header(key, key_variable or key_header)
+        lines[key_header] = Key(f"Bearer {key}" if key_header == "Authorization" else key)
+    origin = Origin(
+        service=service,
+        base_url=url,
+        key_variable=key_variable,
+        base_url_variable=base_url_variable,
+        secrets=(key,) if key and len(key) >= MIN_SECRET_CHARS else (),
+    )
+    return Target(origin, url, URL(url + path), lines, is_loopback(host))
+
+
+def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]:
+    # The text itself is not repeated: what is wrong with it may be that it holds a password.
+    place = f"the base URL of {service} (from --api-base or {variable or 'the configuration'})"
+    text = text.strip()
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+        (URL(text).raw_host or "").encode("idna")  # what the resolver will do, and fail at, otherwise
+    except ValueError:
+        raise ConfigError(f"{place} is not a URL; write https://HOST/v1") from None
+    if parts.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in text:
+        raise ConfigError(f"{place} is not an http or https URL; write https://HOST/v1")
+    if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
+        raise ConfigError(f"{place} holds a password, a query or a fragment; keys belong in a key variable")
+    return text.rstrip("/"), host
+
+
+def _check_header(value: str, name: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
+    raise ConfigError(
+        f"the value of {name} holds a line break or a character that is not ASCII; copy it again without what surrounds it"
+    )
+
+
+def proxy_for(url: URL) -> str | None:
+    """The proxy that the environment names for this URL, read anew each time; None means none.
+
+    Raises:
+        ConfigError: It is of a kind that cannot be used, such as socks.
+    """
+    values = tuple(os.environ.get(name) for name in PROXY_VARIABLES)
+    return _find_proxy(url.scheme, url.host or "", values)
+
+
+@functools.lru_cache(maxsize=64)
+def _find_proxy(scheme: str, host: str, _variables: tuple[str | None, ...]) -> str | None:
+    # The variables are there so that a proxy set in a cell counts from the next call on.
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(host):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if URL(proxy).scheme not in {"http", "https"}:
+        raise ConfigError(
+            f"the proxy variables name a proxy for {host} that is no http proxy; set {scheme.upper()}_PROXY to one, or NO_PROXY={host}"
+        )
+    return proxy
+
+
+def certificates() -> ssl.SSLContext | bool:
+    """The certificates that the environment names, read anew each time; True means the system's own.
+
+    Raises:
+        ConfigError: The variable names no readable file.
+    """
+    for name in CA_VARIABLES:
+        path = os.environ.get(name)
+        if path:
+            return _load_certificates(name, path)
+    return True
+
+
+@functools.lru_cache(maxsize=8)
+def _load_certificates(name: str, path: str) -> ssl.SSLContext:
+    try:
+        if Path(path).is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
+    except OSError:  # ssl.SSLError is one too
+        raise ConfigError(
+            f"{name} names no readable file of certificates: {path!r}; correct or unset it"
+        ) from None

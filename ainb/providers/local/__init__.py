@@ -1,0 +1,1 @@
+"""Adapter for GGUF models on this machine, served by llama.cpp."""

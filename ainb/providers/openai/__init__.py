@@ -1,0 +1,1 @@
+"""Adapter for the OpenAI chat completions protocol."""

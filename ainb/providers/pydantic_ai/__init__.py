@@ -1,0 +1,1 @@
+"""Adapter for the models of pydantic-ai (``pydantic:PROVIDER:MODEL``)."""

@@ -1,0 +1,121 @@
+"""pydantic-ai's model classes, each made once a loop with a client that never retries, and closed with the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic_ai.models import Model, infer_model
+from pydantic_ai.providers import infer_provider_class
+
+from ainb.errors import ConfigError
+from ainb.providers.pydantic_ai.names import SERVICE, split_name
+
+Make = Callable[..., Model]
+MAX_MODELS: Final = 64
+_READ_SECONDS: Final = 300
+_CONNECT_SECONDS: Final = 10
+# By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that nobody closes.
+_models: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Model]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def preload(provider: str) -> None:
+    """Import a provider's client, which takes a second or two; for a thread, so that the loop is not held up."""
+    # An unknown provider, or one whose client is missing, is said when its model is made.
+    with contextlib.suppress(ValueError, ImportError):
+        infer_provider_class(provider)
+
+
+async def open_model(name: str, *, base_url: str | None, api_key: str | None, key: Any, make: Make) -> Model:
+    """The running loop's model class of a name, made and entered on first use.
+
+    Args:
+        name: As pydantic-ai names it, ``provider:model``.
+        base_url: In place of the provider's own; None means that.
+        api_key: In place of the one in the provider's environment variable; None means that.
+        key: What tells models of one name apart: the keys in use.
+        make: Makes it.
+
+    Raises:
+        ConfigError: The provider takes no base URL or key in this way.
+    """
+    held = _models.setdefault(asyncio.get_running_loop(), {})
+    known = (make, name, base_url, key)
+    model = held.get(known)
+    if model is None:
+        model = held[known] = make(name, base_url=base_url, api_key=api_key)
+        await model.__aenter__()
+        if len(held) > MAX_MODELS:
+            oldest = held.pop(next(iter(held)))
+            await oldest.__aexit__(None, None, None)
+    return model
+
+
+async def close_clients() -> None:
+    """Close the running loop's models; a later call makes new ones."""
+    for model in _models.pop(asyncio.get_running_loop(), {}).values():
+        await model.__aexit__(None, None, None)
+
+
+def make_model(name: str, *, base_url: str | None = None, api_key: str | None = None) -> Model:
+    """pydantic-ai's own choice for ``provider:model``; arguments as for `open_model`.
+
+    Raises:
+        ConfigError: The provider takes no base URL or key in this way.
+    """
+    provider = split_name(name)[0]
+    options = {
+        option: value for option, value in (("base_url", base_url), ("api_key", api_key)) if value is not None
+    }
+    if provider in _CLIENTS:
+        options = _own_client(provider, **options)
+    if not options:
+        return infer_model(name)
+    try:
+        return infer_model(name, provider_factory=lambda provider: infer_provider_class(provider)(**options))
+    except (TypeError, ValueError) as error:
+        text = f"{SERVICE}:{name} cannot be made with {', '.join(options)} ({error})"
+    raise ConfigError(f"{text}; set the provider's own environment variables in their place")
+
+
+def _own_client(provider: str, **options: str) -> dict[str, Any]:
+    """The argument that hands over a client with one attempt, of those whose retries no request can switch off."""
+    # Imported first: in pydantic-ai's own words it says what to install where the client's library is missing.
+    importlib.import_module(f"pydantic_ai.providers.{provider}")
+    takes, argument, make = _CLIENTS[provider]
+    for option in options.keys() - takes:
+        raise ConfigError(
+            f"{SERVICE}:{provider} takes no {option} from here; set the provider's own environment variables in its place"
+        )
+    return {argument: make(**options)}
+
+
+def _bedrock_client(base_url: str | None = None) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        read_timeout=_READ_SECONDS,
+        connect_timeout=_CONNECT_SECONDS,
+    )
+    return boto3.Session().client("bedrock-runtime", config=config, endpoint_url=base_url)
+
+
+def _xai_client(api_key: str | None = None) -> Any:
+    from xai_sdk import AsyncClient
+
+    return AsyncClient(api_key=api_key, channel_options=[("grpc.enable_retries", 0)])
+
+
+# Options that are understood, the provider's argument, and what makes the client.
+_CLIENTS: Mapping[str, tuple[frozenset[str], str, Callable[..., Any]]] = {
+    "bedrock": (frozenset({"base_url"}), "bedrock_client", _bedrock_client),
+    "xai": (frozenset({"api_key"}), "xai_client", _xai_client),
+}

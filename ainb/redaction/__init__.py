@@ -1,0 +1,1 @@
+"""Redaction: one filter that removes secrets from everything ainb writes."""

@@ -1,0 +1,1 @@
+"""Cassettes: recorded answers in a text file beside a notebook."""

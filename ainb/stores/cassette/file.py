@@ -1,0 +1,257 @@
+"""Recorded answers beside a notebook: a text file of one line a request, sorted, made for git.
+
+Several kernels may record into one file at once: each write takes a lock, reads what is there, adds its own records and puts
+the whole file in place in one step. A file that is not what ainb writes is never written over.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.errors import ConfigError
+from ainb.stores.cassette.line import Line, LineError, read_line
+from ainb.stores.file_lock import try_lock
+
+OWN_FUNCTION = "function:"
+LOCK_SECONDS = 10.0
+LOCK_POLL_SECONDS = 0.005
+
+Stamp = tuple[int, int, int]
+
+
+class Cassette:
+    """The records of one file.
+
+    Args:
+        path: The file; it need not exist. A link is followed, so that it stays one.
+        clock: For waiting while another kernel writes.
+
+    Attributes:
+        path: The file itself.
+        used: Keys of the records that this process has given or recorded.
+    """
+
+    def __init__(self, path: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.path = Path(os.path.realpath(path))
+        self.used: set[bytes] = set()
+        self._clock = clock
+        self._reading = threading.Lock()
+        self._turn = threading.Lock()
+        self._stamp: Stamp | None = None
+        self._lines: Mapping[bytes, Line] = {}
+        self._pending: dict[bytes, Line] = {}
+        self._usual_model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages: the folder differs from machine to machine."""
+        return self.path.name
+
+    def lines(self) -> Mapping[bytes, Line]:
+        """Every record by its key, those included that other kernels have written meanwhile.
+
+        Raises:
+            ConfigError: The file cannot be read, or a line of it is no record; the message names file and line.
+        """
+        with self._reading:
+            self._refresh()
+            return self._lines
+
+    def find(self, key: bytes) -> Line | None:
+        """The record of a request, or None.
+
+        Raises:
+            ConfigError: As for `lines`.
+        """
+        line = self._pending.get(key)
+        return line if line is not None else self.lines().get(key)
+
+    def usual_model(self) -> str | None:
+        """The model of most records, ``provider:model``; None where there is none but functions of the person's own."""
+        lines = self.lines()
+        if self._usual_model is None and lines:
+            models = (line.model for line in lines.values())
+            counts = collections.Counter(model for model in models if not model.startswith(OWN_FUNCTION))
+            self._usual_model = min(counts, key=lambda model: (-counts[model], model), default=None)
+        return self._usual_model
+
+    def put(self, line: Line) -> None:
+        """Take a record; `find` sees it at once, `flush` writes it."""
+        self._pending[line.key] = line
+
+    def flush(self) -> None:
+        """Write what was put; of many threads that flush at once the first writes for all.
+
+        Raises:
+            OSError: The file cannot be written, or another kernel keeps it locked; what was put is kept for the next try.
+            ConfigError: The file is not what ainb writes; it is left as it is.
+        """
+        with self._turn:
+            if self._pending:
+                self._flush()
+
+    def keep_only(self, keys: Collection[bytes]) -> int:
+        """Drop every other record; returns how many were dropped.
+
+        Raises:
+            OSError: The file cannot be written.
+            ConfigError: The file is not what ainb writes; it is left as it is.
+        """
+        self.flush()
+        with self._turn, self._writing():
+            before = len(self.lines())
+            self._write(lambda lines: {key: line for key, line in lines.items() if key in keys})
+            return before - len(self.lines())
+
+    def size_bytes(self) -> int:
+        """Size of the file; 0 where there is none."""
+        stamp = self._find_stamp()
+        return 0 if stamp is None else stamp[1]
+
+    def _flush(self) -> None:
+        with self._writing():
+            pending = dict(self._pending)
+            self._write(lambda lines: {**lines, **_changed(lines, pending)})
+            for key, line in pending.items():
+                if self._pending.get(key) is line:
+                    del self._pending[key]
+
+    def _find_stamp(self) -> Stamp | None:
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - asked for every call, a Path costs twice that
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"{self.name} cannot be read ({error.strerror})") from None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _refresh(self) -> None:
+        stamp = self._find_stamp()
+        if stamp == self._stamp:
+            return
+        self._lines = {} if stamp is None else read_cassette(self.path)
+        self._stamp = stamp
+        self._usual_model = None
+
+    def _write(self, change: Callable[[Mapping[bytes, Line]], Mapping[bytes, Line]]) -> None:
+        old = self.lines()
+        new = change(old)
+        if new == old:
+            return
+        texts = sorted(line.text for line in new.values())
+        with spare_file(self.path, b"".join(text + b"\n" for text in texts)) as spare, self._reading:
+            # Whoever reads in this process finds file and memory changed together, and need not read what we know.
+            spare.replace(self.path)
+            self._lines, self._stamp, self._usual_model = new, self._find_stamp(), None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the only right to write this file, among the threads and processes that would."""
+        handle = _open_lock(self.path)
+        try:
+            until = self._clock.monotonic() + LOCK_SECONDS
+            while not _lock(handle):
+                if self._clock.monotonic() >= until:
+                    raise OSError(f"another kernel has kept it locked for {LOCK_SECONDS:g} s")
+                self._clock.block(LOCK_POLL_SECONDS)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _changed(lines: Mapping[bytes, Line], pending: Mapping[bytes, Line]) -> dict[bytes, Line]:
+    """The pending records that say something new: what was recorded before and has not changed keeps its line."""
+    return {
+        key: line for key, line in pending.items() if key not in lines or not lines[key].same_outcome(line)
+    }
+
+
+def read_cassette(path: Path) -> dict[bytes, Line]:
+    """Every record of a file by its key.
+
+    Raises:
+        ConfigError: The file cannot be read, or a line of it is no record; the message names file and line.
+    """
+    try:
+        texts = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read ({error.strerror})") from None
+    if not texts[-1]:
+        texts.pop()
+    lines: dict[bytes, Line] = {}
+    for number, text in enumerate(texts, 1):
+        try:
+            line = read_line(text.removesuffix(b"\r"))
+        except LineError as error:
+            raise ConfigError(f"{path.name}, line {number} {error}; nothing was changed") from None
+        if line.key in lines:
+            first = next(place for place, key in enumerate(lines, 1) if key == line.key)
+            raise ConfigError(
+                f"{path.name}, line {number} repeats the request of line {first}; delete one of the two; nothing was changed"
+            )
+        lines[line.key] = line
+    return lines
+
+
+@contextlib.contextmanager
+def spare_file(path: Path, content: bytes) -> Iterator[Path]:
+    """A whole file beside another, safe on disk, to be put in its place in one step; gone when that fails.
+
+    Raises:
+        OSError: It cannot be written; the other one stands as it was.
+    """
+    spare = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with spare.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, spare)
+        yield spare
+    finally:
+        spare.unlink(missing_ok=True)
+
+
+_shared: dict[Path, Cassette] = {}
+_sharing = threading.Lock()
+
+
+def _renew_after_fork() -> None:
+    global _sharing  # noqa: PLW0603 - a lock held by a thread that is not here would never come free
+    _sharing = threading.Lock()
+    _shared.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+def shared_cassette(path: Path) -> Cassette:
+    """The process's one cassette of that file, so that what one session records another one finds."""
+    place = Path(os.path.realpath(path))
+    with _sharing:
+        return _shared.setdefault(place, Cassette(place))
+
+
+def _open_lock(path: Path) -> int:
+    if sys.platform == "win32":
+        return os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    # The folder itself is locked, so that no lock file is left beside the notebook.
+    return os.open(path.parent, os.O_RDONLY)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        return try_lock(handle)
+    except OSError:  # a file system without locks: then the last writer wins, as without ainb
+        return True

@@ -1,0 +1,292 @@
+"""What is spent and set aside a day, in SQLite, shared by all kernels of a home folder.
+
+Money is kept in whole picodollars, so that sums are exact. Reservations carry their owner; when its process has died, those
+not yet sent come back, and those already sent count as spent.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+from typing import TypeVar
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.events import Notice, Sink, silent
+from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
+from ainb.stores.files import make_private
+from ainb.stores.owner import Owner
+from ainb.stores.sqlite import tie
+
+T = TypeVar("T")
+Statement = tuple[str, tuple[object, ...]]
+
+# A transaction takes some 20 us, so that a lock is soon free; the event loop must not stand still for longer than this.
+BUSY_SECONDS = 0.05
+MAX_LOCKED_SECONDS = 5.0
+_PICO = 12
+_SCHEMA = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "CREATE TABLE IF NOT EXISTS spent (account TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS held (account TEXT, owner TEXT, token INTEGER, amount INTEGER NOT NULL, "
+        "sent INTEGER NOT NULL, PRIMARY KEY (account, owner, token)) WITHOUT ROWID"
+    ),
+)
+_BALANCE = (
+    "SELECT coalesce((SELECT settled FROM spent WHERE account = :account), 0), "
+    "coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0)"
+)
+# One statement is one transaction that takes the write lock at its start: no other process comes between sums and row.
+_RESERVE = (
+    "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent WHERE account = :account), 0) "
+    "+ coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0) + :amount <= :limit"
+)
+_SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
+_DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
+_SPEND = "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled RETURNING settled"
+_INHERIT = (
+    "INSERT INTO spent SELECT account, sum(amount) FROM held WHERE owner = ? AND sent GROUP BY account "
+    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
+)
+
+
+class DayBook:
+    """Balances of days, shared between processes and kept when they end; a `Book` for `Ledger`.
+
+    Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s) this kernel goes on counting by
+    itself, from what it last read, and says so once: a budget then holds within this kernel and no longer across kernels.
+
+    Args:
+        path: The SQLite file; its folder is made when it is missing, for this person only.
+        clock: Where time comes from.
+        sink: Who hears of a fault.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock = SYSTEM_CLOCK, sink: Sink = silent) -> None:
+        self._path = path
+        self._clock = clock
+        self._sink = sink
+        self._process = os.getpid()
+        self._db: sqlite3.Connection | None = None
+        self._close_db: Callable[[], object] | None = None
+        self._owner: Owner | None = None
+        self._spare: MemoryBook | None = None
+        self._mine: dict[tuple[int, Account], tuple[str, Decimal]] = {}
+        self._known: dict[Account, Decimal] = {}
+        self._late: list[Statement] = []
+        self._locked_since: float | None = None
+
+    def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
+        """Set `amount` aside under `token` when it fits; WAIT also while another process holds the file."""
+        verdict = self._run(lambda db, owner: self._reserve(db, owner, token, claim, amount), Verdict.WAIT)
+        return verdict if self._spare is None else self._spare.reserve(token, claim, amount)
+
+    def mark_sent(self, token: int, account: Account) -> None:
+        """The money may be spent from here on: it does not come back when this process dies."""
+        held = self._mine.get((token, account))
+        if held is not None and self._spare is None:
+            self._write([(_SENT, (account.name, held[0], token))])
+
+    def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
+        """Replace what is set aside under `token` by what it cost; returns what is spent in all, as far as known."""
+        held = self._mine.pop((token, account), None)
+        if self._spare is not None:
+            return self._spare.settle(token, account, cost)
+        return self._spend(account, cost, [] if held is None else [(_DROP, (account.name, held[0], token))])
+
+    def spend(self, account: Account, cost: Decimal) -> Decimal:
+        """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
+        return self._spend(account, cost, []) if self._spare is None else self._spare.spend(account, cost)
+
+    def balance(self, account: Account) -> Balance:
+        """How the account stands, over all processes."""
+        found = self._run(lambda db, _: self._read(db, account), Balance(self._known.get(account, ZERO)))
+        return found if self._spare is None else self._spare.balance(account)
+
+    def reset(self, account: Account) -> None:
+        """Forget what is spent; what is set aside stays so."""
+        self._known.pop(account, None)
+        if self._spare is not None:
+            self._spare.reset(account)
+        else:
+            self._write([("DELETE FROM spent WHERE account = ?", (account.name,))])
+
+    def close(self) -> None:
+        """Write what is left to write and let go of the file; the next use opens it again."""
+        if self._process != os.getpid():
+            self._start_over()
+        if self._late:
+            self._write([])
+        if self._close_db is not None:
+            self._close_db()
+            self._db = self._close_db = None
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+        self._mine.clear()
+
+    def _reserve(
+        self, db: sqlite3.Connection, owner: Owner, token: int, claim: Claim, amount: Decimal
+    ) -> Verdict:
+        name = claim.account.name
+        row = {
+            "account": name,
+            "owner": owner.name,
+            "token": token,
+            "amount": _pico(amount),
+            "limit": int(claim.limit.scaleb(_PICO)),
+        }
+        if db.execute(_RESERVE, row).rowcount != 1:
+            verdict = decide(self._read(db, claim.account), claim.limit, amount)
+            if verdict is Verdict.NEVER:
+                return verdict
+            # Either another process gave money back just now, or one that has died still holds some.
+            self._bury_dead(db, owner)
+            if db.execute(_RESERVE, row).rowcount != 1:
+                return Verdict.WAIT
+        self._mine[token, claim.account] = (owner.name, amount)
+        return Verdict.GRANTED
+
+    def _spend(self, account: Account, cost: Decimal, before: Sequence[Statement]) -> Decimal:
+        self._known[account] = self._known.get(account, ZERO) + cost
+        total = self._write([*before, (_SPEND, (account.name, _pico(cost)))])
+        if total is not None:
+            self._known[account] = _usd(total)
+        return self._known[account]
+
+    def _write(self, statements: Sequence[Statement]) -> int | None:
+        """Run statements in one transaction; while the file is locked they are put off, and the reservation stands.
+
+        Returns:
+            What the last statement gave back; None when it gave nothing back or was put off.
+        """
+        self._late += statements
+        return self._guarded(lambda db, _: self._flush(db), None)
+
+    def _flush(self, db: sqlite3.Connection) -> int | None:
+        rows: list[tuple[int]] = []
+        if len(self._late) == 1:
+            rows = db.execute(*self._late[0]).fetchall()
+        elif self._late:
+            with _transaction(db):
+                for statement in self._late:
+                    rows = db.execute(*statement).fetchall()
+        self._late.clear()
+        return rows[0][0] if rows else None
+
+    def _read(self, db: sqlite3.Connection, account: Account) -> Balance:
+        settled, reserved = db.execute(_BALANCE, {"account": account.name}).fetchone()
+        balance = Balance(_usd(settled), _usd(reserved))
+        self._known[account] = balance.settled
+        return balance
+
+    def _bury_dead(self, db: sqlite3.Connection, owner: Owner) -> None:
+        """Take over from owners whose process has ended."""
+        names = owner.dead()
+        if names:
+            with _transaction(db):
+                for name in names:
+                    db.execute(_INHERIT, (name,))
+                    db.execute("DELETE FROM held WHERE owner = ?", (name,))
+        for name in names:
+            owner.bury(name)
+
+    def _run(self, work: Callable[[sqlite3.Connection, Owner], T], otherwise: T) -> T:
+        """Do `work` after what was put off; `otherwise` when the file is locked, or cannot be used at all."""
+
+        def all_of_it(db: sqlite3.Connection, owner: Owner) -> T:
+            self._flush(db)
+            return work(db, owner)
+
+        return self._guarded(all_of_it, otherwise)
+
+    def _guarded(self, work: Callable[[sqlite3.Connection, Owner], T], otherwise: T) -> T:
+        if self._process != os.getpid():
+            self._start_over()
+        if self._spare is not None:
+            return otherwise
+        try:
+            found = work(*self._open())
+        except (sqlite3.Error, OSError) as error:
+            self._note_fault(error)
+            return otherwise
+        self._locked_since = None
+        return found
+
+    def _open(self) -> tuple[sqlite3.Connection, Owner]:
+        if self._db is None or self._owner is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._owner = self._owner or Owner(self._path.with_suffix(".owners"))
+            self._db = _connect(self._path)
+            self._close_db = tie(self._db, self)
+            self._bury_dead(self._db, self._owner)
+        return self._db, self._owner
+
+    def _note_fault(self, error: Exception) -> None:
+        """Bear with a locked file for a while; after that, and with any other fault, go on alone."""
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            now = self._clock.monotonic()
+            self._locked_since = now if self._locked_since is None else self._locked_since
+            if now - self._locked_since < MAX_LOCKED_SECONDS:
+                return
+        spare = MemoryBook()
+        for account, settled in self._known.items():
+            spare.spend(account, settled)
+        for (token, account), (_, amount) in self._mine.items():
+            spare.hold(token, account, amount)
+        self._spare = spare
+        self._sink(
+            Notice(
+                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself and does not see what "
+                "others spend. Free the file or remove it, then restart the kernel",
+                "budget_file",
+            )
+        )
+
+    def _start_over(self) -> None:
+        """In a forked child: the parent keeps its connection, its name and its reservations."""
+        if self._close_db is not None:
+            self._close_db()
+        if self._owner is not None:
+            self._owner.drop()
+        self._process = os.getpid()
+        self._db = self._close_db = self._owner = None
+        self._mine.clear()
+        self._late.clear()
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")  # a plain BEGIN fails at once when another process wrote meanwhile
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    make_private(path)
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        for statement in _SCHEMA:
+            db.execute(statement)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _pico(usd: Decimal) -> int:
+    """Whole picodollars, never less than the amount."""
+    return int(usd.scaleb(_PICO).to_integral_value(ROUND_CEILING))
+
+
+def _usd(pico: int) -> Decimal:
+    return Decimal(pico).scaleb(-_PICO)

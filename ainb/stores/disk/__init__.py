@@ -1,0 +1,1 @@
+"""The disk store: one diskcache database of plain texts."""

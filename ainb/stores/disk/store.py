@@ -1,0 +1,249 @@
+"""The default store: one diskcache database of texts, read in place and written by a thread of its own."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.events import Sink, silent
+from ainb.stores.base import MAX_TEXT_BYTES, StoreStats, renew_after_fork
+from ainb.stores.disk.write_queue import Item, WriteLine
+from ainb.stores.faults import Faults
+from ainb.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from ainb.stores.disk.text_cache import TextCache
+
+EXIT_SECONDS = 2.0
+
+
+class DiskStore:
+    """Texts in a private folder, shared by every kernel of the person.
+
+    A read takes a few microseconds and happens where it is asked for, waiting 50 ms at most for a locked database. Writes are
+    put in line and committed in groups by a thread, which ends when there is nothing to write for a while; reads see what is in
+    line. Nothing is ever evicted. After a fault the disk is left alone for 30 s, and the answers of that time are kept in memory.
+
+    Args:
+        folder: Made on first use (0700); the files in it are 0600.
+        spare: Takes answers that the disk cannot; None means a memory store of the usual size.
+        clock: Where time comes from.
+        sink: Who is told, once, what is wrong; always called by a thread that uses the store, never by the writer.
+    """
+
+    name = "disk"
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        spare: MemoryStore | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        sink: Sink = silent,
+    ) -> None:
+        self._folder = Path(folder)
+        self._spare = MemoryStore() if spare is None else spare
+        self._faults = Faults(clock, sink)
+        self._database: TextCache | None = None
+        self._line = WriteLine(self._write, self._let_go)
+        renew_after_fork(self)
+        _stores.add(self)
+
+    async def get(self, namespace: str, key: str) -> str | None:
+        """The text, or None when there is none or it cannot be read."""
+        name = f"{namespace}:{key}"
+        found = self._line.find(name)
+        if found is not None:
+            return found
+        text = self._spare.read(name) if len(self._spare) else None
+        if text is None:
+            text = self._read(name)
+        if self._faults.noted is not None:
+            self._faults.tell()
+        return text
+
+    async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
+        """Put a text in line to be written; it can be read at once."""
+        name = f"{namespace}:{key}"
+        if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
+            self._faults.note(
+                f"an answer is larger than the {MAX_TEXT_BYTES} bytes that the cache takes, and was not kept"
+            )
+        elif self._faults.is_resting() or self._is_full(text):
+            self._spare.write(name, text, created_at)
+        else:
+            if len(self._spare):
+                self._spare.remove(name)
+            self._line.put(name, text, created_at)
+        if self._faults.noted is not None:
+            self._faults.tell()
+
+    async def delete(self, namespace: str, key: str) -> None:
+        """Forget one text; waits for a commit under way."""
+        name = f"{namespace}:{key}"
+        self._spare.remove(name)
+        self._change(lambda waiting: waiting == name, lambda database: int(database.delete(name)))
+
+    async def prune(self, namespace: str, *, created_before: float) -> int:
+        """Forget texts made before a wall-clock second; waits for a commit under way."""
+        await self._spare.prune(namespace, created_before=created_before)
+        self.flush()
+        return self._change(
+            lambda _name: False, lambda database: database.delete_all(namespace, created_before)
+        )
+
+    async def clear(self, namespace: str) -> int:
+        """Forget a whole namespace; a database that cannot be read is deleted with all that is in it."""
+        spared = await self._spare.clear(namespace)
+        prefix = f"{namespace}:"
+        self._faults.wake()
+        gone = self._change(
+            lambda name: name.startswith(prefix), lambda database: database.delete_all(namespace)
+        )
+        if self._faults.is_resting():
+            self._delete_files()
+        return spared + gone
+
+    async def stats(self) -> StoreStats:
+        """Rows (with those in line) and bytes of the files."""
+        if self._faults.is_resting() or (database := self._open()) is None:
+            return await self._spare.stats()
+        try:
+            entries = database.count_entries()
+            from ainb.stores.disk.text_cache import FILE_NAME
+
+            size_bytes = sum(file.stat().st_size for file in self._folder.glob(f"{FILE_NAME}*"))
+        except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
+            self._faults.rest(error)
+            return await self._spare.stats()
+        if entries is None:
+            return StoreStats(entries=None, size_bytes=size_bytes)
+        return StoreStats(entries=entries + len(self._line) + len(self._spare), size_bytes=size_bytes)
+
+    async def close(self) -> None:
+        """Write what is in line, end the writer, close the connections of all threads; a later call opens the store again."""
+        self._line.close()
+        if self._database is not None:
+            self._database.close_all()
+            self._database = None
+        if self._faults.noted is not None:
+            self._faults.tell()
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Block until everything in line is written or given up; returns whether that happened in time (15 s; at exit 2 s)."""
+        return self._line.flush(timeout_seconds)
+
+    def hurry(self) -> None:
+        """At exit: have what is in line written at once."""
+        self._line.hurry()
+
+    def renew(self) -> None:
+        """After a fork: the parent writes what was in line there, and keeps its own connections."""
+        self._database = None
+        self._line.renew()
+
+    def _read(self, name: str) -> str | None:
+        database = self._database
+        if self._faults.is_resting() or (database is None and (database := self._open()) is None):
+            return None
+        try:
+            return database.read(name)
+        except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
+            self._fail_read(error)
+            return None
+
+    def _fail_read(self, error: Exception) -> None:
+        from ainb.stores.disk.text_cache import TamperedRowError
+
+        if isinstance(error, TamperedRowError):
+            self._faults.note("a stored answer is not what ainb writes")
+        else:
+            self._faults.rest(error)
+
+    def _open(self) -> TextCache | None:
+        """The database, opened on first use; None when it cannot be."""
+        with self._line.writing:
+            if self._database is not None:
+                return self._database
+            try:
+                from ainb.stores.disk.text_cache import BESIDE, FILE_NAME, TextCache
+                from ainb.stores.files import prepare
+
+                prepare(self._folder, FILE_NAME, BESIDE)
+                self._database = TextCache(str(self._folder))
+            except Exception as error:  # noqa: BLE001 - without a disk there is still memory
+                self._faults.rest(error)
+            return self._database
+
+    def _is_full(self, text: str) -> bool:
+        if self._line.has_room(text):
+            return False
+        self._faults.note("answers come faster than the disk takes them")
+        return True
+
+    def _write(self, batch: list[Item]) -> None:
+        if not self._commit(batch):
+            for name, (text, created_at) in batch:
+                self._spare.write(name, text, created_at)
+
+    def _commit(self, batch: list[Item]) -> bool:
+        if self._faults.is_resting() or (database := self._open()) is None:
+            return False
+        try:
+            database.be_patient()
+            database.set_all(batch)
+        except Exception as error:  # noqa: BLE001 - what the disk does not take goes to memory
+            self._faults.rest(error)
+            self._let_go()
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        """Close this thread's connection: one that failed to commit may still hold its transaction."""
+        if self._database is not None:
+            with contextlib.suppress(Exception):
+                self._database.close()
+
+    def _change(self, drops: Callable[[str], bool], change: Callable[[TextCache], int]) -> int:
+        """Drop names from the line and change the database, with no commit in between."""
+        with self._line.writing:
+            dropped = self._line.drop(drops)
+            if self._faults.is_resting() or (database := self._open()) is None:
+                return dropped
+            try:
+                return dropped + change(database)
+            except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
+                self._faults.rest(error)
+                self._let_go()
+                return dropped
+
+    def _delete_files(self) -> None:
+        from ainb.stores.disk.text_cache import BESIDE, FILE_NAME
+
+        with self._line.writing, contextlib.suppress(OSError):
+            self._let_go()
+            self._database = None
+            for end in ("", *BESIDE):
+                (self._folder / (FILE_NAME + end)).unlink(missing_ok=True)
+            self._faults.wake()
+
+
+_stores: weakref.WeakSet[DiskStore] = weakref.WeakSet()
+
+
+def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
+    """At exit: every store's own thread writes what is in line, all at the same time and for EXIT_SECONDS together."""
+    until = clock.monotonic() + EXIT_SECONDS
+    stores = list(_stores)
+    for store in stores:
+        store.hurry()
+    for store in stores:
+        store.flush(max(0.0, until - clock.monotonic()))
+
+
+atexit.register(_flush_all)

@@ -1,0 +1,246 @@
+"""diskcache bound to plain text: nothing in the file can make it run code, read or delete a file, or change a setting.
+
+The stock `Disk` unpickles what a row says is a pickle, and its JSONDisk does the same one step later; a row may also name a
+file to read, and one to delete when it is overwritten; and every row of the table ``Settings`` becomes an attribute or a
+PRAGMA. Here a row is text or an error, and the settings are those written below.
+
+Source: CVE-2025-69872 (diskcache up to 5.6.3).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import diskcache
+from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
+
+from ainb.stores.base import MAX_TEXT_BYTES
+from ainb.stores.many_rows import insert_rows
+from ainb.stores.sqlite import tie
+
+FILE_NAME: str = DBNAME
+BESIDE = ("-wal", "-shm", "-journal")
+
+READ_BUSY_SECONDS = 0.05
+WRITE_BUSY_SECONDS = 10.0
+OPEN_TRIES = 100
+OPEN_PAUSE_SECONDS = 0.005
+MAX_COLUMN_BYTES = MAX_TEXT_BYTES + 2**20
+
+# Written out in full, so that no setting is ever taken from the file. No memory map: a file that someone cuts short while
+# it is mapped kills the process.
+SETTINGS = {
+    "statistics": 0,
+    "tag_index": 0,
+    "eviction_policy": "none",
+    "size_limit": 2**62,
+    "cull_limit": 0,
+    "sqlite_auto_vacuum": 1,
+    "sqlite_cache_size": 2**11,
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": 0,
+    "sqlite_synchronous": 1,
+    "disk_min_file_size": 2**62,
+    "disk_pickle_protocol": 0,
+}
+
+# The columns and what they hold are diskcache's; its own ``set`` takes three statements a row.
+_COLUMNS = "key raw store_time expire_time access_time access_count tag size mode filename value".split()  # noqa: SIM905 - one line
+_SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
+_OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in _COLUMNS[2:]
+)
+
+
+class TamperedRowError(Exception):
+    """A row is not what this package writes."""
+
+
+class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
+    """Keys and values are texts, and stand in the database itself."""
+
+    def __init__(self, directory: str, **_settings: object) -> None:
+        super().__init__(directory)
+
+    def put(self, key: object) -> tuple[str, bool]:
+        """A key as it is stored."""
+        if type(key) is not str:
+            raise TypeError(f"a key is a text; it is {type(key).__name__}")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        """A key as it was given."""
+        if type(key) is not str or not raw:
+            raise TamperedRowError("a key is not a text")
+        return key
+
+    def store(self, value: object, read: object, key: object = UNKNOWN) -> tuple[int, int, None, str]:
+        """Size, mode, file name (never one) and value of a new row."""
+        if type(value) is not str or read:
+            raise TypeError(f"a value is a text; it is {type(value).__name__}")
+        return len(value), MODE_RAW, None, value
+
+    def fetch(self, mode: object, filename: object, value: object, read: object) -> str:
+        """The value of a row, refused unless it is a text that stands in the row."""
+        if mode != MODE_RAW or filename is not None or type(value) is not str or read:
+            raise TamperedRowError("a row is not a text")
+        return value
+
+    def filename(self, key: object = UNKNOWN, value: object = UNKNOWN) -> tuple[str, str]:
+        """Values never go to files."""
+        raise TypeError("values stand in the database")
+
+    def remove(self, file_path: object) -> None:
+        """No file is ours to delete, whatever an overwritten row says."""
+
+
+class _Connected:
+    """One thread's connection; closed when the thread or the cache is gone, or by `close`."""
+
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        # Whoever closes the cache closes the connections of all threads.
+        self.connection = sqlite3.connect(
+            path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
+        )
+        self.is_open = True
+        self._end = tie(self.connection, self)
+        self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
+        self.connection.execute("PRAGMA trusted_schema = OFF")
+
+    def close(self) -> None:
+        self.is_open = False
+        self._end()
+
+
+class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes no types
+    """One database of texts under ``namespace:key``; every thread gets a connection of its own.
+
+    Args:
+        folder: Where the database lives, prepared by `private_folder`.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._tries = OPEN_TRIES
+        self._registering = threading.Lock()
+        self._connected: weakref.WeakSet[_Connected] = weakref.WeakSet()
+        super().__init__(folder, timeout=READ_BUSY_SECONDS, disk=TextDisk, **SETTINGS)
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        """This thread's connection, in place of the stock one that only its own thread could close.
+
+        The process's number is not asked for each time: after a fork the store takes a new cache (`DiskStore.renew`).
+        """
+        known: _Connected | None = getattr(self._local, "connected", None)
+        if known is not None and known.is_open:
+            return known.connection
+        known = self._local.connected = _Connected(Path(self._directory, FILE_NAME), self._timeout)
+        with self._registering:
+            self._connected.add(known)
+        try:
+            known.connection.execute("SELECT key FROM Settings").close()
+        except sqlite3.OperationalError:  # a new file, which the opening sets up
+            return known.connection
+        for key in SETTINGS:
+            if key.startswith("sqlite_"):
+                self.reset(key, update=False)
+        return known.connection
+
+    def close(self) -> None:
+        """Close this thread's connection; another is opened when it is needed."""
+        known: _Connected | None = getattr(self._local, "connected", None)
+        if known is not None:
+            known.close()
+
+    def close_all(self) -> None:
+        """Close the connections of all threads."""
+        with self._registering:
+            connected = list(self._connected)
+        for known in connected:
+            known.close()
+
+    @property
+    def _sql_retry(self) -> Any:
+        return self._execute
+
+    def _execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        """Run a statement of the opening; the stock one keeps trying for a minute while the event loop stands still."""
+        while True:
+            try:
+                return self._con.execute(statement, *arguments)
+            except sqlite3.OperationalError as error:
+                self._tries -= 1
+                if "locked" not in str(error) or self._tries <= 0:
+                    raise
+                threading.Event().wait(OPEN_PAUSE_SECONDS)
+
+    def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # noqa: FBT001, FBT002 - diskcache's signature
+        """Apply one of our settings; the value that stands in the file counts for the row counters alone."""
+        if key in METADATA:
+            return super().reset(key)
+        if key not in SETTINGS:
+            return None
+        setting = SETTINGS[key]
+        if key.startswith("sqlite_"):
+            pragma = key.removeprefix("sqlite_")
+            found = self._execute(f"PRAGMA {pragma}").fetchall()
+            if found != [(setting,)]:
+                self._execute(f"PRAGMA {pragma} = {setting}").fetchall()
+        setattr(self, key, setting)
+        return setting
+
+    def be_patient(self) -> None:
+        """Let this thread's connection wait for other kernels' writes; the event loop's may not."""
+        self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
+
+    def read(self, name: str) -> str | None:
+        """The text under a name, or None.
+
+        Raises:
+            TamperedRowError: The row is not what this package writes.
+            sqlite3.Error: The file cannot be read.
+        """
+        found = self._con.execute(_SELECT, (name,)).fetchone()
+        return None if found is None else self._disk.fetch(*found, False)
+
+    def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
+        """Keep texts under their names, each with the wall-clock second it was made at, in one transaction.
+
+        Raises:
+            sqlite3.Error: None of them was kept.
+        """
+        rows = [
+            (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
+            for name, (text, made_at) in texts
+        ]
+        con = self._con
+        con.execute("BEGIN IMMEDIATE")
+        try:
+            insert_rows(con, _INSERT, rows, tail=_OVERWRITE)
+            con.execute("COMMIT")
+        except BaseException:
+            # A full disk has rolled back already.
+            if con.in_transaction:
+                con.execute("ROLLBACK")
+            raise
+
+    def delete_all(self, namespace: str, created_before: float | None = None) -> int:
+        """Delete a namespace, or the texts in it that were made before a wall-clock second; returns how many."""
+        statement = "DELETE FROM Cache WHERE key >= ? AND key < ?"
+        arguments: list[object] = [f"{namespace}:", f"{namespace};"]
+        if created_before is not None:
+            statement += " AND tag < ?"
+            arguments.append(created_before)
+        with self.transact():
+            return self._con.execute(statement, arguments).rowcount
+
+    def count_entries(self) -> int | None:
+        """Rows of all namespaces, as the file's own triggers count them."""
+        found = self._con.execute("SELECT value FROM Settings WHERE key = 'count'").fetchall()
+        return found[0][0] if len(found) == 1 and type(found[0][0]) is int else None

@@ -1,0 +1,199 @@
+"""Answers in Redis: texts with an age limit, and a lease that lets one process of many pay for an answer they all want."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ainb.stores.base import Store, StoreStats
+from ainb.stores.redis.client import Hub
+from ainb.stores.redis.connection import LinkError
+from ainb.stores.redis.script import script
+
+LEASE_SECONDS = 5.0  # renewed at every heartbeat; when its owner dies somebody else may go so much later
+POLL_SECONDS = 0.04
+MAX_POLL_SECONDS = 0.25
+STALE_FACTOR = 2  # an answer past its age is kept as long again, for the time when a circuit is open
+SCAN_COUNT = 500
+_MINE, _ANSWERED = 1, 2
+LEASED = "reply"  # the family of keys whose answers cost money; a look at another takes no lease
+
+# Keys: 1 the text, 2 its lease. Arguments: 1 this process, 2 milliseconds of a lease (0: do not take one).
+# Returns the text, or whether the lease is ours now.
+GET = script(
+    """
+local text = redis.call('GET', KEYS[1])
+if text then return text end
+if ARGV[2] ~= '0' and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return 0
+"""
+)
+# 3 whether a text that is there will not do. Returns 1: ours, 2: there is a text, 0: somebody else's.
+LEAD = script(
+    """
+if ARGV[3] == '0' and redis.call('EXISTS', KEYS[1]) == 1 then return 2 end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+return redis.call('GET', KEYS[2]) == ARGV[1] and 1 or 0
+"""
+)
+# 2 the text, 3 milliseconds to keep it (0: for ever).
+SET = script(
+    """
+if ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+return 1
+"""
+)
+RELEASE = script("if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end return 1")
+RENEW = script(
+    "if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end return 1"
+)
+
+
+class RedisStore:
+    """A `Store` that every process of the namespace shares; JSON texts only, never anything that could run.
+
+    While the server is out of reach answers come from and go to the local store.
+
+    Args:
+        hub: The connection.
+        spare: The local store.
+        ttl_seconds: Age up to which answers are given again; they are kept twice as long. None keeps them for ever.
+    """
+
+    name = "redis"
+
+    def __init__(self, hub: Hub, spare: Store, ttl_seconds: float | None) -> None:
+        self._hub = hub
+        self._spare = spare
+        self._keep_ms = 0 if ttl_seconds is None else max(1, int(ttl_seconds * 1000 * STALE_FACTOR))
+        self._claimed: dict[str, float] = {}
+        self._leased: set[str] = set()
+        hub.on.beat.append(self._renew_leases)
+
+    async def get(self, namespace: str, key: str) -> str | None:
+        """The text, or None when there is none; the right to make one comes along where nobody else has it."""
+        if self._hub.is_down:
+            return await self._spare.get(namespace, key)
+        try:
+            return await self._hub.visit(lambda: self._get(namespace, key))
+        except LinkError:
+            return await self._spare.get(namespace, key)
+
+    async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
+        """Keep a text and let go of its lease; returns before the server has it."""
+        name = f"{namespace}:{key}"
+        if self._hub.is_down:
+            await self._spare.set(namespace, key, text, created_at=created_at)
+            return
+        self._leased.discard(name)
+        self._hub.report(SET, self._keys(name), (self._hub.owner, text, self._keep_ms))
+
+    async def delete(self, namespace: str, key: str) -> None:
+        """Forget one text."""
+        await self._spare.delete(namespace, key)
+        self._hub.tell(("DEL", self._keys(f"{namespace}:{key}")[0]))
+
+    async def prune(self, namespace: str, *, created_before: float) -> int:
+        """Forget local texts made before a wall-clock second; the server forgets its own when their time is up."""
+        return await self._spare.prune(namespace, created_before=created_before)
+
+    async def clear(self, namespace: str) -> int:
+        """Forget a whole namespace, for everybody who shares it; returns how many texts there were."""
+        gone = await self._spare.clear(namespace)
+        try:
+            return gone + await self._hub.visit(lambda: self._clear(namespace))
+        except LinkError:
+            return gone
+
+    async def stats(self) -> StoreStats:
+        """What is known at once of a server that others use too: nothing."""
+        return StoreStats(entries=None, size_bytes=None)
+
+    async def close(self) -> None:
+        """Give leases back, and close the local store."""
+        for name in self._leased:
+            self._hub.report(RELEASE, self._keys(name), (self._hub.owner,))
+        self._leased.clear()
+        await self._spare.close()
+
+    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+        """Become the one that makes an answer; waits while another process is at it.
+
+        Args:
+            namespace: Family of keys.
+            key: Name inside the family.
+            anew: A text that is there will not do.
+
+        Returns:
+            True: nobody else is at it, `release` it when done. False: another process has ended, so look again.
+        """
+        name = f"{namespace}:{key}"
+        if self._hub.is_down:
+            return True
+        # What a look has claimed and nobody came for (it was cancelled just then) is not renewed, and so is free again soon.
+        if self._claimed.pop(name, 0.0) > self._hub.clock.monotonic():
+            self._leased.add(name)
+        try:
+            return name in self._leased or await self._hub.visit(lambda: self._lead(name, anew=anew))
+        except LinkError:
+            return True
+
+    def release(self, namespace: str, key: str) -> None:
+        """Let another process make the answer, where `set` has not done so."""
+        name = f"{namespace}:{key}"
+        if name in self._leased:
+            self._leased.discard(name)
+            self._hub.report(RELEASE, self._keys(name), (self._hub.owner,))
+
+    async def _get(self, namespace: str, key: str) -> str | None:
+        name = f"{namespace}:{key}"
+        wants_lease = namespace == LEASED and name not in self._leased
+        lease_ms = int(LEASE_SECONDS * 1000) if wants_lease else 0
+        found = await self._hub.run(
+            GET, self._keys(name), (self._hub.owner, lease_ms), lambda answer: self._drop(name, answer)
+        )
+        if isinstance(found, str):
+            return found
+        if found == _MINE:
+            self._claimed[name] = self._hub.clock.monotonic() + LEASE_SECONDS / 2
+        return None
+
+    async def _lead(self, name: str, *, anew: bool) -> bool:
+        pause, has_waited = POLL_SECONDS, False
+        while True:
+            words = (self._hub.owner, int(LEASE_SECONDS * 1000), int(anew))
+            found = await self._hub.run(
+                LEAD, self._keys(name), words, lambda answer: self._drop(name, answer)
+            )
+            if found == _ANSWERED:
+                return False
+            if found == _MINE:
+                self._leased.add(name)
+                return not (anew and has_waited)
+            has_waited = True
+            await self._hub.clock.sleep(pause * (0.75 + 0.5 * self._hub.rng.random()))
+            pause = min(MAX_POLL_SECONDS, 1.5 * pause)
+
+    def _drop(self, name: str, answer: Any) -> None:
+        """Whoever asked was cancelled before the lease came."""
+        if answer == _MINE and name not in self._leased:
+            self._hub.report(RELEASE, self._keys(name), (self._hub.owner,))
+
+    async def _clear(self, namespace: str) -> int:
+        pattern, cursor, gone = self._keys(f"{namespace}:*")[0], "0", 0
+        while True:
+            words = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+            cursor, names = await self._hub.command(words)
+            if names:
+                gone += int(await self._hub.command(("UNLINK", *names)))
+            if cursor == "0":
+                return gone
+
+    def _keys(self, name: str) -> tuple[str, str]:
+        return self._hub.key("cache", name), self._hub.key("lease", name)
+
+    def _renew_leases(self) -> None:
+        now = self._hub.clock.monotonic()
+        self._claimed = {name: until for name, until in self._claimed.items() if until > now}
+        for name in self._leased:
+            self._hub.report(RENEW, self._keys(name), (self._hub.owner, int(LEASE_SECONDS * 1000)))

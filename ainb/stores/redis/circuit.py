@@ -1,0 +1,268 @@
+"""One circuit for many processes: outcomes are counted in Redis, and what it makes of them is seen by all.
+
+Each process keeps a picture of every circuit it uses, drawn anew by each report and each heartbeat, so that a call under a
+closed circuit asks nobody. Only a probe asks: the server hands out its permits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from random import Random
+from typing import Any
+
+from ainb.clock import Clock
+from ainb.errors import CircuitOpenError
+from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.circuit.stage import Breakers, CircuitBreaker, CircuitStatus
+from ainb.pipeline.circuit.state_machine import PROBE_CHECK_SECONDS, Circuit, State, verdict
+from ainb.stores.redis.circuit_scripts import BEGIN, END, FORCE, LOOK
+from ainb.stores.redis.client import Hub
+from ainb.stores.redis.connection import LinkError
+
+TELL_SECONDS = 0.05
+STATES: dict[str, State] = {
+    "closed": "closed",
+    "open": "open",
+    "half-open": "half-open",
+    "forced-open": "forced-open",
+    "disabled": "disabled",
+}
+
+
+class SharedBreaker(CircuitBreaker):
+    """A circuit whose state is the server's; while that is out of reach, one of this process.
+
+    Args:
+        hub: The connection.
+        options: The thresholds; every process brings its own, the same ones as a rule.
+        name: What the error text calls it.
+        endpoint: Where its calls go.
+        clock: Where time comes from.
+        rng: Where jitter comes from.
+    """
+
+    def __init__(
+        self, hub: Hub, options: Circuit, *, name: str, endpoint: str, clock: Clock, rng: Random
+    ) -> None:
+        super().__init__(options, name=name, clock=clock, rng=rng)
+        self._hub = hub
+        self._rng = rng
+        digest = hashlib.sha256(f"{endpoint}\0{name}".encode()).hexdigest()[:20]
+        self._keys = (hub.key("circuit", digest), hub.key("probe", digest))
+        numbers = (options.window_seconds, options.minimum_calls, options.failure_rate)
+        self._fixed = (*numbers, options.open_seconds, options.max_open_seconds, options.probes)
+        self._seen: State = "closed"
+        self._is_known = False  # until the server has said so, a permit asks
+        self._generation = 0
+        self._until = 0.0
+        self._busy_until = 0.0
+        self._calls = self._failures = 0
+        self._answers = 0
+        self._is_telling = False
+        self._used = False
+        hub.on.beat.append(self._look)
+        hub.on.back.append(self._return)
+
+    @property
+    def state(self) -> State:
+        """As all processes see it, a heartbeat ago at most."""
+        return super().state if self._hub.is_down else self._seen
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until a call may be let through, 0 when one would be now, None when forced open."""
+        if self._hub.is_down:
+            return super().retry_after
+        if self._seen == "forced-open":
+            return None
+        until = self._until if self._seen == "open" else self._busy_until
+        return 0.0 if self._seen in {"closed", "disabled"} else max(0.0, until - self._clock.monotonic())
+
+    def status(self, endpoint: str | None = None) -> CircuitStatus:
+        """State and window of all processes together."""
+        if self._hub.is_down:
+            return super().status(endpoint)
+        return CircuitStatus(
+            name=self.name,
+            endpoint=endpoint,
+            state=self._seen,
+            probe_in_s=self.retry_after if self._seen == "open" else None,
+            failure_rate=self._failures / self._calls if self._calls else None,
+            calls=self._calls,
+        )
+
+    def force_open(self) -> None:
+        """Refuse every call of every process until `reset`."""
+        super().force_open()
+        self._force("forced-open")
+
+    def disable(self) -> None:
+        """Let every call of every process through, uncounted, until `reset`."""
+        super().disable()
+        self._force("disabled")
+
+    def reset(self) -> None:
+        """Close the circuit for all and forget what happened."""
+        super().reset()
+        self._force("closed")
+
+    def check(self) -> None:
+        """Refuse at once what would be refused now; takes no permit and asks nobody.
+
+        Raises:
+            CircuitOpenError: The circuit is open, or half-open with its probes under way.
+        """
+        if self._hub.is_down:
+            super().check()
+        elif self._seen not in {"closed", "disabled"} and self.retry_after != 0:
+            raise self._refuse()
+
+    async def attempt(self, call: Call, proceed: Handler) -> Reply:
+        """One attempt under a permit.
+
+        Raises:
+            CircuitOpenError: The call is refused; ``retry_after`` says how long.
+        """
+        self._used = True
+        try:
+            generation, probe = await self._permit()
+        except LinkError:
+            with self.permit():
+                return await proceed(call)
+        failed: bool | None = None
+        try:
+            reply = await proceed(call)
+            failed = False
+        except BaseException as error:
+            failed = verdict(self._options, error)
+            raise
+        else:
+            return reply
+        finally:
+            self._end(generation, probe, failed=failed)
+
+    async def _permit(self) -> tuple[int, int]:
+        """Generation and number of the probe; 0 where the call is none."""
+        if self._hub.is_down:
+            raise LinkError("local state is in use")
+        if self._is_known and self._seen in {"closed", "disabled"}:
+            return self._generation, 0
+        probe = await self._hub.visit(
+            self._begin, lambda probe: self._end(self._generation, probe, failed=None)
+        )
+        if probe is None:
+            raise self._refuse()
+        return self._generation, probe
+
+    async def _begin(self) -> int | None:
+        granted = self._see(await self._hub.run(BEGIN, self._keys, self._words(), self._give_back))
+        if granted == 0:
+            left = self._until - self._clock.monotonic()
+            self._busy_until = self._clock.monotonic() + min(PROBE_CHECK_SECONDS, max(0.05, left))
+            return None
+        return granted - 1
+
+    def _give_back(self, found: Any) -> None:
+        """The caller was cancelled before its permit came."""
+        granted = self._see(found)
+        if granted > 1:
+            self._end(self._generation, granted - 1, failed=None)
+
+    def _end(self, generation: int, probe: int | None, *, failed: bool | None) -> None:
+        if probe == 0 and not failed:
+            if failed is False and generation == self._generation:
+                self._count_answer()
+            return
+        if probe is not None:
+            self._report(generation, -1 if failed is None else int(failed), probe)
+
+    def _count_answer(self) -> None:
+        """A good answer changes no state, so it can wait a moment for others, or for a failure, to be told with them."""
+        self._answers += 1
+        if not self._is_telling:
+            self._is_telling = True
+            self._hub.later(TELL_SECONDS, self._tell_answers)
+
+    def _tell_answers(self) -> None:
+        self._is_telling = False
+        if self._answers:
+            self._report(self._generation, 0, 0)
+
+    def _report(self, generation: int, outcome: int, probe: int) -> None:
+        answers, self._answers = self._answers, 0
+        self._hub.report(END, self._keys, (*self._words(), generation, outcome, probe, answers), self._see)
+
+    def _words(self) -> tuple[Any, ...]:
+        return (*self._fixed, self._rng.random())
+
+    def _force(self, state: State) -> None:
+        self._seen = state
+        self._hub.report(FORCE, self._keys, (*self._words(), state), self._see)
+
+    def _look(self) -> None:
+        if self._used:
+            self._hub.report(LOOK, self._keys, self._words(), self._see)
+
+    def _return(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
+        """The server is back, and others may have gone on without us."""
+        self._is_known = False
+        self._look()
+
+    def _see(self, found: Any) -> int:
+        """Draw the picture anew; returns what was granted."""
+        if not isinstance(found, str):
+            return 0
+        granted, state, generation, left, calls, failures = found.split(" ")
+        if int(generation) != self._generation:
+            self._answers = 0
+        self._is_known = True
+        self._seen, self._generation = STATES[state], int(generation)
+        self._until = self._clock.monotonic() + float(left)
+        self._calls, self._failures = int(calls), int(failures)
+        return int(granted)
+
+    def _refuse(self) -> CircuitOpenError:
+        error = self._refused(self._clock.monotonic())
+        if self._seen == "forced-open":
+            return CircuitOpenError(
+                f"{self.name} is switched off for everybody (its circuit is forced open); nothing was sent; reset the circuit or try another model"
+            )
+        return CircuitOpenError(str(error), retry_after=self.retry_after)
+
+
+class SharedBreakers(Breakers):
+    """The circuits of a session, shared with every process of the namespace; a model that runs in this process has its own.
+
+    Args:
+        hub: The connection.
+        options: The thresholds of each.
+        clock: Where time comes from.
+        rng: Where jitter comes from.
+    """
+
+    def __init__(self, hub: Hub, options: Circuit, *, clock: Clock, rng: Random) -> None:
+        super().__init__(options, clock=clock, rng=rng)
+        self._hub = hub
+
+    def make(self, call: Call, name: str, endpoint: str) -> CircuitBreaker:
+        """A new circuit."""
+        if getattr(call.provider, "slots", None) is not None:
+            return super().make(call, name, endpoint)
+        return SharedBreaker(
+            self._hub, self._options, name=name, endpoint=endpoint, clock=self._clock, rng=self._rng
+        )
+
+
+class SharedPermitStage:
+    """Takes the circuit's permit after the line and reports how the attempt went; a probe asks the server for it."""
+
+    def __init__(self, breakers: Breakers) -> None:
+        self._breakers = breakers
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """One attempt under a permit."""
+        breaker = self._breakers.of(call)
+        if isinstance(breaker, SharedBreaker):
+            return await breaker.attempt(call, proceed)
+        with breaker.permit():
+            return await proceed(call)

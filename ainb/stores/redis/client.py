@@ -1,0 +1,290 @@
+"""A session's side of the shared state: one connection, a heartbeat, and what to do while the server is away.
+
+The connection lives on one loop (the engine's), wherever calls come from. After a fault nobody asks the server again until a
+background attempt has reached it: the fault costs the calls of that moment their timeout, and later ones nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from ainb.clock import Clock
+from ainb.events import Notice, Sink
+from ainb.stores.base import renew_after_fork
+from ainb.stores.redis.address import StateAddress
+from ainb.stores.redis.caller import Caller
+from ainb.stores.redis.connection import TIMEOUT_SECONDS, Link, LinkError, Lost
+from ainb.stores.redis.presence import BEAT, FORGET_SECONDS, LIVE_SECONDS, Listeners, new_name
+from ainb.stores.redis.script import SCRIPTS
+
+BEAT_SECONDS = 1.0
+NOTICE_SECONDS = 60.0
+MAX_BACKLOG = 10_000
+OPEN_SECONDS = 2.0  # for the background; no call waits longer than TIMEOUT_SECONDS for it
+
+
+class Hub(Caller):
+    """Commands to one server, from any thread and any loop.
+
+    Args:
+        address: Where the server is.
+        home: The loop that the connection lives on, running in a thread of its own; asked at each use, since a forked child
+            has another.
+        clock: Where time comes from.
+        sink: Who is told that the server cannot be reached.
+        rng: Where jitter comes from.
+
+    Attributes:
+        owner: Name of this process among its peers.
+        peers: Names of all that were alive at the last heartbeat, this one included; never empty.
+        distance_s: Seconds to the server and back, smoothed; None before the first heartbeat.
+        on: Who is told what.
+    """
+
+    def __init__(
+        self,
+        address: StateAddress,
+        *,
+        home: Callable[[], asyncio.AbstractEventLoop],
+        clock: Clock,
+        sink: Sink,
+        rng: Random,
+    ) -> None:
+        self.address = address
+        self.clock = clock
+        self.rng = rng
+        self.on = Listeners()
+        super().__init__(home)
+        self._sink = sink
+        self._told_at: float | None = None
+        self._link: Link | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._backlog: list[tuple[Sequence[Any], Lost]] = []
+        self._data: str | None = None
+        self._down = False
+        self.distance_s: float | None = None
+        self.owner = ""
+        self.peers: tuple[str, ...] = ()
+        self.renew()
+        renew_after_fork(self)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the server was out of reach a moment ago, so that nobody need ask."""
+        return self._down
+
+    def key(self, *parts: str) -> str:
+        """A key of this namespace; all share one hash slot, so that a cluster takes scripts over several of them."""
+        return f"{{ainb:{self.address.namespace}}}:" + ":".join(parts)
+
+    def tell(self, words: Sequence[Any], done: Lost | None = None) -> None:
+        """`report` for a plain command."""
+        if self.at_home():
+            self._tell(words, done)
+        else:
+            self._home().call_soon_threadsafe(self._tell, words, done)
+
+    def start(self) -> None:
+        """Connect in the background, so that the first call finds the connection open; from any thread."""
+        self._home().call_soon_threadsafe(self._start)
+
+    def status(self) -> dict[str, Any]:
+        """Where the state is, whether it can be reached, how far away it is, and who else is there."""
+        others = [name for name in self.peers if name != self.owner]
+        return {
+            "store": "redis",
+            "endpoint": str(self.address),
+            "connected": not self._down and self._link is not None,
+            "distance_ms": None if self.distance_s is None else self.distance_s * 1000,
+            "peers": len(others),
+            "peer_names": ", ".join(others),
+        }
+
+    async def close(self) -> None:
+        """Say goodbye and hang up; whoever comes later finds the server out of reach."""
+        self._down = True  # or a late report would connect again
+        for task in (self._beating, self._opening):
+            if task is not None and not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+        link, self._link = self._link, None
+        if link is not None:
+            with contextlib.suppress(LinkError):
+                link.tell(("ZREM", self.key("peers"), self.owner))
+            await link.close()
+        self._beating = self._opening = None
+
+    def renew(self) -> None:
+        """Start as a new process does; what a forked child inherits belongs to its parent."""
+        self._link = None
+        self._down = False
+        self._opening = self._beating = self._closing = None
+        self._data = None
+        self._backlog = []
+        self.distance_s = None
+        self._name()
+
+    def _name(self) -> None:
+        # A name is never taken up again: what it held may have been given back.
+        self.owner = new_name()
+        self.peers = (self.owner,)
+        self._is_new = True
+
+    def _start(self) -> None:
+        if self._link is None and not self._down:
+            self._beat_on()
+
+    def _tell(self, words: Sequence[Any], done: Lost | None) -> None:
+        def heard(found: Any) -> None:
+            if isinstance(found, Exception) and not isinstance(found, LinkError):
+                self._fault(found)
+            if done is not None:
+                done(found)
+
+        link = self._link
+        if link is not None and link.is_open:
+            link.tell(words, heard)
+        elif self._down or len(self._backlog) >= MAX_BACKLOG:
+            heard(LinkError("the server is out of reach"))
+        else:
+            self._backlog.append((words, heard))
+            self._start()
+
+    def _fault(self, error: Exception) -> None:
+        """The server answered with an error: scripts that it has forgotten are sent again, all else makes it unusable."""
+        if str(error).startswith("NOSCRIPT") and self._link is not None:
+            for item in SCRIPTS:
+                self._link.tell(("SCRIPT", "LOAD", item.text))
+        else:
+            self._break(LinkError(f"it answered {str(error)[:120]!r}"))
+
+    async def _connected(self) -> Link:
+        """The open connection; many callers share one attempt, none waits long for it, and after a fault there is none."""
+        if self._down:
+            raise LinkError("the server was out of reach a moment ago")
+        done, _ = await asyncio.wait([self._attempt()], timeout=TIMEOUT_SECONDS)
+        if not done:
+            self._break(LinkError(f"no answer within {TIMEOUT_SECONDS} s"))
+        if self._link is None:
+            raise LinkError("the server is out of reach")
+        return self._link
+
+    def _attempt(self) -> asyncio.Task[None]:
+        """The one attempt to connect that is under way."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+            self._opening.add_done_callback(_retrieve)
+        return self._opening
+
+    async def _open(self) -> None:
+        """Connect, load the scripts, make this process known."""
+        link = Link(self.address, self._break)
+        try:
+            await link.open(OPEN_SECONDS)
+            for item in SCRIPTS:
+                link.tell(("SCRIPT", "LOAD", item.text))
+            before = self._data
+            if not await self._beat(link):
+                self._rename()
+                await self._beat(link)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
+            self._break(error)
+            await link.close()
+            return
+        self._link, self._down = link, False
+        self._beat_on()
+        for listener in self.on.back:
+            listener(before is not None and before != self._data)
+        self._clear_backlog()
+
+    async def _beat(self, link: Link) -> bool:
+        """Show that we live; returns whether we still count as alive under our name."""
+        began = self.clock.monotonic()
+        keys = (self.key("peers"), self.key("data"))
+        args = (self.owner, int(self._is_new), LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8))
+        found = str(await link.ask(("EVALSHA", BEAT.sha, len(keys), *keys, *args)))
+        took = self.clock.monotonic() - began
+        self.distance_s = took if self.distance_s is None else 0.8 * self.distance_s + 0.2 * took
+        kept, *rest = found.split(" ")
+        if kept == "0":
+            return False
+        self._is_new = False
+        self._data, self.peers = rest[0], tuple(rest[1:])
+        return True
+
+    def _rename(self) -> None:
+        self._name()
+        for listener in self.on.renamed:
+            listener()
+
+    def _beat_on(self) -> None:
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.get_running_loop().create_task(self._beats())
+            self._beating.add_done_callback(_retrieve)
+
+    async def _beats(self) -> None:
+        """Once a second: show that we live and let every part look after itself, or try to reach the server again."""
+        while True:
+            try:
+                if self._link is None or not self._link.is_open:
+                    self._link = None
+                    await asyncio.wait([self._attempt()])
+                else:
+                    await self._live(self._link)
+                for listener in self.on.beat if self._link is not None else ():
+                    listener()
+            except Exception as error:  # noqa: BLE001 - the heartbeat must go on
+                self._break(error)
+            await asyncio.sleep(BEAT_SECONDS * (0.9 + 0.2 * self.rng.random()))
+
+    async def _live(self, link: Link) -> None:
+        """A beat of a connection that stands; the database may have been emptied under it."""
+        before = self._data
+        if not await self._beat(link):
+            self._rename()
+            await self._beat(link)
+        if before != self._data:
+            for listener in self.on.back:
+                listener(True)
+
+    def _break(self, error: Exception) -> None:
+        """The server cannot be used: local state from here on, one line for the person, and attempts in the background."""
+        link, self._link = self._link, None
+        if link is not None and link.is_open:
+            self._closing = asyncio.get_running_loop().create_task(link.close())
+        if self._down:
+            return
+        self._down = True
+        self._beat_on()
+        now = self.clock.monotonic()
+        if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
+            self._told_at = now
+            text = (
+                f"the shared state at {self.address.place} cannot be used ({error}); limits and budgets are held by this process alone "
+                f"(its share of {len(self.peers)}) until it is back; see %ai status"
+            )
+            self._sink(Notice(text, "state"))
+        for listener in self.on.gone:
+            listener()
+        self._clear_backlog()
+
+    def _clear_backlog(self) -> None:
+        backlog, self._backlog = self._backlog, []
+        for words, heard in backlog:
+            if self._link is not None:
+                self._link.tell(words, heard)
+            else:
+                heard(LinkError("the server is out of reach"))
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

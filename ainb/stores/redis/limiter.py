@@ -1,0 +1,288 @@
+"""One rate limit for many processes: the buckets of `ainb.pipeline.rate_limit.buckets`, kept in Redis by scripts on the server's clock.
+
+A script grants a call everything it asks for or nothing, and says how long to wait. In each process only the first in line asks
+again; the server remembers who asked first, and others pass only while what that one needs stays untouched, so that nobody
+starves and processes get equal shares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from ainb.errors import RateLimitError
+from ainb.pipeline.rate_limit.buckets import DIMENSIONS, NOTHING, Cost
+from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.permits import Permit as LocalPermit
+from ainb.pipeline.rate_limit.queue import MAX_PAUSE_SECONDS, Reading
+from ainb.pipeline.rate_limit.stage import Place, RateLimit
+from ainb.stores.redis.client import Hub
+from ainb.stores.redis.connection import LinkError
+from ainb.stores.redis.limiter_scripts import ACQUIRE, DRAIN, LEARN, LEAVE, LOOK, PAUSE, SETTLE
+from ainb.stores.redis.presence import LIVE_SECONDS
+from ainb.stores.redis.shared_queue import SharedPermit, Turn, divided
+
+SLOT_POLL_SECONDS = 0.05
+JITTER_SECONDS = 0.005
+JITTER_SHARE = 0.05
+NO_SLOT = 5
+PAUSED = 6
+LOOKED_AT_SECONDS = 5.0
+
+
+Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
+
+
+class RedisLimiter:
+    """A `Limiter` whose buckets and slots all processes of a namespace share.
+
+    While the server is out of reach the limits hold in this process, divided by the peers that were last seen.
+
+    Args:
+        hub: The connection.
+        options: Limits of all processes together; each brings its own, the same ones as a rule.
+        place: Provider, model and account that are limited.
+    """
+
+    def __init__(self, hub: Hub, options: RateLimit, place: Place) -> None:
+        self._hub = hub
+        self._options = options
+        self._name = f"{place[0]}:{place[1]}"
+        digest = hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
+        self._keys = [hub.key("limit", digest, part) for part in ("level", "line", "flight")]
+        self._keys.append(hub.key("peers"))
+        limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
+        self._fixed = (*limits, int(options.strict))
+        self._line: deque[Turn] = deque()
+        self._in_flight = 0
+        self._used_at = -math.inf
+        self._view: dict[str, Any] = {}
+        self._spare: LocalLimiter | None = None
+        self.counts_tokens = any(limits[1:])
+        hub.on.beat.append(self._look)
+        hub.on.back.append(self._return)
+        hub.on.renamed.append(self._announce)
+
+    async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Permit:
+        """Wait in line for a permit; `user` has no limits of its own here.
+
+        Raises:
+            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to wait.
+        """
+        if not self._hub.is_down:
+            try:
+                return await self._hub.visit(lambda: self._shared(cost, deadline), self._undo)
+            except LinkError:
+                pass
+        spare = self._local()
+        return spare, await spare.acquire(cost, user=user, deadline=deadline)
+
+    def settle(self, permit: Permit, actual: Cost | None = None) -> None:
+        """Give a permit back with what was used; None keeps what was reserved. A second time does nothing."""
+        if isinstance(permit, tuple):
+            permit[0].settle(permit[1], actual)
+            return
+        if permit.settled:
+            return
+        permit.settled = True
+        self._in_flight -= 1
+        cost = permit.cost
+        back = (
+            (0, 0, 0, 0)
+            if actual is None
+            else tuple(map(float.__sub__, map(float, cost), map(float, actual)))
+        )
+        self._hub.report(SETTLE, self._keys, (self._hub.owner, *self._fixed, *back))
+        if self._line:
+            self._line[0].look(self._hub)
+
+    def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
+        """The server answered 429: all processes drain, pause and slow down."""
+        if isinstance(permit, tuple):
+            permit[0].throttle(permit[1], retry_after)
+        else:
+            seconds = _pause(retry_after or 0.0)
+            self._hub.report(DRAIN, self._keys, (self._hub.owner, *self._fixed, permit.granted_at, seconds))
+
+    def pause(self, seconds: float) -> None:
+        """No process is granted anything for so many seconds; nonsense (negative, NaN) is ignored."""
+        if self._spare is not None:
+            self._spare.pause(seconds)
+        elif _pause(seconds):
+            self._hub.report(PAUSE, self._keys, (_pause(seconds),))
+
+    def learn(self, readings: Iterable[Reading]) -> None:
+        """Heed rate-limit headers: a limit caps everybody's, what remains only lowers the level."""
+        known = list(readings)
+        if self._spare is not None:
+            self._spare.learn(known)
+            return
+        limits: list[Any] = ["", "", "", ""]
+        remaining: list[Any] = ["", "", "", ""]
+        for dimension, limit, left, _ in known:
+            index = DIMENSIONS.index(dimension)
+            if limit is not None and 0 < limit < math.inf:
+                limits[index] = limit
+                self.counts_tokens = self.counts_tokens or index > 0
+            if left is not None and 0 <= left < math.inf:
+                remaining[index] = left
+        if any(item != "" for item in (*limits, *remaining)):
+            self._hub.report(LEARN, self._keys, (self._hub.owner, *self._fixed, *limits, *remaining))
+
+    def status(self) -> dict[str, Any]:
+        """Callers waiting here, calls in flight of all processes, and per limited dimension level, capacity and limit.
+
+        As of the last heartbeat, a second ago at most while calls are made.
+        """
+        if self._spare is not None:
+            return self._spare.status()
+        row = {
+            "waiting": len(self._line),
+            "in_flight": self._in_flight,
+            "concurrency": self._options.concurrency,
+            "paused_s": 0.0,
+            "share": 1.0,
+        }
+        return row | self._view
+
+    async def _shared(self, cost: Cost, deadline: float | None) -> SharedPermit:
+        """`acquire` on the home loop."""
+        self._used_at = self._hub.clock.monotonic()
+        turn: Turn | None = None
+        try:
+            if self._line:
+                turn = await self._join()
+            while True:
+                left = math.inf if deadline is None else max(0.0, deadline - self._hub.clock.monotonic())
+                granted, wait, why = await self._ask(cost, left, is_first=turn is not None)
+                if granted is not None:
+                    return granted
+                if self._options.on_full == "raise" or wait > left:
+                    raise self._refusal(wait, why)
+                if turn is None:
+                    turn = await self._join()
+                if why == NO_SLOT:
+                    wait = SLOT_POLL_SECONDS * (0.5 + self._hub.rng.random())
+                else:
+                    wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._hub.rng.random()
+                await turn.rest(wait, self._hub)
+        finally:
+            if turn is not None:
+                self._leave(turn)
+
+    async def _ask(
+        self, cost: Cost, left: float, *, is_first: bool
+    ) -> tuple[SharedPermit | None, float, int]:
+        patience = -1 if self._options.on_full == "raise" else min(left, 1e9)
+        concurrency = self._options.concurrency or 0
+        words = (self._hub.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
+        found = str(
+            await self._hub.run(ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer))
+        )
+        kind, text, why = found.split(" ")
+        if kind == "1":
+            self._in_flight += 1
+            return SharedPermit(cost, text), 0.0, 0
+        return None, float(text), int(why)
+
+    def _give_back(self, cost: Cost, answer: Any) -> None:
+        """Whoever asked was cancelled before the answer came."""
+        if isinstance(answer, str) and answer.startswith("1 "):
+            self._in_flight += 1
+            self.settle(SharedPermit(cost, answer.split(" ")[1]), NOTHING)
+        elif not self._line:
+            self._hub.report(LEAVE, self._keys, (self._hub.owner,))
+
+    def _undo(self, permit: SharedPermit) -> None:
+        self.settle(permit, NOTHING)
+
+    async def _join(self) -> Turn:
+        turn = Turn()
+        self._line.append(turn)
+        if self._line[0] is not turn:
+            try:
+                await turn.woken
+            except BaseException:
+                self._leave(turn)
+                raise
+            turn.woken = asyncio.get_running_loop().create_future()
+        return turn
+
+    def _leave(self, turn: Turn) -> None:
+        first = self._line[0] is turn
+        self._line.remove(turn)
+        if not first:
+            return
+        if self._line:
+            self._line[0].wake()
+        elif not self._hub.is_down:
+            self._hub.report(LEAVE, self._keys, (self._hub.owner,))
+
+    def _refusal(self, wait: float, why: int) -> RateLimitError:
+        what = {
+            NO_SLOT: f"{self._options.concurrency} calls at once",
+            PAUSED: "a pause that the provider asked for",
+        }
+        limit = what.get(why) or self._limit_text(DIMENSIONS[why - 1])
+        if self._options.on_full == "raise":
+            way_out = (
+                'no permit is free now; try again after retry_after seconds, or set RateLimit(on_full="wait")'
+            )
+        else:
+            way_out = "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, or send less"
+        return RateLimitError(
+            f"{self._name} is held to {limit}, shared by all processes, and {way_out}",
+            retry_after=wait or None,
+        )
+
+    def _limit_text(self, dimension: str) -> str:
+        limit = getattr(self._options, f"{dimension}_per_minute")
+        name = f"{dimension.replace('_', ' ')} a minute"
+        return f"the provider's {name}" if limit is None else f"{limit:,g} {name}"
+
+    def _local(self) -> LocalLimiter:
+        if self._spare is None:
+            options = divided(self._options, len(self._hub.peers))
+            self._spare = LocalLimiter(options, self._hub.clock, name=self._name)
+        return self._spare
+
+    def _return(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
+        """The server is back: what it grants counts again; permits of the meantime settle where they came from."""
+        self._spare = None
+        self._announce()
+
+    def _announce(self) -> None:
+        """Say what is in flight: reports may have been lost, or the server's memory, or our name."""
+        owner = self._hub.owner
+        words = (
+            ("HSET", self._keys[2], owner, self._in_flight)
+            if self._in_flight
+            else ("HDEL", self._keys[2], owner)
+        )
+        self._hub.tell(words)
+
+    def _look(self) -> None:
+        if self._hub.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._in_flight:
+            self._hub.report(LOOK, self._keys, (self._hub.owner, *self._fixed, LIVE_SECONDS), self._see)
+
+    def _see(self, answer: Any) -> None:
+        if not isinstance(answer, str):
+            return
+        in_flight, paused, share, *numbers = map(float, answer.split(" "))
+        self._view = {"in_flight": int(in_flight), "paused_s": paused, "share": share}
+        for index, dimension in enumerate(DIMENSIONS):
+            level, capacity, limit = numbers[3 * index : 3 * index + 3]
+            if capacity:
+                self._view |= {
+                    f"{dimension}_level": level,
+                    f"{dimension}_capacity": capacity,
+                    f"{dimension}_limit": limit,
+                }
+
+
+def _pause(seconds: float) -> float:
+    return min(seconds, MAX_PAUSE_SECONDS) if 0 < seconds < math.inf else 0.0

@@ -1,0 +1,52 @@
+"""Who is there: a name for each process, its heartbeat, and those who want to know how the connection fares."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ainb.stores.redis.script import script
+
+LIVE_SECONDS = 10.0  # a process not heard of for so long is dead, and what it held comes back
+FORGET_SECONDS = 3600
+
+# Adds this process unless it was declared dead meanwhile (its money has then been given back, so it needs a new name).
+# Returns whether it may keep its name, what the data is called (another name: all was lost), and who is alive.
+BEAT = script(
+    """
+local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
+local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if ARGV[2] == '0' and not known then return '0' end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]))
+redis.call('SET', KEYS[2], ARGV[5], 'NX')
+local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[3]), '+inf')
+return '1 ' .. redis.call('GET', KEYS[2]) .. ' ' .. table.concat(live, ' ')
+"""
+)
+
+
+@dataclass(slots=True)
+class Listeners:
+    """Who wants to know how the connection fares; all are called on the home loop and must not wait.
+
+    Attributes:
+        beat: Once a second while it is up.
+        renamed: This process was declared dead and has another name now.
+        back: The server can be reached (again); the argument says whether its data was lost meanwhile.
+        gone: It cannot be reached any more.
+    """
+
+    beat: list[Callable[[], object]] = field(default_factory=list)
+    renamed: list[Callable[[], object]] = field(default_factory=list)
+    back: list[Callable[[bool], object]] = field(default_factory=list)
+    gone: list[Callable[[], object]] = field(default_factory=list)
+
+
+def new_name() -> str:
+    """A name for this process that no other has or had; what an earlier one held may have been given back."""
+    host = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in socket.gethostname())
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"

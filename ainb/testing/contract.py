@@ -1,0 +1,138 @@
+"""What every adapter must keep, as a class of tests for those who write one.
+
+    class TestMine(AdapterContract):
+        secret = "sk-of-a-test"
+
+        def make_adapter(self): return MyProvider(clock=SYSTEM_CLOCK)
+        def make_request(self): return Request(provider="mine", model="m", messages=(Message("user", "hi"),))
+        def make_refused_request(self): return Request(provider="mine", model="no-such-model", messages=(Message("user", "hi"),))
+
+The requests go wherever the adapter sends them: point it at a server of your own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from ainb.errors import AinbError
+from ainb.messages import Call, CallOptions, Provider, Reply, Request
+
+T = TypeVar("T")
+WAIT_SECONDS = 30.0
+
+
+class AdapterContract:
+    """Tests that pytest collects from a subclass whose name begins with Test.
+
+    Attributes:
+        secret: The key that the adapter was given for the test; None where there is none.
+    """
+
+    secret: str | None = None
+
+    def make_adapter(self) -> Provider:
+        """A new adapter."""
+        raise NotImplementedError
+
+    def make_request(self) -> Request:
+        """A request that is answered with some text."""
+        raise NotImplementedError
+
+    def make_refused_request(self) -> Request:
+        """A request that the service refuses for good."""
+        raise NotImplementedError
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end on a loop of its own."""
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(asyncio.wait_for(work, WAIT_SECONDS))
+        finally:
+            loop.run_until_complete(self.clean_up())
+            loop.close()
+
+    async def clean_up(self) -> None:
+        """Close what the adapter keeps for a loop."""
+
+    def test_the_service_has_a_name_of_one_word(self) -> None:
+        """It stands in front of the model's name."""
+        name = self.make_adapter().name
+        _must(bool(name) and not set(name) & set(":/ \t\n"), f"a name without : / and blanks, not {name!r}")
+
+    def test_it_says_whether_calls_are_free(self) -> None:
+        """A truth value, not a price."""
+        _must(isinstance(self.make_adapter().free, bool), "free is True or False")
+
+    def test_the_body_is_json_and_the_same_each_time(self) -> None:
+        """The cache key is made of it, also by another process."""
+        first, second = (
+            json.dumps(self.make_adapter().body(self.make_request()), sort_keys=True) for _ in range(2)
+        )
+        _must(first == second, "the same request gives the same body")
+
+    def test_no_key_is_in_body_endpoint_or_account(self) -> None:
+        """They are kept and shown."""
+        adapter, request = self.make_adapter(), self.make_request()
+        shown = [
+            str(adapter.body(request)),
+            adapter.endpoint(request),
+            adapter.account(request),
+            repr(adapter),
+        ]
+        _must(not self.secret or not any(self.secret in text for text in shown), "the key appears nowhere")
+
+    def test_an_answer_is_a_whole_reply(self) -> None:
+        """With its text, and the words of ours for why it ended."""
+        reply = self._ask(self.make_request())
+        _must(isinstance(reply, Reply), f"a Reply, not {type(reply).__name__}")
+        _must(bool(reply.text), "a text")
+        _must(reply.finish_reason == "stop", f"finish_reason 'stop', not {reply.finish_reason!r}")
+
+    def test_tokens_are_whole_numbers_or_unknown(self) -> None:
+        """None is unknown; cached tokens are part of the input."""
+        usage = self._ask(self.make_request()).usage
+        counts = [usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens]
+        _must(all(count is None or (type(count) is int and count >= 0) for count in counts), "whole numbers")
+        _must(
+            (usage.cache_read_input_tokens or 0) <= (usage.input_tokens or 0), "cached is part of the input"
+        )
+
+    def test_the_pieces_of_a_stream_add_up_to_the_reply(self) -> None:
+        """Whether the service streams or not."""
+        pieces: list[str] = []
+        reply = self._ask(self.make_request(), CallOptions(on_text=pieces.append))
+        _must("".join(pieces) == reply.text, "the pieces are the text")
+
+    def test_a_refusal_is_an_error_of_ours_on_one_line_without_the_key(self) -> None:
+        """Retry, circuit and log know no others."""
+        try:
+            self._ask(self.make_refused_request())
+        except AinbError as error:
+            _must(str(error).isprintable(), "one line")
+            _must(not self.secret or self.secret not in str(error), "the key appears nowhere")
+        else:
+            _must(False, "a refused request raises")
+
+    def test_the_request_is_left_as_it_is(self) -> None:
+        """Another attempt, or another model, may need it."""
+        request = self.make_request()
+        before = repr(request)
+        self._ask(request)
+        _must(repr(request) == before, "the request is not changed")
+
+    def _ask(self, request: Request, options: CallOptions | None = None) -> Reply:
+        adapter = self.make_adapter()
+        call = Call(request=request, provider=adapter, options=options or CallOptions())
+        return self.run(_send(adapter, call))
+
+
+async def _send(adapter: Provider, call: Call) -> Reply:
+    return await adapter.send(call)
+
+
+def _must(holds: bool, what: str) -> None:  # noqa: FBT001 - reads like the assert that it is
+    if not holds:
+        raise AssertionError(what)

@@ -1,0 +1,1 @@
+"""DataFrames and aggregates computed from the usage log."""

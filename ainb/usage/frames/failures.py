@@ -1,0 +1,199 @@
+"""What failed, by kinds that people know, and what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ainb.usage.filters import read_where
+from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
+from ainb.usage.frames.totals import costs, errors
+from ainb.usage.windows import SLICE_US, Window, local_hours
+
+if TYPE_CHECKING:
+    from ainb.usage.log.log import UsageLog
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "kind": (),
+    "kind and provider": ("provider_name",),
+    "kind and model": ("provider_name", "request_model"),
+}
+LATEST = 20
+_SERVER_FAULT = 500
+
+# By HTTP status: what it is called, and what to do.
+STATUSES: Mapping[int, tuple[str, str]] = {
+    400: ("request refused", "the message names the parameter; correct it or leave it out"),
+    401: ("key", "the provider does not accept the key; %ai list names its variable"),
+    402: ("no credit", "add credit at the provider, or take another model"),
+    403: ("not allowed", "this key may not use this model; ask for access or take another"),
+    404: ("unknown model", "check the model's name and the base URL; %ai list shows both"),
+    408: ("timeout", "ask again later, or for less"),
+    409: ("conflict", "ask again later"),
+    413: ("too long", "shorten or split the prompt"),
+    422: ("request refused", "the message names the parameter; correct it or leave it out"),
+    425: ("too early", "ask again later"),
+    429: ("rate limit", "send less at once: lower requests_per_minute or concurrency in RateLimit"),
+    529: ("overloaded", "the provider is busy; ask again later or take another model"),
+}
+# By the error's class, for what never got an HTTP status.
+KINDS: Mapping[str, tuple[str, str]] = {
+    "TransientProviderError": ("no answer", "raise attempt_seconds, ask for less, or check the connection"),
+    "PermanentProviderError": (
+        "refused by the provider",
+        "the message says why; another attempt would not help",
+    ),
+    "InvalidReplyError": (
+        "reply not of the schema",
+        "simplify the schema, show an example, or take a larger model",
+    ),
+    "DeadlineExceededError": ("deadline", "raise --timeout (timeout_seconds), or ask for less"),
+    "BudgetExceededError": ("budget", "raise the budget, lower --max-tokens, or wait for the next day"),
+    "RateLimitError": ("rate limit, own", 'try again later, or set RateLimit(on_full="wait")'),
+    "CircuitOpenError": ("circuit open", "the provider failed too often; it is probed again by itself"),
+    "InvalidPromptError": ("prompt blocked", "the message names what was found in the prompt"),
+    "ReplayMissError": ("not on the cassette", "record the notebook again"),
+    "ConfigError": ("option", "the message names the option and the way out"),
+}
+UNKNOWN_KIND = ("other", "read the message")
+
+
+def describe(error_type: str | None, http_status: int | None = None) -> tuple[str, str]:
+    """What a kind of failure is called, and what to do about it.
+
+    Args:
+        error_type: Class name of the error; None means unknown.
+        http_status: HTTP status, or None when there was none.
+
+    Returns:
+        Name such as "429 rate limit", and one sentence.
+    """
+    if http_status is not None and error_type in {"TransientProviderError", "PermanentProviderError", None}:
+        server = ("server fault", "the provider has trouble; ask again later or take another model")
+        name, advice = STATUSES.get(http_status, server if http_status >= _SERVER_FAULT else UNKNOWN_KIND)
+        return f"{http_status} {name}", advice
+    if error_type not in KINDS and error_type is not None:
+        return error_type, "raised by your own function or by a fault of ainb; read the message"
+    return KINDS.get(error_type or "", UNKNOWN_KIND)
+
+
+def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
+    """Failed calls of a window by kind, the most frequent first.
+
+    Args:
+        log: The usage log.
+        by: A key of GROUPS.
+        window: Which calls.
+
+    Returns:
+        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider or ``provider:model``; NA
+        for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message` str, `error_type` str, `advice` str.
+    """
+    frame = errors(log, ["error_type", "http_status", *GROUPS[by]], since=window.since(log.now()))
+    keys = frame.index.to_frame(index=False).astype(object)
+    described = [
+        describe(_plain(error_type), _plain(status))
+        for error_type, status in zip(keys["error_type"], keys["http_status"], strict=True)
+    ]
+    places = [":".join(str(row[name]) for name in GROUPS[by]) or None for _, row in keys.iterrows()]
+    return pd.DataFrame(
+        {
+            "where": pd.array(places, dtype=TEXT_DTYPE),
+            "calls": frame["calls"].array,
+            "last_at": frame["last_at"].array,
+            "last_message": frame["last_message"].array,
+            "error_type": pd.array([_plain(name) for name in keys["error_type"]], dtype=TEXT_DTYPE),
+            "advice": pd.array([advice for _, advice in described], dtype=TEXT_DTYPE),
+        },
+        index=pd.Index([name for name, _ in described], dtype=TEXT_DTYPE, name="kind"),
+    )
+
+
+def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
+    """How many calls failed when.
+
+    Args:
+        log: The usage log.
+        window: Which calls.
+        most: Kinds with a column of their own; the others share "other kinds".
+
+    Returns:
+        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no gaps), a column a kind,
+        most frequent first: Int64 counts, 0 where nothing failed. Empty without failures.
+    """
+    with log.reading() as connection:
+        where = {"status": ["error", "rejected"]}
+        condition, values = read_where(connection, since=window.since(log.now()), where=where, now=log.now())
+        cursor = connection.execute(
+            f"SELECT started_us / {SLICE_US}, (SELECT word FROM words WHERE id = error_type), http_status, count(*) FROM calls "  # noqa: S608 - numbers and bound values
+            f"WHERE error_type > 0 AND {condition} GROUP BY 1, 2, 3",
+            values,
+        )
+        slices, types, statuses, counts = fetch_columns(cursor, [np.int64, object, object, np.int64])
+    names = [describe(kind, status)[0] for kind, status in zip(types, statuses, strict=True)]
+    hours = local_hours(slices)
+    frame = pd.DataFrame(
+        {"at": hours if window.hourly else hours.normalize(), "kind": names, "calls": counts}
+    )
+    table = frame.pivot_table(index="at", columns="kind", values="calls", aggfunc="sum", fill_value=0)
+    if len(table):
+        steps = pd.date_range(table.index.min(), table.index.max(), freq="h" if window.hourly else "D")
+        table = table.reindex(pd.DatetimeIndex(steps, name="at"), fill_value=0)
+    order = table.sum().sort_values(ascending=False, kind="stable").index
+    table = table[order].astype("Int64")
+    if len(order) <= most:
+        return table
+    return table[order[:most]].assign(**{"other kinds": table[order[most:]].sum(axis=1)})
+
+
+def total(frame: pd.DataFrame) -> int:
+    """How many calls a frame of `kinds` counts."""
+    return int(frame["calls"].sum())
+
+
+def per_kind(frame: pd.DataFrame) -> dict[str, int]:
+    """How many calls of each kind a frame of `over_time` counts, in the order of its columns."""
+    return {str(kind): int(count) for kind, count in frame.sum().items()}
+
+
+def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFrame:
+    """The newest failures of a window, newest first.
+
+    Args:
+        log: The usage log.
+        window: Which calls.
+        count: At most so many.
+
+    Returns:
+        Frame of shape (<= count, 17) with a RangeIndex; columns as of `errors`, then `kind` str.
+    """
+    since: Any = window.since(log.now())
+    with log.reading() as connection:
+        condition, values = read_where(
+            connection, since=since, where={"status": ["error", "rejected"]}, now=log.now()
+        )
+        oldest = connection.execute(
+            f"SELECT started_us FROM calls WHERE error_type > 0 AND {condition} ORDER BY started_us DESC LIMIT 1 OFFSET ?",  # noqa: S608 - bound values
+            [*values, count - 1],
+        ).fetchone()
+    if oldest is not None:
+        since = pd.Timestamp(oldest[0], unit="us", tz="UTC").to_pydatetime()
+    frame = failures(log, since=since).tail(count).iloc[::-1].reset_index(drop=True)
+    pairs = zip(frame["error_type"].astype(object), frame["http_status"].astype(object), strict=True)
+    frame["kind"] = pd.array(
+        [describe(_plain(kind), _plain(status))[0] for kind, status in pairs], dtype=TEXT_DTYPE
+    )
+    return frame
+
+
+def retried(log: UsageLog, *, window: Window) -> int:
+    """How many calls of a window were answered only after a failed attempt."""
+    frame = costs(log, "attempts", since=window.since(log.now()), status="ok")
+    return int(frame.loc[frame.index > 1, "calls"].sum())
+
+
+def _plain(value: Any) -> Any:
+    return None if pd.isna(value) else value

@@ -1,0 +1,153 @@
+"""What was spent, in the cuts that people ask for: so far, by model, day or notebook, and added up over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.totals import costs
+from ainb.usage.rows import label
+from ainb.usage.windows import Window, calls_by_hour, local_day
+
+if TYPE_CHECKING:
+    from ainb.usage.log.log import UsageLog
+
+SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
+# What people group by, and the columns of the log that it takes.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "model": ("provider_name", "request_model"),
+    "day": ("day",),
+    "provider": ("provider_name",),
+    "notebook": ("notebook",),
+    "user": ("user",),
+}
+UNNAMED = "(none)"
+
+
+def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
+    """What was spent today, here, and as far back as the log goes.
+
+    Args:
+        log: The usage log; "this session" is the one that it belongs to.
+        notebook: Name of the notebook or script as its rows carry it; None means that nobody can tell, and the session stands for it.
+
+    Returns:
+        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this script" (all
+        its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64 and `ok_share` Float64: answered calls, and their share of those
+        that were not cancelled (NA without any).
+    """
+    session: dict[str, Any] = {"session_id": log.session_id}
+    here, place = [session], "this session"
+    if notebook is not None:
+        place = "this notebook" if notebook.endswith(".ipynb") else "this script"
+        # Calls that were only recorded carry no name; those of this session count in.
+        here = [{"notebook": label(notebook)}, {**session, "notebook": None}]
+    spans = {
+        "today": _sum(log, [{}], since=local_day(log.now())),
+        place: _sum(log, here),
+        "all time": _sum(log, [{}]),
+    }
+    frame = pd.concat(spans.values(), ignore_index=True)
+    frame.index = pd.Index(list(spans), dtype=TEXT_DTYPE, name="span")
+    return frame
+
+
+def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame:
+    """Tokens and money of a window by model, day, provider, notebook or user.
+
+    Args:
+        log: The usage log.
+        by: A key of GROUPS.
+        window: Which calls.
+
+    Returns:
+        Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest first; ``provider:model``
+        for "model", "(none)" where unknown). Columns as of `costs`, then `share` Float64 of the window's known cost (NA when that is
+        unknown or 0) and `free` bool (answered at no cost, and not by the cache alone).
+    """
+    frame = costs(log, GROUPS[by], since=window.since(log.now()))
+    if by == "day":
+        frame = frame.sort_index(ascending=False)
+    else:
+        frame.index = pd.Index(_names(frame.index), dtype=TEXT_DTYPE, name=by)
+        frame = frame.sort_values(["cost_usd", "calls"], ascending=False, na_position="last", kind="stable")
+    total = frame["cost_usd"].sum()
+    # A share of nothing is unknown, and so is that of a group which is only known to have been free in part.
+    known = (frame["cost_usd"] > 0) | (frame["unpriced"] == 0)
+    frame["share"] = (frame["cost_usd"] / (total or pd.NA)).astype("Float64").where(known)
+    saved = frame["saved_usd"].fillna(0) > 0
+    frame["free"] = (
+        ((frame["cost_usd"] == 0) & frame["output_tokens"].notna() & ~saved & (frame["unpriced"] == 0))
+        .fillna(value=False)
+        .astype(bool)
+    )
+    return frame
+
+
+def without_price(log: UsageLog, *, window: Window) -> list[str]:
+    """Models that answered calls of the window for which no price is known, as ``provider:model``."""
+    frame = costs(log, GROUPS["model"], since=window.since(log.now()), status="ok")
+    return _names(frame.index[frame["unpriced"] > 0])
+
+
+def total(frame: pd.DataFrame) -> dict[str, Any]:
+    """The sums of a frame of `costs` or `cost_by`: its six columns, NA where nothing of it is known."""
+    return {name: frame[name].sum(min_count=1) for name in SUMS}
+
+
+def added_up(log: UsageLog, *, window: Window) -> pd.DataFrame:
+    """Money over time.
+
+    Returns:
+        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no gaps): `cost_usd`
+        Float64 of what is known of that hour or day, `unpriced` Int64, `total_usd` Float64, what was spent from the window's start up
+        to and with it. Empty without calls.
+    """
+    if window.hourly:
+        frame = calls_by_hour(log, window)
+    else:
+        frame = costs(log, "day", since=window.since(log.now()))[["cost_usd", "unpriced"]]
+    frame.index.name = "at"
+    if len(frame):
+        steps = pd.date_range(frame.index.min(), frame.index.max(), freq="h" if window.hourly else "D")
+        frame = frame.reindex(pd.DatetimeIndex(steps, name="at"))
+    frame["unpriced"] = frame["unpriced"].fillna(0).astype("Int64")
+    frame["cost_usd"] = frame["cost_usd"].fillna(0.0).astype("Float64")
+    frame["total_usd"] = frame["cost_usd"].cumsum()
+    return frame
+
+
+def at_the_end(frame: pd.DataFrame) -> tuple[float, int]:
+    """What a frame of `added_up` comes to: US dollars of what is known, and calls whose cost is not; of no calls 0 and 0."""
+    return (float(frame["total_usd"].iloc[-1]), int(frame["unpriced"].sum())) if len(frame) else (0.0, 0)
+
+
+def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | None = None) -> pd.DataFrame:
+    """One row: the sums over all calls that match one of the filters, and how many of them were answered."""
+    frame = pd.concat([costs(log, "status", since=since, **item) for item in where])
+    sums = total(frame)
+    sums["ok"] = frame.loc[frame.index == "ok", "calls"].sum()
+    tried = frame.loc[frame.index != "cancelled", "calls"].sum()
+    sums["ok_share"] = sums["ok"] / tried if tried else pd.NA
+    whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok"}
+    # Without any call nothing was spent, which is known.
+    if not sums["ok"] and pd.isna(sums["calls"]):
+        sums |= dict.fromkeys(("calls", "cost_usd", "unpriced"), 0)
+    return pd.DataFrame(
+        {
+            name: pd.array([value], dtype="Int64" if name in whole else "Float64")
+            for name, value in sums.items()
+        }
+    )
+
+
+def _names(index: pd.Index) -> list[str]:
+    keys = index.to_frame(index=False).astype(object)
+    return [
+        ":".join(UNNAMED if pd.isna(part) else str(part) for part in row)
+        for row in keys.itertuples(index=False)
+    ]

@@ -1,0 +1,157 @@
+"""How the calls of a span of time went: rates, durations, tokens, money, the most common errors."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from ainb.errors import ConfigError
+from ainb.usage.columns import MICRO, NANO
+from ainb.usage.filters import read_where
+from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.rows import Status
+
+if TYPE_CHECKING:
+    from ainb.usage.log.log import UsageLog
+
+TOP_ERRORS = 5
+_STATUSES: tuple[str, ...] = get_args(Status)
+_WORD = "(SELECT id FROM words WHERE word = '{}')"
+
+Measures = list[tuple[str, float | None, str]]
+
+
+def summary(
+    log: UsageLog, *, hours: float | None = None, days: float | None = None, **where: Any
+) -> pd.DataFrame:
+    """How the calls of the last hours or days went.
+
+    Args:
+        log: The usage log.
+        hours: Span that ends now; None with `days` None means 24.
+        days: Span that ends now, in days, in place of `hours`.
+        where: Column to value or list of values, as for `usage`.
+
+    Returns:
+        Frame with one row a measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str. Counts of calls by status;
+        `success_rate` is ok of all that were not cancelled; `duration_p50_s` and `duration_p95_s` are over calls that a provider
+        answered; tokens and money with their averages per call and per `active_days` (local dates with at least one call);
+        then the most common errors, as ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
+
+    Raises:
+        ConfigError: The span is not above 0, both are given, or `where` makes no sense.
+    """
+    since = _span(hours, days)
+    with log.reading() as connection:
+        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        measures = _count(connection, condition, values)
+        measures += _percentiles(connection, condition, values)
+        measures += _common_errors(connection, condition, values)
+    return pd.DataFrame(
+        {
+            "value": pd.array([value for _, value, _ in measures], dtype="Float64"),
+            "unit": pd.array([unit for _, _, unit in measures], dtype=TEXT_DTYPE),
+        },
+        index=pd.Index([name for name, _, _ in measures], dtype=TEXT_DTYPE, name="measure"),
+    )
+
+
+def _span(hours: float | None, days: float | None) -> dt.timedelta:
+    if hours is not None and days is not None:
+        raise ConfigError(
+            f"summary takes hours or days, not both; it was given hours={hours!r} and days={days!r}"
+        )
+    for name, value in (("hours", hours), ("days", days)):
+        if not isinstance(value, int | float | None):
+            raise ConfigError(f"{name} takes a number above 0; it is {value!r}")
+    span = (24.0 if hours is None else hours) if days is None else days * 24.0
+    if not 0 < span < 24.0 * 365 * 1000:
+        raise ConfigError(f"summary takes a span above 0 and below 1000 years; it is {span:g} hours")
+    return dt.timedelta(hours=span)
+
+
+def _count(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
+    picked = ", ".join(
+        [
+            "count(*)",
+            *(f"ifnull(sum(status = {_WORD.format(word)}), 0)" for word in _STATUSES),
+            "ifnull(sum(cache_hit OR coalesced), 0)",
+            "sum(input_tokens)",
+            "sum(output_tokens)",
+            "sum(cost_nano)",
+            "ifnull(sum(cost_nano IS NULL), 0)",
+            "sum(saved_nano)",
+            "avg(queue_wait_us)",
+            "count(DISTINCT day)",
+        ]
+    )
+    found = connection.execute(f"SELECT {picked} FROM calls WHERE {condition}", values).fetchone()  # noqa: S608 - checked names
+    (
+        calls,
+        ok,
+        failed,
+        rejected,
+        cancelled,
+        hits,
+        tokens_in,
+        tokens_out,
+        cost,
+        unpriced,
+        saved,
+        wait,
+        active,
+    ) = found
+    totals: Measures = [
+        ("input_tokens", tokens_in, "tokens"),
+        ("output_tokens", tokens_out, "tokens"),
+        ("cost_usd", _over(cost, NANO), "USD"),
+        ("saved_usd", _over(saved, NANO), "USD"),
+    ]
+    return [
+        ("calls", calls, "calls"),
+        ("ok", ok, "calls"),
+        ("error", failed, "calls"),
+        ("rejected", rejected, "calls"),
+        ("cancelled", cancelled, "calls"),
+        ("success_rate", _over(ok, calls - cancelled), "share"),
+        ("cache_hits", hits, "calls"),
+        *totals,
+        ("unpriced", unpriced, "calls"),
+        *((f"{name}_per_call", _over(value, calls), unit) for name, value, unit in totals),
+        ("active_days", active, "days"),
+        ("calls_per_day", _over(calls, active), "calls"),
+        *((f"{name}_per_day", _over(value, active), unit) for name, value, unit in totals),
+        ("queue_wait_mean_s", _over(wait, MICRO), "s"),
+    ]
+
+
+def _over(value: float | None, divisor: float) -> float | None:
+    return None if value is None or not divisor else value / divisor
+
+
+def _percentiles(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
+    """Of the durations themselves: a sorted column of integers is small even for a million calls."""
+    answered = f"status = {_WORD.format('ok')} AND NOT (cache_hit OR coalesced)"
+    query = f"SELECT duration_us FROM calls WHERE {condition} AND {answered} AND duration_us IS NOT NULL"  # noqa: S608 - checked names
+    durations = np.fromiter((us for (us,) in connection.execute(query, values)), dtype=np.int64)
+    shares = (("duration_p50_s", 50), ("duration_p95_s", 95))
+    if not len(durations):
+        return [(name, None, "s") for name, _ in shares]
+    points = np.percentile(durations, [share for _, share in shares]) / MICRO
+    return [(name, float(point), "s") for (name, _), point in zip(shares, points, strict=True)]
+
+
+def _common_errors(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
+    query = f"""
+        SELECT (SELECT word FROM words WHERE id = error_type), http_status, count(*) AS calls
+        FROM calls WHERE error_type > 0 AND status <> ifnull({_WORD.format("cancelled")}, -1) AND {condition}
+        GROUP BY error_type, http_status ORDER BY calls DESC, 1, 2 LIMIT {TOP_ERRORS}
+    """  # noqa: S608 - checked names, bound values
+    found = connection.execute(query, values).fetchall()
+    return [
+        (f"error: {kind}" + (f" {status}" if status else ""), calls, "calls") for kind, status, calls in found
+    ]

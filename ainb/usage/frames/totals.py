@@ -1,0 +1,211 @@
+"""Sums over the log, made by SQLite: money by anything, failures by anything."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
+from ainb.usage.filters import Since, Where, read_since, read_where
+from ainb.usage.frames.calls import (
+    TEXT_DTYPE,
+    day_index,
+    failures,
+    fetch_columns,
+    local_midnight_us,
+    masked,
+)
+from ainb.usage.log import rollups
+from ainb.usage.log.packing import pack
+
+if TYPE_CHECKING:
+    from ainb.usage.log.log import UsageLog
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+_SUMS = ("calls", "input_tokens", "output_tokens", "cost_nano", "unpriced", "saved_nano")
+
+
+def costs(
+    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+) -> pd.DataFrame:
+    """Sum tokens and money of finished calls.
+
+    Args:
+        log: The usage log.
+        by: Columns to group by; "day" is the local date of `started_at`. None sums all calls into one row.
+        since: Calls that started at this moment or later, as for `usage`; None means all.
+        where: Column to value or list of values, as for `usage`.
+
+    Returns:
+        Frame of shape (n_groups, 6) indexed by `by`, sorted: `calls` Int64, `input_tokens` and `output_tokens` Int64 (NA when
+        unknown for every call), `cost_usd` Float64 in US dollars (NA when every call is unpriced), `unpriced` Int64, `saved_usd`
+        Float64 (what hits would have cost; NA when unknown for every call). `cost_usd` sums the priced calls only; `money` says so.
+
+    Raises:
+        ConfigError: `by`, `where` or `since` makes no sense; the message lists the columns.
+
+    Source: OpenTelemetry GenAI semantic conventions v1.41 for the token names.
+    """
+    names = _names(by)
+    with log.reading() as connection:
+        table, sums, start = _table(names, where, since, log.now())
+        condition, values = read_where(connection, since=None, where=where, now=log.now())
+        if start is not None:
+            field = "day" if table == "rollups" else "started_us"
+            condition, values = f"{condition} AND {field} >= ?", [*values, start]
+        query = _grouped(connection, names, [sums[name] for name in _SUMS], table, condition)
+        keys, columns = _read_groups(connection, query, values, names, len(_SUMS))
+    frame = pd.DataFrame(
+        {
+            "calls": _whole(columns[0]),
+            "input_tokens": _whole(columns[1]),
+            "output_tokens": _whole(columns[2]),
+            "cost_usd": _dollars(columns[3]),
+            "unpriced": _whole(columns[4]),
+            "saved_usd": _dollars(columns[5]),
+        }
+    )
+    return _indexed(frame, keys, names)
+
+
+def errors(
+    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+) -> pd.DataFrame:
+    """The failed calls, or how many there were of each kind.
+
+    Args:
+        log: The usage log.
+        by: Columns to group by; None gives a row a failed call.
+        since: Calls that started at this moment or later, as for `usage`; None means all.
+        where: Column to value or list of values, as for `usage`.
+
+    Returns:
+        Without `by` the frame of `failures`. With it a frame of shape (n_groups, 3) indexed by `by`, most frequent first: `calls`
+        Int64, `last_at` datetime64[us, UTC] (start of the latest), `last_message` str.
+
+    Raises:
+        ConfigError: `by`, `where` or `since` makes no sense.
+    """
+    if by is None:
+        return failures(log, since=since, **where)
+    names = _names(by)
+    where = {"status": ["error", "rejected"], **where}
+    with log.reading() as connection:
+        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        # Beside max(), SQLite takes bare columns from the row that holds the maximum.
+        picked = ["count(*)", "max(started_us)", "error_message"]
+        query = _grouped(connection, names, picked, "calls", f"error_type > 0 AND {condition}")
+        keys, columns = _read_groups(connection, query, values, names, len(picked))
+    frame = pd.DataFrame(
+        {
+            "calls": _whole(columns[0]),
+            "last_at": pd.DatetimeIndex(columns[1].astype("int64").view("M8[us]")).tz_localize("UTC"),
+            "last_message": pd.array(columns[2], dtype=TEXT_DTYPE),
+        }
+    )
+    return _indexed(frame, keys, names).sort_values("calls", ascending=False, kind="stable")
+
+
+def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
+    """A sum of money as text that admits what it leaves out.
+
+    Args:
+        total_usd: US dollars; None or NA when nothing of it is known.
+        unpriced: Calls that are not in it.
+
+    Returns:
+        "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing is known.
+    """
+    note = f" ({unpriced} call{'' if unpriced == 1 else 's'} unpriced)" if unpriced else ""
+    if pd.isna(cast(Any, total_usd)):
+        return f"unknown{note}"
+    amount = Decimal(str(total_usd))
+    if amount == 0 or abs(amount) >= 1:
+        text = f"${amount:,.2f}"
+    else:  # two digits that mean something, however small
+        text = f"${amount:.{max(2, 1 - amount.adjusted())}f}"
+    return f"{'>= ' if unpriced else ''}{text}{note}"
+
+
+def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
+    return check_names("by", [by] if isinstance(by, str) else by or (), LABEL_COLUMNS)
+
+
+def _table(
+    names: Sequence[str], where: Where, since: Since, now: float
+) -> tuple[str, dict[str, str], int | None]:
+    """The daily sums where they can answer, else the calls; and since when, in days or in microseconds."""
+    start = read_since(since, now)
+    if {*names, *where} <= set(rollups.KEYS):
+        if start is None:
+            return "rollups", rollups.FROM_ROLLUPS, None
+        if start == local_midnight_us(dt.datetime.fromtimestamp(start / MICRO, dt.UTC)):
+            moment = dt.datetime.fromtimestamp(start / MICRO, dt.UTC).astimezone()
+            return "rollups", rollups.FROM_ROLLUPS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
+    return "calls", rollups.FROM_CALLS, start
+
+
+def _grouped(
+    connection: sqlite3.Connection, names: Sequence[str], picked: Sequence[str], table: str, condition: str
+) -> str:
+    keys = ["day" if name == "day" else COLUMNS[name].stored for name in names]
+    packs = pack(connection, [COLUMNS[name] for name in names if name != "day"])
+    packed = {column.stored for item in packs for column in item.columns}
+    # All calls of a group have the same number, and so the same in each column that it is made of.
+    apart = [*(item.expression for item in packs), *(key for key in keys if key not in packed)]
+    group = f"GROUP BY {', '.join(apart)}" if keys else ""
+    return f"SELECT {', '.join([*keys, *picked])} FROM {table} WHERE {condition} {group}"  # noqa: S608 - checked names, bound values
+
+
+def _read_groups(
+    connection: sqlite3.Connection, query: str, values: list[Any], names: Sequence[str], picked: int
+) -> tuple[list[Any], list[Array]]:
+    columns = fetch_columns(connection.execute(query, values), [object] * (len(names) + picked))
+    keys = [_read_key(connection, name, column) for name, column in zip(names, columns, strict=False)]
+    return keys, columns[len(names) :]
+
+
+def _read_key(connection: sqlite3.Connection, name: str, column: Array) -> Any:
+    if name == "day":
+        return day_index(column)
+    kind = COLUMNS[name].kind
+    if kind == "flag":
+        return column.astype(bool)
+    if kind == "count":
+        return _whole(column)
+    if kind == "word":
+        find = "SELECT nullif(word, '') FROM words WHERE id = ?"
+        column = np.array(
+            [connection.execute(find, (number,)).fetchone()[0] for number in column], dtype=object
+        )
+    return pd.array(column, dtype=TEXT_DTYPE)
+
+
+def _indexed(frame: pd.DataFrame, keys: list[Any], names: Sequence[str]) -> pd.DataFrame:
+    if not names:
+        return frame
+    if len(names) == 1:
+        frame.index = pd.Index(keys[0], name=names[0])
+    else:
+        frame.index = pd.MultiIndex.from_arrays(keys, names=list(names))
+    return frame.sort_index()
+
+
+def _known(column: Array) -> tuple[Array, Array]:
+    unknown = np.array([value is None for value in column], dtype=bool)
+    return np.where(unknown, 0, column).astype(np.int64), unknown
+
+
+def _whole(column: Array) -> Any:
+    return masked(*_known(column), "Int64")
+
+
+def _dollars(column: Array) -> Any:
+    return masked(*_known(column), "Float64", NANO)

@@ -1,0 +1,178 @@
+"""A session's usage log: every call that ends becomes a row, and so does what the person records or monitors."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import TYPE_CHECKING, Any
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.errors import ConfigError
+from ainb.events import CallFinished, Event, Notice, Sink, silent
+from ainb.pipeline.record import CallIds
+from ainb.usage.log.reading import why_unreadable
+from ainb.usage.log.recorder import Estimators, Recorder
+from ainb.usage.log.writer import Item, Listener, Writer
+from ainb.usage.log.writers import shared_writer
+from ainb.usage.rows import Row, build_row
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FILE_NAME = "usage.sqlite3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """What the usage log keeps.
+
+    Attributes:
+        max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
+        max_age_days: Older rows are pruned; None keeps all.
+        content: Whether prompts and replies (redacted) are kept in the row.
+
+    Raises:
+        ConfigError: A bound is not above 0.
+    """
+
+    max_rows: int | None = 2_000_000
+    max_age_days: float | None = 400.0
+    content: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_rows", "max_age_days"):
+            value: object = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+            if value is not None and not number:
+                raise ConfigError(f"{name} must be a number above 0, or None to keep all; it is {value!r}")
+
+
+class UsageLog(Listener):
+    """The rows of one session, in the log that all sessions of a home share.
+
+    ``recorder`` makes rows of calls that did not go through the pipeline.
+
+    Args:
+        path: The log file; None keeps the last rows in memory only.
+        clock: Where time comes from.
+        sink: Who is told, once, when the log cannot be written.
+        options: What is kept.
+        rng: Where ids come from.
+        estimators: How tokens and money of calls made elsewhere are estimated.
+        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is closed with this one.
+
+    Attributes:
+        on_record: Told of rows that `recorder` makes, for those who listen to finished calls elsewhere; None means nobody.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        sink: Sink = silent,
+        options: Log | None = None,
+        rng: Random | None = None,
+        estimators: Estimators | None = None,
+        copy_to: UsageLog | None = None,
+    ) -> None:
+        self.options = options or Log()
+        self._path = path
+        self._clock = clock
+        self._sink = sink
+        self._ids = CallIds(clock, rng or SystemRandom())
+        self.session_id = self._ids()
+        self._make_row = functools.partial(
+            build_row, session_id=self.session_id, content=self.options.content
+        )
+        bounds: dict[str, Any] = {
+            "max_rows": self.options.max_rows,
+            "max_age_days": self.options.max_age_days,
+        }
+        self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
+        self._writer.listeners.add(self)
+        self._append: Callable[[Item], None] = self._writer.append
+        self._copy = copy_to
+        if copy_to is not None:
+            self._append = _twice(self._append, copy_to._append)  # noqa: SLF001 - its own class
+        self.on_record: Callable[[Row], None] | None = None
+        self.recorder = Recorder(
+            self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
+        )
+
+    def listener(self, event: Event) -> None:
+        """Take note of a finished call; the sink to hand to the recorder."""
+        if event.__class__ is CallFinished:
+            self._append((self._make_row, event))
+
+    def _take(self, row: Row) -> None:
+        self._append(row)
+        if self.on_record is not None:
+            self.on_record(row)
+
+    def add(self, row: Row) -> None:
+        """Take a row that another process made."""
+        self._append(row)
+
+    def tell(self, text: str) -> None:
+        """Pass one line about the log to the session's sink."""
+        with contextlib.suppress(Exception):
+            self._sink(Notice(text, "log"))
+
+    @property
+    def backlog(self) -> int:
+        """Finished calls that are not written yet; whoever makes many should wait when it grows."""
+        return self._writer.backlog
+
+    def now(self) -> float:
+        """Seconds since 1970 by the log's clock."""
+        return self._clock.unix()
+
+    def flush(self) -> bool:
+        """Wait until every call that has finished is in the log, or in the ring where the log cannot be written."""
+        return self._writer.flush()
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection over all rows of the home, every finished call of this process included."""
+        return self._writer.reading()
+
+    def trouble(self) -> str | None:
+        """Why what lies in the file is not among the rows, in one line; None when it is."""
+        return None if self._path is None else why_unreadable(self._path)
+
+    def usual_output_tokens(self, provider: str, model: str) -> int | None:
+        """Median output of a model's last replies; None where too few are known. See `ainb.usage.outputs`."""
+        from ainb.usage.outputs import usual_output_tokens
+
+        with self.reading() as connection:
+            return usual_output_tokens(connection, provider, model)
+
+    def recent(self) -> list[Row]:
+        """The last rows of this process, oldest first, without asking the file."""
+        self.flush()
+        return list(self._writer.recent)
+
+    def close(self) -> None:
+        """Write what is queued; a call that ends later is still logged."""
+        if self._copy is not None:
+            self._copy.close()
+        self._writer.listeners.discard(self)
+        if self._writer.listeners:
+            self.flush()
+        else:
+            self._writer.stop()
+
+
+def _twice(first: Callable[[Item], None], second: Callable[[Item], None]) -> Callable[[Item], None]:
+    def append(item: Item) -> None:
+        first(item)
+        if not (isinstance(item, tuple) and isinstance(item[1], CallFinished) and item[1].call.replayed):
+            second(item)
+
+    return append

@@ -1,0 +1,64 @@
+"""A connection that sees every row: those of the file, and those that could not be written to it yet."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from ainb.usage.log.schema import MIGRATIONS, NewerLogError, known_version, migrate, version_of
+from ainb.usage.log.store import Store, connect, open_log
+from ainb.usage.rows import Row
+
+
+def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connection:
+    """Open the log for queries; it is never made, migrated or written here.
+
+    Args:
+        path: The file; one that is not there or cannot be read counts as empty.
+        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a copy in memory.
+    """
+    if path is not None and path.exists():
+        with contextlib.suppress(sqlite3.Error, NewerLogError):
+            return _on_file(path, pending)
+    return _with_rows(open_log(None), pending)
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Why a log counts as empty although its file is there, in one line; None when it does not."""
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(connect(str(path))) as connection:
+            known_version(connection)
+    except NewerLogError as error:
+        return f"a newer ainb wrote the usage log {path} ({error}); upgrade ainb to see what is in it"
+    except sqlite3.Error as error:
+        return f"the usage log {path} cannot be read ({error}); move it away and a new one is made"
+    return None
+
+
+def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:
+    with contextlib.ExitStack() as closing:
+        connection = closing.enter_context(contextlib.closing(connect(str(path))))
+        connection.execute("PRAGMA query_only = ON")
+        if version_of(connection) == len(MIGRATIONS) and not pending:
+            connection.execute("BEGIN")  # all queries see the log of one moment
+            closing.pop_all()
+            return connection
+        with contextlib.ExitStack() as on_failure:
+            copy = on_failure.enter_context(contextlib.closing(connect(":memory:")))
+            connection.backup(copy)
+            on_failure.pop_all()
+        return _with_rows(copy, pending)
+
+
+def _with_rows(connection: sqlite3.Connection, pending: list[Row]) -> sqlite3.Connection:
+    try:
+        migrate(connection)
+        if pending:
+            Store(connection).add(pending)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

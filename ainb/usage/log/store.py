@@ -1,0 +1,191 @@
+"""The SQLite file of the log: opening it safely, adding rows, letting old ones go. No threads here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import operator
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ainb.redaction.filter import encodable
+from ainb.stores.files import make_private
+from ainb.stores.many_rows import insert_rows
+from ainb.usage.columns import MICRO, NANO, STORED, Kind
+from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.schema import known_version, migrate
+from ainb.usage.rows import Row
+
+BUSY_MILLISECONDS = 2000
+MAX_WORDS = 50_000
+_MAX_INTEGER = 2**63 - 1
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+_EPOCH_ORDINAL = _EPOCH.toordinal()
+_DAY_SLICE_US = 900 * MICRO
+
+
+def open_log(path: Path | None) -> sqlite3.Connection:
+    """Open the log for writing, made or brought up to date where need be; None makes one in memory.
+
+    Folder and file are the person's alone (0700, 0600) when they are made here.
+
+    Raises:
+        NewerLogError: A newer ainb wrote it.
+        sqlite3.Error, OSError: It cannot be opened or written.
+    """
+    if path is not None:
+        make_private(path)
+    connection = connect(":memory:" if path is None else str(path))
+    try:
+        known_version(connection)  # before anything is written to a file that is not ours to change
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(place: str) -> sqlite3.Connection:
+    """A connection that commits only when told to, and may be handed from thread to thread under a lock."""
+    return sqlite3.connect(
+        place, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None, check_same_thread=False
+    )
+
+
+class Words:
+    """Numbers of repeated texts; those of a transaction that was rolled back must be forgotten."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[str | None, int] = {None: 0}
+
+    def __call__(self, word: str | None) -> int:
+        """The word's number, given now where it has none; inside a transaction."""
+        number = self._known.get(word)
+        return self._number(word) if number is None else number
+
+    def forget(self) -> None:
+        """Ask the file again for every word."""
+        self._known = {None: 0}
+
+    def _number(self, word: str | None) -> int:
+        if len(self._known) > MAX_WORDS:
+            self.forget()
+        execute = self._connection.execute
+        execute("INSERT OR IGNORE INTO words (word) VALUES (?)", (word,))
+        number = int(execute("SELECT id FROM words WHERE word = ?", (word,)).fetchone()[0])
+        self._known[word] = number
+        return number
+
+
+class Store:
+    """An open log that rows are added to.
+
+    Args:
+        connection: As `open_log` gives it.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._words = Words(connection)
+        changes: dict[Kind, Callable[[Any], Any]] = {
+            "time": microseconds_since_1970,
+            "word": self._words,
+            "money": nano_dollars,
+            "seconds": _microseconds,
+        }
+        order = [Row._fields.index(column.name) for column in STORED]
+        self._reorder = operator.itemgetter(*order)
+        self._changes = [
+            (place + 1, changes[column.kind]) for place, column in enumerate(STORED) if column.kind in changes
+        ]
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows and their daily sums in one transaction.
+
+        Raises:
+            sqlite3.Error: Nothing was added.
+        """
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
+            insert_rows(connection, _INSERT, [self._encode(row) for row in rows])
+            connection.execute(ADD_NEW, (last,))
+            connection.execute("COMMIT")
+        except BaseException:
+            self._words.forget()
+            # A full disk has rolled back already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def add_what_fits(self, rows: Iterable[Row]) -> int:
+        """Add the rows one by one, texts and numbers that SQLite cannot hold replaced.
+
+        Returns:
+            How many rows could not be added even so.
+
+        Raises:
+            sqlite3.Error: The log cannot be written.
+        """
+        lost = 0
+        for row in rows:
+            try:
+                self.add([Row._make(map(_storable, row))])
+            except (TypeError, ValueError, ArithmeticError):
+                lost += 1
+        return lost
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def _encode(self, row: Row) -> Sequence[Any]:
+        values = [0, *self._reorder(row)]
+        for place, change in self._changes:
+            values[place] = change(values[place])
+        values[0] = local_day(values[1])
+        return values
+
+
+_INSERT = f"INSERT INTO calls (day, {', '.join(column.stored for column in STORED)})"
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    too_big = isinstance(value, int) and abs(value) > _MAX_INTEGER
+    return None if too_big else value
+
+
+def microseconds_since_1970(moment: dt.datetime) -> int:
+    """Whole microseconds since 1970-01-01 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def nano_dollars(dollars: Decimal | None) -> int | None:
+    """Whole nano-dollars (1e-9 USD), half to even: sums of them are exact up to nine billion dollars."""
+    return None if dollars is None else round(dollars * NANO)
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * MICRO)
+
+
+def local_day(us: int) -> int:
+    """Days from 1970-01-01 to the local date of a moment given in microseconds since 1970 UTC."""
+    # Every zone's offset is a multiple of 15 minutes, so the date is the same all through such a slice.
+    return _day_of_slice(us // _DAY_SLICE_US)
+
+
+@functools.lru_cache(maxsize=256)
+def _day_of_slice(number: int) -> int:
+    moment = dt.datetime.fromtimestamp(number * _DAY_SLICE_US / MICRO, dt.UTC)
+    return moment.astimezone().toordinal() - _EPOCH_ORDINAL
