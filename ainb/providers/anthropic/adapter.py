@@ -8,6 +8,7 @@ from ainb.clock import Clock
 from ainb.messages import Call, Reply, Request
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
 from ainb.providers.anthropic.request import DROPPED, build_body, wraps
+from ainb.providers.batch_service import BatchService
 from ainb.providers.http.client import Response
 from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
@@ -58,6 +59,19 @@ class AnthropicProvider(RemoteProvider):
         if call.options.on_text is not None:
             body["stream"] = True
         return await self._exchange.send(call, target, body)
+
+    def batches(self, request: Request) -> BatchService:
+        """The service's batch API at the endpoint of a request.
+
+        Raises:
+            ConfigError: The key or the base URL is missing or makes no sense.
+        """
+        from ainb.providers.anthropic.batches import AnthropicBatches
+        from ainb.providers.http.batches import BatchHttp
+
+        target = self._place(request.api_base, request.api_key_name, send=True)[0]
+        http = BatchHttp(target, self._clock.unix)
+        return AnthropicBatches(http, body=self.body, read=self._exchange.read_stored)
 
     def _target(self, url: str, given: Settings) -> Target:
         # Anthropic's own clients take the base URL without the version, gateways often write it with.

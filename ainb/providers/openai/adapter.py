@@ -9,6 +9,7 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.messages import Call, Reply, Request
+from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http.remote import RemoteProvider, Settings
 from ainb.providers.http.target import Target, make_target
 from ainb.providers.openai.request import ChatClient
@@ -66,6 +67,24 @@ class OpenAIProvider(RemoteProvider):
             if note not in call.notes:
                 call.notes.append(note)
         return self._chat.send(call, target, self.body(request))
+
+    def batches(self, request: Request) -> BatchService:
+        """The service's batch API at the endpoint of a request.
+
+        Raises:
+            ConfigError: It has none, or the key or the base URL is missing or makes no sense.
+        """
+        from ainb.providers.openai.batches import make_batches
+
+        if not self._service.batch_api:
+            raise no_batch_api(f"{self.name}:{request.model}")
+        return make_batches(
+            self._place(request.api_base, request.api_key_name, send=True)[0],
+            azure=self.name == "azure",
+            unix=self._clock.unix,
+            body=self.body,
+            read=self._chat.read_stored,
+        )
 
     def _reasons(self, model: str) -> bool:
         # Other services take the usual parameters for these models and translate them.

@@ -8,7 +8,7 @@ from typing import Any
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply
-from ainb.providers.http.client import Response
+from ainb.providers.http.client import Response, StoredResponse
 from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.target import Target
 from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
@@ -41,6 +41,14 @@ class ChatClient:
         if call.options.on_text is None:
             return self._exchange.send(call, target, body)
         return self._stream(call, target, body)
+
+    def read_stored(self, call: Call, response: StoredResponse) -> Reply:
+        """The reply that a result file of a batch job holds.
+
+        Raises:
+            ProviderError: The request failed.
+        """
+        return self._exchange.read_stored(call, response)
 
     async def _stream(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
         body = {**body, "stream": True}
