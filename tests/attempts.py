@@ -51,7 +51,7 @@ def is_killed(m: SimpleNamespace, scenarios: Iterable[Callable[[Any], None]]) ->
 
 
 def _dependents(module: str) -> list[str]:
-    return [module.replace("circuit_core", "circuit_breaker").replace("retry_core", "retry")]
+    return [module.replace("state_machine", "stage").replace("policy", "stage")]
 
 
 class Place:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.redis_lab import require_server
+from tests.stores.redis.redis_lab import require_server
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.commands import COMMANDS, Command
 from ainb.magics.commands.frames import Framed, mark_shown
 from ainb.magics.commands.summary import status
+from ainb.magics.commands.table import COMMANDS, Command
 from ainb.magics.parsing.arguments import Arguments, parse
 from ainb.magics.parsing.line_words import split_words
 from ainb.magics.shell import Front

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jupyter_client.manager import KernelManager
 
-from tests.usage.large_log import fill
+from tests.usage.log.large_log import fill
 
 ROOT = Path(__file__).parents[2]
 ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))

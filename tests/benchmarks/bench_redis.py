@@ -15,7 +15,7 @@ from ainb.pipeline.budget.accounts import Account, Claim
 from ainb.pipeline.budget.ledger import Ledger
 from ainb.pipeline.budget.options import Budget
 from ainb.session import Session
-from tests.stores.redis_lab import Server
+from tests.stores.redis.redis_lab import Server
 
 CALLS = 400
 ROUNDS = 5

@@ -19,12 +19,12 @@ from ainb.messages import Call, Message, Reply, Request, Usage
 from ainb.pipeline.record import CallIds, RecordStage
 from ainb.providers.scripted import ScriptedProvider
 from ainb.redaction.filter import PATTERNS, redact
+from ainb.usage.frames import calls as frames
 from ainb.usage.frames import totals
-from ainb.usage.frames.calls import calls as frames
 from ainb.usage.frames.summary import summary
 from ainb.usage.log.log import Log, UsageLog
 from ainb.usage.rows import build_row
-from tests.usage.large_log import fill
+from tests.usage.log.large_log import fill
 
 ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))
 TEN = [

@@ -18,7 +18,7 @@ from ainb.pipeline.validation.untrusted import sanitize
 from ainb.pipeline.validation.validator import Validator
 from ainb.redaction.filter import PATTERNS
 from tests.made_up_secrets import NAMES, SECRETS, in_place
-from tests.pipeline.test_rules import MEGABYTE, NASTY
+from tests.pipeline.validation.test_rules import MEGABYTE, NASTY
 
 PROSE = "The quick brown fox jumps over the lazy dog; what does this review say about battery life?\n"
 UMLAUTS = "Der flinke braune Fuchs springt über den trägen Hund; was hält die Kundin von der Laufzeit?\n"

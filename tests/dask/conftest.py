@@ -8,7 +8,7 @@ import pytest
 
 import ainb
 from ainb.runtime import Runtime
-from tests.stores.redis_lab import ROOT, Server
+from tests.stores.redis.redis_lab import ROOT, Server
 
 SECRET = "sk-proj-made-up-9f8e7d6c5b4a39281706f5e4d3c2b1a0"
 WORKERS = 2

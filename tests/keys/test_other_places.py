@@ -17,7 +17,7 @@ from ainb import keys
 from ainb.errors import ConfigError
 from ainb.keys import env_file, vault
 from ainb.keys.plausible import fault_of, is_variable_name
-from ainb.redaction.filter import filter as redaction
+from ainb.redaction import filter as redaction
 
 KEY = "not-of-any-pattern-42"
 

@@ -11,7 +11,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from ainb import session as sessions
-from ainb.testing import SCRIPTS
+from ainb.testing.fakes import SCRIPTS
 from tests.shells import fresh_shell
 
 if TYPE_CHECKING:

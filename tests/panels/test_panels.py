@@ -23,7 +23,7 @@ from ainb.runtime import Runtime
 from ainb.testing import FakeClock, script
 from ainb.usage.log import schema
 from ainb.usage.windows import ALL_TIME
-from tests.usage.large_log import fill
+from tests.usage.log.large_log import fill
 
 HOSTILE = '<script>alert("model")</script>'
 PRICES = {"echo": {"input_usd_per_million": 1000, "output_usd_per_million": 2000}}

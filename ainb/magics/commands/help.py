@@ -14,7 +14,7 @@ from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
-    from ainb.magics.commands import Command
+    from ainb.magics.commands.table import Command
 
 # A value of each setting, as it is typed behind %config Ainb.NAME =
 VALUES: Final[Mapping[str, str]] = {
@@ -83,7 +83,7 @@ def written(flag: Flag) -> str:
 
 
 def _commands() -> list[Command]:
-    from ainb.magics.commands import COMMANDS  # the table names this module's function
+    from ainb.magics.commands.table import COMMANDS  # the table names this module's function
 
     return COMMANDS
 

@@ -10,10 +10,10 @@ from IPython.core.completer import SimpleCompletion
 
 from ainb import keys
 from ainb.errors import AinbError
-from ainb.magics.commands import COMMANDS
 from ainb.magics.commands.chat import ACTIONS
 from ainb.magics.commands.help import topics
 from ainb.magics.commands.list import provider_beginnings, provider_names, pulled_models
+from ainb.magics.commands.table import COMMANDS
 from ainb.magics.display.images import offer_pictures
 from ainb.magics.each import table_names
 from ainb.magics.origin import notebook_name

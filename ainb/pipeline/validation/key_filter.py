@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.validation.rules import replace_places
-from ainb.redaction.filter import filter as redaction
+from ainb.redaction import filter as redaction
 
 
 class KeyFilter:

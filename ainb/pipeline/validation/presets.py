@@ -10,7 +10,7 @@ from __future__ import annotations
 from ainb.pipeline.validation.characters import find_odd, may_be_odd
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.rules import Rule, with_actions
-from ainb.redaction.filter import filter as redaction
+from ainb.redaction import filter as redaction
 
 # Characters come first: what hides inside a secret is gone when secrets are looked for.
 DEFAULT_RULES = (

@@ -14,7 +14,7 @@ from ainb.messages import Call, Reply, Request
 from ainb.providers.http.faults import Origin
 from ainb.providers.http.hosts import goes_in_the_clear
 from ainb.providers.pydantic_ai.names import SERVICE, key_variables, split_name
-from ainb.redaction.filter import filter as redaction
+from ainb.redaction import filter as redaction
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse

@@ -1,0 +1,266 @@
+"""The subcommands of ``%ai`` as one table: name, function, help, example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ainb.config.tree import REPLAYS
+from ainb.engine import ENGINE
+from ainb.errors import AinbError
+from ainb.keys import KEY_VARIABLES
+from ainb.magics.commands import budget
+from ainb.magics.commands import cache as caching
+from ainb.magics.commands.alias import SAVE, UNSAVE, drop_alias, set_alias
+from ainb.magics.commands.chat import reset, run_chat
+from ainb.magics.commands.cost import SINCE, show_cost, show_errors, show_usage
+from ainb.magics.commands.error import explain, fix
+from ainb.magics.commands.help import show_help
+from ainb.magics.commands.list import aliases_table, local_table, services_table
+from ainb.magics.commands.login import login, logout
+from ainb.magics.commands.panel import show_panel
+from ainb.magics.commands.pull import pull
+from ainb.magics.commands.replay import ACTIONS, replay
+from ainb.magics.commands.status import show_status
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.parsing.flags import CELL_FLAGS, Flag
+from ainb.magics.shell import Front
+from ainb.panels import PANELS
+from ainb.panels.markup import Report, Table
+from ainb.providers.local.weights import PULLABLE
+from ainb.providers.services import SYNONYMS
+from ainb.usage.columns import LABEL_COLUMNS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A row of the table of subcommands.
+
+    Attributes:
+        name: As typed behind ``%ai``.
+        run: Does it; what it returns is shown, None shows nothing.
+        metavar: The words behind it, for the help.
+        words: The least and the most words that it takes.
+        flags: Its own options; None takes words as typed, dashes and all.
+        synonyms: Other names for it.
+        choices: Words that may stand behind it, for Tab.
+        help: One line.
+        example: A line that can be typed.
+    """
+
+    name: str
+    run: Callable[[Front, Arguments], Any]
+    metavar: str = ""
+    words: tuple[int, int] = (0, 0)
+    flags: Sequence[Flag] | None = ()
+    synonyms: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    help: str
+    example: str
+
+    @property
+    def usage(self) -> str:
+        """Name and words, as typed."""
+        return f"{self.name} {self.metavar}".strip()
+
+
+def show_version(_front: Front, _arguments: Arguments) -> str:
+    """The version in one line."""
+    from ainb import __version__
+
+    return f"ainb {__version__}"
+
+
+def show_list(front: Front, arguments: Arguments) -> Report:
+    """Services, pulled models and aliases; behind a service, the models that it offers now."""
+    config = front.session().config
+    service = arguments.words[0] if arguments.words else None
+    if service is None:
+        return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
+    tables = [services_table(service), *(local_table() if service == "local" else ())]
+    provider = front.session().provider(SYNONYMS.get(service, service))
+    if not hasattr(provider, "list_models"):
+        return Report(tables=tables)
+    try:
+        names = ENGINE.run(provider.list_models())
+    except AinbError as error:
+        return Report([str(error)], tables)
+    models = Table(
+        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
+    )
+    return Report(tables=[*tables, models])
+
+
+COMMANDS: list[Command] = [
+    Command(
+        name="status",
+        run=show_status,
+        help="what the model, its circuit, queue and buckets, the cache and the budget are doing now",
+        example="%ai status",
+    ),
+    Command(
+        name="help",
+        run=show_help,
+        metavar="[TOPIC]",
+        words=(0, 1),
+        flags=None,
+        help="all options, or one of them",
+        example="%ai help format",
+    ),
+    Command(
+        name="list",
+        run=show_list,
+        metavar="[PROVIDER]",
+        words=(0, 1),
+        help="providers, pulled models and aliases; behind a provider, the models that it offers now",
+        example="%ai list",
+    ),
+    Command(
+        name="cost",
+        run=show_cost,
+        metavar="[COLUMN…] [--since SPAN]",
+        words=(0, 8),
+        flags=(SINCE,),
+        choices=LABEL_COLUMNS,
+        help="tokens and money, by model or by any columns of the log; gives the frame",
+        example="%ai cost notebook day --since 7d",
+    ),
+    Command(
+        name="usage",
+        run=show_usage,
+        metavar="[--since SPAN]",
+        flags=(SINCE,),
+        help="every call, a row each; gives the frame",
+        example="%ai usage --since 24h",
+    ),
+    Command(
+        name="errors",
+        run=show_errors,
+        metavar="[COLUMN…] [--since SPAN]",
+        words=(0, 8),
+        flags=(SINCE,),
+        choices=LABEL_COLUMNS,
+        help="failed calls, or how many there were by any columns of the log; gives the frame",
+        example="%ai errors error_type request_model",
+    ),
+    Command(
+        name="budget",
+        run=budget.budget,
+        metavar="[USD[/session|day|user|batch] | reset | off]",
+        words=(0, 1),
+        choices=tuple(budget.ACTIONS),
+        help="what is spent, reserved and left; another budget, a new beginning, or none",
+        example="%ai budget 5/day",
+    ),
+    Command(
+        name="cache",
+        run=caching.cache,
+        metavar="[clear | prune [--older SPAN]]",
+        words=(0, 1),
+        flags=(caching.OLDER,),
+        choices=caching.ACTIONS,
+        help="the stored answers; forget all, or those of an age",
+        example="%ai cache prune --older 7d",
+    ),
+    Command(
+        name="pull",
+        run=pull,
+        metavar="NAME",
+        words=(1, 1),
+        choices=tuple(PULLABLE),
+        help="download a model that runs on this machine",
+        example="%ai pull smollm2",
+    ),
+    Command(
+        name="replay",
+        run=replay,
+        metavar="[off|record [NAME]|replay|auto|status|prune]",
+        words=(0, 2),
+        choices=(*REPLAYS, *ACTIONS),
+        help="answers from the notebook's cassette",
+        example="%ai replay record",
+    ),
+    Command(
+        name="login",
+        run=login,
+        metavar="PROVIDER",
+        words=(1, 1),
+        choices=tuple(KEY_VARIABLES),
+        help="ask for a key and store it in the OS keyring",
+        example="%ai login openai",
+    ),
+    Command(
+        name="logout",
+        run=logout,
+        metavar="PROVIDER",
+        words=(1, 1),
+        choices=tuple(KEY_VARIABLES),
+        help="remove a key from the OS keyring",
+        example="%ai logout openai",
+    ),
+    Command(
+        name="alias",
+        run=set_alias,
+        metavar="NAME MODEL [--save]",
+        words=(2, 2),
+        flags=(SAVE,),
+        synonyms=("register", "update"),
+        help="give a model a short name, until the kernel ends or for good",
+        example="%ai alias fast openai:gpt-5-mini",
+    ),
+    Command(
+        name="dealias",
+        run=drop_alias,
+        metavar="NAME [--save]",
+        words=(1, 1),
+        flags=(UNSAVE,),
+        synonyms=("delete",),
+        help="forget a short name",
+        example="%ai dealias fast",
+    ),
+    Command(
+        name="error",
+        run=explain,
+        metavar="[MODEL] [options]",
+        words=(0, 1),
+        flags=CELL_FLAGS,
+        help="explain the last error of the notebook; sends its cell and the lines of your own code, without secrets",
+        example="%ai error",
+    ),
+    Command(
+        name="fix",
+        run=fix,
+        metavar="[MODEL] [options]",
+        words=(0, 1),
+        flags=CELL_FLAGS,
+        help="correct the last cell that failed, into a next cell where the front end can",
+        example="%ai fix openai:gpt-5-mini",
+    ),
+    Command(
+        name="chat",
+        run=run_chat,
+        metavar="[show|fork|cut|reset] [NAME]",
+        words=(0, 3),
+        help="the chats of the notebook; show one, fork it, cut it after some turns, forget it",
+        example="%ai chat fork report other",
+    ),
+    Command(
+        name="reset",
+        run=reset,
+        metavar="[NAME]",
+        words=(0, 1),
+        help="forget a chat, or all chats of the notebook",
+        example="%ai reset",
+    ),
+    Command(
+        name="panel",
+        run=show_panel,
+        metavar="[cost|errors|batch]",
+        words=(0, 1),
+        choices=tuple(PANELS),
+        help="what was spent, what failed, how providers are doing",
+        example="%ai panel cost",
+    ),
+    Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),
+]

@@ -1,0 +1,305 @@
+"""The suite notices when the money's core is broken: each mutant below must fall to one of the scenarios."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from decimal import InvalidOperation
+
+import pytest
+
+from ainb.errors import BudgetExceededError, TransientProviderError
+from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict
+from ainb.testing import run_virtual
+from tests.mutation import load_mutant
+from tests.pipeline.budget.budget_lab import (
+    MODULES,
+    answering,
+    failing,
+    field_of,
+    lab_of,
+    make_call,
+    real_lab,
+    usd,
+)
+from tests.pipeline.budget.test_budget import crowd
+
+BOOKS, LEDGER, BUDGET, BILLING = (
+    "ainb.pipeline.budget.accounts",
+    "ainb.pipeline.budget.ledger",
+    "ainb.pipeline.budget.stage",
+    "ainb.pipeline.budget.billing",
+)
+MUTANTS = [
+    (
+        BOOKS,
+        "if balance.settled + amount > limit:",
+        "if balance.settled + balance.reserved + amount > limit:",
+        "refuses at once instead of waiting",
+    ),
+    (
+        BOOKS,
+        "if balance.settled + balance.reserved + amount > limit:",
+        "if balance.settled + amount > limit:",
+        "forgets what is set aside",
+    ),
+    (
+        BOOKS,
+        "- self._held.pop((token, account), ZERO)",
+        "- ZERO * len(self._held)",
+        "never gives a reservation back",
+    ),
+    (BOOKS, "self._settled.get(account, ZERO) + cost", "cost", "keeps the last cost only"),
+    (
+        LEDGER,
+        "            if isinstance(waiter.outcome, Hold):\n",
+        "            if False:\n",
+        "loses a grant that meets a cancellation",
+    ),
+    (
+        LEDGER,
+        "                self._waiters.remove(waiter)\n",
+        "                pass\n",
+        "who left still stands in line",
+    ),
+    (
+        LEDGER,
+        "                    totals[account] = self._book(account).spend(account, cost)\n            self._pump()",
+        "                    totals[account] = self._book(account).spend(account, cost)",
+        "a settlement wakes nobody",
+    ),
+    (
+        LEDGER,
+        "                self._settle(Hold(token, tuple(claims[:place]), amount), ZERO)\n",
+        "",
+        "a half-granted hold stays",
+    ),
+    (
+        LEDGER,
+        "if not any(accounts & waiter.accounts for waiter in self._waiters):",
+        "if True:",
+        "newcomers pass the line",
+    ),
+    (LEDGER, "blocked |= waiter.accounts", "pass", "the line is not served in order"),
+    (BUDGET, "        spending.kept += new\n", "", "books a billed attempt twice"),
+    (
+        BUDGET,
+        "                billed_attempts(call, error,",
+        "                0 * billed_attempts(call, error,",
+        "a billed failure costs nothing",
+    ),
+    (BUDGET, "failed + (cost is None)", "failed", "an unknown cost is nothing"),
+    (BUDGET, "        if not amount:  #", "        if amount is None:  #", "a free call needs money"),
+    (
+        BUDGET,
+        "accounts = [claim.account for claim, hard in self._claims(call) if not (held and hard)]",
+        "accounts = [claim.account for claim, hard in self._claims(call) if not hard]",
+        "an unreserved cost is not booked",
+    ),
+    (BILLING, "if sent > len(noted) and", "if", "what was never sent is billed"),
+    (BILLING, "        return error.billed\n", "        return False\n", "no failed attempt is ever billed"),
+]
+
+
+def spent(stage):
+    (item,) = stage.status()
+    return item.spent_usd, item.reserved_usd
+
+
+def scenario_crowd(lab):
+    costs = [usd("0.2") * share / 100 for share in (100, 3, 50, 0, 77) * 80]
+
+    assert usd("9.5") <= crowd(lab, costs) <= 10
+
+
+def scenario_line(lab):
+    """A big call, a small one behind it, a newcomer, and somebody who leaves in the moment he is served."""
+
+    async def main():
+        stage, order = lab.stage(lab.budget.Budget(usd=10), quote=lab_quote), []
+
+        async def ask(name, amount, cost):
+            await stage(make_call(parameters={"usd": amount}), answering(cost, delay=1))
+            order.append(name)
+
+        first = asyncio.create_task(ask("first", 9, 1))
+        await asyncio.sleep(0.5)
+        leaver = asyncio.create_task(ask("leaver", 8, 1))
+        await asyncio.sleep(0)
+        big = asyncio.create_task(ask("big", 9, 1))
+        await asyncio.sleep(0)
+        small = asyncio.create_task(ask("small", 1, 1))
+        await asyncio.sleep(0.1)
+        leaver.cancel()
+        await asyncio.wait_for(asyncio.gather(first, big, small), 60)
+        assert order == ["first", "big", "small"]
+
+        hold = await stage._ledger.reserve(lambda: stage._hard_claims(make_call()), usd(7))
+        served = asyncio.create_task(ask("served", 5, 1))
+        await asyncio.sleep(1)
+        stage._ledger.settle(hold, usd(0))
+        served.cancel()
+        await asyncio.gather(served, return_exceptions=True)
+        assert spent(stage) == (3, 0)
+        assert stage._ledger.waiting() == 0
+
+    run_virtual(main())
+
+
+def lab_quote(call):
+    from ainb.pricing.quotes import Quote
+
+    return Quote(usd=usd(call.request.parameters["usd"]))
+
+
+def scenario_outcomes(lab):
+    """Answers, billed and unbilled failures, queues, limits of a call, free calls."""
+    cut, refused = TransientProviderError("cut", billed=True), TransientProviderError("429")
+    stage = lab.stage(lab.budget.Budget(usd=100), estimate=4)
+
+    async def queue(call):
+        raise KeyboardInterrupt
+
+    run_virtual(stage(make_call(), failing(cut, refused, cost=1)))
+    run_virtual(stage(make_call(), answering(None)))
+    for proceed in (
+        failing(cut, cost=None),
+        failing(refused, cost=None),
+        failing(cut, cost=None, noted=False),
+    ):
+        with pytest.raises(TransientProviderError):
+            run_virtual(stage(make_call(), proceed))
+    with pytest.raises(KeyboardInterrupt):
+        run_virtual(stage(make_call(), queue))
+    assert spent(stage) == (4 + 1 + 4 + 4 + 0 + 4, 0)
+
+    tight = lab.stage(lab.budget.Budget(usd=5), estimate=4)
+    with pytest.raises(BudgetExceededError):
+        run_virtual(tight(make_call(budget_usd=usd(3)), answering()))
+    run_virtual(tight(make_call(budget_usd=usd(9)), answering(4)))
+    with pytest.raises(BudgetExceededError):
+        run_virtual(tight(make_call(budget_usd=usd(9)), answering(4)))
+    assert spent(tight) == (4, 0)
+
+    free = lab.stage(lab.budget.Budget(usd=1), estimate=0)
+    run_virtual(free(make_call(), answering(2)))
+    run_virtual(free(make_call(), answering(0)))
+    assert spent(free) == (2, 0)
+
+
+def scenario_attempts(lab):
+    """An attempt after a billed one sets its own money aside; a hold over two accounts is all or nothing."""
+    stage = lab.stage(lab.budget.Budget(usd=10), estimate=4)
+
+    async def proceed(call):
+        call.attempts += 1
+        call.errors.append(TransientProviderError("cut", billed=True))
+        return await stage.before_attempt(call, answering(1))
+
+    run_virtual(stage(make_call(), proceed))
+    assert spent(stage) == (5, 0)
+
+    async def main():
+        ledger = lab.ledger.Ledger()
+        roomy, narrow = (
+            lab.accounts.Claim(lab.books.Account("user", name), usd(limit))
+            for name, limit in (("a", 9), ("b", 1))
+        )
+        outcome = await ledger.reserve(lambda: [roomy, narrow], usd(2))
+        assert isinstance(outcome, lab.ledger.Refusal)
+        assert ledger.balance(roomy.account) == lab.accounts.Balance()
+
+    run_virtual(main())
+
+
+SCENARIOS = [scenario_crowd, scenario_line, scenario_outcomes, scenario_attempts]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_real_modules_pass(scenario):
+    scenario(real_lab())
+
+
+def broken(module, old, new):
+    """Fresh modules with one of them broken, and all that import it on top."""
+    return load_mutant(module, old, new, dependents=MODULES[MODULES.index(module) + 1 :])
+
+
+def test_an_unbroken_copy_passes():
+    with broken(BOOKS, "ZERO = Decimal(0)", "ZERO = Decimal(0)") as fresh:
+        assert survives(lab_of(fresh))
+
+
+def survives(lab):
+    for scenario in SCENARIOS:
+        try:
+            scenario(lab)
+        except (Exception, KeyboardInterrupt, pytest.fail.Exception):  # noqa: BLE001 - any failure kills
+            return False
+    return True
+
+
+@pytest.mark.parametrize(("module", "old", "new", "label"), MUTANTS, ids=[item[3] for item in MUTANTS])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_mutant_is_noticed(module, old, new, label, monkeypatch):
+    monkeypatch.setattr("ainb.testing.fakes.STUCK_SECONDS", 0.05)
+    with broken(module, old, new) as fresh:
+        real = {name: vars(real_lab())[field_of(name)] for name in MODULES}
+        survived = survives(lab_of({name: fresh.get(name) or real[name] for name in MODULES}))
+
+    assert not survived, label
+
+
+DAY_MUTANTS = [
+    ("= :account), 0) + :amount <= :limit", "= :account), 0) <= :limit", "the amount itself is not counted"),
+    (
+        "held WHERE owner = ? AND sent GROUP",
+        "held WHERE owner = ? GROUP",
+        "a dead kernel's unsent money is gone",
+    ),
+    (
+        "held WHERE owner = ? AND sent GROUP",
+        "held WHERE owner = ? AND NOT sent GROUP",
+        "a dead kernel's sent money comes back",
+    ),
+    ('db.execute("DELETE FROM held WHERE owner = ?", (name,))', "pass", "a dead kernel's rows stay"),
+    ("to_integral_value(ROUND_CEILING)", "quantize(Decimal('1E9'))", "small change is rounded away"),
+    (
+        "settled = settled + excluded.settled RETURNING",
+        "settled = excluded.settled RETURNING",
+        "only the last cost is kept",
+    ),
+]
+
+
+def scenario_day(module, folder):
+    """Two kernels on one file; one dies with a call sent and a call not sent."""
+    day = Account("day", "2026-05-04")
+    ten = Claim(day, usd(10))
+    ours, theirs = module.DayBook(folder / "day.sqlite"), module.DayBook(folder / "day.sqlite")
+    assert ours.reserve(1, ten, usd(6)) is Verdict.GRANTED
+    assert theirs.reserve(1, ten, usd("4.1")) is Verdict.WAIT
+    assert ours.settle(1, day, usd("0.000001")) == usd("0.000001")
+    assert ours.spend(day, usd(1)) == usd("1.000001")
+    for token in (2, 3):
+        assert theirs.reserve(token, ten, usd(token)) is Verdict.GRANTED
+    theirs.mark_sent(2, day)
+    theirs._db.close()
+    theirs._owner.drop()
+
+    assert ours.reserve(4, ten, usd(6)) is Verdict.GRANTED
+    assert ours.balance(day) == Balance(usd("3.000001"), usd(6))
+    ours.close()
+
+
+def test_the_real_day_book_passes(tmp_path):
+    scenario_day(importlib.import_module("ainb.stores.day_book"), tmp_path)
+
+
+@pytest.mark.parametrize(("old", "new", "label"), DAY_MUTANTS, ids=[item[2] for item in DAY_MUTANTS])
+def test_a_mutant_of_the_day_book_is_noticed(old, new, label, tmp_path):
+    with (
+        load_mutant("ainb.stores.day_book", old, new) as fresh,
+        pytest.raises((AssertionError, InvalidOperation)),
+    ):
+        scenario_day(fresh["ainb.stores.day_book"], tmp_path)

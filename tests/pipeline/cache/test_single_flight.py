@@ -1,0 +1,257 @@
+"""Of many who want the same thing at once one goes, and nobody who leaves hurts the others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import importlib
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from ainb.errors import RateLimitError
+from ainb.pipeline.cache.single_flight import SingleFlight
+from ainb.testing import run_virtual
+from tests.mutation import Mutant, load_mutant
+from tests.pipeline.cache.cache_lab import ARRIVALS, MODULES, OUTCOMES, REAL, Schedule
+
+
+def explore(modules, examples, **changes):
+    """Play random schedules; the first broken promise raises."""
+
+    @seed(7)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        **changes,
+    )
+    @given(ARRIVALS, OUTCOMES)
+    def play(arrivals, outcomes):
+        Schedule(modules, arrivals, outcomes).run()
+
+    play()
+
+
+def test_promises_hold_in_500_random_schedules():
+    explore(REAL, 500)
+
+
+@pytest.mark.slow
+def test_promises_hold_in_10_000_random_schedules():
+    explore(REAL, 10_000)
+
+
+FLIGHT = "ainb.pipeline.cache.single_flight"
+MUTANTS = [
+    Mutant(
+        FLIGHT,
+        "            if self._flights.get(place) is flight:\n",
+        "            if False:\n",
+        "entry never removed",
+    ),
+    Mutant(
+        FLIGHT,
+        "            return await self.future\n",
+        "            return await self.flight.task\n",
+        "no shield",
+    ),
+    Mutant(
+        FLIGHT, "            self.task.cancel()\n", "            return\n", "abandoned work keeps running"
+    ),
+    Mutant(
+        FLIGHT,
+        "            await asyncio.wait([self.task])\n",
+        "            pass\n",
+        "nobody waits for the end of abandoned work",
+    ),
+    Mutant(
+        FLIGHT,
+        "        if self._seats:\n",
+        "        if not seat.leads:\n",
+        "the first to leave ends it for all",
+    ),
+    Mutant(
+        FLIGHT,
+        "task.result() if seat.leads else self._share(task.result())",
+        "task.result()",
+        "followers get the paid reply itself",
+    ),
+    Mutant(
+        FLIGHT,
+        "return None if flight is None or flight.task.done() else flight",
+        "return None",
+        "no sharing at all",
+    ),
+    Mutant(
+        "ainb.pipeline.cache.stage",
+        "        work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)\n",
+        "        pass\n",
+        "followers do not extend the deadline",
+    ),
+    Mutant(
+        "ainb.pipeline.cache.stage",
+        "max(work.deadline, joined.deadline)",
+        "joined.deadline",
+        "the last to come sets the deadline",
+    ),
+    Mutant(
+        "ainb.pipeline.cache.stage",
+        "        if is_whole(reply):\n",
+        "        if True:\n",
+        "cut answers are stored",
+    ),
+    Mutant(
+        "ainb.pipeline.cache.stage",
+        "        work.options = replace(work.options, on_text=None)\n",
+        "",
+        "the stream goes on after its caller left",
+    ),
+    Mutant(
+        "ainb.pipeline.cache.stage",
+        "place = (call.options.cache, key)",
+        "place = key",
+        "refresh joins what is not fresh",
+    ),
+    Mutant(
+        FLIGHT,
+        "            if seat.leads and not self.task.done():\n",
+        "            if seat.leads:\n",
+        "all who share an answer count its attempts",
+    ),
+    Mutant(
+        FLIGHT,
+        "            if seat.leads and not self.task.done():\n",
+        "            if False:\n",
+        "nobody pays when the leader has left",
+    ),
+    Mutant(
+        "ainb.pipeline.cache.stage",
+        "    call.attempts, call.queue_wait_s = work.attempts, work.queue_wait_s\n",
+        "",
+        "what the work gathered is lost",
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.label)
+@pytest.mark.filterwarnings("ignore")
+def test_random_schedules_notice(mutant):
+    dependents = MODULES[MODULES.index(mutant.module) + 1 :]
+    with load_mutant(mutant.module, mutant.old, mutant.new, dependents=dependents) as broken:
+        modules = {name: broken.get(name) or importlib.import_module(name) for name in MODULES}
+        with pytest.raises(AssertionError):
+            explore(modules, 500, phases=[Phase.generate], report_multiple_bugs=False)
+
+
+async def serve(flights, key, work):
+    flight = flights.find(key) or flights.start(key, work(), None)
+    return await flight.board().arrive()
+
+
+def test_each_gets_an_error_of_its_own_with_its_attributes():
+    async def main():
+        flights = SingleFlight(lambda value: value)
+
+        async def fail():
+            await asyncio.sleep(1)
+            raise RateLimitError("full", retry_after=7)
+
+        return await asyncio.gather(*(serve(flights, "k", fail) for _ in range(3)), return_exceptions=True)
+
+    errors = run_virtual(main())
+
+    assert [(type(error), str(error), error.retry_after) for error in errors] == [
+        (RateLimitError, "full", 7)
+    ] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
+def test_an_error_that_cannot_be_copied_reaches_everybody_all_the_same():
+    class AwkwardError(Exception):
+        def __init__(self, one, *, two):
+            super().__init__(f"{one} {two}", one)
+
+    async def main():
+        flights = SingleFlight(lambda value: value)
+
+        async def fail():
+            await asyncio.sleep(1)
+            raise AwkwardError(1, two=2)
+
+        return await asyncio.gather(*(serve(flights, "k", fail) for _ in range(2)), return_exceptions=True)
+
+    assert [type(error) for error in run_virtual(main())] == [AwkwardError] * 2
+
+
+def test_work_that_is_cancelled_from_outside_cancels_those_who_wait():
+    async def main():
+        flights = SingleFlight(lambda value: value)
+        waiters = [asyncio.ensure_future(serve(flights, "k", lambda: asyncio.sleep(100))) for _ in range(2)]
+        await asyncio.sleep(1)
+        flights.find("k").task.cancel()
+        await asyncio.wait(waiters)
+        return [waiter.cancelled() for waiter in waiters], len(flights)
+
+    assert run_virtual(main()) == ([True, True], 0)
+
+
+def test_the_last_to_leave_waits_until_the_work_has_cleaned_up():
+    async def main():
+        flights, seen = SingleFlight(lambda value: value), []
+
+        async def work():
+            try:
+                await asyncio.sleep(100)
+            finally:
+                await asyncio.sleep(2)
+                seen.append("clean")
+
+        waiter = asyncio.ensure_future(serve(flights, "k", work))
+        await asyncio.sleep(1)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        return seen, waiter.cancelled()
+
+    assert run_virtual(main()) == (["clean"], True)
+
+
+def test_work_runs_with_the_context_variables_of_the_first_to_come():
+    name = contextvars.ContextVar("name", default="nobody")
+
+    async def main():
+        flights = SingleFlight(lambda value: value)
+
+        async def work():
+            await asyncio.sleep(1)
+            return name.get()
+
+        async def one(who):
+            name.set(who)
+            return await serve(flights, "k", work)
+
+        return await asyncio.gather(one("ann"), one("bob"))
+
+    assert run_virtual(main()) == ["ann", "ann"]
+
+
+def test_flights_of_two_event_loops_do_not_meet():
+    flights, runs = SingleFlight(lambda value: value), []
+
+    async def work():
+        runs.append(1)
+        await asyncio.sleep(1)
+        return len(runs)
+
+    abandoned = asyncio.new_event_loop()
+    abandoned.call_soon(abandoned.stop)
+    task = abandoned.create_task(serve(flights, "k", work))
+    abandoned.run_forever()
+
+    assert run_virtual(serve(flights, "k", work)) == len(runs)
+
+    task.cancel()
+    abandoned.run_until_complete(asyncio.wait([task]))
+    abandoned.close()
+    assert len(flights) == 0

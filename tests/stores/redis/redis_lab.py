@@ -1,0 +1,145 @@
+"""A real Redis server on loopback that tests start, stop, freeze and kill by its pid; and sessions in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+PATIENCE_SECONDS = 60
+ROOT = Path(__file__).parents[3]
+
+
+def require_server() -> str:
+    """The program, or a skip that says why; a failure where it must be there."""
+    program = shutil.which("redis-server")
+    if program is None:
+        reason = "redis-server is not installed; apt-get install redis-server"
+        if "redis" in os.environ.get("AINB_TEST_REQUIRE", ""):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return program
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """One server without files, so that a restart forgets everything."""
+
+    def __init__(self, folder: Path, *, password: str | None = None):
+        self.program = require_server()
+        self.folder = folder
+        self.password = password
+        self.port = free_port()
+        self.process = None
+        self.children = []
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self):
+        words = [
+            self.program,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+        ]
+        if self.password:
+            words += ["--requirepass", self.password]
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < give_up:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as line:
+                    line.sendall(b"PING\r\n")
+                    if line.recv(64):
+                        return
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError("redis-server did not start")
+
+    def freeze(self):
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self.process.pid, signal.SIGCONT)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.thaw()
+            self.process.kill()
+            self.process.wait(PATIENCE_SECONDS)
+
+    def close(self):
+        """End the server and every process that a test has left behind."""
+        self.stop()
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+            child.wait(PATIENCE_SECONDS)
+            child.stdout.close()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def ask(self, *words):
+        """A plain client for looking behind the scenes."""
+        import redis
+
+        with redis.Redis(port=self.port, password=self.password, decode_responses=True) as client:
+            return client.execute_command(*words)
+
+
+HEAD = """
+import asyncio, json, os, sys, time
+from decimal import Decimal
+import ainb
+from ainb.config.tree import Config
+from ainb.session import Session
+from ainb.runtime import Runtime
+from ainb.stores.redis.address import parse_state
+said = []
+def session(**options):
+    options.setdefault("circuit", None)
+    made = Session("openai:gpt-4o", state=sys.argv[1], home=sys.argv[2], runtime=Runtime(sink=said.append), **options)
+    return made
+def report(**found):
+    print(json.dumps(found, default=str), flush=True)
+"""
+
+
+def spawn(server: Server, home: Path, body: str, *more: object) -> subprocess.Popen:
+    """A process that runs `body` with a session of its own; it prints JSON lines."""
+    text = textwrap.dedent(HEAD) + textwrap.dedent(body)
+    words = [sys.executable, "-c", text, server.url, str(home), *map(str, more)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environ)
+    server.children.append(child)
+    return child
+
+
+def last_words(process: subprocess.Popen) -> dict:
+    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0
+    return json.loads(out.strip().splitlines()[-1])

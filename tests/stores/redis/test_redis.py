@@ -1,0 +1,470 @@
+"""State on one real Redis server as a session uses it: limits, circuits, answers, addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ainb.config.tree import Config, load_config
+from ainb.engine import ENGINE
+from ainb.errors import CircuitOpenError, ConfigError, RateLimitError, TransientProviderError
+from ainb.events import Notice
+from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.circuit.state_machine import Circuit
+from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, call_cost
+from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.runtime import Runtime
+from ainb.session import Session
+from ainb.stores.redis.address import StateAddress, parse_state
+from ainb.stores.redis.connection import pack
+from ainb.testing import fakes as testing
+from tests.stores.redis.redis_lab import Server
+
+PATIENCE_SECONDS = 30
+PLACE = ("made-up", "tea", "https://one.test#abc")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = Server(tmp_path_factory.mktemp("redis"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_session(server, tmp_path):
+    server.ask("FLUSHALL")
+    opened = []
+
+    def make(**options):
+        options.setdefault("model", "scripted:echo")
+        options.setdefault("state", server.url)
+        session = Session(home=tmp_path / f"{len(opened)}", **options)
+        opened.append(session)
+        until(lambda: state(session)["connected"])
+        return session
+
+    yield make
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture
+def two_states(open_session):
+    """Two processes' worth of shared state, in one."""
+    return [open_session()._stages.shared for _ in range(2)]
+
+
+def state(session):
+    return next(row for row in session._stages.status() if row["part"] == "state")
+
+
+def until(condition):
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "it never came"
+        time.sleep(0.02)
+
+
+def run(work):
+    return ENGINE.run(asyncio.wait_for(work, PATIENCE_SECONDS))
+
+
+pytestmark = pytest.mark.redis
+
+
+# The rate limit
+
+
+def test_a_permit_that_one_took_the_other_does_not_get(two_states):
+    one, two = [item.limiter(RateLimit(requests_per_minute=6, on_full="raise"), PLACE) for item in two_states]
+
+    run(one.acquire(ONE_REQUEST))
+
+    with pytest.raises(RateLimitError, match="6 requests a minute, shared by all processes") as caught:
+        run(two.acquire(ONE_REQUEST))
+    assert 9 < caught.value.retry_after <= 10
+
+
+def test_slots_are_shared_and_come_back(two_states):
+    one, two = [item.limiter(RateLimit(concurrency=1, on_full="raise"), PLACE) for item in two_states]
+    permit = run(one.acquire(ONE_REQUEST))
+    with pytest.raises(RateLimitError, match="1 calls at once"):
+        run(two.acquire(ONE_REQUEST))
+
+    one.settle(permit)
+    one.settle(permit)
+
+    assert run(two.acquire(ONE_REQUEST))
+
+
+def test_who_waits_for_a_slot_gets_it_from_the_other_process(two_states):
+    one, two = [item.limiter(RateLimit(concurrency=1), PLACE) for item in two_states]
+
+    async def story():
+        permit = await one.acquire(ONE_REQUEST)
+        waiting = asyncio.ensure_future(two.acquire(ONE_REQUEST))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        one.settle(permit)
+        return await waiting
+
+    assert run(story())
+
+
+def test_what_was_not_used_comes_back_to_all(two_states):
+    options = RateLimit(tokens_per_minute=6000, on_full="raise")
+    one, two = [item.limiter(options, PLACE) for item in two_states]
+    permit = run(one.acquire(call_cost(100, 900)))
+    with pytest.raises(RateLimitError, match="tokens a minute"):
+        run(two.acquire(call_cost(100, 400)))
+
+    one.settle(permit, call_cost(100, 100))
+
+    assert run(two.acquire(call_cost(100, 400)))
+
+
+def test_a_429_slows_all_processes_down_and_its_pause_holds_for_all(two_states):
+    options = RateLimit(requests_per_minute=60_000, on_full="raise")
+    one, two = [item.limiter(options, PLACE) for item in two_states]
+    permit = run(one.acquire(ONE_REQUEST))
+
+    one.throttle(permit, 30.0)
+    one.settle(permit, ONE_REQUEST)
+    until(lambda: one.status()["share"] < 1)
+
+    with pytest.raises(RateLimitError, match="a pause that the provider asked for") as caught:
+        run(two.acquire(ONE_REQUEST))
+    assert 28 < caught.value.retry_after <= 30
+
+
+def test_limits_that_headers_teach_hold_for_all(two_states):
+    one, two = [item.limiter(RateLimit(on_full="raise"), PLACE) for item in two_states]
+
+    one.learn([("requests", 60.0, 1.0, None)])
+
+    assert run(one.acquire(ONE_REQUEST))
+    with pytest.raises(RateLimitError, match="the provider's requests a minute"):
+        run(two.acquire(ONE_REQUEST))
+
+
+def test_a_wait_that_passes_the_deadline_is_refused_at_once(two_states):
+    one, _ = [item.limiter(RateLimit(requests_per_minute=6), PLACE) for item in two_states]
+    run(one.acquire(ONE_REQUEST))
+
+    with pytest.raises(RateLimitError, match="the wait is longer than this call may take"):
+        run(one.acquire(ONE_REQUEST, deadline=time.monotonic() + 1))
+
+
+def test_a_big_request_is_not_starved_by_another_process_with_small_ones(two_states):
+    options = RateLimit(tokens_per_minute=6000, concurrency=None)  # a bucket of 1000, 100 a second
+    one, two = [item.limiter(options, PLACE) for item in two_states]
+
+    async def story():
+        one.settle(await one.acquire(call_cost(950, 0)))
+        big = asyncio.ensure_future(one.acquire(call_cost(250, 0)))
+        began = time.monotonic()
+
+        async def small():
+            while not big.done():
+                two.settle(await two.acquire(call_cost(10, 0)))
+
+        others = asyncio.ensure_future(small())
+        await big
+        took = time.monotonic() - began
+        others.cancel()
+        return took
+
+    assert run(story()) < 4  # it needs 2 s; starved it would never come
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.05])
+def test_a_cancelled_caller_leaves_no_permit_and_no_place_in_line_behind(two_states, pause_s):
+    options = RateLimit(requests_per_minute=60_000, concurrency=2)
+    one, two = [item.limiter(options, PLACE) for item in two_states]
+
+    async def story():
+        held = [await one.acquire(ONE_REQUEST), await one.acquire(ONE_REQUEST)]
+        waiting = [asyncio.ensure_future(two.acquire(ONE_REQUEST)) for _ in range(5)]
+        await asyncio.sleep(pause_s)
+        for permit in held:
+            one.settle(permit, NOTHING)
+        await asyncio.sleep(pause_s)
+        for task in waiting:
+            task.cancel()
+        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+            if not isinstance(outcome, BaseException):
+                two.settle(outcome)
+        return [await one.acquire(ONE_REQUEST), await one.acquire(ONE_REQUEST)]
+
+    assert len(run(story())) == 2
+
+
+def test_a_model_that_runs_in_this_process_keeps_limits_of_its_own(open_session):
+    session = open_session()
+    call = session.make_call("hi")
+
+    class Slotted:
+        name, free, slots = "local", True, 4
+        endpoint = staticmethod(lambda _request: "here")
+        account = staticmethod(lambda _request: "here")
+
+    call.provider = Slotted()
+
+    assert type(session._stages.rate_limit.limiter(call)).__name__ == "LocalLimiter"
+    assert type(session._stages.breakers.of(call)).__name__ == "CircuitBreaker"
+
+
+# The circuit
+
+
+def fail(session, name):
+    with pytest.raises(TransientProviderError):
+        session.ask("hi", model=f"scripted:{name}", cache="off")
+
+
+def test_a_circuit_that_one_process_opens_is_open_for_all(open_session):
+    options = {"circuit": Circuit(minimum_calls=4), "retry": None}
+    one, two = open_session(**options), open_session(**options)
+    testing.script("sick", [500])
+    fail(two, "sick")
+
+    for _ in range(3):
+        fail(one, "sick")
+
+    until(lambda: two._stages.breakers.find("scripted:sick")[0].state == "open")
+    with pytest.raises(CircuitOpenError, match="failed too often") as caught:
+        two.ask("hi", model="scripted:sick", cache="off")
+    assert 20 < caught.value.retry_after <= 30
+
+
+def test_of_all_callers_of_all_processes_two_probe_and_their_success_closes_the_circuit(open_session):
+    options = {
+        "circuit": Circuit(minimum_calls=2, open_seconds=1.0, max_open_seconds=1.0),
+        "retry": None,
+        "cache": None,
+    }
+    sessions = [open_session(**options) for _ in range(2)]
+    script = testing.script("ill", [500, 500, testing.Step(text="well", delay_seconds=0.3)])
+    fail(sessions[0], "ill")
+    fail(sessions[0], "ill")
+    until(lambda: sessions[0]._stages.breakers.find("scripted:ill")[0].state == "open")
+    time.sleep(1.05)
+    script.played = 2
+
+    jobs = [session.submit(f"{number}", model="scripted:ill") for number in range(25) for session in sessions]
+    outcomes = [outcome(job) for job in jobs]
+
+    assert script.played - 2 == 2
+    assert outcomes.count("well") == 2
+    assert set(outcomes) == {"well", "CircuitOpenError"}
+    for session in sessions:  # the one whose calls did not probe hears of it with its next heartbeat
+        until(lambda session=session: session._stages.breakers.find("scripted:ill")[0].state == "closed")
+    assert [session.ask("now", model="scripted:ill").text for session in sessions] == ["well", "well"]
+
+
+def outcome(job):
+    try:
+        return job.result(PATIENCE_SECONDS).text
+    except CircuitOpenError as error:
+        return type(error).__name__
+
+
+def test_a_circuit_that_is_forced_open_is_so_for_all(open_session):
+    one, two = open_session(), open_session()
+    one.ask("a")
+    two.ask("b")
+    breaker = one._stages.breakers.find("scripted:echo")[0]
+
+    breaker.force_open()
+    until(lambda: two._stages.breakers.find("scripted:echo")[0].state == "forced-open")
+
+    with pytest.raises(CircuitOpenError, match="switched off for everybody"):
+        two.ask("c")
+    breaker.reset()
+    until(lambda: two._stages.breakers.find("scripted:echo")[0].state == "closed")
+    assert two.ask("c").text == "c"
+
+
+# Answers
+
+
+def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
+    one, two = open_session(), open_session()
+    script = testing.script("once", ["paid"])
+    one.ask("same", model="scripted:once")
+    until(lambda: one._stages.shared.hub.command)
+
+    found = two.ask("same", model="scripted:once")
+
+    assert (found.text, found.cached, script.played) == ("paid", True, 1)
+
+
+def test_answers_are_text_with_an_expiry(open_session, server):
+    session = open_session(cache=Cache(ttl_seconds=60))
+    session.ask("same")
+    until(lambda: server.ask("KEYS", "{ainb:ainb}:cache:*"))
+
+    (key,) = server.ask("KEYS", "{ainb:ainb}:cache:*")
+
+    assert server.ask("TYPE", key) == "string"
+    assert server.ask("GET", key).startswith('{"version"')
+    assert 60_000 < server.ask("PTTL", key) <= 120_000
+
+
+def test_a_failure_lets_the_next_one_pay_at_once(open_session):
+    one, two = open_session(retry=None), open_session(retry=None)
+    testing.script("shaky", [500, "good"])
+    began = time.monotonic()
+
+    with pytest.raises(TransientProviderError):
+        one.ask("same", model="scripted:shaky")
+
+    assert two.ask("same", model="scripted:shaky").text == "good"
+    assert time.monotonic() - began < 4  # a lease that is not given back lasts 5 s
+
+
+def test_clearing_forgets_the_answers_of_this_namespace_alone(open_session, server):
+    one, other = open_session(), open_session(state=f"{server.url}?namespace=others")
+    one.ask("mine")
+    other.ask("theirs")
+    until(lambda: len(server.ask("KEYS", "*:cache:*")) == 2)
+
+    assert run(one._stages.cache.clear()) == 1
+
+    assert len(server.ask("KEYS", "{ainb:others}:cache:*")) == 1
+
+
+# Status, addresses, secrets
+
+
+def test_status_names_the_store_its_distance_and_who_else_is_there(open_session, server):
+    one, two = open_session(), open_session()
+    until(lambda: state(one)["peers"] == 1)
+
+    row = one.status().loc["state"]
+
+    assert row["part"] == "state"
+    assert row["store"] == "redis"
+    assert row["endpoint"] == f"{server.url}?namespace=ainb"
+    assert row["connected"]
+    assert 0 < row["distance_ms"] < 1000
+    assert row["peer_names"] == two._stages.shared.hub.owner
+
+
+def test_a_session_that_is_closed_is_nobodys_peer(open_session):
+    one, two = open_session(), open_session()
+    until(lambda: state(one)["peers"] == 1)
+
+    two.close()
+
+    until(lambda: state(one)["peers"] == 0)
+
+
+def test_a_password_opens_the_door_and_is_never_shown(tmp_path, caplog, monkeypatch):
+    guarded = Server(tmp_path, password="tea-for-2")
+    said = []
+    try:
+        with caplog.at_level(logging.DEBUG):
+            inside = Session(
+                "scripted:echo", state=f"redis://:tea-for-2@127.0.0.1:{guarded.port}/0", home=tmp_path / "a"
+            )
+            until(lambda: state(inside)["connected"])
+            monkeypatch.setenv("AINB_STATE_PASSWORD", "tea-for-2")
+            also = Session("scripted:echo", state=guarded.url, home=tmp_path / "b")
+            until(lambda: state(also)["connected"])
+            monkeypatch.setenv("AINB_STATE_PASSWORD", "tea-for-3")
+            outside = Session(
+                "scripted:echo", state=guarded.url, home=tmp_path / "c", runtime=Runtime(sink=said.append)
+            )
+            until(lambda: any(isinstance(event, Notice) for event in said))
+            assert outside.ask("hi").text == "hi"
+            shown = [
+                repr(inside.config),
+                repr(inside.config.state),
+                str(inside.config.state),
+                caplog.text,
+                str(said),
+            ]
+            shown += [inside.status().to_string(), outside.status().to_string()]
+        for session in (inside, also, outside):
+            session.close()
+    finally:
+        guarded.close()
+
+    assert "tea-for" not in " ".join(shown)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://one.test",
+        "redis://",
+        "redis://host:port/0",
+        "redis://host/zero",
+        "redis://:secret@host:99999/0",
+        7,
+    ],
+)
+def test_what_is_no_address_is_refused_without_repeating_it(given):
+    with pytest.raises(ConfigError, match="state takes a URL such as redis://host:6379/0") as caught:
+        parse_state(given)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_the_namespace_is_part_of_the_address():
+    address = parse_state("rediss://ann:pw@host:1234/2?namespace=team-a&ssl_cert_reqs=none")
+
+    assert address.namespace == "team-a"
+    assert str(address) == "rediss://host:1234/2?namespace=team-a"
+    assert address.without_secrets() == StateAddress("rediss://host:1234/2?ssl_cert_reqs=none", "team-a")
+    with pytest.raises(ConfigError, match="the namespace of state takes"):
+        parse_state("redis://host?namespace=a*b")
+
+
+def test_state_comes_from_argument_environment_and_pyproject(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.ainb]\nstate = "redis://file:1/0"\n')
+
+    assert load_config(environ={}, folder=tmp_path).state.place == "file:1/0"
+    assert load_config(environ={"AINB_STATE": "redis://env:2/0"}, folder=tmp_path).state.place == "env:2/0"
+    assert Config().state is None
+    assert load_config(environ={"AINB_STATE": ""}, folder=tmp_path).state is None
+    assert pickle.loads(pickle.dumps(load_config(environ={}, folder=tmp_path))).state.place == "file:1/0"  # noqa: S301 - our own bytes
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "redis" else find(name, *rest)
+    )
+
+    with pytest.raises(ConfigError, match=r'pip install "ainb-notebook\[redis\]"'):
+        Session("scripted:echo", state="redis://127.0.0.1:1/0", home=tmp_path)
+
+
+def test_nothing_of_redis_is_loaded_when_state_is_local():
+    code = (
+        "import sys, ainb.session; ainb.session.Session('scripted:echo').ask('hi'); "
+        "print([name for name in sys.modules if name.split('.')[0] == 'redis' or name.startswith('ainb.stores.redis.state')])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert found.stdout.strip() == "[]"
+
+
+def test_commands_are_packed_as_the_protocol_writes_them():
+    from redis.asyncio import Connection
+
+    words = ("SET", "näme", 7, 0.1, "", "line\r\nbreak", "日本")
+
+    assert pack(words) == b"".join(Connection().pack_command(*words))

@@ -1,0 +1,60 @@
+"""Random schedules through the Lua of the shared state, under a clock that the tests turn, and mutants that they must notice."""
+
+from __future__ import annotations
+
+import pytest
+
+from ainb.stores.redis import budget_scripts as redis_book_scripts
+from ainb.stores.redis import circuit_scripts as redis_circuit_scripts
+from ainb.stores.redis import limiter_scripts as redis_limiter_scripts
+from tests.stores.redis.lua_circuit_schedules import check_circuit
+from tests.stores.redis.lua_lab import Lab, scripts_of
+from tests.stores.redis.lua_limiter_schedules import check_limiter
+from tests.stores.redis.lua_money_schedules import check_money
+from tests.stores.redis.lua_mutants import CIRCUIT, LIMITER, MONEY
+from tests.stores.redis.redis_lab import Server
+
+pytestmark = pytest.mark.redis
+SUBJECTS = {
+    "limiter": (redis_limiter_scripts, check_limiter),
+    "money": (redis_book_scripts, check_money),
+    "circuit": (redis_circuit_scripts, check_circuit),
+}
+MUTANTS = {"limiter": LIMITER, "money": MONEY, "circuit": CIRCUIT}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("lua"))
+    made = Lab(server)
+    yield made
+    made.client.close()
+    server.close()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_random_schedules_keep_every_promise(lab, subject):
+    module, check = SUBJECTS[subject]
+
+    check(lab, scripts_of(module), examples=200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_thousands_of_random_schedules_keep_every_promise(lab, subject):
+    module, check = SUBJECTS[subject]
+
+    check(lab, scripts_of(module), examples=2000)
+
+
+@pytest.mark.parametrize(
+    ("subject", "mutant"),
+    [(subject, mutant) for subject, mutants in MUTANTS.items() for mutant in mutants],
+    ids=lambda item: getattr(item, "label", item),
+)
+def test_the_schedules_kill_the_mutant(lab, subject, mutant):
+    module, check = SUBJECTS[subject]
+    broken = scripts_of(module, mutant)
+
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        check(lab, broken, examples=200, shrink=False)
