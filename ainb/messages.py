@@ -20,6 +20,7 @@ __all__ = [
     "CacheMode",
     "Call",
     "CallOptions",
+    "Delivery",
     "Form",
     "Handler",
     "Message",
@@ -35,6 +36,7 @@ __all__ = [
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Delivery = Literal["live", "batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,8 @@ class Call:
         queue_wait_s: Seconds spent in line for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
         duration_s: Seconds that a cassette says the call took, which stand for the measured ones; None where they are measured.
+        ended_at: Wall-clock seconds since 1970 at which a batch job that answered it had ended; None where the moment is measured.
+        delivery: "batch" when the answer comes from a provider's batch job, else "live".
         replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was handed to the caller: no attempt may follow.
         cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
@@ -191,6 +195,8 @@ class Call:
     queue_wait_s: float = 0.0
     first_text_at: float | None = None
     duration_s: float | None = None
+    ended_at: float | None = None
+    delivery: Delivery = "live"
     replayed: bool = False
     shown: bool = False
     cache_key: str | None = None
@@ -217,6 +223,8 @@ class Call:
             queue_wait_s=self.queue_wait_s,
             first_text_at=self.first_text_at,
             duration_s=self.duration_s,
+            ended_at=self.ended_at,
+            delivery=self.delivery,
             replayed=self.replayed,
             shown=self.shown,
             cache_key=self.cache_key,

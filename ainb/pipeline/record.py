@@ -104,4 +104,5 @@ class RecordStage:
                 reply.attempts = call.attempts
             # A sink must not raise; one that does is no reason to lose an answer that was paid for.
             with contextlib.suppress(Exception):
-                self._sink(CallFinished(call, reply, error, duration, clock.unix()))
+                ended_at = clock.unix() if call.ended_at is None else call.ended_at
+                self._sink(CallFinished(call, reply, error, duration, ended_at))
