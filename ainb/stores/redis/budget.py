@@ -47,6 +47,7 @@ class RedisBook:
         self._days: dict[Account, Day] = {}
         self._held: dict[tuple[int, Account], Hold] = {}
         self._unconfirmed: deque[Entry] = deque()
+        self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
         self._lock = threading.RLock()  # calls come from any thread, answers on the home loop
         self.wake: Callable[[], None] = lambda: None
@@ -101,11 +102,31 @@ class RedisBook:
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
         day, paid = self._day(account), nano(cost)
-        if paid:
+        if paid:  # below 0 where a job cost less than was booked for it
             day.spent += paid
             day.share = None if day.share is None else day.share - paid
             self._enter(SPEND, account, self._hub.owner, 0, paid)
         return usd(day.spent)
+
+    @locked
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job; when this process dies it counts as spent, until another settles the job."""
+        if job in self._jobs:
+            return Verdict.GRANTED
+        token = -next(self._serials)
+        if limit is not None:
+            verdict = self.reserve(token, Claim(account, limit), amount)
+            if verdict is not Verdict.GRANTED:
+                return verdict
+            self.mark_sent(token, account)
+        self._jobs[job] = token
+        return Verdict.GRANTED
+
+    @locked
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what was set aside for a job by what it cost; of a process that has died the difference to what was booked."""
+        token = self._jobs.pop(job, None)
+        return self.spend(account, cost - amount) if token is None else self.settle(token, account, cost)
 
     @locked
     def balance(self, account: Account) -> Balance:
