@@ -1,77 +1,233 @@
-"""From what the person says of a call to a Call that has not started: model, provider, options, fallbacks."""
+"""Core of a session: configuration, stages, prices and providers, and how a call is built and sent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ainb import providers
+from ainb import keys, providers
+from ainb.assembly import Stages
+from ainb.config.tree import Config
 from ainb.config.values import read_models
+from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
-from ainb.messages import Alternative, Call, CallOptions, Request
+from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
+from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.answer.stage import check_again
+from ainb.pipeline.budget.options import Budget, BudgetStatus
+from ainb.pipeline.record import CallIds
+from ainb.pipeline.send import Sender
+from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
+from ainb.providers.function import FunctionProvider
+from ainb.runtime import Runtime
 
 if TYPE_CHECKING:
-    from ainb.session import Session
+    from ainb.usage.log.log import UsageLog
+    from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
 
 
-def make_call(
-    session: Session,
-    prompt: Prompt,
-    *,
-    model: str | None = None,
-    system: str | None = None,
-    api_base: str | None = None,
-    api_key_name: str | None = None,
-    schema: Any = None,
-    **options: Any,
-) -> Call:
-    """Read what the person gave into a Call that has not started.
+class Core:
+    """Everything a call needs: the options, the composed stages, prices and provider adapters.
 
-    Raises:
-        ConfigError: Model, message or schema makes no sense.
-        InvalidPromptError: The prompt is empty.
+    `Session` is the public face of it; batches, Dask and guarded functions take the core itself.
+
+    Args:
+        config: Every option.
+        runtime: Injected dependencies; None means the system's clock and randomness, and no listener.
+
+    Attributes:
+        config: Every option.
+        runtime: Injected dependencies.
+        prices: Price lists.
+        stages: The stages that are switched on.
+        new_id: Makes ids of calls and runs.
+        treatments: Names of the options of `CallOptions`; they are not sent to providers.
     """
-    service, name = session.find_model(model)
-    treatment = {key: options.pop(key) for key in session.treatments & options.keys()}
-    treatment.setdefault("fallback", session.config.fallback)
-    request = Request(
-        provider=service,
-        model=name,
-        messages=read_prompt(prompt, system),
-        parameters={key: value for key, value in options.items() if value is not None},
-        api_base=api_base or session.config.api_base,
-        api_key_name=api_key_name,
-        schema=None if schema is None else read_schema(schema),
-    )
-    return Call(request=request, provider=session.provider(service), options=session.call_options(treatment))
 
+    treatments = frozenset(item.name for item in dataclasses.fields(CallOptions))
 
-def call_options(session: Session, treatment: dict[str, Any]) -> CallOptions:
-    """Options of a call, with the place it comes from unless that is given."""
-    if treatment.get("fallback"):
-        models = read_fallback(treatment["fallback"])
-        treatment["fallback"] = tuple(_alternative(session, name) for name in models)
-    if "notebook" not in treatment:
-        notebook, cell_id = session.runtime.origin()
-        treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-    return CallOptions(**treatment)
+    def __init__(self, config: Config, runtime: Runtime | None = None) -> None:
+        self.config = config
+        if config.env_file is not None:
+            keys.use_env_file(config.env_file)
+        self.runtime = runtime or Runtime()
+        self.prices = Prices(config.prices, clock=self.runtime.clock)
+        self.stages = Stages(config, self.runtime, self.prices)
+        self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
+        self._providers: dict[str, Provider] = {}
+        self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
+        self._handle = compose(self.stages.in_order(), Sender(self.prices))
+        self._warned: set[str] = set()
+        for name in config.fallback:
+            self._warn_of_key(name)
 
+    @property
+    def log(self) -> UsageLog:
+        """The usage log."""
+        return self.stages.log
 
-def find_model(session: Session, model: str | None = None) -> tuple[str, str]:
-    """Service and model name of `model`, of the session's model, or of the embedded one where it is ready.
+    def provider(self, service: str) -> Provider:
+        """The adapter of a service, made on first use."""
+        adapter = self._providers.get(service)
+        if adapter is None:
+            adapter = self._providers[service] = providers.make_provider(
+                service,
+                clock=self.runtime.clock,
+                allow_insecure_http=self.config.allow_insecure_http,
+                local=self.config.local,
+            )
+        return adapter
 
-    Raises:
-        ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
-    """
-    name = model or session.config.model or _recorded_model(session) or providers.embedded_model()
-    if name is None:
-        raise ConfigError(providers.ways_to_choose())
-    return providers.split_model(name, session.config.aliases)
+    def function_provider(
+        self, function: Callable[..., Any], *, name: str, text_only: bool = False
+    ) -> FunctionProvider:
+        """A function in the place of a model; its threads end with the session."""
+        provider = FunctionProvider(function, name=name, text_only=text_only)
+        self._functions.add(provider)
+        return provider
+
+    def make_call(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | None = None,
+        system: str | None = None,
+        api_base: str | None = None,
+        api_key_name: str | None = None,
+        schema: Any = None,
+        **options: Any,
+    ) -> Call:
+        """Build a `Call` from the arguments of `Session.ask`.
+
+        Raises:
+            ConfigError: Model, message or schema makes no sense.
+            InvalidPromptError: The prompt is empty.
+        """
+        service, name = self.find_model(model)
+        treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
+        treatment.setdefault("fallback", self.config.fallback)
+        request = Request(
+            provider=service,
+            model=name,
+            messages=read_prompt(prompt, system),
+            parameters={key: value for key, value in options.items() if value is not None},
+            api_base=api_base or self.config.api_base,
+            api_key_name=api_key_name,
+            schema=None if schema is None else read_schema(schema),
+        )
+        return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
+
+    def call_options(self, treatment: dict[str, Any]) -> CallOptions:
+        """Options of a call, with the place it comes from unless that is given."""
+        if treatment.get("fallback"):
+            models = read_fallback(treatment["fallback"])
+            treatment["fallback"] = tuple(self._alternative(name) for name in models)
+        if "notebook" not in treatment:
+            notebook, cell_id = self.runtime.origin()
+            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
+        return CallOptions(**treatment)
+
+    def find_model(self, model: str | None = None) -> tuple[str, str]:
+        """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.
+
+        Raises:
+            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
+        """
+        name = model or self.config.model or self._recorded_model() or providers.embedded_model()
+        if name is None:
+            raise ConfigError(providers.ways_to_choose())
+        return providers.split_model(name, self.config.aliases)
+
+    async def handle(self, call: Call) -> Reply:
+        """Take a call through every stage, on the running loop."""
+        call.started_at = self.runtime.clock.monotonic()
+        reply = await self._handle(call)
+        schema = call.request.schema
+        # JSON text cannot hold an object of the user's class, and another class may have the same JSON schema.
+        if schema is not None and (reply.cached or reply.parsed is None):
+            reply.parsed = check_again(schema, reply)
+        return reply
+
+    def preview(self, call: Call) -> Preview:
+        """The prompt as it would leave, its tokens and price; nothing is sent and no row is written."""
+        stages = self.stages
+        return ENGINE.run(
+            preview_call(
+                call,
+                prices=self.prices,
+                usual_output_tokens=stages.log.usual_output_tokens,
+                holds=stages.cache.holds if stages.cache else None,
+                review=stages.validation.validator.review if stages.validation else None,
+            )
+        )
+
+    @property
+    def budget(self) -> Budget | None:
+        """The limit on spending; None means no budget."""
+        return self.stages.budget.options
+
+    def set_budget(self, budget: Budget | None) -> None:
+        """Replace the budget; what is spent stays spent, and calls that wait for money are tried again."""
+        self.stages.budget.change(budget)
+        self.config = dataclasses.replace(self.config, budget=budget)
+
+    def budget_status(self) -> list[BudgetStatus]:
+        """The state of the budget: one item, or one per user or batch that spent money; empty without a budget."""
+        return self.stages.budget.status()
+
+    def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
+        """Log calls that other processes made for this session, and book their cost in its own budget.
+
+        Args:
+            rows: Rows that are not in this home's log yet.
+            cost_usd: What is known of their cost, and of the cost of others whose rows are in the log.
+        """
+        for row in rows:
+            self.log.add(row)
+        self.stages.budget.book_elsewhere(cost_usd)
+
+    def close(self) -> None:
+        """Write out what is queued, end threads, close files and connections."""
+        ENGINE.run(self.stages.close())
+        self.log.close()
+        for provider in list(self._functions):
+            provider.close()
+        self._providers.clear()
+
+    def _alternative(self, name: str) -> Alternative:
+        """A model to fall back on."""
+        service, model = providers.split_model(name, self.config.aliases)
+        self._warn_of_key(name)
+        return Alternative(self.provider(service), model)
+
+    def _warn_of_key(self, name: str) -> None:
+        """Report once, before an outage, that the key of a fallback is missing; a wrong name fails the call instead."""
+        try:
+            missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
+        except ConfigError:
+            return
+        if missing is None or name in self._warned or self._replays():
+            return
+        self._warned.add(name)
+        text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+        self.runtime.sink(Notice(text, "fallback"))
+
+    def _recorded_model(self) -> str | None:
+        """In replay the model of the cassette, so that a notebook that names none needs no setting."""
+        replay = self.stages.replay
+        return replay.library.usual_model() if replay is not None and self._replays() else None
+
+    def _replays(self) -> bool:
+        return self.stages.replay is not None and self.stages.replay.mode == "replay"
 
 
 def read_fallback(value: Models) -> tuple[str, ...]:
@@ -86,31 +242,4 @@ def read_fallback(value: Models) -> tuple[str, ...]:
         raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
-def warn_of_key(session: Session, name: str) -> None:
-    """Say once, and now and not in the outage, that a fallback's key is missing; a name that makes no sense fails the call."""
-    try:
-        missing = providers.missing_key(*providers.split_model(name, session.config.aliases))
-    except ConfigError:
-        return
-    if missing is None or name in session.warned or _replays(session):
-        return
-    session.warned.add(name)
-    text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
-    session.runtime.sink(Notice(text, "fallback"))
-
-
-def _alternative(session: Session, name: str) -> Alternative:
-    """A model to fall back on."""
-    service, model = providers.split_model(name, session.config.aliases)
-    warn_of_key(session, name)
-    return Alternative(session.provider(service), model)
-
-
-def _recorded_model(session: Session) -> str | None:
-    """In replay the model that the cassette knows, so that a notebook that names none needs no setting here."""
-    replay = session.replay_stage
-    return replay.library.usual_model() if replay is not None and _replays(session) else None
-
-
-def _replays(session: Session) -> bool:
-    return session.replay_stage is not None and session.replay_stage.mode == "replay"
+ENGINE.at_shutdown(providers.close_clients)

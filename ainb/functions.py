@@ -1,31 +1,29 @@
-"""The whole pipeline around a function of the caller's own that calls a model."""
+"""Decorators for the caller's own functions that call a model: the whole pipeline, or a usage row per call."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+from ainb.core import Core
 from ainb.engine import ENGINE
 from ainb.messages import Call, Request
 from ainb.pipeline.checks import is_async
 from ainb.prompts.messages import read_prompt
 
-if TYPE_CHECKING:
-    from ainb.session import Session
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def guard(session: Session, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def guard(core: Core, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
 
     An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread. The first
     argument is the prompt (a text), the others are keyword parameters; the function returns a text or a `Reply`.
 
     Args:
-        session: Whose pipeline it is.
+        core: Core of the session whose pipeline it is.
         model: Names the model in rows, circuits and limits.
         cache: Whether the same prompt and parameters are answered from the cache.
 
@@ -40,12 +38,12 @@ def guard(session: Session, *, model: str, cache: bool = True) -> Callable[[Call
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-        provider = session.function_provider(
+        provider = core.function_provider(
             function, name=f"{module}.{name or type(function).__name__}", text_only=True
         )
 
         def make_call(prompt: str, **parameters: Any) -> Call:
-            options = session.call_options({"cache": "use" if cache else "off"})
+            options = core.call_options({"cache": "use" if cache else "off"})
             request = Request(
                 provider="function", model=model, messages=read_prompt(prompt), parameters=parameters
             )
@@ -55,13 +53,13 @@ def guard(session: Session, *, model: str, cache: bool = True) -> Callable[[Call
 
             @functools.wraps(function)
             async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return provider.result(await session.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
+                return provider.result(await core.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
 
             return cast(Callable[P, R], guarded_async)
 
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return provider.result(ENGINE.run(session.handle(make_call(*args, **kwargs))))  # type: ignore[arg-type]
+            return provider.result(ENGINE.run(core.handle(make_call(*args, **kwargs))))  # type: ignore[arg-type]
 
         return cast(Callable[P, R], guarded)
 

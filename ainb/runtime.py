@@ -1,4 +1,4 @@
-"""What a session takes from the world: time, randomness, who listens, and which notebook it is."""
+"""Injected dependencies of a session: clock, randomness, event sink, notebook identity."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
 
+from ainb import host
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
 from ainb.stores.notebook import find_notebook
 
 
 def script_origin() -> tuple[str | None, str | None]:
-    """The script that was started, by its file name; a session at a prompt has none."""
+    """File name of the script that was started; None in an interactive session. A script has no cells."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return (os.path.basename(path) if path else None), None  # noqa: PTH119 - called for every call, a Path costs ten times that
+    return (os.path.basename(path) if path else None), None  # noqa: PTH119 - runs for every call; a Path costs ten times that
 
 
 def usual_origin() -> tuple[str | None, str | None]:
     """Notebook and cell where the extension is loaded, else the script.
 
-    The extension is looked up, not handed in, so that sessions which people make themselves know their notebook too.
+    Looked up at each call, so that sessions which users make themselves carry the notebook's name too.
     """
-    find = getattr(sys.modules.get("ainb.magics"), "find_origin", None)
-    return script_origin() if find is None else find()
+    front_end = host.registered()
+    return script_origin() if front_end is None else front_end.find_origin()
 
 
 def usual_notebook() -> Path | None:
-    """Path of the notebook as the loaded extension knows it, else as the environment tells it, else of the script."""
-    find = getattr(sys.modules.get("ainb.magics"), "find_notebook", None)
-    return find_notebook() if find is None else find()
+    """Path of the notebook from the loaded extension, else from the environment, else of the script."""
+    front_end = host.registered()
+    return find_notebook() if front_end is None else front_end.find_notebook()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """What a session takes from the world: time, randomness, and who listens.
+    """Injected dependencies of a session.
 
     Attributes:
-        clock: Where time comes from.
-        rng: Where jitter comes from.
-        sink: Who is told of finished calls and notices.
-        origin: Notebook or script that a call comes from, and its cell; each None where nobody can tell.
-        notebook: Path of the notebook or script, beside which its cassette lies; None where nobody can tell.
+        clock: Source of time.
+        rng: Source of randomness, for jitter.
+        sink: Receives finished calls and notices.
+        origin: Returns the notebook or script that a call comes from, and its cell; each None where unknown.
+        notebook: Returns the path of the notebook or script, beside which its cassette lies; None where unknown.
     """
 
     clock: Clock = SYSTEM_CLOCK

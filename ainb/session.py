@@ -1,53 +1,46 @@
-"""The composition root: options in, stages in order, then `ask`, `submit`."""
+"""Session: the public face of ainb. Prompts in, replies and DataFrames out."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import sys
-import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
 
-from ainb import core as calls
-from ainb import functions as guarding
-from ainb import keys, providers, reports
-from ainb.assembly import Stages
+from ainb import functions, host
 from ainb.config.tree import Config, load_config, read_arguments
+from ainb.core import Core, Models, read_fallback
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError
-from ainb.messages import Call, CallOptions, Provider, Reply
-from ainb.pipeline import compose
-from ainb.pipeline.answer.stage import check_again
+from ainb.messages import Call, Provider, Reply
 from ainb.pipeline.budget.options import Budget, BudgetStatus
 from ainb.pipeline.cache.stage import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
 from ainb.pipeline.rate_limit.stage import RateLimit
-from ainb.pipeline.record import CallIds
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation
-from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt
-from ainb.providers.function import FunctionProvider
 from ainb.runtime import Runtime
-from ainb.sender import Sender
 from ainb.stores.redis.address import StateAddress, parse_state
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     import pandas as pd
 
     from ainb.batch.batch import Batch
-    from ainb.pipeline.replay.stage import ReplayStage
+    from ainb.usage.filters import Since
     from ainb.usage.log.log import UsageLog
+    from ainb.usage.rows import Row
 
 UNSET: Any = object()
 PREVIEW_ROWS = 20
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Session:
@@ -55,13 +48,14 @@ class Session:
 
     Args:
         model: ``provider:model`` or an alias; None means the configured one.
-        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three. Left out, every
-            option is the configured one.
+        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three. Left out,
+            every option is the configured one.
         retry: Attempts after transient faults.
-        circuit: When a provider that fails is left alone.
-        budget: What calls may cost; None means no budget.
-        cache: Answers that are given again.
-        fallback: calls.Models that are asked, in order, when the one before is down or its circuit is open: a list, or a text with commas.
+        circuit: When to stop calling a provider that fails.
+        budget: Limit on spending; None means no budget.
+        cache: Storing and reusing answers.
+        fallback: Models to try, in order, when the one before is down or its circuit is open: a list, or a text with
+            commas.
         validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
         state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None means this
@@ -69,21 +63,15 @@ class Session:
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
-        runtime: Clock, randomness and listener; for tests.
+        runtime: Clock, randomness and event sink; for tests.
 
     Attributes:
-        config: Every option.
-        runtime: Clock, randomness and listener.
-        prices: Price lists.
+        core: The parts behind the methods; not a stable interface.
         last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
-        treatments: Names of the options that say how a call is treated; no provider sees them.
-        warned: Fallbacks whose missing key was said already.
 
     Raises:
         ConfigError: An option makes no sense.
     """
-
-    treatments = frozenset(item.name for item in dataclasses.fields(CallOptions))
 
     def __init__(
         self,
@@ -94,7 +82,7 @@ class Session:
         circuit: Circuit | None = UNSET,
         budget: Budget | None = UNSET,
         cache: Cache | None = UNSET,
-        fallback: calls.Models = UNSET,
+        fallback: Models = UNSET,
         validation: Validation | None = UNSET,
         timeout_seconds: float | None = UNSET,
         state: str | StateAddress | None = UNSET,
@@ -110,26 +98,15 @@ class Session:
             "cache": cache,
             "validation": validation,
             "budget": budget,
-            "fallback": fallback if fallback is UNSET else calls.read_fallback(fallback),
+            "fallback": fallback if fallback is UNSET else read_fallback(fallback),
             "state": state if state is UNSET else parse_state(state),
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
-        self.config = _with_arguments(
-            load_config() if config is None else config, given, home, timeout_seconds
-        )
-        if self.config.env_file is not None:
-            keys.use_env_file(self.config.env_file)
-        self.runtime = runtime or Runtime()
-        self.prices = Prices(self.config.prices, clock=self.runtime.clock)
-        self._providers: dict[str, Provider] = {}
-        self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
-        self._stages = Stages(self.config, self.runtime, self.prices)
+        options = _with_arguments(load_config() if config is None else config, given, home, timeout_seconds)
+        self.core = Core(options, runtime)
         self.last_map: pd.DataFrame | None = None
-        self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
-        self._handle = compose(self._stages.in_order(), Sender(self.prices))
-        self.warned: set[str] = set()
-        for name in self.config.fallback:
-            calls.warn_of_key(self, name)
+
+    # One call
 
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -147,10 +124,12 @@ class Session:
         Raises:
             CallRejectedError: Nothing was sent; the message says why.
             ProviderError: It was sent and failed.
-            InvalidReplyError: The reply is not of the schema.
+            InvalidReplyError: The reply does not match the schema.
             ConfigError: Model, key or an option makes no sense.
         """
-        return ENGINE.run(self.handle(self.make_call(prompt, model=model, system=system, **options)))
+        return ENGINE.run(
+            self.core.handle(self.core.make_call(prompt, model=model, system=system, **options))
+        )
 
     def submit(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
@@ -160,61 +139,59 @@ class Session:
         Returns:
             A job: ``job.result()`` blocks, ``await job`` works on any loop, ``job.cancel()`` stops it.
         """
-        return ENGINE.submit(self.handle(self.make_call(prompt, model=model, system=system, **options)))
+        return ENGINE.submit(
+            self.core.handle(self.core.make_call(prompt, model=model, system=system, **options))
+        )
+
+    def make_call(self, prompt: Prompt, **options: Any) -> Call:
+        """Build the `Call` that `ask` would send; arguments as for `ask`.
+
+        Raises:
+            ConfigError: Model, message or schema makes no sense.
+            InvalidPromptError: The prompt is empty.
+        """
+        return self.core.make_call(prompt, **options)
 
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
-        call.started_at = self.runtime.clock.monotonic()
-        reply = await self._handle(call)
-        schema = call.request.schema
-        # JSON text cannot hold an object of the person's class, and another class may have the same JSON schema.
-        if schema is not None and (reply.cached or reply.parsed is None):
-            reply.parsed = check_again(schema, reply)
-        return reply
-
-    make_call = calls.make_call
-    call_options = calls.call_options
-    find_model = calls.find_model
-
-    @property
-    def replay_stage(self) -> ReplayStage | None:
-        """What answers from the notebook's cassette; None when that is off."""
-        return self._stages.replay
-
-    def provider(self, service: str) -> Provider:
-        """The session's adapter of a service, made on first use."""
-        adapter = self._providers.get(service)
-        if adapter is None:
-            adapter = self._providers[service] = providers.make_provider(
-                service,
-                clock=self.runtime.clock,
-                allow_insecure_http=self.config.allow_insecure_http,
-                local=self.config.local,
-            )
-        return adapter
-
-    def function_provider(
-        self, function: Callable[..., Any], *, name: str, text_only: bool = False
-    ) -> FunctionProvider:
-        """A function in the place of a model; its threads end with the session."""
-        provider = FunctionProvider(function, name=name, text_only=text_only)
-        self._functions.add(provider)
-        return provider
+        return await self.core.handle(call)
 
     def preview(self, call: Call) -> Preview:
-        """What sending a call would mean: the prompt as it would leave, tokens, price; nothing is sent and no row is written."""
-        stages = self._stages
-        return ENGINE.run(
-            preview_call(
-                call,
-                prices=self.prices,
-                usual_output_tokens=stages.log.usual_output_tokens,
-                holds=stages.cache.holds if stages.cache else None,
-                review=stages.validation.validator.review if stages.validation else None,
-            )
-        )
+        """The prompt of a call as it would leave, its tokens and price; nothing is sent and no row is written."""
+        return self.core.preview(call)
 
-    guard = guarding.guard
+    def find_model(self, model: str | None = None) -> tuple[str, str]:
+        """Service and model name of `model`, or of the model in force.
+
+        Raises:
+            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
+        """
+        return self.core.find_model(model)
+
+    def provider(self, service: str) -> Provider:
+        """The adapter of a service, made on first use."""
+        return self.core.provider(service)
+
+    # Functions of the caller's own
+
+    def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Put the whole pipeline around a function that calls a model; see `ainb.functions.guard`.
+
+        Args:
+            model: Names the model in rows, circuits and limits.
+            cache: Whether the same prompt and parameters are answered from the cache.
+        """
+        return functions.guard(self.core, model=model, cache=cache)
+
+    def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
+        """Decorate a function so that each call of it is a usage row; see `ainb.usage.log.recorder.Recorder.monitored`."""
+        return self.core.log.recorder.monitored(operation=operation, model=model, provider=provider)
+
+    def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
+        """Log a call that was made elsewhere; see `ainb.usage.log.recorder.Recorder.record`."""
+        return self.core.log.recorder.record(prompt=prompt, model=model, **facts)
+
+    # Tables
 
     def map(self, data: Any, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
         """Send one call a row and wait for the table of answers.
@@ -244,13 +221,13 @@ class Session:
             BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` holds all rows.
             BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
         """
-        from ainb.batch import plan as mapping
+        from ainb.batch import plan
 
         if is_dask(data):
             from ainb.dask import map_collection
 
-            return cast("pd.DataFrame", map_collection(self, data, task, options))
-        return self.run_batch(mapping.make_batch(self, data, task, options))
+            return cast("pd.DataFrame", map_collection(self.core, data, task, options))
+        return self._run_batch(plan.make_batch(self.core, data, task, options))
 
     def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
         """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.
@@ -267,19 +244,7 @@ class Session:
         """
         from ainb.dask import map_partitions_function
 
-        return map_partitions_function(self, task, options)
-
-    def run_batch(self, batch: Batch) -> pd.DataFrame | Path:
-        """Run a batch that ``mapping.make_batch`` made and wait; what `map` does once its arguments are read."""
-        from ainb.batch import plan as mapping
-
-        try:
-            result = mapping.run_blocking(batch)
-        except mapping.BatchInterrupted as stopped:
-            self.last_map = stopped.frame
-            raise
-        self.last_map = None if isinstance(result, Path) else result
-        return result
+        return map_partitions_function(self.core, task, options)
 
     def preview_map(self, data: Any, task: str, **options: Any) -> tuple[Preview, str | None]:
         """What `map` would send, without sending it: the first row's call, and a line on tokens and price of all rows or None.
@@ -292,11 +257,13 @@ class Session:
         Raises:
             ConfigError: Something makes no sense, or no row can be filled.
         """
-        from ainb.batch import plan as mapping
+        from ainb.batch import plan
 
         if is_dask(data):
-            return mapping.preview_rows(self, data.head(PREVIEW_ROWS, npartitions=-1), task, options)[0], None
-        return mapping.preview_rows(self, data, task, options)
+            return plan.preview_rows(self.core, data.head(PREVIEW_ROWS, npartitions=-1), task, options)[
+                0
+            ], None
+        return plan.preview_rows(self.core, data, task, options)
 
     def submit_map(
         self, data: Any, task: str | Callable[..., Any], **options: Any
@@ -306,13 +273,13 @@ class Session:
         Returns:
             A job whose result is what `map` returns.
         """
-        from ainb.batch import plan as mapping
+        from ainb.batch import plan
 
         if is_dask(data):
             raise ConfigError(
                 "a Dask collection goes on in the background by itself: session.map(ddf, …).persist()"
             )
-        return mapping.submit(mapping.make_batch(self, data, task, options))
+        return plan.submit(plan.make_batch(self.core, data, task, options))
 
     def runs(self) -> pd.DataFrame:
         """Batches of this home, newest first.
@@ -321,77 +288,140 @@ class Session:
             Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at` datetime64[us, UTC] (NaT while
             unfinished), `rows` Int64 (NA while unfinished), `done`, `failed` Int64, `cost_usd` Float64 of what is known.
         """
-        from ainb.batch import plan as mapping
+        from ainb.batch import plan
 
-        return mapping.runs_frame(self)
+        return plan.runs_frame(self.core)
 
-    usage = reports.usage
-    costs = reports.costs
-    errors = reports.errors
-    summary = reports.summary
-    record = reports.record
-    monitored = reports.monitored
-    status = reports.status
-    take_over = reports.take_over
+    def _run_batch(self, batch: Batch) -> pd.DataFrame | Path:
+        from ainb.batch import plan
 
-    def state(self) -> list[dict[str, Any]]:
-        """What `status` shows, as plain rows that are cheap to ask for; see `ainb.assembly.Stages.status`."""
-        return self._stages.status()
+        try:
+            result = plan.run_blocking(batch)
+        except plan.BatchInterrupted as stopped:
+            self.last_map = stopped.frame
+            raise
+        self.last_map = None if isinstance(result, Path) else result
+        return result
 
-    def book_elsewhere(self, cost_usd: Decimal) -> None:
-        """Book what other processes spent for this session in its own budget."""
-        self._stages.budget.book_elsewhere(cost_usd)
+    # Usage and state
 
     @property
     def log(self) -> UsageLog:
-        """The usage log, for the functions of `ainb.usage`."""
-        return self._stages.log
+        """The usage log, for the functions of `ainb.usage.frames`."""
+        return self.core.log
+
+    def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
+        """One row per call of every session of the home, oldest first; see `ainb.usage.frames.calls.usage`."""
+        from ainb.usage.frames import calls
+
+        return calls.usage(self.log, since=since, columns=columns, **where)
+
+    def costs(
+        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    ) -> pd.DataFrame:
+        """Tokens and money, grouped by columns of the log; see `ainb.usage.frames.totals.costs`."""
+        from ainb.usage.frames import totals
+
+        return totals.costs(self.log, by, since=since, **where)
+
+    def errors(
+        self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    ) -> pd.DataFrame:
+        """The failed calls, or their number by groups; see `ainb.usage.frames.totals.errors`."""
+        from ainb.usage.frames import totals
+
+        return totals.errors(self.log, by, since=since, **where)
+
+    def summary(self, *, hours: float | None = None, days: float | None = None, **where: Any) -> pd.DataFrame:
+        """Rates, durations, tokens and cost of the last hours or days; see `ainb.usage.frames.summary.summary`."""
+        from ainb.usage.frames import summary
+
+        return summary.summary(self.log, hours=hours, days=days, **where)
+
+    def status(self) -> pd.DataFrame:
+        """State of circuits, queues, buckets, retry budgets and the cache.
+
+        Returns:
+            Frame indexed by `name`: one row per model that was called (``provider:model``), one for the cache, one per
+            budget, one for shared state. Columns, NA where they do not apply: `part`, `endpoint`, `circuit` (closed,
+            open, half-open, forced-open, disabled), `probe_in_s` (seconds), `failure_rate`, `calls_in_window`,
+            `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`, `…_level`, `…_capacity`, `…_limit` of each
+            limited dimension, `retries_left`, `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`,
+            `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state `connected`,
+            `distance_ms` (round trip), `peers` (how many others) and `peer_names`.
+        """
+        from ainb.usage.frames.status import status_frame
+
+        return status_frame(self.state())
+
+    def state(self) -> list[dict[str, Any]]:
+        """The rows of `status` as plain dictionaries; cheap. See `ainb.assembly.Stages.status`."""
+        return self.core.stages.status()
 
     def cache_status(self) -> dict[str, Any]:
-        """What the cache did and holds, as in `status`; empty when it is off."""
-        return self._stages.cache.status() if self._stages.cache else {}
+        """Counts and size of the cache, as in `status`; empty when it is off."""
+        cache = self.core.stages.cache
+        return cache.status() if cache else {}
 
     def clear_cache(self) -> int:
-        """Forget every stored answer of the home, other sessions' too; returns how many there were."""
-        return ENGINE.run(self._stages.cache.clear()) if self._stages.cache else 0
+        """Delete every stored answer of the home, other sessions' too; returns how many there were."""
+        cache = self.core.stages.cache
+        return ENGINE.run(cache.clear()) if cache else 0
 
     def prune_cache(self, older_than_seconds: float | None = None) -> int:
-        """Forget stored answers past an age; returns how many there were.
+        """Delete stored answers past an age; returns how many there were.
 
         Args:
-            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is forgotten where that is None too.
+            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is deleted where that is
+                None too.
         """
-        return ENGINE.run(self._stages.cache.prune(older_than_seconds)) if self._stages.cache else 0
+        cache = self.core.stages.cache
+        return ENGINE.run(cache.prune(older_than_seconds)) if cache else 0
 
     @property
     def budget(self) -> Budget | None:
-        """What calls may cost; None means no budget."""
-        return self._stages.budget.options
+        """The limit on spending; None means no budget."""
+        return self.core.budget
 
     def set_budget(self, budget: Budget | None) -> None:
-        """Take another budget, or none; what is spent stays spent, and calls that wait for money are tried again."""
-        self._stages.budget.change(budget)
-        self.config = dataclasses.replace(self.config, budget=budget)
+        """Replace the budget; what is spent stays spent, and calls that wait for money are tried again."""
+        self.core.set_budget(budget)
 
     def reset_budget(self) -> None:
-        """Forget what is spent of the budget: today's, the session's, or every user's or batch's."""
-        self._stages.budget.reset()
+        """Set what is spent of the budget to zero: today's, the session's, or every user's or batch's."""
+        self.core.stages.budget.reset()
 
     def budget_status(self) -> list[BudgetStatus]:
-        """How the budget stands: one item, or one for each user or batch that money went through; empty without a budget."""
-        return self._stages.budget.status()
+        """The state of the budget: one item, or one per user or batch that spent money; empty without a budget."""
+        return self.core.budget_status()
 
     def state_status(self) -> dict[str, Any]:
-        """Where shared state lives, how far away that is and who else is there, as in `status`; empty where nothing is shared."""
-        return self._stages.shared.status() if self._stages.shared else {}
+        """Address, distance and peers of the shared state, as in `status`; empty where nothing is shared."""
+        shared = self.core.stages.shared
+        return shared.status() if shared else {}
+
+    @property
+    def config(self) -> Config:
+        """Every option."""
+        return self.core.config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self.core.config = config
+
+    @property
+    def runtime(self) -> Runtime:
+        """Clock, randomness and event sink."""
+        return self.core.runtime
+
+    @property
+    def prices(self) -> Prices:
+        """Price lists."""
+        return self.core.prices
 
     def close(self) -> None:
-        """Write out what waits to be written, end threads, let go of files and servers; the session may not be used afterwards."""
-        ENGINE.run(self._stages.close())
-        self._stages.log.close()
-        for provider in list(self._functions):
-            provider.close()
-        self._providers.clear()
+        """Write out what is queued, end threads, close files and connections; the session may not be used afterwards."""
+        self.core.close()
 
     def __enter__(self) -> Self:
         return self
@@ -402,11 +432,8 @@ class Session:
         self.close()
 
 
-ENGINE.at_shutdown(providers.close_clients)
-
-
 def is_dask(data: Any) -> bool:
-    """Whether rows are a Dask collection; Dask need not be there to tell."""
+    """Whether rows are a Dask collection; Dask need not be installed to tell."""
     return type(data).__module__.partition(".")[0] == "dask"
 
 
@@ -433,7 +460,9 @@ def current() -> Session:
     """The notebook's session, made from the configuration on first use."""
     global _current  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     if _current is None:
-        _current = _maker()()
+        front_end = host.registered()
+        # The extension's factory adds ``%config Ainb`` and shows notices in the notebook.
+        _current = Session() if front_end is None else cast(Session, front_end.make_session())
     return _current
 
 
@@ -441,12 +470,3 @@ def use(session: Session | None) -> None:
     """Make `session` the notebook's; None means make a new one from the configuration when next asked."""
     global _current  # noqa: PLW0603 - see current()
     _current = session
-
-
-def _maker() -> Callable[[], Session]:
-    """The loaded extension's (it adds ``%config Ainb`` and shows notices), else `Session`.
-
-    It is looked up, not handed in, so that ``%load_ext`` need not import this module.
-    """
-    make = getattr(sys.modules.get("ainb.magics"), "make_session", None)
-    return make or Session

@@ -34,7 +34,7 @@ def opened(tmp_path, server, **options):
 
 def test_the_stages_stand_in_this_order(tmp_path):
     with ainb.Session("scripted:echo", home=tmp_path) as session:
-        names = [_name(stage) for stage in session._stages.in_order()]
+        names = [_name(stage) for stage in session.core.stages.in_order()]
 
     assert [name for name in names if "allback" not in name and "eplay" not in name] == ORDER
 

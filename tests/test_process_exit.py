@@ -95,7 +95,7 @@ def test_a_session_that_is_forgotten_ends_its_threads_and_closes_its_files(tmp_p
     session.guard(model="mine")(lambda text: text.upper())("x")
     started = set(threading.enumerate()) - before
     names = {thread.name.rstrip("_0123456789") for thread in started}
-    stages = weakref.ref(session._stages)
+    stages = weakref.ref(session.core.stages)
 
     del session
     gc.collect()

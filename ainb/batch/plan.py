@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from ainb.batch.progress import Watcher
     from ainb.batch.source import Source
+    from ainb.core import Core
     from ainb.engine import Job
     from ainb.pipeline.validation.preview import Preview
-    from ainb.session import Session
 
 __all__ = ["BatchInterrupted", "make_batch", "run_blocking", "runs_frame", "submit"]
 
@@ -67,7 +67,7 @@ class Part:
 
 
 def make_batch(
-    session: Session,
+    core: Core,
     data: Any,
     task: str | Template | Callable[..., Any],
     given: dict[str, Any],
@@ -76,7 +76,7 @@ def make_batch(
     """Read the arguments of ``Session.map``.
 
     Args:
-        session: Whose pipeline the rows go through.
+        core: Whose pipeline the rows go through.
         data: The rows.
         task: A template, or a function of one item.
         given: Keyword arguments of ``Session.map``; those of the batch are taken out, the rest are the call's.
@@ -91,18 +91,18 @@ def make_batch(
     options = _read_options(given)
     source = open_source(data, limit=limit, sample=sample)
     checked = None if schema is None else read_schema(schema)
-    batch_id = session.new_id() if part is None else part.run_id
-    plan = _plan(session, task, {**given, "batch_id": batch_id}, source=source, names=names, schema=checked)
+    batch_id = core.new_id() if part is None else part.run_id
+    plan = _plan(core, task, {**given, "batch_id": batch_id}, source=source, names=names, schema=checked)
     house = House(
-        clock=session.runtime.clock,
-        sink=session.runtime.sink,
-        place=f"{session.config.home_folder()}|{session.runtime.origin()[0]}",
-        journal=_journal(session, part),
+        clock=core.runtime.clock,
+        sink=core.runtime.sink,
+        place=f"{core.config.home_folder()}|{core.runtime.origin()[0]}",
+        journal=_journal(core, part),
         new_id=lambda: batch_id,
-        backlog=lambda: session.log.backlog,
+        backlog=lambda: core.log.backlog,
         run_id=None if part is None else part.run_id,
     )
-    rate_limit = session.config.rate_limit
+    rate_limit = core.config.rate_limit
     most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
     if plan.slots is not None:
         most, options = min(most, plan.slots), dataclasses.replace(options, fixed_concurrency=True)
@@ -110,27 +110,27 @@ def make_batch(
         # One's own function, and one's own word for how many: there is nothing to find out.
         options = dataclasses.replace(options, fixed_concurrency=True)
     if options.watcher is not None:
-        _tell_forecast(session, source, plan)
+        _tell_forecast(core, source, plan)
     if part is not None:
         options = dataclasses.replace(options, watcher=part.watcher)
     return Batch(source, plan.task, house, options, most=most)
 
 
-def _journal(session: Session, part: Part | None) -> Callable[[], Journal] | None:
+def _journal(core: Core, part: Part | None) -> Callable[[], Journal] | None:
     """Where finished rows are kept; with a cassette nowhere, because a row that is taken from there would not be recorded."""
-    if session.config.replay != "off":
+    if core.config.replay != "off":
         return None
     if part is not None:
         path = part.journal
         return None if path is None else lambda: Journal(path, mode="TRUNCATE")
-    return lambda: Journal(session.config.home_folder() / JOURNAL_FILE)
+    return lambda: Journal(core.config.home_folder() / JOURNAL_FILE)
 
 
-def preview_rows(session: Session, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
+def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
     """What a batch would send: the call of its first row that can be filled, and a line on all of them; nothing is sent.
 
     Args:
-        session: Whose pipeline the rows would go through.
+        core: Whose pipeline the rows would go through.
         data: The rows; they are read, so an iterator is refused.
         text: A template.
         given: Keyword arguments of ``Session.map``.
@@ -145,15 +145,13 @@ def preview_rows(session: Session, data: Any, text: str, given: dict[str, Any]) 
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
     checked = None if schema is None else read_schema(schema)
-    options = {**given, "batch_id": session.new_id()}
-    plan = _plan(session, text, options, source=source, names=names, schema=checked)
+    options = {**given, "batch_id": core.new_id()}
+    plan = _plan(core, text, options, source=source, names=names, schema=checked)
     call = next(_fillable(plan.task, source), None)
     if call is None or plan.template is None or plan.model is None:
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    line = forecast(
-        source, plan.template, model=plan.model, prices=session.prices, parameters=plan.parameters
-    )
-    return session.preview(call), line
+    line = forecast(source, plan.template, model=plan.model, prices=core.prices, parameters=plan.parameters)
+    return core.preview(call), line
 
 
 def _fillable(task: Task, source: Source) -> Iterator[Call]:
@@ -187,13 +185,13 @@ def submit(batch: Batch) -> Job[pd.DataFrame | Path]:
     return ENGINE.submit(batch.run())
 
 
-def runs_frame(session: Session) -> pd.DataFrame:
+def runs_frame(core: Core) -> pd.DataFrame:
     """The runs in the journal of a session's home; see ``Session.runs``."""
     import pandas as pd
 
-    path = session.config.home_folder() / JOURNAL_FILE
+    path = core.config.home_folder() / JOURNAL_FILE
     runs = []
-    if path.exists() and session.config.replay != "replay":
+    if path.exists() and core.config.replay != "replay":
         journal = Journal(path)
         runs = journal.runs()
         journal.close()
@@ -225,7 +223,7 @@ class _Plan:
 
 
 def _plan(
-    session: Session,
+    core: Core,
     task: str | Template | Callable[..., Any],
     given: dict[str, Any],
     *,
@@ -236,19 +234,17 @@ def _plan(
     if isinstance(task, str):
         task = Template(task.strip(), columns=source.columns, names=names)
     if isinstance(task, Template):
-        return _template_plan(session, task, given, schema=schema)
+        return _template_plan(core, task, given, schema=schema)
     if callable(task):
-        return _function_plan(session, task, given, schema=schema)
+        return _function_plan(core, task, given, schema=schema)
     raise ConfigError(
         f"a batch takes a prompt with {{columns}} or a function of one item; it is {type(task).__name__}"
     )
 
 
-def _template_plan(
-    session: Session, template: Template, given: dict[str, Any], *, schema: Schema | None
-) -> _Plan:
+def _template_plan(core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None) -> _Plan:
     # One call read in full; each row's differs in the last message alone.
-    first = session.make_call("a row's prompt comes here", **given)
+    first = core.make_call("a row's prompt comes here", **given)
     request = dataclasses.replace(first.request, schema=schema)
     before, provider, options = request.messages[:-1], first.provider, first.options
     endpoint, account = first.place(), first.payer()
@@ -266,7 +262,7 @@ def _template_plan(
             values=values,
         )
         call.row_key = reply_key(call)
-        return Work(key=call.row_key, call=call, send=session.handle)
+        return Work(key=call.row_key, call=call, send=core.handle)
 
     def name_run(run_id: str) -> None:
         nonlocal options
@@ -291,24 +287,24 @@ def _template_plan(
 
 
 def _function_plan(
-    session: Session, function: Callable[..., Any], given: dict[str, Any], *, schema: Schema | None
+    core: Core, function: Callable[..., Any], given: dict[str, Any], *, schema: Schema | None
 ) -> _Plan:
     digest = hashlib.sha256(function_identity(function).encode()).hexdigest()[:12]
     title = getattr(function, "__qualname__", type(function).__name__)
-    shared = session.function_provider(function, name=f"{title}#{digest}")
+    shared = core.function_provider(function, name=f"{title}#{digest}")
     model = given.pop("model", None) or title
-    treatment = {name: value for name, value in given.items() if name in session.treatments}
+    treatment = {name: value for name, value in given.items() if name in core.treatments}
     unknown = given.keys() - treatment.keys()
     if unknown:
         raise ConfigError(f"{min(unknown)!r} is an option of a model; a function takes the item alone")
-    options = session.call_options({"cache": "off", **treatment})
+    options = core.call_options({"cache": "off", **treatment})
 
     def prepare(item: Any) -> Work:
         text = item if isinstance(item, str) else json.dumps(item, default=str, ensure_ascii=False)
         request = Request(provider="function", model=model, messages=(Message("user", text),), schema=schema)
         call = Call(request=request, provider=ItemProvider(shared, item), options=options)
         call.row_key = reply_key(call)
-        return Work(key=call.row_key, call=call, send=session.handle)
+        return Work(key=call.row_key, call=call, send=core.handle)
 
     def name_run(run_id: str) -> None:
         nonlocal options
@@ -352,11 +348,9 @@ def _read_options(given: dict[str, Any]) -> BatchOptions:
     return BatchOptions(**chosen)
 
 
-def _tell_forecast(session: Session, source: Source, plan: _Plan) -> None:
+def _tell_forecast(core: Core, source: Source, plan: _Plan) -> None:
     if plan.template is None or plan.model is None:
         return
-    text = forecast(
-        source, plan.template, model=plan.model, prices=session.prices, parameters=plan.parameters
-    )
+    text = forecast(source, plan.template, model=plan.model, prices=core.prices, parameters=plan.parameters)
     if text is not None:
-        session.runtime.sink(Notice(text, "forecast"))
+        core.runtime.sink(Notice(text, "forecast"))

@@ -26,7 +26,7 @@ from ainb.events import Notice
 
 if TYPE_CHECKING:
     from ainb.config.tree import Config
-    from ainb.session import Session
+    from ainb.core import Core
 
 __all__ = ["compute", "map_collection", "map_partitions_function"]
 
@@ -38,11 +38,11 @@ NOT_FOR_PARTS = {
 }
 
 
-def map_collection(session: Session, data: Any, task: str | Callable[..., Any], given: dict[str, Any]) -> Any:
+def map_collection(core: Core, data: Any, task: str | Callable[..., Any], given: dict[str, Any]) -> Any:
     """One call a row of a Dask collection, lazily.
 
     Args:
-        session: Whose options the workers take over.
+        core: Whose options the workers take over.
         data: Dask DataFrame, Series or bag.
         task: As for ``Session.map``.
         given: As for ``Session.map``, without ``limit``, ``sample`` and ``out``.
@@ -57,8 +57,8 @@ def map_collection(session: Session, data: Any, task: str | Callable[..., Any], 
     kind = _kind_of(data)
     rows = [] if kind == "Bag" else data._meta  # noqa: SLF001 - what Dask itself calls the columns without rows
     columns = None if kind == "Bag" else ["value"] if kind == "Series" else list(map(str, data._meta.columns))  # noqa: SLF001 - the same
-    mapper, meta = _prepare(session, rows, task, given, columns=columns, partitions=data.npartitions)
-    _tell_of_own_limits(session)
+    mapper, meta = _prepare(core, rows, task, given, columns=columns, partitions=data.npartitions)
+    _tell_of_own_limits(core)
     if kind != "Bag":
         return data.map_partitions(mapper, meta=meta)
     import dask.dataframe as dd
@@ -70,24 +70,22 @@ def map_collection(session: Session, data: Any, task: str | Callable[..., Any], 
     return dd.from_delayed(parts, meta=meta, verify_meta=False)
 
 
-def map_partitions_function(
-    session: Session, task: str | Callable[..., Any], given: dict[str, Any]
-) -> Mapper:
+def map_partitions_function(core: Core, task: str | Callable[..., Any], given: dict[str, Any]) -> Mapper:
     """A function for ``ddf.map_partitions``; see ``Session.for_partitions``.
 
     Raises:
         ConfigError: Something makes no sense, or Dask is not installed.
     """
     require_extra()
-    mapper, _ = _prepare(session, [], task, given, columns=None, partitions=None)
-    _tell_of_own_limits(session)
+    mapper, _ = _prepare(core, [], task, given, columns=None, partitions=None)
+    _tell_of_own_limits(core)
     return mapper
 
 
-def compute(session: Session, frame: Any) -> Any:
+def compute(core: Core, frame: Any) -> Any:
     """Compute what `map_collection` made, and wait until the workers' last word on it is there, too."""
     result = frame.compute()
-    gather = latest(session)
+    gather = latest(core)
     if gather is not None:
         gather.ended.wait(LAST_REPORT_SECONDS)
     return result
@@ -114,7 +112,7 @@ def _kind_of(data: Any) -> str:
 
 
 def _prepare(
-    session: Session,
+    core: Core,
     rows: Any,
     task: str | Callable[..., Any],
     given: dict[str, Any],
@@ -132,50 +130,48 @@ def _prepare(
     names: Mapping[str, Any] = given.pop("names", None) or {}
     ready = Template(task.strip(), columns=columns, names=names) if isinstance(task, str) else task
     if isinstance(task, str):
-        given["model"] = ":".join(session.find_model(given.get("model")))
+        given["model"] = ":".join(core.find_model(given.get("model")))
     keep = {} if columns is not None else {"keep": False}  # what a bag's rows are called, the workers see
-    batch, meta = empty_result(session, rows, ready, {**given, **keep})
+    batch, meta = empty_result(core, rows, ready, {**given, **keep})
     run = open_run(
-        session,
+        core,
         identity=batch.identity,
         partitions=partitions,
         resume=given.get("resume", True),
         retry_failed=given.get("retry_failed", False),
     )
-    notebook, cell_id = session.runtime.origin()
-    config, budget_usd = _portable(session, given.pop("budget_usd", None))
+    notebook, cell_id = core.runtime.origin()
+    config, budget_usd = _portable(core, given.pop("budget_usd", None))
     given |= {"notebook": notebook, "cell_id": cell_id, "budget_usd": budget_usd}
-    adopt(
-        session, Gather(session, run, watcher=watcher, title=batch.progress.title, model=batch.progress.model)
-    )
-    return Mapper(run=run, config=config, task=ready, given=given, make=type(session)), meta
+    adopt(core, Gather(core, run, watcher=watcher, title=batch.progress.title, model=batch.progress.model))
+    return Mapper(run=run, config=config, task=ready, given=given), meta
 
 
-def _portable(session: Session, budget_usd: Any) -> tuple[Config, Any]:
+def _portable(core: Core, budget_usd: Any) -> tuple[Config, Any]:
     """The options as they go to another machine, and what the run may cost.
 
     The password of shared state stays here. A budget a batch, and what is left of the session's own, becomes a limit of the run,
     because a worker starts a session with accounts of its own; a run's is shared where there is shared state.
     """
-    config = session.config
+    config = core.config
     changes: dict[str, Any] = {"home": config.home_folder().absolute()}
     if config.state is not None:
         changes["state"] = config.state.without_secrets()
     budget = config.budget
     if budget is not None and budget.hard and budget.per in {"session", "batch"}:
-        left = session.budget_status()[0].left_usd if budget.per == "session" else budget.usd
+        left = core.budget_status()[0].left_usd if budget.per == "session" else budget.usd
         budget_usd = left if budget_usd is None else min(left, budget_usd)
         changes["budget"] = None
     return dataclasses.replace(config, **changes), budget_usd
 
 
-def _tell_of_own_limits(session: Session) -> None:
-    if session.config.state is not None or session in _told:
+def _tell_of_own_limits(core: Core) -> None:
+    if core.config.state is not None or core in _told:
         return
     count = _worker_processes()
     if count:
-        _told.add(session)
-        session.runtime.sink(
+        _told.add(core)
+        core.runtime.sink(
             Notice(
                 f"each of the {count} worker processes has limits, circuits and budgets of its own, so that together they may send and "
                 'spend that many times as much; share them with state="redis://host:6379/0" (AINB_STATE)',
@@ -184,7 +180,7 @@ def _tell_of_own_limits(session: Session) -> None:
         )
 
 
-_told: weakref.WeakSet[Session] = weakref.WeakSet()
+_told: weakref.WeakSet[Core] = weakref.WeakSet()
 
 
 def _worker_processes() -> int:

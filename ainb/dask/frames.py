@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     from ainb.batch.batch import Batch
     from ainb.batch.template import Template
-    from ainb.session import Session
+    from ainb.core import Core
 
 
 def empty_result(
-    session: Session, rows: Any, task: Template | Callable[..., Any], given: dict[str, Any]
+    core: Core, rows: Any, task: Template | Callable[..., Any], given: dict[str, Any]
 ) -> tuple[Batch, pd.DataFrame]:
     """A batch of no rows, in which every option is checked, and the frame that it results in.
 
     Args:
-        session: Whose options count.
+        core: Whose options count.
         rows: A table without rows.
         task: The prompt, or a function.
         given: Keyword arguments of ``Session.map``.
@@ -35,7 +35,7 @@ def empty_result(
     """
     from dask.dataframe.utils import clear_known_categories
 
-    batch = mapping.make_batch(session, rows, task, {**given, "journal": False})
+    batch = mapping.make_batch(core, rows, task, {**given, "journal": False})
     frame = batch.frame()
     open_columns = [
         name for name, dtype in frame.dtypes.items() if str(dtype) == "category" and name != "status"

@@ -17,7 +17,7 @@ from ainb.engine import ENGINE
 from ainb.events import Notice
 
 if TYPE_CHECKING:
-    from ainb.session import Session
+    from ainb.core import Core
 
 NANO = Decimal(1_000_000_000)
 
@@ -26,7 +26,7 @@ class Gather:
     """Adds up what is reported of a run; everything happens on the engine's loop.
 
     Args:
-        session: The notebook's; not kept alive.
+        core: The notebook's; not kept alive.
         run: The run.
         watcher: Told of progress at most five times a second; None means nobody.
         title: What the batch does, for people.
@@ -37,13 +37,11 @@ class Gather:
         ended: Set while every partition has ended.
     """
 
-    def __init__(
-        self, session: Session, run: Run, *, watcher: Watcher | None, title: str, model: str
-    ) -> None:
+    def __init__(self, core: Core, run: Run, *, watcher: Watcher | None, title: str, model: str) -> None:
         self.run = run
         self.progress = Progress(title=title, model=model)
         self.ended = threading.Event()
-        self._session = weakref.ref(session)
+        self._core = weakref.ref(core)
         self._watcher = watcher
         self._ticker: Ticker | None = None
         self._newest: dict[int, Report] = {}
@@ -53,9 +51,9 @@ class Gather:
         self._context = contextvars.copy_context()
 
     @property
-    def session(self) -> Session | None:
+    def core(self) -> Core | None:
         """The notebook's session, while there is one."""
-        return self._session()
+        return self._core()
 
     def take_text(self, event: tuple[Any, Any]) -> None:
         """Take what the scheduler passes on; from any thread."""
@@ -82,19 +80,19 @@ class Gather:
         self._tick()
 
     def _pass_on(self, report: Report, cost: Decimal) -> None:
-        session = self.session
-        if session is None:
+        core = self.core
+        if core is None:
             return
         for kind, text in report.notices:
             if (kind, text) not in self._said:
                 self._said.add((kind, text))
-                session.runtime.sink(Notice(text, kind))
-        session.take_over(report.rows, cost)
+                core.runtime.sink(Notice(text, kind))
+        core.take_over(report.rows, cost)
 
     def _tick(self) -> None:
-        session = self.session
-        if self._ticker is None and session is not None:
-            self._ticker = Ticker(self.progress, self._watcher, session.runtime.clock)
+        core = self.core
+        if self._ticker is None and core is not None:
+            self._ticker = Ticker(self.progress, self._watcher, core.runtime.clock)
         last = self.progress.state != "running"
         if self._ticker is not None:
             self._ticker.tick(last=last)
@@ -104,28 +102,28 @@ class Gather:
             self.ended.clear()
 
 
-_of_sessions: weakref.WeakKeyDictionary[Session, dict[str, Gather]] = weakref.WeakKeyDictionary()
+_of_cores: weakref.WeakKeyDictionary[Core, dict[str, Gather]] = weakref.WeakKeyDictionary()
 
 
-def adopt(session: Session, gather: Gather) -> None:
+def adopt(core: Core, gather: Gather) -> None:
     """Listen to the workers of the cluster that is in use, for as long as the session lives."""
-    _of_sessions.setdefault(session, {})[gather.run.run_id] = gather
+    _of_cores.setdefault(core, {})[gather.run.run_id] = gather
     distributed = sys.modules.get("distributed")
     if distributed is not None:
         with contextlib.suppress(ValueError):  # there is no client; everything will run in this process
             distributed.default_client().subscribe_topic(topic_of(gather.run.run_id), gather.take_text)
 
 
-def latest(session: Session) -> Gather | None:
+def latest(core: Core) -> Gather | None:
     """The newest run of a session, or None."""
-    runs = _of_sessions.get(session)
+    runs = _of_cores.get(core)
     return next(reversed(runs.values()), None) if runs else None
 
 
 def find(run_id: str) -> Gather | None:
     """The run, where its notebook is this very process and its session lives; else None."""
-    found = (runs[run_id] for runs in list(_of_sessions.values()) if run_id in runs)
-    return next((gather for gather in found if gather.session is not None), None)
+    found = (runs[run_id] for runs in list(_of_cores.values()) if run_id in runs)
+    return next((gather for gather in found if gather.core is not None), None)
 
 
 def topic_of(run_id: str) -> str:

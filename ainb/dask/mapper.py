@@ -13,8 +13,6 @@ from ainb.dask.runs import Run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.session import Session
-
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Mapper:
@@ -24,17 +22,15 @@ class Mapper:
 
     Attributes:
         run: The run that the partitions are parts of.
-        config: Options of the session that a worker process makes.
+        config: Options of the core that a worker process makes.
         task: The prompt, or a function of one row.
         given: Further keyword arguments of ``Session.map``.
-        make: Makes a session; a class, so that it is pickled by its name.
     """
 
     run: Run
     config: Config
     task: Template | Callable[..., Any]
     given: Mapping[str, Any]
-    make: Callable[..., Session]
 
     __name__ = "ainb"  # what Dask calls the tasks
 

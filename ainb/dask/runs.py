@@ -17,7 +17,7 @@ from ainb.events import Notice
 from ainb.stores.files import FOLDER_MODE
 
 if TYPE_CHECKING:
-    from ainb.session import Session
+    from ainb.core import Core
 
 FOLDER = "partitions"
 MARK = "run.json"
@@ -54,26 +54,24 @@ class Run:
         return self.folder is not None and (self.folder / MARK).is_file()
 
 
-def open_run(
-    session: Session, *, identity: str, partitions: int | None, resume: bool, retry_failed: bool
-) -> Run:
+def open_run(core: Core, *, identity: str, partitions: int | None, resume: bool, retry_failed: bool) -> Run:
     """The unfinished run of the same work, or a new one.
 
     Args:
-        session: Whose home the journals lie in.
+        core: Whose home the journals lie in.
         identity: What makes two runs the same work, but for the number of partitions.
         partitions: Into how many the table is cut; None while only Dask knows, and the run is a new one.
         resume: Go on with an unfinished run.
         retry_failed: Go on with the newest run, finished or not.
     """
-    run_id = session.new_id()
-    if session.config.replay != "off":
+    run_id = core.new_id()
+    if core.config.replay != "off":
         return Run(run_id=run_id, folder=None, partitions=partitions)
-    home = session.config.home_folder().absolute() / FOLDER
+    home = core.config.home_folder().absolute() / FOLDER
     stem = f"{identity[:IDENTITY_LETTERS]}-{partitions or 0}"
     try:
         home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        _forget(home, session.runtime.clock.unix() - KEEP_SECONDS)
+        _forget(home, core.runtime.clock.unix() - KEEP_SECONDS)
         old = sorted(home.glob(f"{stem}.*"))
         if old and partitions and (retry_failed or (resume and not _is_finished(old[-1], partitions))):
             return Run(run_id=old[-1].suffix.removeprefix("."), folder=old[-1], partitions=partitions)
@@ -82,7 +80,7 @@ def open_run(
         (folder / MARK).write_text(json.dumps({"partitions": partitions}), encoding="utf-8")
     except OSError as error:
         text = f"the journal of the partitions cannot be kept ({error}); what a lost worker has done will be done again"
-        session.runtime.sink(Notice(text, "journal"))
+        core.runtime.sink(Notice(text, "journal"))
         return Run(run_id=run_id, folder=None, partitions=partitions)
     return Run(run_id=run_id, folder=folder, partitions=partitions)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch import plan as mapping
+from ainb.core import Core
 from ainb.dask.frames import empty_result
 from ainb.dask.gather import find, topic_of
 from ainb.dask.reports import Report, report_of
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from ainb.batch.progress import Progress
     from ainb.config.tree import Config
     from ainb.dask.mapper import Mapper
-    from ainb.session import Session
 
 REPORT_SECONDS = 0.5
 LOOK_SECONDS = 0.5
 GONE = frozenset({"cancelled", "released", "forgotten"})
 
-_sessions: list[tuple[Config, Session]] = []
+_cores: list[tuple[Config, Core]] = []
 _making = threading.Lock()
 _reporters: list[Reporter] = []
 
@@ -57,10 +57,10 @@ def map_part(mapper: Mapper, rows: Any, number: int) -> pd.DataFrame:
         BatchFailedError: Rows failed and ``on_error="raise"``.
     """
     gather = find(mapper.run.run_id)
-    session = None if gather is None else gather.session
+    core = None if gather is None else gather.core
     run = mapper.run
     tell: Callable[[Report], None]
-    if gather is not None and session is not None:  # the notebook's own process, and its own session
+    if gather is not None and core is not None:  # the notebook's own process, and its own session
         tell, ships_rows = gather.take, False
     else:
         run, ships_rows = _run_here(mapper.run)
@@ -68,14 +68,14 @@ def map_part(mapper: Mapper, rows: Any, number: int) -> pd.DataFrame:
     reporter = Reporter(tell, run_id=run.run_id, number=number, ships_rows=ships_rows)
     _reporters.append(reporter)
     try:
-        session = session or _session(mapper, run)
-        reporter.session = session
+        core = core or _core(mapper, run)
+        reporter.core = core
         part = mapping.Part(run_id=run.run_id, journal=run.journal(number), watcher=reporter.watch)
-        batch = mapping.make_batch(session, rows, mapper.task, dict(mapper.given), part)
+        batch = mapping.make_batch(core, rows, mapper.task, dict(mapper.given), part)
         frame: pd.DataFrame = _wait(batch)
         if batch.progress.state == "finished":
             run.finish(number)
-        session.log.flush()  # who has the frame finds its calls in the log, too
+        core.log.flush()  # who has the frame finds its calls in the log, too
         return frame
     finally:
         _reporters.remove(reporter)
@@ -94,10 +94,10 @@ def columns_of(mapper: Mapper, rows: Any) -> pd.DataFrame:
         ConfigError: A column that the prompt uses does not exist.
     """
     gather = find(mapper.run.run_id)
-    session = (None if gather is None else gather.session) or _session(mapper, mapper.run)
+    core = (None if gather is None else gather.core) or _core(mapper, mapper.run)
     if hasattr(rows, "columns") and hasattr(mapper.task, "check"):
         mapper.task.check([str(column) for column in rows.columns])
-    return empty_result(session, rows.iloc[:0], mapper.task, dict(mapper.given))[1]
+    return empty_result(core, rows.iloc[:0], mapper.task, dict(mapper.given))[1]
 
 
 class Reporter:
@@ -110,12 +110,12 @@ class Reporter:
         ships_rows: Whether usage rows travel with it.
 
     Attributes:
-        session: Whose calls are told of, once there is one.
+        core: Whose calls are told of, once there is one.
     """
 
     def __init__(self, tell: Callable[[Report], None], *, run_id: str, number: int, ships_rows: bool) -> None:
         self.run_id = run_id
-        self.session: Session | None = None
+        self.core: Core | None = None
         self._tell = tell
         self._number = number
         self._ships_rows = ships_rows
@@ -128,9 +128,9 @@ class Reporter:
     def watch(self, progress: Progress) -> None:
         """Take the state of the partition's batch."""
         self._progress = progress
-        if self.session is None or progress.state != "running":
+        if self.core is None or progress.state != "running":
             return  # the last word is said by `send`
-        now = self.session.runtime.clock.monotonic()
+        now = self.core.runtime.clock.monotonic()
         if now - self._told_at >= REPORT_SECONDS:
             self._told_at = now
             self.send()
@@ -142,8 +142,8 @@ class Reporter:
             return False
         if event.call.options.batch_id != self.run_id:
             return False
-        if self._ships_rows and self.session is not None:
-            log = self.session.log
+        if self._ships_rows and self.core is not None:
+            log = self.core.log
             self._rows.append(build_row(event, session_id=log.session_id, content=log.options.content))
         return True
 
@@ -167,7 +167,7 @@ def _hear(event: Event) -> None:
             return
 
 
-def _session(mapper: Mapper, run: Run) -> Session:
+def _core(mapper: Mapper, run: Run) -> Core:
     """This process's session for such options, made once.
 
     Raises:
@@ -182,11 +182,11 @@ def _session(mapper: Mapper, run: Run) -> Session:
     env_file = config.env_file if config.env_file is not None and Path(config.env_file).exists() else None
     config = dataclasses.replace(config, home=home, env_file=env_file)
     with _making:
-        for known, session in _sessions:
+        for known, core in _cores:
             if known == config:
-                return session
-        made = mapper.make(config=config, runtime=Runtime(sink=_hear))
-        _sessions.append((config, made))
+                return core
+        made = Core(config, Runtime(sink=_hear))
+        _cores.append((config, made))
         return made
 
 

@@ -11,31 +11,25 @@ import sys
 from collections.abc import Callable
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
 
+from ainb import host
 from ainb.magics.errors import Failures
 from ainb.magics.jupyter_ai import AiMagics
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ainb.magics.shell import Front
     from ainb.messages import Reply
-    from ainb.session import Session
 
 NAMES = ("ainb", "ai")
 REPLY = "ainb.replies.Reply"
 # Another project's distribution that also unpacks into a folder called ainb.
 STRANGER = "ainb"
-
-# How `ainb.session.current` makes the notebook's session while the extension is loaded; None means that it is not.
-make_session: Callable[[], Session] | None = None
-# Where `ainb.runtime` learns of the notebook and the cell that a call comes from, likewise.
-find_origin: Callable[[], tuple[str | None, str | None]] | None = None
-# And of the notebook's path, beside which its cassette lies.
-find_notebook: Callable[[], Path | None] | None = None
 
 
 def add_accessor(_info: object = None) -> None:
@@ -61,6 +55,14 @@ class _Loaded:
         from ainb.magics.shell import Front
 
         return Front(self.shell, self.failures)
+
+    def make_session(self) -> object:
+        """The notebook's session; see `ainb.host.Host`."""
+        return self.front.make_session()
+
+    def notebook(self) -> Path | None:
+        """Path of the running notebook; see `ainb.host.Host`."""
+        return self.front.notebook()
 
     def register(self) -> None:
         """Leave everything with the shell."""
@@ -157,13 +159,16 @@ _LOADED: dict[int, _Loaded] = {}
 
 def load(shell: Any) -> None:
     """Register everything on a shell."""
-    global make_session, find_origin, find_notebook  # noqa: PLW0603 - a kernel has one notebook, and so one current session
     unload(shell)
     loaded = _LOADED[id(shell)] = _Loaded(shell)
     loaded.register()
-    make_session = lambda: loaded.front.make_session()  # noqa: E731, PLW0108 - the front is made when it is first called
-    find_origin = loaded.origin
-    find_notebook = lambda: loaded.front.notebook()  # noqa: E731, PLW0108 - as above
+    host.register(
+        host.Host(
+            make_session=loaded.make_session,
+            find_origin=loaded.origin,
+            find_notebook=loaded.notebook,
+        )
+    )
     if _mixed_with_stranger():
         _say(
             "an unrelated package is installed under the name ainb and its files are mixed with these; "
@@ -173,12 +178,11 @@ def load(shell: Any) -> None:
 
 def unload(shell: Any) -> None:
     """Take everything away again."""
-    global make_session, find_origin, find_notebook  # noqa: PLW0603 - see load()
     loaded = _LOADED.pop(id(shell), None)
     if loaded is None:
         return
     loaded.unregister()
-    make_session = find_origin = find_notebook = None
+    host.register(None)
     if "ainb.session" in sys.modules:
         from ainb.session import use
 

@@ -66,7 +66,7 @@ def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any
         return result
     from ainb.dask import compute
 
-    session.last_map = compute(session, result)
+    session.last_map = compute(session.core, result)
     return session.last_map
 
 

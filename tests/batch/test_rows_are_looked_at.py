@@ -112,8 +112,8 @@ def test_a_dry_run_of_a_batch_tells_rows_from_what_was_typed(make_session):
 
     session = make_session(preset="strict")
 
-    assert preview_rows(session, [{"text": "fine"}], TYPED, {})[0].refusal is None
-    assert "the row holds 1 HTML tag" in preview_rows(session, [{"text": "<i>"}], TYPED, {})[0].refusal
+    assert preview_rows(session.core, [{"text": "fine"}], TYPED, {})[0].refusal is None
+    assert "the row holds 1 HTML tag" in preview_rows(session.core, [{"text": "<i>"}], TYPED, {})[0].refusal
 
 
 def test_a_function_gets_its_item_as_it_is_and_what_is_kept_of_it_is_redacted(make_session, tmp_path):

@@ -61,9 +61,9 @@ def measure(server: Server, folder: Path) -> dict[str, list[float]]:
             for what, work in (("one", one_by_one), ("64", together)):
                 took = ENGINE.run(work(session, f"{where} {what} {turn}"))
                 found.setdefault(f"{where} {what}", []).append(took)
-            took = ENGINE.run(reservations(session._stages.ledger, where))
+            took = ENGINE.run(reservations(session.core.stages.ledger, where))
             found.setdefault(f"{where} money", []).append(took)
-    trips = shared._stages.shared.status()["distance_ms"] * 1000
+    trips = shared.core.stages.shared.status()["distance_ms"] * 1000
     found["trip"] = [trips]
     plain.close()
     shared.close()

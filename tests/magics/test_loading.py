@@ -33,7 +33,7 @@ def test_loading_imports_nothing_heavy_and_a_first_call_only_what_the_cache_need
 
     assert done.stdout.splitlines() == [
         "",
-        "ainb,ainb.magics,ainb.magics.errors,ainb.magics.jupyter_ai",
+        "ainb,ainb.host,ainb.magics,ainb.magics.errors,ainb.magics.jupyter_ai",
         "orjson,diskcache",
     ]
 
@@ -50,7 +50,7 @@ def test_both_names_are_registered_and_taken_away(bare_shell):
     assert len(bare_shell.Completer.custom_matchers) == matchers - 1
     assert not {"Ainb", "AiMagics"} & {type(item).__name__ for item in bare_shell.configurables}
     assert not any(type(item).__module__.startswith("ainb") for item in bare_shell.configurables)
-    assert ainb.magics.make_session is None
+    assert ainb.host.registered() is None
 
 
 def test_loading_again_leaves_one_of_everything(bare_shell):

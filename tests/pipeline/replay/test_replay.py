@@ -338,7 +338,7 @@ def test_many_calls_at_once_are_recorded_and_replayed(cassette):
     _shared.clear()
     with make_session("replay") as session:
         replayed = ainb.engine.ENGINE.run(all_of(session))
-        rows = session._stages.log.recent()
+        rows = session.core.stages.log.recent()
 
     assert server.hits == 40
     assert [reply.text for reply in live] == [reply.text for reply in replayed] == prompts
@@ -354,8 +354,8 @@ def test_replay_touches_nothing_of_the_home_and_counts_in_memory(tmp_path):
 
     with make_session("replay", budget=Budget(usd=5, per="day")) as session:
         session.ask("hi")
-        (row,) = session._stages.log.recent()
-        (status,) = session._stages.budget.status()
+        (row,) = session.core.stages.log.recent()
+        (status,) = session.core.stages.budget.status()
 
     assert sorted((path.name, path.stat().st_size) for path in home.rglob("*") if path.is_file()) == before
     assert (row.replayed, row.cost_usd, row.duration_s) == (True, live.cost_usd, live.duration_s)
@@ -601,12 +601,12 @@ def test_a_model_that_stands_in_for_another_does_so_in_replay_too(monkeypatch):
 
 def test_replay_stands_inside_the_deadline_and_right_outside_the_cache():
     with make_session("replay", "scripted:echo") as session:
-        names = [type(getattr(stage, "__self__", stage)).__name__ for stage in session._stages.in_order()]
+        names = [type(getattr(stage, "__self__", stage)).__name__ for stage in session.core.stages.in_order()]
 
     place = names.index("ReplayStage")
     assert names.index("DeadlineStage") < place
     assert names[place + 1] == "CacheStage"
-    assert "ReplayStage" not in [type(stage).__name__ for stage in make_session("off")._stages.in_order()]
+    assert "ReplayStage" not in [type(stage).__name__ for stage in make_session("off").core.stages.in_order()]
 
 
 def test_a_picture_stands_in_the_cassette_as_its_digest(cassette):

@@ -59,11 +59,11 @@ def open_session(server, tmp_path):
 @pytest.fixture
 def two_states(open_session):
     """Two processes' worth of shared state, in one."""
-    return [open_session()._stages.shared for _ in range(2)]
+    return [open_session().core.stages.shared for _ in range(2)]
 
 
 def state(session):
-    return next(row for row in session._stages.status() if row["part"] == "state")
+    return next(row for row in session.core.stages.status() if row["part"] == "state")
 
 
 def until(condition):
@@ -218,8 +218,8 @@ def test_a_model_that_runs_in_this_process_keeps_limits_of_its_own(open_session)
 
     call.provider = Slotted()
 
-    assert type(session._stages.rate_limit.limiter(call)).__name__ == "LocalLimiter"
-    assert type(session._stages.breakers.of(call)).__name__ == "CircuitBreaker"
+    assert type(session.core.stages.rate_limit.limiter(call)).__name__ == "LocalLimiter"
+    assert type(session.core.stages.breakers.of(call)).__name__ == "CircuitBreaker"
 
 
 # The circuit
@@ -239,7 +239,7 @@ def test_a_circuit_that_one_process_opens_is_open_for_all(open_session):
     for _ in range(3):
         fail(one, "sick")
 
-    until(lambda: two._stages.breakers.find("scripted:sick")[0].state == "open")
+    until(lambda: two.core.stages.breakers.find("scripted:sick")[0].state == "open")
     with pytest.raises(CircuitOpenError, match="failed too often") as caught:
         two.ask("hi", model="scripted:sick", cache="off")
     assert 20 < caught.value.retry_after <= 30
@@ -255,7 +255,7 @@ def test_of_all_callers_of_all_processes_two_probe_and_their_success_closes_the_
     script = testing.script("ill", [500, 500, testing.Step(text="well", delay_seconds=0.3)])
     fail(sessions[0], "ill")
     fail(sessions[0], "ill")
-    until(lambda: sessions[0]._stages.breakers.find("scripted:ill")[0].state == "open")
+    until(lambda: sessions[0].core.stages.breakers.find("scripted:ill")[0].state == "open")
     time.sleep(1.05)
     script.played = 2
 
@@ -266,7 +266,7 @@ def test_of_all_callers_of_all_processes_two_probe_and_their_success_closes_the_
     assert outcomes.count("well") == 2
     assert set(outcomes) == {"well", "CircuitOpenError"}
     for session in sessions:  # the one whose calls did not probe hears of it with its next heartbeat
-        until(lambda session=session: session._stages.breakers.find("scripted:ill")[0].state == "closed")
+        until(lambda session=session: session.core.stages.breakers.find("scripted:ill")[0].state == "closed")
     assert [session.ask("now", model="scripted:ill").text for session in sessions] == ["well", "well"]
 
 
@@ -281,15 +281,15 @@ def test_a_circuit_that_is_forced_open_is_so_for_all(open_session):
     one, two = open_session(), open_session()
     one.ask("a")
     two.ask("b")
-    breaker = one._stages.breakers.find("scripted:echo")[0]
+    breaker = one.core.stages.breakers.find("scripted:echo")[0]
 
     breaker.force_open()
-    until(lambda: two._stages.breakers.find("scripted:echo")[0].state == "forced-open")
+    until(lambda: two.core.stages.breakers.find("scripted:echo")[0].state == "forced-open")
 
     with pytest.raises(CircuitOpenError, match="switched off for everybody"):
         two.ask("c")
     breaker.reset()
-    until(lambda: two._stages.breakers.find("scripted:echo")[0].state == "closed")
+    until(lambda: two.core.stages.breakers.find("scripted:echo")[0].state == "closed")
     assert two.ask("c").text == "c"
 
 
@@ -300,7 +300,7 @@ def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
     one, two = open_session(), open_session()
     script = testing.script("once", ["paid"])
     one.ask("same", model="scripted:once")
-    until(lambda: one._stages.shared.hub.command)
+    until(lambda: one.core.stages.shared.hub.command)
 
     found = two.ask("same", model="scripted:once")
 
@@ -337,7 +337,7 @@ def test_clearing_forgets_the_answers_of_this_namespace_alone(open_session, serv
     other.ask("theirs")
     until(lambda: len(server.ask("KEYS", "*:cache:*")) == 2)
 
-    assert run(one._stages.cache.clear()) == 1
+    assert run(one.core.stages.cache.clear()) == 1
 
     assert len(server.ask("KEYS", "{ainb:others}:cache:*")) == 1
 
@@ -356,7 +356,7 @@ def test_status_names_the_store_its_distance_and_who_else_is_there(open_session,
     assert row["endpoint"] == f"{server.url}?namespace=ainb"
     assert row["connected"]
     assert 0 < row["distance_ms"] < 1000
-    assert row["peer_names"] == two._stages.shared.hub.owner
+    assert row["peer_names"] == two.core.stages.shared.hub.owner
 
 
 def test_a_session_that_is_closed_is_nobodys_peer(open_session):

@@ -57,7 +57,7 @@ def open_session(server, tmp_path, said):
 
 
 def state(session):
-    return next(row for row in session._stages.status() if row["part"] == "state")
+    return next(row for row in session.core.stages.status() if row["part"] == "state")
 
 
 def until(condition):
@@ -87,7 +87,7 @@ def test_a_stopped_server_costs_no_call_and_one_notice(server, open_session, sai
 def test_a_hanging_server_delays_the_calls_of_that_moment_and_no_later_one(server, open_session, said):
     session = open_session()
     session.ask("one")
-    hub = session._stages.shared.hub
+    hub = session.core.stages.shared.hub
     server.freeze()
 
     jobs = [session.submit(f"held {number}") for number in range(20)]
@@ -100,7 +100,7 @@ def test_a_hanging_server_delays_the_calls_of_that_moment_and_no_later_one(serve
 
 
 def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_session, said):
-    hub = open_session()._stages.shared.hub
+    hub = open_session().core.stages.shared.hub
 
     async def held_up():
         answer = asyncio.ensure_future(hub.command(("PING",)))
@@ -136,7 +136,7 @@ def test_limits_are_divided_by_the_peers_last_seen(server, open_session):
     server.stop()
     one.ask("down")
 
-    row = one._stages.rate_limit.status()[0]
+    row = one.core.stages.rate_limit.status()[0]
     assert (row["requests_limit"], row["concurrency"]) == (300, 4)
     assert two is not None
 
@@ -152,7 +152,7 @@ async def spend(ledger, estimate, cost):
 
 def test_what_is_spent_while_the_server_is_away_is_told_when_it_is_back(server, open_session):
     session = open_session()
-    ledger = session._stages.ledger
+    ledger = session.core.stages.ledger
     assert ENGINE.run(spend(ledger, 1, 1))
     until(lambda: server.ask("HGET", "{ainb:ainb}:spent", DAY.name) == str(10**9))
     server.freeze()
@@ -168,7 +168,7 @@ def test_what_is_spent_while_the_server_is_away_is_told_when_it_is_back(server, 
 
 def test_a_server_that_has_lost_everything_is_told_what_was_spent(server, open_session):
     session = open_session()
-    ledger = session._stages.ledger
+    ledger = session.core.stages.ledger
     assert ENGINE.run(spend(ledger, 6, 6))
     until(lambda: server.ask("HGET", "{ainb:ainb}:spent", DAY.name) == str(6 * 10**9))
 

@@ -96,7 +96,7 @@ from ainb.engine import ENGINE
 from ainb.pipeline.budget.accounts import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
 s = session()
-ledger = s._stages.ledger
+ledger = s.core.stages.ledger
 DAY = Claim(Account("day", "2026-05-04"), Decimal(10))
 rng = random.Random(int(sys.argv[4]) + os.getpid())
 spent = []
@@ -199,7 +199,7 @@ KILLED = """
 from ainb.engine import ENGINE
 from ainb.pipeline.budget.accounts import Account, Claim
 s = session()
-ledger = s._stages.ledger
+ledger = s.core.stages.ledger
 DAY = Claim(Account("day", "2026-05-04"), Decimal(10))
 async def main():
     sent = await ledger.reserve(lambda: [DAY], Decimal(4))
@@ -218,8 +218,8 @@ from ainb.pipeline.budget.ledger import Hold
 s = session()
 DAY = Claim(Account("day", "2026-05-04"), Decimal(10))
 async def main():
-    hold = await s._stages.ledger.reserve(lambda: [DAY], Decimal(6))
-    too_much = await s._stages.ledger.reserve(lambda: [DAY], Decimal("6.01"))
+    hold = await s.core.stages.ledger.reserve(lambda: [DAY], Decimal(6))
+    too_much = await s.core.stages.ledger.reserve(lambda: [DAY], Decimal("6.01"))
     report(granted=isinstance(hold, Hold), more=isinstance(too_much, Hold))
 ENGINE.run(main())
 s.close()

@@ -1,4 +1,4 @@
-"""The end of the pipeline: the call to the provider, counted and priced."""
+"""Innermost handler of the pipeline: one call to the provider, counted and priced."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from ainb.messages import Call, Reply
 
 
 class Sender:
-    """The end of the pipeline: one attempt at the provider, counted and priced.
+    """Sends one attempt to the provider and prices the reply.
 
-    Args:
-        prices: Price lists; the published one is loaded in a thread while the first reply that needs it is on its way.
+    The published price list is loaded in a thread while the first reply that needs it is on its way.
     """
 
     def __init__(self, prices: pricing.Prices) -> None:

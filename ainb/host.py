@@ -1,0 +1,57 @@
+"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook.
+
+`ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class SessionFactory(Protocol):
+    """Makes the session of the notebook from the options in force."""
+
+    def __call__(self) -> object:
+        """A new `ainb.Session`."""
+        ...
+
+
+class OriginFinder(Protocol):
+    """Finds where a call comes from."""
+
+    def __call__(self) -> tuple[str | None, str | None]:
+        """File name of the notebook and id of the cell; each None where it is unknown."""
+        ...
+
+
+class NotebookFinder(Protocol):
+    """Finds the running notebook."""
+
+    def __call__(self) -> Path | None:
+        """Absolute path of the notebook; None where it is unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the loaded front end offers."""
+
+    make_session: SessionFactory
+    find_origin: OriginFinder
+    find_notebook: NotebookFinder
+
+
+_registered: Host | None = None
+
+
+def register(host: Host | None) -> None:
+    """Register the front end of this process; None removes it."""
+    global _registered  # noqa: PLW0603 - a process has one notebook front end
+    _registered = host
+
+
+def registered() -> Host | None:
+    """The front end of this process; None outside of a notebook."""
+    return _registered
