@@ -84,6 +84,10 @@ class JobRecord:
         fault_code: The provider's code when the job failed as a whole, or None.
         fault: Its words, or None.
         fault_lines: Words by number of the request, those that the provider named.
+        holds: Scope, name and USD of the money that is set aside for it.
+        reserved: Whether that money was set aside.
+        merge_begun: Whether rows of it may be in the usage log already.
+        settled: Whether its cost is booked in place of that money.
         cost_pico_usd: What its rows cost in 1e-12 USD once merged; None before, and when unknown.
     """
 
@@ -116,6 +120,10 @@ class JobRecord:
     fault_code: str | None = None
     fault: str | None = None
     fault_lines: dict[int, str] = field(default_factory=dict)
+    holds: tuple[tuple[str, str, str], ...] = ()
+    reserved: bool = False
+    merge_begun: bool = False
+    settled: bool = False
     cost_pico_usd: int | None = None
 
     @property

@@ -282,5 +282,6 @@ def _decode(text: str) -> JobRecord:
     data = {name: value for name, value in orjson.loads(text).items() if name in _FIELDS}
     data["state"] = State(data["state"])
     data["not_ours"], data["files"] = tuple(data["not_ours"]), tuple(data["files"])
+    data["holds"] = tuple(tuple(hold) for hold in data["holds"])
     data["fault_lines"] = {int(number): words for number, words in data["fault_lines"].items()}
     return JobRecord(**data)

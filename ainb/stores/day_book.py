@@ -53,7 +53,7 @@ _SPEND = "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET se
 # A job whose money is settled already has no row any more, and adds nothing.
 _SPEND_JOB = (
     "INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) "
-    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled RETURNING settled"
+    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
 )
 _INHERIT = (
     "INSERT INTO spent SELECT account, sum(amount) FROM held WHERE owner = ? AND sent GROUP BY account "

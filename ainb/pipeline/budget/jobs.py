@@ -50,27 +50,33 @@ class JobBudget:
                 return self._stage.refused(Refusal(claim, balance), amount, "nothing was sent")
         return None
 
-    def reserve(self, job: str, call: Call, amount: Decimal) -> list[JobHold] | None:
-        """Set `amount` aside for a job.
+    def holds(self, call: Call, amount: Decimal) -> tuple[JobHold, ...]:
+        """What `reserve` would set aside, to be written down before it does."""
+        return tuple(
+            (claim.account.scope, claim.account.name, str(amount if hard else ZERO))
+            for claim, hard in self._stage.claims(call)
+        )
 
-        Returns:
-            What `settle` is to be given; None when the money is not there now.
-        """
-        claims = self._stage.claims(call)
-        if self._ledger.hold_job(job, claims, amount) is not Verdict.GRANTED:
-            return None
-        return [
-            (claim.account.scope, claim.account.name, str(amount if hard else ZERO)) for claim, hard in claims
-        ]
+    def reserve(self, job: str, call: Call, amount: Decimal) -> bool:
+        """Set `amount` aside for a job; False when the money is not there now, and then nothing is."""
+        return self._ledger.hold_job(job, self._stage.claims(call), amount) is Verdict.GRANTED
 
     def keep(self, job: str, holds: Sequence[JobHold]) -> None:
         """Set aside again what a job of an earlier process holds, in accounts that end with their process."""
         for account, amount in _read(holds):
             self._ledger.keep_job(job, account, amount)
 
-    def settle(self, job: str, holds: Sequence[JobHold], cost: Decimal) -> None:
-        """Book what a job cost; nothing happens the second time."""
-        self._stage.warn(self._ledger.settle_job(job, _read(holds), cost))
+    def settle(self, job: str, holds: Sequence[JobHold], cost: Decimal, *, reserved: bool = True) -> None:
+        """Book what a job cost; nothing happens the second time.
+
+        Args:
+            job: Its id.
+            holds: As `holds` gave them.
+            cost: USD.
+            reserved: Whether `reserve` was reached; without it there is nothing to give back.
+        """
+        accounts = [(account, amount if reserved else ZERO) for account, amount in _read(holds)]
+        self._stage.warn(self._ledger.settle_job(job, accounts, cost))
 
 
 def _read(holds: Sequence[JobHold]) -> list[tuple[Account, Decimal]]:
