@@ -26,6 +26,7 @@ from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
+from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -246,4 +247,4 @@ def read_fallback(value: Models) -> tuple[str, ...]:
         raise ConfigError(f"fallback takes {error}; it is {value!r}") from None
 
 
-ENGINE.at_shutdown(providers.close_clients)
+ENGINE.at_shutdown(close_clients)

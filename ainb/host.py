@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -44,12 +45,26 @@ class Host:
 
 
 _registered: Host | None = None
+_on_unregister: list[Callable[[], None]] = []
 
 
-def register(host: Host | None) -> None:
-    """Register the front end of this process; None removes it."""
+def register(host: Host) -> None:
+    """Register the front end of this process."""
     global _registered  # noqa: PLW0603 - a process has one notebook front end
     _registered = host
+
+
+def unregister() -> None:
+    """Remove the front end, and call what `on_unregister` took."""
+    global _registered  # noqa: PLW0603 - see register()
+    _registered = None
+    for callback in _on_unregister:
+        callback()
+
+
+def on_unregister(callback: Callable[[], None]) -> None:
+    """Have a function called each time the front end is removed."""
+    _on_unregister.append(callback)
 
 
 def registered() -> Host | None:

@@ -470,3 +470,6 @@ def use(session: Session | None) -> None:
     """Make `session` the notebook's; None means make a new one from the configuration when next asked."""
     global _current  # noqa: PLW0603 - see current()
     _current = session
+
+
+host.on_unregister(lambda: use(None))

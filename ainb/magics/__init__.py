@@ -34,7 +34,7 @@ STRANGER = "ainb"
 
 def add_accessor(_info: object = None) -> None:
     """Give DataFrames and Series their ``.ai`` once pandas is there; asked before every cell, so it must cost nothing."""
-    if "pandas" in sys.modules and "ainb.accessor" not in sys.modules:
+    if "pandas" in sys.modules:
         import ainb.accessor  # noqa: F401 - importing it is what registers it
 
 
@@ -182,11 +182,7 @@ def unload(shell: Any) -> None:
     if loaded is None:
         return
     loaded.unregister()
-    host.register(None)
-    if "ainb.session" in sys.modules:
-        from ainb.session import use
-
-        use(None)
+    host.unregister()
 
 
 def _is_owned(shell: Any, name: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import re
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -151,15 +150,3 @@ def ways_to_choose() -> str:
         "no model is configured; write one behind %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config Ainb.model, AINB_MODEL "
         f"or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai pull smollm2; {found}"
     )
-
-
-async def close_clients() -> None:
-    """Close the running loop's HTTP clients where some were ever made."""
-    if "ainb.providers.http.client" in sys.modules:
-        from ainb.providers.http import client as wire
-
-        await wire.close_clients()
-    if "ainb.providers.pydantic_ai.models" in sys.modules:
-        from ainb.providers.pydantic_ai import models as pydantic_models
-
-        await pydantic_models.close_clients()

@@ -18,6 +18,7 @@ from ainb.errors import ConfigError, PermanentProviderError, ProviderError, Tran
 from ainb.providers.http.faults import Origin, clean
 from ainb.providers.http.headers import rate_limit_headers, request_id
 from ainb.providers.http.target import Target, certificates, proxy_for
+from ainb.providers.shutdown import at_close
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -217,6 +218,7 @@ async def close_clients() -> None:
         await session.close()
 
 
+at_close(close_clients)
 _Words = tuple[type[Exception] | tuple[type[Exception], ...], str, bool]
 # The first row that fits counts. The last column: whether the body was, or may have been, sent.
 _CONNECTION_FAULTS: tuple[_Words, ...] = (

@@ -14,6 +14,7 @@ from pydantic_ai.providers import infer_provider_class
 
 from ainb.errors import ConfigError
 from ainb.providers.pydantic_ai.names import SERVICE, split_name
+from ainb.providers.shutdown import at_close
 
 Make = Callable[..., Model]
 MAX_MODELS: Final = 64
@@ -61,6 +62,9 @@ async def close_clients() -> None:
     """Close the running loop's models; a later call makes new ones."""
     for model in _models.pop(asyncio.get_running_loop(), {}).values():
         await model.__aexit__(None, None, None)
+
+
+at_close(close_clients)
 
 
 def make_model(name: str, *, base_url: str | None = None, api_key: str | None = None) -> Model:

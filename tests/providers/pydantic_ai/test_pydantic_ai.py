@@ -27,7 +27,7 @@ from ainb.errors import AinbError, ConfigError, PermanentProviderError, Transien
 from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pricing import Prices
-from ainb.providers import split_model
+from ainb.providers import shutdown, split_model
 from ainb.providers.pydantic_ai import models as pydantic_models
 from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
 from ainb.providers.pydantic_ai.names import key_variables, split_name
@@ -47,7 +47,7 @@ def run(work):
         try:
             return await asyncio.wait_for(work, 30)
         finally:
-            await providers.close_clients()
+            await shutdown.close_clients()
 
     return asyncio.run(main())
 
@@ -607,4 +607,4 @@ class TestOverHttp(AdapterContract):
         return self.make_request("no-such-model")
 
     async def clean_up(self):
-        await providers.close_clients()
+        await shutdown.close_clients()
