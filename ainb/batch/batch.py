@@ -19,12 +19,14 @@ from ainb.batch.progress import Progress, Ticker, Watcher
 from ainb.batch.results import Results
 from ainb.batch.runner import Runner, RunOptions, Work
 from ainb.batch.source import Source, read_source
-from ainb.errors import AinbError, ConfigError
+from ainb.errors import AinbError, BatchPendingError, ConfigError
 from ainb.events import Notice
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.batch.job_context import JobContext
+    from ainb.batch.job_runner import JobRunner
     from ainb.batch.journal import Journal
     from ainb.batch.results import Outcome
     from ainb.clock import Clock
@@ -72,6 +74,7 @@ class Task:
         model: ``provider:model``.
         identity: What makes two runs the same work, beside the session's own part.
         schema: What each reply must be, or None.
+        rebuild: Makes the Work of a prompt that was sent earlier; None where the task is a function.
     """
 
     prepare: Callable[[Any], Work]
@@ -81,6 +84,7 @@ class Task:
     model: str
     identity: tuple[Any, ...]
     schema: Schema | None = None
+    rebuild: Callable[[str], Work] | None = None
 
     @property
     def short_title(self) -> str:
@@ -129,6 +133,9 @@ class BatchOptions:
         journal: Keep finished rows on disk, so that an interrupted run can be resumed.
         out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
         watcher: Told of progress at most five times a second; None means nobody.
+        batch_api: Send the rows as batch jobs of the provider, at the batch rate.
+        max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
+        batch_poll_seconds: First wait between polls of a batch job; None means the configured one.
 
     Raises:
         ConfigError: A value makes no sense.
@@ -145,6 +152,9 @@ class BatchOptions:
     journal: bool = True
     out: str | Path | None = None
     watcher: Watcher | None = None
+    batch_api: bool = False
+    max_wait_seconds: float | None = None
+    batch_poll_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.on_error not in {"keep", "raise"}:
@@ -166,16 +176,27 @@ class Batch:
         house: What the session lends.
         options: How rows are treated.
         most: Most rows under way where `options` leave it open.
+        jobs: The provider's batch API, which answers the rows; None sends them live.
 
     Raises:
         ConfigError: `keep` names a column that does not exist, or `out` cannot be written.
     """
 
-    def __init__(self, source: Source, task: Task, house: House, options: BatchOptions, *, most: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        task: Task,
+        house: House,
+        options: BatchOptions,
+        *,
+        most: int,
+        jobs: JobContext | None = None,
+    ) -> None:
         self._source = source
         self._task = task
         self._house = house
         self._options = options
+        self._jobs = jobs
         self._keep = _kept_columns(source, keep=options.keep, streams=options.out is not None)
         fields = dict(task.schema.fields) if task.schema else {}
         self._results = Results(fields)
@@ -188,8 +209,34 @@ class Batch:
         task.name_run(self.run_id)
         self.progress = Progress(title=task.short_title, model=task.model, total=source.length)
         self._ticker = Ticker(self.progress, options.watcher, house.clock)
+        self._runner = self._make_runner(most) if jobs is None else self._make_job_runner(jobs)
+
+    def _make_job_runner(self, jobs: JobContext) -> JobRunner:
+        from ainb.batch.job_runner import JobRunner
+
+        task = self._task
+        if task.rebuild is None:
+            raise ConfigError(
+                "batch_api sends prompts; a function of one item runs here, so leave batch_api out"
+            )
+        return JobRunner(
+            rows=self._rows(),
+            prepare=task.prepare,
+            rebuild=task.rebuild,
+            keep=self._put,
+            fields=self._fields_of if task.schema else None,
+            journal=self._journal,
+            run_id=self.run_id,
+            identity=self.identity,
+            ticker=self._ticker,
+            sink=self._house.sink,
+            context=jobs,
+        )
+
+    def _make_runner(self, most: int) -> Runner:
+        task, house, options = self._task, self._house, self._options
         concurrency = Concurrency(options.concurrency or most, fixed=options.fixed_concurrency)
-        self._runner = Runner(
+        return Runner(
             rows=self._rows(),
             prepare=task.prepare,
             keep=self._put,
@@ -222,6 +269,10 @@ class Batch:
             with self._collecting():
                 await self._runner.run()
             self.progress.state = "finished" if self._runner.complete else "stopped"
+        except BatchPendingError as error:
+            self.progress.state = "stopped"
+            error.frame = None if self._file is not None else self.frame()
+            raise
         except BaseException as error:
             self.progress.state = "failed" if isinstance(error, Exception) else "stopped"
             raise
@@ -256,6 +307,15 @@ class Batch:
     def interrupted(self) -> BatchInterrupted:
         """What is raised where the person waits, with all that was done."""
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""
+        under_way = [job for job in self.progress.jobs if job.state != "merged"]
+        if under_way:
+            rows = sum(job.rows for job in under_way)
+            count = f"{len(under_way)} job{'s' if len(under_way) > 1 else ''}"
+            return BatchInterrupted(
+                f"stopped by you: {self.progress.done:,}{total} rows done; {count} with {rows:,} rows at {under_way[0].provider} go on: "
+                "run the cell again to collect them, %ai jobs shows them",
+                frame=None if self._file is not None else self.frame(),
+            )
         again = "run the cell again to go on" if self._journal is not None else "nothing was kept on disk"
         return BatchInterrupted(
             f"stopped by you: {self.progress.done:,}{total} rows done, {again}",
@@ -294,12 +354,12 @@ class Batch:
 
     def _find_run(self) -> str:
         if self._journal is None:
-            return self._house.new_id()
+            return self._open_jobs_run() or self._house.new_id()
         found = None
         if self._house.run_id is None and self._options.retry_failed:
             found = self._journal.latest(self.identity)
         elif self._house.run_id is None and self._options.resume:
-            found = self._journal.unfinished(self.identity)
+            found = self._journal.unfinished(self.identity) or self._open_jobs_run()
         if found is not None:
             return found
         run_id = self._house.run_id or self._house.new_id()
@@ -311,6 +371,12 @@ class Batch:
             now=self._house.clock.unix(),
         )
         return run_id
+
+    def _open_jobs_run(self) -> str | None:
+        """The run of the same work that has batch jobs under way, or None."""
+        if self._jobs is None or not self._options.resume:
+            return None
+        return self._jobs.store.open_run(self.identity)
 
     def _close_journal(self) -> None:
         if self._journal is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,13 @@ ROWS_READ = 20
 
 
 def forecast(
-    source: Source, template: Template, *, model: str, prices: pricing.Prices, parameters: Mapping[str, Any]
+    source: Source,
+    template: Template,
+    *,
+    model: str,
+    prices: pricing.Prices,
+    parameters: Mapping[str, Any],
+    batch_api: bool = False,
 ) -> str | None:
     """One line: rows, tokens in, price range; None when the rows cannot be read twice or none can be filled.
 
@@ -28,25 +34,39 @@ def forecast(
         model: ``provider:model``.
         prices: Price lists.
         parameters: Of the request; ``max_tokens`` bounds the output.
+        batch_api: Whether the rows go out as batch jobs; the line then has the live price beside theirs.
     """
     if not source.length:
         return None
-    estimates = []
+    estimates, live = [], []
     for row in itertools.islice(source.read(template.uses), ROWS_READ):
         try:
             prompt, _ = template.fill(row)
         except AinbError:
             continue
         limit = parameters.get("max_tokens")
-        estimates.append(pricing.estimate(prompt, model=model, max_tokens=limit, prices=prices))
+        estimates.append(
+            pricing.estimate(prompt, model=model, max_tokens=limit, batch=batch_api, prices=prices)
+        )
+        if batch_api:
+            live.append(pricing.estimate(prompt, model=model, max_tokens=limit, prices=prices))
     if not estimates:
         return None
     share = source.length / len(estimates)
     tokens = round(sum(estimate.input_tokens for estimate in estimates) * share)
     text = f"{source.length:,} rows, about {tokens:,} tokens in"
+    price = _range(estimates, share)
+    if price is None:
+        return f"{text}, no price known for {model}"
+    beside = _range(live, share) if live else None
+    return f"{text}, {price} as batch jobs, {beside} live" if beside else f"{text}, {price}"
+
+
+def _range(estimates: Sequence[pricing.Estimate], share: float) -> str | None:
+    """From the least to the most that all rows may cost; None when no price is known."""
     low = [estimate.cost_low for estimate in estimates]
     high = [estimate.cost_high for estimate in estimates]
     if None in low or None in high:
-        return f"{text}, no price known for {model}"
+        return None
     least, most = (sum((cost for cost in costs if cost), Decimal(0)) * round(share) for costs in (low, high))
-    return f"{text}, {pricing.format_usd(least)} to {pricing.format_usd(most)}" if most else f"{text}, free"
+    return f"{pricing.format_usd(least)} to {pricing.format_usd(most)}" if most else "free"

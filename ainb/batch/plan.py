@@ -36,6 +36,7 @@ from ainb.redaction.filter import redact
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.batch.job_context import JobContext
     from ainb.batch.progress import Watcher
     from ainb.batch.source import Source
     from ainb.core import Core
@@ -89,6 +90,8 @@ def make_batch(
     schema = given.pop("schema", None)
     limit, sample = given.pop("limit", None), given.pop("sample", None)
     options = _read_options(given)
+    if options.batch_api and given.get("fallback"):
+        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
     source = open_source(data, limit=limit, sample=sample)
     checked = None if schema is None else read_schema(schema)
     batch_id = core.new_id() if part is None else part.run_id
@@ -102,6 +105,7 @@ def make_batch(
         backlog=lambda: core.log.backlog,
         run_id=None if part is None else part.run_id,
     )
+    jobs = _jobs(core, plan, options)
     rate_limit = core.config.rate_limit
     most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
     if plan.slots is not None:
@@ -110,10 +114,29 @@ def make_batch(
         # One's own function, and one's own word for how many: there is nothing to find out.
         options = dataclasses.replace(options, fixed_concurrency=True)
     if options.watcher is not None:
-        _tell_forecast(core, source, plan)
+        _tell_forecast(core, source, plan, batch_api=options.batch_api)
     if part is not None:
         options = dataclasses.replace(options, watcher=part.watcher)
-    return Batch(source, plan.task, house, options, most=most)
+    return Batch(source, plan.task, house, options, most=most, jobs=jobs)
+
+
+def _jobs(core: Core, plan: _Plan, options: BatchOptions) -> JobContext | None:
+    """The provider's batch API where it was asked for; None in replay, whose rows come from the cassette like any others."""
+    if not options.batch_api:
+        for name in ("max_wait_seconds", "batch_poll_seconds"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"{name} is an option of batch jobs; add batch_api=True (--batch-api)")
+        return None
+    from ainb.batch.job_context import JobContext, JobOptions, check_call
+
+    call = check_call(plan.call, concurrency=options.concurrency)
+    poll = options.batch_poll_seconds
+    wanted = JobOptions(
+        poll_seconds=core.config.batch_poll_seconds if poll is None else poll,
+        max_wait_seconds=options.max_wait_seconds,
+        retry_failed=options.retry_failed,
+    )
+    return None if core.config.replay == "replay" else JobContext(core, call, wanted)
 
 
 def _journal(core: Core, part: Part | None) -> Callable[[], Journal] | None:
@@ -141,7 +164,7 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     names: Mapping[str, Any] = given.pop("names", None) or {}
     schema = given.pop("schema", None)
     source = open_source(data, limit=given.pop("limit", None), sample=given.pop("sample", None))
-    _read_options(given)
+    batch_api = _read_options(given).batch_api
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
     checked = None if schema is None else read_schema(schema)
@@ -150,7 +173,14 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     call = next(_fillable(plan.task, source), None)
     if call is None or plan.template is None or plan.model is None:
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    line = forecast(source, plan.template, model=plan.model, prices=core.prices, parameters=plan.parameters)
+    line = forecast(
+        source,
+        plan.template,
+        model=plan.model,
+        prices=core.prices,
+        parameters=plan.parameters,
+        batch_api=batch_api,
+    )
     return core.preview(call), line
 
 
@@ -217,6 +247,7 @@ def runs_frame(core: Core) -> pd.DataFrame:
 class _Plan:
     task: Task
     slots: int | None
+    call: Call | None = None
     template: Template | None = None
     model: str | None = None
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -251,7 +282,9 @@ def _template_plan(core: Core, template: Template, given: dict[str, Any], *, sch
     pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
 
     def prepare(row: Mapping[str, Any]) -> Work:
-        prompt, values = template.fill(row)
+        return of_prompt(*template.fill(row))
+
+    def of_prompt(prompt: str, values: tuple[str, ...] | None = None) -> Work:
         messages = (*before, Message("user", prompt))
         call = Call(
             request=Request(messages=messages, **pick),
@@ -278,7 +311,9 @@ def _template_plan(core: Core, template: Template, given: dict[str, Any], *, sch
             model=f"{request.provider}:{request.model}",
             identity=identity,
             schema=schema,
+            rebuild=of_prompt,
         ),
+        call=first,
         slots=getattr(provider, "slots", None),
         template=template,
         model=f"{request.provider}:{request.model}",
@@ -348,9 +383,16 @@ def _read_options(given: dict[str, Any]) -> BatchOptions:
     return BatchOptions(**chosen)
 
 
-def _tell_forecast(core: Core, source: Source, plan: _Plan) -> None:
+def _tell_forecast(core: Core, source: Source, plan: _Plan, *, batch_api: bool) -> None:
     if plan.template is None or plan.model is None:
         return
-    text = forecast(source, plan.template, model=plan.model, prices=core.prices, parameters=plan.parameters)
+    text = forecast(
+        source,
+        plan.template,
+        model=plan.model,
+        prices=core.prices,
+        parameters=plan.parameters,
+        batch_api=batch_api,
+    )
     if text is not None:
         core.runtime.sink(Notice(text, "forecast"))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch import outcomes
 from ainb.batch.journal import Entry, Journal
-from ainb.batch.results import Outcome, answered, failed, nano
+from ainb.batch.results import Outcome, failed
 from ainb.errors import AinbError, CallRejectedError, CircuitOpenError, ConfigError, ProviderError
 from ainb.events import Notice
-from ainb.messages import add_up
-from ainb.pipeline.budget.billing import billed_attempts
 
 if TYPE_CHECKING:
     from ainb.batch.concurrency import Concurrency
@@ -199,7 +197,7 @@ class Runner:
             return known
         flight = self._flights.get(work.key)
         if flight is not None:
-            return _shared(await asyncio.shield(flight)), False
+            return outcomes.shared(await asyncio.shield(flight)), False
         flight = self._flights[work.key] = asyncio.get_running_loop().create_future()
         try:
             outcome = await self._send(work, item)
@@ -216,7 +214,7 @@ class Runner:
         recent = self._recent.get(key)
         if recent is not None:
             self._recent.move_to_end(key)
-            return _shared(recent), False
+            return outcomes.shared(recent), False
         if not self._resuming or self._journal is None:
             return None
         entry = self._journal.find(self._run_id, key)
@@ -241,18 +239,12 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - also of a function of the caller's own; it is this row's outcome
                 return self._failed(work.call, error, started)
             self._measure(work.call, None, started)
-            return self._answered(reply)
+            return outcomes.of_reply(reply, self._fields)
         self.unfinished += 1
         return failed(
             AinbError(f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"),
             status="rejected",
         )
-
-    def _answered(self, reply: Reply) -> Outcome:
-        try:
-            return answered(reply, None if self._fields is None else self._fields(reply))
-        except Exception as error:  # noqa: BLE001 - a dump of the caller's own model; it is this row's outcome
-            return dataclasses.replace(answered(reply), **_error_of(error))
 
     def _failed(self, call: Call, error: Exception, started: float) -> Outcome:
         self._measure(call, error, started)
@@ -260,19 +252,7 @@ class Runner:
         if refused:
             self.unfinished += 1
         took = self._clock.monotonic() - started if call.duration_s is None else call.duration_s
-        outcome = failed(
-            error,
-            status="rejected" if refused else "error",
-            attempts=call.attempts,
-            duration_s=None if refused else took,
-        )
-        if call.replies:  # paid for, although they were not what was asked for
-            usage, cost = add_up(call.replies)
-            outcome.input_tokens, outcome.output_tokens = usage.input_tokens, usage.output_tokens
-            outcome.cost_nano_usd = nano(cost)
-        elif not refused and (call.provider.free or not billed_attempts(call, error)):
-            outcome.cost_nano_usd = 0
-        return outcome
+        return outcomes.of_failure(call, error, was_sent=not refused, took_s=took)
 
     def _measure(self, call: Call, error: Exception | None, started: float) -> None:
         faults = [*call.errors, error] if error is not None else call.errors
@@ -329,15 +309,3 @@ class Runner:
             for worker in self._workers:
                 if worker is not current:
                     worker.cancel()
-
-
-def _shared(outcome: Outcome) -> Outcome:
-    """What a row gets that sends the same as another: the same answer, at no cost."""
-    if outcome.status != "ok":
-        return outcome
-    return dataclasses.replace(outcome, cached=True, cost_nano_usd=0, attempts=0)
-
-
-def _error_of(error: Exception) -> dict[str, Any]:
-    problem = failed(error, status="error")
-    return {"status": "error", "error_type": problem.error_type, "error_message": problem.error_message}

@@ -109,6 +109,7 @@ def estimate(
     model: str,
     max_tokens: int | None = None,
     likely_output_tokens: int | None = None,
+    batch: bool = False,
     prices: Prices | None = None,
 ) -> Estimate:
     """What sending `prompt` would cost, without sending it.
@@ -118,13 +119,16 @@ def estimate(
         model: As for `price`.
         max_tokens: Output limit; None means 4,096, which is also what a hard budget sends along.
         likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256.
+        batch: At the rate of the provider's batch API.
         prices: Price lists with a table of one's own; None means the published ones.
     """
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
     counted = tokens.count(messages, model)
     high = DEFAULT_OUTPUT_TOKENS if max_tokens is None else max_tokens
     lists = prices or _PUBLISHED
-    return _estimate(model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage))
+    return _estimate(
+        model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage, batch=batch)
+    )
 
 
 def estimate_request(
