@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
+        BatchPendingError,
         BudgetExceededError,
         CallRejectedError,
         CircuitOpenError,
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BatchFailedError": "batch.batch",
     "BatchInterrupted": "batch.batch",
+    "BatchPendingError": "errors",
     "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",
@@ -102,6 +104,7 @@ __all__ = [
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
+    "BatchPendingError",
     "Budget",
     "BudgetExceededError",
     "Cache",

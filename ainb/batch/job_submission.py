@@ -199,6 +199,7 @@ class Submission:
             model=context.model,
             endpoint=context.endpoint,
             account=context.account,
+            api_key_name=context.call.request.api_key_name,
             rows=len(chunk.requests),
             requests=len(chunk.requests),
             planned_at=context.clock.unix(),

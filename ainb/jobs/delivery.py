@@ -77,7 +77,9 @@ class DeliveredProvider:
                 f"{self.name} did not answer this row{code}: {words}; retry_failed=True sends it again",
                 code=result.code,
             )
-        return self._service.reply(call, result)
+        reply = self._service.reply(call, result)
+        call.first_text_at = None  # nobody saw it come
+        return reply
 
     def _not_returned(self) -> PermanentProviderError:
         job = self._job

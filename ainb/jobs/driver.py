@@ -18,6 +18,7 @@ NOT_FOUND = 404
 CONFLICT = 409
 SERVER_ERROR = 500
 # What a wrong key or a missing right says; the job is not to blame.
+CANCELLING = frozenset({"cancelling", "canceling"})
 ACCOUNT_STATUSES = frozenset({401, 403})
 
 
@@ -62,7 +63,10 @@ class JobDriver:
         if step is None or step is Step.MERGE:
             return job
         try:
-            after = await self._steps()[step](job)
+            if await asyncio.to_thread(self._store.is_unwanted, job.job_uuid):
+                after = await self._call_off(job, step)
+            else:
+                after = await self._steps()[step](job)
         except TransientProviderError as error:
             if not self._out:
                 self._out = True
@@ -104,6 +108,15 @@ class JobDriver:
             Step.POLL: self._poll,
             Step.FETCH: self._fetch,
         }
+
+    async def _call_off(self, job: JobRecord, step: Step) -> JobRecord:
+        """Take the next step of a job that is to be cancelled: one that was not created is not created any more."""
+        if step in {Step.UPLOAD, Step.FIND_UPLOAD, Step.CREATE}:
+            words = "cancelled before it was submitted"
+            return await self.save(machine.failed(job, self._clock.unix(), words=words, code="cancelled"))
+        if step is Step.POLL and job.verified and job.status not in CANCELLING:
+            await self.cancel(job)
+        return await self._steps()[step](job)
 
     async def _stored(self, job: JobRecord) -> JobRecord:
         return await asyncio.to_thread(self._store.job, job.job_uuid) or job

@@ -60,6 +60,7 @@ class JobRecord:
         provider: Service name.
         model: The service's own model name.
         endpoint: Base URL.
+        api_key_name: Environment variable of the key where it is not the service's own, or None.
         account: Base URL and a short digest of the key; another key may not see the job.
         rows: Table rows that it answers.
         requests: Lines of its file.
@@ -100,6 +101,7 @@ class JobRecord:
     rows: int
     requests: int
     planned_at: float
+    api_key_name: str | None = None
     poll_seconds: float = DEFAULT_POLL_SECONDS
     state: State = State.PLANNED
     status: str = ""

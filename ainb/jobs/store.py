@@ -37,6 +37,7 @@ CREATE INDEX IF NOT EXISTS jobs_run ON jobs (run_id);
 CREATE TABLE IF NOT EXISTS requests (
     job_uuid TEXT NOT NULL, number INTEGER NOT NULL, custom_id TEXT NOT NULL, row_key TEXT NOT NULL,
     claim TEXT, estimate_pico_usd INTEGER, PRIMARY KEY (job_uuid, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cancels (job_uuid TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS requests_claim ON requests (claim) WHERE claim IS NOT NULL;
 """
 
@@ -129,8 +130,18 @@ class JobStore:
             )
             if job.state is State.MERGED:
                 db.execute("DELETE FROM requests WHERE job_uuid = ?", (job.job_uuid,))
+                db.execute("DELETE FROM cancels WHERE job_uuid = ?", (job.job_uuid,))
         if job.state is State.MERGED:
             self.remove_files(job.job_uuid)
+
+    def wish_cancel(self, job_uuids: Sequence[str]) -> None:
+        """Have jobs cancelled by whoever drives them."""
+        with self._writing() as db:
+            db.executemany("INSERT OR IGNORE INTO cancels VALUES (?)", [(name,) for name in job_uuids])
+
+    def is_unwanted(self, job_uuid: str) -> bool:
+        """Whether a job is to be cancelled."""
+        return self._one("SELECT 1 FROM cancels WHERE job_uuid = ?", job_uuid) is not None
 
     def forget(self, job: JobRecord) -> None:
         """Drop a job that was never sent."""

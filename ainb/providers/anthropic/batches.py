@@ -21,6 +21,7 @@ from ainb.providers.http.batches import (
     TRANSFER_SECONDS,
     BatchHttp,
     count_or_none,
+    joined_length,
     joined_lines,
 )
 from ainb.providers.http.client import StoredResponse
@@ -29,6 +30,7 @@ from ainb.providers.http.exchange import encode_body
 ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"
 RESULTS = "results"
+BEFORE, AFTER = b'{"requests":[', b"]}"
 # A job may take hours, and what it writes to the prompt cache for five minutes is gone before it is read.
 LONG_MARK = "1h"
 _STATUSES = {
@@ -82,8 +84,9 @@ class AnthropicBatches:
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
         """Create the job; the protocol keeps no tag, only the custom ids carry it."""
-        body = joined_lines(path, before=b'{"requests":[', between=b",", after=b"]}")
-        return self._job(await self._http.post(PATH, body, seconds=TRANSFER_SECONDS))
+        body = joined_lines(path, before=BEFORE, between=b",", after=AFTER)
+        length = joined_length(path, before=BEFORE, after=AFTER)
+        return self._job(await self._http.post(PATH, body, length=length, seconds=TRANSFER_SECONDS))
 
     async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
         """Jobs of as many requests that were created since; none of them carries a tag."""
@@ -164,7 +167,7 @@ class AnthropicBatches:
         # All counts but `processing` stay 0 until the job has ended.
         ended = status == "ended"
         return RemoteJob(
-            job_id=str(data.get("id")),
+            job_id=self._http.id_of(data),
             state="ended" if ended else "cancelling" if status == "canceling" else "running",
             status=status,
             requests=sum(counts.values()) or None,

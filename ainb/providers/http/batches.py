@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,20 @@ class BatchHttp:
         return await self._json(path, None, query=query)
 
     async def post(
-        self, path: str, body: Body, *, own_type: bool = False, seconds: float = CALL_SECONDS
+        self,
+        path: str,
+        body: Body,
+        *,
+        own_type: bool = False,
+        length: int | None = None,
+        seconds: float = CALL_SECONDS,
     ) -> Any:
         """JSON of a POST.
 
         Raises:
             ProviderError: It failed.
         """
-        return await self._json(path, body, own_type=own_type, seconds=seconds)
+        return await self._json(path, body, own_type=own_type, length=length, seconds=seconds)
 
     async def download(self, path: str, to: Path) -> None:
         """Write a body to a file, which has its name only once it is whole and on disk.
@@ -74,6 +80,19 @@ class BatchHttp:
                 response.release()
         part.replace(to)
 
+    def id_of(self, data: Mapping[str, Any]) -> str:
+        """The id that an answer names.
+
+        Raises:
+            TransientProviderError: It names none; what was asked for may have been done all the same.
+        """
+        found = data.get("id")
+        if isinstance(found, str) and found:
+            return found
+        raise TransientProviderError(
+            f"{self.target.origin.service} answered without an id; another attempt may succeed", billed=True
+        )
+
     def words(self, value: Any) -> str:
         """A provider's text on one line, cut, without secrets."""
         return clean(value, self.target.origin.secrets) if isinstance(value, str) else ""
@@ -85,10 +104,11 @@ class BatchHttp:
         *,
         query: dict[str, str] | None = None,
         own_type: bool = False,
+        length: int | None = None,
         seconds: float = CALL_SECONDS,
     ) -> Any:
         async with _limit(seconds, self.target):
-            response = await self._send(path, body, query=query, own_type=own_type)
+            response = await self._send(path, body, query=query, own_type=own_type, length=length)
             try:
                 data = orjson.loads(await response.read())
             except orjson.JSONDecodeError:
@@ -100,11 +120,17 @@ class BatchHttp:
         return data
 
     async def _send(
-        self, path: str, body: Body, *, query: dict[str, str] | None = None, own_type: bool = False
+        self,
+        path: str,
+        body: Body,
+        *,
+        query: dict[str, str] | None = None,
+        own_type: bool = False,
+        length: int | None = None,
     ) -> Response:
         url = URL(self.target.url + path)
         response = await request(
-            self.target, url.with_query(query) if query else url, body=body, own_type=own_type
+            self.target, url.with_query(query) if query else url, body=body, own_type=own_type, length=length
         )
         if 200 <= response.status < 300:  # noqa: PLR2004 - success
             return response
@@ -142,6 +168,11 @@ async def joined_lines(path: Path, *, before: bytes, between: bytes, after: byte
             yield piece if first else between + piece
             first = False
         yield after
+
+
+def joined_length(path: Path, *, before: bytes, after: bytes) -> int:
+    """Bytes that `joined_lines` gives where the lines are joined by one byte."""
+    return len(before) + path.stat().st_size - 1 + len(after)
 
 
 def count_or_none(value: Any) -> int | None:

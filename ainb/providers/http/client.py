@@ -156,7 +156,9 @@ class StoredResponse(Response):
         return None
 
 
-async def request(target: Target, url: URL, *, body: Body, own_type: bool = False) -> Response:
+async def request(
+    target: Target, url: URL, *, body: Body, own_type: bool = False, length: int | None = None
+) -> Response:
     """Send and wait for the head of the response; the caller must `release` it.
 
     Args:
@@ -164,6 +166,7 @@ async def request(target: Target, url: URL, *, body: Body, own_type: bool = Fals
         url: Under the target's base URL.
         body: Sent with POST, bytes at once and pieces as they come; None sends a GET.
         own_type: Whether the body brings its own Content-Type, as a form does.
+        length: Bytes of a body that comes in pieces; None sends it chunked.
 
     Raises:
         ProviderError: There is no connection, or no HTTP at its other end.
@@ -172,9 +175,12 @@ async def request(target: Target, url: URL, *, body: Body, own_type: bool = Fals
     proxy = None if target.loopback else proxy_for(url)
     tls = certificates() if url.scheme == "https" else True
     headers = target.headers
-    if own_type:
+    if own_type or length is not None:
         headers = headers.copy()
+    if own_type:
         headers.pop("Content-Type", None)
+    if length is not None:
+        headers["Content-Length"] = str(length)
     try:
         raw = await client().request(
             "GET" if body is None else "POST",

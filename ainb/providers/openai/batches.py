@@ -91,7 +91,7 @@ class OpenAIBatches:
         """Upload the file; batch files expire by themselves after 30 days."""
         data = form(path, name=name, purpose="batch")
         answer = await self._http.post("/files", data, own_type=True, seconds=TRANSFER_SECONDS)
-        return str(answer["id"])
+        return self._http.id_of(answer)
 
     async def find_upload(self, name: str) -> str | None:
         """Id of the newest file of that name, or None."""
@@ -183,7 +183,7 @@ class OpenAIBatches:
         ended = status in ENDED
         files = [data.get(name) for name in ("output_file_id", "error_file_id")]
         return RemoteJob(
-            job_id=str(data.get("id")),
+            job_id=self._http.id_of(data),
             state="ended" if ended else "cancelling" if status == "cancelling" else "running",
             status=status,
             tag=metadata.get(TAG),
