@@ -156,6 +156,7 @@ class BatchServer:
         self.headers: list[dict[str, str]] = []
         self.overlaps: list[str] = []
         self.down = False
+        self.on_request: Callable[[str], None] | None = None
         server = self
 
         class Handler(_Handler):
@@ -513,6 +514,8 @@ class _Handler(BaseHTTPRequestHandler):
         with server.lock:
             server.requests.append((self.command, parts.path))
             server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        if server.on_request is not None:
+            server.on_request(self.path)
         if server.down:
             self._error(503, "down for maintenance")
             return
