@@ -1,4 +1,4 @@
-"""ainb: prompts from a notebook to a language model, each one validated, cached, limited, retried, budgeted and recorded.
+"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
 
 ``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
 """
@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ainb import keys
-    from ainb.batch.batch import BatchFailedError, BatchInterrupted
+    from ainb import keys, testing
+    from ainb.batch import BatchFailedError, BatchInterrupted
     from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from ainb.messages import Message, Reply, Usage
     from ainb.panels import panel
     from ainb.pipeline.budget.options import Budget
-    from ainb.pipeline.cache.stage import Cache
+    from ainb.pipeline.cache.options import Cache
     from ainb.pipeline.cache.standalone import ResponseCache
-    from ainb.pipeline.circuit.stage import CircuitBreaker
+    from ainb.pipeline.circuit.standalone import CircuitBreaker
     from ainb.pipeline.circuit.state_machine import Circuit
     from ainb.pipeline.deadline.stage import Deadline
-    from ainb.pipeline.rate_limit.stage import RateLimit
+    from ainb.pipeline.rate_limit.options import RateLimit
     from ainb.pipeline.rate_limit.standalone import RateLimiter
     from ainb.pipeline.retry.policy import Retry
-    from ainb.pipeline.retry.stage import retrying
+    from ainb.pipeline.retry.standalone import retrying
     from ainb.pipeline.validation.options import Validation
     from ainb.pipeline.validation.rules import Finding, Rule
     from ainb.pipeline.validation.stage import validate
@@ -48,14 +48,12 @@ if TYPE_CHECKING:
     from ainb.pipeline.validation.validator import Validator
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
-    from ainb.testing import fakes as testing
     from ainb.tokens import count_tokens
-
-__version__ = "0.1.0"
+    from ainb.version import __version__
 
 _HOMES = {
-    "BatchFailedError": "batch.batch",
-    "BatchInterrupted": "batch.batch",
+    "BatchFailedError": "batch",
+    "BatchInterrupted": "batch",
     "BatchPendingError": "errors",
     "Config": "config.tree",
     "Job": "engine",
@@ -76,14 +74,14 @@ _HOMES = {
     "Reply": "messages",
     "Usage": "messages",
     "Budget": "pipeline.budget.options",
-    "Cache": "pipeline.cache.stage",
-    "CircuitBreaker": "pipeline.circuit.stage",
+    "Cache": "pipeline.cache.options",
+    "CircuitBreaker": "pipeline.circuit.standalone",
     "Circuit": "pipeline.circuit.state_machine",
     "Deadline": "pipeline.deadline.stage",
-    "RateLimit": "pipeline.rate_limit.stage",
+    "RateLimit": "pipeline.rate_limit.options",
     "RateLimiter": "pipeline.rate_limit.standalone",
     "ResponseCache": "pipeline.cache.standalone",
-    "retrying": "pipeline.retry.stage",
+    "retrying": "pipeline.retry.standalone",
     "Retry": "pipeline.retry.policy",
     "Finding": "pipeline.validation.rules",
     "Rule": "pipeline.validation.rules",
@@ -97,6 +95,7 @@ _HOMES = {
     "current": "session",
     "panel": "panels",
     "count_tokens": "tokens",
+    "__version__": "version",
 }
 _MODULES = ("keys", "testing")
 
@@ -171,7 +170,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take the magics away again; called by ``%unload_ext ainb``."""
+    """Unregister the magics; called by ``%unload_ext ainb``."""
     from ainb.magics import unload
 
     unload(shell)

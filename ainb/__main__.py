@@ -1,4 +1,4 @@
-"""``python -m ainb``: what is useful outside a notebook, such as fetching a model in CI."""
+"""``python -m ainb``: commands for use outside a notebook, such as downloading a model in CI."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from ainb import __version__
 from ainb.errors import AinbError
+from ainb.version import __version__
 
 BAR_CHARS = 30
 PERCENT = 100
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Args:
-        arguments: Words behind ``python -m ainb``; None means the process's own.
+        arguments: Arguments of the command line; None means those of the process.
 
     Returns:
         Exit status: 0, or 1 after an error, which is one line on stderr.
@@ -63,22 +63,22 @@ def _pull(model: str) -> None:
 
 
 def progress(name: str, stream: TextIO) -> Callable[[int, int | None], None]:
-    """A reporter of bytes: a bar that redraws itself on a terminal, a line a quarter elsewhere.
+    """Callback that shows a download: a progress bar on a terminal, elsewhere a line per quarter.
 
     Args:
-        name: What is fetched.
-        stream: Where to write.
+        name: Name of the model.
+        stream: Output stream.
     """
     terminal = stream.isatty()
-    said = -1
+    reported = -1
 
     def report(done: int, total: int | None) -> None:
-        nonlocal said
+        nonlocal reported
         percent = min(PERCENT, done * PERCENT // total) if total else 0
         step = percent if terminal else percent // STEP_PERCENT * STEP_PERCENT
-        if step <= said:
+        if step <= reported:
             return
-        said = step
+        reported = step
         if terminal:
             filled = BAR_CHARS * percent // PERCENT
             end = "\n" if percent == PERCENT else ""

@@ -1,6 +1,7 @@
-"""``df.ai``: a table's rows through the notebook's session; importing this module adds it to DataFrames and Series.
+"""``df.ai``: pandas accessor that maps rows with the notebook's session; importing this module registers it.
 
-``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the extension loads no pandas.
+``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the
+extension loads no pandas.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ainb.session import current
 
 
 class RowsAccessor:
-    """What ``df.ai`` and ``series.ai`` offer; a Series fills ``{value}``.
+    """Accessor ``df.ai`` and ``series.ai``; a Series fills ``{value}``.
 
     Args:
         rows: The table or column.
@@ -26,7 +27,7 @@ class RowsAccessor:
         self._rows = rows
 
     def map(self, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
-        """Send one call a row and wait for the table of answers; see ``Session.map``."""
+        """Send one call per row and wait for the table of answers; see ``Session.map``."""
         return current().map(self._rows, task, **options)
 
     def submit_map(self, task: str | Callable[..., Any], **options: Any) -> Job[pd.DataFrame | Path]:

@@ -29,8 +29,8 @@ from ainb.pipeline.validation.key_filter import OwnKeyStage
 from ainb.pipeline.validation.stage import ValidationStage
 from ainb.providers.http.rate_headers import read_limits
 from ainb.runtime import Runtime
-from ainb.stores import base as stores
 from ainb.stores.day_book import DayBook
+from ainb.stores.local import make_store
 from ainb.stores.redis.address import require_extra
 from ainb.usage.log.log import FILE_NAME as USAGE_FILE
 from ainb.usage.log.log import UsageLog
@@ -247,7 +247,7 @@ class Stages:
         options = config.cache
         if options is None:
             return None
-        store = stores.make_store(
+        store = make_store(
             "memory" if config.replay == "replay" else options.where,
             config.home_folder() / "cache",
             memory_bytes=options.memory_bytes,

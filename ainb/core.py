@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb import keys, providers
 from ainb.assembly import Stages
+from ainb.call_ids import CallIds
 from ainb.config.tree import Config
 from ainb.config.values import read_models
 from ainb.engine import ENGINE
@@ -20,7 +21,6 @@ from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.answer.stage import check_again
 from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.record import CallIds
 from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.pricing import Prices

@@ -1,6 +1,6 @@
-"""For ``pytest --nbval``: notebooks answer from their cassettes and show nothing that differs from run to run.
+"""Plugin for ``pytest --nbval``: replays notebooks from their cassettes, with deterministic output.
 
-Loaded by pytest through an entry point, for every run of everybody who has ainb installed: so it imports nothing that takes time, and
+pytest loads it through an entry point in every run where ainb is installed, so it imports nothing slow and
 does nothing unless notebooks are validated.
 """
 
@@ -17,9 +17,9 @@ _UNTOUCHED = pytest.StashKey[dict[str, str | None]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose replay and static display for strict runs, where nobody has chosen otherwise.
+    """Set replay and static display for strict runs, unless they are set already.
 
-    A lax run (``--nbval-lax``) asks the model itself, so that only the name of its notebook is told.
+    A lax run (``--nbval-lax``) calls the model itself, so only the path of its notebook is set.
     """
     names = (*DEFAULTS, NOTEBOOK_VARIABLE)
     config.stash[_UNTOUCHED] = {name: os.environ.get(name) for name in names}
@@ -30,13 +30,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tell the notebook's name before its kernel starts: nbval hands over its folder only."""
+    """Set the notebook's path before its kernel starts: nbval passes its folder only."""
     if item.path.suffix == ".ipynb":
         os.environ[NOTEBOOK_VARIABLE] = str(item.path)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave the environment as it was."""
+    """Restore the environment."""
     untouched: dict[str, Any] = config.stash.get(_UNTOUCHED, {})
     for name, value in untouched.items():
         if value is None:

@@ -16,10 +16,10 @@ from ainb.engine import ENGINE, Job
 from ainb.errors import BatchPendingError, ConfigError
 from ainb.messages import Call, Provider, Reply
 from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.preview import Preview
@@ -31,7 +31,7 @@ from ainb.stores.redis.address import StateAddress, parse_state
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.batch.batch import Batch
+    from ainb.batch import Batch
     from ainb.usage.filters import Since
     from ainb.usage.log.log import UsageLog
     from ainb.usage.rows import Row
@@ -223,13 +223,13 @@ class Session:
             BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
             BatchPendingError: Batch jobs are not done within ``max_wait_seconds``; its `frame`, also `last_map`, holds what is done.
         """
-        from ainb.batch import plan
+        from ainb.batch import make_batch
 
         if is_dask(data):
             from ainb.dask import map_collection
 
             return cast("pd.DataFrame", map_collection(self.core, data, task, options))
-        return self._run_batch(plan.make_batch(self.core, data, task, options))
+        return self._run_batch(make_batch(self.core, data, task, options))
 
     def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
         """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.
@@ -259,13 +259,12 @@ class Session:
         Raises:
             ConfigError: Something makes no sense, or no row can be filled.
         """
-        from ainb.batch import plan
+        from ainb.batch import preview_rows
 
         if is_dask(data):
-            return plan.preview_rows(self.core, data.head(PREVIEW_ROWS, npartitions=-1), task, options)[
-                0
-            ], None
-        return plan.preview_rows(self.core, data, task, options)
+            head = data.head(PREVIEW_ROWS, npartitions=-1)
+            return preview_rows(self.core, head, task, options)[0], None
+        return preview_rows(self.core, data, task, options)
 
     def submit_map(
         self, data: Any, task: str | Callable[..., Any], **options: Any
@@ -275,13 +274,13 @@ class Session:
         Returns:
             A job whose result is what `map` returns.
         """
-        from ainb.batch import plan
+        from ainb.batch import make_batch
 
         if is_dask(data):
             raise ConfigError(
                 "a Dask collection goes on in the background by itself: session.map(ddf, …).persist()"
             )
-        return plan.submit(plan.make_batch(self.core, data, task, options))
+        return make_batch(self.core, data, task, options).submit()
 
     def runs(self) -> pd.DataFrame:
         """Batches of this home, newest first.
@@ -290,9 +289,9 @@ class Session:
             Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at` datetime64[us, UTC] (NaT while
             unfinished), `rows` Int64 (NA while unfinished), `done`, `failed` Int64, `cost_usd` Float64 of what is known.
         """
-        from ainb.batch import plan
+        from ainb.batch import runs_frame
 
-        return plan.runs_frame(self.core)
+        return runs_frame(self.core)
 
     def batch_jobs(self) -> pd.DataFrame:
         """Batch jobs of providers that calls with ``batch_api=True`` of this home have submitted, newest first.
@@ -326,11 +325,11 @@ class Session:
         return jobs_frame(self.core, run_id)
 
     def _run_batch(self, batch: Batch) -> pd.DataFrame | Path:
-        from ainb.batch import plan
+        from ainb.batch import BatchInterrupted
 
         try:
-            result = plan.run_blocking(batch)
-        except plan.BatchInterrupted as stopped:
+            result = batch.run_blocking()
+        except BatchInterrupted as stopped:
             self.last_map = stopped.frame
             raise
         except BatchPendingError as pending:

@@ -19,9 +19,11 @@ from tests.mutation import Mutant, load_mutant
 
 MODULES = (
     "ainb.pipeline.circuit.state_machine",
+    "ainb.pipeline.circuit.standalone",
     "ainb.pipeline.circuit.stage",
     "ainb.pipeline.retry.policy",
     "ainb.pipeline.retry.stage",
+    "ainb.pipeline.retry.standalone",
 )
 
 
@@ -51,7 +53,8 @@ def is_killed(m: SimpleNamespace, scenarios: Iterable[Callable[[Any], None]]) ->
 
 
 def _dependents(module: str) -> list[str]:
-    return [module.replace("state_machine", "stage").replace("policy", "stage")]
+    package = module.rpartition(".")[0]
+    return [name for name in MODULES[MODULES.index(module) + 1 :] if name.startswith(package)]
 
 
 class Place:

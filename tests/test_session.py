@@ -10,11 +10,11 @@ import pytest
 import ainb
 from ainb import functions as guarding
 from ainb import session as sessions
+from ainb import testing
 from ainb.errors import ConfigError, DeadlineExceededError, InvalidPromptError, TransientProviderError
 from ainb.messages import Message
 from ainb.prompts.messages import read_prompt
 from ainb.session import Session
-from ainb.testing import fakes as testing
 
 
 def test_a_prompt_goes_out_and_a_reply_comes_back():

@@ -12,7 +12,7 @@ import pytest
 import ainb
 from ainb.errors import BudgetExceededError, ConfigError, InvalidReplyError
 from ainb.pipeline.budget.options import Budget
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.session import Session
 from ainb.testing import FakeClock, Step, script
 from tests.fault_server import FaultServer

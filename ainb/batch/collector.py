@@ -1,8 +1,8 @@
-"""Fewer passes of the garbage collector while rows of a batch come and go.
+"""Raises the threshold of the garbage collector while a batch runs.
 
-A row in flight is some eighty small objects, and with 64 rows under way their coming and going alone sets the collector off every
-nine rows; whatever is in flight then counts as survivors, and enough survivors make it walk through everything the process
-holds. That is a fifth of a row's time, spent on objects that are freed without it.
+A row in flight is about eighty small objects. With 64 rows in flight the usual threshold starts a collection
+every nine rows; rows in flight then count as survivors, and enough survivors cause a full collection. That
+is a fifth of a row's time, for objects that reference counting frees anyway.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import gc
 import os
 from collections.abc import Iterator
 
-# Twice what 64 rows in flight hold; cycles are still found, after as many objects.
+# Twice the objects of 64 rows in flight; cycles are still found after that many.
 LEAST_OBJECTS = 10_000
 
 
 class Collector:
-    """The collector's threshold, raised while anybody asks for it and put back afterwards; used by one thread, the engine's."""
+    """Threshold of the garbage collector, raised while a batch runs; used by the engine's thread alone."""
 
     def __init__(self) -> None:
         self._asking = 0
@@ -25,7 +25,7 @@ class Collector:
 
     @contextlib.contextmanager
     def rare(self) -> Iterator[None]:
-        """Passes over young objects only after LEAST_OBJECTS new ones; a collector that is off or rarer already stays as it is."""
+        """Collect young objects only after LEAST_OBJECTS new ones; a higher threshold is left alone."""
         self._asking += 1
         if self._asking == 1:
             self._raise()
@@ -37,7 +37,7 @@ class Collector:
                 self.put_back()
 
     def put_back(self) -> None:
-        """The usual threshold, unless somebody has set another meanwhile."""
+        """Restore the usual threshold, unless it was changed meanwhile."""
         usual, self._usual = self._usual, None
         self._asking = 0
         if usual is not None and gc.get_threshold()[0] == LEAST_OBJECTS:
@@ -51,5 +51,5 @@ class Collector:
 
 
 COLLECTOR = Collector()
-# A batch that was under way in the parent is not under way in its child.
+# A batch of the parent does not run in a forked child.
 os.register_at_fork(after_in_child=COLLECTOR.put_back)

@@ -1,4 +1,4 @@
-"""How many rows are in flight: grows while the provider keeps up, shrinks when it says it cannot."""
+"""Adaptive concurrency limit of a batch (AIMD). No I/O; `now` is passed in."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ SHRINK = 0.7
 
 
 class Concurrency:
-    """Additive increase, multiplicative decrease; a pure core with `now` passed in.
+    """Additive increase, multiplicative decrease of the number of rows in flight.
 
-    Starts at 4, grows by one a success until the provider first says "too many" (429, 529), by one a round of
-    successes afterwards; shrinks to 0.7 at most once a round trip; does not grow while rows are too few to fill it.
+    Starts at 4. Grows by one per success until the first overload response (429, 529), and by one per round
+    of successes afterwards. Shrinks to 0.7 at most once per round trip. Does not grow while fewer rows are
+    in flight.
 
     Args:
-        most: Never more than this many in flight.
-        fixed: Start at `most` and stay there, for models whose slots are known.
+        most: Upper limit.
+        fixed: Start at `most`, for models whose slots are known.
 
     Source: AIMD as in TCP congestion avoidance (Chiu and Jain 1989; RFC 5681).
     """
@@ -31,14 +32,14 @@ class Concurrency:
         return int(self._limit)
 
     def succeeded(self, *, in_flight: int) -> None:
-        """A row was answered while `in_flight` rows (itself included) were under way."""
+        """A row was answered while `in_flight` rows (itself included) were in flight."""
         if in_flight < self.limit:
             return
         step = 1 / self._limit if self._seen_overload else 1.0
         self._limit = min(float(self.most), self._limit + step)
 
     def overloaded(self, *, started_at: float, now: float) -> None:
-        """The provider said "too many" to a call that left at `started_at`."""
+        """The provider answered 429 or 529 to a call that was sent at `started_at`."""
         self._seen_overload = True
         if started_at < self._shrunk_at:
             return

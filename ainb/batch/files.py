@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ainb.batch.results import Outcome, Results
+from ainb.batch.results import Results
+from ainb.batch.row_result import RowResult
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,9 +92,9 @@ class _Writer(Protocol):
 
 
 class OrderedFile:
-    """Writes outcomes to a file in the order of their rows, a piece at a time.
+    """Writes results to a file in the order of their rows, a piece at a time.
 
-    Outcomes that come before their turn wait in memory; there are as many of them as rows under way and their overtakers.
+    Results that come before their turn wait in memory; there are as many of them as rows under way and their overtakers.
 
     Args:
         path: Ends in .csv, .parquet or .jsonl; a file that stands there is replaced when the first piece is written.
@@ -115,9 +116,9 @@ class OrderedFile:
         self._fields = fields
         self._keep = keep
         self._carried: dict[int, tuple[Any, ...]] = {}
-        self._early: dict[int, Outcome] = {}
+        self._early: dict[int, RowResult] = {}
         self._next = 0
-        self._piece: list[tuple[tuple[Any, ...], Outcome]] = []
+        self._piece: list[tuple[tuple[Any, ...], RowResult]] = []
         self._writer: _Writer | None = None
         self.rows = 0
 
@@ -126,9 +127,9 @@ class OrderedFile:
         if self._keep:
             self._carried[position] = tuple(row.get(name) for name in self._keep)
 
-    def put(self, position: int, outcome: Outcome) -> None:
-        """Take the outcome of a row; it is written when its turn comes."""
-        self._early[position] = outcome
+    def put(self, position: int, result: RowResult) -> None:
+        """Take the result of a row; it is written when its turn comes."""
+        self._early[position] = result
         while self._next in self._early:
             self._piece.append((self._carried.pop(self._next, ()), self._early.pop(self._next)))
             self._next += 1
@@ -147,8 +148,8 @@ class OrderedFile:
 
     def _flush(self) -> None:
         results = Results(self._fields)
-        for position, (_, outcome) in enumerate(self._piece):
-            results.put(position, outcome)
+        for position, (_, result) in enumerate(self._piece):
+            results.put(position, result)
         frame = results.frame()
         for name in frame.columns[frame.dtypes == "category"]:
             frame[name] = frame[name].astype("string")

@@ -1,50 +1,43 @@
-"""What a batch will probably take, told before it starts from its first rows."""
+"""Estimates tokens and price of a batch from its first rows."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ainb import pricing
 from ainb.errors import AinbError
 
 if TYPE_CHECKING:
+    from ainb.batch.calls import TemplateCalls
     from ainb.batch.source import Source
-    from ainb.batch.template import Template
 
 ROWS_READ = 20
 
 
 def forecast(
-    source: Source,
-    template: Template,
-    *,
-    model: str,
-    prices: pricing.Prices,
-    parameters: Mapping[str, Any],
-    batch_api: bool = False,
+    source: Source, calls: TemplateCalls, *, prices: pricing.Prices, batch_api: bool = False
 ) -> str | None:
-    """One line: rows, tokens in, price range; None when the rows cannot be read twice or none can be filled.
+    """One line: rows, input tokens, price range; None when rows cannot be read twice or none can be filled.
 
     Args:
-        source: The rows; one with a length, so that reading its first ones takes nothing away.
-        template: The prompt.
-        model: ``provider:model``.
+        source: The rows; only of a source with a length the first rows can be read in advance.
+        calls: Calls of the rows; ``max_tokens`` of their request bounds the output.
         prices: Price lists.
-        parameters: Of the request; ``max_tokens`` bounds the output.
         batch_api: Whether the rows go out as batch jobs; the line then has the live price beside theirs.
     """
     if not source.length:
         return None
     estimates, live = [], []
+    model, template = calls.model, calls.template
     for row in itertools.islice(source.read(template.uses), ROWS_READ):
         try:
             prompt, _ = template.fill(row)
         except AinbError:
             continue
-        limit = parameters.get("max_tokens")
+        limit = calls.request.parameters.get("max_tokens")
         estimates.append(
             pricing.estimate(prompt, model=model, max_tokens=limit, batch=batch_api, prices=prices)
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing
+from ainb.batch.calls import RowCalls, TemplateCalls
+from ainb.batch.options import BatchOptions
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice
 from ainb.jobs.delivery import Delivery, logged_calls
@@ -25,70 +25,47 @@ if TYPE_CHECKING:
     from ainb.pipeline.budget.jobs import JobBudget
 
 PICO = 12
-POLL_SECONDS = 15.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobOptions:
-    """How batch jobs are waited for.
-
-    Attributes:
-        poll_seconds: First wait between polls; it grows to 20 times itself and at most 300 s.
-        max_wait_seconds: How long the call waits for its jobs; None means until they are done.
-        retry_failed: Send rows again that the run being resumed had ended with an error.
-
-    Raises:
-        ConfigError: A number is not above 0.
-    """
-
-    poll_seconds: float = POLL_SECONDS
-    max_wait_seconds: float | None = None
-    retry_failed: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value in (
-            ("batch_poll_seconds", self.poll_seconds),
-            ("max_wait_seconds", self.max_wait_seconds),
-        ):
-            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-            if value is not None and not number:
-                raise ConfigError(f"{name} must be a number of seconds above 0; it is {value!r}")
-
-
-def check_call(call: Call | None, *, concurrency: int | None) -> Call:
+def check_jobs(calls: RowCalls, options: BatchOptions) -> TemplateCalls:
     """Refuse what batch jobs cannot do.
 
     Raises:
         ConfigError: The message says why, and what works.
     """
-    if call is None:
+    if not isinstance(calls, TemplateCalls):
         raise ConfigError("batch_api sends prompts; a function of one item runs here, so leave batch_api out")
+    call = calls.sample()
     if call.options.on_text is not None or call.request.parameters.get("stream"):
         raise ConfigError("a batch job has no streamed replies; leave stream out, or leave batch_api out")
-    if concurrency is not None:
+    if options.concurrency is not None:
         raise ConfigError(
-            f"concurrency={concurrency} is for rows that are sent one by one; a batch job takes all at once, so leave it out"
+            f"concurrency={options.concurrency} is for rows that are sent one by one; "
+            "a batch job takes all at once, so leave it out"
         )
-    return call
+    return calls
 
 
 class JobContext:
     """A run's access to the provider's batch API, the jobs on disk, the budgets and the pipeline.
 
     Args:
-        core: Whose pipeline the rows pass.
-        call: Any call of the run: its provider, endpoint, key and options are those of every row.
-        options: How jobs are waited for.
+        core: Core of the session whose pipeline the rows go through.
+        calls: Calls of the rows.
+        options: How rows are treated.
 
     Raises:
         ConfigError: The provider has no batch API.
         AinbError: The store of jobs cannot be used.
     """
 
-    def __init__(self, core: Core, call: Call, options: JobOptions) -> None:
+    def __init__(self, core: Core, calls: RowCalls, options: BatchOptions) -> None:
         self._core = core
-        self.call = call
-        self.options = options
+        self.calls = check_jobs(calls, options)
+        self.call = call = self.calls.sample()
+        poll = options.batch_poll_seconds
+        self.poll_seconds = core.config.batch_poll_seconds if poll is None else poll
+        self.max_wait_seconds = options.max_wait_seconds
         self.clock = core.runtime.clock
         self.service: BatchService = find_batch_service(call.provider, call.request)
         self.endpoint, self.account = call.place(), call.payer()
@@ -99,6 +76,10 @@ class JobContext:
         self.driver = JobDriver(self.store, self.service, self.clock, account=self.account, tell=self.tell)
 
     zero = Decimal(0)
+
+    def begin(self, run_id: str) -> None:
+        """Say which run the rows belong to: its budget counts for them."""
+        self.call = self.calls.sample(run_id=run_id)
 
     @property
     def provider(self) -> str:

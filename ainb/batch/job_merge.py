@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -24,11 +24,10 @@ from ainb.pipeline.budget.billing import may_be_billed
 
 if TYPE_CHECKING:
     from ainb.batch.job_rows import OpenRows
-    from ainb.batch.results import Outcome
-    from ainb.batch.runner import Work
+    from ainb.batch.row_result import RowResult
     from ainb.jobs.state_machine import JobRecord
     from ainb.jobs.store import PlannedRequest
-    from ainb.messages import Call
+    from ainb.messages import Call, Reply
     from ainb.providers.batch_service import RequestResult
 
 SLICE = 128
@@ -62,7 +61,7 @@ class Merge:
     Args:
         context: The provider, the store, the budgets and the pipeline.
         rows: The run's open rows.
-        work: Makes the call of a request, by row key, job and number; None when it cannot be made any more.
+        call: Makes the call of a request, by row key, job and number; None when it cannot be made any more.
         ask_live: Sends a row again, live.
     """
 
@@ -70,12 +69,13 @@ class Merge:
         self,
         context: JobContext,
         rows: OpenRows,
-        work: Callable[[str, JobRecord, int], Work | None],
-        ask_live: Callable[[str], Work],
+        *,
+        call: Callable[[str, JobRecord, int], Call | None],
+        ask_live: Callable[[Call], Awaitable[Reply]],
     ) -> None:
         self._context = context
         self._rows = rows
-        self._work = work
+        self._call = call
         self._ask_live = ask_live
 
     async def merge(self, job: JobRecord, *, may_resend: bool) -> tuple[JobRecord, Tally, list[str]]:
@@ -168,11 +168,10 @@ class Merge:
         tally: Tally,
     ) -> None:
         context, key = self._context, request.row_key
-        work = self._work(key, job, number)
-        if work is None:
+        call = self._call(key, job, number)
+        if call is None:
             tally.failed += 1
             return
-        call = work.call
         try:
             reply = await context.delivery.deliver(
                 call, job, number, result, service=context.service, is_logged=is_logged
@@ -184,18 +183,18 @@ class Merge:
                 outcome = await self._again(key, outcome)
         else:
             self._count(tally, request, call, None)
-            outcome = outcomes.of_reply(reply, self._rows.fields)
+            outcome = outcomes.of_reply(reply, self._rows.schema)
         await self._rows.end(key, outcome)
 
-    async def _again(self, key: str, first: Outcome) -> Outcome:
+    async def _again(self, key: str, first: RowResult) -> RowResult:
         """Ask a row live whose reply did not match the schema."""
-        work = self._ask_live(key)
+        call = self._rows.call(key)
         try:
-            reply = await work.send(work.call)
+            reply = await self._ask_live(call)
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
-            second = outcomes.of_failure(work.call, error, was_sent=True, took_s=None)
+            second = outcomes.of_failure(call, error, was_sent=True, took_s=None)
         else:
-            second = outcomes.of_reply(reply, self._rows.fields)
+            second = outcomes.of_reply(reply, self._rows.schema)
         return outcomes.added(first, second)
 
     def _count(self, tally: Tally, request: PlannedRequest, call: Call, error: Exception | None) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ainb.batch.context import BatchContext
 from ainb.batch.job_context import JobContext
 from ainb.batch.job_merge import Merge, Tally
 from ainb.batch.job_rows import OpenRows
 from ainb.batch.job_submission import Submission
-from ainb.batch.outcomes import Fields
-from ainb.batch.progress import JobProgress
-from ainb.batch.results import failed, nano
+from ainb.batch.output import Output
+from ainb.batch.progress import JobProgress, ProgressReporter
+from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import state_machine as machine
 from ainb.jobs.delivery import last_message
@@ -24,12 +25,8 @@ from ainb.jobs.driver import sends_nothing
 from ainb.jobs.state_machine import JobRecord, State
 
 if TYPE_CHECKING:
-    from ainb.batch.journal import Journal
-    from ainb.batch.progress import Ticker
-    from ainb.batch.results import Outcome
-    from ainb.batch.runner import Work
-    from ainb.events import Sink
     from ainb.jobs.store import RunLock
+    from ainb.messages import Call
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -41,52 +38,37 @@ class JobRunner:
     """One run of a batch through the provider's batch API, on the running loop.
 
     Args:
+        context: Context of the batch.
+        jobs: The provider's batch API and what goes with it.
         rows: Position and item of each row.
-        prepare: Makes the Work of an item; an error it raises rejects that row alone.
-        rebuild: Makes the Work of a prompt that was sent earlier and has no row in the input any more.
-        keep: Called with position and outcome when a row has ended and its commit is through.
-        fields: Turns a reply into its schema values; None without a schema.
-        journal: Where finished rows are kept; None means nowhere.
-        run_id: The run.
-        identity: What makes two runs the same work.
-        ticker: Told of every row that has ended.
-        sink: Told of notices.
-        context: The provider's batch API and what goes with it.
+        output: Takes the result of a row when its commit to the journal is through.
+        reporter: Counts results and shows progress.
     """
 
     def __init__(
         self,
-        *,
+        context: BatchContext,
+        jobs: JobContext,
         rows: Iterator[tuple[int, Any]],
-        prepare: Callable[[Any], Work],
-        rebuild: Callable[[str], Work],
-        keep: Callable[[int, Outcome], None],
-        fields: Fields | None,
-        journal: Journal | None,
-        run_id: str,
-        identity: str,
-        ticker: Ticker,
-        sink: Sink,
-        context: JobContext,
+        output: Output,
+        reporter: ProgressReporter,
     ) -> None:
+        self._batch = context
+        self._context = jobs
         self._source = rows
-        self._prepare = prepare
-        self._rebuild = rebuild
-        self._run_id = run_id
-        self._ticker = ticker
-        self._context = context
-        self._rows = OpenRows(
-            keep=keep, fields=fields, journal=journal, run_id=run_id, ticker=ticker, sink=sink
-        )
-        self._submission = Submission(context, self._rows, self._work_of, run_id=run_id, identity=identity)
-        self._merge = Merge(context, self._rows, self._work_of_request, self._work_of)
+        self._reporter = reporter
+        self._run_id = context.run_id
+        jobs.begin(context.run_id)
+        self._rows = OpenRows(context, output, reporter)
+        self._submission = Submission(jobs, self._rows, run_id=context.run_id, identity=context.identity)
+        self._merge = Merge(jobs, self._rows, call=self._call_of_request, ask_live=context.core.handle)
         self._jobs: dict[str, JobRecord] = {}
         self._stopping = False
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
         self._resends = 0
         self._offsets: tuple[str, array[int]] = ("", array("q"))
-        self._started = context.clock.monotonic()
+        self._started = jobs.clock.monotonic()
 
     @property
     def complete(self) -> bool:
@@ -113,6 +95,7 @@ class JobRunner:
         try:
             lock = await self._take_run()
             if lock is not None:
+                self._rows.read_journal()
                 await self._context.prepare()
                 await self._read_rows(await self._attach())
                 await self._loop()
@@ -131,7 +114,7 @@ class JobRunner:
             if not told:
                 told = True
                 self._context.tell("another kernel drives this run; its rows are taken over when it is done")
-            await self._pause(min(LOCK_SECONDS, self._context.options.poll_seconds))
+            await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
         return None
 
     async def _attach(self) -> set[str]:
@@ -145,7 +128,7 @@ class JobRunner:
                 await asyncio.to_thread(context.store.forget, job)
                 continue
             context.budget.keep(job.job_uuid, job.holds)
-            await self._note(await context.driver.save(machine.attached(job, context.options.poll_seconds)))
+            await self._note(await context.driver.save(machine.attached(job, context.poll_seconds)))
             requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
             held.update(request.row_key for request in requests)
         return held
@@ -157,14 +140,14 @@ class JobRunner:
             if self._stopping:
                 return
             try:
-                key = self._prepare(item).key
+                key = self._batch.make_call(item).row_key or ""
             except Exception as error:  # noqa: BLE001 - whatever a row's own data does to the template stays with that row
-                self._rows.put(position, failed(error, status="rejected"), resumed=False)
+                self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
                 continue
             if key not in held:
-                known = self._rows.known(key, retry_failed=self._context.options.retry_failed)
+                known = self._rows.finished.find(key)
                 if known is not None:
-                    self._rows.put(position, known, resumed=True)
+                    self._rows.put(position, known[0], resumed=known[1])
                     continue
             if self._rows.add(key, item, position) and key not in held:
                 self._submission.waiting.append(key)
@@ -235,19 +218,16 @@ class JobRunner:
             job = after
         return job
 
-    def _work_of(self, key: str) -> Work:
-        return self._prepare(self._rows.item(key))
-
-    def _work_of_request(self, key: str, job: JobRecord, number: int) -> Work | None:
+    def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
         """The call of a request: from its row, else from what was sent."""
         if key in self._rows:
-            return self._work_of(key)
+            return self._rows.call(key)
         with contextlib.suppress(OSError, ValueError):
             prompt = last_message(orjson.loads(self._sent_line(job.job_uuid, number)))
             if prompt is not None:
-                work = self._rebuild(prompt)
-                work.call.row_key = key
-                return work
+                call = self._context.calls.make_from(prompt, run_id=self._run_id)
+                call.row_key = key
+                return call
         return None
 
     def _sent_line(self, job_uuid: str, number: int) -> bytes:
@@ -262,23 +242,25 @@ class JobRunner:
 
     async def _note(self, job: JobRecord) -> JobRecord:
         self._jobs[job.job_uuid] = job
-        self._ticker.progress.jobs = tuple(map(_progress, self._jobs.values()))
-        self._ticker.tick(last=True)
+        self._reporter.progress.jobs = tuple(map(_progress, self._jobs.values()))
+        self._reporter.update(last=True)
         return job
 
     def _count(self, tally: Tally) -> None:
-        self._ticker.progress.saved_nano_usd += nano(max(tally.live - tally.cost, self._context.zero)) or 0
+        self._reporter.progress.saved_nano_usd += (
+            to_nano_usd(max(tally.live - tally.cost, self._context.zero)) or 0
+        )
 
     def _seconds_to_next(self) -> float:
-        now, options = self._context.clock.unix(), self._context.options
+        now, poll = self._context.clock.unix(), self._context.poll_seconds
         waits = [job.next_at - now for job in self._open()]
         if self._submission.elsewhere or self._submission.waiting:
-            waits.append(options.poll_seconds)
-        return min(max(0.01, min(waits, default=options.poll_seconds)), LONGEST_PAUSE_SECONDS)
+            waits.append(poll)
+        return min(max(0.01, min(waits, default=poll)), LONGEST_PAUSE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, until `stop` or the end of ``max_wait_seconds``."""
-        context, most = self._context, self._context.options.max_wait_seconds
+        context, most = self._context, self._context.max_wait_seconds
         if most is not None:
             left = most - (context.clock.monotonic() - self._started)
             if left <= 0:

@@ -20,8 +20,7 @@ from ainb.jobs.store import PlannedRequest
 
 if TYPE_CHECKING:
     from ainb.batch.job_rows import OpenRows
-    from ainb.batch.runner import Work
-    from ainb.messages import Request
+    from ainb.messages import Call, Request
 
 ZERO = Decimal(0)
 ID_CHARS = 64
@@ -33,7 +32,7 @@ class _Candidate(NamedTuple):
     request: PlannedRequest
     line: bytes
     price: Decimal
-    work: Work
+    call: Call
 
 
 class Submission:
@@ -42,7 +41,6 @@ class Submission:
     Args:
         context: The provider, the store and the budgets.
         rows: The run's open rows.
-        work: Makes a row's call by its key.
         run_id: The run.
         identity: What makes two runs the same work.
 
@@ -57,14 +55,12 @@ class Submission:
         self,
         context: JobContext,
         rows: OpenRows,
-        work: Callable[[str], Work],
         *,
         run_id: str,
         identity: str,
     ) -> None:
         self._context = context
         self._rows = rows
-        self._work = work
         self._run_id = run_id
         self._identity = identity
         self.waiting: deque[str] = deque()
@@ -117,23 +113,23 @@ class Submission:
 
     async def _candidate(self, key: str) -> _Candidate | None:
         """The row as a line; None when it needs none: answered, refused, or in a job of another run."""
-        context, work = self._context, self._work(key)
-        request = await context.delivery.screen(work.call)
+        context, call = self._context, self._rows.call(key)
+        request = await context.delivery.screen(call)
         if request is None:
-            await self._answer(key, work)
+            await self._answer(key, call)
             return None
-        claim = context.claim(work.call, self._run_id)
+        claim = context.claim(call, self._run_id)
         held = context.store.holder(claim)
         if held is not None:
             self.elsewhere[key] = held
             return None
         try:
-            return self._make(key, work, request, claim)
+            return self._make(key, call, request, claim)
         except AinbError as error:
-            await self._refuse(key, work, error)
+            await self._refuse(key, call, error)
             return None
 
-    def _make(self, key: str, work: Work, request: Request, claim: str) -> _Candidate:
+    def _make(self, key: str, call: Call, request: Request, claim: str) -> _Candidate:
         context, quote = self._context, self._context.quote(request)
         if quote is not None and quote.output_limit is not None:
             parameters = {**request.parameters, "max_tokens": quote.output_limit}
@@ -147,7 +143,7 @@ class Submission:
             )
         usd = None if quote is None else quote.usd
         planned = PlannedRequest(custom_id=custom_id, row_key=key, claim=claim, estimate_pico_usd=pico(usd))
-        return _Candidate(planned, line, usd or ZERO, work)
+        return _Candidate(planned, line, usd or ZERO, call)
 
     def _custom_id(self, key: str) -> str:
         """Run and row, in the characters and the length that every protocol takes."""
@@ -160,24 +156,24 @@ class Submission:
             head = hashlib.sha256(head.encode()).hexdigest()[:26] + "-"
         return (head + hashlib.sha256(key.encode()).hexdigest())[:ID_CHARS]
 
-    async def _answer(self, key: str, work: Work) -> None:
+    async def _answer(self, key: str, call: Call) -> None:
         """End a row that a cassette or the cache answers, or that validation refuses."""
         context = self._context
         try:
-            reply = await context.delivery.answer(work.call)
+            reply = await context.delivery.answer(call)
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
             self.unfinished += 1
-            await self._rows.end(key, outcomes.of_failure(work.call, error, was_sent=False, took_s=None))
+            await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
         else:
-            await self._rows.end(key, outcomes.of_reply(reply, self._rows.fields))
+            await self._rows.end(key, outcomes.of_reply(reply, self._rows.schema))
 
-    async def _refuse(self, key: str, work: Work, error: Exception) -> None:
+    async def _refuse(self, key: str, call: Call, error: Exception) -> None:
         self.unfinished += 1
-        await self._rows.end(key, outcomes.of_failure(work.call, error, was_sent=False, took_s=None))
+        await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
 
     async def _no_room(self, key: str, candidate: _Candidate, *, may_come: bool) -> bool:
         """Refuse a row that no money is left for; False while money that is set aside may still come free."""
-        error: BudgetExceededError | None = self._context.budget.refusal(candidate.work.call, candidate.price)
+        error: BudgetExceededError | None = self._context.budget.refusal(candidate.call, candidate.price)
         if error is None:
             self.is_blocked = True
             if not may_come:
@@ -186,7 +182,7 @@ class Submission:
                 )
             return False
         self.waiting.popleft()
-        await self._refuse(key, candidate.work, error)
+        await self._refuse(key, candidate.call, error)
         return True
 
     async def _plan(self, chunk: Chunk, amount: Decimal) -> JobRecord | None:
@@ -203,7 +199,7 @@ class Submission:
             rows=len(chunk.requests),
             requests=len(chunk.requests),
             planned_at=context.clock.unix(),
-            poll_seconds=context.options.poll_seconds,
+            poll_seconds=context.poll_seconds,
             holds=context.budget.holds(context.call, amount),
         )
         job, places = await asyncio.to_thread(context.store.plan, job, self._identity, chunk.requests)

@@ -1,70 +1,36 @@
-"""From what the caller of ``Session.map`` says to a batch that is ready to go."""
+"""Plans a batch: arguments of ``Session.map`` in, a `Batch` that is ready to run out."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.batch import (
-    Batch,
-    BatchInterrupted,
-    BatchOptions,
-    House,
-    Task,
-    function_identity,
-    open_source,
-)
+from ainb.batch.batch import Batch
+from ainb.batch.calls import FunctionCalls, RowCalls, TemplateCalls
+from ainb.batch.concurrency import Concurrency
+from ainb.batch.context import BatchContext, short_title
+from ainb.batch.files import is_path, read_rows
 from ainb.batch.forecast import forecast
-from ainb.batch.journal import Journal
-from ainb.batch.runner import Work
+from ainb.batch.journal import JOURNAL_FILE, Journal
+from ainb.batch.options import BatchOptions, take_options
+from ainb.batch.output import make_output
+from ainb.batch.source import Source, read_source
 from ainb.batch.template import Template
-from ainb.engine import ENGINE
-from ainb.errors import ConfigError, InvalidPromptError
+from ainb.errors import AinbError, ConfigError, InvalidPromptError
 from ainb.events import Notice
-from ainb.messages import Call, Message, Reply, Request
-from ainb.pipeline.answer.schema import Schema, read_schema
-from ainb.pipeline.cache.key import reply_key
-from ainb.providers.function import ItemProvider
-from ainb.redaction.filter import redact
+from ainb.pipeline.answer.schema import read_schema
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ainb.batch.job_context import JobContext
-    from ainb.batch.progress import Watcher
-    from ainb.batch.source import Source
     from ainb.core import Core
-    from ainb.engine import Job
+    from ainb.messages import Call
     from ainb.pipeline.validation.preview import Preview
 
-__all__ = ["BatchInterrupted", "make_batch", "run_blocking", "runs_frame", "submit"]
-
 DEFAULT_CONCURRENCY = 64
-STOP_SECONDS = 1.5
-CANCEL_SECONDS = 0.4
-JOURNAL_FILE = "journal.sqlite3"
-_BATCH_OPTIONS = {item.name for item in dataclasses.fields(BatchOptions)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of a run that several processes share.
-
-    Attributes:
-        run_id: The run; its rows are taken from the journal whether it is finished or not.
-        journal: The file for this part's finished rows; None means nowhere.
-        watcher: Told of this part's progress.
-    """
-
-    run_id: str
-    journal: Path | None
-    watcher: Watcher
 
 
 def make_batch(
@@ -72,88 +38,53 @@ def make_batch(
     data: Any,
     task: str | Template | Callable[..., Any],
     given: dict[str, Any],
-    part: Part | None = None,
+    *,
+    run_id: str | None = None,
+    journal: Path | None = None,
 ) -> Batch:
     """Read the arguments of ``Session.map``.
 
     Args:
-        core: Whose pipeline the rows go through.
+        core: Core of the session whose pipeline the rows go through.
         data: The rows.
         task: A template, or a function of one item.
-        given: Keyword arguments of ``Session.map``; those of the batch are taken out, the rest are the call's.
-        part: Which part of a shared run the rows are; None means that they are a run of their own.
+        given: Keyword arguments of ``Session.map``; those of the batch are taken out, the rest are the
+            call's.
+        run_id: The run that the rows are a part of, where several processes share one; None means a run of
+            their own.
+        journal: With `run_id`, the file of this part's finished rows; None means that they are not kept.
 
     Raises:
         ConfigError: Something makes no sense; nothing was sent.
     """
-    names: Mapping[str, Any] = given.pop("names", None) or {}
-    schema = given.pop("schema", None)
-    limit, sample = given.pop("limit", None), given.pop("sample", None)
-    options = _read_options(given)
-    if options.batch_api and given.get("fallback"):
-        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
-    source = open_source(data, limit=limit, sample=sample)
-    checked = None if schema is None else read_schema(schema)
-    batch_id = core.new_id() if part is None else part.run_id
-    plan = _plan(core, task, {**given, "batch_id": batch_id}, source=source, names=names, schema=checked)
-    house = House(
-        clock=core.runtime.clock,
-        sink=core.runtime.sink,
-        place=f"{core.config.home_folder()}|{core.runtime.origin()[0]}",
-        journal=_journal(core, part),
-        new_id=lambda: batch_id,
-        backlog=lambda: core.log.backlog,
-        run_id=None if part is None else part.run_id,
+    source, calls, options = _read_arguments(core, data, task, given)
+    jobs = _jobs(core, calls, options)
+    # Before the journal is opened: a batch that is refused leaves no run behind.
+    fields = calls.schema.fields if calls.schema else {}
+    output = make_output(source, fields=fields, keep=options.keep, out=options.out)
+    if options.watcher is not None and run_id is None:
+        _show_forecast(core, source, calls, batch_api=options.batch_api)
+    identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
+    opened = _open_journal(core, options, path=journal, is_part=run_id is not None)
+    context = BatchContext(
+        core=core,
+        source=source,
+        calls=calls,
+        options=options,
+        concurrency=_concurrency(core, options, calls),
+        identity=identity,
+        run_id=_open_run(core, opened, calls, options, identity=identity, run_id=run_id, jobs=jobs),
+        journal=opened,
+        jobs=jobs,
     )
-    jobs = _jobs(core, plan, options)
-    rate_limit = core.config.rate_limit
-    most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
-    if plan.slots is not None:
-        most, options = min(most, plan.slots), dataclasses.replace(options, fixed_concurrency=True)
-    elif plan.template is None and options.concurrency is not None:
-        # One's own function, and one's own word for how many: there is nothing to find out.
-        options = dataclasses.replace(options, fixed_concurrency=True)
-    if options.watcher is not None:
-        _tell_forecast(core, source, plan, batch_api=options.batch_api)
-    if part is not None:
-        options = dataclasses.replace(options, watcher=part.watcher)
-    return Batch(source, plan.task, house, options, most=most, jobs=jobs)
-
-
-def _jobs(core: Core, plan: _Plan, options: BatchOptions) -> JobContext | None:
-    """The provider's batch API where it was asked for; None in replay, whose rows come from the cassette like any others."""
-    if not options.batch_api:
-        for name in ("max_wait_seconds", "batch_poll_seconds"):
-            if getattr(options, name) is not None:
-                raise ConfigError(f"{name} is an option of batch jobs; add batch_api=True (--batch-api)")
-        return None
-    from ainb.batch.job_context import JobContext, JobOptions, check_call
-
-    call = check_call(plan.call, concurrency=options.concurrency)
-    poll = options.batch_poll_seconds
-    wanted = JobOptions(
-        poll_seconds=core.config.batch_poll_seconds if poll is None else poll,
-        max_wait_seconds=options.max_wait_seconds,
-        retry_failed=options.retry_failed,
-    )
-    return None if core.config.replay == "replay" else JobContext(core, call, wanted)
-
-
-def _journal(core: Core, part: Part | None) -> Callable[[], Journal] | None:
-    """Where finished rows are kept; with a cassette nowhere, because a row that is taken from there would not be recorded."""
-    if core.config.replay != "off":
-        return None
-    if part is not None:
-        path = part.journal
-        return None if path is None else lambda: Journal(path, mode="TRUNCATE")
-    return lambda: Journal(core.config.home_folder() / JOURNAL_FILE)
+    return Batch(context, output)
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
-    """What a batch would send: the call of its first row that can be filled, and a line on all of them; nothing is sent.
+    """Call of the first row that can be filled, and a line on all rows; sends nothing.
 
     Args:
-        core: Whose pipeline the rows would go through.
+        core: Core of the session whose pipeline the rows would go through.
         data: The rows; they are read, so an iterator is refused.
         text: A template.
         given: Keyword arguments of ``Session.map``.
@@ -161,238 +92,108 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     Raises:
         ConfigError: Something makes no sense, or no row can be filled.
     """
-    names: Mapping[str, Any] = given.pop("names", None) or {}
-    schema = given.pop("schema", None)
-    source = open_source(data, limit=given.pop("limit", None), sample=given.pop("sample", None))
-    batch_api = _read_options(given).batch_api
+    source, calls, options = _read_arguments(core, data, text, given)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
-    checked = None if schema is None else read_schema(schema)
-    options = {**given, "batch_id": core.new_id()}
-    plan = _plan(core, text, options, source=source, names=names, schema=checked)
-    call = next(_fillable(plan.task, source), None)
-    if call is None or plan.template is None or plan.model is None:
+    call = next(_fillable(calls, source, run_id=core.new_id()), None)
+    if call is None or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    line = forecast(
-        source,
-        plan.template,
-        model=plan.model,
-        prices=core.prices,
-        parameters=plan.parameters,
-        batch_api=batch_api,
-    )
-    return core.preview(call), line
+    return core.preview(call), forecast(source, calls, prices=core.prices, batch_api=options.batch_api)
 
 
-def _fillable(task: Task, source: Source) -> Iterator[Call]:
-    for row in source.read(task.uses or ()):
+def _fillable(calls: RowCalls, source: Source, *, run_id: str) -> Iterator[Call]:
+    for row in source.read(calls.uses or ()):
         with contextlib.suppress(InvalidPromptError):
-            work = task.prepare(row)
-            if work.call is not None:
-                yield work.call
+            yield calls.make(row, run_id=run_id)
 
 
-def run_blocking(batch: Batch) -> pd.DataFrame | Path:
-    """Run a batch and wait; an interrupt gives calls under way 1.5 s, cancels the rest and keeps what is done.
-
-    Raises:
-        BatchInterrupted: The person stopped it; its `frame` holds the rows.
-    """
-    job = ENGINE.submit(batch.run())
-    try:
-        job.wait()
-    except KeyboardInterrupt:
-        ENGINE.loop().call_soon_threadsafe(batch.stop)
-        if not job.wait(STOP_SECONDS):
-            job.cancel()
-            job.wait(CANCEL_SECONDS)
-        raise batch.interrupted() from None
-    return job.result()
-
-
-def submit(batch: Batch) -> Job[pd.DataFrame | Path]:
-    """Run a batch in the background."""
-    return ENGINE.submit(batch.run())
-
-
-def runs_frame(core: Core) -> pd.DataFrame:
-    """The runs in the journal of a session's home; see ``Session.runs``."""
-    import pandas as pd
-
-    path = core.config.home_folder() / JOURNAL_FILE
-    runs = []
-    if path.exists() and core.config.replay != "replay":
-        journal = Journal(path)
-        runs = journal.runs()
-        journal.close()
-    texts = {
-        name: pd.array([getattr(run, name) for run in runs], dtype="string")
-        for name in ("run_id", "title", "model")
-    }
-    times = {
-        name: pd.to_datetime([getattr(run, name) for run in runs], unit="s", utc=True).astype(
-            "datetime64[us, UTC]"
-        )
-        for name in ("started_at", "finished_at")
-    }
-    counts = {
-        column: pd.array([getattr(run, name) for run in runs], dtype="Int64")
-        for column, name in (("rows", "row_count"), ("done", "done"), ("failed", "failed"))
-    }
-    cost = pd.array([run.cost_nano_usd / 1e9 for run in runs], dtype="Float64")
-    return pd.DataFrame({**texts, **times, **counts, "cost_usd": cost})
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    task: Task
-    slots: int | None
-    call: Call | None = None
-    template: Template | None = None
-    model: str | None = None
-    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def _plan(
-    core: Core,
-    task: str | Template | Callable[..., Any],
-    given: dict[str, Any],
-    *,
-    source: Source,
-    names: Mapping[str, Any],
-    schema: Schema | None,
-) -> _Plan:
+def _read_arguments(
+    core: Core, data: Any, task: str | Template | Callable[..., Any], given: dict[str, Any]
+) -> tuple[Source, RowCalls, BatchOptions]:
+    names = given.pop("names", None) or {}
+    schema = given.pop("schema", None)
+    limit, sample = given.pop("limit", None), given.pop("sample", None)
+    options = take_options(given)
+    if options.batch_api and given.get("fallback"):
+        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
+    source = read_source(read_rows(data) if is_path(data) else data, limit=limit, sample=sample)
+    checked = None if schema is None else read_schema(schema)
     if isinstance(task, str):
         task = Template(task.strip(), columns=source.columns, names=names)
     if isinstance(task, Template):
-        return _template_plan(core, task, given, schema=schema)
+        return source, TemplateCalls(core, task, given, schema=checked), options
     if callable(task):
-        return _function_plan(core, task, given, schema=schema)
+        return source, FunctionCalls(core, task, given, schema=checked), options
     raise ConfigError(
         f"a batch takes a prompt with {{columns}} or a function of one item; it is {type(task).__name__}"
     )
 
 
-def _template_plan(core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None) -> _Plan:
-    # One call read in full; each row's differs in the last message alone.
-    first = core.make_call("a row's prompt comes here", **given)
-    request = dataclasses.replace(first.request, schema=schema)
-    before, provider, options = request.messages[:-1], first.provider, first.options
-    endpoint, account = first.place(), first.payer()
-    pick: dict[str, Any] = {name: getattr(request, name) for name in _REQUEST_FIELDS}
-
-    def prepare(row: Mapping[str, Any]) -> Work:
-        return of_prompt(*template.fill(row))
-
-    def of_prompt(prompt: str, values: tuple[str, ...] | None = None) -> Work:
-        messages = (*before, Message("user", prompt))
-        call = Call(
-            request=Request(messages=messages, **pick),
-            provider=provider,
-            options=options,
-            endpoint=endpoint,
-            account=account,
-            values=values,
-        )
-        call.row_key = reply_key(call)
-        return Work(key=call.row_key, call=call, send=core.handle)
-
-    def name_run(run_id: str) -> None:
-        nonlocal options
-        options = dataclasses.replace(options, batch_id=run_id)
-
-    identity = (template.text, _told(request), names_digest(template))
-    return _Plan(
-        task=Task(
-            prepare=prepare,
-            name_run=name_run,
-            uses=template.uses,
-            title=redact(" ".join(template.text.split())),
-            model=f"{request.provider}:{request.model}",
-            identity=identity,
-            schema=schema,
-            rebuild=of_prompt,
-        ),
-        call=first,
-        slots=getattr(provider, "slots", None),
-        template=template,
-        model=f"{request.provider}:{request.model}",
-        parameters=request.parameters,
-    )
+def _concurrency(core: Core, options: BatchOptions, calls: RowCalls) -> Concurrency:
+    rate_limit = core.config.rate_limit
+    most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
+    # The number is known for a local model's slots and for the user's own function: nothing to find out.
+    fixed = options.fixed_concurrency or calls.slots is not None
+    fixed = fixed or (isinstance(calls, FunctionCalls) and options.concurrency is not None)
+    return Concurrency(options.concurrency or min(most, calls.slots or most), fixed=fixed)
 
 
-def _function_plan(
-    core: Core, function: Callable[..., Any], given: dict[str, Any], *, schema: Schema | None
-) -> _Plan:
-    digest = hashlib.sha256(function_identity(function).encode()).hexdigest()[:12]
-    title = getattr(function, "__qualname__", type(function).__name__)
-    shared = core.function_provider(function, name=f"{title}#{digest}")
-    model = given.pop("model", None) or title
-    treatment = {name: value for name, value in given.items() if name in core.treatments}
-    unknown = given.keys() - treatment.keys()
-    if unknown:
-        raise ConfigError(f"{min(unknown)!r} is an option of a model; a function takes the item alone")
-    options = core.call_options({"cache": "off", **treatment})
-
-    def prepare(item: Any) -> Work:
-        text = item if isinstance(item, str) else json.dumps(item, default=str, ensure_ascii=False)
-        request = Request(provider="function", model=model, messages=(Message("user", text),), schema=schema)
-        call = Call(request=request, provider=ItemProvider(shared, item), options=options)
-        call.row_key = reply_key(call)
-        return Work(key=call.row_key, call=call, send=core.handle)
-
-    def name_run(run_id: str) -> None:
-        nonlocal options
-        options = dataclasses.replace(options, batch_id=run_id)
-
-    told = None if schema is None else schema.json_schema
-    task = Task(
-        prepare=prepare,
-        name_run=name_run,
-        uses=None,
-        title=title,
-        model=model,
-        identity=(title, digest, told),
-        schema=schema,
-    )
-    return _Plan(task=task, slots=None)
+def _open_journal(core: Core, options: BatchOptions, *, path: Path | None, is_part: bool) -> Journal | None:
+    # A row that the journal answers would be missing from a cassette.
+    if not options.journal or core.config.replay != "off" or (is_part and path is None):
+        return None
+    try:
+        if path is not None:
+            return Journal(path, mode="TRUNCATE")
+        return Journal(core.config.home_folder() / JOURNAL_FILE)
+    except AinbError as error:
+        core.runtime.sink(Notice(str(error), "journal"))
+        return None
 
 
-_REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
-Send = Callable[[Call], Awaitable[Reply]]
+def _open_run(
+    core: Core,
+    journal: Journal | None,
+    calls: RowCalls,
+    options: BatchOptions,
+    *,
+    identity: str,
+    run_id: str | None,
+    jobs: JobContext | None,
+) -> str:
+    """Id of the run to resume or, registered in the journal, of a new one."""
+    open_run = jobs.store.open_run(identity) if jobs is not None and options.resume else None
+    if journal is None:
+        return run_id or open_run or core.new_id()
+    found = None
+    if run_id is None and options.retry_failed:
+        found = journal.latest(identity)
+    elif run_id is None and options.resume:
+        found = journal.unfinished(identity) or open_run
+    if found is not None:
+        return found
+    run_id = run_id or core.new_id()
+    title, now = short_title(calls.title), core.runtime.clock.unix()
+    journal.start(run_id, identity=identity, title=title, model=calls.model, now=now)
+    return run_id
 
 
-def names_digest(template: Template) -> str:
-    """Digest of what the notebook's names put into the prompt: another value is another run."""
-    return hashlib.sha256(json.dumps(template.constants).encode()).hexdigest() if template.is_filled else ""
+def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
+    """The provider's batch API where it was asked for; None in replay, where a cassette answers the rows."""
+    if not options.batch_api:
+        return None
+    from ainb.batch.job_context import JobContext, check_jobs
+
+    check_jobs(calls, options)
+    return None if core.config.replay == "replay" else JobContext(core, calls, options)
 
 
-def _told(request: Request) -> list[Any]:
-    schema = None if request.schema is None else request.schema.json_schema
-    head = [[message.role, message.content] for message in request.messages[:-1]]
-    return [request.provider, request.model, dict(request.parameters), request.api_base, schema, head]
+def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
+    if isinstance(calls, TemplateCalls):
+        text = forecast(source, calls, prices=core.prices, batch_api=batch_api)
+        if text is not None:
+            core.runtime.sink(Notice(text, "forecast"))
 
 
-def _read_options(given: dict[str, Any]) -> BatchOptions:
-    chosen = {name: given.pop(name) for name in list(given) if name in _BATCH_OPTIONS}
-    keep = chosen.get("keep", False)
-    if isinstance(keep, str):
-        chosen["keep"] = (keep,)
-    elif not isinstance(keep, bool):
-        chosen["keep"] = tuple(keep)
-    return BatchOptions(**chosen)
-
-
-def _tell_forecast(core: Core, source: Source, plan: _Plan, *, batch_api: bool) -> None:
-    if plan.template is None or plan.model is None:
-        return
-    text = forecast(
-        source,
-        plan.template,
-        model=plan.model,
-        prices=core.prices,
-        parameters=plan.parameters,
-        batch_api=batch_api,
-    )
-    if text is not None:
-        core.runtime.sink(Notice(text, "forecast"))
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How far a batch is: counts that the runner keeps and panels draw."""
+"""Progress of a batch: counts that the runner updates and panels show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ainb.batch.results import Outcome
+from ainb.batch.row_result import RowResult
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -25,7 +25,7 @@ class JobProgress:
     Attributes:
         provider: Service name.
         job_id: The provider's id; None before it has one.
-        state: How far it is ("submitted", "merged", …; see `ainb.jobs.state_machine.State`).
+        state: How far it is ("submitted", "merged", …; see `ainb.jobs.State`).
         status: The provider's last word for it; "" before there is one.
         rows: Rows that it answers.
         answered: Rows with an answer so far; None when unknown.
@@ -46,29 +46,29 @@ class Progress:
     """The state of a batch at one moment.
 
     Attributes:
-        title: The beginning of the template, for people.
+        title: Beginning of the template, for display.
         model: ``provider:model``.
-        total: Rows of the source; None while nobody knows.
-        done: Rows that have ended, however they ended.
+        total: Rows of the source; None while unknown.
+        done: Rows that have ended, with any status.
         answered: Rows answered by the provider in this run.
-        cached: Rows answered from the cache or by another's identical call.
+        cached: Rows answered from the cache or by an identical row.
         resumed: Rows that an earlier, interrupted run had finished.
         failed: Rows that ended in an error.
         rejected: Rows that were not sent.
-        in_flight: Rows under way.
-        concurrency: Rows that may be under way.
+        in_flight: Rows being sent.
+        concurrency: Rows that may be in flight.
         input_tokens: Of all rows whose tokens are known.
         output_tokens: The same.
-        cost_nano_usd: Sum of what is known, in 1e-9 USD.
+        cost_nano_usd: Sum of the known costs, in 1e-9 USD.
         unpriced: Rows that were sent and have no known price.
         elapsed_s: Seconds since the start.
         rows_per_s: Over the last 10 s; None before anything has ended.
-        kinds: How often each kind of error came, by class name and HTTP status (None without one).
+        kinds: Number of errors by class name and HTTP status (None without one).
         last_errors: Position, kind and message of the newest failures, newest last.
-        waiting_until: Monotonic second until which an open circuit is waited for, or None.
+        waiting_until: Monotonic second until which the batch waits for an open circuit, or None.
         jobs: Batch jobs of the run, oldest first; empty where rows are sent live.
         saved_nano_usd: What the batch rate has saved against the live one, in 1e-9 USD, of what is known.
-        state: "running", "finished", "stopped" (by the person) or "failed".
+        state: "running", "finished", "stopped" (by the user) or "failed".
     """
 
     title: str = ""
@@ -96,89 +96,94 @@ class Progress:
     state: str = "running"
 
     @property
+    def jobs_under_way(self) -> list[JobProgress]:
+        """Jobs whose rows are not merged yet."""
+        return [job for job in self.jobs if job.state != "merged"]
+
+    @property
     def jobs_line(self) -> str | None:
-        """How far the batch jobs are, and that they need nobody to wait; None without jobs under way."""
-        under_way = [job for job in self.jobs if job.state != "merged"]
-        if not under_way:
+        """How far the batch jobs are, and that nobody need wait for them; None without jobs under way."""
+        jobs = self.jobs_under_way
+        if not jobs:
             return None
-        rows, count = sum(job.rows for job in under_way), len(under_way)
-        answered = sum(job.answered or 0 for job in under_way)
+        rows, answered = sum(job.rows for job in jobs), sum(job.answered or 0 for job in jobs)
+        many = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
         return (
-            f"{rows:,} rows sent to {under_way[0].provider} in {count} job{'s' if count > 1 else ''}, {answered:,} answered. "
+            f"{rows:,} rows sent to {jobs[0].provider} in {many}, {answered:,} answered. "
             "You can interrupt or close: the job goes on; run the cell again to collect."
         )
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that the rest will take at the present rate; None when nobody can tell."""
+        """Seconds that the rest will take at the present rate; None when unknown."""
         if self.total is None or not self.rows_per_s:
             return None
         return max(0, self.total - self.done) / self.rows_per_s
 
     @property
     def projected_nano_usd(self) -> int | None:
-        """What the whole run will cost if the rest is like the rows so far; None when nobody can tell."""
+        """What the whole run will cost if the rest is like the rows so far; None when unknown."""
         if self.total is None or not self.done or self.unpriced:
             return None
         return round(self.cost_nano_usd * self.total / self.done)
 
     @property
     def succeeded(self) -> int:
-        """Rows that have an answer, wherever it came from."""
+        """Rows that have an answer, cached and resumed ones included."""
         return self.answered + self.cached + self.resumed
 
     @property
     def quarters(self) -> int:
-        """Whole quarters of the rows that have ended; 0 while nobody knows how many there are."""
+        """Whole quarters of the rows that have ended; 0 while the total is unknown."""
         return QUARTERS * self.done // self.total if self.total else 0
 
-    def count(self, position: int, outcome: Outcome, *, resumed: bool) -> None:
+    def count(self, position: int, result: RowResult, *, resumed: bool) -> None:
         """Add a row that has ended."""
         self.done += 1
-        self.input_tokens += outcome.input_tokens or 0
-        self.output_tokens += outcome.output_tokens or 0
+        self.input_tokens += result.input_tokens or 0
+        self.output_tokens += result.output_tokens or 0
         if resumed:
             self.resumed += 1
-        elif outcome.status == "ok":
-            self._count_answer(outcome)
-        if outcome.status == "rejected":
+        elif result.status == "ok":
+            self._count_answer(result)
+        if result.status == "rejected":
             self.rejected += 1
-        elif outcome.status == "error":
+        elif result.status == "error":
             self.failed += 1
-            self._count_cost(outcome)
-        if outcome.error_type is not None:
-            self.kinds[outcome.error_type, outcome.http_status] += 1
-            self.last_errors.append((position, outcome.error_type, outcome.error_message or ""))
+            self._count_cost(result)
+        if result.error_type is not None:
+            self.kinds[result.error_type, result.http_status] += 1
+            self.last_errors.append((position, result.error_type, result.error_message or ""))
 
     @property
     def errors(self) -> Counter[str]:
-        """How often each class of error came."""
+        """Number of errors by class name."""
         counted: Counter[str] = Counter()
         for (name, _), number in self.kinds.items():
             counted[name] += number
         return counted
 
-    def _count_answer(self, outcome: Outcome) -> None:
-        if outcome.cached:
+    def _count_answer(self, result: RowResult) -> None:
+        if result.cached:
             self.cached += 1
         else:
             self.answered += 1
-        self._count_cost(outcome)
+        self._count_cost(result)
 
-    def _count_cost(self, outcome: Outcome) -> None:
-        if outcome.cost_nano_usd is None:
+    def _count_cost(self, result: RowResult) -> None:
+        if result.cost_nano_usd is None:
             self.unpriced += 1
         else:
-            self.cost_nano_usd += outcome.cost_nano_usd
+            self.cost_nano_usd += result.cost_nano_usd
 
 
 Watcher = Callable[[Progress], None]
 
 
-class Ticker:
-    """Tells a watcher of progress at most five times a second, and always of the last state.
+class ProgressReporter:
+    """Calls a watcher with the progress at most five times a second, and always with the last state.
 
-    A watcher that raises is not asked again; the batch goes on.
+    A watcher that raises is not called again; the batch goes on.
     """
 
     def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
@@ -186,15 +191,15 @@ class Ticker:
         self._watcher = watcher
         self._clock = clock
         self._started = clock.monotonic()
-        self._told_at = float("-inf")
+        self._reported_at = float("-inf")
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
 
-    def tick(self, *, last: bool = False) -> None:
-        """Something changed; tell the watcher when it is time."""
+    def update(self, *, last: bool = False) -> None:
+        """Call the watcher if the last call is 0.2 s ago or more."""
         now = self._clock.monotonic()
-        if not last and now - self._told_at < PERIOD_SECONDS:
+        if not last and now - self._reported_at < PERIOD_SECONDS:
             return
-        self._told_at = now
+        self._reported_at = now
         self._measure(now)
         if self._watcher is None:
             return

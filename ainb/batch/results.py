@@ -1,127 +1,28 @@
-"""What became of each row, kept in compact columns, and the DataFrame made of them."""
+"""Results of all rows in compact columns, and the DataFrame made of them."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ainb.errors import AinbError
-from ainb.redaction.filter import redact
+from ainb.batch.row_result import STATUSES, RowResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.messages import Reply
-
-Status = Literal["ok", "error", "rejected", "cancelled"]
-STATUSES: tuple[Status, ...] = ("ok", "error", "rejected", "cancelled")
 COLUMNS = (
     "reply", "status", "error_type", "error_message", "attempts", "cached",
     "cost_usd", "input_tokens", "output_tokens", "duration_s",
 )  # fmt: skip
-NANO = Decimal(1_000_000_000)
 _UNKNOWN = -1
 
 
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What became of one row.
-
-    Attributes:
-        status: ok, error (it was sent and failed), rejected (nothing was sent), cancelled.
-        reply: The text that came; None when none did. An InvalidReplyError row keeps its raw text here.
-        fields: Checked values by schema field; None without a schema or without a valid reply.
-        error_type: Class name of the error, or None.
-        error_message: Its text, redacted, or None.
-        attempts: Provider calls made.
-        cached: Whether the answer came from the cache or from another's identical call.
-        cost_nano_usd: What it cost in 1e-9 USD; None when unknown.
-        input_tokens: None when unknown.
-        output_tokens: None when unknown.
-        duration_s: Seconds from submit to end; None when it was not sent.
-        http_status: Of the error; None when there was none.
-    """
-
-    status: Status
-    reply: str | None = None
-    fields: dict[str, Any] | None = None
-    error_type: str | None = None
-    error_message: str | None = None
-    attempts: int = 0
-    cached: bool = False
-    cost_nano_usd: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    duration_s: float | None = None
-    http_status: int | None = None
-
-    def to_json(self) -> str:
-        """The outcome as the journal keeps it."""
-        return orjson.dumps([getattr(self, name) for name in _NAMES], default=str).decode()
-
-    @classmethod
-    def from_json(cls, text: str) -> Outcome:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ValueError: The text is something else.
-        """
-        values = orjson.loads(text)
-        # One without its last value was written before there was an http_status.
-        lengths = {len(_NAMES) - 1, len(_NAMES)}
-        if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
-            raise ValueError("it is no outcome of a row")
-        return cls(**dict(zip(_NAMES, values, strict=False)))
-
-
-_NAMES = tuple(item.name for item in dataclasses.fields(Outcome))
-
-
-def nano(usd: Decimal | None) -> int | None:
-    """Money as a whole number of 1e-9 USD, so that sums are exact."""
-    return None if usd is None else int((usd * NANO).to_integral_value())
-
-
-def answered(reply: Reply, fields: dict[str, Any] | None = None) -> Outcome:
-    """The outcome of a row that was answered."""
-    return Outcome(
-        status="ok",
-        reply=reply.text,
-        fields=fields,
-        attempts=reply.attempts,
-        cached=reply.cached,
-        cost_nano_usd=nano(reply.cost_usd),
-        input_tokens=reply.usage.input_tokens,
-        output_tokens=reply.usage.output_tokens,
-        duration_s=reply.duration_s,
-    )
-
-
-def failed(
-    error: BaseException, *, status: Status, attempts: int = 0, duration_s: float | None = None
-) -> Outcome:
-    """The outcome of a row that was not answered."""
-    message = str(error) if isinstance(error, AinbError) else f"{error}" or type(error).__name__
-    return Outcome(
-        status=status,
-        reply=getattr(error, "text", None),
-        error_type=type(error).__name__,
-        error_message=redact(" ".join(message.split())),
-        attempts=attempts,
-        duration_s=duration_s,
-        http_status=getattr(error, "status_code", None),
-    )
-
-
 class Results:
-    """Outcomes by row position in typed arrays: about 60 bytes a row beyond the reply itself.
+    """Results by row position in typed arrays: about 60 bytes a row beyond the reply itself.
 
     Args:
         fields: Schema fields and the dtype of their column, in order.
@@ -141,28 +42,21 @@ class Results:
     def __len__(self) -> int:
         return len(self._status)
 
-    def put(self, position: int, outcome: Outcome) -> None:
-        """Keep the outcome of the row at `position`; rows in between count as cancelled until they are put."""
+    def put(self, position: int, result: RowResult) -> None:
+        """Store the result of the row at `position`; rows in between are cancelled until they are put."""
         self._reach(position + 1)
-        self._status[position] = STATUSES.index(outcome.status)
-        self._reply[position] = outcome.reply
-        self._cached[position] = outcome.cached
-        self._attempts[position] = min(outcome.attempts, 32_767)
+        self._status[position] = STATUSES.index(result.status)
+        self._reply[position] = result.reply
+        self._cached[position] = result.cached
+        self._attempts[position] = min(result.attempts, 32_767)
         for name, column in self._numbers.items():
-            value = getattr(outcome, name)
+            value = getattr(result, name)
             column[position] = _UNKNOWN if value is None else value
-        self._duration[position] = math.nan if outcome.duration_s is None else outcome.duration_s
+        self._duration[position] = math.nan if result.duration_s is None else result.duration_s
         for name, values in self._values.items():
-            values[position] = None if outcome.fields is None else outcome.fields.get(name)
-        if outcome.error_type is not None:
-            self._errors[position] = (outcome.error_type, outcome.error_message)
-
-    def first_error(self) -> tuple[int, str | None, str | None] | None:
-        """Position, type and message of the first row that failed, or None."""
-        if not self._errors:
-            return None
-        position = min(self._errors)
-        return (position, *self._errors[position])
+            values[position] = None if result.fields is None else result.fields.get(name)
+        if result.error_type is not None:
+            self._errors[position] = (result.error_type, result.error_message)
 
     def frame(self, index: pd.Index | None = None, *, rows: int = 0) -> pd.DataFrame:
         """The rows as a DataFrame.
@@ -172,9 +66,10 @@ class Results:
             rows: Rows there are at least, where no index says so.
 
         Returns:
-            Frame of shape (n_rows, 10 + n_fields): `reply` string, one typed column a schema field, `status` category,
-            `error_type` category, `error_message` string, `attempts` Int16, `cached` bool, `cost_usd` Float64 (NA when
-            unknown), `input_tokens` and `output_tokens` Int64, `duration_s` Float64 (seconds).
+            Frame of shape (n_rows, 10 + n_fields): `reply` string, one typed column a schema field, `status`
+            category, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
+            `cost_usd` Float64 (NA when unknown), `input_tokens` and `output_tokens` Int64, `duration_s`
+            Float64 (seconds).
         """
         import pandas as pd
 
@@ -221,7 +116,12 @@ def column_name(field: str) -> str:
 
 
 def typed_column(values: Sequence[Any], dtype: str) -> Any:
-    """A column of schema values: "string", "Int64", "Float64", "boolean", "category", or "json" (text of the value)."""
+    """Column of schema values.
+
+    Args:
+        values: JSON values; None where missing.
+        dtype: "string", "Int64", "Float64", "boolean", "category", or "json" (text of the value).
+    """
     import pandas as pd
 
     if dtype == "category":
@@ -235,7 +135,7 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
 
 
 def _labels(values: Sequence[Any]) -> Any:
-    """Texts as categories, of the same type also where there are none, so that parts of a table go together."""
+    """Texts as categories; of the same dtype also without values, so that parts of a table can be joined."""
     import pandas as pd
 
     found = sorted({value for value in values if isinstance(value, str)})
@@ -243,7 +143,7 @@ def _labels(values: Sequence[Any]) -> Any:
 
 
 def _readable(values: Iterable[Any], dtype: str) -> list[Any]:
-    """Optional and union fields may hold another type than the column's; such a value is kept as NA or as text."""
+    """Values of the column's type; others, of optional and union fields, become NA or text."""
     kinds = {"string": (str,), "Int64": (int,), "Float64": (int, float), "boolean": (bool,)}[dtype]
     if dtype == "string":
         return [

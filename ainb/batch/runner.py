@@ -1,120 +1,64 @@
-"""Workers that pull rows from a lazy source and send each through the pipeline; one failure never takes another row along."""
+"""Worker pool of a batch: takes rows from a lazy source and sends each through the pipeline."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch import outcomes
-from ainb.batch.journal import Entry, Journal
-from ainb.batch.results import Outcome, failed
+from ainb.batch.circuit_wait import CircuitWait
+from ainb.batch.context import BatchContext
+from ainb.batch.finished import FinishedRows
+from ainb.batch.output import Output
+from ainb.batch.progress import ProgressReporter
+from ainb.batch.row_result import RowResult
 from ainb.errors import AinbError, CallRejectedError, CircuitOpenError, ConfigError, ProviderError
-from ainb.events import Notice
 
 if TYPE_CHECKING:
-    from ainb.batch.concurrency import Concurrency
-    from ainb.batch.progress import Ticker
-    from ainb.clock import Clock
-    from ainb.events import Sink
-    from ainb.messages import Call, Reply
+    from ainb.messages import Call
 
 OVERLOAD_STATUSES = frozenset({429, 529})
-RECENT_ROWS = 10_000
 MAX_REQUEUES = 20
-# More than the log keeps of what it cannot write, so that a broken log holds no batch up.
+# More than the log keeps of what it cannot write, so that a broken log does not delay the batch.
 MAX_BACKLOG = 20_000
 CAUGHT_UP_BACKLOG = 15_000
 CATCH_UP_SECONDS = 0.02
 CATCH_UP_LOOKS = 250
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """One row, ready to be sent.
-
-    Attributes:
-        key: Hash of what it sends; rows of one key share one call.
-        call: The call, not yet started.
-        send: Takes the call through the pipeline.
-    """
-
-    key: str
-    call: Call
-    send: Callable[[Call], Awaitable[Reply]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How a run treats its rows.
-
-    Attributes:
-        fail_fast: Take no more rows after the first that fails, and cancel those under way.
-        retry_failed: Send rows again that the run being resumed had ended with an error.
-        circuit_wait_seconds: How long all waits for an open circuit may take together.
-    """
-
-    fail_fast: bool = False
-    retry_failed: bool = False
-    circuit_wait_seconds: float = 120.0
-
-
 class Runner:
-    """One run of a batch, on the running loop.
+    """Sends the rows of one batch, on the running loop; a row's error stays with that row.
 
     Args:
+        context: Context of the batch.
         rows: Position and item of each row, read as workers become free.
-        prepare: Makes the Work of an item; an error it raises rejects that row alone.
-        keep: Called with position and outcome when a row has ended and its commit is through.
-        fields: Turns a reply into its schema values; None without a schema.
-        concurrency: How many rows are under way.
-        journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
-        run_id: The run in the journal.
-        ticker: Told of every row that has ended.
-        clock: Time.
-        sink: Told of notices.
-        backlog: How many calls wait to be logged.
-        options: How rows are treated.
+        output: Takes the result of a row when its commit to the journal is through.
+        reporter: Counts results and shows progress.
+
+    Attributes:
+        unfinished: Rows left for a later run.
     """
 
     def __init__(
         self,
-        *,
+        context: BatchContext,
         rows: Iterator[tuple[int, Any]],
-        prepare: Callable[[Any], Work],
-        keep: Callable[[int, Outcome], None],
-        fields: Callable[[Reply], dict[str, Any]] | None,
-        concurrency: Concurrency,
-        journal: Journal | None,
-        run_id: str,
-        ticker: Ticker,
-        clock: Clock,
-        sink: Sink,
-        backlog: Callable[[], int],
-        options: RunOptions,
+        output: Output,
+        reporter: ProgressReporter,
     ) -> None:
+        self._context = context
         self._rows = rows
-        self._prepare = prepare
-        self._keep = keep
-        self._fields = fields
-        self._concurrency = concurrency
-        self._journal = journal
-        self._run_id = run_id
-        self._resuming = journal is not None and journal.has_rows(run_id)
-        self._ticker = ticker
-        self._clock = clock
-        self._sink = sink
-        self._backlog = backlog
-        self._options = options
-        self._flights: dict[str, asyncio.Future[Outcome]] = {}
-        self._recent: OrderedDict[str, Outcome] = OrderedDict()
+        self._output = output
+        self._reporter = reporter
+        self._progress = reporter.progress
+        self._finished = FinishedRows(context)
+        self._circuit = CircuitWait(context, reporter)
+        self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._source_ended = False
         self._source_error: BaseException | None = None
-        self._circuit_wait_left = options.circuit_wait_seconds
         self.unfinished = 0
 
     @property
@@ -123,17 +67,17 @@ class Runner:
         return self._source_ended and not self.unfinished and not self._stopping
 
     def stop(self) -> None:
-        """Take no more rows; those under way go on."""
+        """Take no more rows; those in flight go on."""
         self._stopping = True
 
     async def run(self) -> None:
-        """Go through all rows.
+        """Send all rows.
 
         Raises:
-            Exception: What the source itself raised while it was read; rows before it have ended and are kept.
+            Exception: An error of the source itself; rows before it have ended and are kept.
         """
         try:
-            self._hire()
+            self._start_workers()
             while self._workers:
                 ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_COMPLETED)
                 for worker in ended:
@@ -147,31 +91,30 @@ class Runner:
         if self._source_error is not None:
             raise self._source_error
 
-    def _hire(self) -> None:
-        while len(self._workers) < self._concurrency.limit and not self._source_ended and not self._stopping:
-            worker = asyncio.get_running_loop().create_task(self._work())
-            self._workers.add(worker)
+    def _start_workers(self) -> None:
+        limit = self._context.concurrency.limit
+        while len(self._workers) < limit and not self._source_ended and not self._stopping:
+            self._workers.add(asyncio.get_running_loop().create_task(self._work()))
 
     async def _work(self) -> None:
         while not self._stopping and (row := self._next_row()) is not None:
             position, item = row
-            progress = self._ticker.progress
-            progress.in_flight += 1
+            self._progress.in_flight += 1
             try:
-                outcome, resumed = await self._row(item)
+                result, resumed = await self._row(item)
             finally:
-                progress.in_flight -= 1
-            self._end(position, outcome, resumed=resumed)
-            if self._backlog() > MAX_BACKLOG:
-                await self._let_log_catch_up()
-            if len(self._workers) > self._concurrency.limit:
+                self._progress.in_flight -= 1
+            self._end(position, result, resumed=resumed)
+            if self._context.core.log.backlog > MAX_BACKLOG:
+                await self._wait_for_log()
+            if len(self._workers) > self._context.concurrency.limit:
                 return
 
-    async def _let_log_catch_up(self) -> None:
-        """A run faster than the log would hold ever more finished calls in memory; a log that cannot be written lets them go itself."""
+    async def _wait_for_log(self) -> None:
+        """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
         for _ in range(CATCH_UP_LOOKS):
-            await self._clock.sleep(CATCH_UP_SECONDS)
-            if self._backlog() <= CAUGHT_UP_BACKLOG:
+            await self._context.clock.sleep(CATCH_UP_SECONDS)
+            if self._context.core.log.backlog <= CAUGHT_UP_BACKLOG:
                 return
 
     def _next_row(self) -> tuple[int, Any] | None:
@@ -187,123 +130,76 @@ class Runner:
             self._source_error = error
         return None
 
-    async def _row(self, item: Any) -> tuple[Outcome, bool]:
+    async def _row(self, item: Any) -> tuple[RowResult, bool]:
+        """Result of a row, and whether an earlier run had finished it."""
         try:
-            work = self._prepare(item)
-        except Exception as error:  # noqa: BLE001 - whatever a row's own data does to the template stays with that row
-            return failed(error, status="rejected"), False
-        known = self._known(work.key)
-        if known is not None:
+            call = self._context.make_call(item)
+        except Exception as error:  # noqa: BLE001 - an error of the row's own data stays with that row
+            return RowResult.of_error(error, status="rejected"), False
+        key = call.row_key or ""
+        if (known := self._finished.find(key)) is not None:
             return known
-        flight = self._flights.get(work.key)
-        if flight is not None:
-            return outcomes.shared(await asyncio.shield(flight)), False
-        flight = self._flights[work.key] = asyncio.get_running_loop().create_future()
+        if (first := self._in_flight.get(key)) is not None:
+            return (await asyncio.shield(first)).shared(), False
+        first = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
-            outcome = await self._send(work, item)
-            await self._commit(work.key, outcome)
+            result = await self._send(call, item)
+            await self._finished.add(key, result)
         except BaseException:
-            flight.cancel()
+            first.cancel()
             raise
         finally:
-            del self._flights[work.key]
-        flight.set_result(outcome)
-        return outcome, False
+            del self._in_flight[key]
+        first.set_result(result)
+        return result, False
 
-    def _known(self, key: str) -> tuple[Outcome, bool] | None:
-        recent = self._recent.get(key)
-        if recent is not None:
-            self._recent.move_to_end(key)
-            return outcomes.shared(recent), False
-        if not self._resuming or self._journal is None:
-            return None
-        entry = self._journal.find(self._run_id, key)
-        if entry is None or (entry.status == "error" and self._options.retry_failed):
-            return None
-        try:
-            return Outcome.from_json(entry.outcome), True
-        except ValueError:
-            return None
-
-    async def _send(self, work: Work, item: Any) -> Outcome:
+    async def _send(self, call: Call, item: Any) -> RowResult:
         for _ in range(MAX_REQUEUES):
-            started = self._clock.monotonic()
+            started = self._context.clock.monotonic()
             try:
-                reply = await work.send(work.call)
+                reply = await self._context.core.handle(call)
             except CircuitOpenError as error:
-                if not await self._wait_for_circuit(error):
+                if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
-                    return failed(error, status="rejected")
-                work = self._prepare(item)
+                    return RowResult.of_error(error, status="rejected")
+                call = self._context.make_call(item)
                 continue
-            except Exception as error:  # noqa: BLE001 - also of a function of the caller's own; it is this row's outcome
-                return self._failed(work.call, error, started)
-            self._measure(work.call, None, started)
-            return outcomes.of_reply(reply, self._fields)
+            except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
+                return self._failed(call, error, started)
+            self._adapt(call, None, started)
+            return outcomes.of_reply(reply, self._context.calls.schema)
         self.unfinished += 1
-        return failed(
+        return RowResult.of_error(
             AinbError(f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"),
             status="rejected",
         )
 
-    def _failed(self, call: Call, error: Exception, started: float) -> Outcome:
-        self._measure(call, error, started)
+    def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
+        self._adapt(call, error, started)
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
         if refused:
             self.unfinished += 1
-        took = self._clock.monotonic() - started if call.duration_s is None else call.duration_s
+        took = self._context.clock.monotonic() - started if call.duration_s is None else call.duration_s
         return outcomes.of_failure(call, error, was_sent=not refused, took_s=took)
 
-    def _measure(self, call: Call, error: Exception | None, started: float) -> None:
+    def _adapt(self, call: Call, error: Exception | None, started: float) -> None:
+        """Adapt the number of rows in flight to the result of a call."""
+        concurrency = self._context.concurrency
         faults = [*call.errors, error] if error is not None else call.errors
         if any(
             isinstance(fault, ProviderError) and fault.status_code in OVERLOAD_STATUSES for fault in faults
         ):
-            self._concurrency.overloaded(started_at=started, now=self._clock.monotonic())
+            concurrency.overloaded(started_at=started, now=self._context.clock.monotonic())
         elif error is None and not self._stopping:
-            self._concurrency.succeeded(in_flight=self._ticker.progress.in_flight)
-            self._hire()
-        self._ticker.progress.concurrency = self._concurrency.limit
+            concurrency.succeeded(in_flight=self._progress.in_flight)
+            self._start_workers()
+        self._progress.concurrency = concurrency.limit
 
-    async def _commit(self, key: str, outcome: Outcome) -> None:
-        if outcome.status in {"ok", "error"}:
-            await self._write(key, outcome)
-        self._recent[key] = outcome
-        if len(self._recent) > RECENT_ROWS:
-            self._recent.popitem(last=False)
-
-    async def _write(self, key: str, outcome: Outcome) -> None:
-        if self._journal is None:
-            return
-        entry = Entry(
-            row_key=key, status=outcome.status, cost_nano_usd=outcome.cost_nano_usd, outcome=outcome.to_json()
-        )
-        try:
-            await self._journal.write(self._run_id, entry)
-        except AinbError as error:
-            self._journal = None
-            self._sink(Notice(f"{error}; the batch goes on, but cannot be resumed", "journal"))
-
-    async def _wait_for_circuit(self, error: CircuitOpenError) -> bool:
-        """Wait until the circuit probes again; False when the time for such waits is used up."""
-        progress, now = self._ticker.progress, self._clock.monotonic()
-        wait = error.retry_after if error.retry_after is not None else 1.0
-        wait = max(wait, 0.05)
-        if progress.waiting_until is None or progress.waiting_until <= now:
-            if wait > self._circuit_wait_left:
-                return False
-            self._circuit_wait_left -= wait
-            progress.waiting_until = now + wait
-            self._sink(Notice(f"{error}; the batch waits {wait:.0f} s for it", "circuit"))
-            self._ticker.tick()
-        await self._clock.sleep(max(0.0, progress.waiting_until - now))
-        return not self._stopping
-
-    def _end(self, position: int, outcome: Outcome, *, resumed: bool) -> None:
-        self._keep(position, outcome)
-        self._ticker.progress.count(position, outcome, resumed=resumed)
-        self._ticker.tick()
-        if self._options.fail_fast and outcome.status == "error" and not resumed:
+    def _end(self, position: int, result: RowResult, *, resumed: bool) -> None:
+        self._output.put(position, result)
+        self._progress.count(position, result, resumed=resumed)
+        self._reporter.update()
+        if self._context.options.fail_fast and result.status == "error" and not resumed:
             self._stopping = True
             current = asyncio.current_task()
             for worker in self._workers:

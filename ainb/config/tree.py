@@ -29,14 +29,14 @@ from ainb.config.values import (
 )
 from ainb.errors import ConfigError
 from ainb.pipeline.budget.options import Budget, parse_budget
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation, parse_validation
 from ainb.providers.local.child import Local
-from ainb.stores.base import default_home
+from ainb.stores.local import default_home
 from ainb.stores.redis.address import StateAddress, parse_state
 from ainb.suggestions import closest
 from ainb.usage.log.log import Log

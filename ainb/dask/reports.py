@@ -1,4 +1,4 @@
-"""What a worker tells the notebook of a partition, as JSON text."""
+"""Progress reports of a partition from a worker to the notebook, as JSON text."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _MONEY = ("cost_usd", "saved_usd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """News of one attempt at a partition.
+class PartitionReport:
+    """State of one attempt at a partition.
 
     Attributes:
         partition: Its number.
-        attempt: Tells attempts at it apart.
+        attempt: Id of the attempt.
         counts: The numbers of its `Progress`.
         total: Its rows; None when unknown.
         errors: Class name, HTTP status and number of each kind of error.
         last_errors: Position in the partition, kind and message of the newest failures.
         state: As in `Progress`.
-        notices: Kind and text of lines for the person.
-        rows: Usage rows that the notebook's log does not see by itself.
+        notices: Kind and text of lines for the user.
+        rows: Usage rows that are not in the notebook's log yet.
     """
 
     partition: int
@@ -47,7 +47,7 @@ class Report:
     rows: list[Row]
 
     def to_json(self) -> str:
-        """As it travels."""
+        """Serialise for the scheduler."""
         import orjson
 
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
@@ -55,7 +55,7 @@ class Report:
         return orjson.dumps(plain, default=str).decode()
 
     @classmethod
-    def from_json(cls, text: str) -> Report:
+    def from_json(cls, text: str) -> PartitionReport:
         """Read what `to_json` wrote."""
         import orjson
 
@@ -73,9 +73,9 @@ def report_of(
     attempt: str,
     notices: list[tuple[str, str]],
     rows: list[Row],
-) -> Report:
+) -> PartitionReport:
     """The report of a partition at this moment."""
-    return Report(
+    return PartitionReport(
         partition=partition,
         attempt=attempt,
         counts={name: getattr(progress, name) for name in COUNTS},
@@ -88,13 +88,13 @@ def report_of(
     )
 
 
-def add_up(reports: Mapping[int, Report], into: Progress, *, partitions: int | None) -> None:
+def add_up(reports: Mapping[int, PartitionReport], into: Progress, *, partitions: int | None) -> None:
     """Put the sums of all partitions' newest reports into one `Progress`.
 
     Args:
         reports: The newest of each partition.
         into: Changed in place; its money is left alone.
-        partitions: How many there are; the total is known once all have spoken. None means nobody knows.
+        partitions: How many there are; the total is known once all have reported. None means unknown.
     """
     for name in COUNTS:
         if name != "cost_nano_usd":

@@ -1,7 +1,7 @@
-"""Runs over partitions: a folder in the home with a journal for each partition and a mark for each that is finished.
+"""Runs over partitions: a folder in the home with a journal and a mark of completion per partition.
 
-A partition may be computed more than once: its worker was lost, or its result, or the person computes the frame again. Whoever does it
-finds what was done before by the run's id.
+A partition may be computed more than once: its worker or its result was lost, or the user computes the frame
+again. The run id leads to the rows that are finished already.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ KEEP_SECONDS = 30 * 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class PartitionedRun:
     """A run over partitions.
 
     Attributes:
         run_id: Its id, and the ``batch_id`` of its calls.
-        folder: Where its journals lie, as the notebook's machine sees it; None means nowhere.
-        partitions: How many it has; None while only Dask knows.
+        folder: Folder of its journals, as the notebook's machine sees it; None means that none are kept.
+        partitions: Number of partitions; None while unknown.
     """
 
     run_id: str
@@ -54,43 +54,50 @@ class Run:
         return self.folder is not None and (self.folder / MARK).is_file()
 
 
-def open_run(core: Core, *, identity: str, partitions: int | None, resume: bool, retry_failed: bool) -> Run:
+def open_run(
+    core: Core, *, identity: str, partitions: int | None, resume: bool, retry_failed: bool
+) -> PartitionedRun:
     """The unfinished run of the same work, or a new one.
 
     Args:
-        core: Whose home the journals lie in.
-        identity: What makes two runs the same work, but for the number of partitions.
-        partitions: Into how many the table is cut; None while only Dask knows, and the run is a new one.
+        core: Core of the session in whose home the journals are.
+        identity: Equal for the same work, apart from the number of partitions.
+        partitions: Number of partitions; None while unknown, and the run is a new one.
         resume: Go on with an unfinished run.
         retry_failed: Go on with the newest run, finished or not.
     """
     run_id = core.new_id()
     if core.config.replay != "off":
-        return Run(run_id=run_id, folder=None, partitions=partitions)
+        return PartitionedRun(run_id=run_id, folder=None, partitions=partitions)
     home = core.config.home_folder().absolute() / FOLDER
     stem = f"{identity[:IDENTITY_LETTERS]}-{partitions or 0}"
     try:
         home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        _forget(home, core.runtime.clock.unix() - KEEP_SECONDS)
+        _delete_old(home, core.runtime.clock.unix() - KEEP_SECONDS)
         old = sorted(home.glob(f"{stem}.*"))
         if old and partitions and (retry_failed or (resume and not _is_finished(old[-1], partitions))):
-            return Run(run_id=old[-1].suffix.removeprefix("."), folder=old[-1], partitions=partitions)
+            return PartitionedRun(
+                run_id=old[-1].suffix.removeprefix("."), folder=old[-1], partitions=partitions
+            )
         folder = home / f"{stem}.{run_id}"
         folder.mkdir(mode=FOLDER_MODE)
         (folder / MARK).write_text(json.dumps({"partitions": partitions}), encoding="utf-8")
     except OSError as error:
-        text = f"the journal of the partitions cannot be kept ({error}); what a lost worker has done will be done again"
+        text = (
+            f"the journal of the partitions cannot be kept ({error}); "
+            "what a lost worker has done will be done again"
+        )
         core.runtime.sink(Notice(text, "journal"))
-        return Run(run_id=run_id, folder=None, partitions=partitions)
-    return Run(run_id=run_id, folder=folder, partitions=partitions)
+        return PartitionedRun(run_id=run_id, folder=None, partitions=partitions)
+    return PartitionedRun(run_id=run_id, folder=folder, partitions=partitions)
 
 
 def _is_finished(folder: Path, partitions: int) -> bool:
     return len(list(folder.glob("*.done"))) >= partitions
 
 
-def _forget(home: Path, before: float) -> None:
+def _delete_old(home: Path, before: float) -> None:
     for mark in home.glob(f"*/{MARK}"):
-        with contextlib.suppress(FileNotFoundError):  # another kernel forgets, too
+        with contextlib.suppress(FileNotFoundError):  # another kernel deletes too
             if mark.stat().st_mtime < before:
                 shutil.rmtree(mark.parent, ignore_errors=True)

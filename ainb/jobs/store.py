@@ -19,8 +19,7 @@ import orjson
 
 from ainb.errors import AinbError
 from ainb.jobs.state_machine import JobRecord, State
-from ainb.stores.file_lock import try_lock
-from ainb.stores.files import make_private
+from ainb.stores.files import make_private, try_lock
 from ainb.stores.sqlite import tie
 
 FOLDER = "jobs"

@@ -1,7 +1,8 @@
-"""The front that knows IPython: ``%%ai``, ``%ai``, completion and how a Reply is shown.
+"""The IPython extension: registers ``%%ai``, ``%ai``, Tab completion and the display of a `Reply`.
 
-``%load_ext ainb`` comes here and must take no time, so this module only leaves names with the shell; whatever is behind them is
-imported when one of them is first used.
+``%load_ext ainb`` loads this module and must be fast, so it registers names only; what they run is imported
+on first use. `cell` and `each` run ``%%ai``, `line` runs ``%ai`` with the table of `commands`; `parsing`
+reads the lines, `display` shows replies, and `shell` holds what the cells of one IPython shell share.
 """
 
 from __future__ import annotations
@@ -17,58 +18,58 @@ from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
 
 from ainb import host
-from ainb.magics.errors import Failures
+from ainb.magics.errors import CellErrors
 from ainb.magics.jupyter_ai import AiMagics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ainb.magics.shell import Front
+    from ainb.magics.shell import NotebookShell
     from ainb.messages import Reply
 
 NAMES = ("ainb", "ai")
 REPLY = "ainb.replies.Reply"
 # Another project's distribution that also unpacks into a folder called ainb.
-STRANGER = "ainb"
+OTHER_DISTRIBUTION = "ainb"
 
 
 def add_accessor(_info: object = None) -> None:
-    """Give DataFrames and Series their ``.ai`` once pandas is there; asked before every cell, so it must cost nothing."""
+    """Add ``.ai`` to DataFrames and Series once pandas is loaded; runs before every cell, so it is cheap."""
     if "pandas" in sys.modules:
         import ainb.accessor  # noqa: F401 - importing it is what registers it
 
 
-class _Loaded:
-    """What was registered on a shell, so that it can be taken away again."""
+class _Extension:
+    """Everything that is registered on one IPython shell."""
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
         self.settings = _LazySettings(self)
-        self.failures = Failures(shell)
-        self.habits = AiMagics(lambda: self.front, parent=shell)
+        self.cell_errors = CellErrors(shell)
+        self.jupyter_ai = AiMagics(lambda: self.notebook_shell, parent=shell)
         self.matcher = self._make_matcher()
         self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
 
     @cached_property
-    def front(self) -> Front:
-        """The front of this shell, made when it is first needed."""
-        from ainb.magics.shell import Front
+    def notebook_shell(self) -> NotebookShell:
+        """State that the magics of this shell share, made on first use."""
+        from ainb.magics.shell import NotebookShell
 
-        return Front(self.shell, self.failures)
+        return NotebookShell(self.shell, self.cell_errors)
 
     def make_session(self) -> object:
         """The notebook's session; see `ainb.host.Host`."""
-        return self.front.make_session()
+        return self.notebook_shell.make_session()
 
-    def notebook(self) -> Path | None:
+    def notebook_path(self) -> Path | None:
         """Path of the running notebook; see `ainb.host.Host`."""
-        return self.front.notebook()
+        return self.notebook_shell.notebook_path()
 
     def register(self) -> None:
-        """Leave everything with the shell."""
+        """Register magics, formatter, settings, events and completion."""
         for name in NAMES:
             if _is_owned(self.shell, name):
-                _say(
+                _print_line(
                     f"another extension owns %%{name} and keeps it; "
                     "use %%ainb and %ainb, or load ainb in a kernel without the other"
                 )
@@ -77,35 +78,35 @@ class _Loaded:
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
         self.shell.configurables.append(self.settings)
         if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
-            self.shell.configurables.append(self.habits)
-        self.shell.events.register("post_run_cell", self.failures.remember)
+            self.shell.configurables.append(self.jupyter_ai)
+        self.shell.events.register("post_run_cell", self.cell_errors.record)
         self.shell.events.register("pre_run_cell", add_accessor)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
     def unregister(self) -> None:
-        """Take everything back that is still ours."""
+        """Unregister what is still ours."""
         for (kind, name), function in self.magics.items():
             table = self.shell.magics_manager.magics[kind]
             if table.get(name) is function:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
-        _drop(self.shell.configurables, self.settings)
-        _drop(self.shell.configurables, self.habits)
+        _remove(self.shell.configurables, self.settings)
+        _remove(self.shell.configurables, self.jupyter_ai)
         with contextlib.suppress(ValueError):
-            self.shell.events.unregister("post_run_cell", self.failures.remember)
+            self.shell.events.unregister("post_run_cell", self.cell_errors.record)
             self.shell.events.unregister("pre_run_cell", add_accessor)
         if self.shell.Completer is not None:
-            _drop(self.shell.Completer.custom_matchers, self.matcher)
+            _remove(self.shell.Completer.custom_matchers, self.matcher)
 
     def origin(self) -> tuple[str | None, str | None]:
-        """Notebook and cell of what runs now."""
+        """Notebook name and cell id of the code that runs; see `ainb.host.Host`."""
         from ainb.magics.origin import origin
 
         return origin(self.shell)
 
     def _reply_bundle(self, reply: Reply, **_: Any) -> dict[str, Any]:
-        return self.front.reply_bundle(reply)
+        return self.notebook_shell.reply_bundle(reply)
 
     def _make_matcher(self) -> Any:
         @context_matcher(identifier="ainb.matcher")
@@ -115,25 +116,26 @@ class _Loaded:
                 return {"completions": []}
             from ainb.magics.parsing.completion import complete
 
-            return complete(self.front, context)
+            return complete(self.notebook_shell, context)
 
         return matcher
 
     def _register_magics(self, name: str) -> None:
-        # Not output_can_be_silenced: it reads the prompt as Python, and "it's a test" would fail after it was paid for.
+        # Not output_can_be_silenced: it parses the prompt as Python, and "it's a test" would fail after it
+        # was paid for.
         @no_var_expand
         def cell(line: str, cell: str) -> Any:
             """Send the cell to a language model; %ai help lists the options."""
             from ainb.magics.cell import run_cell
 
-            return run_cell(self.front, line, cell, f"%%{name}")
+            return run_cell(self.notebook_shell, line, cell, f"%%{name}")
 
         @no_var_expand
         def line(line: str) -> Any:
             """Status, help and settings of ainb; %ai help lists the subcommands."""
             from ainb.magics.line import run_line
 
-            return run_line(self.front, line, f"%{name}")
+            return run_line(self.notebook_shell, line, f"%{name}")
 
         for kind, function in (("cell", cell), ("line", line)):
             self.shell.register_magic_function(function, kind, name)
@@ -141,47 +143,47 @@ class _Loaded:
 
 
 class _LazySettings:
-    """Stands among the shell's configurables for the front's settings until ``%config`` asks for them."""
+    """Proxy of the settings, so that they are loaded only when ``%config`` reads them."""
 
-    def __init__(self, loaded: _Loaded) -> None:
-        self._loaded = loaded
+    def __init__(self, extension: _Extension) -> None:
+        self._extension = extension
 
     @property  # type: ignore[misc]  # what %config asks for, and no more
     def __class__(self) -> type:
-        return type(self._loaded.front.settings)
+        return type(self._extension.notebook_shell.settings)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loaded.front.settings, name)
+        return getattr(self._extension.notebook_shell.settings, name)
 
 
-_LOADED: dict[int, _Loaded] = {}
+_LOADED: dict[int, _Extension] = {}
 
 
 def load(shell: Any) -> None:
-    """Register everything on a shell."""
+    """Register the extension on a shell."""
     unload(shell)
-    loaded = _LOADED[id(shell)] = _Loaded(shell)
-    loaded.register()
+    extension = _LOADED[id(shell)] = _Extension(shell)
+    extension.register()
     host.register(
         host.Host(
-            make_session=loaded.make_session,
-            find_origin=loaded.origin,
-            find_notebook=loaded.notebook,
+            make_session=extension.make_session,
+            find_origin=extension.origin,
+            find_notebook=extension.notebook_path,
         )
     )
-    if _mixed_with_stranger():
-        _say(
+    if _is_mixed_with_other():
+        _print_line(
             "an unrelated package is installed under the name ainb and its files are mixed with these; "
             "mend it with pip uninstall ainb, then pip install --force-reinstall ainb-notebook"
         )
 
 
 def unload(shell: Any) -> None:
-    """Take everything away again."""
-    loaded = _LOADED.pop(id(shell), None)
-    if loaded is None:
+    """Remove the extension from a shell."""
+    extension = _LOADED.pop(id(shell), None)
+    if extension is None:
         return
-    loaded.unregister()
+    extension.unregister()
     host.unregister()
 
 
@@ -190,17 +192,17 @@ def _is_owned(shell: Any, name: str) -> bool:
     return name in manager.magics["cell"] or name in getattr(manager, "lazy_magics", ())
 
 
-def _drop(items: list[Any], unwanted: Any) -> None:
+def _remove(items: list[Any], unwanted: Any) -> None:
     items[:] = [item for item in items if item is not unwanted]
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     sys.stderr.write(f"ainb: {text}\n")
 
 
-def _mixed_with_stranger() -> bool:
+def _is_mixed_with_other() -> bool:
     try:
-        metadata.distribution(STRANGER)
+        metadata.distribution(OTHER_DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""``%%ai``: read the line, fill the names, ask, show or bind the reply."""
+"""``%%ai``: parse the line, fill the prompt, send the call, show or bind the reply."""
 
 from __future__ import annotations
 
@@ -7,58 +7,60 @@ from typing import Any
 
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
-from ainb.magics.commands.chat import join
+from ainb.magics.chat_turns import add_earlier_turns
 from ainb.magics.display.dry_run import preview_report
-from ainb.magics.display.images import show_pictures
-from ainb.magics.display.reply import ASKS, CUT, plain_text
+from ainb.magics.display.images import attach_images
+from ainb.magics.display.reply import FORM_SUFFIXES, TRUNCATED, plain_text
 from ainb.magics.display.streaming import Stream
 from ainb.magics.parsing.arguments import Arguments, one_word, parse
-from ainb.magics.parsing.flags import CELL_FLAGS
+from ainb.magics.parsing.flags import CELL_FLAGS, EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.messages import Call, Form, Reply
 from ainb.prompts.fill import Filled, fill
 from ainb.providers.services import SERVICES
 
-EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
-def run_cell(front: Front, line: str, body: str, magic: str = "%%ai") -> Any:
-    """Ask what the cell says.
+def run_cell(shell: NotebookShell, line: str, body: str, magic: str = "%%ai") -> Any:
+    """Run a ``%%ai`` cell.
 
     Args:
-        front: The shell.
+        shell: The notebook shell.
         line: What stands behind the magic's name.
         body: What stands below.
         magic: As typed, for messages.
 
     Returns:
-        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``.
+        The reply, or the frame of ``--each``, which IPython shows as Out[n]; None with ``--into`` and
+        ``--dry-run``.
 
     Raises:
         AinbError: The call was refused or failed.
-        CallInterrupted: The person stopped it.
+        CallInterrupted: The user stopped it.
     """
-    front.lines.clear()
+    shell.printed_lines.clear()
     arguments = parse(line, CELL_FLAGS, magic)
     if "each" in arguments.cell:
         from ainb.magics.each import run_each
 
-        return run_each(front, arguments, body, magic)
+        return run_each(shell, arguments, body, magic)
     _refuse_row_options(arguments)
-    filled = fill(body, front.names()) if "{" in body else Filled(body)
-    call = make_call(front, arguments, filled, magic)
+    filled = fill(body, shell.namespace()) if "{" in body else Filled(body)
+    call = make_call(shell, arguments, filled, magic)
     dry = "dry_run" in arguments.cell
-    place = join(front, call, arguments.cell.get("chat"), anew="reset" in arguments.cell and not dry)
+    turn = add_earlier_turns(
+        shell, call, arguments.cell.get("chat"), reset="reset" in arguments.cell and not dry
+    )
     if dry:
-        front.show(preview_report(front.session().preview(call)))
+        shell.show(preview_report(shell.session().preview(call)))
         return None
-    reply = ask(front, call, arguments)
-    if place is not None:
-        place.keep(reply)
-    front.bind("_ai", reply)
-    return _hand_over(front, reply, arguments)
+    reply = send(shell, call, arguments)
+    if turn is not None:
+        turn.complete(reply)
+    shell.bind("_ai", reply)
+    return _return_or_bind(shell, reply, arguments)
 
 
 def _refuse_row_options(arguments: Arguments) -> None:
@@ -66,59 +68,59 @@ def _refuse_row_options(arguments: Arguments) -> None:
         raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME beside it")
 
 
-def make_call(front: Front, arguments: Arguments, filled: Filled, magic: str) -> Call:
-    """The call that a line and its prompt ask for.
+def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic: str) -> Call:
+    """Build the call from a parsed line and a filled prompt.
 
     Raises:
         ConfigError: Model or an option makes no sense.
         InvalidPromptError: The prompt is empty.
     """
     for note in filled.notes:
-        front.say(note)
-    suffix = ASKS.get(arguments.cell.get("format", "markdown"))
+        shell.print_line(note)
+    suffix = FORM_SUFFIXES.get(arguments.cell.get("format", "markdown"))
     prompt = f"{filled.text.strip()}\n\n{suffix}" if suffix and filled.text.strip() else filled.text
     model = one_word(arguments.words, magic)
     name = arguments.cell.get("schema")
-    schema = None if name is None else find_schema(front, name)
-    call = front.session().make_call(
+    schema = None if name is None else find_schema(shell, name)
+    call = shell.session().make_call(
         prompt, model=model, schema=schema, values=filled.values, **arguments.call
     )
     call.notes.extend(filled.notes)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}
         call.request = dataclasses.replace(call.request, parameters=parameters)
-    show_pictures(front, call, arguments.cell.get("image", ()))
+    attach_images(shell, call, arguments.cell.get("image", ()))
     if schema is None and _form(arguments) == "json":
-        ask_for_json(call)
+        set_json_mode(call)
     return call
 
 
-def ask_for_json(call: Call) -> None:
-    """Switch on the service's own JSON mode where it has one."""
+def set_json_mode(call: Call) -> None:
+    """Switch on the JSON mode of the service, where it has one."""
     service = SERVICES.get(call.request.provider)
     if service is not None and service.json_mode:
         parameters = {"response_format": {"type": "json_object"}, **call.request.parameters}
         call.request = dataclasses.replace(call.request, parameters=parameters)
 
 
-def ask(front: Front, call: Call, arguments: Arguments) -> Reply:
-    """Send the call and wait, showing pieces where somebody is watching."""
-    stream = _stream(front, arguments)
+def send(shell: NotebookShell, call: Call, arguments: Arguments) -> Reply:
+    """Send the call and wait for the reply, shown as it comes where output is watched."""
+    stream = _stream(shell, arguments)
     if stream is not None:
         call.options = dataclasses.replace(call.options, on_text=stream.feed)
-    said = len(call.notes)
-    whole = False
+    printed = len(call.notes)
+    complete = False
     try:
         # A copy: an identical call in flight may have been handed the same reply.
-        reply = dataclasses.replace(ENGINE.run(front.session().handle(call)), form=_form(arguments))
-        whole = True
+        reply = dataclasses.replace(ENGINE.run(shell.session().handle(call)), form=_form(arguments))
+        complete = True
     finally:
         if stream is not None:
-            stream.end(whole=whole)
-            if whole and stream.shown:
-                _after_stream(front, reply)
-        for note in call.notes[said:]:
-            front.say(note)
+            stream.end(complete=complete)
+            if complete and stream.shown:
+                _after_stream(shell, reply)
+        for note in call.notes[printed:]:
+            shell.print_line(note)
     return reply
 
 
@@ -128,28 +130,28 @@ def _form(arguments: Arguments) -> Form:
     return form
 
 
-def _stream(front: Front, arguments: Arguments) -> Stream | None:
+def _stream(shell: NotebookShell, arguments: Arguments) -> Stream | None:
     if "into" in arguments.cell or _form(arguments) not in STREAMED_FORMS:
         return None
-    return front.stream(asked=arguments.cell.get("stream"))
+    return shell.open_stream(requested=arguments.cell.get("stream"))
 
 
-def _after_stream(front: Front, reply: Reply) -> None:
-    if front.in_notebook:
-        front.say_again()
+def _after_stream(shell: NotebookShell, reply: Reply) -> None:
+    if shell.in_notebook:
+        shell.reprint_lines()
     else:
-        front.printed(reply)
+        shell.mark_printed(reply)
 
 
-def _hand_over(front: Front, reply: Reply, arguments: Arguments) -> Reply | None:
+def _return_or_bind(shell: NotebookShell, reply: Reply, arguments: Arguments) -> Reply | None:
     name: Any = arguments.cell.get("into")
-    # LaTeX is shown without the quiet line that would say so.
-    unseen = name or reply.form == "math" or not front.look().rich
+    # LaTeX is shown without the footer, which would show the note.
+    unseen = name or reply.form == "math" or not shell.display_options().rich
     if reply.finish_reason == "length" and unseen:
-        front.say(f"the reply was {CUT}; raise --max-tokens for the rest")
+        shell.print_line(f"the reply was {TRUNCATED}; raise --max-tokens for the rest")
     if name:
-        front.bind(name, reply)
+        shell.bind(name, reply)
         return None
-    if reply.form == "code" and front.display() not in {"static", "off"}:
-        front.offer_cell(plain_text(reply)[0])
+    if reply.form == "code" and shell.display() not in {"static", "off"}:
+        shell.insert_cell(plain_text(reply)[0])
     return reply

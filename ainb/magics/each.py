@@ -1,4 +1,4 @@
-"""``%%ai --each FRAME``: one call a row, a DataFrame back."""
+"""``%%ai --each FRAME``: one call per row; the result is a DataFrame."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import CallInterrupted, ConfigError
-from ainb.magics.cell import EACH_ONLY
 from ainb.magics.display.dry_run import rows_report
 from ainb.magics.parsing.arguments import Arguments, one_word
+from ainb.magics.parsing.flags import EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.session import Session, is_dask
 from ainb.suggestions import closest
 
@@ -20,29 +20,31 @@ if TYPE_CHECKING:
 NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
 
-def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
-    """Send the body once for every row of what ``--each`` names.
+def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) -> Any:
+    """Send the cell's prompt once for each row of the table that ``--each`` names.
 
     Returns:
-        The result, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``. `_ai` is bound to it.
+        The result, which IPython shows as Out[n]; None with ``--into`` and ``--dry-run``. `_ai` is bound to
+        it.
 
     Raises:
-        ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no column.
-        BatchInterrupted: The person stopped it; `_ai` holds what is done.
+        ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no
+            column.
+        BatchInterrupted: The user stopped it; `_ai` holds what is done.
     """
     cell = arguments.cell
     for name in NOT_FOR_EACH:
         if name in cell:
             raise ConfigError(f"--{name} does not go with --each: every row's reply is a cell of the result")
-    names = front.names()
+    names = shell.namespace()
     data = _rows(names, str(cell["each"]))
-    session = front.session()
-    options = _row_options(front, arguments)
+    session = shell.session()
+    options = _row_options(shell, arguments)
     options |= {**arguments.body, **arguments.call, "model": one_word(arguments.words, magic), "names": names}
     if "dry_run" in cell:
-        front.show(rows_report(*session.preview_map(data, body, **options)))
+        shell.show(rows_report(*session.preview_map(data, body, **options)))
         return None
-    watch = _watch(front, options)
+    watch = _watch(shell, options)
     try:
         result = _run(session, data, body, {**options, "watcher": watch})
     except KeyboardInterrupt as stop:
@@ -52,15 +54,15 @@ def run_each(front: Front, arguments: Arguments, body: str, magic: str) -> Any:
     finally:
         watch.close()
         if session.last_map is not None:
-            front.bind("_ai", session.last_map)
+            shell.bind("_ai", session.last_map)
     if into := cell.get("into"):
-        front.bind(str(into), result)
+        shell.bind(str(into), result)
         return None
     return result
 
 
 def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any:
-    """The frame of all rows; a table on Dask is computed, because a cell is to have done its work when it ends."""
+    """The frame of all rows; a Dask table is computed, so that the work is done when the cell ends."""
     result = session.map(data, body, **options)
     if not is_dask(result):
         return result
@@ -70,12 +72,12 @@ def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any
     return session.last_map
 
 
-def _row_options(front: Front, arguments: Arguments) -> dict[str, Any]:
+def _row_options(shell: NotebookShell, arguments: Arguments) -> dict[str, Any]:
     options = {name: arguments.cell[name] for name in EACH_ONLY if name in arguments.cell}
     if options.get("keep") == ("*",):
         options["keep"] = True
     if schema := arguments.cell.get("schema"):
-        options["schema"] = find_schema(front, str(schema))
+        options["schema"] = find_schema(shell, str(schema))
     return options
 
 
@@ -87,9 +89,9 @@ def _rows(names: Mapping[str, Any], name: str) -> Any:
     return names[name]
 
 
-def table_names(front: Front) -> list[str]:
-    """Names of the notebook that stand for tables, columns and lists, sorted."""
-    names = front.names().items()
+def table_names(shell: NotebookShell) -> list[str]:
+    """Variables of the notebook that hold tables, columns or lists, sorted."""
+    names = shell.namespace().items()
     return sorted(name for name, value in names if not name.startswith("_") and _is_table(value))
 
 
@@ -104,15 +106,15 @@ def _holds_rows(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
-def _watch(front: Front, options: Mapping[str, Any]) -> BatchPanel:
+def _watch(shell: NotebookShell, options: Mapping[str, Any]) -> BatchPanel:
     """A live panel in a notebook, a line on stderr elsewhere."""
     from ainb.panels.batch import BatchPanel
 
-    session = front.session()
+    session = shell.session()
     return BatchPanel.open(
         budget_usd=options.get("budget_usd"),
-        display=front.display(),
+        display=shell.display(),
         state=session.state,
         clock=session.runtime.clock,
-        complain=front.say,
+        on_error=shell.print_line,
     )

@@ -1,6 +1,6 @@
-"""What went wrong in the notebook's own cells, told in its own lines: kept for ``{Err[n]}``, ``%ai error`` and ``%ai fix``.
+"""Errors of the notebook's cells, described for a model: for ``{Err[n]}``, ``%ai error`` and ``%ai fix``.
 
-Nothing here is sent anywhere; whoever sends it asks for it.
+Nothing is sent from here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _LIBRARY_PARTS = ("site-packages", "dist-packages")
 
 
 class Frame(NamedTuple):
-    """A step of a traceback.
+    """A frame of a traceback.
 
     Attributes:
-        filename: As Python knows it.
+        filename: Name of the source file, as in the code object.
         line: Line number, from 1.
         function: Name of the function.
     """
@@ -38,47 +38,47 @@ class Frame(NamedTuple):
     function: str
 
 
-class Failures:
-    """The failures of one notebook, by execution count.
+class CellErrors:
+    """Descriptions of the errors of one notebook's cells, by execution count.
 
     Args:
-        shell: The running IPython shell.
+        ipython: The running IPython shell.
     """
 
-    def __init__(self, shell: Any) -> None:
-        self._shell = shell
+    def __init__(self, ipython: Any) -> None:
+        self._ipython = ipython
         self.reports: dict[int, str] = {}
         self.last: str | None = None
 
-    def remember(self, result: Any) -> None:
-        """Take what IPython says of a finished cell; never fails, for IPython would print it."""
+    def record(self, result: Any) -> None:
+        """Record the error of a finished cell; never raises, because IPython would print it."""
         error = result.error_in_exec or result.error_before_exec
         if not isinstance(error, Exception):
             return
         with contextlib.suppress(Exception):
             cell = result.info.raw_cell if result.info is not None else ""
-            text = report(error, cell, self._cells())
+            text = describe_error(error, cell, self._cells())
             if result.execution_count is not None:
                 self.reports[result.execution_count] = text
             while len(self.reports) > MAX_KEPT:
                 del self.reports[min(self.reports)]
-            # A line of ours that failed is not what the next %ai error asks about.
+            # An error of ainb itself is not what the next %ai error asks about.
             if not type(error).__module__.startswith("ainb"):
                 self.last = text
 
     def latest(self) -> str | None:
-        """The last failure of the notebook, also of one from before the extension was loaded; None when there is none."""
+        """The last error of the notebook, also one from before the extension was loaded; None without any."""
         error = getattr(sys, "last_value", None)
         if self.last is None and isinstance(error, Exception):
-            self.last = report(error, "", self._cells())
+            self.last = describe_error(error, "", self._cells())
         return self.last
 
     def _cells(self) -> dict[str, int]:
-        return dict(getattr(self._shell.compile, "_filename_map", {}))
+        return dict(getattr(self._ipython.compile, "_filename_map", {}))
 
 
-def report(error: BaseException, cell: str, cells: dict[str, int]) -> str:
-    """A failure in words: the cell, the error, and the frames of the person's own code; secrets are taken out.
+def describe_error(error: BaseException, cell: str, cells: dict[str, int]) -> str:
+    """Describe an error: the cell, the error, and the frames of the user's own code; secrets are redacted.
 
     Args:
         error: What was raised.
@@ -89,14 +89,14 @@ def report(error: BaseException, cell: str, cells: dict[str, int]) -> str:
 
     parts = [f"The cell:\n```python\n{_cut(cell.strip(), MAX_CELL_CHARS)}\n```"] if cell.strip() else []
     parts.append("The error:\n" + "\n".join(_causes(error)))
-    steps = list(_steps(error, cells))
+    steps = list(_describe_frames(error, cells))
     if steps:
         parts.append("Where it happened, outermost first:\n" + "\n".join(steps))
     return redact("\n\n".join(parts))
 
 
 def _causes(error: BaseException) -> Iterator[str]:
-    """The error and what it came from, a line each."""
+    """The error and its causes, a line each."""
     current: BaseException | None = error
     for number in range(MAX_CAUSES):
         if current is None:
@@ -106,8 +106,8 @@ def _causes(error: BaseException) -> Iterator[str]:
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
 
 
-def _steps(error: BaseException, cells: dict[str, int]) -> Iterator[str]:
-    """Own frames with their lines, and between them how many frames of which libraries."""
+def _describe_frames(error: BaseException, cells: dict[str, int]) -> Iterator[str]:
+    """Frames of the user's code with their lines; frames of libraries between them are only counted."""
     frames = [
         Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -122,15 +122,15 @@ def _steps(error: BaseException, cells: dict[str, int]) -> Iterator[str]:
             skipped.append(frames[number])
             continue
         if skipped:
-            yield _summary(skipped)
+            yield _count_frames(skipped)
             skipped = []
-        yield _own_step(frames[number], cells)
+        yield _describe_frame(frames[number], cells)
     if skipped:
-        yield _summary(skipped)
+        yield _count_frames(skipped)
 
 
 def is_own(filename: str, cells: dict[str, int]) -> bool:
-    """Whether a file is a cell, or a file of the person's own and no library's."""
+    """Whether a file is a cell or a module of the user's own, not of a library."""
     if filename in cells or filename.startswith(_CELL_PREFIXES):
         return True
     if filename.startswith("<") or any(part in filename for part in _LIBRARY_PARTS):
@@ -139,7 +139,7 @@ def is_own(filename: str, cells: dict[str, int]) -> bool:
     return not filename.startswith((paths["stdlib"], paths["platstdlib"]))
 
 
-def _own_step(frame: Frame, cells: dict[str, int]) -> str:
+def _describe_frame(frame: Frame, cells: dict[str, int]) -> str:
     count = cells.get(frame.filename)
     place = "the cell" if frame.filename.startswith(_CELL_PREFIXES) else frame.filename
     if count is not None:
@@ -147,13 +147,14 @@ def _own_step(frame: Frame, cells: dict[str, int]) -> str:
     lines = linecache.getlines(frame.filename)
     first = max(1, frame.line - CONTEXT_LINES)
     around = [
-        f"  {'>' if number == frame.line else ' '} {number:>3} | {_cut(lines[number - 1].rstrip(), MAX_LINE_CHARS)}"
+        f"  {'>' if number == frame.line else ' '} {number:>3} | "
+        + _cut(lines[number - 1].rstrip(), MAX_LINE_CHARS)
         for number in range(first, min(len(lines), frame.line + CONTEXT_LINES) + 1)
     ]
     return "\n".join([f"{place}, line {frame.line}, in {frame.function}:", *around])
 
 
-def _summary(frames: list[Frame]) -> str:
+def _count_frames(frames: list[Frame]) -> str:
     names = dict.fromkeys(_library(frame.filename) for frame in frames)
     count = f"{len(frames)} frames" if len(frames) > 1 else "1 frame"
     return f"({count} of {', '.join(names)}, the last in {frames[-1].function})"

@@ -1,4 +1,4 @@
-"""``%config AiMagics``: jupyter-ai's settings, so that a notebook that was written for it runs."""
+"""``%config AiMagics``: the settings of jupyter-ai, so that notebooks written for it run unchanged."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from traitlets import Any as AnyTrait
 from traitlets.config import Configurable
 
 if TYPE_CHECKING:
-    from ainb.magics.shell import Front
+    from ainb.magics.shell import NotebookShell
 
 
 class AiMagics(Configurable):
-    """Settings of jupyter-ai, handed on to those of ainb.
+    """Settings of jupyter-ai, forwarded to those of ainb.
 
     Args:
-        front: Gives the front of the shell, which is made when it is first needed.
+        get_shell: Returns the notebook shell, which is made on first use.
         kwargs: For `Configurable`.
     """
 
@@ -29,15 +29,17 @@ class AiMagics(Configurable):
     aliases = AnyTrait({}, help="added to %config Ainb.aliases").tag(config=True)
     max_history = AnyTrait(None, allow_none=True, help="has no effect; see %ai help chat").tag(config=True)
 
-    def __init__(self, front: Callable[[], Front], **kwargs: Any) -> None:
-        self._front = front
+    def __init__(self, get_shell: Callable[[], NotebookShell], **kwargs: Any) -> None:
+        self._get_shell = get_shell
         super().__init__(**kwargs)
         self.observe(self._hand_on)
 
     def _hand_on(self, change: Any) -> None:
         if change.name in {"default_language_model", "initial_language_model"}:
-            self._front().settings.put("model", change.new)
+            self._get_shell().settings.set_option("model", change.new)
         elif change.name == "aliases":
-            self._front().settings.put("aliases", change.new)
+            self._get_shell().settings.set_option("aliases", change.new)
         elif change.name == "max_history":
-            self._front().say("cells send themselves alone; earlier turns go along with %%ai --chat NAME")
+            self._get_shell().print_line(
+                "cells send themselves alone; earlier turns go along with %%ai --chat NAME"
+            )

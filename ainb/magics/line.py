@@ -1,36 +1,37 @@
-"""``%ai``: a short status, or one of its subcommands."""
+"""``%ai``: run a subcommand, or show a short status."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.commands.frames import Framed, mark_shown
-from ainb.magics.commands.summary import status
-from ainb.magics.commands.table import COMMANDS, Command
+from ainb.magics.commands.command import Command
+from ainb.magics.commands.frame_report import FrameReport, suppress_display
+from ainb.magics.commands.status import short_status
+from ainb.magics.commands.table import COMMANDS
 from ainb.magics.parsing.arguments import Arguments, parse
 from ainb.magics.parsing.line_words import split_words
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
 from ainb.suggestions import closest
 
-# People type these as options of any command line.
-LIKE_OPTIONS = {"--help": "help", "-h": "help", "--version": "version"}
+# Typed as options of any command line.
+OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
-def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
-    """Run the subcommand that the line names, or show the status.
+def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
+    """Run the subcommand of a line, or show the status.
 
     Returns:
-        The frame that a subcommand made, else None.
+        The frame of a subcommand that has one, else None.
 
     Raises:
         ConfigError: There is no such subcommand or option.
     """
-    front.lines.clear()
+    shell.printed_lines.clear()
     name, _, rest = line.strip().partition(" ")
     if not name:
-        front.show(status(front, Arguments()))
+        shell.show(short_status(shell))
         return None
     command = find_command(name, magic)
     if rest.split() in (["--help"], ["-h"]):
@@ -42,14 +43,15 @@ def run_line(front: Front, line: str, magic: str = "%ai") -> Any:
     least, most = command.words
     if not least <= len(arguments.words) <= most:
         raise ConfigError(
-            f"{magic} {name} is written {magic} {command.usage}; {counted(len(arguments.words), 'word')} given"
+            f"{magic} {name} is written {magic} {command.usage}; "
+            f"{counted(len(arguments.words), 'word')} given"
         )
-    shown = command.run(front, arguments)
-    if isinstance(shown, Framed):
-        front.show(shown.report)
-        return mark_shown(shown.frame, front.shell)
+    shown = command.run(shell, arguments)
+    if isinstance(shown, FrameReport):
+        shell.show(shown.report)
+        return suppress_display(shown.frame, shell.ipython)
     if shown is not None:
-        front.show(shown)
+        shell.show(shown)
     return None
 
 
@@ -60,7 +62,7 @@ def find_command(name: str, magic: str = "%ai") -> Command:
         ConfigError: There is none.
     """
     known = {spelling: command for command in COMMANDS for spelling in (command.name, *command.synonyms)}
-    wanted = LIKE_OPTIONS.get(name, name)
+    wanted = OPTION_SPELLINGS.get(name, name)
     if wanted not in known:
         way_out = (
             f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt"

@@ -1,4 +1,4 @@
-"""Where a call comes from: the notebook by its file name, the cell by the front end's own id."""
+"""Origin of a call: file name of the notebook, and the front end's id of the cell."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 
 
-def origin(shell: Any) -> tuple[str | None, str | None]:
-    """Notebook and cell of what runs now; None where the front end does not tell.
+def origin(ipython: Any) -> tuple[str | None, str | None]:
+    """Notebook and cell of the code that runs; None where the front end does not send them.
 
-    Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code the name __vsc_ipynb_file__; both, and
-    nobody else, send a cell's id as `cellId` in the metadata of its request.
+    Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code the name
+    __vsc_ipynb_file__; only these two send a cell's id, as `cellId` in the metadata of its request.
     """
-    return notebook_name(shell), cell_id(shell)
+    return notebook_name(ipython), cell_id(ipython)
 
 
-def notebook_name(shell: Any) -> str | None:
-    """File name of the notebook, without its folders: ``AINB_NOTEBOOK``, else what the front end says.
+def notebook_name(ipython: Any) -> str | None:
+    """File name of the notebook without folders: ``AINB_NOTEBOOK``, else the name that the front end sets.
 
-    VS Code is asked before Jupyter: on a Jupyter server it works under names of its own making.
+    VS Code is checked before Jupyter: on a Jupyter server it uses generated names.
     """
-    said = (
+    path = (
         os.environ.get("AINB_NOTEBOOK")
-        or shell.user_ns.get("__vsc_ipynb_file__")
+        or ipython.user_ns.get("__vsc_ipynb_file__")
         or os.environ.get("JPY_SESSION_NAME")
     )
-    return _FOLDERS.sub("", str(said)) or None if said else None
+    return _FOLDERS.sub("", str(path)) or None if path else None
 
 
-def cell_id(shell: Any) -> str | None:
+def cell_id(ipython: Any) -> str | None:
     """The front end's id of the cell that runs, or None outside a kernel."""
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
+    parent = ipython.get_parent() if hasattr(ipython, "get_parent") else None
     found = ((parent or {}).get("metadata") or {}).get("cellId")
     return str(found) if found else None

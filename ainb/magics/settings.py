@@ -14,47 +14,47 @@ from ainb.suggestions import closest
 
 
 class Setting(TraitType[Any, Any]):
-    """An option; reading it gives what is in force, wherever it comes from."""
+    """Trait of one option; reading it gives the value in force, from whatever source."""
 
     info_text = "a value of this option"
 
     def get(self, obj: Any, cls: type[Any] | None = None) -> Any:
         """The value in force."""
-        return getattr(obj.in_force(), self.name or "")
+        return getattr(obj.effective(), self.name or "")
 
     def set(self, obj: Any, value: Any) -> None:
-        """Set it; the next cell sees it.
+        """Set the option; it takes effect on the next cell.
 
         Raises:
             ConfigError: The value makes no sense.
         """
-        obj.put(self.name, value)
+        obj.set_option(self.name, value)
 
 
 class _Settings(Configurable):
-    """Values that the person set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
+    """Values set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
 
-    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the next call fails with it
-    rather than run without the limit that was meant.
+    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the
+    next call fails with it rather than run without the intended limit.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         self.given: dict[str, Any] = {}
-        self.fault: ConfigError | None = None
+        self.error: ConfigError | None = None
         self.changed: Callable[[], None] | None = None
         super().__init__(**kwargs)
 
-    def in_force(self) -> Config:
-        """All options from all places, these settings on top.
+    def effective(self) -> Config:
+        """All options from all sources; these settings take precedence.
 
         Raises:
             ConfigError: An option makes no sense, or a setting was refused and nothing has been set since.
         """
-        if self.fault is not None:
-            raise ConfigError(str(self.fault))
+        if self.error is not None:
+            raise ConfigError(str(self.error))
         return load_config(settings=self.given)
 
-    def put(self, name: str, value: Any) -> None:
+    def set_option(self, name: str, value: Any) -> None:
         """Set an option.
 
         Raises:
@@ -64,9 +64,9 @@ class _Settings(Configurable):
         try:
             load_config(settings=given)
         except ConfigError as error:
-            self.fault = error
+            self.error = error
             raise
-        self.given, self.fault = given, None
+        self.given, self.error = given, None
         if self.changed is not None:
             self.changed()
 
@@ -76,14 +76,15 @@ class _Settings(Configurable):
         section_names: list[str] | None = None,
         traits: dict[str, TraitType[Any, Any]] | None = None,
     ) -> None:
-        """Refuse a misspelt option, which traitlets would only warn of."""
+        """Refuse a misspelt option; traitlets would only warn."""
         mine: Mapping[str, Any] = self._find_my_config(cfg)
         for name in mine:
             if name not in OPTIONS:
-                self.fault = ConfigError(
-                    f"%config Ainb has no option {name!r}; {closest(name, OPTIONS)}; set it again under its right name"
+                self.error = ConfigError(
+                    f"%config Ainb has no option {name!r}; {closest(name, OPTIONS)}; "
+                    "set it again under its right name"
                 )
-                raise self.fault
+                raise self.error
         super()._load_config(cfg, section_names, traits)
 
 

@@ -1,6 +1,8 @@
-"""Panels that people look at: cost, errors, batches, and a board of it all. Nothing heavy is imported before one is asked for.
+"""Panels: cost, errors, batches, and a board of all of them.
 
-A panel draws what `ainb.usage` and a batch's progress say, and computes nothing itself.
+A panel (`base`) turns frames of `ainb.usage` and the progress of a batch into the blocks of a `View`, and
+does no arithmetic. `slot` puts a view into a cell's output, `live` keeps it up to date, `widgets` and
+`charts` are loaded only when one is shown.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ PANELS = {
 
 
 def panel(name: str | None = None, *, session: Session | None = None) -> Panel:
-    """A panel over the usage log; as the last line of a cell it shows itself, live where the front end can.
+    """A panel of the usage log; as the last line of a cell it is displayed, live where the front end can.
 
     Args:
-        name: "cost", "errors" or "batch"; None means the board of them all.
-        session: Whose log, circuits and budgets; None means the notebook's session.
+        name: "cost", "errors" or "batch"; None means the board.
+        session: Session whose log, circuits and budgets are shown; None means the notebook's session.
 
     Returns:
         The panel: ``frame`` is its DataFrame, ``figure()`` its chart (matplotlib), ``show()`` shows it.

@@ -1,4 +1,4 @@
-"""What every panel can do: its numbers as a DataFrame, its chart as a figure, itself on the page or in the terminal."""
+"""Base class of the panels: its numbers as a DataFrame, its chart as a figure, and its display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ainb.panels.escapes import clean
 from ainb.panels.live import Live
-from ainb.panels.slot import Slot, resolve, say
+from ainb.panels.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, View
 from ainb.panels.widgets import Control
 from ainb.usage.windows import WINDOWS, Window
@@ -24,14 +24,14 @@ NO_CALLS = "No calls yet. Ask something with %%ai, or with session.ask(…), and
 
 
 class Panel:
-    """Shows a part of a session's usage log.
+    """View of a part of a session's usage log.
 
-    ``frame`` is its DataFrame and ``figure()`` its chart; as the last line of a cell it shows itself.
+    ``frame`` is its DataFrame and ``figure()`` its chart; as the last line of a cell it is displayed.
 
     Args:
-        session: Whose log it shows.
-        window: The span of time; None means the panel's own.
-        by: What it groups by; None means the panel's first choice.
+        session: Session whose log is shown.
+        window: Time window; None means the default of the panel.
+        by: Grouping; None means the first one of the panel.
     """
 
     name: ClassVar[str]
@@ -47,7 +47,7 @@ class Panel:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """What the panel shows, as a DataFrame; asked anew each time."""
+        """The panel's numbers as a DataFrame, queried anew each time."""
         raise NotImplementedError
 
     def figure(self) -> Figure:
@@ -55,41 +55,41 @@ class Panel:
         raise NotImplementedError
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """What it shows now.
+        """Blocks of the panel at this moment.
 
         Args:
-            charts: With its charts; without them it is there sooner.
+            charts: Whether charts are included; without them it is faster.
         """
         raise NotImplementedError
 
-    def one_line(self) -> str:
-        """The gist of it."""
+    def summary_line(self) -> str:
+        """The panel in one line of text."""
         raise NotImplementedError
 
     def view(self, *, charts: bool = True) -> View:
-        """The panel at this moment.
+        """View of the panel at this moment.
 
         Args:
-            charts: With its charts; without them it is there sooner.
+            charts: Whether charts are included; without them it is faster.
         """
-        trouble = self.session.log.trouble()
-        warning: list[Block] = [Line([trouble], "warn")] if trouble else []
+        unreadable_reason = self.session.log.unreadable_reason()
+        warning: list[Block] = [Line([unreadable_reason], "warn")] if unreadable_reason else []
         return View(label=f"ainb {self.title.lower()}", blocks=[*warning, *self.blocks(charts=charts)])
 
-    def show(self, *, complain: Callable[[str], None] = say) -> None:
-        """Show it in the cell that is running, live where that can be.
+    def show(self, *, on_error: Callable[[str], None] = print_line) -> None:
+        """Show the panel in the running cell, live where the front end can.
 
         Args:
-            complain: Told once when showing fails.
+            on_error: Called once with a message when display fails.
         """
         display = self.session.config.display
         if resolve(display) == "text":
             sys.stdout.write(f"{clean(str(self))}\n")
         else:
-            Live(self, Slot(display, clock=self.session.runtime.clock, complain=complain)).start()
+            Live(self, Slot(display, clock=self.session.runtime.clock, on_error=on_error)).start()
 
     def controls(self, changed: Callable[[], None]) -> list[Control]:
-        """The choices above the live panel.
+        """Controls above the live panel.
 
         Args:
             changed: Called after a choice has taken effect.
@@ -113,8 +113,8 @@ class Panel:
             found.append(Control(label="by", options=self.groups, value=self.by, changed=choose_group))
         return found
 
-    def pulse(self) -> Any:
-        """Something cheap that changes when the panel would."""
+    def change_key(self) -> Any:
+        """A cheap value that changes whenever the panel would."""
         from ainb.usage.frames.board import newest_call
 
         return newest_call(self.session.log)
@@ -123,7 +123,7 @@ class Panel:
         return self.view().text()
 
     def __repr__(self) -> str:
-        return f"<ainb panel {self.name}: {self.one_line()}>"
+        return f"<ainb panel {self.name}: {self.summary_line()}>"
 
     def _ipython_display_(self) -> None:
         self.show()

@@ -1,4 +1,4 @@
-"""A batch while it runs and when it has ended, and the batches of this home."""
+"""Panels of batches: one batch while it runs and afterwards, and all batches of the home."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.panels import formatting as words
+from ainb.panels import formatting
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.progress import progress_view
-from ainb.panels.slot import Slot, say
+from ainb.panels.slot import Slot, print_line
 from ainb.panels.view import Block, Line, View
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ainb.batch.progress import Progress
+    from ainb.batch import Progress
     from ainb.engine import Job
 
 StateRows = Callable[[], Sequence[Mapping[str, Any]]]
@@ -26,14 +26,14 @@ STATE_SECONDS = 1.0
 
 
 class BatchPanel:
-    """Watches one batch: live while it runs, a static bundle when it has ended; hand it to ``Session.map`` as ``watcher``.
+    """Panel of one batch: live while it runs, static afterwards; the ``watcher`` of ``Session.map``.
 
     Args:
-        slot: Where it is shown.
-        title: What the batch does; empty means the title of the batch itself.
-        budget_usd: Money that the whole run may cost; None means no budget of its own.
-        state: Asked once a second for circuit and limits, such as ``session.state``; None shows none.
-        clock: Where time comes from.
+        slot: Output that shows it.
+        title: Title; empty means the title of the batch itself.
+        budget_usd: Budget of the run in US dollars; None means none of its own.
+        state: Called once a second for circuit and limits, such as ``session.state``; None shows none.
+        clock: For the pauses between calls of `state`.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class BatchPanel:
         self._budget = budget_usd
         self._state = state
         self._clock = clock
-        self._asked_at = float("-inf")
-        self._now: Mapping[str, Any] = {}
+        self._refreshed_at = float("-inf")
+        self._model_state: Mapping[str, Any] = {}
         self.progress: Progress | None = None
         self.job: Job[Any] | None = None
         self._background = False
@@ -66,41 +66,41 @@ class BatchPanel:
         state: StateRows | None = None,
         background: bool = False,
         clock: Clock = SYSTEM_CLOCK,
-        complain: Callable[[str], None] = say,
+        on_error: Callable[[str], None] = print_line,
     ) -> Self:
-        """Get ready to watch a batch that the running cell is about to start; it is shown when it has begun.
+        """A panel for a batch that the running cell is about to start; shown once the batch has begun.
 
         Args:
             title: As for the class.
             budget_usd: As for the class.
             display: The option ``display`` of the session.
             state: As for the class.
-            background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for a cell that blocks cannot
-                hear it; it cancels `job`, which is set once the batch is submitted.
-            clock: Where time comes from.
-            complain: Told once when showing fails.
+            background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for
+                a cell that blocks cannot hear it; it cancels `job`, which is set once the batch is submitted.
+            clock: As for the class.
+            on_error: Called once with a message when display fails.
         """
-        slot = Slot(display, clock=clock, complain=complain)
+        slot = Slot(display, clock=clock, on_error=on_error)
         slot.prepare()
         panel = cls(slot, title=title, budget_usd=budget_usd, state=state, clock=clock)
         panel._background = background
-        _newest[:] = [panel]
+        _newest_panel[:] = [panel]
         return panel
 
     def __call__(self, progress: Progress) -> None:
-        """Take the state of the batch; called at most five times a second, on the engine's thread."""
+        """Show the state of the batch; called at most five times a second, on the engine's thread."""
         first, self.progress = self.progress is None, progress
         if progress.state != "running":
             self._slot.close(self.view)
             return
-        self._ask_state(progress.model)
+        self._refresh_state(progress.model)
         if first:
             self._slot.open(self.view, cancel=self._cancel if self._background else None)
         else:
             self._slot.update(self.view)
 
     def close(self) -> None:
-        """Replace the live form by the static one, whatever the batch is doing; nothing is shown when it has not begun."""
+        """Replace the live form by the static one, also of a running batch; nothing if it has not begun."""
         if self.progress is not None:
             self._slot.close(self.view)
 
@@ -110,30 +110,30 @@ class BatchPanel:
         return not self._slot.closed
 
     def view(self) -> View:
-        """The batch at this moment."""
+        """View of the batch at this moment."""
         if self.progress is None:
             return View("ainb batch", [Line(["The batch has not begun."])])
-        return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._now)
+        return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._model_state)
 
     def _cancel(self) -> None:
         if self.job is not None:
             self.job.cancel()
 
-    def _ask_state(self, model: str) -> None:
+    def _refresh_state(self, model: str) -> None:
         now = self._clock.monotonic()
-        if self._state is not None and self._slot.is_live and now - self._asked_at >= STATE_SECONDS:
+        if self._state is not None and self._slot.is_live and now - self._refreshed_at >= STATE_SECONDS:
             from ainb.usage.frames.board import model_now
 
-            self._asked_at = now
-            self._now = model_now(self._state(), model)
+            self._refreshed_at = now
+            self._model_state = model_now(self._state(), model)
 
 
-_newest: list[BatchPanel] = []
+_newest_panel: list[BatchPanel] = []
 
 
-def newest() -> BatchPanel | None:
-    """The batch that was started last in this process, or None."""
-    return _newest[-1] if _newest else None
+def newest_batch_panel() -> BatchPanel | None:
+    """Panel of the batch that was started last in this process, or None."""
+    return _newest_panel[-1] if _newest_panel else None
 
 
 class BatchesPanel(Panel):
@@ -151,7 +151,7 @@ class BatchesPanel(Panel):
         return self.session.runs()
 
     def figure(self) -> Figure:
-        """Rows of the last batches: answered and failed, a bar a batch."""
+        """Bar chart of the newest batches: rows answered and failed."""
         from ainb.panels import charts
         from ainb.usage.frames.batches import outcomes
 
@@ -160,10 +160,10 @@ class BatchesPanel(Panel):
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """The newest batch, then the table of all."""
-        watched = newest()
+        newest = newest_batch_panel()
         found: list[Block] = []
-        if watched is not None and watched.progress is not None:
-            found += watched.view().blocks
+        if newest is not None and newest.progress is not None:
+            found += newest.view().blocks
         frame = self.frame
         if not len(frame) and not found:
             return [Line(["No batch has run in this home yet; session.map(frame, prompt) starts one."])]
@@ -172,16 +172,18 @@ class BatchesPanel(Panel):
             (
                 run.title,
                 run.model,
-                words.when(run.started_at, now),
-                words.count(run.done),
-                words.count(run.failed),
-                words.dollars(run.cost_usd),
-                "finished" if not words.is_unknown(run.finished_at) else Cell(text="unfinished", tone="warn"),
+                formatting.local_time(run.started_at, now),
+                formatting.count(run.done),
+                formatting.count(run.failed),
+                formatting.dollars(run.cost_usd),
+                "finished"
+                if not formatting.is_unknown(run.finished_at)
+                else Cell(text="unfinished", tone="warn"),
             )
             for run in frame.itertuples()
         ]
         columns = ("batch", "model", "started", "rows", "failed", "cost", "state")
-        many = Cell(text=self.one_line(), run=True)
+        many = Cell(text=self.summary_line(), volatile=True)
         return [
             *found,
             Line([many], "quiet"),
@@ -189,14 +191,14 @@ class BatchesPanel(Panel):
                 caption="Batches of this home",
                 columns=columns,
                 rows=rows,
-                numbers={3, 4, 5},
-                run={2},
-                whole={2},
+                numeric={3, 4, 5},
+                volatile={2},
+                nowrap={2},
                 limit=ROWS,
                 history=True,
             ),
         ]
 
-    def one_line(self) -> str:
-        """How many there are."""
-        return words.counted(len(self.frame), "batch", plural="es")
+    def summary_line(self) -> str:
+        """Number of batches."""
+        return formatting.counted(len(self.frame), "batch", plural="es")

@@ -1,22 +1,22 @@
-"""Cost, errors, and the state of providers, queues and cache on one board."""
+"""Board: cost, errors, and the state of providers, queues and cache in one panel."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import formatting as words
+from ainb.panels import formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
-from ainb.panels.batch import newest
+from ainb.panels.batch import newest_batch_panel
 from ainb.panels.cost import (
     budget_lines,
     cost_chart,
     cost_table,
-    spending_sums,
+    key_figures,
     unpriced_lines,
 )
-from ainb.panels.errors import ErrorsPanel, kinds_table, nothing_failed
+from ainb.panels.errors import ErrorsPanel, kinds_table, no_failures_text
 from ainb.panels.markup import Cell, Table
-from ainb.panels.view import Block, Line, Side
+from ainb.panels.view import Block, Line, SideBySide
 from ainb.usage.windows import LAST_WEEK
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BoardPanel(Panel):
-    """Everything at a glance."""
+    """Overview of cost, errors, providers, cache and the running batch."""
 
     name = "board"
     title = "Board"
@@ -33,22 +33,22 @@ class BoardPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Every model that was called with circuit, queue, limits and speed; see `ainb.usage.frames.board.providers_now`."""
+        """Circuit, queue, limits and durations per model; see `ainb.usage.frames.board.providers_now`."""
         from ainb.usage.frames import board
 
         return board.providers_now(self.session.log, self.session.state())
 
     def figure(self) -> Figure:
-        """Money of the window, added up over time."""
+        """Cumulative cost over the window."""
         from ainb.panels.cost import CostPanel
 
         return CostPanel(self.session, window=self.window).figure()
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """Sums, cost and failures side by side, the line over time, providers, cache, the batch that runs."""
+        """Key figures, cost beside failures, cumulative cost, providers, cache, the running batch."""
         from ainb.usage.frames import spending
 
-        sums = spending_sums(self.session)
+        sums = key_figures(self.session)
         if sums is None:
             return [Line([NO_CALLS])]
         costs = spending.cost_by(self.session.log, window=self.window)
@@ -56,7 +56,7 @@ class BoardPanel(Panel):
         return [
             sums,
             *budget_lines(self.session),
-            Side([cost, self._failures()]),
+            SideBySide([cost, self._failures()]),
             *unpriced_lines(self),
             *(cost_chart(self) if charts else []),
             *self._providers(),
@@ -64,22 +64,22 @@ class BoardPanel(Panel):
             *self._batch(),
         ]
 
-    def one_line(self) -> str:
-        """What was spent and what failed."""
+    def summary_line(self) -> str:
+        """Cost and number of failures."""
         from ainb.panels.cost import CostPanel
 
-        return f"{CostPanel(self.session).one_line()}; {ErrorsPanel(self.session).one_line()}"
+        return f"{CostPanel(self.session).summary_line()}; {ErrorsPanel(self.session).summary_line()}"
 
-    def pulse(self) -> Any:
-        """Calls, and everything that circuits and queues say but for buckets that fill by themselves."""
-        steady = ("name", "circuit", "waiting", "in_flight", "hits", "entries")
-        return super().pulse(), [[row.get(key) for key in steady] for row in self.session.state()]
+    def change_key(self) -> Any:
+        """Newest call and state of circuits and queues, without buckets, which refill by themselves."""
+        deterministic = ("name", "circuit", "waiting", "in_flight", "hits", "entries")
+        return super().change_key(), [[row.get(key) for key in deterministic] for row in self.session.state()]
 
     def _failures(self) -> Block:
         errors = ErrorsPanel(self.session)
         frame = errors.frame
         if not len(frame):
-            return Line([nothing_failed(errors)])
+            return Line([no_failures_text(errors)])
         return kinds_table(frame, errors.window.name, now=self.session.log.now())
 
     def _providers(self) -> list[Block]:
@@ -87,13 +87,13 @@ class BoardPanel(Panel):
         rows = [
             (
                 str(model),
-                words.circuit(row["circuit"], row["probe_in_s"]),
-                words.count(row["waiting"]),
-                words.count(row["in_flight"]),
-                words.left_of(row["requests_level"], row["requests_capacity"]),
-                words.left_of(row["tokens_level"], row["tokens_capacity"]),
-                words.seconds(row["p50_s"]),
-                words.seconds(row["p95_s"]),
+                formatting.circuit(row["circuit"], row["probe_in_s"]),
+                formatting.count(row["waiting"]),
+                formatting.count(row["in_flight"]),
+                formatting.remaining(row["requests_level"], row["requests_capacity"]),
+                formatting.remaining(row["tokens_level"], row["tokens_capacity"]),
+                formatting.seconds(row["p50_s"]),
+                formatting.seconds(row["p95_s"]),
             )
             for model, row in frame.iterrows()
         ]
@@ -102,7 +102,7 @@ class BoardPanel(Panel):
             caption="Providers now",
             columns=columns,
             rows=rows,
-            numbers=range(2, 8),
+            numeric=range(2, 8),
             limit=ROWS,
             history=True,
         )
@@ -115,16 +115,16 @@ class BoardPanel(Panel):
         if not cache:
             return [Line(["cache off"], "quiet")]
         facts = (
-            words.counted(cache["hits"], "hit"),
-            words.counted(cache["misses"], "miss", plural="es"),
-            f"{words.count(cache['coalesced'])} shared with an identical call",
-            f"{words.counted(cache['entries'], 'answer')} kept",
+            formatting.counted(cache["hits"], "hit"),
+            formatting.counted(cache["misses"], "miss", plural="es"),
+            f"{formatting.count(cache['coalesced'])} shared with an identical call",
+            f"{formatting.counted(cache['entries'], 'answer')} kept",
         )
-        pieces = ["cache on", *(Cell(text=fact, run=True) for fact in facts)]
+        pieces = ["cache on", *(Cell(text=fact, volatile=True) for fact in facts)]
         return [Line(pieces, "quiet")]
 
     def _batch(self) -> list[Block]:
-        watched = newest()
-        if watched is None or watched.progress is None or not watched.running:
+        newest = newest_batch_panel()
+        if newest is None or newest.progress is None or not newest.running:
             return []
-        return [*watched.view().blocks]
+        return [*newest.view().blocks]

@@ -1,4 +1,4 @@
-"""Charts: transparent, in colours that are readable on white and on black, with a sentence of what they show. The home of matplotlib."""
+"""Charts: transparent figures, readable on white and on black, with a description. Uses matplotlib."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LOCK = threading.Lock()
 
 
 def line(series: pd.Series, *, step: dt.timedelta, unit: str = "") -> Figure:
-    """A line over time.
+    """Line chart over time.
 
     Args:
         series: Numbers on a DatetimeIndex.
-        step: From one to the next.
-        unit: What stands before each number of the scale.
+        step: Distance between two points.
+        unit: Prefix of the numbers on the axis.
     """
     figure, axes = _blank()
     moments, values = series.index.to_numpy(), series.to_numpy(dtype=float)
@@ -47,11 +47,11 @@ def line(series: pd.Series, *, step: dt.timedelta, unit: str = "") -> Figure:
 
 
 def stacks(frame: pd.DataFrame, *, step: dt.timedelta) -> Figure:
-    """Bars over time, a colour a column.
+    """Stacked bars over time, one colour per column.
 
     Args:
         frame: Counts on a DatetimeIndex.
-        step: From one to the next.
+        step: Distance between two bars.
     """
     figure, axes = _blank()
     moments = frame.index.to_numpy()
@@ -68,7 +68,7 @@ def stacks(frame: pd.DataFrame, *, step: dt.timedelta) -> Figure:
 
 
 def bars(frame: pd.DataFrame) -> Figure:
-    """Lying bars, one a row, a colour a column; for things that have names.
+    """Horizontal stacked bars, one per row, one colour per column.
 
     Args:
         frame: Counts on an index of names.
@@ -89,18 +89,20 @@ def bars(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def empty(says: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
+def empty(description: str) -> Figure:
+    """A figure without data: its description as text."""
     figure, axes = _blank(height_inches=0.6)
     axes.set_axis_off()
-    axes.text(0, 0.5, says, transform=axes.transAxes, va="center", color=INK, parse_math=False)
+    axes.text(0, 0.5, description, transform=axes.transAxes, va="center", color=INK, parse_math=False)
     return figure
 
 
-def chart(figure: Figure, says: str) -> Chart:
-    """A figure as a picture with its sentence."""
+def chart(figure: Figure, description: str) -> Chart:
+    """A figure as an image with its description."""
     return Chart(
-        png=_png(figure, DPI * PIXELS_A_CSS_PIXEL), says=says, width=round(figure.get_figwidth() * DPI)
+        png=_png(figure, DPI * PIXELS_A_CSS_PIXEL),
+        description=description,
+        width=round(figure.get_figwidth() * DPI),
     )
 
 
@@ -116,7 +118,7 @@ def _figure_class() -> type[Figure]:
     from matplotlib.figure import Figure
 
     class PanelFigure(Figure):
-        """A figure that a notebook shows by itself, without pyplot."""
+        """A figure that a notebook displays without pyplot."""
 
         def _repr_png_(self) -> bytes:
             return _png(self, DPI)
@@ -125,7 +127,7 @@ def _figure_class() -> type[Figure]:
 
 
 def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
-    """A figure of its own, not pyplot's, with every look set on itself: the person's figures and settings are not touched."""
+    """A figure without pyplot, with explicit styles: the user's figures and settings are not touched."""
     figure = _figure_class()(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
     axes = figure.add_subplot()
     figure.patch.set_alpha(0.0)
@@ -152,7 +154,7 @@ def _date_axis(axes: Axes, index: Any, step: dt.timedelta) -> None:
 
 
 def _even_digits(axes: Axes, unit: str) -> None:
-    """Numbers of the scale, all with as many digits as the longest needs; of money none or at least two."""
+    """Format all ticks with the digits of the longest; amounts of money have none or at least two."""
     from matplotlib.ticker import MaxNLocator
 
     locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])

@@ -1,10 +1,10 @@
-"""What failed: by kind, provider and model, over time, the latest with their messages, and what to do about each."""
+"""Errors panel: failed calls by kind, over time, and the latest with messages and advice."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ainb.panels import formatting as words
+from ainb.panels import formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import Block, Line
@@ -27,13 +27,13 @@ class ErrorsPanel(Panel):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Failed calls of the window by kind, with what to do about each; see `ainb.usage.frames.failures.kinds`."""
+        """Failed calls of the window by kind, with advice; see `ainb.usage.frames.failures.kinds`."""
         from ainb.usage.frames import failures
 
         return failures.kinds(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
-        """Failed calls over time, a colour a kind."""
+        """Failed calls over time, one colour per kind."""
         from ainb.panels import charts
         from ainb.usage.frames import failures
 
@@ -45,15 +45,15 @@ class ErrorsPanel(Panel):
         )
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """Kinds, bars over time, the latest."""
+        """Table of kinds, chart over time, the latest failures."""
         from ainb.usage.frames import failures
 
         frame = self.frame
         if not len(frame):
-            return [Line([nothing_failed(self)])]
+            return [Line([no_failures_text(self)])]
         now = self.session.log.now()
         again = failures.retried(self.session.log, window=self.window)
-        retried = f"{words.counted(again, 'call')} answered after another attempt, and not counted here."
+        retried = f"{formatting.counted(again, 'call')} answered after another attempt, and not counted here."
         return [
             kinds_table(frame, self.window.name, now=now),
             *([Line([retried], "quiet")] if again else []),
@@ -61,11 +61,11 @@ class ErrorsPanel(Panel):
             self._latest(now),
         ]
 
-    def one_line(self) -> str:
-        """How many failed."""
+    def summary_line(self) -> str:
+        """Number of failed calls."""
         from ainb.usage.frames import failures
 
-        return f"{words.counted(failures.total(self.frame), 'failed call')}, {self.window.name}"
+        return f"{formatting.counted(failures.total(self.frame), 'failed call')}, {self.window.name}"
 
     def _chart(self) -> list[Chart]:
         from ainb.panels import charts
@@ -73,10 +73,10 @@ class ErrorsPanel(Panel):
 
         frame = failures.over_time(self.session.log, window=self.window)
         parts = "; ".join(
-            f"{kind}: {words.count(number)}" for kind, number in failures.per_kind(frame).items()
+            f"{kind}: {formatting.count(number)}" for kind, number in failures.per_kind(frame).items()
         )
-        says = f"Failed calls over time, {self.window.name}. {parts}."
-        return [charts.chart(charts.stacks(frame, step=self.window.step), says)]
+        description = f"Failed calls over time, {self.window.name}. {parts}."
+        return [charts.chart(charts.stacks(frame, step=self.window.step), description)]
 
     def _latest(self, now: float) -> Table:
         from ainb.usage.frames import failures
@@ -84,12 +84,12 @@ class ErrorsPanel(Panel):
         frame = failures.latest(self.session.log, window=self.window)
         rows = [
             (
-                words.when(row["started_at"], now),
+                formatting.local_time(row["started_at"], now),
                 row["kind"],
                 f"{row['provider_name']}:{row['request_model']}",
                 row["error_message"],
-                words.count(row["attempts"]),
-                "" if words.is_unknown(row["request_id"]) else row["request_id"],
+                formatting.count(row["attempts"]),
+                "" if formatting.is_unknown(row["request_id"]) else row["request_id"],
             )
             for _, row in frame.iterrows()
         ]
@@ -98,16 +98,16 @@ class ErrorsPanel(Panel):
             caption="The latest",
             columns=columns,
             rows=rows,
-            numbers={4},
-            run={0, 5},
-            whole={0, 1},
-            long={3},
+            numeric={4},
+            volatile={0, 5},
+            nowrap={0, 1},
+            wide={3},
             limit=ROWS,
         )
 
 
-def nothing_failed(panel: Panel) -> str:
-    """What to say when no call failed, or when there was none."""
+def no_failures_text(panel: Panel) -> str:
+    """Text for a window without failures, or for a log without calls."""
     from ainb.usage.frames import board
 
     calls = board.newest_call(panel.session.log)
@@ -121,8 +121,8 @@ def kinds_table(frame: pd.DataFrame, window: str, *, now: float) -> Table:
         (
             Cell(text=str(kind), tone="bad"),
             *([str(row["where"])] if placed else []),
-            words.count(row["calls"]),
-            words.when(row["last_at"], now),
+            formatting.count(row["calls"]),
+            formatting.local_time(row["last_at"], now),
             row["advice"],
         )
         for kind, row in frame.iterrows()
@@ -133,9 +133,9 @@ def kinds_table(frame: pd.DataFrame, window: str, *, now: float) -> Table:
         caption=f"What failed, {window}",
         columns=columns,
         rows=rows,
-        numbers={first_number},
-        run={first_number + 1},
-        whole={0, first_number + 1},
-        long={first_number + 2},
+        numeric={first_number},
+        volatile={first_number + 1},
+        nowrap={0, first_number + 1},
+        wide={first_number + 2},
         limit=ROWS,
     )

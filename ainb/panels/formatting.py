@@ -1,4 +1,4 @@
-"""Numbers, money and times as people read them; None and NA are unknown and never 0."""
+"""Formatting of numbers, money and times in panels; None and NA are unknown, never 0."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def compact(value: Any) -> str:
 
 
 def percent(share: Any) -> str:
-    """A share of 1 as a percentage; all and none are only said when they are exact."""
+    """A share of 1 as a percentage; 0 % and 100 % only when exact."""
     if is_unknown(share):
         return UNKNOWN
     number = float(share)
@@ -53,21 +53,21 @@ def percent(share: Any) -> str:
     return f"{min(max(number, 0.001), 0.999):.1%}".replace("%", " %")
 
 
-def part(share: Any) -> str:
-    """A share of 1 in whole per cent; nothing when it is unknown."""
+def whole_percent(share: Any) -> str:
+    """A share of 1 in whole per cent; empty when unknown."""
     if is_unknown(share):
         return ""
     return "<1 %" if 0 < share < 0.01 else f"{float(share) * 100:.0f} %"  # noqa: PLR2004 - one per cent
 
 
 def dollars(usd: Any, unpriced: Any = 0) -> str:
-    """Money: "$1.84"; where some of it is not known "≥ $1.84"; "unknown" when nothing is."""
+    """Money: "$1.84"; "≥ $1.84" where some of it is unknown; "unknown" where all is."""
     from ainb.usage.frames.totals import money
 
     missing = 0 if is_unknown(unpriced) else int(unpriced)
     if is_unknown(usd) or (missing and not usd):
         return "unknown" if missing else UNKNOWN
-    # A sum of floats may end in digits that nobody has spent.
+    # A sum of floats may have rounding errors in its last digits.
     amount = Decimal(str(round(float(usd), 9)))
     return f"≥ {money(amount)}" if missing else money(amount)
 
@@ -91,11 +91,11 @@ def seconds(value: Any) -> str:
     return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
 
 
-def when(moment: Any, now: float) -> str:
-    """A moment by the local clock; another day's with its date.
+def local_time(moment: Any, now: float) -> str:
+    """A point in time in local time; with its date if it is not today.
 
     Args:
-        moment: A datetime with a zone.
+        moment: A datetime with a time zone.
         now: Seconds since 1970.
     """
     if is_unknown(moment):
@@ -105,15 +105,15 @@ def when(moment: Any, now: float) -> str:
     return f"{local:%H:%M}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
 
 
-def left_of(level: Any, capacity: Any) -> str:
-    """What is left of a limit: "71 of 83"; "no limit" when there is none."""
+def remaining(level: Any, capacity: Any) -> str:
+    """Rest of a limit: "71 of 83"; "no limit" without one."""
     if is_unknown(level) or is_unknown(capacity):
         return "no limit"
     return f"{compact(int(float(level)))} of {compact(int(float(capacity)))}"
 
 
 def circuit(state: Any, probe_in_s: Any = None) -> Cell:
-    """A circuit's state; when it is probed belongs to this run."""
+    """State of a circuit, with the time until the next probe of an open one."""
     if is_unknown(state):
         return Cell(text=UNKNOWN)
     name = str(state)

@@ -1,4 +1,4 @@
-"""Keeps a panel fresh while calls come in, and leaves a static one when nothing has happened for a while."""
+"""Live panels: refreshed while calls come in, replaced by a static one after a time without changes."""
 
 from __future__ import annotations
 
@@ -18,55 +18,50 @@ if TYPE_CHECKING:
     from ainb.session import Session
 
 REFRESH_SECONDS = 1.0
-# A saved notebook must not hold a live panel, so one that nobody looks after ends by itself.
+# A saved notebook must not hold a live panel, so an idle one ends by itself.
 IDLE_SECONDS = 120.0
-# What drawing may take of the time, for the calls go through the same interpreter.
+# Largest share of time for drawing: the calls run in the same interpreter.
 SHARE_OF_TIME = 0.02
 CHARTS = "matplotlib.figure"
 
 
 class Source(Protocol):
-    """What is kept fresh."""
+    """A panel that can be live."""
 
     session: Session
 
     @property
     def name(self) -> str:
-        """What it is called; only one of a name is live."""
+        """Name of the panel; only one of each name is live."""
         ...
 
     def view(self, *, charts: bool = True) -> View:
-        """It at this moment, with or without its charts."""
+        """View at this moment, with or without charts."""
         ...
 
-    def pulse(self) -> Any:
-        """Something cheap that changes when the view would."""
+    def change_key(self) -> Any:
+        """A cheap value that changes whenever the view would."""
         ...
 
     def controls(self, changed: Callable[[], None]) -> list[Control]:
-        """The choices above it."""
+        """Controls above the panel."""
         ...
 
 
 class Live:
-    """One panel in one slot.
-
-    Args:
-        panel: What is shown.
-        slot: Where it is shown.
-    """
+    """One live panel in one slot."""
 
     def __init__(self, panel: Source, slot: Slot) -> None:
         self._panel = panel
         self._slot = slot
         self._clock = panel.session.runtime.clock
         self._drawing = threading.Lock()
-        self._touched_at = self._clock.monotonic()
+        self._changed_at = self._clock.monotonic()
         self._job: Job[None] | None = None
         self._complete = True
 
     def start(self) -> None:
-        """Show it; a live panel of that name that was there before is left as it is now."""
+        """Show the panel; a live panel of the same name becomes static."""
         before = _running.pop(self._panel.name, None)
         if before is not None:
             before.stop()
@@ -78,14 +73,14 @@ class Live:
         self._job = ENGINE.submit(self._run())
 
     def stop(self) -> None:
-        """Leave the static panel."""
+        """Replace the live panel by a static one."""
         if self._job is not None:
             self._job.cancel()
         self._slot.close(self._draw)
 
     def _changed(self) -> None:
-        """A choice was made, on the kernel's main thread."""
-        self._touched_at = self._clock.monotonic()
+        """Redraw after a choice; runs on the kernel's main thread."""
+        self._changed_at = self._clock.monotonic()
         self._slot.update(self._draw)
 
     def _draw(self) -> View:
@@ -93,40 +88,40 @@ class Live:
             return self._panel.view()
 
     def _draw_first(self) -> View:
-        """Without charts where their library is not loaded yet: the numbers need not wait for it."""
+        """First view, without charts where matplotlib is not loaded yet: the numbers need not wait for it."""
         self._complete = CHARTS in sys.modules
         return self._panel.view(charts=self._complete)
 
     async def _run(self) -> None:
-        """On the engine's loop; questions to the log and drawing are done in a thread beside it."""
-        seen = await asyncio.to_thread(self._panel.pulse)
+        """Refresh on the engine's loop; queries and drawing run in a thread."""
+        seen = await asyncio.to_thread(self._panel.change_key)
         if not self._complete:
             await self._redraw()
         pause = REFRESH_SECONDS
-        while self._clock.monotonic() - self._touched_at < IDLE_SECONDS and not self._slot.closed:
+        while self._clock.monotonic() - self._changed_at < IDLE_SECONDS and not self._slot.closed:
             await self._clock.sleep(pause)
-            now = await asyncio.to_thread(self._panel.pulse)
+            now = await asyncio.to_thread(self._panel.change_key)
             if now == seen:
                 pause = REFRESH_SECONDS
                 continue
-            seen, self._touched_at = now, self._clock.monotonic()
+            seen, self._changed_at = now, self._clock.monotonic()
             await self._redraw()
-            pause = max(REFRESH_SECONDS, (self._clock.monotonic() - self._touched_at) / SHARE_OF_TIME)
+            pause = max(REFRESH_SECONDS, (self._clock.monotonic() - self._changed_at) / SHARE_OF_TIME)
         await asyncio.to_thread(self._slot.close, self._draw)
         if _running.get(self._panel.name) is self:
             del _running[self._panel.name]
 
     async def _redraw(self) -> None:
         view = await asyncio.to_thread(self._draw)
-        # From the loop itself, so that what comes too early is shown when its turn is.
+        # From the loop itself, so that an early update is shown when it is due.
         self._slot.update(lambda: view)
 
 
 _running: dict[str, Live] = {}
 
 
-def settle() -> None:
-    """Leave every live panel as a static one."""
+def stop_all() -> None:
+    """Replace every live panel by a static one."""
     for live in list(_running.values()):
         live.stop()
     _running.clear()

@@ -1,4 +1,4 @@
-"""HTML of everything that ainb shows: all of it escaped, one scope (`.ainb`)."""
+"""HTML and text of tables and reports: everything escaped, one CSS scope (`.ainb`)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from ainb.panels.style import NO_MATHS, classes, style
 Tone = Literal["", "quiet", "good", "warn", "bad"]
 
 BAR_EM = 9
-# Where steady display leaves something out, so that a pattern finds both forms.
-LEFT_OUT = '<span class="run"></span>'
+# In place of what deterministic display omits, so that one pattern matches both forms.
+OMITTED = '<span class="run"></span>'
 
 
 def escape(text: object) -> str:
-    """The text with nothing in it that HTML or a terminal would act on."""
+    """The text with HTML escaped and terminal escape sequences removed."""
     return html.escape(clean(str(text)), quote=True)
 
 
 def as_typed(text: str) -> str:
-    """A text with its own line breaks."""
+    """A paragraph that keeps its line breaks."""
     return f'<p class="as-typed {NO_MATHS}">{escape(text)}</p>'
 
 
-def scrolled(table: str, label: str, *, run: bool = False) -> str:
-    """A table that scrolls by itself where the page is too narrow; the page around it does not, and a keyboard reaches it.
+def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
+    """A scrollable region around a table, for narrow pages; the keyboard reaches it.
 
     Args:
         table: HTML.
-        label: What the table shows.
-        run: Whether it belongs to this run alone.
+        label: Accessible name.
+        volatile: Whether it differs from run to run.
     """
-    look = "scroll run" if run else "scroll"
+    look = "scroll run" if volatile else "scroll"
     return f'<div class="{look}" role="region" tabindex="0" aria-label="{escape(label)}">{table}</div>'
 
 
 def box(*parts: str, kind: str = "reply") -> str:
-    """The parts in ainb's own scope, with its style.
+    """The parts in ainb's CSS scope, with its style.
 
     Args:
         parts: HTML.
@@ -51,110 +51,115 @@ def box(*parts: str, kind: str = "reply") -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A value with its look.
+    """A value of a table or line with its style.
 
     Attributes:
         text: The value.
-        tone: Colour that goes with the words and never stands in for them.
-        run: Whether it belongs to this run alone (a time, a rate): steady display leaves it out.
+        tone: Colour, in addition to what the words say.
+        volatile: Whether it differs from run to run (a time, a rate): deterministic display omits it.
         share: Length of a bar before the text, 0 to 1; None means no bar.
-        strong: Whether it stands out.
+        strong: Whether it is bold.
     """
 
     text: str
     tone: Tone = ""
-    run: bool = False
+    volatile: bool = False
     share: float | None = None
     strong: bool = False
 
     def __str__(self) -> str:
         return self.text
 
-    def html(self, *, steady: bool = False) -> str:
-        """As HTML; what belongs to the run alone stands in a ``span.run``, which is empty in steady display."""
+    def html(self, *, deterministic: bool = False) -> str:
+        """As HTML; a volatile value is in a ``span.run``, which is empty in deterministic display."""
         text = f"<b>{escape(self.text)}</b>" if self.strong else escape(self.text)
         if self.tone:
             text = f'<span class="{self.tone}">{text}</span>'
         if self.share:
             text = f'<span class="bar" style="width:{self.share * BAR_EM:.1f}em"></span> {text}'
-        if not self.run:
+        if not self.volatile:
             return text
         # One flat span without markup inside, so that a pattern can find it.
         tone = f" {self.tone}" if self.tone else ""
-        return f'<span class="run{tone}">{"" if steady else escape(self.text)}</span>'
+        return f'<span class="run{tone}">{"" if deterministic else escape(self.text)}</span>'
 
-    def plain(self, *, steady: bool = False) -> str:
+    def plain(self, *, deterministic: bool = False) -> str:
         """As text on one line."""
-        return "" if steady and self.run else one_line(self.text)
+        return "" if deterministic and self.volatile else one_line(self.text)
 
 
-def cell_html(value: Any, *, steady: bool = False) -> str:
+def cell_html(value: Any, *, deterministic: bool = False) -> str:
     """A value or a `Cell` as HTML."""
-    return value.html(steady=steady) if isinstance(value, Cell) else escape(value)
+    return value.html(deterministic=deterministic) if isinstance(value, Cell) else escape(value)
 
 
-def cell_text(value: Any, *, steady: bool = False) -> str:
+def cell_text(value: Any, *, deterministic: bool = False) -> str:
     """A value or a `Cell` as text on one line."""
-    return value.plain(steady=steady) if isinstance(value, Cell) else one_line(str(value))
+    return value.plain(deterministic=deterministic) if isinstance(value, Cell) else one_line(str(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows of words under a caption.
+    """A table with a caption.
 
     Attributes:
         caption: What it shows.
-        columns: Names; the first one heads the rows.
-        rows: As many values or cells as columns each.
-        foot: A last row of sums; None means none.
-        numbers: Which columns hold numbers and stand at the right.
-        run: Which columns belong to this run alone; steady text leaves them out, steady HTML leaves them empty.
-        whole: Which columns hold short words that are not to be broken.
-        long: Which columns hold sentences.
-        limit: Rows shown; how many more there are is said below. None means all.
-        history: Whether it tells of earlier runs: steady display leaves it out.
+        columns: Names; the first column heads the rows.
+        rows: A value or cell per column.
+        footer: A last row of totals; None means none.
+        numeric: Indices of columns with numbers, aligned right.
+        volatile: Indices of columns that differ from run to run; deterministic text omits them, deterministic
+            HTML leaves them empty.
+        nowrap: Indices of columns with short words that are not wrapped.
+        wide: Indices of columns with sentences.
+        limit: Rows shown; the number of further ones stands below. None means all.
+        history: Whether it shows earlier runs: deterministic display omits it.
     """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
-    foot: Sequence[Any] | None = None
-    numbers: Collection[int] = ()
-    run: Collection[int] = ()
-    whole: Collection[int] = ()
-    long: Collection[int] = ()
+    footer: Sequence[Any] | None = None
+    numeric: Collection[int] = ()
+    volatile: Collection[int] = ()
+    nowrap: Collection[int] = ()
+    wide: Collection[int] = ()
     limit: int | None = None
     history: bool = False
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """As an HTML table with caption and scopes."""
         # A recorded run may have earlier rows where the replay has none: their pages must not differ.
-        if self.history and (steady or not self.rows):
-            return LEFT_OUT
+        if self.history and (deterministic or not self.rows):
+            return OMITTED
         head = "".join(
             f'<th scope="col"{self._class(place)}>{escape(name)}</th>'
             for place, name in enumerate(self.columns)
         )
-        body = "".join(self._row(row, steady=steady) for row in self._shown())
-        foot = f"<tfoot>{self._row(self.foot, steady=steady)}</tfoot>" if self.foot is not None else ""
+        body = "".join(self._row(row, deterministic=deterministic) for row in self._shown())
+        foot = (
+            f"<tfoot>{self._row(self.footer, deterministic=deterministic)}</tfoot>"
+            if self.footer is not None
+            else ""
+        )
         more = f'<p class="quiet">{escape(self._more())}</p>' if self._more() else ""
         table = (
             f"<table><caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody>{foot}</table>{more}"
         )
-        return scrolled(table, self.caption, run=self.history)
+        return scrolled(table, self.caption, volatile=self.history)
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """In columns of plain text."""
-        if self.history and (steady or not self.rows):
+        if self.history and (deterministic or not self.rows):
             return ""
-        kept = [place for place in range(len(self.columns)) if not (steady and place in self.run)]
-        rows = [self.columns, *self._shown(), *([self.foot] if self.foot is not None else [])]
-        lines = [[cell_text(row[place], steady=steady) for place in kept] for row in rows]
+        kept = [place for place in range(len(self.columns)) if not (deterministic and place in self.volatile)]
+        rows = [self.columns, *self._shown(), *([self.footer] if self.footer is not None else [])]
+        lines = [[cell_text(row[place], deterministic=deterministic) for place in kept] for row in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         texts = [
             "  ".join(
-                cell.rjust(width) if place in self.numbers else cell.ljust(width)
+                cell.rjust(width) if place in self.numeric else cell.ljust(width)
                 for cell, width, place in zip(line, widths, kept, strict=True)
             )
             for line in lines
@@ -169,27 +174,33 @@ class Table:
         hidden = len(self.rows) - len(self._shown())
         return f"and {hidden:,} more" if hidden else ""
 
-    def _row(self, row: Sequence[Any], *, steady: bool) -> str:
-        first, *rest = (self._cell(place, value, steady=steady) for place, value in enumerate(row))
+    def _row(self, row: Sequence[Any], *, deterministic: bool) -> str:
+        first, *rest = (
+            self._cell(place, value, deterministic=deterministic) for place, value in enumerate(row)
+        )
         cells = "".join(f"<td{self._class(place)}>{text}</td>" for place, text in enumerate(rest, 1))
         return f'<tr><th scope="row"{self._class(0)}>{first}</th>{cells}</tr>'
 
-    def _cell(self, place: int, value: Any, *, steady: bool) -> str:
-        if place in self.run:
-            value = replace(value, run=True) if isinstance(value, Cell) else Cell(text=str(value), run=True)
-        return cell_html(value, steady=steady)
+    def _cell(self, place: int, value: Any, *, deterministic: bool) -> str:
+        if place in self.volatile:
+            value = (
+                replace(value, volatile=True)
+                if isinstance(value, Cell)
+                else Cell(text=str(value), volatile=True)
+            )
+        return cell_html(value, deterministic=deterministic)
 
     def _class(self, place: int) -> str:
-        if place in self.numbers:
+        if place in self.numeric:
             return ' class="n"'
-        if place in self.whole:
+        if place in self.nowrap:
             return ' class="w"'
-        return ' class="m"' if place in self.long else ""
+        return ' class="m"' if place in self.wide else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A text with its own line breaks under a caption.
+class TextBlock:
+    """A text with line breaks under a caption.
 
     Attributes:
         caption: What it shows.
@@ -211,15 +222,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a subcommand shows: lines, then tables and passages.
+    """Result of a subcommand: lines, then tables and texts.
 
     Attributes:
         lines: Sentences.
-        tables: What stands below them.
+        tables: Tables and texts below them.
     """
 
     lines: Sequence[str] = ()
-    tables: Sequence[Table | Passage] = field(default=())
+    tables: Sequence[Table | TextBlock] = field(default=())
 
     def bundle(self) -> dict[str, str]:
         """The report as ``text/plain`` and ``text/html``."""

@@ -1,7 +1,7 @@
-"""One place on the page: live while something goes on, a static bundle afterwards. The only panel module that knows IPython.
+"""Output slot of a panel: live at first, static afterwards. The only panel module that uses IPython.
 
-A saved notebook must show everything without a kernel, so the live widget is replaced, not kept. Nothing here fails a call: after the first
-display error the slot turns itself off and says so once.
+A saved notebook must show everything without a kernel, so the live widget is replaced, not kept. Nothing here
+fails a call: after the first display error the slot turns itself off and says so once.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from ainb.panels.widgets import Control, Widgets, load
 PERIOD_SECONDS = 0.2
 
 
-def say(text: str) -> None:
-    """One line for the person, on stderr."""
+def print_line(text: str) -> None:
+    """Print one line for the user on stderr."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"ainb: {one_line(text)}\n")
         sys.stderr.flush()
 
 
 def find_shell() -> Any:
-    """The running IPython shell, or None; IPython is not loaded for the question."""
+    """The running IPython shell, or None; never loads IPython."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 
 def in_notebook() -> bool:
-    """Whether the shell is a kernel's."""
+    """Whether the shell belongs to a Jupyter kernel."""
     return getattr(find_shell(), "kernel", None) is not None
 
 
 def resolve(display: str) -> str:
-    """How this place shows a panel: "widgets", "html", "text", "static" or "off".
+    """The display mode of panels here: "widgets", "html", "text", "static" or "off".
 
     Args:
-        display: The option ``display``. "auto" means widgets in Jupyter, html where widgets are missing or in doubt (Colab, VS Code), static
-            where nobody watches (nbclient), text outside a notebook.
+        display: The option ``display``. "auto" means widgets in Jupyter, html where widgets are missing or in
+            doubt (Colab, VS Code), static where output is not watched (nbclient), text outside a notebook.
     """
     shell = find_shell()
     kernel = getattr(shell, "kernel", None)
@@ -64,21 +64,21 @@ def resolve(display: str) -> str:
 
 
 class Slot:
-    """One output: opened live, renewed at most five times a second, replaced at the end.
+    """One output of a cell: opened live, updated at most five times a second, replaced at the end.
 
     Args:
         display: The option ``display``.
-        clock: Where time comes from.
-        complain: Told once when showing fails.
+        clock: For the pauses between updates.
+        on_error: Called once with a message when display fails.
     """
 
     def __init__(
-        self, display: str, *, clock: Clock = SYSTEM_CLOCK, complain: Callable[[str], None] = say
+        self, display: str, *, clock: Clock = SYSTEM_CLOCK, on_error: Callable[[str], None] = print_line
     ) -> None:
         self.mode = resolve(display)
-        self._steady = display == "static"
+        self._deterministic = display == "static"
         self._clock = clock
-        self._complain = complain
+        self._on_error = on_error
         self._lock = threading.RLock()
         self._display_id = uuid.uuid4().hex
         self._next_at = 0.0
@@ -90,13 +90,13 @@ class Slot:
 
     @property
     def is_live(self) -> bool:
-        """Whether something is shown before the end."""
+        """Whether anything is shown before the end."""
         return self.mode in {"widgets", "html"} or (
-            self.mode == "text" and not self._steady and _is_terminal()
+            self.mode == "text" and not self._deterministic and _is_terminal()
         )
 
     def prepare(self) -> None:
-        """Load what a live panel takes; on the caller's thread, for it would hold up the engine's."""
+        """Load ipywidgets on the caller's thread, because loading would block the engine's."""
         if self.mode == "widgets":
             self._guard(load)
 
@@ -107,19 +107,19 @@ class Slot:
         controls: Sequence[Control] = (),
         cancel: Callable[[], None] | None = None,
     ) -> None:
-        """Show the first state.
+        """Show the first view.
 
         Args:
-            make: Makes what is shown; only called when something is.
-            controls: Choices above it, in Jupyter.
-            cancel: What a Cancel button does, in Jupyter; None means no button.
+            make: Makes the view; not called when nothing is shown.
+            controls: Controls above it, in Jupyter.
+            cancel: Action of a Cancel button, in Jupyter; None means no button.
         """
         with self._lock:
             if self.is_live:
                 self._guard(lambda: self._open(make(), controls, cancel))
 
     def update(self, make: Callable[[], View]) -> None:
-        """Show a new state, now or when its turn is; safe from any thread."""
+        """Show a new view, at once or when the next update is due; safe from any thread."""
         with self._lock:
             if self.closed or not self.is_live:
                 return
@@ -135,7 +135,7 @@ class Slot:
                     self._timer = asyncio.get_running_loop().call_later(wait, self._flush)
 
     def close(self, make: Callable[[], View]) -> None:
-        """Show the last state for good and let go of everything; only the first call counts."""
+        """Show the final view and release everything; later calls do nothing."""
         with self._lock:
             if self.closed:
                 return
@@ -157,15 +157,16 @@ class Slot:
     def _show(self, make: Callable[[], View]) -> None:
         self._next_at = self._clock.monotonic() + PERIOD_SECONDS
         self._waiting = None
-        self._guard(lambda: self._renew(make()))
+        self._guard(lambda: self._redraw(make()))
 
     def _guard(self, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - a display error never fails a call
             self.mode = "off"
-            self._complain(
-                f"the panel is off after a display error ({type(error).__name__}: {error}); what it was to show is not affected"
+            self._on_error(
+                f"the panel is off after a display error ({type(error).__name__}: {error}); "
+                "what it was to show is not affected"
             )
 
     def _open(self, view: View, controls: Sequence[Control], cancel: Callable[[], None] | None) -> None:
@@ -180,22 +181,22 @@ class Slot:
             self._publish(view.bundle())
         self._opened = True
 
-    def _renew(self, view: View) -> None:
+    def _redraw(self, view: View) -> None:
         if self.mode == "text":
             _rewrite(view.line)
         elif self._live is not None:
-            self._live.renew(view)
+            self._live.update_view(view)
         elif self._opened:
             self._publish(view.bundle())
 
     def _close(self, view: View) -> None:
         if self.mode == "text":
-            _rewrite(view.steady_line if self._steady else view.line, last=True)
+            _rewrite(view.deterministic_line if self._deterministic else view.line, last=True)
             return
         if self._live is not None:
-            self._live.end(view)
-        self._publish(view.bundle(steady=self._steady))
-        for picture in view.pictures() if self._steady else ():
+            self._live.finish(view)
+        self._publish(view.bundle(deterministic=self._deterministic))
+        for picture in view.charts() if self._deterministic else ():
             self._publish_alone(picture)
 
     def _publish(self, bundle: dict[str, Any]) -> None:
@@ -203,9 +204,9 @@ class Slot:
         publisher.publish(bundle, transient={"display_id": self._display_id}, update=self._opened)
 
     def _publish_alone(self, picture: Chart) -> None:
-        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The picture has two pixels a
-        # CSS pixel, so its width is said.
-        look = {"width": picture.width, "alt": picture.says}
+        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The
+        # picture has two pixels a CSS pixel, so its width is said.
+        look = {"width": picture.width, "alt": picture.description}
         find_shell().display_pub.publish({"image/png": picture.png}, {"image/png": look})
 
 
@@ -214,11 +215,11 @@ def _is_terminal() -> bool:
 
 
 def _rewrite(text: str, *, last: bool = False) -> None:
-    """Write over the line of the terminal; elsewhere only the last one, so that logs hold one line and not hundreds."""
+    """Overwrite the terminal's line; elsewhere print only the last one, so that logs hold one line."""
     text = one_line(text)
     if not _is_terminal():
         if last:
-            say(text.removeprefix("ainb: "))
+            print_line(text.removeprefix("ainb: "))
         return
     columns = shutil.get_terminal_size().columns
     shown = text if len(text) < columns else text[: columns - 2] + "…"

@@ -1,4 +1,4 @@
-"""What a panel shows at one moment, as blocks that know how to be HTML and how to be text."""
+"""`View`: content of a panel at one moment, made of blocks that render as HTML and as text."""
 
 from __future__ import annotations
 
@@ -8,65 +8,67 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import LEFT_OUT, Cell, Table, Tone, cell_html, cell_text, escape
+from ainb.panels.markup import OMITTED, Cell, Table, Tone, cell_html, cell_text, escape
 from ainb.panels.style import classes, style
 
 Bundle = dict[str, Any]
-BETWEEN = " · "
+SEPARATOR = " · "
 
 
 class Block(Protocol):
     """A part of a view."""
 
-    def html(self, *, steady: bool = False) -> str:
-        """As HTML; `steady` leaves out what belongs to this run alone."""
+    def html(self, *, deterministic: bool = False) -> str:
+        """As HTML; `deterministic` omits what differs from run to run."""
         ...
 
-    def text(self, *, steady: bool = False) -> str:
-        """As lines of text; empty when there is nothing to say."""
+    def text(self, *, deterministic: bool = False) -> str:
+        """As lines of text; empty without content."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Facts on one line, a dot between them.
+    """Texts on one line, separated by dots.
 
     Attributes:
-        pieces: Texts or cells; empty ones are left out. The first one is not of this run alone.
-        tone: How the whole line looks; "title" is bold.
-        status: Whether screen readers say it when it changes.
+        pieces: Texts or cells; empty ones are left out. The first one must not be volatile.
+        tone: Style of the line; "title" is bold.
+        status: Whether screen readers announce changes.
     """
 
     pieces: Sequence[Any]
     tone: Tone | str = ""
     status: bool = False
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """As a paragraph."""
         role = ' role="status"' if self.status else ""
         look = f' class="{self.tone}"' if self.tone else ""
         first, *rest = self._kept() or [""]
-        return f"<p{look}{role}>{cell_html(first, steady=steady)}{''.join(_follow(piece, steady=steady) for piece in rest)}</p>"
+        texts = [cell_html(first, deterministic=deterministic)]
+        texts += [_follow(piece, deterministic=deterministic) for piece in rest]
+        return f"<p{look}{role}>{''.join(texts)}</p>"
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """On one line."""
-        texts = (cell_text(piece, steady=steady) for piece in self._kept())
-        return BETWEEN.join(text for text in texts if text)
+        texts = (cell_text(piece, deterministic=deterministic) for piece in self._kept())
+        return SEPARATOR.join(text for text in texts if text)
 
     def _kept(self) -> list[Any]:
         return [piece for piece in self.pieces if str(piece)]
 
 
-def _follow(piece: Any, *, steady: bool) -> str:
-    """A later fact with its dot; one of this run takes the dot along, so that steady display differs in its span alone."""
-    if isinstance(piece, Cell) and piece.run:
-        return replace(piece, text=BETWEEN + piece.text).html(steady=steady)
-    return BETWEEN + cell_html(piece, steady=steady)
+def _follow(piece: Any, *, deterministic: bool) -> str:
+    """A further piece with its dot, which is inside the span of a volatile one, so that only spans differ."""
+    if isinstance(piece, Cell) and piece.volatile:
+        return replace(piece, text=SEPARATOR + piece.text).html(deterministic=deterministic)
+    return SEPARATOR + cell_html(piece, deterministic=deterministic)
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """A row of large figures, each with what it is.
+class KeyFigures:
+    """A row of large figures with labels.
 
     Attributes:
         items: Figure and label; both texts or cells.
@@ -74,132 +76,138 @@ class Sums:
 
     items: Sequence[tuple[Any, Any]]
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """Side by side."""
         items = (
-            f'<div><b>{cell_html(figure, steady=steady)}</b> <span class="quiet">{cell_html(label, steady=steady)}</span></div>'
+            f"<div><b>{cell_html(figure, deterministic=deterministic)}</b> "
+            f'<span class="quiet">{cell_html(label, deterministic=deterministic)}</span></div>'
             for figure, label in self.items
         )
         return f'<div class="sums">{" ".join(items)}</div>'
 
-    def text(self, *, steady: bool = False) -> str:
+    def text(self, *, deterministic: bool = False) -> str:
         """On one line."""
-        return BETWEEN.join(
-            f"{cell_text(figure, steady=steady)} {cell_text(label, steady=steady)}"
-            for figure, label in self.items
+        return SEPARATOR.join(
+            " ".join(cell_text(part, deterministic=deterministic) for part in item) for item in self.items
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """How much of something is done.
+class ProgressBar:
+    """A progress bar.
 
     Attributes:
-        label: What is counted, for those who do not see it.
-        value: So much.
-        total: Of so much; None while nobody knows.
+        label: Accessible name.
+        value: Amount done.
+        total: Amount in all; None while it is unknown.
     """
 
     label: str
     value: int
     total: int | None
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """As a progress element, with its meaning as text inside."""
         span = f' value="{self.value}" max="{max(1, self.total)}"' if self.total is not None else ""
-        return f'<progress aria-label="{escape(self.label)}"{span}>{self.value:,} of {self.total or "?"}</progress>'
+        text = f"{self.value:,} of {self.total or '?'}"
+        return f'<progress aria-label="{escape(self.label)}"{span}>{text}</progress>'
 
-    def text(self, *, steady: bool = False) -> str:
-        """Nothing: the line beside it says the numbers."""
+    def text(self, *, deterministic: bool = False) -> str:
+        """Empty: the line beside it has the numbers."""
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture that says in words what it shows.
+    """A chart as an image with its description.
 
     Attributes:
-        png: The picture.
-        says: What it shows, in one sentence.
+        png: The image.
+        description: What it shows, in one sentence.
         width: In CSS pixels.
     """
 
     png: bytes
-    says: str
+    description: str
     width: int
 
-    def html(self, *, steady: bool = False) -> str:
-        """The picture above its sentence; steady display leaves the picture to a separate output."""
+    def html(self, *, deterministic: bool = False) -> str:
+        """The image above its description; deterministic display shows the image in a separate output."""
         image = base64.b64encode(self.png).decode()
-        picture = f'<img width="{self.width}" alt="{escape(self.says)}" src="data:image/png;base64,{image}">'
-        figure = LEFT_OUT if steady else f"<figure>{picture}</figure>"
-        return f'{figure}<p class="quiet">{escape(self.says)}</p>'
+        picture = (
+            f'<img width="{self.width}" alt="{escape(self.description)}" src="data:image/png;base64,{image}">'
+        )
+        figure = OMITTED if deterministic else f"<figure>{picture}</figure>"
+        return f'{figure}<p class="quiet">{escape(self.description)}</p>'
 
-    def text(self, *, steady: bool = False) -> str:
-        """The sentence."""
-        return one_line(self.says)
+    def text(self, *, deterministic: bool = False) -> str:
+        """The description."""
+        return one_line(self.description)
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """Blocks that stand side by side where there is room."""
+class SideBySide:
+    """Blocks side by side where the page is wide enough."""
 
     blocks: Sequence[Block]
 
-    def html(self, *, steady: bool = False) -> str:
+    def html(self, *, deterministic: bool = False) -> str:
         """In columns."""
-        columns = (f"<div>{block.html(steady=steady)}</div>" for block in self.blocks)
+        columns = (f"<div>{block.html(deterministic=deterministic)}</div>" for block in self.blocks)
         return f'<div class="side">{"".join(columns)}</div>'
 
-    def text(self, *, steady: bool = False) -> str:
-        """One below the other."""
-        return "\n\n".join(filter(None, (block.text(steady=steady) for block in self.blocks)))
+    def text(self, *, deterministic: bool = False) -> str:
+        """One below the other, with an empty line between."""
+        return "\n\n".join(filter(None, (block.text(deterministic=deterministic) for block in self.blocks)))
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A panel at one moment.
+    """Content of a panel at one moment.
 
     Attributes:
-        label: Its name, for those who do not see it.
-        blocks: What it shows.
-        line: The whole of it on one line, for a terminal.
-        steady_line: The same without what belongs to this run alone.
-        status: What a screen reader is told; changes seldom.
+        label: Accessible name.
+        blocks: Its parts.
+        line: A summary on one line, for a terminal.
+        deterministic_line: The same without what differs from run to run.
+        status: Status for screen readers; changes seldom.
     """
 
     label: str
     blocks: Sequence[Block]
     line: str = ""
-    steady_line: str = ""
+    deterministic_line: str = ""
     status: str = ""
 
-    def inner(self, *, steady: bool = False) -> str:
-        """Its HTML without the style."""
-        body = "".join(block.html(steady=steady) for block in self.blocks)
+    def inner(self, *, deterministic: bool = False) -> str:
+        """HTML without the style."""
+        body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
         return f'<div class="{classes("panel")}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
-    def bundle(self, *, steady: bool = False) -> Bundle:
+    def bundle(self, *, deterministic: bool = False) -> Bundle:
         """``text/plain`` and ``text/html`` that need no kernel; the text is the same in every mode."""
-        return {"text/plain": self.text(steady=True), "text/html": style("panel") + self.inner(steady=steady)}
+        return {
+            "text/plain": self.text(deterministic=True),
+            "text/html": style("panel") + self.inner(deterministic=deterministic),
+        }
 
-    def text(self, *, steady: bool = False) -> str:
-        """All of it as text."""
-        return "\n".join(_with_space(self.blocks, steady=steady))
+    def text(self, *, deterministic: bool = False) -> str:
+        """All blocks as text."""
+        return "\n".join(_with_space(self.blocks, deterministic=deterministic))
 
-    def pictures(self) -> list[Chart]:
-        """Its charts."""
+    def charts(self) -> list[Chart]:
+        """The charts among the blocks."""
         return _charts(self.blocks)
 
 
-def _with_space(blocks: Sequence[Block], *, steady: bool) -> list[str]:
-    """Texts of the blocks that have one, with an empty line around tables."""
+def _with_space(blocks: Sequence[Block], *, deterministic: bool) -> list[str]:
+    """Texts of the blocks that have one, with an empty line before tables."""
     lines: list[str] = []
     for block in blocks:
-        text = block.text(steady=steady)
+        text = block.text(deterministic=deterministic)
         if not text:
             continue
-        if lines and isinstance(block, Table | Side):
+        if lines and isinstance(block, Table | SideBySide):
             lines.append("")
         lines.append(text)
     return lines
@@ -210,6 +218,6 @@ def _charts(blocks: Sequence[Block]) -> list[Chart]:
     for block in blocks:
         if isinstance(block, Chart):
             found.append(block)
-        elif isinstance(block, Side):
+        elif isinstance(block, SideBySide):
             found += _charts(block.blocks)
     return found

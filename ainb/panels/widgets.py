@@ -1,4 +1,4 @@
-"""The live form of a panel. The home of ipywidgets."""
+"""Live form of a panel, made of ipywidgets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.panels.markup import escape
 from ainb.panels.style import classes, style
 from ainb.panels.view import View
 
-# A page that was reloaded in the middle no longer takes the replacement, so what it shows is kept for a while.
+# A page that was reloaded meanwhile does not get the replacement, so its widgets are kept for a while.
 KEPT_WIDGETS = 20
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WAS_LIVE = "This panel was live when the notebook was saved; run the cell again to see it."
@@ -20,12 +20,12 @@ _kept: deque[Any] = deque()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A choice above a live panel.
+    """A drop-down list above a live panel.
 
     Attributes:
-        label: What is chosen.
+        label: Its label.
         options: The choices.
-        value: The one in force.
+        value: The current choice.
         changed: Called with the new choice, on the kernel's main thread.
     """
 
@@ -36,19 +36,19 @@ class Control:
 
 
 def load() -> None:
-    """Load ipywidgets, which takes a moment."""
+    """Load ipywidgets ahead of time."""
     import ipywidgets
 
     del ipywidgets
 
 
 class Widgets:
-    """The live form: choices, a line for screen readers, one HTML trait for everything else, a Cancel button.
+    """Live form of a panel: controls, a status for screen readers, one HTML widget, a Cancel button.
 
     Args:
-        view: The first state.
-        controls: Choices above it.
-        cancel: What the button does; None means no button.
+        view: The first view.
+        controls: Controls above it.
+        cancel: Action of the button; None means no button.
     """
 
     def __init__(self, view: View, controls: Sequence[Control], cancel: Callable[[], None] | None) -> None:
@@ -57,7 +57,7 @@ class Widgets:
         self._status_text = view.status
         self._status = ipywidgets.HTML(_status(view), layout={"margin": "0", "height": "0"})
         flush = ipywidgets.Layout(margin="0")
-        # Every model is a message to the page, so what looks alike is one.
+        # Each model is a message to the page, so equal styles are shared.
         self._body = ipywidgets.HTML(view.inner(), layout=flush, style=self._status.style)
         self._extra = [_dropdown(control) for control in controls]
         children: list[Any] = [self._status, self._body]
@@ -75,20 +75,20 @@ class Widgets:
         self._box = ipywidgets.VBox(children, layout=flush)
 
     def bundle(self) -> dict[str, Any]:
-        """What refers to the widgets, and a text for those who have none."""
+        """MIME bundle that refers to the widgets, with a text for front ends without."""
         view = self._box._repr_mimebundle_()[WIDGET_VIEW]
         return {"text/plain": WAS_LIVE, WIDGET_VIEW: view}
 
-    def renew(self, view: View) -> None:
-        """Show a new state."""
+    def update_view(self, view: View) -> None:
+        """Show a new view."""
         self._body.value = view.inner()
         if view.status != self._status_text:
             self._status_text = view.status
             self._status.value = _status(view)
 
-    def end(self, view: View) -> None:
-        """Show the last state where the page still has the widgets, without anything to press."""
-        self.renew(view)
+    def finish(self, view: View) -> None:
+        """Show the final view without controls, where the page still has the widgets."""
+        self.update_view(view)
         self._box.children = (self._status, self._body)
         for widget in (*self._extra, *([self._choices] if self._choices is not None else [])):
             _close(widget)
@@ -97,13 +97,13 @@ class Widgets:
             _kept.popleft().drop()
 
     def drop(self) -> None:
-        """Close what is left."""
+        """Close the remaining widgets."""
         for widget in (self._status, self._body, self._box):
             _close(widget)
 
 
 def _close(widget: Any) -> None:
-    """Close it with its look, which ipywidgets would keep for as long as the kernel runs."""
+    """Close a widget with its layout and style, which ipywidgets would keep while the kernel runs."""
     for part in (widget, widget.layout, getattr(widget, "style", None)):
         if part is not None:
             part.close()
@@ -124,4 +124,5 @@ def _dropdown(control: Control) -> Any:
 
 
 def _status(view: View) -> str:
-    return f'{style("panel")}<div class="{classes("panel")}"><p class="sr" role="status">{escape(view.status)}</p></div>'
+    text = f'<p class="sr" role="status">{escape(view.status)}</p>'
+    return f'{style("panel")}<div class="{classes("panel")}">{text}</div>'

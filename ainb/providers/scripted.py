@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, Reply, Request, Usage
-from ainb.testing.fakes import SCRIPTS, Script, Step
+from ainb.testing.faults import SCRIPTS, Script, Step
 
 if TYPE_CHECKING:
     from ainb.clock import Clock

@@ -5,16 +5,11 @@ A store never raises and never waits long: a fault of its own is a miss, and one
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
-from ainb.events import Sink, silent
 
 T = TypeVar("T")
 
@@ -98,65 +93,3 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
     raise ConfigError(
         "this store waits for a network and plain functions cannot; use async functions, or a disk or memory store"
     )
-
-
-def make_store(
-    where: Where,
-    folder: Path,
-    *,
-    memory_bytes: int = MEMORY_BYTES,
-    clock: Clock = SYSTEM_CLOCK,
-    sink: Sink = silent,
-) -> Store:
-    """The store of a session; nothing is opened or created before the first use.
-
-    Args:
-        where: "disk" or "memory".
-        folder: Folder of the disk store; unused for memory.
-        memory_bytes: Bound of the memory store, and of what the disk store keeps in memory when the disk fails.
-        clock: Where time comes from.
-        sink: Who is told, once, that the disk cannot be used.
-    """
-    from ainb.stores.memory import MemoryStore
-
-    memory = MemoryStore(max_bytes=memory_bytes)
-    if where == "memory":
-        return memory
-    from ainb.stores.disk.store import DiskStore
-
-    return DiskStore(folder, spare=memory, clock=clock, sink=sink)
-
-
-def default_home() -> Path:
-    """The folder of everything that is kept: ``AINB_HOME``, else the user's data folder; not created here."""
-    home = os.environ.get("AINB_HOME")
-    if home:
-        return Path(home).expanduser()
-    import platformdirs
-
-    return platformdirs.user_data_path("ainb")
-
-
-class Renewable(Protocol):
-    """Something whose locks and threads do not survive a fork."""
-
-    def renew(self) -> None:
-        """Start over in the child process."""
-        ...
-
-
-_renewables: weakref.WeakSet[Renewable] = weakref.WeakSet()
-
-
-def renew_after_fork(item: Renewable) -> None:
-    """Have ``item.renew()`` called in every forked child for as long as the item lives."""
-    _renewables.add(item)
-
-
-def _renew_all() -> None:
-    for item in list(_renewables):
-        item.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

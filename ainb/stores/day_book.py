@@ -18,8 +18,7 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
 from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
 from ainb.stores.files import make_private
-from ainb.stores.owner import Owner
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import Owner, tie
 
 T = TypeVar("T")
 Statement = tuple[str, tuple[object, ...]]

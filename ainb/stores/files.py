@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,3 +81,39 @@ def _check(path: Path, is_kind: Callable[[int], bool], kind: str, mode: int) -> 
         raise NotPrivateError(f"the {kind} {path.name} belongs to another user")
     if stat.S_IMODE(found.st_mode) & ~mode:
         path.chmod(mode)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(handle: int) -> bool:
+        """Lock an open file without waiting.
+
+        Returns:
+            Whether nobody else holds it; from then on the caller does.
+
+        Raises:
+            OSError: The file system has no locks.
+        """
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def try_lock(handle: int) -> bool:
+        """Lock an open file or folder without waiting.
+
+        Returns:
+            Whether nobody else holds it; from then on the caller does.
+
+        Raises:
+            OSError: The file system has no locks.
+        """
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -7,7 +7,8 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from ainb.errors import ConfigError
-from ainb.stores.base import MEMORY_BYTES, StoreStats, renew_after_fork
+from ainb.stores.base import MEMORY_BYTES, StoreStats
+from ainb.stores.fork import renew_after_fork
 
 ENTRY_OVERHEAD_BYTES = 300
 

@@ -1,15 +1,33 @@
-"""SQLite connections that are closed by whoever opened them, and at the latest when their owner is gone."""
+"""What every SQLite file of ainb shares: connections closed with their owner, inserts of many rows, owner locks.
+
+Rows: SQLite releases the interpreter's lock for every statement that it steps through and must win it back each time; beside
+a busy event loop that is up to 5 ms a row (`sys.getswitchinterval`), and ``executemany`` steps once per row. A statement of
+many rows steps once for all of them, and the event loop runs on meanwhile.
+
+Owners: each process locks a file of its own, and the system releases the lock when the process dies. Unlike a process id or a
+heartbeat this holds across containers, suspended laptops and stepped clocks.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
+import secrets
 import sqlite3
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ainb.stores.files import try_lock
 
 # Opened on the other side of a fork: SQLite must neither use nor close them here.
 _inherited: list[sqlite3.Connection] = []
+# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number takes few statements.
+SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
+MAX_TRIES = 100
 
 
 def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
@@ -23,19 +41,142 @@ def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
         Closes the connection now; further calls do nothing. In a forked child the connection is put aside instead.
     """
     process = os.getpid()
-    end = weakref.finalize(owner, _close, connection, process)
+    end = weakref.finalize(owner, _close_connection, connection, process)
     end.atexit = False  # a thread may be using it, and the process lets go of it anyhow
 
     def close() -> None:
         end.detach()  # not `end()`, which does nothing any more late in the exit of a process
-        _close(connection, process)
+        _close_connection(connection, process)
 
     return close
 
 
-def _close(connection: sqlite3.Connection, process: int) -> None:
+def _close_connection(connection: sqlite3.Connection, process: int) -> None:
     if process != os.getpid():
         _inherited.append(connection)
         return
     with contextlib.suppress(sqlite3.Error):
         connection.close()
+
+
+def insert_rows(
+    connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], *, tail: str = ""
+) -> None:
+    """Insert rows of one width; inside a transaction of the caller's.
+
+    Args:
+        connection: Where to.
+        head: The statement up to VALUES: ``INSERT INTO table (column, …)``.
+        rows: A value for each column.
+        tail: What follows the values, such as ON CONFLICT.
+
+    Raises:
+        sqlite3.Error: A row or the file does not allow it; rows before it may stand in the transaction.
+    """
+    if not rows:
+        return
+    width = len(rows[0])
+    most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    left: Iterable[Sequence[Any]] = iter(rows)
+    count = len(rows)
+    for size in SIZES:
+        if size > most:
+            continue
+        statement = _statement(head, width, size, tail)
+        while count >= size:
+            values = list(itertools.chain.from_iterable(itertools.islice(left, size)))
+            connection.execute(statement, values)
+            count -= size
+
+
+def insert_few(connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert up to 128 rows of at most 8 values in one statement: a transaction by itself, without BEGIN and COMMIT.
+
+    Args:
+        connection: Where to; in no transaction.
+        head: As for `insert_rows`.
+        rows: At least one.
+
+    Raises:
+        sqlite3.Error: Nothing was inserted.
+    """
+    values = list(itertools.chain.from_iterable(rows))
+    connection.execute(_statement(head, len(rows[0]), len(rows), ""), values)
+
+
+@functools.lru_cache(maxsize=256)
+def _statement(head: str, width: int, size: int, tail: str) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"{head} VALUES {', '.join([row] * size)} {tail}"
+
+
+class Owner:
+    """A name that counts as alive for as long as this process lives or `close` is not called.
+
+    Args:
+        folder: Where the lock files of all owners stand; made when it is missing, for this person only.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.name, self._handle = self._claim()
+        self._let_go = weakref.finalize(self, _close_handle, self._handle)
+
+    def dead(self) -> list[str]:
+        """Owners whose process has ended."""
+        names = (path.stem for path in self._folder.glob("*.lock"))
+        return [name for name in names if name != self.name and self._is_free(name)]
+
+    def bury(self, name: str) -> None:
+        """Remove the lock file of a dead owner, once nothing is left of it."""
+        with contextlib.suppress(OSError):
+            self._path(name).unlink()
+
+    def close(self) -> None:
+        """End this owner's life."""
+        self.bury(self.name)
+        self.drop()
+
+    def drop(self) -> None:
+        """Let go of the file alone, as a forked child must: the parent lives on."""
+        self._let_go()
+
+    def _claim(self) -> tuple[str, int]:
+        for _ in range(MAX_TRIES):
+            name = secrets.token_hex(8)
+            path = self._path(name)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            # Between making and locking the file another process may take it for a dead one's and remove it.
+            if _lock(handle) and path.exists():
+                return name, handle
+            os.close(handle)
+        raise OSError(f"no lock file could be kept in {self._folder}")
+
+    def _is_free(self, name: str) -> bool:
+        try:
+            handle = os.open(self._path(name), os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            return _lock(handle)
+        finally:
+            os.close(handle)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
+
+
+def _close_handle(handle: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    try:
+        return try_lock(handle)
+    except OSError:  # a file system without locks, where nobody can be known to live
+        return False

@@ -1,11 +1,13 @@
-"""Every call is a row: a log on disk, frames out of it, one JSON line a call for those who log.
+"""Usage log: one row per call, frames computed from the rows, and telemetry.
 
-Nothing heavy is imported here; ``log`` opens SQLite, ``frames`` opens pandas.
+`columns`, `rows`, `filters`, `outputs` and `windows` define what a row is and how rows are selected; `log`
+stores rows in SQLite, and `frames` reads them as DataFrames. `telemetry` exports the same rows to
+OpenTelemetry. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
 import logging
 
-# A library that nobody configured stays silent; an application that wants the lines adds its own handler.
+# Silent unless configured; an application that wants the lines adds its own handler.
 logging.getLogger("ainb").addHandler(logging.NullHandler())

@@ -1,7 +1,7 @@
-"""The columns of a usage row: name, dtype in a frame, and how the value lies in SQLite.
+"""Columns of a usage row: name, dtype in a frame, and storage in SQLite.
 
-Everything countable lies as an integer, so that sums in SQL are exact and scans are short: money in nano-dollars,
-durations in microseconds, repeated texts as numbers of the ``words`` table.
+Numbers are stored as integers, so that sums in SQL are exact and scans are short: money in
+nano-dollars, durations in microseconds, repeated texts as numbers of the ``words`` table.
 
 Source: OpenTelemetry GenAI semantic conventions v1.41 for the names (dots to underscores, prefix dropped).
 """
@@ -24,12 +24,13 @@ class Column:
     """One column of the log.
 
     Attributes:
-        name: In frames and in the row.
-        kind: How it is stored: "time" as microseconds since 1970 UTC, "word" as a number of the words table, "text" as
-            it is, "count" as an integer, "money" as integer nano-dollars, "seconds" as integer microseconds, "flag" as 0 or 1.
-        dtype: In a frame.
-        stored: Name in SQLite; the unit stands in it where it differs from the frame's.
-        content: Whether it holds text of prompt or reply, which is asked for by name.
+        name: Name in frames and in the row.
+        kind: How it is stored: "time" as microseconds since 1970 UTC, "word" as a number of the words table,
+            "text" as it is, "count" as an integer, "money" as integer nano-dollars, "seconds" as integer
+            microseconds, "flag" as 0 or 1.
+        dtype: Dtype in a frame.
+        stored: Name in SQLite; it has the unit where that differs from the frame's.
+        content: Whether it holds text of prompt or reply; such columns are read only by name.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Column:
     content: bool = False
 
 
-# Ending in a frame, ending in SQLite.
+# Suffix in a frame, suffix in SQLite.
 _UNITS = {"time": ("_at", "_us"), "money": ("_usd", "_nano"), "seconds": ("_s", "_us")}
 
 
@@ -92,7 +93,7 @@ _ALL = (
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 DEFAULT_COLUMNS = tuple(column.name for column in _ALL if not column.content)
-# Integers first: a scan that sums need not step over long texts to reach a number.
+# Integers first: a scan that sums need not skip long texts to reach a number.
 STORED = tuple(sorted(_ALL, key=lambda column: column.kind == "text"))
 LABEL_COLUMNS = (
     "day",

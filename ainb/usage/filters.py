@@ -1,4 +1,4 @@
-"""What `since` and the column filters mean in SQL."""
+"""Translates `since` and column filters into SQL conditions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def read_since(since: Since, now: float) -> int | None:
-    """The moment as microseconds since 1970 UTC, or None.
+    """The start of a time span in microseconds since 1970 UTC, or None.
 
     Args:
-        since: A datetime (naive means local time), a date (its local midnight), a timedelta back from now, or a text: "90m", "24h",
-            "7d", "2w" back from now, or an ISO date or time.
+        since: A datetime (naive means local time), a date (its local midnight), a timedelta back from now, or
+            a text: "90m", "24h", "7d", "2w" back from now, or an ISO date or time.
         now: Seconds since 1970.
 
     Raises:
@@ -75,10 +75,10 @@ def _iso(text: str) -> dt.datetime:
         raise _refusal(text) from None
 
 
-def read_where(
+def sql_condition(
     connection: sqlite3.Connection, *, since: Since, where: Where, now: float
 ) -> tuple[str, list[Any]]:
-    """A condition on the calls, and the values bound in it.
+    """An SQL condition on the calls, and the values bound in it.
 
     Raises:
         ConfigError: A name is no column, or `since` makes no sense.

@@ -1,4 +1,4 @@
-"""How long the replies of a model usually are, asked of the log without pandas."""
+"""Median reply length of a model, from the log, without pandas."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ FEWEST_REPLIES = 5
 _WORD = "(SELECT id FROM words WHERE word = ? AND id > 0)"
 _QUERY = f"""
     SELECT output_tokens FROM calls
-    WHERE id > (SELECT max(id) FROM calls) - {LAST_CALLS} AND provider_name = {_WORD} AND request_model = {_WORD}
-    AND output_tokens IS NOT NULL AND NOT (cache_hit OR coalesced OR replayed) ORDER BY id DESC LIMIT {LAST_REPLIES}
+    WHERE id > (SELECT max(id) FROM calls) - {LAST_CALLS}
+    AND provider_name = {_WORD} AND request_model = {_WORD}
+    AND output_tokens IS NOT NULL AND NOT (cache_hit OR coalesced OR replayed)
+    ORDER BY id DESC LIMIT {LAST_REPLIES}
 """  # noqa: S608 - constants of this module, values are bound
 
 
@@ -20,9 +22,9 @@ def usual_output_tokens(connection: sqlite3.Connection, provider: str, model: st
     """Median output tokens of the last 99 replies of a model among the last 20,000 calls.
 
     Args:
-        connection: To the log.
+        connection: Connection to the log.
         provider: Service name.
-        model: As it was asked for.
+        model: Model name of the request.
 
     Returns:
         Tokens; None where fewer than 5 replies are known.

@@ -1,4 +1,4 @@
-"""One row per call: what a finished call leaves behind, without its texts."""
+"""`Row`: the usage row of one finished call, and how it is built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FREE = Decimal(0)
 
 
 class Row(NamedTuple):
-    """One call; the fields are the columns of the log, None where unknown.
+    """Usage row of one call; the fields are the columns of the log, None where unknown.
 
     ``cost_usd`` and ``saved_usd`` are Decimal dollars, durations are seconds, ``started_at`` is in UTC.
     """
@@ -74,8 +74,8 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
     """The row of a finished call.
 
     Args:
-        event: What the recorder said.
-        session_id: The session that the call belongs to.
+        event: The event of the finished call.
+        session_id: Session of the call.
         content: Whether prompt and reply go into the row (redacted).
     """
     call, reply, error, options = event.call, event.reply, event.error, event.call.options
@@ -106,10 +106,10 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         batch_id=label(options.batch_id),
         row_key=call.row_key,  # a digest of our own making: nothing in it to redact
         user=label(options.user),
-        tags=tags_of(options.tags),
+        tags=tags_json(options.tags),
         prompt_sha256=prompt_digest(call.request.messages),
-        prompt=written(_prompt_text(call)) if content else None,
-        reply=written(reply.text) if content and reply is not None else None,
+        prompt=storable_text(_prompt_text(call)) if content else None,
+        reply=storable_text(reply.text) if content and reply is not None else None,
         **usage_fields(usage),
         **failure_fields(error),
         **_flags(reply),
@@ -129,7 +129,7 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
 
 
 def failure_fields(error: BaseException | None) -> dict[str, Any]:
-    """The columns that say how a call ended; those of an answered call are the defaults."""
+    """The columns of a call's outcome; empty for an answered call, whose values are the defaults."""
     if error is None:
         return {}
     status_code = getattr(error, "status_code", None)
@@ -137,7 +137,7 @@ def failure_fields(error: BaseException | None) -> dict[str, Any]:
         "status": status_of(error),
         "error_type": type(error).__name__,
         "http_status": status_code if isinstance(status_code, int) else None,
-        "error_message": message_of(error),
+        "error_message": error_text(error),
     }
 
 
@@ -152,10 +152,10 @@ def _flags(reply: Reply | None) -> dict[str, Any]:
 
 
 def status_of(error: BaseException | None) -> Status:
-    """How a call ended.
+    """Status of a call by its error.
 
-    "rejected" when nothing was sent (a limit, a budget, an open circuit, a prompt or an option that makes no sense),
-    "cancelled" when the person or the program stopped it, "error" for everything else that failed.
+    "rejected" when nothing was sent (a limit, a budget, an open circuit, an invalid prompt or option),
+    "cancelled" when the user or the program stopped it, "error" for everything else that failed.
     """
     if error is None:
         return "ok"
@@ -165,24 +165,24 @@ def status_of(error: BaseException | None) -> Status:
     return "cancelled" if stopped or not isinstance(error, Exception) else "error"
 
 
-def message_of(error: BaseException) -> str:
-    """The error's text on one line, redacted, at most MESSAGE_CHARACTERS long."""
+def error_text(error: BaseException) -> str:
+    """The error's message on one line, redacted, at most MESSAGE_CHARACTERS long."""
     # Redacted before it is cut: half a key at the cut would no longer look like one.
-    text = " ".join(written(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
+    text = " ".join(storable_text(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
     return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"
 
 
 def prompt_digest(messages: Sequence[Message]) -> str:
-    """SHA-256, in hex, of the messages as JSON ``[[role, content], …]`` with sorted keys, no blanks, in UTF-8."""
+    """SHA-256 in hex of the messages as JSON ``[[role, content], …]``, keys sorted, no blanks, UTF-8."""
     pairs = [
         (message.role, message.content if isinstance(message.content, str) else list(message.content))
         for message in messages
     ]
-    return hashlib.sha256(canonical(pairs)).hexdigest()
+    return hashlib.sha256(canonical_json(pairs)).hexdigest()
 
 
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no blanks; what JSON does not know goes in as its repr."""
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys and no blanks; other types than JSON's as their repr."""
     import orjson
 
     try:
@@ -195,31 +195,31 @@ def canonical(value: Any) -> bytes:
 
 
 def utc(seconds: float) -> dt.datetime:
-    """The moment that is `seconds` after 1970-01-01 UTC."""
+    """The datetime `seconds` after 1970-01-01 UTC."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def label(text: str | None) -> str | None:
-    """A short text of a row, redacted and cut; None stays None, and nothing is made of an empty one."""
+    """A label of a row, redacted and cut to LABEL_CHARACTERS; None for None and for an empty text."""
     return _label(text) if text else None
 
 
 @functools.lru_cache(maxsize=1024)  # model, notebook and user repeat from row to row
 def _label(text: str) -> str:
-    return written(text)[:LABEL_CHARACTERS]
+    return storable_text(text)[:LABEL_CHARACTERS]
 
 
-def written(text: str) -> str:
-    """The text as it may stand in a row: redacted, and without halves of surrogate pairs, which no file can hold."""
+def storable_text(text: str) -> str:
+    """The text as it is stored: redacted, and without lone surrogates, which no file can hold."""
     return redact(encodable(text))
 
 
-def tags_of(tags: Mapping[str, str] | None) -> str | None:
-    """Free labels as JSON with sorted keys, redacted; None without any."""
+def tags_json(tags: Mapping[str, str] | None) -> str | None:
+    """Tags as JSON with sorted keys, redacted; None without any."""
     if not tags:
         return None
     clean = {encodable(str(name)): _encodable(value) for name, value in tags.items()}
-    return redact(canonical(clean).decode())
+    return redact(canonical_json(clean).decode())
 
 
 def _encodable(value: Any) -> Any:
@@ -240,14 +240,14 @@ def _cost(event: CallFinished) -> tuple[Decimal | None, str]:
 
 
 def _unpriced_stage_cost(call: Call, reply: Reply) -> tuple[Decimal | None, str]:
-    """Of a reply that no stage has priced: what is free by itself is free."""
+    """Cost of a reply that no stage has priced: zero where the call is free."""
     if call.provider.free or reply.cached or reply.coalesced or reply.replayed:
         return _FREE, "free"
     return (None, "unpriced") if reply.cost_usd is None else (reply.cost_usd, "provider")
 
 
 def _may_be_billed(call: Call, error: BaseException | None) -> bool:
-    """Whether some attempt of a failed call may stand on the bill; then its cost is unknown, not zero."""
+    """Whether an attempt of a failed call may be billed; then its cost is unknown, not zero."""
     if call.attempts == 0:
         return False
     return any(_billed(each) for each in call.errors) or _billed(error)

@@ -1,10 +1,11 @@
-"""Calls as OpenTelemetry spans and metrics, made of the usage row and of nothing else.
+"""OpenTelemetry spans and metrics of calls, made from usage rows.
 
-`ATTRIBUTES` is the one table of names. Spans and metrics go to the tracer and meter providers that the program has set up
-(``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and imports opentelemetry only when it is
-switched on.
+`ATTRIBUTES` is the one table of names. Spans and metrics go to the tracer and meter providers that the
+program has set up (``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and
+imports opentelemetry only when it is switched on.
 
-Source: OpenTelemetry GenAI semantic conventions v1.41: client spans, ``gen_ai.client.*`` metrics and their bucket boundaries.
+Source: OpenTelemetry GenAI semantic conventions v1.41: client spans, ``gen_ai.client.*`` metrics and their
+bucket boundaries.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.messages import Call, Message
 from ainb.redaction.filter import redact
-from ainb.usage.rows import Row, build_row, canonical, written
+from ainb.usage.rows import Row, build_row, canonical_json, storable_text
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -76,8 +77,8 @@ DIMENSIONS: Final = (
     "coalesced",
     "replayed",
 )
-# Marks are set where they are true; a call that went to its provider carries none.
-_MARKS: Final = frozenset({"cache_hit", "coalesced", "stale", "replayed"})
+# Flags are set only where they are true.
+_FLAGS: Final = frozenset({"cache_hit", "coalesced", "stale", "replayed"})
 # Services that the conventions know under another name.
 _PROVIDERS: Final[Mapping[str, str]] = {
     "azure": "azure.ai.openai",
@@ -96,11 +97,11 @@ _NANO: Final = 1_000_000_000
 
 
 def attributes_of(row: Row) -> dict[str, Any]:
-    """The attributes of a row's span; what is unknown is left out."""
+    """Attributes of a row's span; unknown values are left out."""
     found: dict[str, Any] = {}
     for column, name in ATTRIBUTES.items():
         value = getattr(row, column)
-        if value is None or (column in _MARKS and not value):
+        if value is None or (column in _FLAGS and not value):
             continue
         write = _WRITERS.get(column)
         found[name] = value if write is None else write(value)
@@ -116,16 +117,16 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def conversation(messages: Sequence[Message]) -> str:
-    """The texts of messages, redacted, as the JSON that the conventions ask for; pictures are left out."""
+    """Texts of messages, redacted, as the JSON of the conventions; images are left out."""
     turns = [
-        {"role": message.role, "parts": [{"type": "text", "content": written(message.text)}]}
+        {"role": message.role, "parts": [{"type": "text", "content": storable_text(message.text)}]}
         for message in messages
     ]
-    return canonical(turns).decode()
+    return canonical_json(turns).decode()
 
 
 def server_of(url: str) -> dict[str, Any]:
-    """Address and port of the server behind a base URL; empty where it is no URL."""
+    """Attributes of the server of a base URL; empty where it is no URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -137,17 +138,17 @@ def server_of(url: str) -> dict[str, Any]:
 
 
 class Telemetry:
-    """Makes a span and the metrics of every finished call.
+    """Exports a span and metrics of every finished call.
 
-    The span is made when the call has ended, in the context variables of whoever asked, so that it stands below the caller's
-    span although the call ran on another thread.
+    The span is made after the call has ended, in the context variables of the caller, so that it is a child
+    of the caller's span although the call ran on another thread.
 
     Args:
         session_id: The session that the spans belong to.
         content: Whether prompts and replies (redacted) go into the spans.
-        sink: Who is told, once, when spans cannot be made.
-        tracer_provider: Where spans go; None means the program's own.
-        meter_provider: Where metrics go; None means the program's own.
+        sink: Receiver of one notice when export fails.
+        tracer_provider: Provider of the tracer; None means the global one.
+        meter_provider: Provider of the meter; None means the global one.
 
     Raises:
         ConfigError: opentelemetry is not installed.
@@ -166,7 +167,8 @@ class Telemetry:
             from opentelemetry import metrics, trace
         except ImportError:
             raise ConfigError(
-                "otel is on and opentelemetry is not installed; pip install 'ainb-notebook[otel]', or set AINB_OTEL=0"
+                "otel is on and opentelemetry is not installed; "
+                "pip install 'ainb-notebook[otel]', or set AINB_OTEL=0"
             ) from None
         self._trace = trace
         self._session_id = session_id
@@ -189,7 +191,7 @@ class Telemetry:
         )
 
     def listener(self, event: Event) -> None:
-        """Take note of a finished call; never raises."""
+        """Export a finished call; never raises."""
         if not isinstance(event, CallFinished):
             return
         with self._safely():
@@ -197,21 +199,21 @@ class Telemetry:
             if self._content:
                 answer = None if event.reply is None else event.reply.text
                 row = _with_content(row, event.call.request.messages, answer)
-            self._tell(row, server_of(_place(event.call)))
+            self._export(row, server_of(_endpoint(event.call)))
 
     def take(self, row: Row) -> None:
-        """Take note of a row that was made elsewhere (`Session.record`, `Session.monitored`); never raises."""
+        """Export a row of `Session.record` or `Session.monitored`; never raises."""
         with self._safely():
             asked = () if row.prompt is None else (Message("user", row.prompt),)
             bare = row._replace(prompt=None, reply=None)
-            self._tell(_with_content(bare, asked, row.reply) if self._content else bare, {})
+            self._export(_with_content(bare, asked, row.reply) if self._content else bare, {})
 
     @contextlib.contextmanager
     def _safely(self) -> Iterator[None]:
-        """A fault of an exporter is one notice and no fault of the call."""
+        """Report an error of an exporter in one notice; the call goes on."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever an exporter of others raises
+        except Exception as error:  # noqa: BLE001 - exporters may raise anything
             if self._failed:
                 return
             self._failed = True
@@ -221,14 +223,14 @@ class Telemetry:
                     Notice(f"calls cannot be told to opentelemetry ({text}); the usage log has them", "otel")
                 )
 
-    def _tell(self, row: Row, server: Mapping[str, Any]) -> None:
+    def _export(self, row: Row, server: Mapping[str, Any]) -> None:
         attributes = attributes_of(row)
         attributes.update(server)
         self._make_span(row, attributes)
         labels = {name: attributes[name] for name in _DIMENSION_NAMES if name in attributes}
         if row.duration_s is not None:
             self._durations.record(row.duration_s, labels)
-        if not (row.cache_hit or row.coalesced or row.replayed):  # nobody used these tokens again
+        if not (row.cache_hit or row.coalesced or row.replayed):  # no tokens were used again
             for kind, column in _TOKEN_COLUMNS.items():
                 count = getattr(row, column)
                 if count is not None:
@@ -256,8 +258,8 @@ def _with_content(row: Row, asked: Sequence[Message], answer: str | None) -> Row
     )
 
 
-def _place(call: Call) -> str:
-    """Where a call went; "" for one that was never to go anywhere."""
+def _endpoint(call: Call) -> str:
+    """Base URL of a call; "" for one that was not sent."""
     if call.attempts == 0:
         return ""
     with contextlib.suppress(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ainb
-from ainb.testing.fakes import SCRIPTS
+from ainb.testing.faults import SCRIPTS
 
 
 @pytest.fixture

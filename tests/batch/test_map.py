@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 import ainb
-from ainb.batch.batch import BatchFailedError
+from ainb.batch import BatchFailedError
 from ainb.batch.runner import CAUGHT_UP_BACKLOG, MAX_BACKLOG
 from ainb.errors import ConfigError
 from ainb.testing import Step, script

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import ainb
-from ainb.batch.batch import BatchInterrupted
+from ainb.batch import BatchInterrupted
 from ainb.testing import Step, script
 from tests.fault_server import Fault, FaultServer
 

@@ -12,8 +12,10 @@ import tenacity
 from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, Handler, Message, Reply, Request, Stage
 from ainb.pipeline import compose
-from ainb.pipeline.circuit.stage import Breakers, CircuitBreaker, GateStage, PermitStage
-from ainb.pipeline.retry.stage import Retry, RetryStage
+from ainb.pipeline.circuit.stage import Breakers, GateStage, PermitStage
+from ainb.pipeline.circuit.standalone import CircuitBreaker
+from ainb.pipeline.retry.policy import Retry
+from ainb.pipeline.retry.stage import RetryStage
 from ainb.providers.scripted import ScriptedProvider
 
 CALLS = 10_000

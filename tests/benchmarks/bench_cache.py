@@ -14,9 +14,10 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.events import silent
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
 from ainb.pipeline.cache.key import reply_key
-from ainb.pipeline.cache.stage import Cache, CacheStage
+from ainb.pipeline.cache.options import Cache
+from ainb.pipeline.cache.stage import CacheStage
 from ainb.providers.scripted import ScriptedProvider
-from ainb.stores.base import make_store
+from ainb.stores.local import make_store
 
 CALLS = 1500
 ROUNDS = 5

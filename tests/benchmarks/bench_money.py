@@ -14,7 +14,8 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, Message, Reply, Request, Usage
 from ainb.pipeline.budget.accounts import Account, Claim
 from ainb.pipeline.budget.ledger import Ledger
-from ainb.pipeline.budget.stage import Budget, BudgetStage
+from ainb.pipeline.budget.options import Budget
+from ainb.pipeline.budget.stage import BudgetStage
 from ainb.pricing import Prices, quote
 from ainb.stores.day_book import DayBook
 

@@ -9,7 +9,8 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, Message, Reply, Request, Usage
 from ainb.pipeline.rate_limit.buckets import call_cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
-from ainb.pipeline.rate_limit.stage import RateLimit, RateLimitStage
+from ainb.pipeline.rate_limit.options import RateLimit
+from ainb.pipeline.rate_limit.stage import RateLimitStage
 from ainb.providers.scripted import ScriptedProvider
 
 ROUNDS = 60  # the best of many short ones: the machine may be busy

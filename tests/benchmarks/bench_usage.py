@@ -13,10 +13,11 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
 from ainb.events import CallFinished, silent
 from ainb.messages import Call, Message, Reply, Request, Usage
-from ainb.pipeline.record import CallIds, RecordStage
+from ainb.pipeline.record import RecordStage
 from ainb.providers.scripted import ScriptedProvider
 from ainb.redaction.filter import PATTERNS, redact
 from ainb.usage.frames import calls as frames

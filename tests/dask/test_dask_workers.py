@@ -19,7 +19,7 @@ from ainb.config.tree import Config
 from ainb.dask import compute
 from ainb.events import Notice
 from ainb.pipeline.budget.options import Budget
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from tests.dask.conftest import SECRET, WORKERS
 from tests.fault_server import Fault, FaultServer
 
@@ -149,7 +149,7 @@ def test_work_that_nobody_waits_for_any_more_stops(cluster, make_session):
 
 
 def test_a_row_that_fails_on_a_worker_is_an_error_in_the_frame_and_raises_when_asked(cluster, make_session):
-    from ainb.batch.batch import BatchFailedError
+    from ainb.batch import BatchFailedError
 
     def plan(seen):
         return Fault(status=400) if seen.body["messages"][-1]["content"] == "row-3" else Fault()

@@ -11,7 +11,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from ainb import session as sessions
-from ainb.testing.fakes import SCRIPTS
+from ainb.testing.faults import SCRIPTS
 from tests.shells import fresh_shell
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ WAIT_SECONDS = 30
 
 @pytest.fixture(autouse=True)
 def no_session_is_left_over(monkeypatch, tmp_path):
-    """Each test starts without a session, without scripts and pulled models, and in a folder without a pyproject.toml."""
+    """Each test starts without session, scripts, pulled models and pyproject.toml."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setenv("AINB_MODEL_DIR", str(tmp_path / "models"))

@@ -117,7 +117,8 @@ def test_parameters_reach_the_request_and_a_named_option_wins(terminal, monkeypa
     monkeypatch.setattr(session, "handle", lambda call: (seen.append(call), handle(call))[1])
 
     terminal.run(
-        '%%ai scripted:echo -m {"top_p": 0.9, "temperature": 1, "user": "me"} --temperature 0 --timeout 5 --system S\nhi'
+        '%%ai scripted:echo -m {"top_p": 0.9, "temperature": 1, "user": "me"} --temperature 0 '
+        "--timeout 5 --system S\nhi"
     )
 
     (call,) = seen

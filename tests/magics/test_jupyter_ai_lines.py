@@ -1,7 +1,8 @@
 """Lines that people typed for jupyter-ai, versions 2 and 3, and what each of them does here.
 
-Source: jupyter-ai's user documentation, "Magic commands" and "The %ai and %%ai magic commands", its parsers and its example
-notebooks. The models are those of the documentation; a server on loopback answers in their place.
+Source: jupyter-ai's user documentation, "Magic commands" and "The %ai and %%ai magic commands", its parsers
+and its example notebooks. The models are those of the documentation; a server on loopback answers in their
+place.
 """
 
 from __future__ import annotations

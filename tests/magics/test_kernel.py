@@ -194,7 +194,8 @@ def test_rows_know_the_notebook_and_the_cell(kernel):
 
     kernel.run("del os.environ['JPY_SESSION_NAME']")
     ran = kernel.run(
-        "import ainb\nprint(ainb.current().costs(['notebook', 'cell_id']).loc[('reviews.ipynb', 'cell-7'), 'calls'])"
+        "import ainb\n"
+        "print(ainb.current().costs(['notebook', 'cell_id']).loc[('reviews.ipynb', 'cell-7'), 'calls'])"
     )
 
     assert ran.text("stdout") == "1\n"

@@ -10,7 +10,18 @@ from IPython.core.magic import no_var_expand
 import ainb.magics
 from ainb import session as sessions
 
-HEAVY = ["pandas", "matplotlib", "ipywidgets", "aiohttp", "tiktoken", "pydantic", "orjson", "markdown_it", "diskcache", "genai_prices"]  # fmt: skip
+HEAVY = [
+    "pandas",
+    "matplotlib",
+    "ipywidgets",
+    "aiohttp",
+    "tiktoken",
+    "pydantic",
+    "orjson",
+    "markdown_it",
+    "diskcache",
+    "genai_prices",
+]
 FRESH = f"""
 import sys
 from IPython.core.interactiveshell import InteractiveShell

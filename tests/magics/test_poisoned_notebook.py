@@ -1,4 +1,4 @@
-"""A pasted key, a poisoned table and a model that answers with HTML: the notebook can be saved, opened and shared."""
+"""A notebook with a pasted key, a poisoned table and an HTML reply can be saved, opened and shared."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ POISONED = """id,text
 HTML = "<img src=x onerror=alert(1)><script>alert(document.cookie)</script><p>fine</p>"
 CELLS = [
     "%load_ext ainb",
-    f"import os\nos.environ['OPENAI_API_KEY'] = '{OWN}'\nkey = os.environ['OPENAI_API_KEY']\npasted = '{PASTED}'",
+    (
+        f"import os\nos.environ['OPENAI_API_KEY'] = '{OWN}'\nkey = os.environ['OPENAI_API_KEY']\n"
+        f"pasted = '{PASTED}'"
+    ),
     "import pandas as pd\ntable = pd.read_csv('poisoned.csv')",
-    "from ainb.testing import script, Step\nscript('html', [" + repr(HTML) + "])\nscript('down', [Step(status=401, code='refused: ' + key + ' ' + pasted)]);",
+    (
+        f"from ainb.testing import script, Step\nscript('html', [{HTML!r}])\n"
+        "script('down', [Step(status=401, code='refused: ' + key + ' ' + pasted)]);"
+    ),
     f"%%ai scripted:echo\nWhy is {PASTED} refused?",
     "%%ai scripted:echo\nMy keys: {key} and {pasted}",
     "%%ai scripted:echo\n{table}",

@@ -35,7 +35,11 @@ def seen(terminal, monkeypatch):
         ("--budget=0", "budget_usd", Decimal(0)),
         ("--user ann", "user", "ann"),
         ("--tag team=search", "tags", {"team": "search"}),
-        ("--tag team=search --tag 'note=two words' --tag=url=a=b", "tags", {"team": "search", "note": "two words", "url": "a=b"}),
+        (
+            "--tag team=search --tag 'note=two words' --tag=url=a=b",
+            "tags",
+            {"team": "search", "note": "two words", "url": "a=b"},
+        ),
         ("--tag run=1 --tag run=2", "tags", {"run": "2"}),
     ],
 )  # fmt: skip

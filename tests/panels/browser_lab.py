@@ -35,7 +35,8 @@ CHROMIUM_ARGUMENTS = [
 ]
 LIGHT = "JupyterLab Light"
 OUTPUTS = ".jp-OutputArea-output"
-# The toolbar says idle before the kernel has connected, and what is run then is lost; the session itself knows.
+# The toolbar says idle before the kernel has connected, and what is run then is lost; the session itself
+# knows.
 IS_READY = """() => {
   const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
   const kernel = context?.session?.kernel;
@@ -191,7 +192,8 @@ class Page:
         before = self.count(cell)
         self.start(cell)
         self.page.wait_for_function(
-            "([index, before]) => { const cell = window.jupyterapp.shell.currentWidget.content.widgets[index].model;"
+            "([index, before]) => {"
+            "const cell = window.jupyterapp.shell.currentWidget.content.widgets[index].model;"
             " return cell.executionCount !== null && cell.executionCount !== before; }",
             arg=[cell, before],
         )
@@ -283,7 +285,7 @@ def chromium():
 
 
 def violations(page, within: str = OUTPUTS) -> list[str]:
-    """What axe-core finds critical or serious in the outputs of the page; the rest of the page is JupyterLab's own."""
+    """Critical or serious findings of axe-core in the outputs; the rest of the page is JupyterLab's own."""
     found = importlib.util.find_spec("axe_playwright_python")
     page.evaluate(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
     result = page.evaluate(f"() => axe.run({{include: [['{within}']]}}, {{resultTypes: ['violations']}})")

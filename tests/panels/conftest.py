@@ -27,7 +27,7 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(lab):
-    """One browser a module: while it is open the main thread counts as within an event loop, where other tests cannot run theirs."""
+    """One browser per module: while it is open, tests of other modules cannot run an event loop."""
     with chromium() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""A week of made-up calls, the same each time but for the clock: what browser tests and the README's pictures show."""
+"""A week of made-up calls, the same each time but for the clock, for browser tests and the README."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import random
 from decimal import Decimal
 from pathlib import Path
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
 from ainb.pipeline.budget.accounts import Account
-from ainb.pipeline.record import CallIds
 from ainb.stores.day_book import DayBook
-from ainb.usage.log.store import Store, open_log
+from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import Row, utc
 
 CALLS = 3000
@@ -46,7 +46,7 @@ def fill(home: Path, *, hostile: str = "") -> None:
     models = [*MODELS, *([("openai", hostile, 0.3, "0.0002")] if hostile else [])]
     rows = sorted((_row(rng, ids(), models, hostile) for _ in range(CALLS)), key=lambda row: row.started_at)
     home.mkdir(parents=True, exist_ok=True)
-    store = Store(open_log(home / "usage.sqlite3"))
+    store = LogStore(open_log(home / "usage.sqlite3"))
     store.add(rows)
     store.close()
     today = dt.datetime.fromtimestamp(NOW, dt.UTC).astimezone().date()
@@ -67,15 +67,29 @@ def _row(rng: random.Random, call_id: str, models, hostile: str) -> Row:
     hit = kind is None and rng.random() < 0.2
     free = hit or status is not None
     return Row(
-        call_id=call_id, started_at=utc(NOW - age), operation_name="chat", provider_name=provider, request_model=model,
-        response_model=model, input_tokens=rng.randrange(200, 1500), output_tokens=rng.randrange(20, 300),
-        tokens_source="provider", cost_usd=Decimal(0) if free else cost,
-        cost_source="free" if free else "table" if cost is not None else "unpriced", saved_usd=cost if hit else None,
-        duration_s=rng.expovariate(0.9), attempts=0 if hit else rng.choice([1] * 20 + [2, 3]),
-        status="error" if kind else "ok", error_type=kind, http_status=status,
+        call_id=call_id,
+        started_at=utc(NOW - age),
+        operation_name="chat",
+        provider_name=provider,
+        request_model=model,
+        response_model=model,
+        input_tokens=rng.randrange(200, 1500),
+        output_tokens=rng.randrange(20, 300),
+        tokens_source="provider",
+        cost_usd=Decimal(0) if free else cost,
+        cost_source="free" if free else "table" if cost is not None else "unpriced",
+        saved_usd=cost if hit else None,
+        duration_s=rng.expovariate(0.9),
+        attempts=0 if hit else rng.choice([1] * 20 + [2, 3]),
+        status="error" if kind else "ok",
+        error_type=kind,
+        http_status=status,
         error_message=f"{message} {hostile}".format(provider).strip() if message else None,
-        cache_hit=hit, request_id=f"req_{rng.getrandbits(48):012x}", notebook=rng.choice(["survey.ipynb", "report.ipynb"]), session_id="S",
-    )  # fmt: skip
+        cache_hit=hit,
+        request_id=f"req_{rng.getrandbits(48):012x}",
+        notebook=rng.choice(["survey.ipynb", "report.ipynb"]),
+        session_id="S",
+    )
 
 
 def _fault(rng: random.Random, provider: str, age: float):

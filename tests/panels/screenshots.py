@@ -2,8 +2,8 @@
 
     python -m tests.panels.screenshots          # or: make screenshots
 
-A made-up week of calls stands in the log; the batch asks a server on loopback that speaks OpenAI's protocol, at OpenAI's
-prices, and fails now and then. Nothing leaves this machine.
+A made-up week of calls stands in the log; the batch asks a server on loopback that speaks OpenAI's protocol,
+at OpenAI's prices, and fails now and then. Nothing leaves this machine.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Is this review positive or negative? {review}"""
 
 
 def plan(seen: Seen) -> Step:
-    """Labels; one row in fifty gets a word that is no label, some are refused, and now and then the server is busy."""
+    """Labels; one row in fifty gets an invalid label, some are refused, and sometimes the server is busy."""
     if seen.path.endswith("/messages"):
         return Fault(status=401, message="invalid x-api-key")
     number = zlib.crc32(seen.raw)

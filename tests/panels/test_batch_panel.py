@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ainb.batch.progress import Progress
-from ainb.batch.results import Outcome
-from ainb.panels.batch import BatchPanel, newest
+from ainb.batch import Progress
+from ainb.batch.row_result import RowResult
+from ainb.panels.batch import BatchPanel, newest_batch_panel
 from ainb.panels.progress import progress_view
 from ainb.panels.slot import Slot
 from ainb.testing import FakeClock
@@ -19,7 +19,7 @@ def running(**changes):
     for number in range(180):
         progress.count(
             number,
-            Outcome(
+            RowResult(
                 status="ok",
                 cached=number < 11,
                 cost_nano_usd=0 if number < 11 else 100_000,
@@ -30,7 +30,7 @@ def running(**changes):
         )
     progress.count(
         181,
-        Outcome(
+        RowResult(
             status="error",
             error_type="InvalidReplyError",
             error_message='"label" is <b>mixed</b>',
@@ -54,7 +54,7 @@ def test_a_running_batch_says_how_far_it_is():
     assert "180 answered · 11 of them from cache · 1 failed" in text
     assert "8 in flight of at most 16 · 4.1 rows/s · rate limit 500 requests/min · circuit closed" in text
     assert "9,000 tokens in, 900 out · $0.017 so far · about $0.028 in all · budget $0.10" in text
-    assert "reply not of the schema" in text
+    assert "reply does not match the schema" in text
     html = view.inner()
     assert '<progress aria-label="rows done" value="181" max="300">181 of 300</progress>' in html
     assert "<b>mixed" not in html
@@ -62,7 +62,7 @@ def test_a_running_batch_says_how_far_it_is():
 
 def test_a_finished_batch_says_what_it_cost_and_what_failed():
     view = progress_view(running(total=181, state="finished"))
-    steady = view.bundle(steady=True)
+    steady = view.bundle(deterministic=True)
 
     assert "181 of 181 rows · done" in steady["text/plain"]
     assert "180 answered · 1 failed" in steady["text/plain"]
@@ -82,7 +82,7 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
     ],
 )
 def test_a_batch_that_ended_early_says_so(changes, said):
-    assert said in progress_view(running(**changes)).text(steady=True)
+    assert said in progress_view(running(**changes)).text(deterministic=True)
 
 
 def test_rows_of_unknown_cost_are_admitted():
@@ -105,14 +105,14 @@ def test_failures_that_are_not_all_shown_belong_to_the_run():
     for number in range(200, 210):
         progress.count(
             number,
-            Outcome(status="error", error_type="ValueError", error_message=f"bad {number}"),
+            RowResult(status="error", error_type="ValueError", error_message=f"bad {number}"),
             resumed=False,
         )
 
     view = progress_view(progress)
 
     assert "bad 209" in view.text()
-    assert "bad 209" not in view.text(steady=True)
+    assert "bad 209" not in view.text(deterministic=True)
 
 
 def test_screen_readers_hear_of_quarters():
@@ -133,7 +133,7 @@ def test_the_panel_watches_a_batch_to_its_end(capsys):
         return [{"part": "model", "name": "openai:gpt-5-mini", "circuit": "open", "probe_in_s": 9.0}]
 
     panel = BatchPanel.open(title="labels", display="text", state=state, clock=clock)
-    assert newest() is panel
+    assert newest_batch_panel() is panel
     assert panel.running
     assert "has not begun" in panel.view().text()
     panel(running())

@@ -6,12 +6,40 @@ from hypothesis import strategies as st
 from ainb.panels.escapes import Cleaner, clean
 
 PIECES = st.sampled_from(
-    ["a", "\n", "\t", "\x1b", "[", "]", "31", "m", ";", "0", "\x07", "\\", "\x9b", "\x9d", "\x9c", "P", "^", "(", "B", " ", "\r", "\x08", "é", "\ud800"]
-)  # fmt: skip
+    [
+        "a",
+        "\n",
+        "\t",
+        "\x1b",
+        "[",
+        "]",
+        "31",
+        "m",
+        ";",
+        "0",
+        "\x07",
+        "\\",
+        "\x9b",
+        "\x9d",
+        "\x9c",
+        "P",
+        "^",
+        "(",
+        "B",
+        " ",
+        "\r",
+        "\x08",
+        "é",
+        "\ud800",
+    ]
+)
 
 
 def test_colours_titles_and_links_are_taken_out():
-    text = "\x1b[31mred\x1b[0m \x1b]0;title\x07x \x1b]8;;http://e.org\x1b\\link\x1b]8;;\x1b\\ \x9b2Jy\x1b(Bz\x1bcw"
+    text = (
+        "\x1b[31mred\x1b[0m \x1b]0;title\x07x "
+        "\x1b]8;;http://e.org\x1b\\link\x1b]8;;\x1b\\ \x9b2Jy\x1b(Bz\x1bcw"
+    )
 
     assert clean(text) == "red x link yzw"
 

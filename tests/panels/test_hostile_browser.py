@@ -1,4 +1,4 @@
-"""The table of hostile strings wherever JupyterLab shows something of ours: none runs, none asks for anything beyond this machine."""
+"""The table of hostile strings wherever JupyterLab shows output of ainb: none runs or loads anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETUP = r"""%load_ext ainb
 import ainb
 import pandas as pd
 from ainb.panels.batch import BatchPanel
-from ainb.panels.live import settle
+from ainb.panels.live import stop_all
 from ainb.testing import Step, script
 from tests.hostile import HOSTILE
 
@@ -30,7 +30,10 @@ def each(line, steps, prompt=lambda text: "show it"):
 """
 # What is shown where; each cell shows the whole table in its own way.
 SURFACES = {
-    **{f"a reply as {form}": f'each("-f {form} --no-stream", HOSTILE)' for form in ("markdown", "text", "json", "html", "math")},
+    **{
+        f"a reply as {form}": f'each("-f {form} --no-stream", HOSTILE)'
+        for form in ("markdown", "text", "json", "html", "math")
+    },
     "a reply that comes in pieces": 'each("-f markdown --stream", HOSTILE)',
     "an error text": 'each("", [Step(status=400, code=text) for text in HOSTILE])',
     "a prompt": 'each("--dry-run", HOSTILE, prompt=lambda text: text)',
@@ -43,11 +46,15 @@ SURFACES = {
     "a table of ours": "%ai usage",
     "a table of failures": "%ai errors",
     "a table of costs": "%ai cost",
-    "a batch, its title, its rows and its failures": """frame = pd.DataFrame({"text": [text for text in HOSTILE if text.isascii()]})  # pandas takes no lone surrogate
+    "a batch, its title, its rows and its failures": """# pandas takes no lone surrogate
+frame = pd.DataFrame({"text": [text for text in HOSTILE if text.isascii()]})
 script("rows", [step for text in frame["text"] for step in (text, Step(status=400, code=text))])
 for text in HOSTILE[:5]:
-    session.map(frame, text.replace("{", "").replace("}", "") + "{text}", model="scripted:rows", watcher=BatchPanel.open(title=text))""",
-    "the frame of a batch": 'script("rows", frame["text"])\nsession.map(frame, "{text}", model="scripted:rows")',
+    template = text.replace("{", "").replace("}", "") + "{text}"
+    panel = BatchPanel.open(title=text)
+    session.map(frame, template, model="scripted:rows", watcher=panel)""",
+    "the frame of a batch": """script("rows", frame["text"])
+session.map(frame, "{text}", model="scripted:rows")""",
     "a frame of the log": "session.usage().tail(20)",
     "names of ours": """for text in HOSTILE:
     for line in ("panel", "register", "list", "chat", "help"):
@@ -55,17 +62,19 @@ for text in HOSTILE[:5]:
             ip.run_line_magic("ai", f"{line} {text.splitlines()[0]}")
         except Exception:
             ip.showtraceback()""",
-    "the end of live panels": "settle()",
+    "the end of live panels": "stop_all()",
     "a reply as code": 'each("-f code", HOSTILE)',  # the last, for it puts a cell below itself
 }  # fmt: skip
 
-# Any link of the page that would run; with the number of its cell. In plain text JupyterLab itself makes links of data: URLs,
-# which browsers refuse to open as pages.
+# Any link of the page that would run; with the number of its cell. In plain text JupyterLab itself makes
+# links of data: URLs, which browsers refuse to open as pages.
 BAD_LINKS = """() => {
   const cells = [...document.querySelectorAll('.jp-Cell')];
-  return [...document.querySelectorAll('a')].filter(a => /^\\s*(javascript|vbscript|data):/i.test(a.getAttribute('href') ?? a.getAttribute('xlink:href') ?? ''))
+  const target = a => a.getAttribute('href') ?? a.getAttribute('xlink:href') ?? '';
+  return [...document.querySelectorAll('a')].filter(a => /^\\s*(javascript|vbscript|data):/i.test(target(a)))
     .filter(a => !(a.protocol === 'data:' && a.target === '_blank' && a.closest('.jp-RenderedText')))
-    .map(a => `${cells.indexOf(a.closest('.jp-Cell'))} ${a.closest('.jp-OutputArea-output')?.className} ${a.outerHTML.slice(0, 300)}`);
+    .map(a => [cells.indexOf(a.closest('.jp-Cell')), a.closest('.jp-OutputArea-output')?.className,
+      a.outerHTML.slice(0, 300)].join(' '));
 }"""
 
 QUIET = {"names and messages in the log", "the end of live panels"}
@@ -110,8 +119,9 @@ def assert_harmless(page, watch: Watch) -> None:
     assert page.evaluate(BAD_LINKS) == []
     frames = page.locator("iframe[srcdoc]")
     assert {frames.nth(place).get_attribute("sandbox") for place in range(frames.count())} <= {""}
-    inside = "script, object, embed, form, video, base, meta, link, [onload], [onerror], [onclick], [onmouseover], [onfocus]"
-    assert page.locator(", ".join(f".ainb {name.strip()}" for name in inside.split(","))).count() == 0
+    elements = ["script", "object", "embed", "form", "video", "base", "meta", "link"]
+    attributes = ["[onload]", "[onerror]", "[onclick]", "[onmouseover]", "[onfocus]"]
+    assert page.locator(", ".join(f".ainb {name}" for name in elements + attributes)).count() == 0
 
 
 def test_no_hostile_string_runs_or_loads_anything_wherever_it_is_shown(page, lab, browser):

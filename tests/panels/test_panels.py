@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import ainb
-from ainb.batch.progress import Progress
+from ainb.batch import Progress
 from ainb.panels import PANELS, live, panel
 from ainb.panels import slot as slots
 from ainb.panels.base import NO_CALLS, ROWS
@@ -74,7 +74,7 @@ def test_without_calls_a_panel_says_how_to_make_one(session, name):
 
 
 def test_without_batches_the_panel_says_how_to_start_one(session, monkeypatch):
-    monkeypatch.setattr("ainb.panels.batch._newest", [])
+    monkeypatch.setattr("ainb.panels.batch._newest_panel", [])
 
     assert "No batch has run" in str(panel("batch", session=session))
 
@@ -283,7 +283,7 @@ def test_charts_are_pictures_with_their_meaning_in_words():
         assert chart.png.startswith(b"\x89PNG")
         assert chart.html().startswith("<figure><img width=")
         assert 'alt="what &lt;it&gt; shows"' in chart.html()
-        assert "<img" not in chart.html(steady=True)
+        assert "<img" not in chart.html(deterministic=True)
 
 
 # Live panels
@@ -311,7 +311,7 @@ class Source:
         self.views += 1
         return View("v", [Line([f"{self.calls} calls"])])
 
-    def pulse(self):
+    def change_key(self):
         return self.calls
 
     def controls(self, changed):
@@ -324,7 +324,7 @@ def shell(monkeypatch):
     found = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=True), display_pub=Publisher(), user_ns={})
     monkeypatch.setattr(slots, "find_shell", lambda: found)
     yield found
-    live.settle()
+    live.stop_all()
 
 
 class SteppedClock(FakeClock):
@@ -408,11 +408,11 @@ def test_choices_redraw_the_panel(shell, busy):
 
 def test_the_board_notices_calls_and_circuits_but_not_buckets(busy):
     made = panel(session=busy)
-    before = made.pulse()
+    before = made.change_key()
 
-    assert made.pulse() == before
+    assert made.change_key() == before
     busy.ask("another")
-    assert made.pulse() != before
+    assert made.change_key() != before
 
 
 def test_numbers_do_not_wait_for_the_library_of_charts(shell, monkeypatch):
@@ -432,5 +432,5 @@ def test_a_history_without_rows_reads_as_steady_display_leaves_it():
     empty = Table(caption="Providers now", columns=("model", "circuit"), rows=[], history=True)
     full = Table(caption="Providers now", columns=("model", "circuit"), rows=[("m", "closed")], history=True)
 
-    assert empty.html() == empty.html(steady=True) == full.html(steady=True)
+    assert empty.html() == empty.html(deterministic=True) == full.html(deterministic=True)
     assert empty.text() == ""

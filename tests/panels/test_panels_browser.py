@@ -56,9 +56,10 @@ def offline_text(browser, page_file: Path) -> str:
 
 
 def overflowing(page) -> list[str]:
-    """Outputs that scroll sideways: what is too wide is to scroll by itself, in a region that a keyboard reaches."""
+    """Outputs that scroll sideways; wide tables must scroll in regions of their own."""
     return page.evaluate(
-        f"() => [...document.querySelectorAll('{OUTPUTS}')].filter(output => output.scrollWidth > output.clientWidth + 1)"
+        f"() => [...document.querySelectorAll('{OUTPUTS}')]"
+        ".filter(output => output.scrollWidth > output.clientWidth + 1)"
         ".map(output => output.innerText.slice(0, 80))"
     )
 
@@ -94,7 +95,8 @@ def test_a_batch_is_live_then_static_and_outlives_its_kernel(page, browser):
 def test_a_reload_in_mid_run_shows_a_background_batch_live_again_and_it_can_be_cancelled(page):
     start = (
         "watch = BatchPanel.open(background=True, state=session.state)\n"
-        'job = watch.job = session.submit_map(frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
+        "job = watch.job = session.submit_map("
+        'frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
     )
     page.open("background.ipynb", [SETUP + ROWS.format(rows=400, seconds=0.5), start])
     page.run(0)
@@ -115,7 +117,10 @@ def test_a_reload_in_mid_run_shows_a_background_batch_live_again_and_it_can_be_c
 
 
 def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page):
-    slow = 'session.map(frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=BatchPanel.open())'
+    slow = (
+        'session.map(frame, "Label: {review}", '
+        'model="scripted:labels", concurrency=2, watcher=BatchPanel.open())'
+    )
     page.open(
         "interrupt.ipynb",
         [SETUP + ROWS.format(rows=200, seconds=0.4), slow, slow, "print('the next cell', 'works')"],
@@ -144,7 +149,7 @@ SAID = ("spent today of $5.00", "429 rate limit", "What failed, last 24 hours", 
 
 def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page, browser):
     cells = ["%ai panel", "%ai panel cost", "%ai panel errors"]
-    settle = "from ainb.panels.live import settle\nsettle()"
+    settle = "from ainb.panels.live import stop_all\nstop_all()"
     page.open("panels.ipynb", [SETUP + WEEK, *cells, settle])
     page.run(0)
     for cell in (1, 2, 3):
@@ -177,7 +182,7 @@ def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page,
 def test_a_notebook_that_is_not_trusted_shows_the_same_words(page):
     page.open(
         "home.ipynb",
-        [SETUP + WEEK, "%ai panel", "%ai panel errors", "from ainb.panels.live import settle\nsettle()"],
+        [SETUP + WEEK, "%ai panel", "%ai panel errors", "from ainb.panels.live import stop_all\nstop_all()"],
     )
     for cell in range(4):
         page.run(cell)

@@ -35,7 +35,7 @@ except ainb.AinbError as error:
     "%ai panel cost",
     "%ai panel errors",
     "ainb.panel('batch')",
-    "from ainb.panels.live import settle\nsettle()",
+    "from ainb.panels.live import stop_all\nstop_all()",
 ]
 
 

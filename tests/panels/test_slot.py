@@ -46,7 +46,7 @@ class Screen(io.StringIO):
 
 
 def view(text="hello", *, status="", pictures=()):
-    charts = [Chart(png=png, says="a chart", width=100) for png in pictures]
+    charts = [Chart(png=png, description="a chart", width=100) for png in pictures]
     return View("ainb test", [Line([text]), *charts], line=f"ainb: {text}", status=status)
 
 
@@ -237,7 +237,7 @@ def test_a_log_file_gets_the_last_line_alone(monkeypatch, capsys):
 def test_a_display_error_is_said_once_and_turns_the_panel_off(shell):
     said = []
     clock = FakeClock()
-    slot = Slot("html", clock=clock, complain=said.append)
+    slot = Slot("html", clock=clock, on_error=said.append)
     slot.open(lambda: view("0"))
     shell.display_pub.fault = RuntimeError("no front end")
 
@@ -247,14 +247,17 @@ def test_a_display_error_is_said_once_and_turns_the_panel_off(shell):
     slot.close(lambda: view("2"))
 
     assert said == [
-        "the panel is off after a display error (RuntimeError: no front end); what it was to show is not affected"
+        (
+            "the panel is off after a display error (RuntimeError: no front end); "
+            "what it was to show is not affected"
+        )
     ]
     assert slot.mode == "off"
 
 
 def test_a_view_that_cannot_be_made_is_a_display_error_too(shell):
     said = []
-    slot = Slot("html", clock=FakeClock(), complain=said.append)
+    slot = Slot("html", clock=FakeClock(), on_error=said.append)
 
     slot.open(lambda: 1 / 0)
 

@@ -23,7 +23,7 @@ from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.retry.policy import Retry
 from ainb.runtime import Runtime
 from ainb.session import Session
-from ainb.testing.fakes import SCRIPTS, Step, script
+from ainb.testing.faults import SCRIPTS, Step, script
 from tests.fault_server import Fault, FaultServer
 
 QUICK = Retry(attempts=2, base_seconds=0.001)

@@ -17,7 +17,7 @@ import pytest
 
 from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict
 from ainb.stores.day_book import DayBook
-from ainb.stores.owner import Owner
+from ainb.stores.sqlite import Owner
 from ainb.testing import FakeClock
 
 DAY = Account("day", "2026-05-04")

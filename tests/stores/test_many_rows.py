@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from ainb.stores.many_rows import SIZES, insert_few, insert_rows
+from ainb.stores.sqlite import SIZES, insert_few, insert_rows
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import threading
 import pytest
 
 from ainb.errors import ConfigError
-from ainb.stores.base import StoreStats, at_once, make_store, renew_after_fork
+from ainb.stores.base import StoreStats, at_once
+from ainb.stores.fork import renew_after_fork
+from ainb.stores.local import make_store
 from ainb.stores.memory import ENTRY_OVERHEAD_BYTES, MemoryStore
 
 

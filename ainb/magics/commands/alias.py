@@ -1,4 +1,4 @@
-"""``%ai alias`` and ``%ai dealias``: short names for models, for this kernel or kept in pyproject.toml."""
+"""``%ai alias`` and ``%ai dealias``: aliases of models, for this kernel or saved in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ainb.errors import ConfigError
 from ainb.magics.commands.alias_file import TABLE, forget_alias, save_alias
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.providers import split_model
 from ainb.suggestions import closest
 
@@ -27,37 +27,37 @@ UNSAVE = Flag(
 )
 
 
-def set_alias(front: Front, arguments: Arguments) -> str:
-    """A short name for a model: until the kernel ends, or for good."""
+def set_alias(shell: NotebookShell, arguments: Arguments) -> str:
+    """Set an alias of a model, until the kernel ends or with ``--save`` for good."""
     name, target = arguments.words
-    known = dict(front.session().config.aliases)
+    known = dict(shell.session().config.aliases)
     if not name or set(name) & set(":/"):
         raise ConfigError(f"an alias is one word without : and /; it is {name!r}")
     service, model = split_model(target, {key: value for key, value in known.items() if key != name})
-    front.settings.put("aliases", {**known, name: target})
+    shell.settings.set_option("aliases", {**known, name: target})
     if "save" not in arguments.cell:
         return f"{name} is {service}:{model} now; --save keeps it in {TABLE} of pyproject.toml"
-    path = _file()
+    path = _pyproject()
     save_alias(path, name, target)
     return f"{name} is {service}:{model} now, and kept in {path}"
 
 
-def drop_alias(front: Front, arguments: Arguments) -> str:
-    """Forget a short name."""
+def drop_alias(shell: NotebookShell, arguments: Arguments) -> str:
+    """Remove an alias."""
     (name,) = arguments.words
-    known = dict(front.session().config.aliases)
+    known = dict(shell.session().config.aliases)
     if name not in known:
         way_out = closest(name, known) if known else "there are none"
         raise ConfigError(f"there is no alias {name!r}; {way_out}")
     del known[name]
-    front.settings.put("aliases", known)
+    shell.settings.set_option("aliases", known)
     if "save" not in arguments.cell:
         return f"{name} is no alias any more"
-    path = _file()
+    path = _pyproject()
     was_kept = forget_alias(path, name)
     return f"{name} is no alias any more, and {'taken out of' if was_kept else 'was not in'} {path}"
 
 
-def _file() -> Path:
-    """The nearest pyproject.toml, from which options are read; else one to be made in the working folder."""
+def _pyproject() -> Path:
+    """The nearest pyproject.toml, which options are read from; else a new one in the working folder."""
     return find_pyproject(Path.cwd()) or Path.cwd() / "pyproject.toml"

@@ -1,7 +1,7 @@
-"""``[tool.ainb.aliases]`` of a pyproject.toml: one line added, changed or taken out, every other byte left as it is.
+"""Edits ``[tool.ainb.aliases]`` of a pyproject.toml one line at a time; every other byte stays as it is.
 
-What was written is read again and compared before it replaces the file, so a form that these few rules do not understand is
-refused and never spoilt.
+The new text is parsed and compared with the wanted content before it replaces the file, so a form that these
+few rules do not cover is refused and the file is never damaged.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _STRING = r"(?:\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*')"
 
 
 def save_alias(path: Path, name: str, target: str) -> None:
-    """Write an alias into a file, which is made where there is none.
+    """Write an alias into a file, which is created where it is missing.
 
     Raises:
-        ConfigError: The file cannot be read or written, or holds its aliases in a form that is not changed here; or what is to
-            be saved looks like a key.
+        ConfigError: The file cannot be read or written, or holds its aliases in a form that is not changed
+            here; or what is to be saved looks like a key.
     """
     if redact(f"{name} {target}") != f"{name} {target}":
         raise ConfigError("what is to be saved looks like a key, and no key is written into pyproject.toml")
@@ -43,7 +43,7 @@ def save_alias(path: Path, name: str, target: str) -> None:
 
 
 def forget_alias(path: Path, name: str) -> bool:
-    """Take an alias out of a file; returns whether it was there.
+    """Remove an alias from a file; returns whether it was there.
 
     Raises:
         ConfigError: As for `save_alias`.
@@ -71,12 +71,13 @@ def _change(path: Path, name: str, target: str | None) -> None:
     line = f"{_key(name)} = {json.dumps(target)}" if target is not None else f"the line of {name}"
     doing = "add" if target is not None else "take out"
     raise ConfigError(
-        f"{path.name} holds its aliases in a form that is not changed here; {doing} {line} under {TABLE} yourself"
+        f"{path.name} holds its aliases in a form that is not changed here; "
+        f"{doing} {line} under {TABLE} yourself"
     )
 
 
 def _in_table(text: str, name: str, target: str | None) -> str | None:
-    """Change, add or drop a line below the header."""
+    """Change, add or remove a line below the table's header."""
     header = _HEADER.search(text)
     if header is None:
         return None
@@ -116,7 +117,7 @@ def _in_braces(text: str, name: str, target: str | None) -> str | None:
 
 
 def _appended(text: str, name: str, target: str | None) -> str | None:
-    """A table of its own at the end."""
+    """Append a new table at the end."""
     if target is None:
         return None
     ending = _line_ending(text)
@@ -145,7 +146,7 @@ def _means(text: str, wanted: Mapping[str, Any]) -> bool:
 
 
 def _aliases(data: dict[str, Any]) -> dict[str, Any]:
-    """The table of aliases, made where there is none."""
+    """The table of aliases, added where it is missing."""
     for name in ("tool", "ainb", "aliases"):
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
@@ -168,7 +169,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
-    """All or nothing: a file beside it that takes its place; a link stays a link, and the mode stays."""
+    """Replace the file atomically; a symbolic link and the file's mode are kept."""
     place = path.resolve()
     temporary = None
     try:
@@ -193,7 +194,7 @@ def _key(name: str) -> str:
 
 
 def _any_key(name: str) -> str:
-    """A pattern of every way to write the key."""
+    """A pattern of all spellings of a TOML key."""
     ways = {re.escape(json.dumps(name)), re.escape(f"'{name}'")}
     if _BARE.fullmatch(name):
         ways.add(re.escape(name))

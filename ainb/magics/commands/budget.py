@@ -1,4 +1,4 @@
-"""``%ai budget``: how it stands, another one, a new beginning, none."""
+"""``%ai budget``: show the budget, change it, reset it, switch it off."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.pipeline.budget.options import Budget, parse_budget
 from ainb.pricing import format_usd
@@ -17,27 +17,28 @@ from ainb.suggestions import closest
 NONE = "there is no budget; %ai budget 5/day sets one"
 
 
-def budget(front: Front, arguments: Arguments) -> Report | str:
-    """Show the budget, or do with it what the word says.
+def budget(shell: NotebookShell, arguments: Arguments) -> Report | str:
+    """Show, change, reset or switch off the budget.
 
     Raises:
         ConfigError: The word is no sum of money and no action.
     """
     if not arguments.words:
-        return show_budget(front)
+        return show_budget(shell)
     wanted = arguments.words[0].lower()
     if wanted in ACTIONS:
-        return ACTIONS[wanted](front)
+        return ACTIONS[wanted](shell)
     if wanted.isalpha():
         raise ConfigError(
-            f"%ai budget takes a sum such as 5/day, or {' or '.join(ACTIONS)}; it is {wanted!r}; {closest(wanted, ACTIONS)}"
+            f"%ai budget takes a sum such as 5/day, or {' or '.join(ACTIONS)}; it is {wanted!r}; "
+            + closest(wanted, ACTIONS)
         )
-    return _set(front, wanted)
+    return _set(shell, wanted)
 
 
-def show_budget(front: Front) -> Report | str:
-    """Spent, reserved, left."""
-    session = front.session()
+def show_budget(shell: NotebookShell) -> Report | str:
+    """Amounts spent, reserved and left."""
+    session = shell.session()
     if session.budget is None:
         return NONE
     tables = budget_tables(session)
@@ -48,7 +49,7 @@ def show_budget(front: Front) -> Report | str:
 
 
 def budget_tables(session: Session) -> list[Table]:
-    """The budget as a table or none."""
+    """The budget as a table; an empty list without one."""
     rows = [
         (
             f"{item.scope} {item.name}".strip(),
@@ -63,36 +64,36 @@ def budget_tables(session: Session) -> list[Table]:
     return [Table(caption="Budget", columns=columns, rows=rows)] if rows else []
 
 
-def _set(front: Front, text: str) -> str:
-    """Change the sum and what it counts for; whether it is hard and when it warns stay as they are."""
-    old = front.session().budget
+def _set(shell: NotebookShell, text: str) -> str:
+    """Change amount and scope of the budget; `hard` and `warn_at` stay."""
+    old = shell.session().budget
     new = parse_budget(text, per=old.per if old is not None else "session")
-    _change(front, new if old is None else dataclasses.replace(old, usd=new.usd, per=new.per))
-    left = [item.left_usd for item in front.session().budget_status()]
+    _change(shell, new if old is None else dataclasses.replace(old, usd=new.usd, per=new.per))
+    left = [item.left_usd for item in shell.session().budget_status()]
     return f"the budget is {new} now" + (f", {format_usd(left[0])} of it left" if len(left) == 1 else "")
 
 
-def _reset(front: Front) -> str:
-    session = front.session()
+def _reset(shell: NotebookShell) -> str:
+    session = shell.session()
     if session.budget is None:
         return NONE
     session.reset_budget()
-    front.forget_notices("budget")
+    shell.forget_notices("budget")
     return f"the budget of {session.budget} begins anew; what was spent stays in the usage log"
 
 
-def _off(front: Front) -> str:
-    if front.session().budget is None:
+def _off(shell: NotebookShell) -> str:
+    if shell.session().budget is None:
         return NONE
-    _change(front, None)
+    _change(shell, None)
     return "there is no budget any more; calls still go into the usage log"
 
 
-def _change(front: Front, new: Budget | None) -> None:
-    # A setting, so that a session made later has it too; and at once, also for a session that somebody handed over.
-    front.settings.put("budget", new)
-    front.session().set_budget(new)
-    front.forget_notices("budget")
+def _change(shell: NotebookShell, new: Budget | None) -> None:
+    # As a setting for sessions made later, and on this session, which may have been set with `use`.
+    shell.settings.set_option("budget", new)
+    shell.session().set_budget(new)
+    shell.forget_notices("budget")
 
 
-ACTIONS: dict[str, Callable[[Front], str]] = {"reset": _reset, "off": _off}
+ACTIONS: dict[str, Callable[[NotebookShell], str]] = {"reset": _reset, "off": _off}

@@ -1,15 +1,15 @@
-"""``%ai cache``: what is stored and what it was good for, clear it, prune it."""
+"""``%ai cache``: show the cache and its hit rate, clear it, prune it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.display.numbers import count, duration, share, size, word
+from ainb.magics.display.numbers import as_text, byte_size, count, duration, percent
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import seconds
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.session import Session
 from ainb.suggestions import closest
@@ -26,8 +26,8 @@ OLDER = Flag(
 )
 
 
-def cache(front: Front, arguments: Arguments) -> Report | str:
-    """Show the cache, or do with it what the word says.
+def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
+    """Show, clear or prune the cache.
 
     Raises:
         ConfigError: The word is no action, or ``--older`` stands without prune.
@@ -40,7 +40,7 @@ def cache(front: Front, arguments: Arguments) -> Report | str:
         )
     if older is not None and action != "prune":
         raise ConfigError("--older belongs to %ai cache prune; write %ai cache prune --older 7d")
-    session = front.session()
+    session = shell.session()
     if not session.cache_status():
         return OFF
     if action == "clear":
@@ -48,29 +48,29 @@ def cache(front: Front, arguments: Arguments) -> Report | str:
     return prune(session, older) if action == "prune" else Report(tables=cache_tables(session))
 
 
-def prune(session: Session, older_seconds: float | None) -> str:
-    """Forget answers past an age; None means the usual one."""
+def prune(session: Session, max_age_seconds: float | None) -> str:
+    """Remove answers above an age; None means the configured time to live."""
     options = session.config.cache
     usual = options.ttl_seconds if options is not None else None
-    if older_seconds is None and usual is None:
+    if max_age_seconds is None and usual is None:
         return "stored answers never expire here, so none is too old; %ai cache prune --older 7d says how old"
-    return f"{_answers(session.prune_cache(older_seconds))} forgotten"
+    return f"{_answers(session.prune_cache(max_age_seconds))} forgotten"
 
 
 def cache_tables(session: Session) -> list[Table]:
-    """The cache as a table or none."""
+    """The cache as a table; an empty list when it is off."""
     state = session.cache_status()
     if not state:
         return []
     options = session.config.cache
     ttl = options.ttl_seconds if options is not None else None
     rows: list[tuple[str, Any]] = [
-        ("store", word(state["store"])),
-        ("answers", f"{count(state['entries'])}, {size(state['size_bytes'])}"),
+        ("store", as_text(state["store"])),
+        ("answers", f"{count(state['entries'])}, {byte_size(state['size_bytes'])}"),
         ("given again", f"{count(state['hits'])} in this session"),
         ("shared in flight", count(state["coalesced"])),
         ("asked", count(state["misses"])),
-        ("hit rate", share(state["hit_rate"])),
+        ("hit rate", percent(state["hit_rate"])),
         ("expires", "never" if ttl is None else f"after {duration(ttl)}"),
     ]
     if state["stale"]:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
-from ainb.magics.commands.frames import MAX_ROWS, Framed
-from ainb.magics.display.numbers import count, duration, is_known, moment, word
+from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
+from ainb.magics.display.numbers import as_text, count, duration, is_known, local_time
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import since
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ _SPAN = re.compile(r"\d+[mhdw]|\d{4}-\d\d-\d\d")
 USUAL_COST = ("request_model",)
 
 
-def show_cost(front: Front, arguments: Arguments) -> Framed:
+def show_cost(shell: NotebookShell, arguments: Arguments) -> FrameReport:
     """Tokens and money by columns of the log.
 
     Raises:
         ConfigError: A word names no column; the message lists them.
     """
     by = _names(arguments) or USUAL_COST
-    frame = front.session().costs(by, **arguments.cell)
+    frame = shell.session().costs(by, **arguments.cell)
     first = frame.sort_values("cost_usd", ascending=False, kind="stable").head(MAX_ROWS)
     rows = [
         (
@@ -52,22 +52,22 @@ def show_cost(front: Front, arguments: Arguments) -> Framed:
     ]
     columns = (*by, "calls", "tokens in", "tokens out", "cost", "saved")
     lines = [_total(frame), *_more(frame, "groups, the costliest first")]
-    return Framed(Report(lines, _table("Cost", columns, rows)), frame)
+    return FrameReport(Report(lines, _table("Cost", columns, rows)), frame)
 
 
-def show_usage(front: Front, arguments: Arguments) -> Framed:
-    """Every call, a row each; the latest are shown."""
-    frame = front.session().usage(**arguments.cell)
+def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
+    """One row per call; the latest are shown."""
+    frame = shell.session().usage(**arguments.cell)
     rows = [
         (
-            moment(row.started_at),
+            local_time(row.started_at),
             _model(row),
-            word(row.status) + (", cached" if row.cache_hit or row.coalesced else ""),
+            as_text(row.status) + (", cached" if row.cache_hit or row.coalesced else ""),
             count(row.input_tokens),
             count(row.output_tokens),
             _money(row.cost_usd, int(row.cost_source == "unpriced")),
             duration(row.duration_s),
-            word(row.notebook),
+            as_text(row.notebook),
         )
         for row in _latest(frame)
     ]
@@ -76,21 +76,21 @@ def show_usage(front: Front, arguments: Arguments) -> Framed:
         frame["cost_usd"].sum(min_count=1) if len(frame) else 0, int(frame["cost_usd"].isna().sum())
     )
     lines = [f"{_calls(len(frame))}, {total}", *_more(frame, "calls, the latest first")]
-    return Framed(Report(lines, _table("Usage", columns, rows)), frame)
+    return FrameReport(Report(lines, _table("Usage", columns, rows)), frame)
 
 
-def show_errors(front: Front, arguments: Arguments) -> Framed:
-    """Every failed call, or how many there were of each kind.
+def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
+    """Failed calls, or their number by columns of the log.
 
     Raises:
         ConfigError: A word names no column; the message lists them.
     """
     by = _names(arguments)
-    frame = front.session().errors(by or None, **arguments.cell)
+    frame = shell.session().errors(by or None, **arguments.cell)
     if by:
         first = frame.head(MAX_ROWS)
         rows: list[Sequence[str]] = [
-            (*_key(key), count(row.calls), moment(row.last_at), word(row.last_message))
+            (*_key(key), count(row.calls), local_time(row.last_at), as_text(row.last_message))
             for key, row in zip(first.index, first.itertuples(index=False), strict=True)
         ]
         columns: Sequence[str] = (*by, "calls", "last", "last message")
@@ -100,16 +100,22 @@ def show_errors(front: Front, arguments: Arguments) -> Framed:
         ]
     else:
         rows = [
-            (moment(row.started_at), _model(row), _error(row), count(row.attempts), word(row.error_message))
+            (
+                local_time(row.started_at),
+                _model(row),
+                _error(row),
+                count(row.attempts),
+                as_text(row.error_message),
+            )
             for row in _latest(frame)
         ]
         columns = ("started", "model", "error", "attempts", "message")
         lines = [_calls(len(frame), "failed call"), *_more(frame, "calls, the latest first")]
-    return Framed(Report(lines, _table("Errors", columns, rows)), frame)
+    return FrameReport(Report(lines, _table("Errors", columns, rows)), frame)
 
 
 def _names(arguments: Arguments) -> tuple[str, ...]:
-    """The words, which may be parted by commas too.
+    """Column names; words may also be separated by commas.
 
     Raises:
         ConfigError: One is a span of time, which stands behind ``--since``.
@@ -127,7 +133,7 @@ def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
 def _key(key: Any) -> tuple[str, ...]:
     parts = key if isinstance(key, tuple) else (key,)
     return tuple(
-        f"{part:%Y-%m-%d}" if is_known(part) and hasattr(part, "year") else word(part) for part in parts
+        f"{part:%Y-%m-%d}" if is_known(part) and hasattr(part, "year") else as_text(part) for part in parts
     )
 
 
@@ -136,14 +142,14 @@ def _latest(frame: pd.DataFrame) -> list[Any]:
 
 
 def _model(row: Any) -> str:
-    return f"{word(row.provider_name)}:{word(row.request_model)}"
+    return f"{as_text(row.provider_name)}:{as_text(row.request_model)}"
 
 
 def _error(row: Any) -> str:
     return (
-        f"{word(row.error_type)} {count(row.http_status)}"
+        f"{as_text(row.error_type)} {count(row.http_status)}"
         if is_known(row.http_status)
-        else word(row.error_type)
+        else as_text(row.error_type)
     )
 
 
@@ -162,7 +168,7 @@ def _money(usd: Any, unpriced: Any = 0) -> str:
 
 
 def _saved(usd: Any) -> str:
-    return _money(usd) if is_known(usd) and usd > 0 else word(None)
+    return _money(usd) if is_known(usd) and usd > 0 else as_text(None)
 
 
 def _calls(number: int, noun: str = "call") -> str:

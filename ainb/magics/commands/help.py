@@ -1,20 +1,19 @@
-"""``%ai help``: all options, subcommands and settings, or one of them with an example that can be typed."""
+"""``%ai help`` and ``%ai version``: options, subcommands and settings, each with an example."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ainb.config.tree import OPTIONS
 from ainb.errors import ConfigError
+from ainb.magics.commands.command import Command
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
-
-if TYPE_CHECKING:
-    from ainb.magics.commands.table import Command
+from ainb.version import __version__
 
 # A value of each setting, as it is typed behind %config Ainb.NAME =
 VALUES: Final[Mapping[str, str]] = {
@@ -47,53 +46,58 @@ VALUES: Final[Mapping[str, str]] = {
 }
 
 
-def show_help(_front: Front, arguments: Arguments) -> Report:
-    """All options and subcommands, or one of them."""
+def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
+    """All options and subcommands, or one of them with an example."""
     if arguments.words:
-        return Report(_topic(arguments.words[0]))
+        return Report(_topic(commands, arguments.words[0]))
     return Report(
         [
-            "%%ai [MODEL] [options], and the prompt below it; {name} puts in a value of the notebook, {{name}} is {name}.",
-            "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. %config Ainb lists every setting; %ai help TOPIC shows one option with an example.",
+            (
+                "%%ai [MODEL] [options], and the prompt below it; "
+                "{name} puts in a value of the notebook, {{name}} is {name}."
+            ),
+            (
+                "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. "
+                "%config Ainb lists every setting; %ai help TOPIC shows one option with an example."
+            ),
         ],
         [
             Table(
                 caption="Options of %%ai",
                 columns=("option", "what it does"),
-                rows=[(written(flag), flag.help) for flag in CELL_FLAGS],
+                rows=[(spelling(flag), flag.help) for flag in CELL_FLAGS],
             ),
             Table(
                 caption="%ai subcommands",
                 columns=("subcommand", "what it does"),
-                rows=[(command.usage, command.help) for command in _commands()],
+                rows=[(command.usage, command.help) for command in commands],
             ),
         ],
     )
 
 
-def topics() -> list[str]:
-    """All that there is help on."""
-    return [*(flag.name for flag in CELL_FLAGS), *(command.name for command in _commands()), *OPTIONS]
+def show_version(_shell: NotebookShell, _arguments: Arguments) -> str:
+    """The version of ainb in one line."""
+    return f"ainb {__version__}"
 
 
-def written(flag: Flag) -> str:
-    """An option as it is typed, such as ``-f, --format FORMAT``."""
+def topics(commands: Sequence[Command]) -> list[str]:
+    """Names of all options, subcommands and settings."""
+    return [*(flag.name for flag in CELL_FLAGS), *(command.name for command in commands), *OPTIONS]
+
+
+def spelling(flag: Flag) -> str:
+    """Spelling of an option, such as ``-f, --format FORMAT``."""
     spelling = ", ".join(reversed(flag.spellings))
     return f"{spelling} {flag.metavar}" if flag.metavar else spelling
 
 
-def _commands() -> list[Command]:
-    from ainb.magics.commands.table import COMMANDS  # the table names this module's function
-
-    return COMMANDS
-
-
-def _topic(word: str) -> list[str]:
+def _topic(commands: Sequence[Command], word: str) -> list[str]:
     bare = word.lstrip("-%").removeprefix("Ainb.")
     for flag in CELL_FLAGS:
         if bare in {flag.name, flag.short}:
-            return [f"{written(flag)}: {flag.help}", f"Example: {flag.example}"]
-    for command in _commands():
+            return [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
+    for command in commands:
         if bare in {command.name, *command.synonyms}:
             return [
                 f"%ai {command.usage}: {command.help}",
@@ -105,15 +109,15 @@ def _topic(word: str) -> list[str]:
             f"%config Ainb.{bare}: {OPTIONS[bare].metadata['help']}",
             f"Example: %config Ainb.{bare} = {VALUES[bare]}",
         ]
-    raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics())}")
+    raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics(commands))}")
 
 
 def _own_flags(command: Command) -> list[str]:
-    """Options of a subcommand that are no options of a cell, each with its example."""
+    """Options that only the subcommand has, each with its example."""
     lines: list[str] = []
     for flag in command.flags or ():
         if flag not in CELL_FLAGS:
-            lines += [f"{written(flag)}: {flag.help}", f"Example: {flag.example}"]
+            lines += [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
     if lines or command.flags is not CELL_FLAGS:
         return lines
     return ["It takes the options of %%ai; %ai help lists them."]

@@ -1,4 +1,4 @@
-"""Tables of ``%ai list``: providers, pulled models, aliases. A key is never shown, only whether its variable is set."""
+"""``%ai list``: providers, pulled models and aliases; of a key only whether its variable is set."""
 
 from __future__ import annotations
 
@@ -8,16 +8,39 @@ import re
 from collections.abc import Mapping
 
 from ainb import keys
-from ainb.errors import ConfigError
-from ainb.panels.markup import Table
+from ainb.engine import ENGINE
+from ainb.errors import AinbError, ConfigError
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.shell import NotebookShell
+from ainb.panels.markup import Report, Table
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
 from ainb.providers.services import SERVICES, SYNONYMS, Service
 from ainb.suggestions import closest
 
 
+def show_list(shell: NotebookShell, arguments: Arguments) -> Report:
+    """Providers, pulled models and aliases; for one provider, the models that it offers now."""
+    config = shell.session().config
+    service = arguments.words[0] if arguments.words else None
+    if service is None:
+        return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
+    tables = [services_table(service), *(local_table() if service == "local" else ())]
+    provider = shell.session().provider(SYNONYMS.get(service, service))
+    if not hasattr(provider, "list_models"):
+        return Report(tables=tables)
+    try:
+        names = ENGINE.run(provider.list_models())
+    except AinbError as error:
+        return Report([str(error)], tables)
+    models = Table(
+        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
+    )
+    return Report(tables=[*tables, models])
+
+
 def services_table(name: str | None) -> Table:
-    """Providers with base URL and key variable.
+    """Table of the providers with base URL and key variable.
 
     Args:
         name: One provider; None means all.
@@ -36,12 +59,12 @@ def services_table(name: str | None) -> Table:
 
 
 def provider_names() -> list[str]:
-    """Names that may stand in front of a model: our own services, then those of other packages."""
+    """Provider names: the built-in services, then those of plugins."""
     return [*SERVICES, *plugins.names()]
 
 
-def provider_beginnings() -> list[str]:
-    """Beginnings of models, for Tab: ``openai:``, and with pydantic-ai installed ``pydantic:google:``."""
+def model_prefixes() -> list[str]:
+    """Prefixes of model names, for Tab: ``openai:``, and with pydantic-ai installed ``pydantic:google:``."""
     found = [f"{name}:" for name in provider_names()]
     if importlib.util.find_spec("pydantic_ai") is not None:
         found += [f"{pydantic_names.SERVICE}:{name}:" for name in pydantic_names.OFFERED]
@@ -77,13 +100,13 @@ def pulled_models() -> list[str]:
 
 
 def local_table() -> list[Table]:
-    """The pulled models, as a table or none."""
+    """The pulled models as a table; an empty list without any."""
     models = pulled_models()
     rows = [(f"local:{model}",) for model in models]
     return [Table(caption="Models on this machine", columns=("model",), rows=rows)] if rows else []
 
 
 def aliases_table(aliases: Mapping[str, str]) -> list[Table]:
-    """The aliases, as a table or none."""
+    """The aliases as a table; an empty list without any."""
     rows = sorted(aliases.items())
     return [Table(caption="Aliases", columns=("alias", "model"), rows=rows)] if rows else []

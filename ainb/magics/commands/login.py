@@ -1,4 +1,4 @@
-"""``%ai login``: a key from a password box into the OS keyring, never into the notebook."""
+"""``%ai login`` and ``%ai logout``: API keys in the OS keyring, never in the notebook."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import getpass
 from ainb import keys
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.providers.services import SYNONYMS
 from ainb.suggestions import closest
 
 
-def login(_front: Front, arguments: Arguments) -> str:
+def login(_shell: NotebookShell, arguments: Arguments) -> str:
     """Ask for a key and store it.
 
     Raises:
-        ConfigError: There is nobody to ask, no keyring, or what was typed can be no key.
+        ConfigError: There is no input, no keyring, or the text cannot be a key.
     """
     name = _variable(arguments.words[0])
     try:
-        # In a kernel this is the front end's password box; what is typed goes neither into the cell nor into its output.
+        # In a kernel this is the front end's password box: the key goes neither into the cell nor its output.
         value = getpass.getpass(f"{name} (is not shown): ")
     except (EOFError, NotImplementedError):
         raise ConfigError(
@@ -29,13 +29,13 @@ def login(_front: Front, arguments: Arguments) -> str:
     return keys.login(name, value)
 
 
-def logout(_front: Front, arguments: Arguments) -> str:
-    """Forget a stored key."""
+def logout(_shell: NotebookShell, arguments: Arguments) -> str:
+    """Remove a stored key."""
     return keys.logout(_variable(arguments.words[0]))
 
 
 def _variable(word: str) -> str:
-    """The key variable of a provider, or a variable's own name, which is written in capitals."""
+    """The key variable of a provider, or the word itself where it is a variable in capitals."""
     name = SYNONYMS.get(word, word)
     if name in keys.KEY_VARIABLES:
         return keys.KEY_VARIABLES[name]

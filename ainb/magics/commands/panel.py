@@ -1,17 +1,17 @@
-"""``%ai panel``: cost, errors, batches, or the board of them all."""
+"""``%ai panel``: show the panel of cost, errors or batches, or the board of all."""
 
 from __future__ import annotations
 
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels import panel
 
 
-def show_panel(front: Front, arguments: Arguments) -> None:
+def show_panel(shell: NotebookShell, arguments: Arguments) -> None:
     """Show a panel below the cell, live where the front end can.
 
     Raises:
         ConfigError: There is no panel of that name.
     """
     name = arguments.words[0] if arguments.words else None
-    panel(name, session=front.session()).show(complain=front.say)
+    panel(name, session=shell.session()).show(on_error=shell.print_line)

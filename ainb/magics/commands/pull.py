@@ -1,4 +1,4 @@
-"""``%ai pull NAME``: download a model, with its progress shown."""
+"""``%ai pull NAME``: download a local model and show the progress."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import uuid
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import CallInterrupted
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import QUIET_DISPLAYS, Front
+from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.markup import box, escape
 
 PERIOD_SECONDS = 0.2
 MEGABYTE = 1_000_000
 
 
-def pull(front: Front, arguments: Arguments) -> str:
+def pull(shell: NotebookShell, arguments: Arguments) -> str:
     """Download a model to this machine.
 
     Raises:
         ConfigError: There is no such model.
-        CallInterrupted: The person stopped it.
+        CallInterrupted: The user stopped it.
     """
     from ainb.providers.local import weights
 
     name = arguments.words[0].removeprefix("local:")
-    if front.session().config.replay == "replay":
+    if shell.session().config.replay == "replay":
         return f"nothing was downloaded: in replay the cassette answers for local:{name}"
-    progress = Progress(front, name)
+    progress = DownloadProgress(shell, name)
     try:
         weights.pull(name, progress=progress)
     except KeyboardInterrupt:
@@ -37,24 +37,27 @@ def pull(front: Front, arguments: Arguments) -> str:
     finally:
         progress.end()
     if importlib.util.find_spec("xllamacpp") is None:
-        return f"local:{name} is on this machine; to ask it, install llama.cpp: pip install 'ainb-notebook[local]'"
+        return (
+            f"local:{name} is on this machine; "
+            "to ask it, install llama.cpp: pip install 'ainb-notebook[local]'"
+        )
     return f"local:{name} is on this machine; ask it with %%ai local:{name}"
 
 
-class Progress:
-    """Shows how far a download is: one renewed output in a notebook, one line in a terminal, nothing where nobody watches."""
+class DownloadProgress:
+    """Progress of a download: one updated output in a notebook, one line in a terminal, else nothing."""
 
-    def __init__(self, front: Front, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._front = front
+    def __init__(self, shell: NotebookShell, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._shell = shell
         self._name = name
         self._clock = clock
         self._display_id = uuid.uuid4().hex
-        self._on = front.watched() and front.display() not in QUIET_DISPLAYS
+        self._on = shell.is_watched() and shell.display() not in QUIET_DISPLAYS
         self._next_at = 0.0
         self._shown = False
 
     def __call__(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Take the bytes that have come, and those there are in all (None when unknown)."""
+        """Show the bytes received of the total, which is None when unknown; at most five times a second."""
         now = self._clock.monotonic()
         if not self._on or now < self._next_at:
             return
@@ -65,12 +68,12 @@ class Progress:
             self._on = False
 
     def end(self) -> None:
-        """Make way for what is shown next."""
+        """Clear the progress."""
         if not self._shown:
             return
         with contextlib.suppress(Exception):
-            if self._front.in_notebook:
-                self._front.shell.display_pub.clear_output(wait=True)
+            if self._shell.in_notebook:
+                self._shell.ipython.display_pub.clear_output(wait=True)
             else:
                 sys.stderr.write("\r\x1b[2K")
                 sys.stderr.flush()
@@ -78,11 +81,11 @@ class Progress:
     def _show(self, done: int, total: int | None) -> None:
         line = f"{self._name}: {done // MEGABYTE} MB"
         line += f" of {total // MEGABYTE} MB" if total else ""
-        if self._front.in_notebook:
+        if self._shell.in_notebook:
             bar = (
                 f'<progress aria-label="downloaded" value="{done}" max="{total}"></progress>' if total else ""
             )
-            self._front.shell.display_pub.publish(
+            self._shell.ipython.display_pub.publish(
                 {
                     "text/plain": line,
                     "text/html": box(f'<p role="status">{escape(line)}</p>', bar, kind="wait"),

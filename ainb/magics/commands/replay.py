@@ -1,4 +1,4 @@
-"""``%ai replay``: answers from the notebook's cassette; what it holds, and what of it is not used any more."""
+"""``%ai replay``: set the replay mode; show and prune the notebook's cassettes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ainb import session as sessions
 from ainb.config.tree import REPLAYS
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import QUIET_DISPLAYS, Front
+from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.formatting import counted
 from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
@@ -21,47 +21,50 @@ VARIABLE = "AINB_REPLAY"
 ACTIONS = ("status", "prune")
 
 
-def replay(front: Front, arguments: Arguments) -> Report | str | None:
-    """Choose a mode, or look at the cassettes.
+def replay(shell: NotebookShell, arguments: Arguments) -> Report | str | None:
+    """Set the mode, show the cassettes, or prune the notebook's own.
 
     Raises:
-        ConfigError: There is no such mode, a name stands where none belongs, or a cassette is not what ainb writes.
+        ConfigError: There is no such mode, a name stands where none belongs, or a cassette is not what ainb
+            writes.
     """
     word, *name = arguments.words or ["status"]
     if name and word != "record":
         raise ConfigError(f"%ai replay {word} takes no name; a name stands behind record only")
     if word == "status":
-        return show_status(front)
+        return show_status(shell)
     if word == "prune":
-        return prune(front)
+        return prune(shell)
     if word not in REPLAYS:
         raise ConfigError(f"%ai replay has no mode {word!r}; {closest(word, [*REPLAYS, *ACTIONS])}")
-    choose(front, word, name[0] if name else None)
+    set_mode(shell, word, name[0] if name else None)
     return None
 
 
-def choose(front: Front, mode: str, name: str | None) -> None:
-    """Switch the mode; nothing is shown, so that the cell reads the same when it is replayed."""
+def set_mode(shell: NotebookShell, mode: str, name: str | None) -> None:
+    """Set the mode; nothing is shown, so that the cell's output is the same when it is replayed."""
     forced = os.environ.get(VARIABLE)
     if forced:
-        # A notebook that is run in CI must not begin to record because a cell of it says so.
-        if forced != mode and front.display() not in QUIET_DISPLAYS:
-            front.say(f"{VARIABLE}={forced} of the environment stands; unset it to choose a mode here")
+        # A notebook that runs in CI must not start recording because of one of its cells.
+        if forced != mode and shell.display() not in QUIET_DISPLAYS:
+            shell.print_line(f"{VARIABLE}={forced} of the environment stands; unset it to choose a mode here")
         return
     if name is not None:
-        front.cassette_name = name
+        shell.cassette_name = name
         sessions.use(None)
-    front.settings.put("replay", mode)
+    shell.settings.set_option("replay", mode)
 
 
-def show_status(front: Front) -> Report:
+def show_status(shell: NotebookShell) -> Report:
     """Records, records that this kernel has not used, and size of each cassette."""
-    rows = [_row(cassette) for cassette in _cassettes(front)]
-    # The mode is the run's, not the notebook's: it would tell a recorded output from a replayed one.
-    chosen = front.session().config.replay
-    mode = [] if front.display() == "static" else [f"replay is {chosen}"]
+    rows = [_row(cassette) for cassette in _cassettes(shell)]
+    # The mode differs from run to run: with it, recorded and replayed outputs would differ.
+    chosen = shell.session().config.replay
+    mode = [] if shell.display() == "static" else [f"replay is {chosen}"]
     if not rows:
-        return Report([*mode, f"there is no cassette beside this notebook; {_way_to_one(front, chosen)}"])
+        return Report(
+            [*mode, f"there is no cassette beside this notebook; {_how_to_make_one(shell, chosen)}"]
+        )
     return Report(
         mode,
         [
@@ -74,28 +77,32 @@ def show_status(front: Front) -> Report:
     )
 
 
-def prune(front: Front) -> str:
-    """Drop the records that this kernel has not used.
+def prune(shell: NotebookShell) -> str:
+    """Remove the records that this kernel has not used.
 
     Raises:
-        ConfigError: The kernel has used none, so nobody can tell which are needed.
+        ConfigError: The kernel has used none, so it is unknown which are needed.
     """
     from ainb.pipeline.replay.cassettes import Library
 
-    cassette = Library(front.notebook).own()
+    cassette = Library(shell.notebook_path).own()
     if not cassette.used:
         raise ConfigError(
-            f"no record of {cassette.name} has been used since the kernel started; restart it, run the whole notebook, then prune"
+            f"no record of {cassette.name} has been used since the kernel started; "
+            "restart it, run the whole notebook, then prune"
         )
     dropped = cassette.keep_only(cassette.used)
     return f"{counted(dropped, 'record')} dropped from {cassette.name}, {len(cassette.lines())} kept"
 
 
-def _way_to_one(front: Front, mode: str) -> str:
-    if mode not in {"record", "auto"} or front.display() == "static":
+def _how_to_make_one(shell: NotebookShell, mode: str) -> str:
+    if mode not in {"record", "auto"} or shell.display() == "static":
         return "%ai replay record makes one"
-    if front.notebook() is None:
-        return "its name is not known here, so save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
+    if shell.notebook_path() is None:
+        return (
+            "its name is not known here, so save it, "
+            "or give a name with %ai replay record NAME or AINB_NOTEBOOK"
+        )
     return "the next answer begins it"
 
 
@@ -104,15 +111,15 @@ def _row(cassette: Cassette) -> tuple[str, ...]:
     return cassette.name, f"{len(keys):,}", f"{len(keys - cassette.used):,}", f"{cassette.size_bytes():,}"
 
 
-def _cassettes(front: Front) -> list[Cassette]:
+def _cassettes(shell: NotebookShell) -> list[Cassette]:
     from ainb.pipeline.replay.cassettes import Library
 
-    return [cassette for cassette in Library(front.notebook).cassettes() if cassette.size_bytes()]
+    return [cassette for cassette in Library(shell.notebook_path).cassettes() if cassette.size_bytes()]
 
 
-def replay_row(front: Front) -> tuple[str, str] | None:
-    """The mode, where it is not off."""
-    mode = front.session().config.replay
+def replay_row(shell: NotebookShell) -> tuple[str, str] | None:
+    """Row of the status: the mode; None when replay is off."""
+    mode = shell.session().config.replay
     if mode == "off":
         return None
-    return "replay", ", ".join([mode, *(cassette.name for cassette in _cassettes(front))])
+    return "replay", ", ".join([mode, *(cassette.name for cassette in _cassettes(shell))])

@@ -1,26 +1,131 @@
-"""``%ai status``: circuits, queues, buckets, retries, cache, budget, a table each."""
+"""``%ai``: a short status; ``%ai status``: also tables of circuits, queues, buckets, cache and budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ainb.errors import ConfigError
 from ainb.magics.commands.budget import budget_tables
 from ainb.magics.commands.cache import cache_tables
-from ainb.magics.commands.frames import Framed
-from ainb.magics.commands.summary import status
-from ainb.magics.display.numbers import UNKNOWN, count, duration, is_known, share, word
+from ainb.magics.commands.frame_report import FrameReport
+from ainb.magics.commands.list import pulled_models
+from ainb.magics.commands.replay import replay_row
+from ainb.magics.display.numbers import (
+    UNKNOWN,
+    as_text,
+    byte_size,
+    count,
+    duration,
+    is_known,
+    local_midnight,
+    percent,
+)
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
+from ainb.pricing import format_usd
 
 LEVEL = "_level"
+StatusRow = Callable[[NotebookShell], tuple[str, str] | None]
 
 
-def show_status(front: Front, arguments: Arguments) -> Framed:
-    """What every part of the session is doing now."""
-    short = status(front, arguments)
-    session = front.session()
+def model_row(shell: NotebookShell) -> tuple[str, str]:
+    """Default model of cells."""
+    try:
+        return "model", ":".join(shell.session().find_model())
+    except ConfigError:
+        return "model", "none configured; write one behind %%ai, or see %ai help model"
+
+
+def aliases_row(shell: NotebookShell) -> tuple[str, str] | None:
+    """Aliases; None without any."""
+    aliases = shell.session().config.aliases
+    return ("aliases", ", ".join(sorted(aliases))) if aliases else None
+
+
+def pulled_row(_shell: NotebookShell) -> tuple[str, str] | None:
+    """Pulled models; None without any."""
+    models = pulled_models()
+    return ("on this machine", ", ".join(f"local:{model}" for model in models)) if models else None
+
+
+def spent_row(shell: NotebookShell) -> tuple[str, str]:
+    """Cost of today's calls of the home, those of other notebooks included."""
+    from ainb.usage.frames.totals import money
+
+    session = shell.session()
+    costs = session.costs(since=local_midnight(session.runtime.clock.unix())).iloc[0]
+    return "spent today", money(costs["cost_usd"], int(costs["unpriced"]))
+
+
+def budget_row(shell: NotebookShell) -> tuple[str, str] | None:
+    """Budget and what is left; None without one."""
+    session = shell.session()
+    if session.budget is None:
+        return None
+    items = session.budget_status()
+    left = f", {format_usd(items[0].left_usd)} left" if len(items) == 1 else ""
+    return "budget", f"{session.budget}{left}"
+
+
+def cache_row(shell: NotebookShell) -> tuple[str, str]:
+    """Number and size of the stored answers."""
+    state = shell.session().cache_status()
+    return "cache", f"{count(state['entries'])} stored, {byte_size(state['size_bytes'])}" if state else "off"
+
+
+def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
+    """Circuits that are not closed; None without any."""
+    frame = shell.session().status()
+    states = frame["circuit"].dropna()
+    unusual = [f"{name} {state}" for name, state in states.items() if state != "closed"]
+    return ("circuits", ", ".join(unusual)) if unusual else None
+
+
+def state_row(shell: NotebookShell) -> tuple[str, str] | None:
+    """The Redis server that shares the state: endpoint, round trip, other clients; None without one."""
+    row = shell.session().state_status()
+    if not row:
+        return None
+    if not row["connected"]:
+        return "shared state", f"{row['endpoint']}, out of reach; this kernel's own meanwhile"
+    away = "" if row["distance_ms"] is None else f", {row['distance_ms']:.1f} ms away"
+    others = f" ({row['peer_names']})" if row["peers"] else ""
+    return "shared state", f"{row['endpoint']}{away}, {count(row['peers'])} others connected{others}"
+
+
+def display_row(shell: NotebookShell) -> tuple[str, str]:
+    """The display mode."""
+    return "display", shell.display()
+
+
+ROWS: list[StatusRow] = [
+    model_row,
+    aliases_row,
+    pulled_row,
+    spent_row,
+    budget_row,
+    cache_row,
+    circuits_row,
+    state_row,
+    display_row,
+    replay_row,
+]
+
+
+def short_status(shell: NotebookShell) -> Report:
+    """The short status: every row that applies."""
+    rows = [row for make in ROWS if (row := make(shell)) is not None]
+    return Report(
+        tables=[Table(caption="ainb, %ai help lists what there is", columns=("what", "now"), rows=rows)]
+    )
+
+
+def show_status(shell: NotebookShell, _arguments: Arguments) -> FrameReport:
+    """State of the model, its circuit, queue and buckets, of the cache and the budget."""
+    short = short_status(shell)
+    session = shell.session()
     frame = session.status()
     models = [
         {"name": name, **{key: value for key, value in row.items() if is_known(value)}}
@@ -29,7 +134,7 @@ def show_status(front: Front, arguments: Arguments) -> Framed:
     ]
     tables = [*short.tables, *_model_tables(models), *cache_tables(session), *budget_tables(session)]
     lines = [] if models else ["No model was called yet."]
-    return Framed(Report(lines, tables), frame)
+    return FrameReport(Report(lines, tables), frame)
 
 
 def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
@@ -53,12 +158,12 @@ def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
 
 
 def _circuit(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    failures = f"{share(row.get('failure_rate'))} of {count(row.get('calls_in_window'))}"
+    cell_errors = f"{percent(row.get('failure_rate'))} of {count(row.get('calls_in_window'))}"
     return (
         row["name"],
-        word(row.get("endpoint")),
-        word(row["circuit"]),
-        failures if "failure_rate" in row else "no calls lately",
+        as_text(row.get("endpoint")),
+        as_text(row["circuit"]),
+        cell_errors if "failure_rate" in row else "no calls lately",
         duration(row.get("probe_in_s")),
     )
 
@@ -70,7 +175,7 @@ def _queue(row: Mapping[Any, Any]) -> tuple[str, ...]:
         row["name"],
         count(row["waiting"]),
         count(row.get("in_flight")),
-        at_most if slowed == 1 else f"{at_most}, slowed to {share(slowed)}",
+        at_most if slowed == 1 else f"{at_most}, slowed to {percent(slowed)}",
         duration(row["paused_s"]) if row.get("paused_s") else UNKNOWN,
         count(row.get("retries_left")),
     )

@@ -1,95 +1,34 @@
-"""The subcommands of ``%ai`` as one table: name, function, help, example."""
+"""Table of the ``%ai`` subcommands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from ainb.config.tree import REPLAYS
-from ainb.engine import ENGINE
-from ainb.errors import AinbError
 from ainb.keys import KEY_VARIABLES
-from ainb.magics.commands import budget
-from ainb.magics.commands import cache as caching
+from ainb.magics.commands import budget, cache
 from ainb.magics.commands.alias import SAVE, UNSAVE, drop_alias, set_alias
 from ainb.magics.commands.chat import reset, run_chat
+from ainb.magics.commands.command import Command
 from ainb.magics.commands.cost import SINCE, show_cost, show_errors, show_usage
-from ainb.magics.commands.error import explain, fix
-from ainb.magics.commands.help import show_help
-from ainb.magics.commands.list import aliases_table, local_table, services_table
+from ainb.magics.commands.explain import explain, fix
+from ainb.magics.commands.help import show_help, show_version
+from ainb.magics.commands.list import show_list
 from ainb.magics.commands.login import login, logout
 from ainb.magics.commands.panel import show_panel
 from ainb.magics.commands.pull import pull
 from ainb.magics.commands.replay import ACTIONS, replay
 from ainb.magics.commands.status import show_status
 from ainb.magics.parsing.arguments import Arguments
-from ainb.magics.parsing.flags import CELL_FLAGS, Flag
-from ainb.magics.shell import Front
+from ainb.magics.parsing.flags import CELL_FLAGS
+from ainb.magics.shell import NotebookShell
 from ainb.panels import PANELS
-from ainb.panels.markup import Report, Table
+from ainb.panels.markup import Report
 from ainb.providers.local.weights import PULLABLE
-from ainb.providers.services import SYNONYMS
 from ainb.usage.columns import LABEL_COLUMNS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A row of the table of subcommands.
-
-    Attributes:
-        name: As typed behind ``%ai``.
-        run: Does it; what it returns is shown, None shows nothing.
-        metavar: The words behind it, for the help.
-        words: The least and the most words that it takes.
-        flags: Its own options; None takes words as typed, dashes and all.
-        synonyms: Other names for it.
-        choices: Words that may stand behind it, for Tab.
-        help: One line.
-        example: A line that can be typed.
-    """
-
-    name: str
-    run: Callable[[Front, Arguments], Any]
-    metavar: str = ""
-    words: tuple[int, int] = (0, 0)
-    flags: Sequence[Flag] | None = ()
-    synonyms: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    help: str
-    example: str
-
-    @property
-    def usage(self) -> str:
-        """Name and words, as typed."""
-        return f"{self.name} {self.metavar}".strip()
-
-
-def show_version(_front: Front, _arguments: Arguments) -> str:
-    """The version in one line."""
-    from ainb import __version__
-
-    return f"ainb {__version__}"
-
-
-def show_list(front: Front, arguments: Arguments) -> Report:
-    """Services, pulled models and aliases; behind a service, the models that it offers now."""
-    config = front.session().config
-    service = arguments.words[0] if arguments.words else None
-    if service is None:
-        return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
-    tables = [services_table(service), *(local_table() if service == "local" else ())]
-    provider = front.session().provider(SYNONYMS.get(service, service))
-    if not hasattr(provider, "list_models"):
-        return Report(tables=tables)
-    try:
-        names = ENGINE.run(provider.list_models())
-    except AinbError as error:
-        return Report([str(error)], tables)
-    models = Table(
-        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
-    )
-    return Report(tables=[*tables, models])
+def _show_help(_shell: NotebookShell, arguments: Arguments) -> Report:
+    """All options and subcommands, or one of them."""
+    return show_help(COMMANDS, arguments)
 
 
 COMMANDS: list[Command] = [
@@ -101,7 +40,7 @@ COMMANDS: list[Command] = [
     ),
     Command(
         name="help",
-        run=show_help,
+        run=_show_help,
         metavar="[TOPIC]",
         words=(0, 1),
         flags=None,
@@ -155,11 +94,11 @@ COMMANDS: list[Command] = [
     ),
     Command(
         name="cache",
-        run=caching.cache,
+        run=cache.cache,
         metavar="[clear | prune [--older SPAN]]",
         words=(0, 1),
-        flags=(caching.OLDER,),
-        choices=caching.ACTIONS,
+        flags=(cache.OLDER,),
+        choices=cache.ACTIONS,
         help="the stored answers; forget all, or those of an age",
         example="%ai cache prune --older 7d",
     ),
@@ -225,7 +164,10 @@ COMMANDS: list[Command] = [
         metavar="[MODEL] [options]",
         words=(0, 1),
         flags=CELL_FLAGS,
-        help="explain the last error of the notebook; sends its cell and the lines of your own code, without secrets",
+        help=(
+            "explain the last error of the notebook; "
+            "sends its cell and the lines of your own code, without secrets"
+        ),
         example="%ai error",
     ),
     Command(

@@ -1,10 +1,10 @@
-"""``--dry-run``: what would leave and what it would cost."""
+"""``--dry-run``: report of the prompt, findings, tokens and price of a call that is not sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ainb.panels.markup import Passage, Report, Table
+from ainb.panels.markup import Report, Table, TextBlock
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Estimate
 from ainb.redaction.filter import redact
@@ -15,12 +15,12 @@ MAX_SHOWN_CHARACTERS = 20_000
 def preview_report(preview: Preview) -> Report:
     """Findings, the prompt, and a table of model, tokens and price.
 
-    Secrets in the prompt are hidden in what is shown, for a notebook is saved with its outputs.
+    Secrets in the prompt are hidden in the report, because a notebook is saved with its outputs.
     """
     request = preview.request
     texts = [(message.role, message.text) for message in request.messages]
     passages = [
-        Passage(caption=f"Prompt, {role}" if len(texts) > 1 else "Prompt", content=_shown(text))
+        TextBlock(caption=f"Prompt, {role}" if len(texts) > 1 else "Prompt", content=_shown(text))
         for role, text in texts
     ]
     table = Table(caption="Dry run, nothing was sent", columns=("what", "value"), rows=[*_rows(preview)])
@@ -28,7 +28,7 @@ def preview_report(preview: Preview) -> Report:
 
 
 def rows_report(preview: Preview, forecast: str | None) -> Report:
-    """The report of a run's first row, below what all rows would take."""
+    """Report of a batch: the forecast of all rows, then the first row."""
     first = preview_report(preview)
     line = "The first row:" if forecast is None else f"In all {forecast}. The first row:"
     return Report([line, *first.lines], first.tables)

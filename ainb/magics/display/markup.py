@@ -1,4 +1,4 @@
-"""HTML of a model's reply: markdown, code, a page of its own; nothing of it runs or loads anything."""
+"""HTML of a model's reply (markdown, code, a sandboxed page), which runs no script and loads nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ainb.panels.escapes import clean
 from ainb.panels.markup import escape, scrolled
 
-# An HTML reply may load nothing: a remote picture would tell its server what was asked.
+# An HTML reply may load nothing: the URL of a remote image could carry the prompt to its server.
 FRAME_POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "style-src 'unsafe-inline'; img-src data:\">"
@@ -19,7 +19,7 @@ BEFORE_TABLE, AFTER_TABLE = scrolled("|", "table of the reply").split("|")
 
 
 def markdown(text: str) -> str:
-    """HTML of a reply in markdown; HTML in it is shown as text, pictures are not loaded, links tell nothing."""
+    """HTML of markdown; HTML in it is shown as text, images are not loaded, links send no referrer."""
     return str(_parser().render(clean(text)))
 
 
@@ -28,8 +28,8 @@ def code_block(text: str) -> str:
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
-def frame(text: str) -> str:
-    """A page of a model's, shown where no script of it runs and nothing is loaded."""
+def sandboxed_page(text: str) -> str:
+    """An HTML page in a sandboxed frame: no scripts, no requests."""
     page = html.escape(FRAME_POLICY + clean(text), quote=True)
     return f'<iframe sandbox="" title="the reply as HTML" srcdoc="{page}"></iframe>'
 

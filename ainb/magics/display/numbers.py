@@ -1,4 +1,4 @@
-"""Numbers as the tables of ``%ai`` show them; what is unknown is a dash, never 0."""
+"""Formatting of values in the tables of ``%ai``; unknown is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MINUTE = 60.0
 
 
 def is_known(value: Any) -> bool:
-    """Whether a value of a frame or of a dict is there."""
+    """Whether a value is neither None nor NA."""
     import pandas as pd
 
     return value is not None and not pd.isna(value)
 
 
-def word(value: Any) -> str:
-    """A text."""
+def as_text(value: Any) -> str:
+    """Any value as text."""
     return str(value) if is_known(value) else UNKNOWN
 
 
@@ -27,21 +27,21 @@ def count(value: Any) -> str:
     return f"{int(value):,}" if is_known(value) else UNKNOWN
 
 
-def share(value: Any) -> str:
-    """A part of the whole, in per cent."""
+def percent(value: Any) -> str:
+    """A share of 1 as a percentage."""
     return f"{float(value):.0%}" if is_known(value) else UNKNOWN
 
 
 def duration(value: Any) -> str:
-    """Seconds, or minutes from two of them on."""
+    """A duration in seconds; in minutes from two minutes on."""
     if not is_known(value):
         return UNKNOWN
     seconds = float(value)
     return f"{seconds:.1f} s" if seconds < 2 * _MINUTE else f"{seconds / _MINUTE:.0f} min"
 
 
-def size(value: Any) -> str:
-    """Bytes in decimal units."""
+def byte_size(value: Any) -> str:
+    """A number of bytes in decimal units."""
     if not is_known(value):
         return UNKNOWN
     amount, unit = float(value), "B"
@@ -52,14 +52,14 @@ def size(value: Any) -> str:
     return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
 
 
-def moment(value: Any) -> str:
-    """A Timestamp in this machine's zone, to the second."""
+def local_time(value: Any) -> str:
+    """A Timestamp in local time, to the second."""
     if not is_known(value):
         return UNKNOWN
     return f"{value.to_pydatetime().astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def today(unix: float) -> datetime:
-    """The local midnight that began the day of a wall-clock second."""
+def local_midnight(unix: float) -> datetime:
+    """Local midnight at the start of the day, as a naive datetime; `unix` is in seconds since 1970."""
     now = datetime.fromtimestamp(unix, UTC).astimezone()
     return now.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)

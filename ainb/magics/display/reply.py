@@ -1,4 +1,4 @@
-"""How a Reply is shown: one bundle of ``text/plain`` and ``text/html``, and a quiet line of what it took."""
+"""MIME bundle of a Reply: ``text/plain``, ``text/html`` or ``text/latex``, and a footer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.magics.display.markup import code_block, frame, markdown
+from ainb.magics.display.markup import code_block, markdown, sandboxed_page
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
 from ainb.panels.markup import as_typed, box, escape
@@ -16,48 +16,49 @@ from ainb.panels.markup import as_typed, box, escape
 Bundle = dict[str, Any]
 
 # The sentence that a form adds to the prompt; markdown and text send it as typed.
-ASKS = {
+FORM_SUFFIXES = {
     "code": "Answer with code only, in one fenced block, without any explanation.",
     "json": "Answer with valid JSON only, without a fence and without any explanation.",
     "html": "Answer with HTML only, without a fence and without any explanation.",
     "math": "Answer with LaTeX mathematics only, between $$ and $$, without any explanation.",
 }
-CUT = "cut at max_tokens"
+TRUNCATED = "cut at max_tokens"
 NOT_JSON = "not JSON, shown as it came"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What a place can show.
+class DisplayOptions:
+    """How replies are shown.
 
     Attributes:
         rich: Whether HTML is shown.
-        footer: Whether the line of model, time, tokens and cost stands below.
-        steady: Whether only what the input fixes may be shown (no seconds, no cache), as replayed notebooks need.
+        footer: Whether a line with model, time, tokens and cost is shown below.
+        steady: Whether only what the input fixes may be shown (no seconds, no cache), as replayed notebooks
+            need.
     """
 
     rich: bool = True
     footer: bool = True
-    steady: bool = False
+    deterministic: bool = False
 
 
-def reply_bundle(reply: Reply, look: Look) -> Bundle:
+def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
     """A reply as ``text/plain`` and, where it is shown, ``text/html`` or ``text/latex``."""
     text, notes = plain_text(reply)
     bundle: Bundle = {"text/plain": text}
-    if not look.rich:
+    if not options.rich:
         return bundle
     if reply.form == "math":
         bundle["text/latex"] = _latex(text)
     else:
         kind = "page" if reply.form == "html" else "reply"
-        bundle["text/html"] = box(_body(reply, text), footer(reply, look, notes), kind=kind)
+        bundle["text/html"] = box(_body(reply, text), footer(reply, options, notes), kind=kind)
     return bundle
 
 
 def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
-    """The reply's text in the form that was asked for, safe for a terminal, and what has to be said about it."""
-    notes = (CUT,) if reply.finish_reason == "length" else ()
+    """The reply's text in the requested form, safe for a terminal, and notes on it."""
+    notes = (TRUNCATED,) if reply.finish_reason == "length" else ()
     if reply.form in {"markdown", "text"}:
         return clean(reply.text), notes
     if reply.form != "json":
@@ -69,7 +70,7 @@ def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
 
 
 def live_bundle(text: str) -> Bundle:
-    """The text that has come so far."""
+    """MIME bundle of the text received so far."""
     return {"text/plain": clean(text), "text/html": box(markdown(text))}
 
 
@@ -77,7 +78,7 @@ def _body(reply: Reply, text: str) -> str:
     if reply.form in {"code", "json"}:
         return code_block(text)
     if reply.form == "html":
-        return frame(text)
+        return sandboxed_page(text)
     return as_typed(text) if reply.form == "text" else markdown(text)
 
 
@@ -86,31 +87,35 @@ def _latex(text: str) -> str:
     return bare if bare.startswith(("$", "\\[", "\\(", "\\begin")) else f"$${bare}$$"
 
 
-def footer(reply: Reply, look: Look, notes: tuple[str, ...] = ()) -> str:
-    """The quiet line as HTML; empty when it is switched off and there is nothing to say."""
-    pieces = [escape(piece) for piece in facts(reply, steady=look.steady)] if look.footer else []
+def footer(reply: Reply, options: DisplayOptions, notes: tuple[str, ...] = ()) -> str:
+    """The footer as HTML; empty when it is off and there are no notes."""
+    pieces = (
+        [escape(piece) for piece in facts(reply, deterministic=options.deterministic)]
+        if options.footer
+        else []
+    )
     pieces += [f'<span class="warn">{escape(note)}</span>' for note in notes]
     return f'<p class="foot">{" · ".join(pieces)}</p>' if pieces else ""
 
 
-def facts(reply: Reply, *, steady: bool = False) -> list[str]:
-    """Model, seconds, tokens and cost, as far as they are known.
+def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
+    """Texts of the footer: model, seconds, tokens and cost, as far as they are known.
 
     Args:
-        reply: What came back.
-        steady: Leave out what differs from run to run.
+        reply: The reply.
+        deterministic: Leave out what differs from run to run.
     """
     pieces = [one_line(reply.model)] if reply.model else []
-    if reply.cached and not steady:
+    if reply.cached and not deterministic:
         return [*pieces, _saved(reply)]
-    if not steady and reply.duration_s is not None:
+    if not deterministic and reply.duration_s is not None:
         pieces.append(f"{reply.duration_s:.1f} s")
     usage = reply.usage
     if usage.input_tokens is not None and usage.output_tokens is not None:
         pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out")
-    if not steady and reply.attempts > 1:
+    if not deterministic and reply.attempts > 1:
         pieces.append(f"{reply.attempts} attempts")
-    if not steady:
+    if not deterministic:
         pieces += _cost(reply)
     return pieces
 
@@ -130,7 +135,7 @@ def _saved(reply: Reply) -> str:
 
 
 def money(usd: Decimal) -> str:
-    """Dollars with as many digits as mean something."""
+    """US dollars with the significant digits."""
     if usd >= Decimal("0.1"):
         return f"${usd:,.2f}"
     if usd >= Decimal("0.01"):

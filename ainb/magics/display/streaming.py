@@ -1,6 +1,6 @@
-"""A reply while it comes: one output that is renewed in a notebook, pieces in a terminal.
+"""Display of a reply while it is generated: one updated output in a notebook, pieces in a terminal.
 
-Pieces arrive on the engine's thread, and so their context is that of the cell that asked.
+Pieces arrive on the engine's thread, with the context variables of the cell that sent the call.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from ainb.magics.display.reply import live_bundle
 from ainb.panels.escapes import Cleaner
 
 PERIOD_SECONDS = 0.1
-# Rendering a long reply again and again must not keep the engine's loop from its other calls.
+# Rendering a long reply repeatedly must not block other calls on the engine's loop.
 SHARE_OF_TIME = 0.1
 
 
 class Stream(Protocol):
-    """Shows a reply piece by piece."""
+    """Display of one reply while it is generated."""
 
     shown: bool
 
     def feed(self, piece: str) -> None:
-        """Take a piece; called on the engine's thread."""
+        """Show a piece; called on the engine's thread."""
         ...
 
-    def end(self, *, whole: bool) -> None:
-        """No more pieces come; `whole` when the reply itself is shown next."""
+    def end(self, *, complete: bool) -> None:
+        """End the stream; `complete` when the reply itself is shown next."""
         ...
 
 
 class NotebookStream:
-    """One output, renewed about ten times a second and cleared when the whole reply takes its place.
+    """One output, updated about ten times a second and cleared before the complete reply is shown.
 
     Args:
-        publisher: The shell's display publisher.
-        clock: Where time comes from.
-        complain: Told once when showing fails; the call goes on without.
+        publisher: Display publisher of the shell.
+        clock: For the pauses between updates.
+        on_error: Called once with a message when display fails; the call goes on.
     """
 
-    def __init__(self, publisher: Any, clock: Clock, complain: Callable[[str], None]) -> None:
+    def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:
         self.shown = False
         self._publisher = publisher
         self._clock = clock
-        self._complain = complain
+        self._on_error = on_error
         self._lock = threading.Lock()
         self._display_id = uuid.uuid4().hex
         self._text = ""
@@ -58,7 +58,7 @@ class NotebookStream:
         self._ended = False
 
     def feed(self, piece: str) -> None:
-        """Take a piece and show what has come, now or when its turn is."""
+        """Add a piece and update the output, at once or when the next update is due."""
         self._text += piece
         wait = self._next_at - self._clock.monotonic()
         if wait <= 0:
@@ -67,13 +67,13 @@ class NotebookStream:
             self._waiting = True
             asyncio.get_running_loop().call_later(wait, self._show)
 
-    def end(self, *, whole: bool) -> None:
-        """Make way for the whole reply, or leave what has come."""
-        if not whole:
+    def end(self, *, complete: bool) -> None:
+        """Clear the output for the complete reply, or leave the pieces received."""
+        if not complete:
             self._show()
         with self._lock:
             self._ended = True
-        if whole and self.shown:
+        if complete and self.shown:
             with contextlib.suppress(Exception):  # a display error never fails a call
                 self._publisher.clear_output(wait=True)
 
@@ -90,13 +90,13 @@ class NotebookStream:
                 self.shown = True
             except Exception as error:  # noqa: BLE001 - a display error never fails a call
                 self._ended = True
-                self._complain(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
+                self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
             now = self._clock.monotonic()
             self._next_at = now + max(PERIOD_SECONDS, (now - began) / SHARE_OF_TIME)
 
 
 class TerminalStream:
-    """Pieces, written as they come."""
+    """Pieces written to the terminal as they arrive."""
 
     def __init__(self) -> None:
         self.shown = False
@@ -107,8 +107,8 @@ class TerminalStream:
         """Write a piece."""
         self._write(self._cleaner.feed(piece))
 
-    def end(self, *, whole: bool) -> None:
-        """Write what was held back and end the line."""
+    def end(self, *, complete: bool) -> None:
+        """Write what was held back, and end the line."""
         self._write(self._cleaner.end())
         if self.shown:
             self._write("\n")

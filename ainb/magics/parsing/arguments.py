@@ -1,4 +1,4 @@
-"""One parser for ``%%ai`` and ``%ai``; the options are rows of a table (`ainb.magics.parsing.flags`), and nothing else knows them."""
+"""Parser of the lines of ``%%ai`` and ``%ai``; the options are rows of `ainb.magics.parsing.flags`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NUMBER = re.compile(r"-\.?\d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """A line, read.
+    """A parsed line.
 
     Attributes:
-        words: What is no option, in order.
+        words: Words that are not options, in order.
         call: Keywords for `Session.make_call`.
         body: Parameters that go into the request as they are.
-        cell: What the magic itself is told.
+        cell: Options of the magic itself.
     """
 
     words: Sequence[str] = ()
@@ -34,7 +34,7 @@ class Arguments:
 
 
 def parse(line: str, flags: Sequence[Flag], magic: str) -> Arguments:
-    """Read a line; options and words may stand in any order.
+    """Parse a line; options and words may stand in any order.
 
     Args:
         line: What stands behind the magic's name.
@@ -72,7 +72,8 @@ def one_word(words: Sequence[str], magic: str) -> str | None:
     """
     if len(words) > 1:
         raise ConfigError(
-            f"{magic} takes one MODEL; {words[1]!r} is a second word; put quotes around a value that holds blanks"
+            f"{magic} takes one MODEL; {words[1]!r} is a second word; "
+            "put quotes around a value that holds blanks"
         )
     return words[0] if words else None
 

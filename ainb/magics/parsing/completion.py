@@ -1,4 +1,4 @@
-"""Tab on the line of ``%%ai`` and ``%ai``: options, models, aliases, subcommands, formats."""
+"""Tab completion on the lines of ``%%ai`` and ``%ai``: options, models, aliases, subcommands, values."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from ainb import keys
 from ainb.errors import AinbError
 from ainb.magics.commands.chat import ACTIONS
 from ainb.magics.commands.help import topics
-from ainb.magics.commands.list import provider_beginnings, provider_names, pulled_models
+from ainb.magics.commands.list import model_prefixes, provider_names, pulled_models
 from ainb.magics.commands.table import COMMANDS
-from ainb.magics.display.images import offer_pictures
+from ainb.magics.display.images import image_names
 from ainb.magics.each import table_names
 from ainb.magics.origin import notebook_name
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag
 from ainb.magics.parsing.schemas import schema_names
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
 _LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
 
 
-def complete(front: Front, context: Any) -> dict[str, Any]:
-    """What IPython's completer takes from a matcher; nothing outside the lines of ainb's magics.
+def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
+    """Matcher result for IPython's completer; without completions outside the lines of ainb's magics.
 
     Args:
-        front: The shell.
+        shell: The notebook shell.
         context: IPython's `CompletionContext`.
     """
     line = context.line_with_cursor[: context.cursor_position]
     if context.cursor_line == 0 and (match := _CELL.match(line)):
-        words, offer = _words(line[match.end() :]), offer_for_cell
+        words, offer = _words(line[match.end() :]), cell_completions
     elif match := _LINE.match(line):
-        words, offer = _words(line[match.end() :]), offer_for_line
+        words, offer = _words(line[match.end() :]), line_completions
     else:
         return {"completions": []}
     typed = words[-1]
-    found = [text for text in offer(front, words) if text.startswith(typed)]
+    found = [text for text in offer(shell, words) if text.startswith(typed)]
     return {
         "completions": [SimpleCompletion(text=text, type="ainb") for text in found],
         "suppress": True,
@@ -53,26 +53,26 @@ def _words(typed: str) -> list[str]:
     return re.split(r"\s+", typed)
 
 
-def offer_for_cell(front: Front, words: Sequence[str]) -> list[str]:
-    """What may stand where the last word is being typed, behind ``%%ai``."""
+def cell_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
+    """Completions of the last word behind ``%%ai``."""
     spelling, given, value = words[-1].partition("=")
     if given and (flag := _flag(spelling, CELL_FLAGS)) is not None and flag.metavar:
-        return [f"{spelling}={item}" for item in _values(front, flag, [*words[:-1], value])]
+        return [f"{spelling}={item}" for item in _values(shell, flag, [*words[:-1], value])]
     if len(words) > 1 and (flag := _flag(words[-2], CELL_FLAGS)) is not None and flag.metavar:
-        return _values(front, flag, words)
+        return _values(shell, flag, words)
     if words[-1].startswith("-"):
         return [spelling for flag in CELL_FLAGS for spelling in flag.spellings]
-    return models(front)
+    return models(shell)
 
 
-def _values(front: Front, flag: Flag, words: Sequence[str]) -> list[str]:
-    """What may stand behind an option."""
+def _values(shell: NotebookShell, flag: Flag, words: Sequence[str]) -> list[str]:
+    """Completions of an option's value."""
     offer = VALUES.get(flag.name)
-    return offer(front, words) if offer else list(flag.choices)
+    return offer(shell, words) if offer else list(flag.choices)
 
 
-def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
-    """What may stand where the last word is being typed, behind ``%ai``."""
+def line_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
+    """Completions of the last word behind ``%ai``."""
     if len(words) == 1:
         return sorted({name for command in COMMANDS for name in (command.name, *command.synonyms)})
     command = next((item for item in COMMANDS if words[0] in {item.name, *item.synonyms}), None)
@@ -82,59 +82,59 @@ def offer_for_line(front: Front, words: Sequence[str]) -> list[str]:
         return [spelling for flag in command.flags or () for spelling in flag.spellings]
     offers: dict[str, Callable[[], list[str]]] = {
         "list": provider_names,
-        "help": topics,
-        "alias": lambda: models(front) if len(words) == len(("alias", "NAME", "MODEL")) else [],
-        "dealias": lambda: sorted(_aliases(front)),
-        "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(front, words)],
-        "reset": lambda: _chats(front, words),
-        "error": lambda: models(front),
-        "fix": lambda: models(front),
+        "help": lambda: topics(COMMANDS),
+        "alias": lambda: models(shell) if len(words) == len(("alias", "NAME", "MODEL")) else [],
+        "dealias": lambda: sorted(_aliases(shell)),
+        "chat": lambda: [*(ACTIONS if len(words) == len(("chat", "ACTION")) else ()), *_chats(shell, words)],
+        "reset": lambda: _chats(shell, words),
+        "error": lambda: models(shell),
+        "fix": lambda: models(shell),
     }
     return offers.get(command.name, lambda: list(command.choices))()
 
 
-def models(front: Front) -> list[str]:
-    """Aliases, pulled models, and the beginnings of all others."""
+def models(shell: NotebookShell) -> list[str]:
+    """Aliases, pulled models, and prefixes of all other models."""
     return [
-        *sorted(_aliases(front)),
+        *sorted(_aliases(shell)),
         *(f"local:{model}" for model in pulled_models()),
-        *provider_beginnings(),
+        *model_prefixes(),
     ]
 
 
-def _chats(front: Front, _words: Sequence[str]) -> list[str]:
-    return front.chats.names(notebook_name(front.shell) or "")
+def _chats(shell: NotebookShell, _words: Sequence[str]) -> list[str]:
+    return shell.chats.names(notebook_name(shell.ipython) or "")
 
 
-def _fallbacks(front: Front, words: Sequence[str]) -> list[str]:
-    """Models, behind those that are typed already."""
+def _fallbacks(shell: NotebookShell, words: Sequence[str]) -> list[str]:
+    """Models behind those that are typed already."""
     typed = words[-1]
     before = typed[: typed.rfind(",") + 1]
-    return [before + model for model in models(front)]
+    return [before + model for model in models(shell)]
 
 
-def _columns(front: Front, words: Sequence[str]) -> list[str]:
+def _columns(shell: NotebookShell, words: Sequence[str]) -> list[str]:
     """Columns of the table behind --each."""
     at = words.index("--each") + 1 if "--each" in words else len(words)
-    table = front.shell.user_ns.get(words[at]) if at < len(words) else None
+    table = shell.ipython.user_ns.get(words[at]) if at < len(words) else None
     return ["*", *(name for name in getattr(table, "columns", ()) if isinstance(name, str))]
 
 
-# What may stand behind an option, where the notebook tells.
-VALUES: dict[str, Callable[[Front, Sequence[str]], list[str]]] = {
-    "api-key-name": lambda _front, _words: keys.found(),
+# Completions of values that depend on the notebook, by option.
+VALUES: dict[str, Callable[[NotebookShell, Sequence[str]], list[str]]] = {
+    "api-key-name": lambda _shell, _words: keys.found(),
     "chat": _chats,
-    "each": lambda front, _words: table_names(front),
+    "each": lambda shell, _words: table_names(shell),
     "fallback": _fallbacks,
-    "image": lambda front, words: offer_pictures(front, words[-1]),
+    "image": lambda shell, words: image_names(shell, words[-1]),
     "keep": _columns,
-    "schema": lambda front, _words: schema_names(front),
+    "schema": lambda shell, _words: schema_names(shell),
 }
 
 
-def _aliases(front: Front) -> list[str]:
+def _aliases(shell: NotebookShell) -> list[str]:
     try:
-        return list(front.session().config.aliases)
+        return list(shell.session().config.aliases)
     except AinbError:
         return []
 

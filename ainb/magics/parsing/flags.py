@@ -1,4 +1,4 @@
-"""The options of ``%%ai`` as one table: spelling, how the value is read, where it goes, help and example."""
+"""Table of the options of ``%%ai``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from ainb.magics.parsing.readers import Reader
 from ainb.messages import Form
 
 FORMATS: tuple[str, ...] = get_args(Form)
+# Options that need --each beside them, by keyword.
+EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A row of the table of options.
+    """One option of a magic.
 
     Attributes:
         name: Long form without its dashes, such as "max-tokens".
         short: Letter of the short form, or None.
-        metavar: What stands for the value in the help; None means it takes none.
-        read: Reads the value; raises ValueError saying what the option takes.
-        value: What it means when it takes no value.
+        metavar: Placeholder of the value in the help; None means it takes no value.
+        read: Parses the value; raises ValueError with what the option takes.
+        value: The value of an option that takes none.
         key: Keyword under which the value arrives; empty means the name with underscores.
-        goes_to: "call" is handed to `Session.make_call` as a keyword, "body" goes into the request as it is, "cell" is for the
-            magic itself.
-        repeats: Whether several values are gathered (dicts into one dict, others into a tuple); otherwise the last one counts.
+        goes_to: "call" is handed to `Session.make_call` as a keyword, "body" goes into the request as it is,
+            "cell" is for the magic itself.
+        repeats: Whether several values are gathered (dicts into one dict, others into a tuple); otherwise the
+            last one counts.
         choices: The values there are, for Tab; empty means any.
         help: One line.
         example: A line that can be typed.
@@ -71,7 +74,10 @@ CELL_FLAGS: list[Flag] = [
         read=readers.one_of(*FORMATS, md="markdown"),
         choices=FORMATS,
         goes_to="cell",
-        help=f"form of the reply: {', '.join(FORMATS)}; all but markdown and text add a sentence that asks for it",
+        help=(
+            f"form of the reply: {', '.join(FORMATS)}; "
+            "all but markdown and text add a sentence that asks for it"
+        ),
         example="%%ai -f code",
     ),
     Flag(
@@ -130,7 +136,10 @@ CELL_FLAGS: list[Flag] = [
         metavar="NAME",
         read=readers.chat_name,
         goes_to="cell",
-        help="send the turns of this chat along and keep this one; running the cell again replaces its own turn",
+        help=(
+            "send the turns of this chat along and keep this one; "
+            "running the cell again replaces its own turn"
+        ),
         example="%%ai --chat report",
     ),
     Flag(
@@ -152,7 +161,10 @@ CELL_FLAGS: list[Flag] = [
         metavar="NAME_OR_FILE",
         goes_to="cell",
         repeats=True,
-        help="a picture in front of the prompt: a figure, an array, a PIL image, a file; may be given several times",
+        help=(
+            "a picture in front of the prompt: a figure, an array, a PIL image, a file; "
+            "may be given several times"
+        ),
         example="%%ai openai:gpt-5-mini --image fig",
     ),
     Flag(
@@ -160,7 +172,10 @@ CELL_FLAGS: list[Flag] = [
         metavar="FRAME",
         read=readers.name,
         goes_to="cell",
-        help="one call a row of a DataFrame, Series or list; {column} fills from the row; the result is a DataFrame",
+        help=(
+            "one call a row of a DataFrame, Series or list; {column} fills from the row; "
+            "the result is a DataFrame"
+        ),
         example="%%ai --each reviews --into labels",
     ),
     Flag(
@@ -215,7 +230,10 @@ CELL_FLAGS: list[Flag] = [
         metavar="NAME",
         read=readers.dotted_name,
         goes_to="cell",
-        help="the reply must be of this pydantic model, dataclass, TypedDict or JSON schema; Reply.parsed holds it",
+        help=(
+            "the reply must be of this pydantic model, dataclass, TypedDict or JSON schema; "
+            "Reply.parsed holds it"
+        ),
         example="%%ai --schema Label --into label",
     ),
     Flag(

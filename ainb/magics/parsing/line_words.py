@@ -1,4 +1,4 @@
-"""A magic's line as words, with quotes and braces read the way people type them."""
+"""Splits the line of a magic into words, with quotes and braces as they are commonly typed."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Word:
 def split_words(line: str) -> list[Word]:
     """Split a line at blanks outside quotes and outside braces.
 
-    A quote counts at the start of a word (or behind ``--option=``) and nowhere else, so an apostrophe inside a word is
-    only an apostrophe. ``{"temperature": 0}`` is one word with or without quotes around it.
+    A quote counts at the start of a word (or behind ``--option=``) and nowhere else, so an apostrophe inside
+    a word is only an apostrophe. ``{"temperature": 0}`` is one word with or without quotes around it.
 
     Raises:
         ConfigError: A quote or a brace is not closed.
@@ -73,7 +73,7 @@ def _read_value(line: str, at: int) -> tuple[str, bool, int]:
 
 
 def _read_quoted(line: str, start: int) -> tuple[str, int]:
-    """As in a shell: in double quotes a backslash guards a quote or a backslash, in single ones only a quote."""
+    """As in a shell: a backslash escapes quote and backslash in double quotes, only the quote in single."""
     opening = line[start]
     closing = QUOTES[opening]
     guarded = closing if opening == "'" else closing + "\\"
@@ -113,5 +113,6 @@ def _closing_brace(line: str, start: int) -> int:
                 return at + 1
         at += 1
     raise ConfigError(
-        f"the {line[start]} at character {start + 1} of the line is not closed; close it with {BRACES[line[start]]}"
+        f"the {line[start]} at character {start + 1} of the line is not closed; "
+        f"close it with {BRACES[line[start]]}"
     )

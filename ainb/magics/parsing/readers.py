@@ -1,4 +1,4 @@
-"""How the words behind an option are read; a reader raises ValueError with what the option takes."""
+"""Parsers of option values; each raises ValueError with what the option takes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESERVED = frozenset({"model", "messages", "stream"})
 
 
 class UnsafeValueError(ValueError):
-    """The value may be a secret, so the message must not repeat it."""
+    """The value may be a secret, so messages must not repeat it."""
 
 
 def text(value: str) -> str:
@@ -67,7 +67,7 @@ def seconds(value: str) -> float:
 
 
 def since(value: str) -> str:
-    """A moment: a span back from now, or an ISO date or time."""
+    """A point in time: a span back from now, or an ISO date or time."""
     try:
         read_since(value, 0.0)
     except ConfigError:
@@ -76,7 +76,7 @@ def since(value: str) -> str:
 
 
 def usd(value: str) -> Decimal:
-    """A sum of money."""
+    """An amount of US dollars."""
     try:
         return read_usd("it", value)
     except ConfigError:

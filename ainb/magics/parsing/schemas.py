@@ -1,32 +1,32 @@
-"""``--schema NAME``: find the schema in the notebook."""
+"""``--schema NAME``: resolves a schema in the notebook."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.shell import Front
+from ainb.magics.shell import NotebookShell
 from ainb.pipeline.answer.schema import Schema, is_schema_class, read_schema
 from ainb.suggestions import closest
 
-# What tells a JSON schema from any other dict of the notebook.
+# Keys that distinguish a JSON schema from any other dict.
 _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf", "oneOf", "allOf"})
 
 
-def find_schema(front: Front, name: str) -> Schema:
-    """The schema that a name of the notebook stands for.
+def find_schema(shell: NotebookShell, name: str) -> Schema:
+    """The schema that a variable of the notebook holds.
 
     Args:
-        front: The shell.
+        shell: The notebook shell.
         name: As typed; may be dotted.
 
     Raises:
         ConfigError: There is nothing of that name, or it is no schema.
     """
     first, *rest = name.split(".")
-    names = front.names()
+    names = shell.namespace()
     if first not in names:
-        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_way_out(front, first)}")
+        raise ConfigError(f"--schema {name}: the notebook has no {first!r}; {_hint(shell, first)}")
     value = names[first]
     for part in rest:
         if not hasattr(value, part):
@@ -40,10 +40,10 @@ def find_schema(front: Front, name: str) -> Schema:
         raise ConfigError(f"--schema {name}: {error}") from None
 
 
-def schema_names(front: Front) -> list[str]:
-    """Names of the notebook that stand for schemas, sorted."""
+def schema_names(shell: NotebookShell) -> list[str]:
+    """Variables of the notebook that hold schemas, sorted."""
     return sorted(
-        name for name, value in front.names().items() if not name.startswith("_") and _is_schema(value)
+        name for name, value in shell.namespace().items() if not name.startswith("_") and _is_schema(value)
     )
 
 
@@ -53,8 +53,8 @@ def _is_schema(value: Any) -> bool:
     return is_schema_class(value) and value.__module__.partition(".")[0] != "pydantic"
 
 
-def _way_out(front: Front, name: str) -> str:
-    known = schema_names(front)
+def _hint(shell: NotebookShell, name: str) -> str:
+    known = schema_names(shell)
     if known:
         return closest(name, known)
     return "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema"

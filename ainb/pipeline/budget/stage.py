@@ -24,15 +24,12 @@ from ainb.pipeline.budget.options import (
     Budget,
     BudgetStatus,
     Scope,
-    parse_budget,
     read_usd,
     refusal_text,
     status_of,
     unpriced_text,
 )
 from ainb.pricing.quotes import Quote
-
-__all__ = ["Budget", "BudgetStage", "BudgetStatus", "Scope", "parse_budget", "reported_cost"]
 
 LONG_PROMPT_CHARS = 50_000
 

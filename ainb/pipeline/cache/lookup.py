@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ainb.clock import Clock
 from ainb.errors import ConfigError
 from ainb.events import Notice, Sink
+from ainb.pipeline.cache.options import check_ttl
 from ainb.stores.base import Store, StoreStats, at_once
 
 
@@ -22,16 +22,6 @@ class Dated(Protocol):
 
 
 E = TypeVar("E", bound=Dated)
-
-
-def check_ttl(value: object) -> None:
-    """Refuse an age limit that is not a number of seconds above 0 (None means no limit)."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
-        raise ConfigError(
-            f"ttl_seconds must be a number of seconds above 0, or None for no limit; it is {value!r}"
-        )
 
 
 class Lookup:

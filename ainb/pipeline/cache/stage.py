@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, get_args
 
 from ainb.clock import Clock
@@ -11,38 +11,13 @@ from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
 from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole
 from ainb.pipeline.cache.key import reply_key
-from ainb.pipeline.cache.lookup import Lookup, check_ttl
+from ainb.pipeline.cache.lookup import Lookup
+from ainb.pipeline.cache.options import Cache, check_ttl
 from ainb.pipeline.cache.single_flight import Flight, Seat, SingleFlight
-from ainb.stores.base import MEMORY_BYTES, Store, Where
+from ainb.stores.base import Store
 
 MODES = get_args(CacheMode)
-PLACES = get_args(Where)
 FAMILY = "reply"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cache:
-    """How answers are kept.
-
-    Attributes:
-        ttl_seconds: Age up to which an answer is given again; above 0, None means for ever.
-        where: "disk" (shared by all kernels of the person, kept) or "memory" (this process, bounded).
-        memory_bytes: Bound of the memory store, and of what is kept in memory while the disk fails; above 0.
-
-    Raises:
-        ConfigError: A value makes no sense.
-    """
-
-    ttl_seconds: float | None = None
-    where: Where = "disk"
-    memory_bytes: int = MEMORY_BYTES
-
-    def __post_init__(self) -> None:
-        check_ttl(self.ttl_seconds)
-        if self.where not in PLACES:
-            raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")
-        if type(self.memory_bytes) is not int or self.memory_bytes <= 0:
-            raise ConfigError(f"memory_bytes must be a whole number above 0; it is {self.memory_bytes!r}")
 
 
 class Leases(Protocol):

@@ -16,10 +16,11 @@ from ainb.errors import ConfigError
 from ainb.events import Sink, silent
 from ainb.pipeline.cache.entry import copy_value, is_moment
 from ainb.pipeline.cache.key import digest, is_json
-from ainb.pipeline.cache.lookup import Lookup, check_ttl
+from ainb.pipeline.cache.lookup import Lookup
+from ainb.pipeline.cache.options import Cache, check_ttl
 from ainb.pipeline.cache.single_flight import SingleFlight
-from ainb.pipeline.cache.stage import Cache
-from ainb.stores.base import Store, at_once, default_home, make_store
+from ainb.stores.base import Store, at_once
+from ainb.stores.local import default_home, make_store
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import DIMENSIONS, Dimension, RateLimit
 
-Dimension = Literal["requests", "tokens", "input_tokens", "output_tokens"]
-DIMENSIONS: tuple[Dimension, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
 Cost = tuple[float, float, float, float]  # in the order of DIMENSIONS
 ONE_REQUEST: Cost = (1, 0, 0, 0)
 NOTHING: Cost = (0, 0, 0, 0)

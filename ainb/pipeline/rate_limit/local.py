@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.clock import Clock
 from ainb.errors import RateLimitError
 from ainb.pipeline.rate_limit.buckets import NOTHING, Cost, Shortage
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
-
-if TYPE_CHECKING:
-    from ainb.pipeline.rate_limit.stage import RateLimit
 
 LATE_SECONDS = 1e-6  # a timer that fired a rounding error early would find the bucket short by as much
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ainb.pipeline.rate_limit.buckets import DIMENSIONS, Cost, Dimension, Pool, Shortage
+from ainb.pipeline.rate_limit.buckets import Cost, Pool, Shortage
+from ainb.pipeline.rate_limit.options import DIMENSIONS, Dimension, RateLimit
 from ainb.pipeline.rate_limit.permits import Line, Permit, Waiter
-
-if TYPE_CHECKING:
-    from ainb.pipeline.rate_limit.stage import RateLimit
 
 Reading = tuple[
     Dimension, float | None, float | None, float | None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from ainb.clock import Clock
-from ainb.errors import ConfigError, ProviderError, TransientProviderError
+from ainb.errors import ProviderError, TransientProviderError
 from ainb.messages import Call, Handler, Reply, Usage
-from ainb.pipeline.checks import check_flag, check_number
-from ainb.pipeline.rate_limit.buckets import DIMENSIONS, NOTHING, ONE_REQUEST, Cost, call_cost
+from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, Cost, call_cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.queue import Reading
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -21,47 +21,6 @@ OUTPUTS_KEPT = 100
 OUTPUTS_NEEDED = 20
 OUTPUT_QUANTILE = 0.95
 TOO_MANY_REQUESTS = 429
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateLimit:
-    """Limits that are kept before a request leaves.
-
-    A bucket of a sixth of a minute's limit bounds the burst; a request larger than that waits for a full bucket and
-    owes the rest.
-
-    Attributes:
-        requests_per_minute: Above 0; None means no limit but what the provider's headers teach.
-        tokens_per_minute: Input and output together; above 0, None as before.
-        input_tokens_per_minute: Above 0, None as before.
-        output_tokens_per_minute: Above 0, None as before.
-        concurrency: Calls in flight at once; at least 1, None means no cap.
-        strict: Keep every sliding minute within the limits, at the price of a sixth of the steady rate.
-        on_full: "wait" in line, or "raise" RateLimitError when no permit is free.
-
-    Raises:
-        ConfigError: A value is out of its range.
-    """
-
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    input_tokens_per_minute: float | None = None
-    output_tokens_per_minute: float | None = None
-    concurrency: int | None = 64
-    strict: bool = False
-    on_full: Literal["wait", "raise"] = "wait"
-
-    def __post_init__(self) -> None:
-        for dimension in DIMENSIONS:
-            name = f"{dimension}_per_minute"
-            limit = getattr(self, name)
-            if limit is not None:
-                check_number(f"RateLimit.{name}", limit, above=0)
-        if self.concurrency is not None:
-            check_number("RateLimit.concurrency", self.concurrency, least=1, whole=True)
-        check_flag("RateLimit.strict", self.strict)
-        if self.on_full not in {"wait", "raise"}:
-            raise ConfigError(f'RateLimit.on_full must be "wait" or "raise"; it is {self.on_full!r}')
 
 
 class Limiter(Protocol):

@@ -11,8 +11,8 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.pipeline.checks import is_async
 from ainb.pipeline.rate_limit.buckets import Cost, call_cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit
-from ainb.pipeline.rate_limit.stage import RateLimit
 
 F = TypeVar("F", bound=Callable[..., Any])
 NOBODY = ""  # calls that name no user share one place

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from ainb.errors import TransientProviderError
+from ainb.errors import CallRejectedError, TransientProviderError
 from ainb.pipeline.checks import check_flag, check_number, exception_types
 
 # Spent money and used-up days do not come back within a call's time, although the status may be 429. Codes are compared in
@@ -18,6 +18,8 @@ FINAL_CODE = re.compile(
     r"insufficient_(quota|credit|balance|fund)|credit_balance|exceeded_current_quota|out_of_credit|billing|spend|hard_limit"
     r"|per_?day|daily|per_?month|monthly"
 )
+
+Decide = Callable[[Sequence[Exception]], float | None]
 
 NOTE_PREFIXES = ("not tried again", "earlier attempt")
 
@@ -187,6 +189,16 @@ def next_wait(
     if reason is not None:
         _add_notes(failures, reason)
     return None
+
+
+def wait_after(error: Exception, failures: list[Exception], decide: Decide) -> float | None:
+    """Note the error of an attempt; seconds to wait before the next one, or None when the error is to be raised."""
+    if isinstance(error, CallRejectedError):
+        if failures:
+            error.__cause__ = failures[-1]  # what "raise ... from" does: the person sees both
+        return None
+    failures.append(error)
+    return decide(failures)
 
 
 def _reason_to_stop(

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from random import Random, SystemRandom
-from typing import Any, ParamSpec, TypeVar, cast
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.errors import CallRejectedError
 from ainb.messages import Call, Handler, Reply
-from ainb.pipeline.checks import is_async
-from ainb.pipeline.retry.policy import Retry, RetryBudget, backoff_seconds, next_wait
-
-P = ParamSpec("P")
-R = TypeVar("R")
-Decide = Callable[[Sequence[Exception]], float | None]
-
-__all__ = ["Retry", "RetryBudget", "RetryStage", "backoff_seconds", "retrying"]
+from ainb.pipeline.retry.policy import Retry, RetryBudget, next_wait, wait_after
 
 
 class RetryStage:
@@ -53,7 +44,7 @@ class RetryStage:
             try:
                 reply = await proceed(call)
             except Exception as error:
-                wait = _wait_after(error, failures, functools.partial(self._decide, call, budget))
+                wait = wait_after(error, failures, functools.partial(self._decide, call, budget))
                 if wait is None:
                     raise
             else:
@@ -68,95 +59,3 @@ class RetryStage:
         return next_wait(
             self._options, failures, budget=budget, rng=self._rng, left_seconds=left, shown=call.shown
         )
-
-
-def _wait_after(error: Exception, failures: list[Exception], decide: Decide) -> float | None:
-    """Note the error of an attempt; seconds to wait before the next one, or None when the error is to be raised."""
-    if isinstance(error, CallRejectedError):
-        if failures:
-            error.__cause__ = failures[-1]  # what "raise ... from" does: the person sees both
-        return None
-    failures.append(error)
-    return decide(failures)
-
-
-def retrying(
-    options: Retry | None = None, *, clock: Clock = SYSTEM_CLOCK, rng: Random | None = None
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate an async function (stays async) or a plain one (stays plain) so that transient faults are tried again.
-
-    Each decorated function has a retry budget of its own (`RetryBudget`): one that hardly ever succeeds is soon called once only.
-
-    Args:
-        options: The rules; None means the defaults. An exception's ``should_retry``, ``code`` and ``retry_after`` are
-            honoured where it has them.
-        clock: Where time comes from; a plain function waits in its own thread and can be interrupted there.
-        rng: Where jitter comes from; None means the system's.
-
-    >>> from ainb.testing import FakeClock
-    >>> answers = iter([ConnectionError("reset by peer"), "green"])
-    >>> @retrying(Retry(attempts=3), clock=FakeClock())
-    ... def search(text):
-    ...     answer = next(answers)
-    ...     if isinstance(answer, Exception):
-    ...         raise answer
-    ...     return answer
-    >>> search("tea")
-    'green'
-    """
-    rules = options or Retry()
-    random = rng or SystemRandom()
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        budget = RetryBudget()
-        decide = functools.partial(next_wait, rules, budget=budget, rng=random)
-        if is_async(function):
-            work = cast(Callable[P, Awaitable[Any]], function)
-            return cast(Callable[P, R], _retry_async(work, decide, budget, clock))
-        return _retry_plain(function, decide, budget, clock)
-
-    return decorate
-
-
-def _retry_async(
-    function: Callable[P, Awaitable[R]], decide: Decide, budget: RetryBudget, clock: Clock
-) -> Callable[P, Awaitable[R]]:
-    @functools.wraps(function)
-    async def retried(*args: P.args, **kwargs: P.kwargs) -> R:
-        budget.first_attempt()
-        failures: list[Exception] = []
-        while True:
-            try:
-                result = await function(*args, **kwargs)
-            except Exception as error:
-                wait = _wait_after(error, failures, decide)
-                if wait is None:
-                    raise
-            else:
-                budget.success()
-                return result
-            await clock.sleep(wait)
-
-    return retried
-
-
-def _retry_plain(
-    function: Callable[P, R], decide: Decide, budget: RetryBudget, clock: Clock
-) -> Callable[P, R]:
-    @functools.wraps(function)
-    def retried(*args: P.args, **kwargs: P.kwargs) -> R:
-        budget.first_attempt()
-        failures: list[Exception] = []
-        while True:
-            try:
-                result = function(*args, **kwargs)
-            except Exception as error:
-                wait = _wait_after(error, failures, decide)
-                if wait is None:
-                    raise
-            else:
-                budget.success()
-                return result
-            clock.block(wait)
-
-    return retried

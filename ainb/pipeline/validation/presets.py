@@ -8,8 +8,7 @@ nobody said who typed them, never at what a person typed into a cell.
 from __future__ import annotations
 
 from ainb.pipeline.validation.characters import find_odd, may_be_odd
-from ainb.pipeline.validation.options import Validation
-from ainb.pipeline.validation.rules import Rule, with_actions
+from ainb.pipeline.validation.rules import Rule
 from ainb.redaction import filter as redaction
 
 # Characters come first: what hides inside a secret is gone when secrets are looked for.
@@ -24,27 +23,3 @@ def shipped_names() -> list[str]:
     from ainb.pipeline.validation.optional_rules import OPTIONAL_RULES
 
     return [rule.name for rule in (*DEFAULT_RULES, *OPTIONAL_RULES)]
-
-
-def rules_of(options: Validation) -> list[Rule]:
-    """The rules that the options choose, in the order in which they look."""
-    chosen = list(DEFAULT_RULES)
-    if options.preset == "strict" or options.personal_data or options.injection:
-        chosen += _optional(options)
-    # Replaced where it stands, so that the order stays.
-    named = {rule.name: rule for rule in (*chosen, *options.rules)}
-    return with_actions(named.values(), options.actions)
-
-
-def _optional(options: Validation) -> list[Rule]:
-    # Imported here: their patterns take time to compile, and most sessions never ask for them.
-    from ainb.pipeline.validation import optional_rules
-
-    rules: list[Rule] = []
-    if options.preset == "strict":
-        rules += optional_rules.STRICT_RULES
-    if options.personal_data:
-        rules += optional_rules.PERSONAL_RULES
-    if options.injection:
-        rules.append(optional_rules.STEERING_RULE)
-    return rules

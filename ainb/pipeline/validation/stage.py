@@ -12,10 +12,9 @@ from ainb.errors import InvalidPromptError, InvalidReplyError
 from ainb.messages import Call, Handler, Message, Reply
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Preset, Validation
+from ainb.pipeline.validation.placeholders import put_back
 from ainb.pipeline.validation.rules import Finding
-from ainb.pipeline.validation.validator import Validator, put_back
-
-__all__ = ["Validation", "ValidationStage", "Validator", "validate"]
+from ainb.pipeline.validation.validator import Validator
 
 # No model takes less than 4,096 tokens, and a token is at least one byte: shorter prompts need no look.
 LEAST_CONTEXT = 4_096

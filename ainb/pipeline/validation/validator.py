@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,10 +11,19 @@ from typing import Any, NamedTuple
 from ainb.messages import Call, Message, Request
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Validation
-from ainb.pipeline.validation.presets import rules_of
-from ainb.pipeline.validation.rules import PARTS, Finding, Part, Place, Rule, merged, replace_places
+from ainb.pipeline.validation.placeholders import Placeholders
+from ainb.pipeline.validation.presets import DEFAULT_RULES
+from ainb.pipeline.validation.rules import (
+    PARTS,
+    Finding,
+    Part,
+    Place,
+    Rule,
+    merged,
+    replace_places,
+    with_actions,
+)
 
-_PLACEHOLDER = re.compile(r"<[A-Z]++(?:_[A-Z]++)*+_[0-9]++>")
 _WRITTEN_BY_PROGRAM = frozenset({"system", "developer"})
 _PLAIN = frozenset({int, float, bool, type(None)})
 
@@ -51,39 +59,6 @@ class Review:
     notes: tuple[str, ...] = ()
     refusal: str | None = None
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-class Placeholders:
-    """Numbered names that stand for texts, the same for the same text.
-
-    Args:
-        known: Placeholder to text, from an earlier look at the same call.
-        taken: Texts in which placeholders may already stand as typed.
-    """
-
-    def __init__(self, known: Mapping[str, str], taken: Iterable[str]) -> None:
-        self.texts = dict(known)
-        self._names = {text: name for name, text in known.items()}
-        self._numbers: dict[str, int] = {}
-        self._taken = {name for text in taken for name in _PLACEHOLDER.findall(text)} | set(known)
-
-    def __call__(self, kind: str, text: str) -> str:
-        """The placeholder of a text, made where there is none."""
-        known = self._names.get(text)
-        if known is not None:
-            return known
-        word = re.sub(r"[^A-Z]+", "_", kind.upper()).strip("_") or "TEXT"
-        number = self._numbers.get(word, 0) + 1
-        while (name := f"<{word}_{number}>") in self._taken:
-            number += 1
-        self._numbers[word] = number
-        self._names[text], self.texts[name] = name, text
-        return name
-
-
-def put_back(text: str, placeholders: Mapping[str, str]) -> str:
-    """The text with each known placeholder replaced by what it stands for."""
-    return _PLACEHOLDER.sub(lambda match: placeholders.get(match.group(), match.group()), text)
 
 
 class Validator:
@@ -227,6 +202,30 @@ class Validator:
             if rule.action == "redact":
                 text, source = _redacted(rule, places, text, source, work)
         return text
+
+
+def rules_of(options: Validation) -> list[Rule]:
+    """The rules that the options choose, in the order in which they look."""
+    chosen = list(DEFAULT_RULES)
+    if options.preset == "strict" or options.personal_data or options.injection:
+        chosen += _optional(options)
+    # Replaced where it stands, so that the order stays.
+    named = {rule.name: rule for rule in (*chosen, *options.rules)}
+    return with_actions(named.values(), options.actions)
+
+
+def _optional(options: Validation) -> list[Rule]:
+    # Imported here: their patterns take time to compile, and most sessions never ask for them.
+    from ainb.pipeline.validation import optional_rules
+
+    rules: list[Rule] = []
+    if options.preset == "strict":
+        rules += optional_rules.STRICT_RULES
+    if options.personal_data:
+        rules += optional_rules.PERSONAL_RULES
+    if options.injection:
+        rules.append(optional_rules.STEERING_RULE)
+    return rules
 
 
 class _Work:

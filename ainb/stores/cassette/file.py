@@ -19,7 +19,7 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.stores.cassette.line import Line, LineError, read_line
-from ainb.stores.file_lock import try_lock
+from ainb.stores.files import try_lock
 
 OWN_FUNCTION = "function:"
 LOCK_SECONDS = 10.0

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
-from ainb.stores.base import MAX_TEXT_BYTES, StoreStats, renew_after_fork
+from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
+from ainb.stores.disk.faults import Faults
 from ainb.stores.disk.write_queue import Item, WriteLine
-from ainb.stores.faults import Faults
+from ainb.stores.fork import renew_after_fork
 from ainb.stores.memory import MemoryStore
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores.base import MAX_TEXT_BYTES
-from ainb.stores.many_rows import insert_rows
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import insert_rows, tie
 
 FILE_NAME: str = DBNAME
 BESIDE = ("-wal", "-shm", "-journal")

@@ -7,7 +7,7 @@ from typing import Any
 from ainb.stores.base import Store, StoreStats
 from ainb.stores.redis.client import Hub
 from ainb.stores.redis.connection import LinkError
-from ainb.stores.redis.script import script
+from ainb.stores.redis.script import load_script
 
 LEASE_SECONDS = 5.0  # renewed at every heartbeat; when its owner dies somebody else may go so much later
 POLL_SECONDS = 0.04
@@ -17,36 +17,11 @@ SCAN_COUNT = 500
 _MINE, _ANSWERED = 1, 2
 LEASED = "reply"  # the family of keys whose answers cost money; a look at another takes no lease
 
-# Keys: 1 the text, 2 its lease. Arguments: 1 this process, 2 milliseconds of a lease (0: do not take one).
-# Returns the text, or whether the lease is ours now.
-GET = script(
-    """
-local text = redis.call('GET', KEYS[1])
-if text then return text end
-if ARGV[2] ~= '0' and redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return 0
-"""
-)
-# 3 whether a text that is there will not do. Returns 1: ours, 2: there is a text, 0: somebody else's.
-LEAD = script(
-    """
-if ARGV[3] == '0' and redis.call('EXISTS', KEYS[1]) == 1 then return 2 end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
-return redis.call('GET', KEYS[2]) == ARGV[1] and 1 or 0
-"""
-)
-# 2 the text, 3 milliseconds to keep it (0: for ever).
-SET = script(
-    """
-if ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
-return 1
-"""
-)
-RELEASE = script("if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end return 1")
-RENEW = script(
-    "if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('PEXPIRE', KEYS[2], ARGV[2]) end return 1"
-)
+GET = load_script("cache/get")
+LEAD = load_script("cache/lead")
+SET = load_script("cache/set")
+RELEASE = load_script("cache/release")
+RENEW = load_script("cache/renew")
 
 
 class RedisStore:

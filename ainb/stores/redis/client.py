@@ -15,7 +15,7 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.events import Notice, Sink
-from ainb.stores.base import renew_after_fork
+from ainb.stores.fork import renew_after_fork
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.caller import Caller
 from ainb.stores.redis.connection import TIMEOUT_SECONDS, Link, LinkError, Lost

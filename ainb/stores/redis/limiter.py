@@ -15,22 +15,31 @@ from collections.abc import Iterable
 from typing import Any
 
 from ainb.errors import RateLimitError
-from ainb.pipeline.rate_limit.buckets import DIMENSIONS, NOTHING, Cost
+from ainb.pipeline.rate_limit.buckets import NOTHING, Cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
 from ainb.pipeline.rate_limit.permits import Permit as LocalPermit
 from ainb.pipeline.rate_limit.queue import MAX_PAUSE_SECONDS, Reading
-from ainb.pipeline.rate_limit.stage import Place, RateLimit
+from ainb.pipeline.rate_limit.stage import Place
 from ainb.stores.redis.client import Hub
 from ainb.stores.redis.connection import LinkError
-from ainb.stores.redis.limiter_scripts import ACQUIRE, DRAIN, LEARN, LEAVE, LOOK, PAUSE, SETTLE
+from ainb.stores.redis.limiter_scripts import (
+    ACQUIRE,
+    DRAIN,
+    LEARN,
+    LEAVE,
+    LOOK,
+    NO_SLOT,
+    PAUSE,
+    PAUSED,
+    SETTLE,
+)
 from ainb.stores.redis.presence import LIVE_SECONDS
 from ainb.stores.redis.shared_queue import SharedPermit, Turn, divided
 
 SLOT_POLL_SECONDS = 0.05
 JITTER_SECONDS = 0.005
 JITTER_SHARE = 0.05
-NO_SLOT = 5
-PAUSED = 6
 LOOKED_AT_SECONDS = 5.0
 
 

@@ -8,25 +8,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ainb.stores.redis.script import script
+from ainb.stores.redis.script import load_script
 
 LIVE_SECONDS = 10.0  # a process not heard of for so long is dead, and what it held comes back
 FORGET_SECONDS = 3600
 
-# Adds this process unless it was declared dead meanwhile (its money has then been given back, so it needs a new name).
-# Returns whether it may keep its name, what the data is called (another name: all was lost), and who is alive.
-BEAT = script(
-    """
-local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
-local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if ARGV[2] == '0' and not known then return '0' end
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]))
-redis.call('SET', KEYS[2], ARGV[5], 'NX')
-local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[3]), '+inf')
-return '1 ' .. redis.call('GET', KEYS[2]) .. ' ' .. table.concat(live, ' ')
-"""
-)
+BEAT = load_script("heartbeat")
 
 
 @dataclass(slots=True)

@@ -1,16 +1,13 @@
-"""Lua that runs on the server: what several processes decide at once is decided there, in one step."""
+"""Lua scripts that run on the server: what several processes decide together is decided there, in one step."""
 
 from __future__ import annotations
 
 import hashlib
+from importlib.resources import files
 
 
 class Script:
-    """A Lua script and its digest.
-
-    Args:
-        text: The script.
-    """
+    """A Lua script and its digest."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -20,8 +17,19 @@ class Script:
 SCRIPTS: list[Script] = []
 
 
-def script(text: str) -> Script:
-    """A script that is loaded whenever a connection opens."""
-    made = Script(text)
-    SCRIPTS.append(made)
-    return made
+def load_script(name: str, *, head: str | None = None, **constants: float) -> Script:
+    """Read a script of the folder ``lua``; it is loaded into the server whenever a connection opens.
+
+    Args:
+        name: Path below ``lua`` without its end, such as "limiter/acquire".
+        head: Script of shared functions that stands in front of it, or None.
+        constants: Numbers that the Lua names; they are defined in Python, because the local implementation uses them too.
+    """
+    folder = files(__package__) / "lua"
+    parts = [f"local {constant} = {value!r}" for constant, value in constants.items()]
+    parts += [
+        (folder / f"{part}.lua").read_text(encoding="utf-8") for part in (head, name) if part is not None
+    ]
+    script = Script("\n".join(parts))
+    SCRIPTS.append(script)
+    return script

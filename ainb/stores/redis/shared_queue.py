@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ainb.pipeline.rate_limit.buckets import DIMENSIONS, Cost
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.buckets import Cost
+from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
 from ainb.stores.redis.client import Hub
 
 

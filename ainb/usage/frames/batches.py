@@ -11,14 +11,15 @@ NEWEST = 12
 
 
 def outcomes(runs: pd.DataFrame, count: int = NEWEST) -> pd.DataFrame:
-    """How the rows of the newest batches ended.
+    """Rows answered and failed of the newest batches.
 
     Args:
         runs: As `Session.runs` returns them, newest first.
         count: At most so many batches.
 
     Returns:
-        Frame of shape (<= count, 2), newest first, indexed by the batch's title: `answered` and `failed` Int64.
+        Frame of shape (<= count, 2), newest first, indexed by the batch's title: `answered` and `failed`
+        Int64.
     """
     newest = runs.head(count)
     answered = newest["done"] - newest["failed"]

@@ -1,4 +1,4 @@
-"""How things stand now: providers with their circuits, queues and speed, budgets, the cache, and the log itself."""
+"""Current state as frames: providers with circuit, queue, limits and durations; budgets; the cache."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ PROVIDER_COLUMNS: Mapping[str, Any] = {
 
 
 def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
-    """Every model that was called, with its circuit, its queue, what is left of its limits, and its speed.
+    """Circuit, queue, limits and durations of every model that was called.
 
     Args:
         log: The usage log.
         rows: What `Session.state` returns.
 
     Returns:
-        Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s` Float64 (seconds until an open
-        circuit is probed), `waiting`, `in_flight`, `concurrency` Int64, `requests_level`, `requests_capacity`, `tokens_level`,
-        `tokens_capacity` Float64 (NA where not limited), `p50_s`, `p95_s` Float64: durations of answered calls among the newest
-        2,000 of the log, NA without any.
+        Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s`
+        Float64 (seconds until an open circuit is probed), `waiting`, `in_flight`, `concurrency` Int64,
+        `requests_level`, `requests_capacity`, `tokens_level`, `tokens_capacity` Float64 (NA where not
+        limited), `p50_s`, `p95_s` Float64: durations of answered calls among the newest 2,000 of the log, NA
+        without any.
     """
     merged = _merged(rows)
-    speed = speeds(log)
+    speed = duration_percentiles(log)
     frame = pd.DataFrame(
         {
             name: pd.array([row.get(name) for row in merged.values()], dtype=dtype)
@@ -60,13 +61,18 @@ def model_now(rows: StateRows, model: str) -> Mapping[str, Any]:
     return _merged(rows).get(model, {})
 
 
-def speeds(log: UsageLog) -> pd.DataFrame:
-    """Durations of answered calls among the newest 2,000: frame indexed by ``provider:model`` with `p50_s` and `p95_s` Float64."""
+def duration_percentiles(log: UsageLog) -> pd.DataFrame:
+    """Durations of answered calls among the newest 2,000.
+
+    Returns:
+        Frame indexed by ``provider:model``: `p50_s` and `p95_s` Float64.
+    """
     with log.reading() as connection:
         cursor = connection.execute(
             "SELECT p.word || ':' || m.word, duration_us FROM calls JOIN words p ON p.id = provider_name "
             "JOIN words m ON m.id = request_model JOIN words s ON s.id = status "
-            "WHERE calls.id > (SELECT max(id) FROM calls) - ? AND s.word = 'ok' AND NOT (cache_hit OR coalesced OR replayed) "
+            "WHERE calls.id > (SELECT max(id) FROM calls) - ? AND s.word = 'ok' "
+            "AND NOT (cache_hit OR coalesced OR replayed) "
             "AND duration_us IS NOT NULL",
             (RECENT_CALLS,),
         )
@@ -82,7 +88,8 @@ def budgets(rows: StateRows) -> pd.DataFrame:
     """Every budget in force.
 
     Returns:
-        Frame indexed by `budget` ("day", "session", "user ann", …): `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd` Float64.
+        Frame indexed by `budget` ("day", "session", "user ann", …): `limit_usd`, `spent_usd`, `reserved_usd`,
+        `left_usd` Float64.
     """
     found = [row for row in rows if row.get("part") == "budget"]
     # The name of a day's budget ends in its date, which is today.
@@ -95,20 +102,20 @@ def budgets(rows: StateRows) -> pd.DataFrame:
 
 
 def cache_now(rows: StateRows) -> Mapping[str, Any]:
-    """The cache's row of `Session.state` (`hits`, `misses`, `coalesced`, `stale`, `entries`, `size_bytes`, …); empty when it is off."""
+    """The cache's row of `Session.state` (`hits`, `misses`, `entries`, …); empty when it is off."""
     return next((row for row in rows if row.get("part") == "cache"), {})
 
 
 def newest_call(log: UsageLog) -> int:
-    """Number of the newest row of the log, which grows with every call; 0 without any."""
+    """Id of the newest row of the log, which grows with every call; 0 without rows."""
     with log.reading() as connection:
         return int(connection.execute("SELECT ifnull(max(id), 0) FROM calls").fetchone()[0])
 
 
 def _merged(rows: StateRows) -> dict[str, dict[str, Any]]:
-    """Rows of models by name: circuits are kept by place and limits by account, but people ask how a model is doing."""
+    """Rows of models by name: circuits are kept by endpoint and limits by account, but shown by model."""
     merged: dict[str, dict[str, Any]] = {str(row["name"]): {} for row in rows if row.get("part") == "model"}
-    # Where a model has several circuits, one that is not closed is the one to show.
+    # Where a model has several circuits, one that is not closed is shown.
     for row in sorted(rows, key=lambda row: row.get("circuit") not in {None, "closed"}):
         if row.get("part") == "model":
             merged[str(row["name"])].update(row)

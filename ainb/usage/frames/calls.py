@@ -1,6 +1,6 @@
-"""Rows of the log as DataFrames: one row a call, with dtypes that survive Parquet.
+"""Rows of the log as DataFrames: one row per call, with dtypes that survive Parquet.
 
-Columns are fetched side by side and never row by row; a repeated text crosses from SQLite as its number.
+Columns are fetched as arrays, never row by row; a repeated text is fetched as the number of its word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
-from ainb.usage.filters import Since, Where, read_where
+from ainb.usage.filters import Since, Where, sql_condition
 from ainb.usage.log.packing import pack
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections took half the time.
+# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections
+# took half the time.
 FETCH_ROWS = 500
 # pandas 3 calls its text dtype "str"; before it, "str" meant objects.
 TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version
@@ -49,19 +50,21 @@ _ERROR_COLUMNS = (
 def usage(
     log: UsageLog, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
-    """Every call of every session of the home, oldest first, those that this process has just finished included.
+    """All calls of all sessions of the home, oldest first, including those just finished in this process.
 
     Args:
         log: The usage log.
-        since: Calls that started at this moment or later: a datetime (naive means local time), a timedelta back from now, or a
-            text such as "90m", "24h", "7d". None means all.
-        columns: Which columns, in this order; None means all but ``prompt`` and ``reply``, which the log holds only when told to.
+        since: Calls that started at this moment or later: a datetime (naive means local time), a timedelta
+            back from now, or a text such as "90m", "24h", "7d". None means all.
+        columns: Which columns, in this order; None means all but ``prompt`` and ``reply``, which the log
+            holds only with the option `log_content`.
         where: Column to value, or to a list of values; None matches unknown ones.
 
     Returns:
-        Frame of shape (n_calls, n_columns) with a RangeIndex. Dtypes: texts ``str``, names and states ``category``, tokens
-        ``Int64``, ``attempts`` and ``http_status`` ``Int16``, money in US dollars and times in seconds ``Float64``, flags ``bool``,
-        ``started_at`` ``datetime64[us, UTC]``. Unknown is NA, never 0.
+        Frame of shape (n_calls, n_columns) with a RangeIndex. Dtypes: texts ``str``, names and states
+        ``category``, tokens ``Int64``, ``attempts`` and ``http_status`` ``Int16``, money in US dollars and
+        times in seconds ``Float64``, flags ``bool``, ``started_at`` ``datetime64[us, UTC]``. Unknown is NA,
+        never 0.
 
     Raises:
         ConfigError: `columns`, `where` or `since` makes no sense; the message lists what does.
@@ -71,7 +74,7 @@ def usage(
 
 
 def failures(log: UsageLog, *, since: Since = None, **where: Any) -> pd.DataFrame:
-    """The failed calls, oldest first: status "error" and "rejected"; one that was cancelled did not fail.
+    """The failed calls, oldest first: status "error" and "rejected", not "cancelled".
 
     Args:
         log: The usage log.
@@ -94,7 +97,7 @@ def _fetch(
 ) -> pd.DataFrame:
     columns = [COLUMNS[name] for name in dict.fromkeys(names)]
     with log.reading() as connection:
-        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # The partial index of failures is used when the query says the index's own condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
         started, raw = _fetch_raw(connection, columns, condition, values)
@@ -111,7 +114,7 @@ def _fetch(
 def _fetch_raw(
     connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
 ) -> tuple[Array, dict[str, Array]]:
-    """When the calls started, and every column by its name, as they lie in the log."""
+    """Start times of the calls, and every column by name, as stored in the log."""
     packs = pack(connection, columns)
     others = [column for column in columns if column.kind not in {"word", "flag", "time"}]
     selected = ["started_us", *(item.expression for item in packs), *map(_expression, others)]
@@ -142,7 +145,7 @@ def _expression(column: Column) -> str:
 
 
 def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Array, Array]]:
-    """Reads numbers of words into codes (-1 unknown) and the words, sorted."""
+    """Function that turns word numbers into codes (-1 unknown) and the sorted words."""
 
     def read(numbers: Array) -> tuple[Array, Array]:
         used = np.flatnonzero(np.bincount(numbers)) if len(numbers) else np.empty(0, np.int64)

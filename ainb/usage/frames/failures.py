@@ -1,4 +1,4 @@
-"""What failed, by kinds that people know, and what to do about each."""
+"""Failed calls by kind, with advice for each kind."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ainb.usage.filters import read_where
+from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
+from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
-from ainb.usage.windows import SLICE_US, Window, local_hours
+from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
     from ainb.usage.log.log import UsageLog
@@ -24,33 +25,36 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 LATEST = 20
 _SERVER_FAULT = 500
 
-# By HTTP status: what it is called, and what to do.
+# By HTTP status: name and advice.
 STATUSES: Mapping[int, tuple[str, str]] = {
     400: ("request refused", "the message names the parameter; correct it or leave it out"),
     401: ("key", "the provider does not accept the key; %ai list names its variable"),
-    402: ("no credit", "add credit at the provider, or take another model"),
-    403: ("not allowed", "this key may not use this model; ask for access or take another"),
+    402: ("no credit", "add credit at the provider, or try another model"),
+    403: ("not allowed", "this key may not use this model; ask for access or try another"),
     404: ("unknown model", "check the model's name and the base URL; %ai list shows both"),
-    408: ("timeout", "ask again later, or for less"),
+    408: ("timeout", "ask again later, or lower max_tokens"),
     409: ("conflict", "ask again later"),
     413: ("too long", "shorten or split the prompt"),
     422: ("request refused", "the message names the parameter; correct it or leave it out"),
     425: ("too early", "ask again later"),
     429: ("rate limit", "send less at once: lower requests_per_minute or concurrency in RateLimit"),
-    529: ("overloaded", "the provider is busy; ask again later or take another model"),
+    529: ("overloaded", "the provider is busy; ask again later or try another model"),
 }
-# By the error's class, for what never got an HTTP status.
+# By class of the error, for failures without an HTTP status: name and advice.
 KINDS: Mapping[str, tuple[str, str]] = {
-    "TransientProviderError": ("no answer", "raise attempt_seconds, ask for less, or check the connection"),
+    "TransientProviderError": (
+        "no answer",
+        "raise attempt_seconds, lower max_tokens, or check the connection",
+    ),
     "PermanentProviderError": (
         "refused by the provider",
         "the message says why; another attempt would not help",
     ),
     "InvalidReplyError": (
-        "reply not of the schema",
-        "simplify the schema, show an example, or take a larger model",
+        "reply does not match the schema",
+        "simplify the schema, show an example, or try a larger model",
     ),
-    "DeadlineExceededError": ("deadline", "raise --timeout (timeout_seconds), or ask for less"),
+    "DeadlineExceededError": ("deadline", "raise --timeout (timeout_seconds), or lower max_tokens"),
     "BudgetExceededError": ("budget", "raise the budget, lower --max-tokens, or wait for the next day"),
     "RateLimitError": ("rate limit, own", 'try again later, or set RateLimit(on_full="wait")'),
     "CircuitOpenError": ("circuit open", "the provider failed too often; it is probed again by itself"),
@@ -62,7 +66,7 @@ UNKNOWN_KIND = ("other", "read the message")
 
 
 def describe(error_type: str | None, http_status: int | None = None) -> tuple[str, str]:
-    """What a kind of failure is called, and what to do about it.
+    """Name of a kind of failure, and advice.
 
     Args:
         error_type: Class name of the error; None means unknown.
@@ -72,7 +76,7 @@ def describe(error_type: str | None, http_status: int | None = None) -> tuple[st
         Name such as "429 rate limit", and one sentence.
     """
     if http_status is not None and error_type in {"TransientProviderError", "PermanentProviderError", None}:
-        server = ("server fault", "the provider has trouble; ask again later or take another model")
+        server = ("server fault", "the provider has trouble; ask again later or try another model")
         name, advice = STATUSES.get(http_status, server if http_status >= _SERVER_FAULT else UNKNOWN_KIND)
         return f"{http_status} {name}", advice
     if error_type not in KINDS and error_type is not None:
@@ -89,8 +93,9 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
         window: Which calls.
 
     Returns:
-        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider or ``provider:model``; NA
-        for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message` str, `error_type` str, `advice` str.
+        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
+        or ``provider:model``; NA for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message`
+        str, `error_type` str, `advice` str.
     """
     frame = errors(log, ["error_type", "http_status", *GROUPS[by]], since=window.since(log.now()))
     keys = frame.index.to_frame(index=False).astype(object)
@@ -113,7 +118,7 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
 
 
 def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
-    """How many calls failed when.
+    """Number of failed calls over time.
 
     Args:
         log: The usage log.
@@ -121,15 +126,18 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
         most: Kinds with a column of their own; the others share "other kinds".
 
     Returns:
-        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no gaps), a column a kind,
-        most frequent first: Int64 counts, 0 where nothing failed. Empty without failures.
+        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
+        gaps), a column a kind, most frequent first: Int64 counts, 0 where nothing failed. Empty without
+        failures.
     """
     with log.reading() as connection:
         where = {"status": ["error", "rejected"]}
-        condition, values = read_where(connection, since=window.since(log.now()), where=where, now=log.now())
+        condition, values = sql_condition(
+            connection, since=window.since(log.now()), where=where, now=log.now()
+        )
         cursor = connection.execute(
-            f"SELECT started_us / {SLICE_US}, (SELECT word FROM words WHERE id = error_type), http_status, count(*) FROM calls "  # noqa: S608 - numbers and bound values
-            f"WHERE error_type > 0 AND {condition} GROUP BY 1, 2, 3",
+            f"SELECT started_us / {SLICE_US}, (SELECT word FROM words WHERE id = error_type), "  # noqa: S608 - bound values
+            f"http_status, count(*) FROM calls WHERE error_type > 0 AND {condition} GROUP BY 1, 2, 3",
             values,
         )
         slices, types, statuses, counts = fetch_columns(cursor, [np.int64, object, object, np.int64])
@@ -150,12 +158,12 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
 
 
 def total(frame: pd.DataFrame) -> int:
-    """How many calls a frame of `kinds` counts."""
+    """Number of calls in a frame of `kinds`."""
     return int(frame["calls"].sum())
 
 
 def per_kind(frame: pd.DataFrame) -> dict[str, int]:
-    """How many calls of each kind a frame of `over_time` counts, in the order of its columns."""
+    """Calls of each kind in a frame of `over_time`, in the order of its columns."""
     return {str(kind): int(count) for kind, count in frame.sum().items()}
 
 
@@ -172,11 +180,12 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
     """
     since: Any = window.since(log.now())
     with log.reading() as connection:
-        condition, values = read_where(
+        condition, values = sql_condition(
             connection, since=since, where={"status": ["error", "rejected"]}, now=log.now()
         )
         oldest = connection.execute(
-            f"SELECT started_us FROM calls WHERE error_type > 0 AND {condition} ORDER BY started_us DESC LIMIT 1 OFFSET ?",  # noqa: S608 - bound values
+            f"SELECT started_us FROM calls WHERE error_type > 0 AND {condition} "  # noqa: S608 - bound values
+            "ORDER BY started_us DESC LIMIT 1 OFFSET ?",
             [*values, count - 1],
         ).fetchone()
     if oldest is not None:
@@ -190,7 +199,7 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
 
 
 def retried(log: UsageLog, *, window: Window) -> int:
-    """How many calls of a window were answered only after a failed attempt."""
+    """Number of calls of a window that were answered after a failed attempt."""
     frame = costs(log, "attempts", since=window.since(log.now()), status="ok")
     return int(frame.loc[frame.index > 1, "calls"].sum())
 

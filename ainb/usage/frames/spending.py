@@ -1,4 +1,4 @@
-"""What was spent, in the cuts that people ask for: so far, by model, day or notebook, and added up over time."""
+"""Cost of calls: in all, by model, day or notebook, and cumulative over time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.hours import calls_by_hour
 from ainb.usage.frames.totals import costs
 from ainb.usage.rows import label
-from ainb.usage.windows import Window, calls_by_hour, local_day
+from ainb.usage.windows import Window, local_day
 
 if TYPE_CHECKING:
     from ainb.usage.log.log import UsageLog
 
 SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
-# What people group by, and the columns of the log that it takes.
+# Groupings and the columns of the log that they use.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "model": ("provider_name", "request_model"),
     "day": ("day",),
@@ -29,16 +30,17 @@ UNNAMED = "(none)"
 
 
 def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
-    """What was spent today, here, and as far back as the log goes.
+    """Cost of today, of this notebook or session, and of all time.
 
     Args:
         log: The usage log; "this session" is the one that it belongs to.
-        notebook: Name of the notebook or script as its rows carry it; None means that nobody can tell, and the session stands for it.
+        notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
 
     Returns:
-        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this script" (all
-        its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64 and `ok_share` Float64: answered calls, and their share of those
-        that were not cancelled (NA without any).
+        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this
+        script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
+        and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
+        any).
     """
     session: dict[str, Any] = {"session_id": log.session_id}
     here, place = [session], "this session"
@@ -57,7 +59,7 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
 
 
 def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame:
-    """Tokens and money of a window by model, day, provider, notebook or user.
+    """Tokens and cost of a window by model, day, provider, notebook or user.
 
     Args:
         log: The usage log.
@@ -65,9 +67,10 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
         window: Which calls.
 
     Returns:
-        Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest first; ``provider:model``
-        for "model", "(none)" where unknown). Columns as of `costs`, then `share` Float64 of the window's known cost (NA when that is
-        unknown or 0) and `free` bool (answered at no cost, and not by the cache alone).
+        Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest
+        first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then `share`
+        Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
+        cost, and not by the cache alone).
     """
     frame = costs(log, GROUPS[by], since=window.since(log.now()))
     if by == "day":
@@ -76,7 +79,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
         frame.index = pd.Index(_names(frame.index), dtype=TEXT_DTYPE, name=by)
         frame = frame.sort_values(["cost_usd", "calls"], ascending=False, na_position="last", kind="stable")
     total = frame["cost_usd"].sum()
-    # A share of nothing is unknown, and so is that of a group which is only known to have been free in part.
+    # A share of nothing is unknown, and so is that of a group whose unpriced part is unknown.
     known = (frame["cost_usd"] > 0) | (frame["unpriced"] == 0)
     frame["share"] = (frame["cost_usd"] / (total or pd.NA)).astype("Float64").where(known)
     saved = frame["saved_usd"].fillna(0) > 0
@@ -88,24 +91,24 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
     return frame
 
 
-def without_price(log: UsageLog, *, window: Window) -> list[str]:
-    """Models that answered calls of the window for which no price is known, as ``provider:model``."""
+def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
+    """Models of answered calls in the window whose price is unknown, as ``provider:model``."""
     frame = costs(log, GROUPS["model"], since=window.since(log.now()), status="ok")
     return _names(frame.index[frame["unpriced"] > 0])
 
 
 def total(frame: pd.DataFrame) -> dict[str, Any]:
-    """The sums of a frame of `costs` or `cost_by`: its six columns, NA where nothing of it is known."""
+    """Totals of a frame of `costs` or `cost_by`: its six columns, NA where all values are unknown."""
     return {name: frame[name].sum(min_count=1) for name in SUMS}
 
 
-def added_up(log: UsageLog, *, window: Window) -> pd.DataFrame:
-    """Money over time.
+def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:
+    """Cost over time, per step and cumulative.
 
     Returns:
-        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no gaps): `cost_usd`
-        Float64 of what is known of that hour or day, `unpriced` Int64, `total_usd` Float64, what was spent from the window's start up
-        to and with it. Empty without calls.
+        Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
+        gaps): `cost_usd` Float64 of what is known of that hour or day, `unpriced` Int64, `total_usd` Float64,
+        what was spent from the window's start up to and with it. Empty without calls.
     """
     if window.hourly:
         frame = calls_by_hour(log, window)
@@ -121,8 +124,8 @@ def added_up(log: UsageLog, *, window: Window) -> pd.DataFrame:
     return frame
 
 
-def at_the_end(frame: pd.DataFrame) -> tuple[float, int]:
-    """What a frame of `added_up` comes to: US dollars of what is known, and calls whose cost is not; of no calls 0 and 0."""
+def final_total(frame: pd.DataFrame) -> tuple[float, int]:
+    """Totals of a frame of `cumulative_cost`: known cost in US dollars, and number of unpriced calls."""
     return (float(frame["total_usd"].iloc[-1]), int(frame["unpriced"].sum())) if len(frame) else (0.0, 0)
 
 
@@ -134,7 +137,7 @@ def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | 
     tried = frame.loc[frame.index != "cancelled", "calls"].sum()
     sums["ok_share"] = sums["ok"] / tried if tried else pd.NA
     whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok"}
-    # Without any call nothing was spent, which is known.
+    # Without any call the cost is known: zero.
     if not sums["ok"] and pd.isna(sums["calls"]):
         sums |= dict.fromkeys(("calls", "cost_usd", "unpriced"), 0)
     return pd.DataFrame(

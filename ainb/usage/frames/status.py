@@ -21,10 +21,10 @@ FIRST = (
 
 
 def status_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of plain values as a frame indexed by `name`.
+    """Frame of `Session.state` rows, indexed by `name`.
 
     Args:
-        rows: Each with `name` and any other keys; what a row lacks is NA.
+        rows: Each with `name` and any other keys; missing values are NA.
 
     Returns:
         Frame of shape (n_rows, n_keys), dtypes as pandas infers them with NA for what is missing.

@@ -1,4 +1,4 @@
-"""How the calls of a span of time went: rates, durations, tokens, money, the most common errors."""
+"""Summary of a time span: rates, durations, tokens, cost, the most common errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from ainb.errors import ConfigError
 from ainb.usage.columns import MICRO, NANO
-from ainb.usage.filters import read_where
+from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import TEXT_DTYPE
 from ainb.usage.rows import Status
 
@@ -28,7 +28,7 @@ Measures = list[tuple[str, float | None, str]]
 def summary(
     log: UsageLog, *, hours: float | None = None, days: float | None = None, **where: Any
 ) -> pd.DataFrame:
-    """How the calls of the last hours or days went.
+    """Summarize the calls of the last hours or days.
 
     Args:
         log: The usage log.
@@ -37,17 +37,18 @@ def summary(
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Frame with one row a measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str. Counts of calls by status;
-        `success_rate` is ok of all that were not cancelled; `duration_p50_s` and `duration_p95_s` are over calls that a provider
-        answered; tokens and money with their averages per call and per `active_days` (local dates with at least one call);
-        then the most common errors, as ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
+        Frame with one row a measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str.
+        Counts of calls by status; `success_rate` is ok of all that were not cancelled; `duration_p50_s` and
+        `duration_p95_s` are over calls that a provider answered; tokens and money with their averages per
+        call and per `active_days` (local dates with at least one call); then the most common errors, as
+        ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
 
     Raises:
         ConfigError: The span is not above 0, both are given, or `where` makes no sense.
     """
     since = _span(hours, days)
     with log.reading() as connection:
-        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         measures = _count(connection, condition, values)
         measures += _percentiles(connection, condition, values)
         measures += _common_errors(connection, condition, values)
@@ -134,7 +135,7 @@ def _over(value: float | None, divisor: float) -> float | None:
 
 
 def _percentiles(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
-    """Of the durations themselves: a sorted column of integers is small even for a million calls."""
+    """Percentiles of the durations themselves: a column of integers is small even for a million calls."""
     answered = f"status = {_WORD.format('ok')} AND NOT (cache_hit OR coalesced)"
     query = f"SELECT duration_us FROM calls WHERE {condition} AND {answered} AND duration_us IS NOT NULL"  # noqa: S608 - checked names
     durations = np.fromiter((us for (us,) in connection.execute(query, values)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Sums over the log, made by SQLite: money by anything, failures by anything."""
+"""Sums over the log, computed by SQLite: cost and failures, grouped by any columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
-from ainb.usage.filters import Since, Where, read_since, read_where
+from ainb.usage.filters import Since, Where, read_since, sql_condition
 from ainb.usage.frames.calls import (
     TEXT_DTYPE,
     day_index,
@@ -44,9 +44,10 @@ def costs(
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Frame of shape (n_groups, 6) indexed by `by`, sorted: `calls` Int64, `input_tokens` and `output_tokens` Int64 (NA when
-        unknown for every call), `cost_usd` Float64 in US dollars (NA when every call is unpriced), `unpriced` Int64, `saved_usd`
-        Float64 (what hits would have cost; NA when unknown for every call). `cost_usd` sums the priced calls only; `money` says so.
+        Frame of shape (n_groups, 6) indexed by `by`, sorted: `calls` Int64, `input_tokens` and
+        `output_tokens` Int64 (NA when unknown for every call), `cost_usd` Float64 in US dollars (NA when
+        every call is unpriced), `unpriced` Int64, `saved_usd` Float64 (what hits would have cost; NA when
+        unknown for every call). `cost_usd` sums the priced calls only; `money` says so.
 
     Raises:
         ConfigError: `by`, `where` or `since` makes no sense; the message lists the columns.
@@ -56,7 +57,7 @@ def costs(
     names = _names(by)
     with log.reading() as connection:
         table, sums, start = _table(names, where, since, log.now())
-        condition, values = read_where(connection, since=None, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=None, where=where, now=log.now())
         if start is not None:
             field = "day" if table == "rollups" else "started_us"
             condition, values = f"{condition} AND {field} >= ?", [*values, start]
@@ -78,17 +79,18 @@ def costs(
 def errors(
     log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
-    """The failed calls, or how many there were of each kind.
+    """The failed calls, or their number by group.
 
     Args:
         log: The usage log.
-        by: Columns to group by; None gives a row a failed call.
+        by: Columns to group by; None gives one row per failed call.
         since: Calls that started at this moment or later, as for `usage`; None means all.
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Without `by` the frame of `failures`. With it a frame of shape (n_groups, 3) indexed by `by`, most frequent first: `calls`
-        Int64, `last_at` datetime64[us, UTC] (start of the latest), `last_message` str.
+        Without `by` the frame of `failures`. With it a frame of shape (n_groups, 3) indexed by `by`, most
+        frequent first: `calls` Int64, `last_at` datetime64[us, UTC] (start of the latest), `last_message`
+        str.
 
     Raises:
         ConfigError: `by`, `where` or `since` makes no sense.
@@ -98,7 +100,7 @@ def errors(
     names = _names(by)
     where = {"status": ["error", "rejected"], **where}
     with log.reading() as connection:
-        condition, values = read_where(connection, since=since, where=where, now=log.now())
+        condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # Beside max(), SQLite takes bare columns from the row that holds the maximum.
         picked = ["count(*)", "max(started_us)", "error_message"]
         query = _grouped(connection, names, picked, "calls", f"error_type > 0 AND {condition}")
@@ -114,14 +116,15 @@ def errors(
 
 
 def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
-    """A sum of money as text that admits what it leaves out.
+    """An amount of money as text, with the number of unpriced calls.
 
     Args:
         total_usd: US dollars; None or NA when nothing of it is known.
         unpriced: Calls that are not in it.
 
     Returns:
-        "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing is known.
+        "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing
+        is known.
     """
     note = f" ({unpriced} call{'' if unpriced == 1 else 's'} unpriced)" if unpriced else ""
     if pd.isna(cast(Any, total_usd)):
@@ -141,7 +144,7 @@ def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
 def _table(
     names: Sequence[str], where: Where, since: Since, now: float
 ) -> tuple[str, dict[str, str], int | None]:
-    """The daily sums where they can answer, else the calls; and since when, in days or in microseconds."""
+    """Table to query (daily sums where they suffice, else calls), its sums, and the start in its unit."""
     start = read_since(since, now)
     if {*names, *where} <= set(rollups.KEYS):
         if start is None:

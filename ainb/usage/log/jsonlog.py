@@ -1,4 +1,4 @@
-"""One JSON line a call on the logger ``ainb``, for those who collect logs rather than frames."""
+"""One JSON line per call on the logger ``ainb``."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CONTENT = frozenset({"prompt", "reply"})
 
 
 def log_row(row: Row) -> None:
-    """Log the row as one line of JSON, redacted, unknown fields left out; ok and cancelled as INFO, the rest as ERROR."""
+    """Log the row as one line of JSON; level INFO for ok and cancelled, ERROR for the rest."""
     level = logging.ERROR if row.status in {"error", "rejected"} else logging.INFO
     if LOGGER.isEnabledFor(level):
         LOGGER.log(level, "%s", json_line(row))
 
 
 def json_line(row: Row) -> str:
-    """The row as one line of JSON without prompt and reply; money and durations as numbers, the time in ISO 8601."""
+    """The row as redacted JSON without prompt, reply and unknown values; the time in ISO 8601."""
     known = {
         name: value
         for name, value in zip(Row._fields, row, strict=True)

@@ -1,4 +1,4 @@
-"""A session's usage log: every call that ends becomes a row, and so does what the person records or monitors."""
+"""`UsageLog`: the log of one session, a row for every finished, recorded or monitored call."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
-from ainb.pipeline.record import CallIds
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
-from ainb.usage.log.writer import Item, Listener, Writer
-from ainb.usage.log.writers import shared_writer
+from ainb.usage.log.writer import QueueItem, WarningListener, Writer
+from ainb.usage.log.writer_registry import shared_writer
 from ainb.usage.rows import Row, build_row
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ FILE_NAME = "usage.sqlite3"
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """What the usage log keeps.
+    """Options of the usage log.
 
     Attributes:
         max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
@@ -53,22 +53,23 @@ class Log:
                 raise ConfigError(f"{name} must be a number above 0, or None to keep all; it is {value!r}")
 
 
-class UsageLog(Listener):
+class UsageLog(WarningListener):
     """The rows of one session, in the log that all sessions of a home share.
 
     ``recorder`` makes rows of calls that did not go through the pipeline.
 
     Args:
         path: The log file; None keeps the last rows in memory only.
-        clock: Where time comes from.
-        sink: Who is told, once, when the log cannot be written.
+        clock: For times of rows and ages.
+        sink: Receiver of one notice when the log cannot be written.
         options: What is kept.
-        rng: Where ids come from.
-        estimators: How tokens and money of calls made elsewhere are estimated.
-        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is closed with this one.
+        rng: Random bits of the ids.
+        estimators: Estimates of tokens and cost of calls made elsewhere.
+        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is
+            closed with this one.
 
     Attributes:
-        on_record: Told of rows that `recorder` makes, for those who listen to finished calls elsewhere; None means nobody.
+        on_record: Called with each row that `recorder` makes; None means no listener.
     """
 
     def __init__(
@@ -97,17 +98,17 @@ class UsageLog(Listener):
         }
         self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
         self._writer.listeners.add(self)
-        self._append: Callable[[Item], None] = self._writer.append
+        self._append: Callable[[QueueItem], None] = self._writer.append
         self._copy = copy_to
         if copy_to is not None:
-            self._append = _twice(self._append, copy_to._append)  # noqa: SLF001 - its own class
+            self._append = _to_both(self._append, copy_to._append)  # noqa: SLF001 - its own class
         self.on_record: Callable[[Row], None] | None = None
         self.recorder = Recorder(
             self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
         )
 
     def listener(self, event: Event) -> None:
-        """Take note of a finished call; the sink to hand to the recorder."""
+        """Event sink that queues a row for every finished call."""
         if event.__class__ is CallFinished:
             self._append((self._make_row, event))
 
@@ -117,17 +118,17 @@ class UsageLog(Listener):
             self.on_record(row)
 
     def add(self, row: Row) -> None:
-        """Take a row that another process made."""
+        """Add a row that was made by another process."""
         self._append(row)
 
-    def tell(self, text: str) -> None:
-        """Pass one line about the log to the session's sink."""
+    def warn(self, text: str) -> None:
+        """Send one line about the log to the session's sink."""
         with contextlib.suppress(Exception):
             self._sink(Notice(text, "log"))
 
     @property
     def backlog(self) -> int:
-        """Finished calls that are not written yet; whoever makes many should wait when it grows."""
+        """Number of finished calls that are not written yet; a producer of many should wait when it grows."""
         return self._writer.backlog
 
     def now(self) -> float:
@@ -135,26 +136,26 @@ class UsageLog(Listener):
         return self._clock.unix()
 
     def flush(self) -> bool:
-        """Wait until every call that has finished is in the log, or in the ring where the log cannot be written."""
+        """Wait until every finished call is in the log, or in memory where the log cannot be written."""
         return self._writer.flush()
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A connection over all rows of the home, every finished call of this process included."""
+        """A connection to all rows of the home, including every finished call of this process."""
         return self._writer.reading()
 
-    def trouble(self) -> str | None:
-        """Why what lies in the file is not among the rows, in one line; None when it is."""
+    def unreadable_reason(self) -> str | None:
+        """Why the rows of the file are missing from queries, in one line; None when they are not."""
         return None if self._path is None else why_unreadable(self._path)
 
     def usual_output_tokens(self, provider: str, model: str) -> int | None:
-        """Median output of a model's last replies; None where too few are known. See `ainb.usage.outputs`."""
+        """Median output of a model's last replies; None where too few are known; see `ainb.usage.outputs`."""
         from ainb.usage.outputs import usual_output_tokens
 
         with self.reading() as connection:
             return usual_output_tokens(connection, provider, model)
 
     def recent(self) -> list[Row]:
-        """The last rows of this process, oldest first, without asking the file."""
+        """The last rows of this process, oldest first, without a query."""
         self.flush()
         return list(self._writer.recent)
 
@@ -169,8 +170,10 @@ class UsageLog(Listener):
             self._writer.stop()
 
 
-def _twice(first: Callable[[Item], None], second: Callable[[Item], None]) -> Callable[[Item], None]:
-    def append(item: Item) -> None:
+def _to_both(
+    first: Callable[[QueueItem], None], second: Callable[[QueueItem], None]
+) -> Callable[[QueueItem], None]:
+    def append(item: QueueItem) -> None:
         first(item)
         if not (isinstance(item, tuple) and isinstance(item[1], CallFinished) and item[1].call.replayed):
             second(item)

@@ -1,7 +1,7 @@
-"""Several numbers of words and flags of a call in one integer: fewer values cross from SQLite, and groups are told apart by one.
+"""Packs several word numbers and flags of a call into one integer, for faster fetching and grouping.
 
-A value costs the same to fetch whether it holds a flag or 62 bits, and to sort calls by one integer takes two thirds of the time
-that three take.
+A value costs the same to fetch whether it is a flag or 62 bits, and sorting by one integer takes two thirds
+of the time of sorting by three.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _MAX_BITS = 62  # SQLite's integers have 63 and a sign
 
 
 class Pack:
-    """Some columns of the calls, as one expression.
+    """Some columns of the calls as one SQL expression.
 
     Args:
-        columns: Of kind "word" or "flag".
-        widths: Bits of each.
+        columns: Columns of kind "word" or "flag".
+        widths: Number of bits of each.
     """
 
     def __init__(self, columns: Sequence[Column], widths: Sequence[int]) -> None:
@@ -34,7 +34,7 @@ class Pack:
 
     @property
     def expression(self) -> str:
-        """In SQL; the first column stands in the lowest bits."""
+        """The SQL expression; the first column has the lowest bits."""
         shift, parts = 0, []
         for column, width in zip(self.columns, self._widths, strict=True):
             parts.append(f"({column.stored} << {shift})" if shift else column.stored)
@@ -52,10 +52,11 @@ class Pack:
 
 
 def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack]:
-    """Put those of `columns` that are words or flags into as few integers as they fit in.
+    """Pack those of `columns` that are words or flags into as few integers as possible.
 
     Args:
-        connection: An open log, in the transaction in which the calls are read: a word that came later could need more bits.
+        connection: An open log, in the transaction in which the calls are read: a word that came later could
+            need more bits.
         columns: Any columns, each once.
     """
     (last,) = connection.execute("SELECT max(id) FROM words").fetchone()

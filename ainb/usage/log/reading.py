@@ -1,4 +1,4 @@
-"""A connection that sees every row: those of the file, and those that could not be written to it yet."""
+"""Read connections to all rows: those of the file and those not written to it yet."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import sqlite3
 from pathlib import Path
 
 from ainb.usage.log.schema import MIGRATIONS, NewerLogError, known_version, migrate, version_of
-from ainb.usage.log.store import Store, connect, open_log
+from ainb.usage.log.store import LogStore, connect, open_log
 from ainb.usage.rows import Row
 
 
 def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connection:
-    """Open the log for queries; it is never made, migrated or written here.
+    """Open the log for queries; never creates, migrates or writes it.
 
     Args:
         path: The file; one that is not there or cannot be read counts as empty.
-        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a copy in memory.
+        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a
+            copy in memory.
     """
     if path is not None and path.exists():
         with contextlib.suppress(sqlite3.Error, NewerLogError):
@@ -25,7 +26,7 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
 
 
 def why_unreadable(path: Path) -> str | None:
-    """Why a log counts as empty although its file is there, in one line; None when it does not."""
+    """Why an existing log counts as empty, in one line; None when it does not."""
     if not path.exists():
         return None
     try:
@@ -57,7 +58,7 @@ def _with_rows(connection: sqlite3.Connection, pending: list[Row]) -> sqlite3.Co
     try:
         migrate(connection)
         if pending:
-            Store(connection).add(pending)
+            LogStore(connection).add(pending)
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,4 @@
-"""Rows for calls that did not go through the pipeline: made elsewhere and recorded, or made by a function that is monitored."""
+"""`Recorder`: rows of calls outside the pipeline: recorded ones, and those of monitored functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from typing import Any, Protocol, TypeVar, cast
 from ainb.clock import Clock
 from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage
 from ainb.redaction.filter import encodable
-from ainb.usage.rows import Row, failure_fields, label, prompt_digest, tags_of, usage_fields, utc, written
+from ainb.usage.rows import (
+    Row,
+    failure_fields,
+    label,
+    prompt_digest,
+    storable_text,
+    tags_json,
+    usage_fields,
+    utc,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,11 +45,11 @@ class Price(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Estimators:
-    """How tokens and money of a call made elsewhere are estimated.
+    """Functions that estimate tokens and cost of a call made elsewhere.
 
     Attributes:
         count_tokens: Tokens of a text for a model; None leaves them unknown.
-        price: What so many tokens cost; None leaves it unknown.
+        price: Price of tokens; None leaves the cost unknown.
     """
 
     count_tokens: CountTokens | None = None
@@ -48,16 +57,7 @@ class Estimators:
 
 
 class Recorder:
-    """Makes rows and hands them to the log.
-
-    Args:
-        append: Where rows go.
-        ids: Where call ids come from.
-        clock: Where time comes from.
-        session_id: The session that the rows belong to.
-        estimators: How tokens and money are estimated; None leaves them unknown.
-        content: Whether prompts and replies (redacted) are kept in the row.
-    """
+    """Makes rows and appends them to the log."""
 
     def __init__(
         self,
@@ -94,16 +94,16 @@ class Recorder:
         """Log a call that was made elsewhere.
 
         Args:
-            prompt: What was sent.
-            reply: What came back; None when nothing did.
-            model: Who was asked.
-            provider: Where.
+            prompt: The prompt.
+            reply: The reply; None without one.
+            model: Model name.
+            provider: Provider name.
             operation: Name of the operation.
             usage: Tokens as reported; None means the reply's, or estimates that are marked so.
-            cost_usd: What it cost in US dollars; None means ask the price table.
-            duration_s: Seconds it took; None means unknown.
-            error: What it raised, or None.
-            user: On whose behalf, or None.
+            cost_usd: Cost in US dollars; None means by the price table.
+            duration_s: Duration in seconds; None means unknown.
+            error: The exception of a failed call, or None.
+            user: User of the call, or None.
             tags: Free labels.
 
         Returns:
@@ -125,10 +125,10 @@ class Recorder:
             attempts=1,
             session_id=self._session_id,
             user=label(user),
-            tags=tags_of(tags),
+            tags=tags_json(tags),
             prompt_sha256=prompt_digest([Message("user", prompt)]),
-            prompt=written(prompt) if self._content else None,
-            reply=written(text) if self._content and text is not None else None,
+            prompt=storable_text(prompt) if self._content else None,
+            reply=storable_text(text) if self._content and text is not None else None,
             **usage_fields(tokens),
             **failure_fields(error),
         )
@@ -136,10 +136,10 @@ class Recorder:
         return row
 
     def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
-        """Decorate an async or plain function so that each call of it is a row.
+        """Decorate an async or plain function so that each of its calls is logged as a row.
 
-        The prompt is its argument `prompt`, else its first text argument; the reply is what it returns when that is a text or a
-        `Reply`. Tokens of texts are estimates and marked so.
+        The prompt is its argument `prompt`, else its first text argument; the reply is what it returns when
+        that is a text or a `Reply`. Tokens of texts are estimates and marked so.
 
         Args:
             operation: Operation name of the rows.
@@ -151,13 +151,13 @@ class Recorder:
         def decorate(function: F) -> F:
             @functools.wraps(function)
             async def watch_async(*arguments: Any, **named: Any) -> Any:
-                with self._watching(record, arguments, named) as outcome:
+                with self._recording(record, arguments, named) as outcome:
                     outcome.append(await function(*arguments, **named))
                 return outcome[0]
 
             @functools.wraps(function)
             def watch(*arguments: Any, **named: Any) -> Any:
-                with self._watching(record, arguments, named) as outcome:
+                with self._recording(record, arguments, named) as outcome:
                     outcome.append(function(*arguments, **named))
                 return outcome[0]
 
@@ -166,7 +166,7 @@ class Recorder:
         return decorate
 
     @contextlib.contextmanager
-    def _watching(
+    def _recording(
         self, record: Callable[..., Row], arguments: tuple[Any, ...], named: Mapping[str, Any]
     ) -> Iterator[list[Any]]:
         started = self._clock.monotonic()
@@ -179,10 +179,10 @@ class Recorder:
             raise
         finally:
             result = outcome[0] if outcome else None
-            # The person's function is not to fail because its row cannot be made.
+            # The user's function must not fail because its row cannot be made.
             with contextlib.suppress(Exception):
                 record(
-                    prompt=_prompt_among(arguments, named),
+                    prompt=_find_prompt(arguments, named),
                     reply=result if isinstance(result, str | Reply) else None,
                     duration_s=self._clock.monotonic() - started,
                     error=failure,
@@ -210,6 +210,6 @@ class Recorder:
         return (None, "unpriced") if cost is None else (cost, "table")
 
 
-def _prompt_among(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+def _find_prompt(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
     candidates = (named.get("prompt"), *arguments, *named.values())
     return next((value for value in candidates if isinstance(value, str)), "")

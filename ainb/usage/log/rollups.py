@@ -1,4 +1,4 @@
-"""Daily sums, kept in the transaction that adds the calls, so that they always equal what a scan of the calls would give."""
+"""Daily sums, updated in the transaction that adds the calls, so that they always equal a scan."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unpriced = unpriced + 
 ADD_NEW = _ADD.format(which="id > ?")
 _ADD_DAYS = _ADD.format(which="started_us < ? AND day IN (SELECT day FROM pruned_days)")
 
-# The sums that a result needs, over either table; of no calls at all they are 0, not unknown.
+# SQL of the sums over either table; without any calls they are 0, not NULL.
 FROM_ROLLUPS = {
     "calls": "ifnull(sum(calls), 0)",
     "unpriced": "ifnull(sum(unpriced), 0)",
@@ -48,7 +48,7 @@ FROM_CALLS = {
 
 
 def prune(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: int | None, limit: int) -> int:
-    """Delete the oldest calls and take them out of the sums, in one transaction.
+    """Delete the oldest calls and subtract them from the sums, in one transaction.
 
     Args:
         connection: An open log.
@@ -82,7 +82,7 @@ def _mark(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: in
     first, last = connection.execute(
         "SELECT (SELECT min(id) FROM calls), (SELECT max(id) FROM calls)"
     ).fetchone()
-    # Ids are given in order, so their span bounds the number of rows and counting is seldom needed.
+    # Ids increase, so their span bounds the number of rows and counting is seldom needed.
     if max_rows is not None and first is not None and last - first + 1 > max_rows:
         surplus = connection.execute("SELECT count(*) FROM calls").fetchone()[0] - max_rows
         connection.execute(

@@ -1,10 +1,11 @@
-"""The tables of the log and the steps that bring an older log up to date."""
+"""Schema of the log file and its migrations."""
 
 from __future__ import annotations
 
 import sqlite3
 
-# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a rollup.
+# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a
+# rollup.
 _VERSION_1 = """
 CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 INSERT INTO words (id, word) VALUES (0, '');
@@ -74,8 +75,8 @@ CREATE TABLE rollups (
   cost_nano INTEGER,
   unpriced INTEGER NOT NULL,
   saved_nano INTEGER,
-  PRIMARY KEY (day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source,
-               cache_hit, coalesced, stale, replayed, notebook, session_id)
+  PRIMARY KEY (day, operation_name, provider_name, request_model, response_model, status, error_type,
+               cost_source, cache_hit, coalesced, stale, replayed, notebook, session_id)
 ) WITHOUT ROWID;
 """
 
@@ -140,7 +141,7 @@ CREATE INDEX calls_started ON calls (started_us);
 CREATE INDEX calls_failed ON calls (started_us) WHERE error_type > 0;
 """
 
-# One script a version, oldest first; a script that was released is never edited, the next one is added below it.
+# One script per version, oldest first; a released script is never edited.
 MIGRATIONS = (_VERSION_1, _VERSION_2)
 
 
@@ -157,7 +158,7 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the open log up to this version, in one transaction; several processes may try at once.
+    """Migrate the open log to this version in one transaction; several processes may try at once.
 
     Raises:
         NewerLogError: A newer ainb wrote it.

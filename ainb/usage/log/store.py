@@ -1,4 +1,4 @@
-"""The SQLite file of the log: opening it safely, adding rows, letting old ones go. No threads here."""
+"""`LogStore`: an open SQLite log that rows are added to, and how it is opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from ainb.redaction.filter import encodable
 from ainb.stores.files import make_private
-from ainb.stores.many_rows import insert_rows
+from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
 from ainb.usage.log.rollups import ADD_NEW
 from ainb.usage.log.schema import known_version, migrate
@@ -29,9 +29,9 @@ _DAY_SLICE_US = 900 * MICRO
 
 
 def open_log(path: Path | None) -> sqlite3.Connection:
-    """Open the log for writing, made or brought up to date where need be; None makes one in memory.
+    """Open the log for writing, created or migrated where needed; None opens one in memory.
 
-    Folder and file are the person's alone (0700, 0600) when they are made here.
+    Folder and file are private to the user (0700, 0600) when they are created here.
 
     Raises:
         NewerLogError: A newer ainb wrote it.
@@ -41,7 +41,7 @@ def open_log(path: Path | None) -> sqlite3.Connection:
         make_private(path)
     connection = connect(":memory:" if path is None else str(path))
     try:
-        known_version(connection)  # before anything is written to a file that is not ours to change
+        known_version(connection)  # before a write to a file that must not be changed
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)
@@ -52,26 +52,26 @@ def open_log(path: Path | None) -> sqlite3.Connection:
 
 
 def connect(place: str) -> sqlite3.Connection:
-    """A connection that commits only when told to, and may be handed from thread to thread under a lock."""
+    """A connection without implicit transactions, usable from several threads under a lock."""
     return sqlite3.connect(
         place, timeout=BUSY_MILLISECONDS / 1000, isolation_level=None, check_same_thread=False
     )
 
 
-class Words:
-    """Numbers of repeated texts; those of a transaction that was rolled back must be forgotten."""
+class WordIds:
+    """Ids of the words table, cached; cleared after a rollback, which may have removed new ones."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._known: dict[str | None, int] = {None: 0}
 
     def __call__(self, word: str | None) -> int:
-        """The word's number, given now where it has none; inside a transaction."""
+        """The id of a word, inserted where it is new; call inside a transaction."""
         number = self._known.get(word)
         return self._number(word) if number is None else number
 
     def forget(self) -> None:
-        """Ask the file again for every word."""
+        """Clear the cache."""
         self._known = {None: 0}
 
     def _number(self, word: str | None) -> int:
@@ -84,7 +84,7 @@ class Words:
         return number
 
 
-class Store:
+class LogStore:
     """An open log that rows are added to.
 
     Args:
@@ -93,7 +93,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._words = Words(connection)
+        self._words = WordIds(connection)
         changes: dict[Kind, Callable[[Any], Any]] = {
             "time": microseconds_since_1970,
             "word": self._words,
@@ -121,16 +121,16 @@ class Store:
             connection.execute("COMMIT")
         except BaseException:
             self._words.forget()
-            # A full disk has rolled back already.
+            # On a full disk SQLite has rolled back already.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
 
     def add_what_fits(self, rows: Iterable[Row]) -> int:
-        """Add the rows one by one, texts and numbers that SQLite cannot hold replaced.
+        """Add the rows one by one, with values that SQLite cannot hold replaced.
 
         Returns:
-            How many rows could not be added even so.
+            Number of rows that could not be added even so.
 
         Raises:
             sqlite3.Error: The log cannot be written.

@@ -1,4 +1,4 @@
-"""One thread that turns finished calls into rows and commits them in groups, for every session that logs to the same file."""
+"""`Writer`: the thread that makes rows of finished calls and commits them in groups, one per log file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from pathlib import Path
 
 from ainb.clock import Clock
 from ainb.events import CallFinished
-from ainb.stores.sqlite import tie
+from ainb.usage.log.log_file import LogFile
 from ainb.usage.log.reading import open_for_reading
-from ainb.usage.log.rollups import prune
 from ainb.usage.log.schema import NewerLogError
-from ainb.usage.log.store import Store, open_log
 from ainb.usage.rows import Row
 
 GATHER_SECONDS = 0.1
@@ -26,26 +24,24 @@ FLUSH_SECONDS = 5.0
 FORK_SECONDS = 1.0
 RING_ROWS = 10_000
 RECENT_ROWS = 1_000
-PRUNE_EVERY_ROWS = 20_000
-PRUNE_LIMIT_ROWS = 20_000
-_DAY_US = 86_400_000_000
 
-# A finished call, how its row is made, and who is told when something is wrong.
+# What the queue holds: a finished call with the function that makes its row, a row, or an event to set once
+# all before it is written.
 RowMaker = Callable[[CallFinished], Row]
-Tell = Callable[[str], None]
-Item = tuple[RowMaker, CallFinished] | Row | threading.Event
+QueueItem = tuple[RowMaker, CallFinished] | Row | threading.Event
 
 
-# Every writer of the process, for `writers`.
-live: weakref.WeakSet[Writer] = weakref.WeakSet()
+# Every writer of the process, for `writer_registry`.
+all_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 
 
 class Writer:
-    """The rows of one log file on their way to it.
+    """Queue and thread that write the rows of one log file.
 
-    `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that a row is at
-    most 0.2 s old when it is safe. With nothing to do for IDLE_SECONDS it closes the file and ends, so that a log that nobody
-    closes keeps neither; the next row starts it anew. What cannot be written stays in a ring of RING_ROWS and is tried again.
+    `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that
+    a row is written at most 0.2 s after its call. With nothing to do for IDLE_SECONDS it closes the file and
+    ends, so that a log that is never closed holds neither; the next row starts it anew. What cannot be
+    written stays in a ring of RING_ROWS and is tried again.
 
     Args:
         path: The log file; None keeps RING_ROWS in memory.
@@ -59,37 +55,38 @@ class Writer:
     ) -> None:
         self._path = path
         self._clock = clock
-        self._max_rows = max_rows if path is not None else RING_ROWS
-        self._max_age_days = max_age_days
-        self._told: weakref.WeakSet[Listener] = weakref.WeakSet()
-        self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
-        self._in_memory = path is None
-        self._since_prune = PRUNE_EVERY_ROWS  # the first rows of a process prune, too
+        self._warned: weakref.WeakSet[WarningListener] = weakref.WeakSet()
+        self.listeners: weakref.WeakSet[WarningListener] = weakref.WeakSet()
+        self._file = LogFile(
+            path,
+            clock,
+            max_rows=max_rows if path is not None else RING_ROWS,
+            max_age_days=max_age_days,
+            warn=self._warn,
+        )
         self._synchronous = False
-        self._store: Store | None = None
-        self._inode: tuple[int, int] | None = None
-        self._start_afresh()
-        live.add(self)
+        self._reset()
+        all_writers.add(self)
 
-    def _start_afresh(self) -> None:
-        self._queue: collections.deque[Item] = collections.deque()
+    def _reset(self) -> None:
+        self._queue: collections.deque[QueueItem] = collections.deque()
         self._pending: list[Row] = []
         self.recent: collections.deque[Row] = collections.deque(maxlen=RECENT_ROWS)
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._hurry = threading.Event()
-        self._awake = False
+        self._flush_requested = threading.Event()
+        self._is_awake = False
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._retry_at: float | None = None
         self._starting = threading.Lock()
         self._held_for_fork = False
 
-    def append(self, item: Item) -> None:
+    def append(self, item: QueueItem) -> None:
         """Queue a finished call or a row; never waits, never raises."""
         self._queue.append(item)
-        if not self._awake:
-            self._rouse()
+        if not self._is_awake:
+            self._wake_thread()
 
     @property
     def backlog(self) -> int:
@@ -104,53 +101,54 @@ class Writer:
         """
         done = threading.Event()
         self.append(done)
-        self._hurry.set()
+        self._flush_requested.set()
         return done.wait(timeout_seconds)
 
     def stop(self) -> None:
         """Write what is queued, end the thread and close the file; a later append starts anew."""
         thread = self._thread
         self._stopping = True
-        self._hurry.set()
+        self._flush_requested.set()
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(FLUSH_SECONDS)
         self.drain()
-        self._let_go()
+        self._close_file()
 
-    def settle(self) -> threading.Event | None:
-        """At exit: have the thread write what is queued; from now on each row is written at once, by whoever appends it.
+    def flush_at_exit(self) -> threading.Event | None:
+        """At exit: let the thread write what is queued; from now on `append` writes each row itself.
 
         Returns:
-            Set by the thread once that is done; None without a thread, which cannot be started any more, or with nothing to write.
+            Set by the thread once that is done; None without a thread, which cannot be started any more, or
+            with nothing to write.
         """
         done = None
         if self._has_thread() and (self._queue or self._pending):
             done = threading.Event()
             self._retry_at = None
             self.append(done)
-            self._hurry.set()
+            self._flush_requested.set()
         self._synchronous = True
         return done
 
-    def end(self, *, is_late: bool) -> None:
+    def close_at_exit(self, *, is_late: bool) -> None:
         """At exit, at the very last: close the file, unless a thread still writes to it.
 
         Args:
-            is_late: Do not even write what has no thread to write it.
+            is_late: Whether rows that no thread will write are given up.
         """
         if not is_late and not self._has_thread() and (self._queue or self._pending):
             self.drain()
         if self._lock.acquire(blocking=False):
-            self._close()
+            self._file.close()
             self._lock.release()
 
     def drain(self) -> None:
-        """Make rows of what is queued and write them."""
+        """Make rows of the queued calls and write them."""
         waiting: list[threading.Event] = []
         with self._lock:
-            self._awake = False
-            self._take_queue(waiting)
+            self._is_awake = False
+            self._build_rows(waiting)
             if self._pending and (self._retry_at is None or self._clock.monotonic() >= self._retry_at):
                 self._write()
         for event in waiting:
@@ -160,21 +158,21 @@ class Writer:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection over every row that this process has finished and every one of the file.
 
-        A log that lags behind its writer (locked, full, read-only), or that an older ainb wrote where nobody may write, is read from
-        a copy in memory; one that cannot be read at all counts as empty.
+        A log that lags behind its writer (locked, full, read-only), or that an older ainb wrote and that
+        is read-only, is read from a copy in memory; one that cannot be read at all counts as empty.
         """
         self.flush()
-        if self._in_memory:
+        if self._file.in_memory:
             with self._lock:
-                yield self._open().connection
+                yield self._file.open().connection
             return
         with self._lock:
             pending = list(self._pending)
         with contextlib.closing(open_for_reading(self._path, pending)) as connection:
             yield connection
 
-    def _rouse(self) -> None:
-        self._awake = True
+    def _wake_thread(self) -> None:
+        self._is_awake = True
         if self._synchronous:
             self.drain()
             return
@@ -191,18 +189,18 @@ class Writer:
         return thread is not None and thread.is_alive()
 
     def _run(self) -> None:
-        while not self._is_over():
+        while not self._should_end():
             if self._wake.wait(RETRY_SECONDS if self._pending else IDLE_SECONDS) or self._pending:
                 self._wake.clear()
-                self._hurry.wait(GATHER_SECONDS)
-                self._hurry.clear()
+                self._flush_requested.wait(GATHER_SECONDS)
+                self._flush_requested.clear()
                 self.drain()
             else:
                 self._stopping = True
-        self._let_go()
+        self._close_file()
 
-    def _is_over(self) -> bool:
-        """Whether the thread is to end; a row that comes in this moment is either seen here or starts another thread."""
+    def _should_end(self) -> bool:
+        """Whether the thread ends; a row queued meanwhile is either seen here or starts another thread."""
         if not self._stopping:
             return False
         with self._starting:
@@ -212,7 +210,7 @@ class Writer:
             self._thread = thread
             return False
 
-    def _take_queue(self, waiting: list[threading.Event]) -> None:
+    def _build_rows(self, waiting: list[threading.Event]) -> None:
         from ainb.usage.log.jsonlog import log_row
 
         while self._queue:
@@ -222,114 +220,71 @@ class Writer:
                 continue
             try:
                 row = item if isinstance(item, Row) else item[0](item[1])
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread that writes all others
-                self._notify(f"a usage row was lost: {type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001 - one bad row must not end the thread
+                self._warn(f"a usage row was lost: {type(error).__name__}: {error}")
                 continue
             self._pending.append(row)
             self.recent.append(row)
             try:
                 log_row(row)
-            except Exception as error:  # noqa: BLE001 - nor may a line that cannot be logged cost the row
-                self._notify(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
+            except Exception as error:  # noqa: BLE001 - the row is kept
+                self._warn(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
 
     def _write(self) -> None:
         try:
-            self._add(self._open(), self._pending)
+            self._file.add(self._pending)
         except NewerLogError as error:
-            self._in_memory = True
-            self._notify(
-                f"a newer ainb wrote the usage log {self._path} ({error}); calls of this session are kept in memory only; "
-                "upgrade ainb or choose another home"
+            self._file.in_memory = True
+            self._warn(
+                f"a newer ainb wrote the usage log {self._path} ({error}); "
+                "calls of this session are kept in memory only; upgrade ainb or choose another home"
             )
             self._write()
             return
         except (sqlite3.Error, OSError) as error:
-            self._close()
+            self._file.close()
             self._retry_at = self._clock.monotonic() + RETRY_SECONDS
             del self._pending[:-RING_ROWS]
-            self._notify(
-                f"cannot write the usage log {self._path} ({error}); calls go on, the last {RING_ROWS} rows wait in memory; "
+            self._warn(
+                f"cannot write the usage log {self._path} ({error}); "
+                f"calls go on, the last {RING_ROWS} rows wait in memory; "
                 "free it, or move it away and a new one is made"
             )
             return
         self._retry_at = None
         self._pending.clear()
 
-    def _add(self, store: Store, rows: list[Row]) -> None:
-        try:
-            store.add(rows)
-        except (TypeError, ValueError, ArithmeticError):
-            lost = store.add_what_fits(rows)
-            if lost:
-                self._notify(f"{lost} usage rows were lost: they hold values that SQLite cannot")
-        self._since_prune += len(rows)
-        if self._since_prune >= PRUNE_EVERY_ROWS:
-            self._since_prune = 0
-            self._prune(store)
-
-    def _prune(self, store: Store) -> None:
-        age = self._max_age_days
-        oldest = None if age is None else int(self._clock.unix() * 1_000_000 - age * _DAY_US)
-        # A locked log is pruned another time.
-        with contextlib.suppress(sqlite3.Error):
-            if prune(store.connection, oldest_us=oldest, max_rows=self._max_rows, limit=PRUNE_LIMIT_ROWS):
-                self._since_prune = PRUNE_EVERY_ROWS // 2
-
-    def _open(self) -> Store:
-        path = None if self._in_memory else self._path
-        if path is not None and self._store is not None and _inode(path) != self._inode:
-            self._close()  # somebody moved the file away
-        if self._store is None:
-            self._store = Store(open_log(path))
-            tie(self._store.connection, self._store)
-            self._inode = None if path is None else _inode(path)
-        return self._store
-
-    def _let_go(self) -> None:
+    def _close_file(self) -> None:
         with self._lock:
-            if not self._in_memory:
-                self._close()
+            if not self._file.in_memory:
+                self._file.close()
 
-    def _close(self) -> None:
-        if self._store is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._store.close()
-        self._store = None
-
-    def _notify(self, text: str) -> None:
-        for listener in list(self.listeners - self._told):
-            self._told.add(listener)
-            listener.tell(text)
+    def _warn(self, text: str) -> None:
+        for listener in list(self.listeners - self._warned):
+            self._warned.add(listener)
+            listener.warn(text)
 
     def before_fork(self) -> None:
-        """Close the file, because SQLite must not be carried across a fork; whoever writes next opens it again."""
+        """Close the file: an SQLite connection must not cross a fork; the next write opens it again."""
         self._held_for_fork = self._lock.acquire(timeout=FORK_SECONDS)
-        if self._held_for_fork and not self._in_memory:
-            self._close()
+        if self._held_for_fork and not self._file.in_memory:
+            self._file.close()
 
     def after_fork_in_parent(self) -> None:
-        """Let the thread go on."""
+        """Release the lock, so that the thread goes on."""
         if self._held_for_fork:
             self._held_for_fork = False
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Begin with nothing queued: that is the parent's to write."""
-        self._store = None
-        self._start_afresh()
+        """Start with an empty queue: the parent writes its own."""
+        self._file.forget()
+        self._reset()
 
 
-class Listener:
-    """Who is told, once, when the log cannot do as asked."""
+class WarningListener:
+    """Receiver of warnings of a writer, at most one each."""
 
-    def tell(self, text: str) -> None:
-        """Hear one line."""
+    def warn(self, text: str) -> None:
+        """Take one line of text."""
         raise NotImplementedError
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -11,7 +11,7 @@ from ainb import errors
 from ainb import session as sessions
 from ainb.config.tree import OPTIONS, load_config
 from ainb.magics.commands.help import VALUES, topics
-from ainb.magics.commands.summary import ROWS
+from ainb.magics.commands.status import ROWS
 from ainb.magics.commands.table import COMMANDS
 from ainb.magics.line import find_command
 from ainb.magics.parsing.arguments import parse
@@ -31,7 +31,7 @@ def test_alone_it_shows_a_short_status(terminal):
 
 def test_a_row_is_all_that_a_new_status_needs(terminal, monkeypatch):
     monkeypatch.setattr(
-        "ainb.magics.commands.summary.ROWS", [*ROWS, lambda _: ("weather", "fine"), lambda _: None]
+        "ainb.magics.commands.status.ROWS", [*ROWS, lambda _: ("weather", "fine"), lambda _: None]
     )
 
     assert "weather" in terminal.run("%ai").out
@@ -62,7 +62,7 @@ def test_help_knows_each_topic(terminal, topic, line):
 
 
 def test_help_on_anything_ends_in_a_line_that_can_be_typed(terminal):
-    for topic in topics():
+    for topic in topics(COMMANDS):
         out = terminal.run(f"%ai help {topic}").out
         assert re.search(r"^Example: %\S*(ai|config) ?\S", out, re.MULTILINE), topic
         assert "…" not in out.partition("Example:")[2], topic

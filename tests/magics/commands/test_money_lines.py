@@ -119,10 +119,17 @@ def test_the_warning_is_one_line_once_and_again_after_a_reset(terminal, served):
         ("budget 5/fortnight", "a budget is USD/session|day|user|batch, such as 5/day; it is '5/fortnight'"),
         ("budget -5", "a budget must be a number of USD from 0 to 1,000,000; it is '-5'"),
         ("budget 2000000", "a budget must be a number of USD from 0 to 1,000,000"),
-        ("budget restet", "%ai budget takes a sum such as 5/day, or reset or off; it is 'restet'; did you mean 'reset'?"),
+        (
+            "budget restet",
+            ("%ai budget takes a sum such as 5/day, or reset or off; "
+            "it is 'restet'; did you mean 'reset'?"),
+        ),
         ("budget 5 a day", "3 words given"),
         ("cache clera", "%ai cache takes clear or prune; it is 'clera'; did you mean 'clear'?"),
-        ("cache prune --older soon", "--older takes a number of seconds above 0, or a span such as 90m, 24h, 7d; it is 'soon'"),
+        (
+            "cache prune --older soon",
+            "--older takes a number of seconds above 0, or a span such as 90m, 24h, 7d; it is 'soon'",
+        ),
         ("cache clear --older 7d", "--older belongs to %ai cache prune"),
         ("cache prune 7d", "2 words given"),
     ],

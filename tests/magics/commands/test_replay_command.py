@@ -82,7 +82,10 @@ def test_vs_code_tells_the_notebook_in_a_variable(terminal, server, tmp_path, mo
     ask(terminal, "hello")
 
     assert (tmp_path / "code.ainb.jsonl").exists()
-    own = "import ainb, pathlib\nown = ainb.Session('openai:m', config=ainb.Config(replay='record', home=pathlib.Path('own')))"
+    own = (
+        "import ainb, pathlib\n"
+        "own = ainb.Session('openai:m', config=ainb.Config(replay='record', home=pathlib.Path('own')))"
+    )
     terminal.run(own)
     terminal.run("own.ask('of my own')")
     assert "of my own" in (tmp_path / "code.ainb.jsonl").read_text()

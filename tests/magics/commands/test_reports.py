@@ -15,7 +15,7 @@ PRICE = "%config Ainb.prices = {'openai:m': {'input_usd_per_million': 1000, 'out
 
 @pytest.fixture
 def served(terminal, monkeypatch):
-    """A model that costs a thousandth of a dollar a token, as `openai:m`, and one without a price, as `openai:other`."""
+    """A model at a thousandth of a dollar per token, `openai:m`, and one without a price, `openai:other`."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -132,7 +132,11 @@ def test_a_frame_is_shown_again_as_any_frame_is(terminal):
     [
         ("cost modell", "by names no column of the log: 'modell'; columns are: day, "),
         ("errors modell", "by names no column of the log: 'modell'; columns are: day, "),
-        ("cost --since soon", "--since takes a span back from now such as 90m, 24h, 7d, or a date such as 2026-03-31; it is 'soon'"),
+        (
+            "cost --since soon",
+            ("--since takes a span back from now such as 90m, 24h, 7d, "
+            "or a date such as 2026-03-31; it is 'soon'"),
+        ),
         ("cost --since", "--since needs a value behind it: --since SPAN"),
         ("usage request_model", "%ai usage is written %ai usage [--since SPAN]; 1 word given"),
         ("usage --sicne 7d", "%ai usage has no option --sicne; did you mean '--since'?"),

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ainb import session as sessions
-from ainb.magics.display.numbers import UNKNOWN, count, duration, moment, share, size, word
+from ainb.magics.display.numbers import UNKNOWN, as_text, byte_size, count, duration, local_time, percent
 from ainb.testing import script
 
 
@@ -83,19 +83,19 @@ def test_nothing_called_yet_is_said(terminal):
         (count(1234), "1,234"),
         (count(None), UNKNOWN),
         (count(pd.NA), UNKNOWN),
-        (share(0.256), "26%"),
-        (share(pd.NA), UNKNOWN),
+        (percent(0.256), "26%"),
+        (percent(pd.NA), UNKNOWN),
         (duration(0.04), "0.0 s"),
         (duration(119.9), "119.9 s"),
         (duration(7200), "120 min"),
         (duration(None), UNKNOWN),
-        (size(999), "999 B"),
-        (size(78_000), "78.0 kB"),
-        (size(5e12), "5,000.0 GB"),
-        (size(None), UNKNOWN),
-        (word("x"), "x"),
-        (word(float("nan")), UNKNOWN),
-        (moment(pd.NaT), UNKNOWN),
+        (byte_size(999), "999 B"),
+        (byte_size(78_000), "78.0 kB"),
+        (byte_size(5e12), "5,000.0 GB"),
+        (byte_size(None), UNKNOWN),
+        (as_text("x"), "x"),
+        (as_text(float("nan")), UNKNOWN),
+        (local_time(pd.NaT), UNKNOWN),
     ],
 )
 def test_what_is_unknown_is_a_dash_and_never_0(shown, text):

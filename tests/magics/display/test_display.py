@@ -8,22 +8,61 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.magics.display.reply import Look, facts, live_bundle, money, reply_bundle
+from ainb.magics.display.reply import DisplayOptions, facts, live_bundle, money, reply_bundle
 from ainb.messages import Reply, Usage
 from ainb.panels.markup import Report, Table
 from tests.hostile import HOSTILE
 
-PLAIN = Look(rich=False)
-RICH = Look()
-STEADY = Look(steady=True)
+PLAIN = DisplayOptions(rich=False)
+RICH = DisplayOptions()
+STEADY = DisplayOptions(deterministic=True)
 
 MAY_STAND = {
-    "style", "div", "p", "a", "code", "pre", "em", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "ol", "li",
-    "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "br", "span", "iframe", "caption",
-}  # fmt: skip
+    "style",
+    "div",
+    "p",
+    "a",
+    "code",
+    "pre",
+    "em",
+    "strong",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "ul",
+    "ol",
+    "li",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "blockquote",
+    "hr",
+    "br",
+    "span",
+    "iframe",
+    "caption",
+}
 MAY_BE_SAID = {
-    "class", "href", "rel", "title", "start", "style", "sandbox", "srcdoc", "scope", "referrerpolicy", "role", "tabindex", "aria-label",
-}  # fmt: skip
+    "class",
+    "href",
+    "rel",
+    "title",
+    "start",
+    "style",
+    "sandbox",
+    "srcdoc",
+    "scope",
+    "referrerpolicy",
+    "role",
+    "tabindex",
+    "aria-label",
+}
 
 
 class Inspector(HTMLParser):
@@ -181,7 +220,7 @@ def test_in_static_display_the_footer_is_the_same_for_every_run():
 
 
 def test_a_cut_reply_says_so_even_without_a_footer():
-    html = reply_bundle(reply(finish_reason="length"), Look(footer=False))["text/html"]
+    html = reply_bundle(reply(finish_reason="length"), DisplayOptions(footer=False))["text/html"]
 
     assert '<p class="foot"><span class="warn">cut at max_tokens</span></p>' in html
     assert "gpt-5-mini" not in html
@@ -193,8 +232,15 @@ def test_where_nothing_rich_is_shown_only_the_text_is_made():
 
 @pytest.mark.parametrize(
     ("usd", "text"),
-    [("1234.5", "$1,234.50"), ("1.84", "$1.84"), ("0.1", "$0.10"), ("0.018", "$0.018"), ("0.0007", "$0.0007"), ("0.000001", "<$0.0001")],
-)  # fmt: skip
+    [
+        ("1234.5", "$1,234.50"),
+        ("1.84", "$1.84"),
+        ("0.1", "$0.10"),
+        ("0.018", "$0.018"),
+        ("0.0007", "$0.0007"),
+        ("0.000001", "<$0.0001"),
+    ],
+)
 def test_money_has_the_digits_that_mean_something(usd, text):
     assert money(Decimal(usd)) == text
 
@@ -212,7 +258,7 @@ def test_a_price_that_is_not_known_is_said_and_never_shown_as_free():
     priced = Reply(text="x", model="m", cost_usd=Decimal("0.25"), cost_source="table")
 
     assert facts(unpriced)[-1] == "price unknown"
-    assert facts(unpriced, steady=True) == [
+    assert facts(unpriced, deterministic=True) == [
         "m",
     ]
     assert facts(priced)[-1] == "$0.25"

@@ -24,7 +24,7 @@ class Publisher:
         self.sent.append(("cleared", wait, None))
 
 
-def play(publisher, pieces, *, whole=True, complaints=None):
+def play(publisher, pieces, *, complete=True, complaints=None):
     async def scene():
         clock = FakeClock(loop=asyncio.get_running_loop())
         stream = NotebookStream(publisher, clock, (complaints if complaints is not None else []).append)
@@ -32,7 +32,7 @@ def play(publisher, pieces, *, whole=True, complaints=None):
             await asyncio.sleep(wait)
             stream.feed(piece)
         await asyncio.sleep(1)
-        stream.end(whole=whole)
+        stream.end(complete=complete)
         return stream
 
     return run_virtual(scene())
@@ -68,7 +68,7 @@ def test_a_whole_reply_takes_the_place_of_its_pieces():
 def test_a_broken_reply_leaves_what_has_come():
     publisher = Publisher()
 
-    play(publisher, [(0, "a"), (0, "b")], whole=False)
+    play(publisher, [(0, "a"), (0, "b")], complete=False)
 
     assert publisher.sent[-1][0] == "ab"
 
@@ -97,7 +97,7 @@ def test_in_a_terminal_pieces_are_written_clean(monkeypatch):
 
     for piece in ("a\x1b", "[31mb", "c"):
         stream.feed(piece)
-    stream.end(whole=True)
+    stream.end(complete=True)
 
     assert out.getvalue() == "abc\n"
 
@@ -111,6 +111,6 @@ def test_a_terminal_that_went_away_does_not_fail_the_call(monkeypatch):
     stream = TerminalStream()
 
     stream.feed("a")
-    stream.end(whole=True)
+    stream.end(complete=True)
 
     assert not stream.shown

@@ -27,9 +27,15 @@ def test_options_stand_in_any_order_and_behind_the_model():
 
 @pytest.mark.parametrize(
     "typed",
-    ['-m {"temperature":0}', '-m {"temperature": 0}', """-m '{"temperature": 0}'""", r'-m "{\"temperature\": 0}"',
-     "-m {'temperature': 0}", '--model-parameters={"temperature": 0}'],
-)  # fmt: skip
+    [
+        '-m {"temperature":0}',
+        '-m {"temperature": 0}',
+        """-m '{"temperature": 0}'""",
+        r'-m "{\"temperature\": 0}"',
+        "-m {'temperature': 0}",
+        '--model-parameters={"temperature": 0}',
+    ],
+)
 def test_parameters_are_read_bare_and_quoted(typed):
     assert read(typed).body == {"temperature": 0}
 
@@ -38,7 +44,11 @@ def test_parameters_are_read_bare_and_quoted(typed):
     ("line", "call", "cell"),
     [
         ("--timeout 20 --max-tokens 5", {"timeout_seconds": 20.0, "max_tokens": 5}, {}),
-        ("--api-base http://127.0.0.1:1/v1 --api-key-name KEY", {"api_base": "http://127.0.0.1:1/v1", "api_key_name": "KEY"}, {}),
+        (
+            "--api-base http://127.0.0.1:1/v1 --api-key-name KEY",
+            {"api_base": "http://127.0.0.1:1/v1", "api_key_name": "KEY"},
+            {},
+        ),
         ("--into answer", {}, {"into": "answer"}),
         ("-o=answer", {}, {"into": "answer"}),
         ("--stream", {}, {"stream": True}),
@@ -46,7 +56,7 @@ def test_parameters_are_read_bare_and_quoted(typed):
         ("-f md", {}, {"format": "markdown"}),
         ("--system '--into'", {"system": "--into"}, {}),
     ],
-)  # fmt: skip
+)
 def test_each_option_goes_where_it_belongs(line, call, cell):
     found = read(line)
 
@@ -111,11 +121,20 @@ def test_a_new_row_is_all_that_a_new_option_needs():
         return {key: text}
 
     rows = [
-        Flag(name="tag", metavar="KEY=VALUE", read=tag, key="tags", repeats=True, help="a label", example="x"),
+        Flag(
+            name="tag", metavar="KEY=VALUE", read=tag, key="tags", repeats=True, help="a label", example="x"
+        ),
         Flag(name="fallback", metavar="MODEL", key="fallbacks", repeats=True, help="next model", example="x"),
         Flag(name="no-cache", value="off", key="cache", help="leave the cache aside", example="x"),
-        Flag(name="ttl", metavar="SECONDS", read=readers.number_from(0), key="ttl_seconds", help="age", example="x"),
-    ]  # fmt: skip
+        Flag(
+            name="ttl",
+            metavar="SECONDS",
+            read=readers.number_from(0),
+            key="ttl_seconds",
+            help="age",
+            example="x",
+        ),
+    ]
 
     found = parse("--tag a=1 --fallback x:1 --tag b=2 --no-cache --fallback y:2 --ttl 5", rows, "%%ai")
 

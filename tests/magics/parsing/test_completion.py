@@ -9,7 +9,8 @@ def complete(terminal, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "gsk-of-a-test-0123456789")
     terminal.run("%config Ainb.aliases = {'fast': 'scripted:echo'}")
     terminal.run(
-        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}\nimport pandas\nreviews = pandas.DataFrame({'text': ['a'], 'rating': [1]})\nred = 'b'"
+        "from pydantic import BaseModel\nclass Label(BaseModel):\n    mood: str\nlabels = {'good': 1}\n"
+        "import pandas\nreviews = pandas.DataFrame({'text': ['a'], 'rating': [1]})\nred = 'b'"
     )
 
     def complete(text):

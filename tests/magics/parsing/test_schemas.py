@@ -63,7 +63,11 @@ def test_a_reply_that_is_not_of_the_schema_is_asked_for_again_and_then_fails(ter
     [
         ("Labe", "--schema Labe: the notebook has no 'Labe'; did you mean 'Label'?"),
         ("other", "--schema other: the notebook has no 'other'; known are: Label"),
-        ("number", "--schema number: a schema is a pydantic model, a dataclass, a TypedDict or a JSON schema dict; it is 3"),
+        (
+            "number",
+            ("--schema number: a schema is a pydantic model, a dataclass, a TypedDict "
+            "or a JSON schema dict; it is 3"),
+        ),
         ("Label.inner", "--schema Label.inner: there is no 'inner' in it"),
         ("broken", "--schema broken: the JSON schema is wrong at type"),
     ],

@@ -22,7 +22,7 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.pipeline.budget.accounts import Account, Balance
-from ainb.pipeline.budget.stage import Budget, parse_budget
+from ainb.pipeline.budget.options import Budget, parse_budget
 from ainb.pricing.quotes import Quote
 from ainb.testing import FakeClock, run_virtual
 from tests.pipeline.budget.budget_lab import Free, answering, failing, make_call, real_lab, usd

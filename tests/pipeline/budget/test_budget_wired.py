@@ -15,7 +15,8 @@ from ainb.errors import BudgetExceededError, DeadlineExceededError
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
 from ainb.pipeline import compose
 from ainb.pipeline.budget.ledger import Ledger
-from ainb.pipeline.budget.stage import Budget, BudgetStage
+from ainb.pipeline.budget.options import Budget
+from ainb.pipeline.budget.stage import BudgetStage
 from ainb.pipeline.deadline.stage import Deadline, DeadlineStage
 from ainb.stores.day_book import DayBook
 from ainb.testing import FakeClock, VirtualTimeLoop

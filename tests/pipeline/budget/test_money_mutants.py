@@ -202,7 +202,7 @@ def scenario_attempts(lab):
     async def main():
         ledger = lab.ledger.Ledger()
         roomy, narrow = (
-            lab.accounts.Claim(lab.books.Account("user", name), usd(limit))
+            lab.accounts.Claim(lab.accounts.Account("user", name), usd(limit))
             for name, limit in (("a", 9), ("b", 1))
         )
         outcome = await ledger.reserve(lambda: [roomy, narrow], usd(2))
@@ -242,7 +242,7 @@ def survives(lab):
 @pytest.mark.parametrize(("module", "old", "new", "label"), MUTANTS, ids=[item[3] for item in MUTANTS])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_mutant_is_noticed(module, old, new, label, monkeypatch):
-    monkeypatch.setattr("ainb.testing.fakes.STUCK_SECONDS", 0.05)
+    monkeypatch.setattr("ainb.testing.loop.STUCK_SECONDS", 0.05)
     with broken(module, old, new) as fresh:
         real = {name: vars(real_lab())[field_of(name)] for name in MODULES}
         survived = survives(lab_of({name: fresh.get(name) or real[name] for name in MODULES}))

@@ -15,7 +15,7 @@ from ainb.events import Notice
 from ainb.messages import Reply, Usage
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.cache.entry import decode_entry, encode_entry
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual
 from tests.mutation import Mutant, load_mutant

@@ -10,7 +10,7 @@ import pytest
 
 from ainb.errors import ConfigError
 from ainb.pipeline.cache import standalone as response_cache
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.cache.standalone import ResponseCache
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual

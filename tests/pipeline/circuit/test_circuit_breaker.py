@@ -24,8 +24,9 @@ from ainb.errors import (
 from ainb.pipeline import compose
 from ainb.pipeline.circuit import stage as circuit_breaker
 from ainb.pipeline.circuit import state_machine as circuit_core
-from ainb.pipeline.circuit.stage import Breakers, Circuit, CircuitBreaker, GateStage, PermitStage
-from ainb.pipeline.circuit.state_machine import is_failure
+from ainb.pipeline.circuit.stage import Breakers, GateStage, PermitStage
+from ainb.pipeline.circuit.standalone import CircuitBreaker
+from ainb.pipeline.circuit.state_machine import Circuit, is_failure
 from ainb.testing import FakeClock, run_virtual
 from tests.attempts import HighRandom, LowRandom, Scripted, fault, make_call, virtual_clock
 

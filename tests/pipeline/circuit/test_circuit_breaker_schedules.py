@@ -26,7 +26,11 @@ from tests.attempts import (
 )
 from tests.mutation import Mutant
 
-CORE, STAGES = "ainb.pipeline.circuit.state_machine", "ainb.pipeline.circuit.stage"
+CORE, STAGES, ALONE = (
+    "ainb.pipeline.circuit.state_machine",
+    "ainb.pipeline.circuit.stage",
+    "ainb.pipeline.circuit.standalone",
+)
 PROBES = 2
 OPTIONS = {"minimum_calls": 4, "open_seconds": 30, "max_open_seconds": 60, "probes": PROBES}
 
@@ -519,28 +523,28 @@ def test_no_random_schedule_of_ten_thousand_breaks_an_invariant():
 
 MUTANTS = [
     Mutant(
-        STAGES,
+        ALONE,
         "self._core.end(generation, failed=failed, now=self._clock.monotonic())",
         "self._core.end(generation, failed=failed, now=self._clock.unix())",
         "wall clock for outcomes",
     ),
     Mutant(
-        STAGES,
+        ALONE,
         "            now = self._clock.monotonic()\n            taken",
         "            now = self._clock.unix()\n            taken",
         "wall clock for permits",
     ),
     Mutant(
-        STAGES, "        self._breaker.end(self._generation, error)", "        pass", "permit never returned"
+        ALONE, "        self._breaker.end(self._generation, error)", "        pass", "permit never returned"
     ),
     Mutant(
-        STAGES,
+        ALONE,
         "        self._breaker.end(self._generation, error)",
         "        if error is None or isinstance(error, Exception):\n            self._breaker.end(self._generation, error)",
         "permit not returned on cancel",
     ),
     Mutant(
-        STAGES,
+        ALONE,
         "failed = error is not None and verdict(self._options, error)",
         "failed = error is not None",
         "every error is a failure",

@@ -8,8 +8,8 @@ import math
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from ainb.pipeline.rate_limit.buckets import DIMENSIONS, call_cost
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.buckets import call_cost
+from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
 from ainb.testing import FakeClock, run_virtual
 
 LIMIT = RateLimit(requests_per_minute=24, tokens_per_minute=600, concurrency=3)

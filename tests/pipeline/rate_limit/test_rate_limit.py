@@ -19,9 +19,10 @@ from ainb.errors import (
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
 from ainb.pipeline.rate_limit.buckets import ONE_REQUEST, Bucket, call_cost
 from ainb.pipeline.rate_limit.local import LocalLimiter
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore
-from ainb.pipeline.rate_limit.stage import RateLimit, RateLimitStage, RecentOutputs
+from ainb.pipeline.rate_limit.stage import RateLimitStage, RecentOutputs
 from ainb.providers.scripted import ScriptedProvider
 from ainb.testing import FakeClock, run_virtual
 

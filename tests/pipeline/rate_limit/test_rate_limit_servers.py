@@ -10,7 +10,8 @@ import pytest
 
 from ainb.errors import TransientProviderError
 from ainb.messages import Call, Reply, Request, Usage
-from ainb.pipeline.rate_limit.stage import RateLimit, RateLimitStage
+from ainb.pipeline.rate_limit.options import RateLimit
+from ainb.pipeline.rate_limit.stage import RateLimitStage
 from ainb.providers.scripted import ScriptedProvider
 from ainb.testing import FakeClock, run_virtual
 

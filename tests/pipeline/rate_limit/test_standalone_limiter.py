@@ -9,7 +9,7 @@ import pytest
 
 from ainb.errors import ConfigError, RateLimitError
 from ainb.pipeline.rate_limit import standalone as rate_limiter
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.standalone import RateLimiter
 from ainb.testing import FakeClock, run_virtual
 

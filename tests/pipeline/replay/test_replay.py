@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import ainb
+from ainb import testing
 from ainb.errors import (
     BudgetExceededError,
     ConfigError,
@@ -30,7 +31,6 @@ from ainb.pipeline.budget.options import Budget
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.cassette.file import _shared
-from ainb.testing import fakes as testing
 from tests.fault_server import Fault, FaultServer
 
 MODEL = "openai:gpt-5-mini"

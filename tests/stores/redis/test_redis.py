@@ -12,19 +12,19 @@ import time
 
 import pytest
 
+from ainb import testing
 from ainb.config.tree import Config, load_config
 from ainb.engine import ENGINE
 from ainb.errors import CircuitOpenError, ConfigError, RateLimitError, TransientProviderError
 from ainb.events import Notice
-from ainb.pipeline.cache.stage import Cache
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.circuit.state_machine import Circuit
 from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, call_cost
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.redis.address import StateAddress, parse_state
 from ainb.stores.redis.connection import pack
-from ainb.testing import fakes as testing
 from tests.stores.redis.redis_lab import Server
 
 PATIENCE_SECONDS = 30

@@ -14,7 +14,7 @@ from ainb.events import Notice
 from ainb.messages import Reply
 from ainb.pipeline.budget.accounts import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
-from ainb.pipeline.rate_limit.stage import RateLimit
+from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
 from tests.stores.redis.redis_lab import Server

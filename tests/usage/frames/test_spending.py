@@ -17,7 +17,7 @@ DAY = 86_400
 
 @pytest.fixture
 def log(make_log):
-    """Two days: three calls of yesterday, then a hit, a free call, one without a price and four failures of today."""
+    """Two days: three calls of yesterday; a hit, a free and an unpriced call and four failures of today."""
     log = make_log(clock=FakeClock(START + DAY + 100))
     tell = log.listener
     for number in range(3):
@@ -93,7 +93,7 @@ def test_shares_of_nothing_are_unknown(make_log):
 def test_every_cut_of_every_window_adds_up_to_the_same(log, by, window):
     frame = spending.cost_by(log, by, window=window)
     total = spending.total(frame)
-    points = spending.added_up(log, window=window)
+    points = spending.cumulative_cost(log, window=window)
 
     assert total["calls"] == (
         7 if window is TODAY else 10 if window in {LAST_WEEK, ALL_TIME} else total["calls"]
@@ -116,8 +116,8 @@ def test_money_over_time_has_no_gaps(make_log):
     log.listener(finished(0, ended_at=START))
     log.listener(finished(1, ended_at=START + 3 * DAY - 1, cost=None))
 
-    days = spending.added_up(log, window=ALL_TIME)
-    hours = spending.added_up(log, window=LAST_DAY)
+    days = spending.cumulative_cost(log, window=ALL_TIME)
+    hours = spending.cumulative_cost(log, window=LAST_DAY)
 
     assert len(days) == 4
     assert days["total_usd"].tolist() == pytest.approx([0.001] * 4)
@@ -127,7 +127,7 @@ def test_money_over_time_has_no_gaps(make_log):
 
 
 def test_only_models_that_answered_are_asked_a_price_for(log):
-    assert spending.without_price(log, window=ALL_TIME) == ["openai:unpriced"]
+    assert spending.unpriced_models(log, window=ALL_TIME) == ["openai:unpriced"]
 
 
 def test_kinds_have_names_that_people_know_and_say_what_to_do(log):
@@ -158,7 +158,7 @@ def test_kinds_can_be_told_apart_by_place(log, by, place):
         ("TransientProviderError", None, "no answer"),
         ("PermanentProviderError", 404, "404 unknown model"),
         ("PermanentProviderError", 418, "418 other"),
-        ("InvalidReplyError", 200, "reply not of the schema"),
+        ("InvalidReplyError", 200, "reply does not match the schema"),
         ("ValueError", None, "ValueError"),
         (None, None, "other"),
     ],
@@ -207,24 +207,46 @@ def test_an_empty_log_gives_empty_frames(make_log, window):
     log = make_log()
 
     assert len(spending.cost_by(log, window=window)) == 0
-    assert len(spending.added_up(log, window=window)) == 0
+    assert len(spending.cumulative_cost(log, window=window)) == 0
     assert len(failures.kinds(log, window=window)) == 0
     assert len(failures.over_time(log, window=window)) == 0
     assert len(failures.latest(log, window=window)) == 0
     assert failures.retried(log, window=window) == 0
-    assert len(board.speeds(log)) == 0
+    assert len(board.duration_percentiles(log)) == 0
     assert board.newest_call(log) == 0
 
 
 STATE = [
     {"part": "model", "name": "openai:m", "endpoint": "a#1", "circuit": "open", "probe_in_s": 12.0},
     {"part": "model", "name": "openai:m", "endpoint": "b", "circuit": "closed", "probe_in_s": None},
-    {"part": "model", "name": "openai:m", "endpoint": "a", "waiting": 2, "in_flight": 8, "requests_level": 71.5, "requests_capacity": 83.3},
+    {
+        "part": "model",
+        "name": "openai:m",
+        "endpoint": "a",
+        "waiting": 2,
+        "in_flight": 8,
+        "requests_level": 71.5,
+        "requests_capacity": 83.3,
+    },
     {"part": "model", "name": "local:s", "endpoint": "x", "circuit": "closed", "waiting": 0},
     {"part": "cache", "name": "cache", "hits": 3, "misses": 1},
-    {"part": "budget", "name": "budget day 2026-11-23", "limit_usd": Decimal(5), "spent_usd": Decimal(1), "reserved_usd": Decimal(0), "left_usd": Decimal(4)},
-    {"part": "budget", "name": "budget user ann", "limit_usd": Decimal(2), "spent_usd": None, "reserved_usd": None, "left_usd": None},
-]  # fmt: skip
+    {
+        "part": "budget",
+        "name": "budget day 2026-11-23",
+        "limit_usd": Decimal(5),
+        "spent_usd": Decimal(1),
+        "reserved_usd": Decimal(0),
+        "left_usd": Decimal(4),
+    },
+    {
+        "part": "budget",
+        "name": "budget user ann",
+        "limit_usd": Decimal(2),
+        "spent_usd": None,
+        "reserved_usd": None,
+        "left_usd": None,
+    },
+]
 
 
 def test_a_model_is_one_row_with_its_worst_circuit(make_log):
@@ -241,7 +263,7 @@ def test_a_model_is_one_row_with_its_worst_circuit(make_log):
 
 
 def test_speeds_are_those_of_answered_calls(log):
-    frame = board.speeds(log)
+    frame = board.duration_percentiles(log)
 
     assert "openai:m0" in frame.index
     assert frame["p50_s"].dropna().tolist() == pytest.approx([0.5] * len(frame))
@@ -275,7 +297,7 @@ def test_a_log_of_a_newer_ainb_says_so(make_log, tmp_path):
     connection.close()
     (tmp_path / "broken.sqlite3").write_text("this is no database, but long enough to look like one" * 100)
 
-    assert "a newer ainb wrote" in (make_log(path).trouble() or "")
-    assert "cannot be read" in (make_log(tmp_path / "broken.sqlite3").trouble() or "")
-    assert make_log(tmp_path / "none.sqlite3").trouble() is None
-    assert make_log(None).trouble() is None
+    assert "a newer ainb wrote" in (make_log(path).unreadable_reason() or "")
+    assert "cannot be read" in (make_log(tmp_path / "broken.sqlite3").unreadable_reason() or "")
+    assert make_log(tmp_path / "none.sqlite3").unreadable_reason() is None
+    assert make_log(None).unreadable_reason() is None

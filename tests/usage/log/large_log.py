@@ -1,4 +1,4 @@
-"""A log of very many made-up calls in seconds: one session's rows through the code as any, copied by SQLite to the others."""
+"""A log of very many made-up calls in seconds: rows of one session, copied by SQLite to the others."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import random
 from decimal import Decimal
 from pathlib import Path
 
+from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
-from ainb.pipeline.record import CallIds
 from ainb.usage.columns import STORED
 from ainb.usage.log.rollups import ADD_NEW
-from ainb.usage.log.store import Store, local_day, open_log
+from ainb.usage.log.store import LogStore, local_day, open_log
 from ainb.usage.rows import Row, utc
 
 DAYS = 60
@@ -27,7 +27,7 @@ def fill(path: Path, count: int) -> None:
         path: Where the log is made.
         count: How many calls.
     """
-    store = Store(open_log(path))
+    store = LogStore(open_log(path))
     rng = random.Random(1)
     ids = CallIds(SYSTEM_CLOCK, rng)
     each = math.ceil(count / SESSIONS)
@@ -39,8 +39,11 @@ def fill(path: Path, count: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany(
         "INSERT OR IGNORE INTO words (word) VALUES (?)",
-        [*((f"session-{place}",) for place in range(SESSIONS)), *((_notebook(place),) for place in range(NOTEBOOKS))],
-    )  # fmt: skip
+        [
+            *((f"session-{place}",) for place in range(SESSIONS)),
+            *((_notebook(place),) for place in range(NOTEBOOKS)),
+        ],
+    )
     connection.execute(_COPY, (SESSIONS, round(length * 1e6), NOTEBOOKS, each, count - each))
     # What the first session added by itself is counted once more with all others.
     connection.execute("DELETE FROM rollups")
@@ -66,7 +69,8 @@ WITH RECURSIVE
   sizes (sessions, span, notebooks, each) AS (SELECT ?, ?, ?, ?),
   places (place) AS (SELECT 1 UNION ALL SELECT place + 1 FROM places, sizes WHERE place < sessions - 1)
 INSERT INTO calls (day, {", ".join(column.stored for column in STORED)})
-SELECT local_day(started_us + place * span), {", ".join(_CHANGED.get(column.stored, column.stored) for column in STORED)}
+SELECT local_day(started_us + place * span),
+{", ".join(_CHANGED.get(column.stored, column.stored) for column in STORED)}
 FROM places CROSS JOIN sizes CROSS JOIN calls ORDER BY place, calls.id LIMIT ?
 """  # noqa: S608 - made of the names above
 

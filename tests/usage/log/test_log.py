@@ -22,12 +22,12 @@ from ainb.events import Notice
 from ainb.messages import Usage
 from ainb.testing import FakeClock
 from ainb.usage.frames.calls import usage
-from ainb.usage.log import schema, writer
+from ainb.usage.log import log_file, schema, writer
 from ainb.usage.log.jsonlog import json_line
 from ainb.usage.log.log import Log
 from ainb.usage.log.reading import open_for_reading
 from ainb.usage.log.rollups import KEYS, prune
-from ainb.usage.log.store import Store, open_log
+from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import build_row
 
 COUNT = "SELECT count(*) FROM calls"
@@ -86,7 +86,7 @@ def test_a_call_that_ends_after_the_session_is_closed_is_logged(make_log):
 
 def test_without_a_file_the_last_rows_are_kept_in_memory(make_log, monkeypatch):
     monkeypatch.setattr(writer, "RING_ROWS", 5)
-    monkeypatch.setattr(writer, "PRUNE_EVERY_ROWS", 1)
+    monkeypatch.setattr(log_file, "PRUNE_EVERY_ROWS", 1)
     log = make_log(None)
     for number in range(20):
         log.listener(finished(number))
@@ -167,7 +167,7 @@ def test_a_locked_log_delays_nobody_and_is_written_when_it_is_free(make_log, not
     log.flush()
     path = tmp_path / "home" / "usage.sqlite3"
     # The writer's own connection was opened with the long wait; have it opened again.
-    log._writer._close()
+    log._writer._file.close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
@@ -228,7 +228,7 @@ def test_a_full_disk_keeps_rows_in_memory_until_there_is_room(make_log, notices)
     log.listener(finished(0))
     log.flush()
     with log._writer._lock:
-        connection = log._writer._open().connection
+        connection = log._writer._file.open().connection
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     for number in range(1, 30):
@@ -379,7 +379,7 @@ def test_the_daily_sums_equal_a_scan_of_the_calls_also_after_pruning(make_log):
         log.flush()
 
     with log._writer._lock:
-        connection = log._writer._open().connection
+        connection = log._writer._file.open().connection
         assert rollups_of(connection, "rollups") == rollups_of(connection, "calls")
         for bounds in ({"max_rows": 150}, {"max_rows": 77}, {"oldest_us": int((START + 3.5 * 86_400) * 1e6)}):
             prune(connection, **{"max_rows": None, "oldest_us": None, **bounds}, limit=1000)
@@ -391,7 +391,7 @@ def test_the_daily_sums_equal_a_scan_of_the_calls_also_after_pruning(make_log):
 
 
 def test_rows_beyond_the_bounds_are_pruned_oldest_first(make_log, monkeypatch):
-    monkeypatch.setattr(writer, "PRUNE_EVERY_ROWS", 10)
+    monkeypatch.setattr(log_file, "PRUNE_EVERY_ROWS", 10)
     log = make_log(options=Log(max_rows=25))
     for number in range(100):
         log.listener(finished(number))
@@ -438,7 +438,7 @@ def test_rows_are_written_when_the_process_ends(tmp_path, make_log):
         from usage_calls import finished
         from ainb.testing import FakeClock
         import atexit
-        atexit.register(lambda: log.listener(finished(2)))  # runs after the log's own, which is registered later
+        atexit.register(lambda: log.listener(finished(2)))  # runs after the log's own
         from ainb.usage.log.log import UsageLog
         log = UsageLog(Path({path!r}), clock=FakeClock())
         log.listener(finished(1))
@@ -537,13 +537,16 @@ def test_the_first_release_schema_holds_every_column(tmp_path):
 
     connection = open_log(None)
     columns = [column[1] for column in connection.execute("PRAGMA table_info(calls)")]
-    Store(connection).close()
+    LogStore(connection).close()
 
     assert columns == ["id", "day", *(column.stored for column in STORED)]
 
 
 def test_nothing_heavy_is_loaded_by_the_recorder():
-    code = "import sys, ainb.pipeline.record, ainb.redaction.filter, ainb.usage.log.log; print({'pandas', 'numpy', 'orjson'} & set(sys.modules))"
+    code = (
+        "import sys, ainb.pipeline.record, ainb.redaction.filter, ainb.usage.log.log\n"
+        "print({'pandas', 'numpy', 'orjson'} & set(sys.modules))"
+    )
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout

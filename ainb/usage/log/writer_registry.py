@@ -1,4 +1,4 @@
-"""All writers of the process: one a log file, settled together at exit, closed before a fork."""
+"""Registry of this process's writers: one per log file, flushed together at exit, closed before a fork."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.usage.log.writer import Writer, live
+from ainb.usage.log.writer import Writer, all_writers
 
 EXIT_SECONDS = 3.0
 _SHARED: weakref.WeakValueDictionary[Path, Writer] = weakref.WeakValueDictionary()
@@ -18,7 +18,7 @@ _SHARING = threading.Lock()
 
 
 def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
-    """The process's one writer of that file; the bounds are those of whoever asked first."""
+    """The one writer of a file in this process; the bounds of the first call count."""
     place = path.absolute()
     with _SHARING:
         writer = _SHARED.get(place)
@@ -27,28 +27,28 @@ def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_day
         return writer
 
 
-def _each(act: Callable[[Writer], None]) -> Callable[[], None]:
+def _for_each_writer(act: Callable[[Writer], None]) -> Callable[[], None]:
     def run() -> None:
-        for writer in list(live):
+        for writer in list(all_writers):
             act(writer)
 
     return run
 
 
-def _settle_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: every writer's own thread writes what is queued, all at the same time and for EXIT_SECONDS together."""
+def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
+    """At exit: flush all writers by their own threads at the same time, for at most EXIT_SECONDS in all."""
     until = clock.monotonic() + EXIT_SECONDS
-    writers = list(live)
-    for done in [writer.settle() for writer in writers]:
+    writers = list(all_writers)
+    for done in [writer.flush_at_exit() for writer in writers]:
         if done is not None:
             done.wait(max(0.0, until - clock.monotonic()))
     for writer in writers:
-        writer.end(is_late=clock.monotonic() >= until)
+        writer.close_at_exit(is_late=clock.monotonic() >= until)
 
 
-atexit.register(_settle_all)
+atexit.register(_flush_all)
 os.register_at_fork(
-    before=_each(Writer.before_fork),
-    after_in_parent=_each(Writer.after_fork_in_parent),
-    after_in_child=_each(Writer.after_fork_in_child),
+    before=_for_each_writer(Writer.before_fork),
+    after_in_parent=_for_each_writer(Writer.after_fork_in_parent),
+    after_in_child=_for_each_writer(Writer.after_fork_in_child),
 )

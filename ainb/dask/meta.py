@@ -1,42 +1,41 @@
-"""What comes back, before anything has been computed: the columns and their types, without rows."""
+"""Columns and dtypes of a result before it is computed (Dask's ``meta``)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ainb.batch import plan as mapping
+from ainb.batch import make_batch
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.batch.batch import Batch
-    from ainb.batch.template import Template
+    from ainb.batch import Batch, Template
     from ainb.core import Core
 
 
 def empty_result(
     core: Core, rows: Any, task: Template | Callable[..., Any], given: dict[str, Any]
 ) -> tuple[Batch, pd.DataFrame]:
-    """A batch of no rows, in which every option is checked, and the frame that it results in.
+    """A batch without rows, which checks every option, and its empty result.
 
     Args:
-        core: Whose options count.
+        core: Core of the session.
         rows: A table without rows.
         task: The prompt, or a function.
         given: Keyword arguments of ``Session.map``.
 
     Returns:
-        The batch, never to be run, and a frame of shape (0, n_columns). Which categories a column has is left open where they
-        come from the answers.
+        The batch, never to be run, and a frame of shape (0, n_columns). Which categories a column has is
+        left open where they come from the answers.
 
     Raises:
         ConfigError: Something makes no sense.
     """
     from dask.dataframe.utils import clear_known_categories
 
-    batch = mapping.make_batch(core, rows, task, {**given, "journal": False})
-    frame = batch.frame()
+    batch = make_batch(core, rows, task, {**given, "journal": False})
+    frame = cast("pd.DataFrame", batch.frame())
     open_columns = [
         name for name, dtype in frame.dtypes.items() if str(dtype) == "category" and name != "status"
     ]

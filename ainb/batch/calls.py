@@ -1,0 +1,198 @@
+"""Builds the call of a row: from a prompt template, or around a function of one item."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import Any, Protocol
+
+from ainb.batch.template import Template
+from ainb.core import Core
+from ainb.errors import ConfigError
+from ainb.messages import Call, CallOptions, Message, Request
+from ainb.pipeline.answer.schema import Schema
+from ainb.pipeline.cache.key import reply_key
+from ainb.providers.function import ItemProvider
+from ainb.redaction.filter import redact
+
+_REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
+
+
+class RowCalls(Protocol):
+    """Makes one call per row.
+
+    Attributes:
+        title: The template or the function's name, for display.
+        model: ``provider:model``.
+        uses: Columns that a row must have; None when the item is passed on whole.
+        identity: What makes two runs the same work, besides the session's home and the notebook.
+        schema: What each reply must match; None without a schema.
+        slots: Calls that the model answers at once, where that is known; else None.
+    """
+
+    title: str
+    model: str
+    uses: tuple[str, ...] | None
+    identity: tuple[Any, ...]
+    schema: Schema | None
+    slots: int | None
+
+    def make(self, row: Any, *, run_id: str) -> Call:
+        """Build the call of a row; its `row_key` is the hash of what it sends.
+
+        Raises:
+            InvalidPromptError: A cell that is used is empty or missing.
+        """
+        ...
+
+
+class TemplateCalls:
+    """Calls of a prompt template; everything but the last message is the same for all rows.
+
+    Args:
+        core: Core of the session.
+        template: The prompt.
+        given: Keyword arguments of ``Session.ask``.
+        schema: What each reply must match; None without a schema.
+
+    Raises:
+        ConfigError: Model or an option makes no sense.
+    """
+
+    def __init__(
+        self, core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None
+    ) -> None:
+        # One call is built in full; each row's differs in the last message alone.
+        first = core.make_call("a row's prompt comes here", **given)
+        self.template = template
+        self.request = dataclasses.replace(first.request, schema=schema)
+        self.title = redact(" ".join(template.text.split()))
+        self.model = f"{self.request.provider}:{self.request.model}"
+        self.uses: tuple[str, ...] | None = template.uses
+        self.identity: tuple[Any, ...] = (
+            template.text,
+            _request_identity(self.request),
+            names_digest(template),
+        )
+        self.schema = schema
+        self.slots: int | None = getattr(first.provider, "slots", None)
+        self._before = self.request.messages[:-1]
+        self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
+        self._provider, self._options = first.provider, first.options
+        self._endpoint, self._account = first.place(), first.payer()
+
+    def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
+        """Fill the template from the row; see `RowCalls.make`."""
+        prompt, values = self.template.fill(row)
+        return self.make_from(prompt, values, run_id=run_id)
+
+    def sample(self, *, run_id: str = "") -> Call:
+        """A call like that of every row, but for its prompt."""
+        return self.make_from("a row's prompt comes here", run_id=run_id)
+
+    def make_from(self, prompt: str, values: tuple[str, ...] | None = None, *, run_id: str) -> Call:
+        """Build the call of a filled prompt.
+
+        Args:
+            prompt: The last message.
+            values: Texts in it that come from the row; None means unknown.
+            run_id: Id of the run.
+        """
+        messages = (*self._before, Message("user", prompt))
+        self._options = _with_run(self._options, run_id)
+        call = Call(
+            request=Request(messages=messages, **self._fields),
+            provider=self._provider,
+            options=self._options,
+            endpoint=self._endpoint,
+            account=self._account,
+            values=values,
+        )
+        call.row_key = reply_key(call)
+        return call
+
+
+class FunctionCalls:
+    """Calls of a user function; the function gets the item itself.
+
+    Args:
+        core: Core of the session.
+        function: Async or plain function of one item.
+        given: Options of `CallOptions`, and ``model`` as the name in the usage log.
+        schema: What each reply must match; None without a schema.
+
+    Raises:
+        ConfigError: An option is one of a model.
+    """
+
+    uses: tuple[str, ...] | None = None
+    slots: int | None = None
+
+    def __init__(
+        self, core: Core, function: Callable[..., Any], given: dict[str, Any], *, schema: Schema | None
+    ) -> None:
+        digest = hashlib.sha256(function_identity(function).encode()).hexdigest()[:12]
+        self.title = str(getattr(function, "__qualname__", type(function).__name__))
+        self.model: str = given.pop("model", None) or self.title
+        self.identity: tuple[Any, ...] = (
+            self.title,
+            digest,
+            None if schema is None else schema.json_schema,
+        )
+        self.schema = schema
+        self._provider = core.function_provider(function, name=f"{self.title}#{digest}")
+        treatment = {name: value for name, value in given.items() if name in core.treatments}
+        unknown = given.keys() - treatment.keys()
+        if unknown:
+            raise ConfigError(f"{min(unknown)!r} is an option of a model; a function takes the item alone")
+        self._options = core.call_options({"cache": "off", **treatment})
+
+    def make(self, row: Any, *, run_id: str) -> Call:
+        """Wrap the item; see `RowCalls.make`."""
+        text = row if isinstance(row, str) else json.dumps(row, default=str, ensure_ascii=False)
+        request = Request(
+            provider="function",
+            model=self.model,
+            messages=(Message("user", text),),
+            schema=self.schema,
+        )
+        self._options = _with_run(self._options, run_id)
+        call = Call(request=request, provider=ItemProvider(self._provider, row), options=self._options)
+        call.row_key = reply_key(call)
+        return call
+
+
+def names_digest(template: Template) -> str:
+    """Digest of the notebook values in a prompt: with another value it is another run."""
+    return hashlib.sha256(json.dumps(template.constants).encode()).hexdigest() if template.is_filled else ""
+
+
+def function_identity(function: Callable[..., Any]) -> str:
+    """Text that is equal for equal functions: the name, and the source where it can be read."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):  # typed at a prompt, or unpickled in another process
+        source = _code_text(getattr(function, "__code__", None))
+    return f"{getattr(function, '__qualname__', repr(function))}\n{source}"
+
+
+def _code_text(code: Any) -> str:
+    """Bytecode and constants of a function, the same in every process."""
+    if not isinstance(code, CodeType):
+        return ""
+    values = [_code_text(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {values}"
+
+
+def _with_run(options: CallOptions, run_id: str) -> CallOptions:
+    return options if options.batch_id == run_id else dataclasses.replace(options, batch_id=run_id)
+
+
+def _request_identity(request: Request) -> list[Any]:
+    schema = None if request.schema is None else request.schema.json_schema
+    head = [[message.role, message.content] for message in request.messages[:-1]]
+    return [request.provider, request.model, dict(request.parameters), request.api_base, schema, head]

@@ -1,0 +1,73 @@
+"""Context of a batch: rows, calls, options and run, shared by everything that works on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch.calls import RowCalls
+from ainb.batch.concurrency import Concurrency
+from ainb.batch.journal import Journal
+from ainb.batch.options import BatchOptions
+from ainb.batch.source import Source
+from ainb.core import Core
+from ainb.events import Notice
+
+if TYPE_CHECKING:
+    from ainb.batch.job_context import JobContext
+    from ainb.clock import Clock
+    from ainb.messages import Call
+
+TITLE_CHARACTERS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchContext:
+    """Everything a batch needs besides its progress and its results.
+
+    Attributes:
+        core: Core of the session whose pipeline the rows go through.
+        source: The rows.
+        calls: Builds the call of a row.
+        options: How rows are treated.
+        concurrency: How many rows may be in flight.
+        identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
+        run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
+        journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
+        jobs: The provider's batch API, which answers the rows; None sends them live.
+    """
+
+    core: Core
+    source: Source
+    calls: RowCalls
+    options: BatchOptions
+    concurrency: Concurrency
+    identity: str
+    run_id: str
+    journal: Journal | None
+    jobs: JobContext | None = None
+
+    @property
+    def clock(self) -> Clock:
+        """Clock of the session."""
+        return self.core.runtime.clock
+
+    @property
+    def title(self) -> str:
+        """The prompt or function name, cut at a word to fit one line."""
+        return short_title(self.calls.title)
+
+    def notify(self, text: str, kind: str) -> None:
+        """Show a notice once per kind."""
+        self.core.runtime.sink(Notice(text, kind))
+
+    def make_call(self, row: Any) -> Call:
+        """Build the call of a row; see `RowCalls.make`."""
+        return self.calls.make(row, run_id=self.run_id)
+
+
+def short_title(title: str) -> str:
+    """A title cut at a word, for one line."""
+    if len(title) <= TITLE_CHARACTERS:
+        return title
+    return f"{title[:TITLE_CHARACTERS].rsplit(' ', 1)[0]} …"

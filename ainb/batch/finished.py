@@ -1,0 +1,57 @@
+"""Finished rows of a run: answers rows that send the same from memory or from the journal."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from ainb.batch.context import BatchContext
+from ainb.batch.row_result import RowResult
+from ainb.errors import AinbError
+
+RECENT_ROWS = 10_000
+
+
+class FinishedRows:
+    """The last 10,000 results in memory, all of them in the journal.
+
+    Args:
+        context: Context of the batch.
+    """
+
+    def __init__(self, context: BatchContext) -> None:
+        self._run_id = context.run_id
+        self._journal = context.journal
+        self._resuming = self._journal is not None and self._journal.has_rows(self._run_id)
+        self._retry_failed = context.options.retry_failed
+        self._notify = context.notify
+        self._recent: OrderedDict[str, RowResult] = OrderedDict()
+
+    def find(self, row_key: str) -> tuple[RowResult, bool] | None:
+        """Result of a row that sends the same, and whether it was resumed; None without one."""
+        recent = self._recent.get(row_key)
+        if recent is not None:
+            self._recent.move_to_end(row_key)
+            return recent.shared(), False
+        if not self._resuming or self._journal is None:
+            return None
+        result = self._journal.find(self._run_id, row_key)
+        if result is None or (result.status == "error" and self._retry_failed):
+            return None
+        return result, True
+
+    async def add(self, row_key: str, result: RowResult) -> None:
+        """Store a result; the journal leaves out rows that were not sent, so that another run sends them."""
+        if result.status in {"ok", "error"}:
+            await self._write(row_key, result)
+        self._recent[row_key] = result
+        if len(self._recent) > RECENT_ROWS:
+            self._recent.popitem(last=False)
+
+    async def _write(self, row_key: str, result: RowResult) -> None:
+        if self._journal is None:
+            return
+        try:
+            await self._journal.write(self._run_id, row_key, result)
+        except AinbError as error:
+            self._journal = None
+            self._notify(f"{error}; the batch goes on, but cannot be resumed", "journal")

@@ -1,0 +1,197 @@
+"""Journal of finished rows: on disk before they are shown, so that an interrupted run can be resumed.
+
+One SQLite file for all runs of a home. The key of a row is the hash of what it sends: identical rows share
+one entry, and a changed prompt runs again. A row counts as finished when its commit is through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ainb.batch.journal.group_writer import GroupWriter
+from ainb.batch.row_result import RowResult
+from ainb.errors import AinbError
+from ainb.stores.files import make_private
+from ainb.stores.sqlite import tie
+
+JOURNAL_FILE = "journal.sqlite3"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 10.0
+KEEP_FINISHED_SECONDS = 30 * 86_400.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    run_id TEXT PRIMARY KEY, identity TEXT NOT NULL, title TEXT NOT NULL, model TEXT NOT NULL,
+    started_at REAL NOT NULL, finished_at REAL, row_count INTEGER) STRICT;
+CREATE INDEX IF NOT EXISTS runs_identity ON runs (identity, started_at);
+CREATE TABLE IF NOT EXISTS rows (
+    run_id TEXT NOT NULL, row_key TEXT NOT NULL, status TEXT NOT NULL,
+    cost_nano_usd INTEGER, outcome TEXT NOT NULL,
+    PRIMARY KEY (run_id, row_key)) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run in the journal and the counts of its rows.
+
+    Attributes:
+        run_id: Its id.
+        identity: Hash of home, notebook or script, template, parameters and model: equal for the same work.
+        title: Beginning of the template, for display.
+        model: ``provider:model``.
+        started_at: Wall-clock seconds since 1970.
+        finished_at: The same at its end; None while unfinished.
+        row_count: Rows of the source once it was read to its end; None before.
+        done: Rows answered.
+        failed: Rows that ended in an error.
+        cost_nano_usd: Sum of the known costs, in 1e-9 USD.
+        unpriced: Rows without a known price.
+    """
+
+    run_id: str
+    identity: str
+    title: str
+    model: str
+    started_at: float
+    finished_at: float | None
+    row_count: int | None
+    done: int
+    failed: int
+    cost_nano_usd: int
+    unpriced: int
+
+
+class Journal:
+    """File of all runs of a home; one handle per process, safe for several kernels.
+
+    Args:
+        path: The SQLite file; its folder is made with mode 0700 and the file with 0600.
+        mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may
+            be on a network folder, where "WAL" does not work.
+
+    Raises:
+        AinbError: The file cannot be used.
+    """
+
+    def __init__(self, path: Path, *, mode: Literal["WAL", "TRUNCATE"] = "WAL") -> None:
+        self.path = path
+        self._mode = mode
+        self._lock = threading.Lock()
+        try:
+            make_private(path)
+            self._reader = self._connect()
+            self._close_reader = tie(self._reader, self)
+            with self._reader:
+                self._reader.execute("BEGIN IMMEDIATE")
+                self._migrate(self._reader)
+        except (OSError, sqlite3.Error) as error:
+            raise AinbError(
+                f"the journal of batches cannot be used ({error}); "
+                f"mend or move {path.name} in the home folder, or "
+                "run the batch with journal=False, and it cannot be resumed"
+            ) from None
+        self._writer = GroupWriter(self._connect)
+
+    def unfinished(self, identity: str) -> str | None:
+        """Id of the newest unfinished run of the same work, or None."""
+        row = self._one(
+            "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1",
+            identity,
+        )
+        return None if row is None or row[1] is not None else str(row[0])
+
+    def latest(self, identity: str) -> str | None:
+        """Id of the newest run of the same work, finished or not, or None."""
+        row = self._one(
+            "SELECT run_id FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1", identity
+        )
+        return None if row is None else str(row[0])
+
+    def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
+        """Register a run, unless it is there already, and delete runs that finished more than 30 days ago."""
+        with self._lock, self._reader as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            old = now - KEEP_FINISHED_SECONDS
+            connection.execute(
+                "DELETE FROM rows WHERE run_id IN (SELECT run_id FROM runs WHERE finished_at < ?)", (old,)
+            )
+            connection.execute("DELETE FROM runs WHERE finished_at < ?", (old,))
+            connection.execute(
+                "INSERT OR IGNORE INTO runs (run_id, identity, title, model, started_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (run_id, identity, title, model, now),
+            )
+
+    def finish(self, run_id: str, *, row_count: int, now: float) -> None:
+        """Close a run: the next one of the same work starts anew."""
+        with self._lock, self._reader as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(
+                "UPDATE runs SET finished_at = ?, row_count = ? WHERE run_id = ?", (now, row_count, run_id)
+            )
+
+    def find(self, run_id: str, row_key: str) -> RowResult | None:
+        """Result of a finished row; None without one that can be read."""
+        row = self._one("SELECT outcome FROM rows WHERE run_id = ? AND row_key = ?", run_id, row_key)
+        try:
+            return None if row is None else RowResult.from_json(row[0])
+        except ValueError:
+            return None
+
+    def has_rows(self, run_id: str) -> bool:
+        """Whether any row of the run is finished."""
+        return self._one("SELECT 1 FROM rows WHERE run_id = ? LIMIT 1", run_id) is not None
+
+    def write(self, run_id: str, row_key: str, result: RowResult) -> asyncio.Future[None]:
+        """Queue a finished row; the future is done when the commit that holds it is through."""
+        return self._writer.put((run_id, row_key, result.status, result.cost_nano_usd, result.to_json()))
+
+    def runs(self) -> list[RunSummary]:
+        """Every run, newest first."""
+        with self._lock:
+            found = self._reader.execute(
+                "SELECT r.run_id, identity, title, model, started_at, finished_at, row_count,"
+                " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
+                " coalesce(sum(cost_nano_usd), 0), count(status) - count(cost_nano_usd)"
+                " FROM runs r LEFT JOIN rows USING (run_id) GROUP BY r.run_id ORDER BY started_at DESC"
+            ).fetchall()
+        names = RunSummary.__dataclass_fields__
+        return [RunSummary(**dict(zip(names, row, strict=True))) for row in found]
+
+    def close(self) -> None:
+        """Commit what is queued and close the file."""
+        self._writer.close()
+        with self._lock:
+            self._close_reader()
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        with self._lock:
+            row: tuple[Any, ...] | None = self._reader.execute(query, values).fetchone()
+        return row
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute(f"PRAGMA journal_mode = {self._mode}")
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @staticmethod
+    def _migrate(connection: sqlite3.Connection) -> None:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"it was written by a newer ainb, version {version} of its tables")
+        for statement in _SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

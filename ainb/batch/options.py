@@ -1,0 +1,92 @@
+"""Options of a batch, checked when they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ainb.batch.progress import Watcher
+from ainb.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """How a batch treats its rows.
+
+    Attributes:
+        keep: Input columns carried in front of the result: True for all, or their names.
+        resume: Go on with an unfinished run of the same work; False starts anew.
+        retry_failed: Send the rows again that ended in an error in the newest run of the same work.
+        on_error: "keep" failed rows in the frame, or "raise" after the last row.
+        fail_fast: Take no more rows after the first that fails.
+        concurrency: Most rows in flight; None means as many as the session's limit allows.
+        fixed_concurrency: Start with that many instead of growing towards it; for models whose slots are
+            known.
+        circuit_wait_seconds: Total wait for an open circuit.
+        journal: Keep finished rows on disk, so that an interrupted run can be resumed.
+        out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
+        watcher: Called with the progress at most five times a second; None means no watcher.
+        batch_api: Send the rows as batch jobs of the provider, at the batch rate.
+        max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
+        batch_poll_seconds: First wait between polls of a batch job; None means the configured one.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+
+    keep: bool | tuple[str, ...] = False
+    resume: bool = True
+    retry_failed: bool = False
+    on_error: Literal["keep", "raise"] = "keep"
+    fail_fast: bool = False
+    concurrency: int | None = None
+    fixed_concurrency: bool = False
+    circuit_wait_seconds: float = 120.0
+    journal: bool = True
+    out: str | Path | None = None
+    watcher: Watcher | None = None
+    batch_api: bool = False
+    max_wait_seconds: float | None = None
+    batch_poll_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_error not in {"keep", "raise"}:
+            raise ConfigError(f"on_error must be 'keep' or 'raise'; it is {self.on_error!r}")
+        if self.concurrency is not None and (type(self.concurrency) is not int or self.concurrency < 1):
+            raise ConfigError(
+                f"concurrency must be a whole number of rows, 1 or more; it is {self.concurrency!r}"
+            )
+        if not self.circuit_wait_seconds >= 0:
+            raise ConfigError(f"circuit_wait_seconds must be 0 or more; it is {self.circuit_wait_seconds!r}")
+        for name in ("max_wait_seconds", "batch_poll_seconds"):
+            self._check_job_option(name, getattr(self, name))
+
+    def _check_job_option(self, name: str, value: object) -> None:
+        if value is None:
+            return
+        if not self.batch_api:
+            raise ConfigError(f"{name} is an option of batch jobs; add batch_api=True (--batch-api)")
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+        if not number:
+            raise ConfigError(f"{name} must be a number of seconds above 0; it is {value!r}")
+
+
+_NAMES = frozenset(item.name for item in dataclasses.fields(BatchOptions))
+
+
+def take_options(given: dict[str, Any]) -> BatchOptions:
+    """Take the options of a batch out of the keyword arguments of ``Session.map``.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+    chosen = {name: given.pop(name) for name in list(given) if name in _NAMES}
+    keep = chosen.get("keep", False)
+    if isinstance(keep, str):
+        chosen["keep"] = (keep,)
+    elif not isinstance(keep, bool):
+        chosen["keep"] = tuple(keep)
+    return BatchOptions(**chosen)

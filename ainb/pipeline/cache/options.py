@@ -1,0 +1,47 @@
+"""Options of the cache."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+from ainb.errors import ConfigError
+from ainb.stores.base import MEMORY_BYTES, Where
+
+PLACES = get_args(Where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """How answers are kept.
+
+    Attributes:
+        ttl_seconds: Age up to which an answer is given again; above 0, None means for ever.
+        where: "disk" (shared by all kernels of the person, kept) or "memory" (this process, bounded).
+        memory_bytes: Bound of the memory store, and of what is kept in memory while the disk fails; above 0.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+
+    ttl_seconds: float | None = None
+    where: Where = "disk"
+    memory_bytes: int = MEMORY_BYTES
+
+    def __post_init__(self) -> None:
+        check_ttl(self.ttl_seconds)
+        if self.where not in PLACES:
+            raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")
+        if type(self.memory_bytes) is not int or self.memory_bytes <= 0:
+            raise ConfigError(f"memory_bytes must be a whole number above 0; it is {self.memory_bytes!r}")
+
+
+def check_ttl(value: object) -> None:
+    """Refuse an age limit that is not a number of seconds above 0 (None means no limit)."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
+        raise ConfigError(
+            f"ttl_seconds must be a number of seconds above 0, or None for no limit; it is {value!r}"
+        )

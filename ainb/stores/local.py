@@ -1,0 +1,46 @@
+"""The local store that the options choose, and the folder where everything local is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.events import Sink, silent
+from ainb.stores.base import MEMORY_BYTES, Store, Where
+from ainb.stores.memory import MemoryStore
+
+
+def make_store(
+    where: Where,
+    folder: Path,
+    *,
+    memory_bytes: int = MEMORY_BYTES,
+    clock: Clock = SYSTEM_CLOCK,
+    sink: Sink = silent,
+) -> Store:
+    """The store of a session; nothing is opened or created before the first use.
+
+    Args:
+        where: "disk" or "memory".
+        folder: Folder of the disk store; unused for memory.
+        memory_bytes: Bound of the memory store, and of what the disk store keeps in memory when the disk fails.
+        clock: Where time comes from.
+        sink: Who is told, once, that the disk cannot be used.
+    """
+    memory = MemoryStore(max_bytes=memory_bytes)
+    if where == "memory":
+        return memory
+    from ainb.stores.disk.store import DiskStore
+
+    return DiskStore(folder, spare=memory, clock=clock, sink=sink)
+
+
+def default_home() -> Path:
+    """The folder of everything that is kept: ``AINB_HOME``, else the user's data folder; not created here."""
+    home = os.environ.get("AINB_HOME")
+    if home:
+        return Path(home).expanduser()
+    import platformdirs
+
+    return platformdirs.user_data_path("ainb")

@@ -1,0 +1,2 @@
+-- Reads the account.
+return answer(0)

@@ -1,0 +1,8 @@
+-- Books the cost of a sent call in place of its reservation.
+-- ARGV: 2 owner, 3 serial, 4 cost. An unknown call was settled before, or booked at its
+-- estimate with a dead owner's.
+if redis.call('HDEL', KEYS[2], ARGV[2] .. '|' .. ARGV[3]) == 1 then
+  redis.call('HINCRBY', KEYS[1], day, ARGV[4])
+end
+redis.call('PEXPIRE', KEYS[1], KEEP_MS)
+return answer(0)

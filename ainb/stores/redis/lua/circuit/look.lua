@@ -1,0 +1,2 @@
+-- Reads the state without changing it.
+return answer(0)
