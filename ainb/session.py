@@ -302,7 +302,7 @@ class Session:
             `answered`, `failed` Int64 (NA when unknown), `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until
             merged, and when unknown).
         """
-        from ainb.jobs.listing import jobs_frame
+        from ainb.jobs import jobs_frame
 
         return jobs_frame(self.core)
 
@@ -319,7 +319,7 @@ class Session:
             ConfigError: The run has no job under way.
             ProviderError: The provider cannot be asked now; whoever collects the jobs asks again.
         """
-        from ainb.jobs.listing import cancel_run, jobs_frame
+        from ainb.jobs import cancel_run, jobs_frame
 
         ENGINE.run(cancel_run(self.core, run_id))
         return jobs_frame(self.core, run_id)

@@ -12,15 +12,13 @@ from ainb.batch.calls import RowCalls, TemplateCalls
 from ainb.batch.options import BatchOptions
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice
-from ainb.jobs.delivery import Delivery, logged_calls
-from ainb.jobs.driver import JobDriver
-from ainb.jobs.store import JobStore
+from ainb.jobs import Delivery, JobDriver, JobStore, logged_calls
 from ainb.pipeline.budget.options import unpriced_text
 from ainb.providers.batch_service import BatchService, find_batch_service
 
 if TYPE_CHECKING:
     from ainb.core import Core
-    from ainb.jobs.state_machine import JobRecord
+    from ainb.jobs import JobRecord
     from ainb.messages import Call, Reply, Request
     from ainb.pipeline.budget.jobs import JobBudget
 

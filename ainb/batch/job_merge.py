@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING
 from ainb.batch import outcomes
 from ainb.batch.job_context import JobContext, pico, usd
 from ainb.errors import InvalidReplyError
-from ainb.jobs import state_machine as machine
-from ainb.jobs.delivery import request_call_id
+from ainb.jobs import merged, request_call_id
 from ainb.messages import add_up
 from ainb.pipeline.budget.billing import may_be_billed
 
 if TYPE_CHECKING:
     from ainb.batch.job_rows import OpenRows
     from ainb.batch.row_result import RowResult
-    from ainb.jobs.state_machine import JobRecord
-    from ainb.jobs.store import PlannedRequest
+    from ainb.jobs import JobRecord, PlannedRequest
     from ainb.messages import Call, Reply
     from ainb.providers.batch_service import RequestResult
 
@@ -101,7 +99,7 @@ class Merge:
         await context.flush_log()
         job = await self._settle(job, tally)
         cost = pico(tally.cost) if tally.answered or not tally.unpriced else None
-        job = machine.merged(job, answered=tally.answered, failed=tally.failed, cost_pico_usd=cost)
+        job = merged(job, answered=tally.answered, failed=tally.failed, cost_pico_usd=cost)
         job = await context.driver.save(job)
         return job, tally, [requests[number].row_key for number in sorted(again)]
 

@@ -19,13 +19,10 @@ from ainb.batch.output import Output
 from ainb.batch.progress import JobProgress, ProgressReporter
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
-from ainb.jobs import state_machine as machine
-from ainb.jobs.delivery import last_message
-from ainb.jobs.driver import sends_nothing
-from ainb.jobs.state_machine import JobRecord, State
+from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
 
 if TYPE_CHECKING:
-    from ainb.jobs.store import RunLock
+    from ainb.jobs import RunLock
     from ainb.messages import Call
 
 LOCK_SECONDS = 1.0
@@ -128,7 +125,7 @@ class JobRunner:
                 await asyncio.to_thread(context.store.forget, job)
                 continue
             context.budget.keep(job.job_uuid, job.holds)
-            await self._note(await context.driver.save(machine.attached(job, context.poll_seconds)))
+            await self._note(await context.driver.save(attached(job, context.poll_seconds)))
             requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
             held.update(request.row_key for request in requests)
         return held

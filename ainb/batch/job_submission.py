@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ainb.batch import outcomes
 from ainb.batch.job_context import JobContext, pico
 from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
-from ainb.jobs.chunk import Chunk
-from ainb.jobs.state_machine import JobRecord
-from ainb.jobs.store import PlannedRequest
+from ainb.jobs import Chunk, JobRecord, PlannedRequest
 
 if TYPE_CHECKING:
     from ainb.batch.job_rows import OpenRows

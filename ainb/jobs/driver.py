@@ -10,7 +10,7 @@ from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError, ProviderError, TransientProviderError
 from ainb.jobs import state_machine as machine
 from ainb.jobs.results import ResultFiles
-from ainb.jobs.state_machine import JobRecord, State, Step
+from ainb.jobs.state_machine import JobRecord, Step
 from ainb.jobs.store import JobStore
 from ainb.providers.batch_service import BatchService, RemoteJob
 
@@ -236,8 +236,3 @@ def _may_have_acted(error: ProviderError) -> bool:
     if error.status_code is None:
         return error.billed  # whether the request was sent
     return error.status_code >= SERVER_ERROR or error.billed
-
-
-def sends_nothing(job: JobRecord) -> bool:
-    """Whether a job was planned and nothing of it can be at the provider."""
-    return job.state is State.PLANNED and not job.upload_begun

@@ -162,6 +162,11 @@ def next_step(job: JobRecord, now: float, *, uploads: bool = True) -> Step | Non
     }[job.state]
 
 
+def sends_nothing(job: JobRecord) -> bool:
+    """Whether a job was planned and nothing of it can be at the provider."""
+    return job.state is State.PLANNED and not job.upload_begun
+
+
 def is_waiting(job: JobRecord, now: float) -> bool:
     """Whether nothing is due yet; a wait longer than any that is ever set comes from a clock that was stepped back."""
     return now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
