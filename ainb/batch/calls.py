@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ainb.batch.template import Template
 from ainb.core import Core
 from ainb.errors import ConfigError
-from ainb.messages import Call, CallOptions, Message, Request
+from ainb.messages import Call, CallOptions, Delivery, Message, Request
 from ainb.pipeline.answer.schema import Schema
 from ainb.pipeline.cache.key import reply_key
 from ainb.providers.function import ItemProvider
@@ -59,6 +59,9 @@ class TemplateCalls:
         given: Keyword arguments of ``Session.ask``.
         schema: What each reply must match; None without a schema.
 
+    Attributes:
+        delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in for batch jobs.
+
     Raises:
         ConfigError: Model or an option makes no sense.
     """
@@ -84,6 +87,7 @@ class TemplateCalls:
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
         self._provider, self._options = first.provider, first.options
         self._endpoint, self._account = first.place(), first.payer()
+        self.delivery: Delivery = "live"
 
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
         """Fill the template from the row; see `RowCalls.make`."""
@@ -111,6 +115,7 @@ class TemplateCalls:
             endpoint=self._endpoint,
             account=self._account,
             values=values,
+            delivery=self.delivery,
         )
         call.row_key = reply_key(call)
         return call

@@ -184,8 +184,10 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
         return None
     from ainb.batch.job_context import JobContext, check_jobs
 
-    check_jobs(calls, options)
-    return None if core.config.replay == "replay" else JobContext(core, calls, options)
+    if core.config.replay == "replay":
+        check_jobs(calls, options).delivery = "batch"
+        return None
+    return JobContext(core, calls, options)
 
 
 def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
