@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ainb import pricing
 from ainb.errors import AinbError
+from ainb.families import asked_effort
 
 if TYPE_CHECKING:
     from ainb.batch.calls import TemplateCalls
@@ -37,12 +39,18 @@ def forecast(
             prompt, _ = template.fill(row)
         except AinbError:
             continue
-        limit = calls.request.parameters.get("max_tokens")
-        estimates.append(
-            pricing.estimate(prompt, model=model, max_tokens=limit, batch=batch_api, prices=prices)
+        parameters = calls.request.parameters
+        estimate = functools.partial(
+            pricing.estimate,
+            prompt,
+            model=model,
+            max_tokens=parameters.get("max_tokens"),
+            effort=asked_effort(parameters),
+            prices=prices,
         )
+        estimates.append(estimate(batch=batch_api))
         if batch_api:
-            live.append(pricing.estimate(prompt, model=model, max_tokens=limit, prices=prices))
+            live.append(estimate())
     if not estimates:
         return None
     share = source.length / len(estimates)

@@ -33,9 +33,6 @@ def check_jobs(calls: RowCalls, options: BatchOptions) -> TemplateCalls:
     """
     if not isinstance(calls, TemplateCalls):
         raise ConfigError("batch_api sends prompts; a function of one item runs here, so leave batch_api out")
-    call = calls.sample()
-    if call.options.on_text is not None or call.request.parameters.get("stream"):
-        raise ConfigError("a batch job has no streamed replies; leave stream out, or leave batch_api out")
     if options.concurrency is not None:
         raise ConfigError(
             f"concurrency={options.concurrency} is for rows that are sent one by one; "

@@ -181,7 +181,7 @@ class Merge:
                 outcome = await self._again(key, outcome)
         else:
             self._count(tally, request, call, None)
-            outcome = outcomes.of_reply(reply, self._rows.schema)
+            outcome = outcomes.of_reply(reply, self._rows.read)
         await self._rows.end(key, outcome)
 
     async def _again(self, key: str, first: RowResult) -> RowResult:
@@ -192,7 +192,7 @@ class Merge:
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
             second = outcomes.of_failure(call, error, was_sent=True, took_s=None)
         else:
-            second = outcomes.of_reply(reply, self._rows.schema)
+            second = outcomes.of_reply(reply, self._rows.read)
         return outcomes.added(first, second)
 
     def _count(self, tally: Tally, request: PlannedRequest, call: Call, error: Exception | None) -> None:

@@ -29,7 +29,7 @@ class OpenRows:
         self._reporter = reporter
         self._rows: dict[str, tuple[Any, list[int]]] = {}
         self.finished = FinishedRows(context)
-        self.schema = context.calls.schema
+        self.read = context.calls.result
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -163,7 +163,7 @@ class Submission:
             self.unfinished += 1
             await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
         else:
-            await self._rows.end(key, outcomes.of_reply(reply, self._rows.schema))
+            await self._rows.end(key, outcomes.of_reply(reply, self._rows.read))
 
     async def _refuse(self, key: str, call: Call, error: Exception) -> None:
         self.unfinished += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ainb.batch.row_result import RowResult, to_nano_usd
@@ -11,13 +12,12 @@ from ainb.pipeline.budget.billing import billed_attempts
 
 if TYPE_CHECKING:
     from ainb.messages import Call, Reply
-    from ainb.pipeline.answer.schema import Schema
 
 
-def of_reply(reply: Reply, schema: Schema | None) -> RowResult:
-    """The result of an answered row, with its schema fields."""
+def of_reply(reply: Reply, read: Callable[[Reply], RowResult]) -> RowResult:
+    """The result of an answered row, with the fields that `read` finds in the reply."""
     try:
-        return RowResult.of_reply(reply, None if schema is None else schema.dump(reply.parsed))
+        return read(reply)
     except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
         return RowResult.of_reply(reply).with_error(error)
 

@@ -1,0 +1,182 @@
+"""Runs a comparison: one batch per variant and model over the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
+
+from ainb.batch import BatchInterrupted, make_batch
+from ainb.compare import inputs
+from ainb.compare.answers import Answers, RowPrice, read_frame
+from ainb.compare.fields import Field, Match, find_field
+from ainb.compare.kappa import Weights
+from ainb.compare.result import Comparison
+from ainb.errors import ConfigError, ReplayMissError
+from ainb.messages import Usage
+from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.budget.accounts import Account
+from ainb.pipeline.budget.options import read_usd
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ainb.core import Core
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A prompt and the model that it is asked of.
+
+    Attributes:
+        name: Of the prompt.
+        text: The prompt.
+        model: ``provider:model``.
+        asked_as: The model as the caller wrote it; None means the session's.
+    """
+
+    name: str
+    text: str
+    model: str
+    asked_as: str | None
+
+
+def compare(
+    core: Core,
+    data: Any,
+    prompts: Mapping[str, str] | str,
+    *,
+    truth: Any,
+    models: Sequence[str] | str | None = None,
+    schema: Any = None,
+    field: str | None = None,
+    match: Match = "exact",
+    weights: Weights | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    budget_usd: Decimal | float | str | None = None,
+    options: Mapping[str, Any],
+) -> Comparison:
+    """Compare prompts and models; arguments and errors as for `Session.compare`, `options` as for `Session.map`."""
+    inputs.check_options(options)
+    checked = None if schema is None else read_schema(schema)
+    compared = find_field(checked, field, match)
+    table = inputs.read_table(data)
+    texts, named_models = inputs.read_prompts(prompts), inputs.read_models(core, models)
+    rows = inputs.label_rows(core, table, truth, compared, sample=sample, seed=seed)
+    order = inputs.check_weights(weights, compared, rows)
+    used = inputs.check_prompts(texts, table, truth, options.get("names"))
+    limit = None if budget_usd is None else read_usd("budget_usd", budget_usd)
+    variants = [
+        Variant(name=name, text=text, model=model, asked_as=asked_as)
+        for name, text in texts.items()
+        for asked_as, model in named_models.items()
+    ]
+    # A fallback's answers would count as the model's own.
+    given = {"schema": checked, "fallback": (), **options}
+    ask = _ask_together if options.get("batch_api") else _ask_in_turn
+    frames = ask(core, rows.data, variants, given, limit)
+    return Comparison(
+        rows.data,
+        rows.truth,
+        [_read(core, compared, variant, frame) for variant, frame in zip(variants, frames, strict=True)],
+        field=compared,
+        truth_name=truth,
+        order=order,
+        unlabelled=rows.unlabelled,
+        weights=weights,
+        seed=seed,
+        text_columns=used,
+        display=core.config.display,
+    )
+
+
+def _ask_in_turn(
+    core: Core,
+    rows: pd.DataFrame,
+    variants: Sequence[Variant],
+    given: dict[str, Any],
+    limit: Decimal | None,
+) -> list[pd.DataFrame]:
+    """One variant after the other; each may spend what those before it have left."""
+    frames = []
+    for variant in variants:
+        batch = make_batch(
+            core, rows, variant.text, {**given, "model": variant.asked_as, "budget_usd": limit}
+        )
+        frame = cast("pd.DataFrame", batch.run_blocking())
+        _check_sent(frame)
+        frames.append(frame)
+        if limit is not None:
+            spent = core.stages.ledger.balance(Account("run", batch.context.run_id)).settled
+            limit = max(Decimal(0), limit - spent)
+    return frames
+
+
+def _ask_together(
+    core: Core,
+    rows: pd.DataFrame,
+    variants: Sequence[Variant],
+    given: dict[str, Any],
+    limit: Decimal | None,
+) -> list[pd.DataFrame]:
+    """All variants at once, for batch jobs that take hours; each may spend an equal share."""
+    share = None if limit is None else limit / len(variants)
+    batches = [
+        make_batch(core, rows, variant.text, {**given, "model": variant.asked_as, "budget_usd": share})
+        for variant in variants
+    ]
+    jobs = [batch.submit() for batch in batches]
+    try:
+        for job in jobs:
+            job.wait()
+    except KeyboardInterrupt:
+        for batch, job in zip(batches, jobs, strict=True):
+            batch.stop(job)
+        done = sum(batch.progress.done for batch in batches)
+        raise BatchInterrupted(
+            f"stopped by you: {done:,} of {len(rows) * len(variants):,} rows done, run the cell again to go on"
+        ) from None
+    frames = [cast("pd.DataFrame", job.result()) for job in jobs]
+    for frame in frames:
+        _check_sent(frame)
+    return frames
+
+
+def _read(core: Core, field: Field, variant: Variant, frame: pd.DataFrame) -> Answers:
+    return read_frame(
+        frame,
+        field,
+        variant=variant.name,
+        model=variant.model,
+        asked_as=variant.asked_as,
+        price=_row_price(core, variant.model),
+    )
+
+
+def _check_sent(frame: pd.DataFrame) -> None:
+    """Refuse a result that would measure the setup, not the model.
+
+    Raises:
+        ReplayMissError: A row was not recorded.
+        ConfigError: No row could be sent, such as for a missing key.
+    """
+    missed = frame.loc[frame["error_type"] == ReplayMissError.__name__, "error_message"]
+    if len(missed):
+        raise ReplayMissError(f"{len(missed):,} of {len(frame):,} rows: {missed.iloc[0]}")
+    if (frame["error_type"] == ConfigError.__name__).all():
+        raise ConfigError(f"none of {len(frame):,} rows was sent: {frame['error_message'].iloc[0]}")
+
+
+def _row_price(core: Core, model: str) -> RowPrice:
+    service, _, name = model.partition(":")
+    free = core.provider(service).free
+
+    def price(input_tokens: int | None, output_tokens: int | None) -> Decimal | None:
+        if input_tokens is None or output_tokens is None:
+            return Decimal(0) if free else None
+        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        return core.prices.cost(service, name, usage, free=free)[0]
+
+    return price

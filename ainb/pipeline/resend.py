@@ -1,0 +1,27 @@
+"""Sends a request once more after the adapter has learnt from a refusal what to leave out."""
+
+from __future__ import annotations
+
+from ainb.errors import PermanentProviderError
+from ainb.messages import Call, Handler, Reply
+
+MAX_LEARNT = 3
+
+
+class ResendStage:
+    """Resends refused requests.
+
+    It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and works
+    with ``retry=None`` too.
+    """
+
+    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+        """Send, and after a refusal that taught something send again; at most three parameters are learnt."""
+        learnt = 0
+        while True:
+            try:
+                return await proceed(call)
+            except PermanentProviderError as error:
+                learnt += error.adapted
+                if not error.adapted or learnt > MAX_LEARNT or call.shown:
+                    raise
