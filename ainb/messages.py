@@ -195,9 +195,9 @@ class Call:
         attempts: Provider calls made so far.
         queue_wait_s: Seconds spent waiting for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
-        duration_s: Recorded duration in seconds when a cassette answered; None where it is measured.
-        ended_at: Unix seconds at which the batch job that answered had ended; None where the moment is measured.
-        delivery: "batch" when the answer comes from a provider's batch job, else "live".
+        duration_s: Recorded duration in seconds when a cassette answered, else None.
+        ended_at: Wall-clock seconds since 1970 at which the batch job that answered ended, else None.
+        delivery: "batch" when a provider's batch job answered, else "live".
         replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was passed to the caller; then no further attempt may follow.
         cache_key: Digest of what is sent, computed on first use; code that changes `request` resets it to

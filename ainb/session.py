@@ -224,8 +224,8 @@ class Session:
                 (values of the notebook), ``limit``, ``sample``, ``read`` (a file's ``sep``, ``encoding``, ``sheet``, …),
                 ``budget_usd`` (of the whole run); fields of `BatchOptions` (``keep``, ``resume``, ``retry_failed``,
                 ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``,
-                ``csv_formulas``, ``watcher``, ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything else
-                as for `ask`.
+                ``csv_formulas``, ``watcher``, ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything
+                else as for `ask`.
 
         Returns:
             Frame on the index of `data`, same order and length: `reply` string, one typed column a schema field, `status`

@@ -69,13 +69,14 @@ class JobRunner:
 
     @property
     def all_ended(self) -> bool:
-        """Whether every row of the source was read and has a result."""
+        """Whether every row of the source has a result, rejected ones included."""
         return self._source_ended and not self._stopping and not self._rows
 
     @property
     def complete(self) -> bool:
         """Whether every row of the source was read and none is left for a later run."""
-        return self.all_ended and not self._submission.unfinished
+        left = self._submission.unfinished or self._rows.finished.holds_back
+        return self.all_ended and not left
 
     def stop(self) -> None:
         """Wait no longer; jobs under way go on at the provider."""

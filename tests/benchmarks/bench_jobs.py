@@ -23,7 +23,7 @@ RUN = textwrap.dedent(
     import pandas as pd
     import ainb
     from ainb import pricing
-    from ainb.config.sources import load_config
+    from ainb.config import load_config
 
     url, home, rows, as_jobs = json.loads(sys.argv[1])
     prices = {"openai:m": {"input_usd_per_million": 2, "output_usd_per_million": 8}}

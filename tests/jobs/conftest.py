@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import ainb
-from ainb.config.sources import load_config
+from ainb.config import load_config
 from ainb.runtime import Runtime
 
 PRICES = {

@@ -23,7 +23,7 @@ RUN = textwrap.dedent(
     """
     import json, pathlib, sys
     import ainb
-    from ainb.config.sources import load_config
+    from ainb.config import load_config
     from ainb.providers.anthropic import batches as anthropic
     from ainb.providers.batch_service import BatchLimits
     from ainb.providers.openai import batches as openai

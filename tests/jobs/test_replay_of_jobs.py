@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import ainb
-from ainb.config.sources import load_config
+from ainb.config import load_config
 from ainb.runtime import Runtime
 from ainb.stores.cassette.file import _shared
 from tests.jobs.batch_server import BatchServer, Behaviour

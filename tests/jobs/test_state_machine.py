@@ -107,6 +107,15 @@ class Provider:
             return self.alive[-1]
         return None
 
+    def poll(self, job, now):
+        known = {"job_id": job.job_id}
+        if self.rng.random() < 0.2:
+            self.alive.remove(job.job_id)
+            fault = JobFault(code="token_limit_exceeded", message="full")
+            return machine.polled(job, remote(**known, state="ended", status="failed", fault=fault), now)
+        state = "ended" if self.rng.random() < 0.3 else "running"
+        return machine.polled(job, remote(**known, state=state), now)
+
 
 @settings(max_examples=300, deadline=None)
 @given(seed=st.integers(0, 10**9))
@@ -134,19 +143,7 @@ def test_no_schedule_of_answers_and_crashes_creates_a_second_job(seed):
             found = [name for name in provider.alive if name not in job.not_ours]
             job = machine.created(job, remote(job_id=found[0]), now) if found else machine.not_found(job, now)
         elif step is Step.POLL:
-            if crash:
-                job = machine.unreachable(job, now)
-            elif rng.random() < 0.2:
-                provider.alive.remove(job.job_id)
-                fault = JobFault(code="token_limit_exceeded", message="full")
-                job = machine.polled(
-                    job, remote(job_id=job.job_id, state="ended", status="failed", fault=fault), now
-                )
-            else:
-                ended = rng.random() < 0.3
-                job = machine.polled(
-                    job, remote(job_id=job.job_id, state="ended" if ended else "running"), now
-                )
+            job = machine.unreachable(job, now) if crash else provider.poll(job, now)
         elif step is Step.FETCH:
             job = machine.unreachable(job, now) if crash else machine.fetched(job)
         elif step is Step.MERGE:

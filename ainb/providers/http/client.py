@@ -153,6 +153,7 @@ class StoredResponse(Response):
         self.body = body
         self.headers = {}
         self.request_id = request_id
+        self.on_refusal = None
 
     @property
     def location(self) -> str | None:

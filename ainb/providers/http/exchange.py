@@ -118,11 +118,9 @@ class Exchange:
         Raises:
             ProviderError: The request failed.
         """
+        response.on_refusal = on_refusal
         if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-            refusal = read_refusal(response.body)
-            if on_refusal is not None:
-                on_refusal(refusal)
-            raise self._fault(call, response, response.status, refusal)
+            raise self._fault(call, response, response.status, read_refusal(response.body))
         return self._dialect.reply(call, response, self._read_whole(call, response, response.body))
 
     def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
