@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ainb import pricing, tokens
 from ainb.clock import Clock
-from ainb.config.tree import Config
+from ainb.config import Config, stays_inside
 from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Stage
@@ -195,7 +195,7 @@ class Stages:
 
         return ReplayStage(
             cast(Mode, config.replay),
-            Library(runtime.notebook),
+            Library(runtime.notebook, may_use=stays_inside),
             runtime.clock,
             runtime.sink,
             caching=config.cache is not None,

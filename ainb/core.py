@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ainb import keys, providers
 from ainb.assembly import Stages
 from ainb.call_ids import CallIds
-from ainb.config.tree import Config
-from ainb.config.values import read_models
+from ainb.config import Config, read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice

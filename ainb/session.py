@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
 from ainb import functions, host
-from ainb.config.tree import Config, load_config, read_arguments
+from ainb.config import Config, load_config, read_arguments
 from ainb.core import Core, Models, read_fallback
 from ainb.engine import ENGINE, Job
 from ainb.errors import ConfigError

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.session import Session
 from tests.fault_server import Fault, FaultServer

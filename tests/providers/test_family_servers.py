@@ -47,7 +47,7 @@ def keys(monkeypatch):
 @pytest.fixture
 def session(tmp_path):
     prices = {"*": {"input_usd_per_million": 1, "output_usd_per_million": 2}}
-    from ainb.config.tree import Config
+    from ainb.config import Config
 
     with Session(config=Config(home=tmp_path, prices=prices), retry=None, cache=None) as made:
         yield made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,10 +19,13 @@ class Library:
 
     Args:
         notebook: Returns the path of the notebook or script; None while it is unknown.
+        may_use: Whether a cassette may be read and written where it really lies; a repository may ship a link in
+            its place.
     """
 
-    def __init__(self, notebook: Callable[[], Path | None]) -> None:
+    def __init__(self, notebook: Callable[[], Path | None], *, may_use: Callable[[Path], bool]) -> None:
         self._notebook = notebook
+        self._may_use = may_use
         self._own: Cassette | None = None
         self._known: list[Cassette] | None = None
         self._indexed: list[Mapping[bytes, Line]] = []
@@ -49,7 +53,7 @@ class Library:
             return [own]
         if self._known is None:
             folder = Path.cwd() if own is None else own.path.parent
-            self._known = [shared_cassette(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+            self._known = [self._open(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
         return self._known
 
     def find(self, asked: Asked) -> tuple[Cassette, Line] | None:
@@ -87,5 +91,13 @@ class Library:
     def _find_own(self) -> Cassette | None:
         if self._own is None:
             notebook = self._notebook()
-            self._own = None if notebook is None else shared_cassette(cassette_path(notebook))
+            self._own = None if notebook is None else self._open(cassette_path(notebook))
         return self._own
+
+    def _open(self, path: Path) -> Cassette:
+        if not self._may_use(path):
+            raise ConfigError(
+                f"{path.name} is a link out of its project, to {os.path.realpath(path)}, and is not used; if you trust the project "
+                "type %ai trust or set AINB_TRUST, else delete the link"
+            )
+        return shared_cassette(path)

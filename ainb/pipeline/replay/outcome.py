@@ -58,7 +58,7 @@ def write_reply(reply: Reply) -> dict[str, Any]:
         "model": redacted(reply.model),
         "provider": reply.provider,
         **reasoning,
-        "finish_reason": reply.finish_reason,
+        "finish_reason": None if reply.finish_reason is None else redacted(reply.finish_reason),
         "usage": {**usage, "source": reply.usage.source},
         "cost_usd": None if reply.cost_usd is None else f"{reply.cost_usd:f}",
         "cost_source": reply.cost_source,

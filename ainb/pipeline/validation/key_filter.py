@@ -7,15 +7,17 @@ Of a streamed reply, text that may be the beginning of a key is held back until 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.validation.rules import replace_places
 from ainb.redaction import filter as redaction
 
+_TEXTS = tuple(item.name for item in dataclasses.fields(Reply) if str(item.type).partition(" ")[0] == "str")
+
 
 class KeyFilter:
-    """Filter of streamed text that redacts key values, also across two pieces.
+    """Filter of streamed text that redacts key values, also split over two pieces or encoded.
 
     Args:
         values: Name of the variable by key value.
@@ -24,16 +26,16 @@ class KeyFilter:
 
     def __init__(self, values: Mapping[str, str], show: Callable[[str], None]) -> None:
         self._values = dict(values)
-        self._longest = max(map(len, self._values), default=0)
         self._show = show
         self._held = ""
 
     def feed(self, piece: str) -> None:
         """Pass on the text that cannot be part of a key."""
         text = self._held + piece
-        for value, name in self._values.items():
-            text = text.replace(value, f"[redacted {name}]")
-        at = len(text) - self._unsure(text, self._values)
+        places = redaction.find_values(text, self._values)
+        if places:
+            text = replace_places(text, places, lambda name, _value: f"[redacted {name}]")
+        at = redaction.beginning_of_value(text, self._values)
         self._held = text[at:]
         if at:
             self._show(text[:at])
@@ -43,19 +45,6 @@ class KeyFilter:
         held, self._held = self._held, ""
         if held:
             self._show(held)
-
-    def _unsure(self, text: str, values: Iterable[str]) -> int:
-        """Length of the longest end of the text that is the beginning of a value."""
-        tail = text[-(self._longest - 1) :] if self._longest > 1 else ""
-        return max(
-            (
-                len(tail) - at
-                for at, letter in enumerate(tail)
-                for value in values
-                if value[0] == letter and value.startswith(tail[at:])
-            ),
-            default=0,
-        )
 
 
 class OwnKeyStage:
@@ -81,9 +70,21 @@ class OwnKeyStage:
         return self._clean(call, reply)
 
     def _clean(self, call: Call, reply: Reply) -> Reply:
-        places = redaction.find_known(reply.text)
-        if places:
-            reply.text = replace_places(reply.text, places, lambda name, _value: f"[redacted {name}]")
-            names = ", ".join(dict.fromkeys(name for _, _, name in places))
-            call.notes.append(f"the reply repeated the value of {names}; it was redacted")
+        """Take the values of keys out of every text of a reply: a server may repeat a header in any of them."""
+        names: list[str] = []
+
+        def clean(text: str) -> str:
+            places = redaction.find_known(text)
+            names.extend(name for _, _, name in places)
+            return replace_places(text, places, lambda name, _value: f"[redacted {name}]") if places else text
+
+        for field in _TEXTS:
+            value = getattr(reply, field)
+            if value:
+                setattr(reply, field, clean(value))
+        if reply.headers:
+            reply.headers = {clean(name): clean(value) for name, value in reply.headers.items()}
+        if names:
+            found = ", ".join(dict.fromkeys(names))
+            call.notes.append(f"the reply repeated the value of {found}; it was redacted")
         return reply

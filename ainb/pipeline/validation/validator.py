@@ -12,7 +12,7 @@ from ainb.messages import Call, Message, Request
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.placeholders import Placeholders
-from ainb.pipeline.validation.presets import DEFAULT_RULES
+from ainb.pipeline.validation.presets import DEFAULT_RULES, OWN_KEY_RULE
 from ainb.pipeline.validation.rules import (
     PARTS,
     Finding,
@@ -81,6 +81,9 @@ class Validator:
         self.rules = tuple(rules_of(self.options))
         self._of_part = {part: [rule for rule in self.rules if part in rule.parts] for part in PARTS}
         self._sent = [rule for rule in self.rules if set(rule.parts) != {"reply"}]
+        secrets = next((rule for rule in self._sent if rule.name == OWN_KEY_RULE.name), None)
+        # With the action that the rule for secrets has.
+        self._own_keys = None if secrets is None else dataclasses.replace(OWN_KEY_RULE, action=secrets.action)
         self._reversible = any(rule.reversible for rule in self.rules)
         looks = [rule.may_hold for rule in self._sent]
         self._looks = None if None in looks else tuple(look for look in looks if look is not None)
@@ -172,28 +175,35 @@ class Validator:
         if isinstance(content, str):
             text = self._look(content, source, work)
             return message if text is content else Message(message.role, text)
-        parts = [
-            {**part, "text": self._look(part["text"], source, work)}
-            if part.get("type") == "text" and isinstance(part.get("text"), str)
-            else part
-            for part in content
-        ]
+        parts = [self._look_at_part(part, source, work) for part in content]
         return Message(message.role, parts) if work.changed else message
+
+    def _look_at_part(self, part: Mapping[str, Any], source: Source, work: _Work) -> Mapping[str, Any]:
+        """A content part: its text by every rule, the rest (the URL of a picture, …) for the user's own keys alone.
+
+        What looks like a secret in a URL may be the signature with which the provider is to fetch it.
+        """
+        looked = {
+            name: self._look(value, source, work)
+            if name == "text" and part.get("type") == "text" and isinstance(value, str)
+            else self._without_own_keys(value, source, work)
+            for name, value in part.items()
+        }
+        return looked if any(looked[name] is not part[name] for name in looked) else part
+
+    def _without_own_keys(self, value: Any, source: Source, work: _Work) -> Any:
+        rules = [] if self._own_keys is None else [self._own_keys]
+        return _mapped(value, lambda text: self._apply(rules, text, source, work))
 
     def _look_at_value(self, value: Any, source: Source, work: _Work) -> Any:
         """A parameter with its texts validated; the same object where nothing changes."""
-        if isinstance(value, str):
-            return self._look(value, source, work)
-        if isinstance(value, Mapping):
-            named = {name: self._look_at_value(item, source, work) for name, item in value.items()}
-            return named if any(named[name] is not value[name] for name in named) else value
-        if isinstance(value, list | tuple):
-            items = [self._look_at_value(item, source, work) for item in value]
-            return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-        return value
+        return _mapped(value, lambda text: self._look(text, source, work))
 
     def _look(self, text: str, source: Source, work: _Work) -> str:
-        rules = self._sent if source.filled else self._of_part[source.part]
+        return self._apply(self._sent if source.filled else self._of_part[source.part], text, source, work)
+
+    @staticmethod
+    def _apply(rules: Iterable[Rule], text: str, source: Source, work: _Work) -> str:
         for rule in rules:
             places = _places(rule, text, source) if source.filled else rule.places(text)
             if not places:
@@ -226,6 +236,33 @@ def _optional(options: Validation) -> list[Rule]:
     if options.injection:
         rules.append(optional_rules.STEERING_RULE)
     return rules
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """A value with its texts changed, names of mappings included; the very same object where nothing in it changes."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        named = [(_mapped(name, change), _mapped(item, change)) for name, item in value.items()]
+        pairs = zip(named, value.items(), strict=True)
+        if all(new is old for after, before in pairs for new, old in zip(after, before, strict=True)):
+            return value
+        return _with_distinct_names(named)
+    if isinstance(value, list | tuple):
+        items = [_mapped(item, change) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def _with_distinct_names(named: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping of these pairs; two names that have become the same are told apart by a number."""
+    made: dict[Any, Any] = {}
+    for name, item in named:
+        distinct, number = name, 2
+        while distinct in made:
+            distinct, number = f"{name} {number}", number + 1
+        made[distinct] = item
+    return made
 
 
 class _Work:

@@ -18,6 +18,7 @@ from ainb.errors import ConfigError, PermanentProviderError, ProviderError, Tran
 from ainb.providers.http.faults import Origin, clean
 from ainb.providers.http.headers import rate_limit_headers, request_id
 from ainb.providers.http.refusal import Refusal
+from ainb.providers.http.resolver import Resolver
 from ainb.providers.http.target import Target, certificates, proxy_for
 from ainb.providers.shutdown import at_close
 
@@ -177,7 +178,7 @@ def client() -> aiohttp.ClientSession:
     if session is None or session.closed:
         # trust_env would cost two thread hops a request and read ~/.netrc; the proxy is given with each request instead.
         session = _clients[loop] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS, resolver=Resolver()),
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -132,6 +133,8 @@ class Cassette:
             return None
         except OSError as error:
             raise ConfigError(f"{self.name} cannot be read ({error.strerror})") from None
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read without an end
+            raise ConfigError(f"{self.name} is no plain file and is not read; delete it")
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _refresh(self) -> None:

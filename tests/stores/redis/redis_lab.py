@@ -115,7 +115,7 @@ HEAD = """
 import asyncio, json, os, sys, time
 from decimal import Decimal
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.session import Session
 from ainb.runtime import Runtime
 from ainb.stores.redis.address import parse_state
