@@ -77,7 +77,7 @@ class Batch:
             BatchFailedError: Rows failed and ``on_error="raise"``.
         """
         try:
-            self._reporter.update()
+            self._reporter.start()
             with self._collecting():
                 await self._runner.run()
             self.progress.state = "finished" if self._runner.complete else "stopped"

@@ -88,7 +88,7 @@ class BatchPanel:
         return panel
 
     def __call__(self, progress: Progress) -> None:
-        """Show the state of the batch; called at most five times a second, on the engine's thread."""
+        """Show the state of the batch; called once to five times a second, on the engine's thread."""
         first, self.progress = self.progress is None, progress
         if progress.state != "running":
             self._slot.close(self.view)
@@ -113,7 +113,13 @@ class BatchPanel:
         """View of the batch at this moment."""
         if self.progress is None:
             return View("ainb batch", [Line(["The batch has not begun."])])
-        return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._model_state)
+        return progress_view(
+            self.progress,
+            title=self._title,
+            budget_usd=self._budget,
+            now=self._model_state,
+            unix=self._clock.unix(),
+        )
 
     def _cancel(self) -> None:
         if self.job is not None:

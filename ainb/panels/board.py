@@ -87,7 +87,7 @@ class BoardPanel(Panel):
         rows = [
             (
                 str(model),
-                formatting.circuit(row["circuit"], row["probe_in_s"]),
+                formatting.provider(row["circuit"], row["next_try_s"]),
                 formatting.count(row["waiting"]),
                 formatting.count(row["in_flight"]),
                 formatting.remaining(row["requests_level"], row["requests_capacity"]),

@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from ainb.panels.markup import Cell
+from ainb.panels.markup import Cell, Tone
 
 UNKNOWN = "\N{EN DASH}"
 _NANO = Decimal(1_000_000_000)
@@ -91,6 +91,28 @@ def seconds(value: Any) -> str:
     return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
 
 
+def elapsed(value: float) -> str:
+    """Time since a start, which grows with every second: "44 s", "3 min 05 s", "2 h 05 min"."""
+    whole = int(value)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02} s"
+    return f"{whole // _HOUR_S:,} h {whole % _HOUR_S // _MINUTE_S:02} min"
+
+
+def rate(rows_per_s: float) -> str:
+    """Rows per second, or per minute where they are few."""
+    if rows_per_s >= 1 or not rows_per_s:
+        return f"{rows_per_s:,.1f} rows/s"
+    return f"{rows_per_s * _MINUTE_S:,.1f} rows/min"
+
+
+def time_of_day(unix: float) -> str:
+    """A moment in local time, to the second; `unix` is in seconds since 1970."""
+    return f"{dt.datetime.fromtimestamp(unix, dt.UTC).astimezone():%H:%M:%S}"
+
+
 def local_time(moment: Any, now: float) -> str:
     """A point in time in local time; with its date if it is not today.
 
@@ -112,12 +134,23 @@ def remaining(level: Any, capacity: Any) -> str:
     return f"{compact(int(float(level)))} of {compact(int(float(capacity)))}"
 
 
-def circuit(state: Any, probe_in_s: Any = None) -> Cell:
-    """State of a circuit, with the time until the next probe of an open one."""
-    if is_unknown(state):
+def provider(circuit: Any, next_try_s: Any = None) -> Cell:
+    """Whether calls go out to a provider, from the state of its circuit and of its queue.
+
+    Args:
+        circuit: State of the circuit; None or NA means unknown.
+        next_try_s: Seconds until the next call goes out, of an open circuit or a paused queue; None means now.
+    """
+    if not is_unknown(next_try_s) and next_try_s > 0:
+        return Cell(text=f"paused, next try in {seconds(next_try_s)}", tone="bad")
+    if is_unknown(circuit):
         return Cell(text=UNKNOWN)
-    name = str(state)
-    if name == "open" and not is_unknown(probe_in_s):
-        return Cell(text=f"open, probed in {seconds(probe_in_s)}", tone="bad")
-    tone = {"closed": "good", "open": "bad", "forced-open": "bad", "half-open": "warn"}.get(name, "quiet")
-    return Cell(text=name.replace("-", " "), tone=tone)  # type: ignore[arg-type]  # the values above are tones
+    texts: dict[str, tuple[str, Tone]] = {
+        "closed": ("OK", "good"),
+        "open": ("paused, next try now", "bad"),
+        "half-open": ("trying again", "warn"),
+        "forced-open": ("paused by you", "bad"),
+        "disabled": ("OK", "quiet"),
+    }
+    text, tone = texts.get(str(circuit), (str(circuit), "quiet"))
+    return Cell(text=text, tone=tone)

@@ -28,7 +28,9 @@ def as_typed(text: str) -> str:
 
 
 def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
-    """A scrollable region around a table, for narrow pages; the keyboard reaches it.
+    """A scrollable box around a table, for narrow pages; the keyboard reaches it.
+
+    It is a group, not a landmark: panels and replies of one page may hold tables of the same name.
 
     Args:
         table: HTML.
@@ -36,7 +38,7 @@ def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
         volatile: Whether it differs from run to run.
     """
     look = "scroll run" if volatile else "scroll"
-    return f'<div class="{look}" role="region" tabindex="0" aria-label="{escape(label)}">{table}</div>'
+    return f'<div class="{look}" role="group" tabindex="0" aria-label="{escape(label)}">{table}</div>'
 
 
 def box(*parts: str, kind: str = "reply") -> str:
@@ -132,6 +134,13 @@ class Table:
         # A recorded run may have earlier rows where the replay has none: their pages must not differ.
         if self.history and (deterministic or not self.rows):
             return OMITTED
+        table = self.table_html(deterministic=deterministic)
+        return scrolled(table, self.caption, volatile=self.history)
+
+    def table_html(self, *, deterministic: bool = False) -> str:
+        """As an HTML table that is not in a scrollable region of its own; empty for a history without rows."""
+        if self.history and not self.rows:
+            return ""
         head = "".join(
             f'<th scope="col"{self._class(place)}>{escape(name)}</th>'
             for place, name in enumerate(self.columns)
@@ -143,11 +152,10 @@ class Table:
             else ""
         )
         more = f'<p class="quiet">{escape(self._more())}</p>' if self._more() else ""
-        table = (
+        return (
             f"<table><caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody>{foot}</table>{more}"
         )
-        return scrolled(table, self.caption, volatile=self.history)
 
     def text(self, *, deterministic: bool = False) -> str:
         """In columns of plain text."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ainb.panels.escapes import one_line
 from ainb.panels.markup import OMITTED, Cell, Table, Tone, cell_html, cell_text, escape
-from ainb.panels.style import classes, style
+from ainb.panels.style import classes, copy_style, style
 
 Bundle = dict[str, Any]
 SEPARATOR = " · "
@@ -171,6 +171,7 @@ class View:
         line: A summary on one line, for a terminal.
         deterministic_line: The same without what differs from run to run.
         status: Status for screen readers; changes seldom.
+        saved: The view for a file that is saved at this moment, where it differs: nothing goes on in a file.
     """
 
     label: str
@@ -178,11 +179,25 @@ class View:
     line: str = ""
     deterministic_line: str = ""
     status: str = ""
+    saved: View | None = None
 
-    def inner(self, *, deterministic: bool = False) -> str:
+    def inner(self, *, deterministic: bool = False, copy: str = "") -> str:
         """HTML without the style."""
         body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
-        return f'<div class="{classes("panel")}" role="group" aria-label="{escape(self.label)}">{body}</div>'
+        look = f"{classes('panel')} copy-{copy}" if copy else classes("panel")
+        return f'<div class="{look}" role="group" aria-label="{escape(self.label)}">{body}</div>'
+
+    def copy(self, name: str) -> Bundle:
+        """The bundle that stands beside the live form, so that a file saved at any moment has the content.
+
+        Args:
+            name: By which the live form finds and hides it.
+        """
+        view = self.saved or self
+        return {
+            "text/plain": view.text(deterministic=True),
+            "text/html": style("panel") + copy_style(name) + view.inner(copy=name),
+        }
 
     def bundle(self, *, deterministic: bool = False) -> Bundle:
         """``text/plain`` and ``text/html`` that need no kernel; the text is the same in every mode."""
