@@ -9,16 +9,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
 REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb
+REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb
 LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-all check format notebooks bench screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
 	@echo 'make lab         open the notebooks in JupyterLab'
 	@echo 'make test        format, lint, types, import contracts, tests, notebooks'
 	@echo 'make test-all    the same with the slow suites'
+	@echo 'make live        ask real services one cheap question each, where their keys are set'
 	@echo 'make bench       print the table of figures'
 
 $(BIN)/python:
@@ -49,6 +51,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_import_graph.py
+
+# The checks and the tests that need no server, browser or model; minutes rather than a quarter of an hour.
+test-fast: check
+	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
 
 test: check model
 	$(BIN)/python -m pytest -m 'not slow'
@@ -57,6 +64,10 @@ test: check model
 test-all: check model
 	$(BIN)/python -m pytest
 	$(MAKE) --no-print-directory notebooks
+
+# Asks real services, those whose keys are set; costs a fraction of a cent each. Nothing else here leaves this machine.
+live: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.live
 
 # Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
 # words may differ, so that only every cell's running counts.
@@ -77,4 +88,4 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

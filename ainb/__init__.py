@@ -8,9 +8,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ainb import host
+
 if TYPE_CHECKING:
     from ainb import keys, testing
     from ainb.batch import BatchFailedError, BatchInterrupted
+    from ainb.compare import Agreement, Comparison, agreement
     from ainb.config.tree import Config
     from ainb.engine import Job
     from ainb.errors import (
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchFailedError": "batch",
     "BatchInterrupted": "batch",
+    "Agreement": "compare",
+    "Comparison": "compare",
+    "agreement": "compare",
     "Config": "config.tree",
     "Job": "engine",
     "AinbError": "errors",
@@ -98,6 +104,7 @@ _HOMES = {
 _MODULES = ("keys", "testing")
 
 __all__ = [
+    "Agreement",
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
@@ -108,6 +115,7 @@ __all__ = [
     "Circuit",
     "CircuitBreaker",
     "CircuitOpenError",
+    "Comparison",
     "Config",
     "ConfigError",
     "Deadline",
@@ -133,6 +141,7 @@ __all__ = [
     "Validation",
     "Validator",
     "__version__",
+    "agreement",
     "count_tokens",
     "current",
     "estimate",
@@ -153,6 +162,15 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module 'ainb' has no attribute {name!r}")
     return getattr(importlib.import_module(f"ainb.{home}"), name)
+
+
+def _show_result(result: Any, /) -> None:
+    from ainb.panels.compare import show
+
+    show(result)
+
+
+host.register_result_display(_show_result)
 
 
 def __dir__() -> list[str]:

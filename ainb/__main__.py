@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ainb.providers.local.weights import PULLABLE
+    from ainb.providers.local.catalogue import PULLABLE
 
     parser = argparse.ArgumentParser(prog="python -m ainb", description="ainb outside a notebook")
     commands = parser.add_subparsers(dest="command", required=True)

@@ -23,6 +23,7 @@ from ainb.pipeline.deadline.stage import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
 from ainb.pipeline.rate_limit.stage import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
+from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry.stage import RetryStage
 from ainb.pipeline.validation.key_filter import OwnKeyStage
 from ainb.pipeline.validation.stage import ValidationStage
@@ -96,6 +97,7 @@ class Stages:
             self.budget,
             self.retry,
             self.budget.before_attempt,
+            ResendStage(),
             GateStage(breakers) if breakers else None,
             self.rate_limit,
             self._permit_stage(breakers) if breakers else None,
@@ -270,9 +272,9 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     from ainb.stores.redis.state import SharedState
 
     shared = SharedState(
-        config.state, home=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
+        config.state, get_loop=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
     )
-    shared.hub.start()
+    shared.client.start()
     return shared
 
 

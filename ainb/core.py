@@ -16,6 +16,7 @@ from ainb.config.values import read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
+from ainb.families import LEVELS
 from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
@@ -23,9 +24,12 @@ from ainb.pipeline.answer.stage import check_again
 from ainb.pipeline.budget.options import Budget, BudgetStatus
 from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
+from ainb.providers.learnt import Learnt, memory_of
+from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
 
@@ -34,6 +38,16 @@ if TYPE_CHECKING:
     from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
+CALL_OPTIONS = frozenset(
+    {
+        "model",
+        "system",
+        "api_base",
+        "api_key_name",
+        "schema",
+        *(item.name for item in dataclasses.fields(CallOptions)),
+    }
+)
 
 
 class Core:
@@ -85,8 +99,16 @@ class Core:
                 clock=self.runtime.clock,
                 allow_insecure_http=self.config.allow_insecure_http,
                 local=self.config.local,
+                headers=self.config.headers.get(service),
+                home=None if self.config.replay == "replay" else self.config.home_folder(),
             )
         return adapter
+
+    def learnt(self) -> list[tuple[str, str, Learnt]]:
+        """Endpoint, model and lesson of everything that models refused in the last 30 days, as this home remembers it."""
+        if self._replays():
+            return []
+        return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
 
     def function_provider(
         self, function: Callable[..., Any], *, name: str, text_only: bool = False
@@ -114,13 +136,15 @@ class Core:
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
+        check_effort(options.get("effort"))
         treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
         treatment.setdefault("fallback", self.config.fallback)
+        check_parameters(options, service=service, options=CALL_OPTIONS)
         request = Request(
             provider=service,
             model=name,
             messages=read_prompt(prompt, system),
-            parameters={key: value for key, value in options.items() if value is not None},
+            parameters={key: plain_value(value) for key, value in options.items() if value is not None},
             api_base=api_base or self.config.api_base,
             api_key_name=api_key_name,
             schema=None if schema is None else read_schema(schema),
@@ -135,7 +159,7 @@ class Core:
         if "notebook" not in treatment:
             notebook, cell_id = self.runtime.origin()
             treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-        return CallOptions(**treatment)
+        return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.
@@ -229,6 +253,16 @@ class Core:
 
     def _replays(self) -> bool:
         return self.stages.replay is not None and self.stages.replay.mode == "replay"
+
+
+def check_effort(effort: Any) -> None:
+    """Refuse an effort that is no level.
+
+    Raises:
+        ConfigError: It says which levels there are.
+    """
+    if effort is not None and effort not in LEVELS:
+        raise ConfigError(f"effort takes one of {', '.join(LEVELS)}; it is {effort!r}")
 
 
 def read_fallback(value: Models) -> tuple[str, ...]:

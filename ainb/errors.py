@@ -117,7 +117,13 @@ class ProviderError(AinbError):
         should_retry: What the provider's ``x-should-retry`` header said, or None.
         billed: Whether the provider may have charged for it (a body was sent and no refusal came back).
         headers: The rate-limit headers of the response, lower-case names, or an empty dict.
+        adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent again, is another
+            request. 0 means none.
+        out_of_quota: Whether the account's quota, credit or daily limit is used up.
     """
+
+    adapted: int = 0
+    out_of_quota: bool = False
 
     def __init__(
         self,

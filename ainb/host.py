@@ -1,6 +1,7 @@
-"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook.
+"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook, display of results.
 
-`ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
+`ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it. `ainb` itself registers the
+display, which works without the extension.
 """
 
 from __future__ import annotations
@@ -35,6 +36,14 @@ class NotebookFinder(Protocol):
         ...
 
 
+class ResultDisplay(Protocol):
+    """Shows a result in the cell that is running."""
+
+    def __call__(self, result: object, /) -> None:
+        """Show it once, as a static panel."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the loaded front end offers."""
@@ -46,6 +55,7 @@ class Host:
 
 _registered: Host | None = None
 _on_unregister: list[Callable[[], None]] = []
+_result_display: ResultDisplay | None = None
 
 
 def register(host: Host) -> None:
@@ -70,3 +80,14 @@ def on_unregister(callback: Callable[[], None]) -> None:
 def registered() -> Host | None:
     """The front end of this process; None outside of a notebook."""
     return _registered
+
+
+def register_result_display(display: ResultDisplay) -> None:
+    """Register what shows a result that is the last line of a cell."""
+    global _result_display  # noqa: PLW0603 - see register()
+    _result_display = display
+
+
+def result_display() -> ResultDisplay | None:
+    """What shows a result; None where nothing was registered."""
+    return _result_display

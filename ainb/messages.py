@@ -6,6 +6,7 @@ outcome. A `Provider` turns a request into bytes and bytes into a reply.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,6 +21,7 @@ __all__ = [
     "CacheMode",
     "Call",
     "CallOptions",
+    "Effort",
     "Form",
     "Handler",
     "Message",
@@ -33,8 +35,14 @@ __all__ = [
     "add_up",
 ]
 
+# How a reply travels, and what `Request` holds in fields of its own.
+_NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
+_SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
+HIDDEN = "***"
+
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,22 @@ class Request:
     api_key_name: str | None = None
     schema: ReplySchema | None = None
     operation: str = "chat"
+
+    def asked(self) -> dict[str, Any]:
+        """Parameters and messages as the user gave them, by which cache and cassettes know a request; no secret is in it.
+
+        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that an answer
+        stays known when the rules for a model change.
+        """
+        asked = {name: value for name, value in self.parameters.items() if name not in _NOT_ASKED}
+        headers = asked.get("extra_headers")
+        if isinstance(headers, Mapping):
+            asked["extra_headers"] = {
+                str(name).lower(): HIDDEN if _SECRET_NAME.search(str(name)) else value
+                for name, value in headers.items()
+            }
+        asked["messages"] = [{"role": item.role, "content": item.content} for item in self.messages]
+        return asked
 
 
 class ReplySchema(Protocol):
@@ -264,7 +288,7 @@ class Provider(Protocol):
         ...
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body, with nothing secret in it; what the cache key is made of."""
+        """The whole outgoing body, with nothing secret in it."""
         ...
 
     def endpoint(self, request: Request) -> str:

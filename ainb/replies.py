@@ -63,6 +63,8 @@ class Reply:
         stale: Whether the cached answer was older than asked for, and given because the circuit is open.
         replayed: Whether it came from a cassette.
         parsed: The checked value when a schema was asked for, else None.
+        reasoning: The model's own summary of its thinking where it gives one, else None; never part of `text`.
+        service_tier: The service tier that answered, in the provider's word, or None.
         headers: Rate-limit headers of the response, lower-case names.
         form: The form that was asked for, and so the one it is shown in.
     """
@@ -83,6 +85,8 @@ class Reply:
     stale: bool = field(default=False, repr=False)
     replayed: bool = field(default=False, repr=False)
     parsed: Any = None
+    reasoning: str | None = field(default=None, repr=False)
+    service_tier: str | None = field(default=None, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     form: Form = field(default="markdown", repr=False, compare=False)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 
 from ainb import functions, host
 from ainb.config.tree import Config, load_config, read_arguments
@@ -27,11 +28,15 @@ from ainb.pricing import Prices
 from ainb.prompts.messages import Prompt
 from ainb.runtime import Runtime
 from ainb.stores.redis.address import StateAddress, parse_state
+from ainb.suggestions import closest
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     import pandas as pd
 
     from ainb.batch import Batch
+    from ainb.compare import Comparison
     from ainb.usage.filters import Since
     from ainb.usage.log.log import UsageLog
     from ainb.usage.rows import Row
@@ -62,8 +67,11 @@ class Session:
             machine's own.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
+        headers: HTTP headers of your own by service, such as ``{"openai": {"X-Team": "$TEAM"}}``; ``$VARIABLE`` is read when a
+            call is made.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
         runtime: Clock, randomness and event sink; for tests.
+        unknown: Nothing; a misspelt option is an error that says what was probably meant.
 
     Attributes:
         core: The parts behind the methods; not a stable interface.
@@ -88,9 +96,14 @@ class Session:
         state: str | StateAddress | None = UNSET,
         home: str | os.PathLike[str] | None = None,
         api_base: str | None = None,
+        headers: Mapping[str, Mapping[str, str]] = UNSET,
         config: Config | None = None,
         runtime: Runtime | None = None,
+        **unknown: Any,
     ) -> None:
+        for name in unknown:
+            known = inspect.signature(Session).parameters.keys() - {"unknown"}
+            raise ConfigError(f"Session has no option {name!r}; {closest(name, known)}")
         given: dict[str, Any] = {
             "rate_limit": rate_limit,
             "retry": retry,
@@ -100,6 +113,7 @@ class Session:
             "budget": budget,
             "fallback": fallback if fallback is UNSET else read_fallback(fallback),
             "state": state if state is UNSET else parse_state(state),
+            "headers": headers,
         }
         given |= {name: value or UNSET for name, value in (("model", model), ("api_base", api_base))}
         options = _with_arguments(load_config() if config is None else config, given, home, timeout_seconds)
@@ -228,6 +242,69 @@ class Session:
 
             return cast("pd.DataFrame", map_collection(self.core, data, task, options))
         return self._run_batch(make_batch(self.core, data, task, options))
+
+    def compare(
+        self,
+        data: pd.DataFrame,
+        prompts: Mapping[str, str] | str,
+        *,
+        truth: Any,
+        models: Sequence[str] | str | None = None,
+        schema: Any = None,
+        field: str | None = None,
+        match: Literal["exact", "casefold"] = "exact",
+        weights: Literal["linear", "quadratic"] | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        budget_usd: Decimal | float | str | None = None,
+        **options: Any,
+    ) -> Comparison:
+        """Compare prompts and models on labelled rows: how often each is right, what it costs, and whether they differ.
+
+        Each prompt and model is a batch as `map` runs it: cached, budgeted, resumed, replayed in CI. All get the same rows. A row that
+        failed, was not sent, or whose reply holds no valid answer counts as wrong.
+
+        Args:
+            data: The rows; a list of records will do.
+            prompts: Prompts with ``{column}`` fields by name, or one prompt. The first is the one that the others are compared with.
+            truth: Column of `data` with the right answers; rows without one are left out and counted. An Enum equals its value.
+            models: Models; each prompt is asked of each. None means the session's.
+            schema: As for `map`. Without one the text of the reply, without outer white space, is the label. A field that is an integer
+                or a number is measured as a number, unless the schema lists its values (``Literal[1, 2, 3]``, an Enum).
+            field: The field of the schema that is compared; needed where it has several.
+            match: "casefold" ignores the case of labels.
+            weights: For labels in an order, "linear" or "quadratic" kappa. The order is that of an ordered Categorical or an Enum in
+                `truth`, else of the schema's values, else of numbers.
+            sample: Compare on so many rows, drawn by `seed` from those with a truth; None means all.
+            seed: Of the sample and of the bootstrap.
+            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent.
+            options: As for `map`: ``temperature``, ``system``, ``max_tokens``, ``concurrency``, ``names``, …
+
+        Returns:
+            The result: ``frame``, ``verdict``, ``confusion()``, ``scores()``, ``disagreements()``, ``answers()``, ``to_markdown()``.
+
+        Raises:
+            ConfigError: Something makes no sense, such as a prompt that holds the truth; nothing was sent.
+            BatchInterrupted: It was interrupted; the same call goes on where it stopped.
+            ReplayMissError: In replay, rows that were not recorded.
+        """
+        from ainb.compare.run import compare
+
+        return compare(
+            self.core,
+            data,
+            prompts,
+            truth=truth,
+            models=models,
+            schema=schema,
+            field=field,
+            match=match,
+            weights=weights,
+            sample=sample,
+            seed=seed,
+            budget_usd=budget_usd,
+            options=options,
+        )
 
     def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
         """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.

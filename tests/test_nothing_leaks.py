@@ -135,7 +135,7 @@ NEUTRAL = st.characters(exclude_categories=("Cs", "Cc", "Cf", "L", "N", "Pc"), e
     st.text(max_size=300),
     st.sampled_from(["text", "json", "nested", "parts", "system", "parameter"]),
 )
-def test_a_secret_in_any_text_and_any_place_leaves_in_nothing(place, name, before, sides, after, how):  # noqa: PLR0917 - hypothesis gives them in order
+def test_a_secret_in_any_text_and_any_place_leaves_in_nothing(place, name, before, sides, after, how):
     text = f"{before}{sides[0]} {in_place(name)} {sides[1]}{after}"
     session = place[0]
     if how == "json":

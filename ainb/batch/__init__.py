@@ -18,6 +18,8 @@ from ainb.batch.journal import runs_frame
 from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
 from ainb.batch.progress import Progress, ProgressReporter, Watcher
+from ainb.batch.results import column_name
+from ainb.batch.short_form import short_form
 from ainb.batch.template import Template
 
 __all__ = [
@@ -29,7 +31,9 @@ __all__ = [
     "ProgressReporter",
     "Template",
     "Watcher",
+    "column_name",
     "make_batch",
     "preview_rows",
     "runs_frame",
+    "short_form",
 ]

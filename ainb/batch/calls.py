@@ -10,14 +10,18 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
+from ainb.batch.options import MAP_OPTIONS
+from ainb.batch.row_result import RowResult
 from ainb.batch.template import Template
-from ainb.core import Core
+from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError
-from ainb.messages import Call, CallOptions, Message, Request
+from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline.answer.schema import Schema
 from ainb.pipeline.cache.key import reply_key
-from ainb.providers.function import ItemProvider
+from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
+from ainb.providers.parameters import check_parameters
 from ainb.redaction.filter import redact
+from ainb.suggestions import closest
 
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
 
@@ -31,6 +35,7 @@ class RowCalls(Protocol):
         uses: Columns that a row must have; None when the item is passed on whole.
         identity: What makes two runs the same work, besides the session's home and the notebook.
         schema: What each reply must match; None without a schema.
+        fields: Columns that replies fill and their dtype; None when each reply of a function brings its own.
         slots: Calls that the model answers at once, where that is known; else None.
     """
 
@@ -39,7 +44,16 @@ class RowCalls(Protocol):
     uses: tuple[str, ...] | None
     identity: tuple[Any, ...]
     schema: Schema | None
+    fields: Mapping[str, str] | None
     slots: int | None
+
+    def result(self, reply: Reply) -> RowResult:
+        """Result of a row with this reply.
+
+        Raises:
+            Exception: A serialiser of the user's model failed.
+        """
+        ...
 
     def make(self, row: Any, *, run_id: str) -> Call:
         """Build the call of a row; its `row_key` is the hash of what it sends.
@@ -66,6 +80,11 @@ class TemplateCalls:
     def __init__(
         self, core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None
     ) -> None:
+        check_parameters(
+            given.keys() - CALL_OPTIONS,
+            service=core.find_model(given.get("model"))[0],
+            options=CALL_OPTIONS | MAP_OPTIONS,
+        )
         # One call is built in full; each row's differs in the last message alone.
         first = core.make_call("a row's prompt comes here", **given)
         self.template = template
@@ -79,11 +98,16 @@ class TemplateCalls:
             names_digest(template),
         )
         self.schema = schema
+        self.fields: Mapping[str, str] | None = {} if schema is None else schema.fields
         self.slots: int | None = getattr(first.provider, "slots", None)
         self._before = self.request.messages[:-1]
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
         self._provider, self._options = first.provider, first.options
         self._endpoint, self._account = first.place(), first.payer()
+
+    def result(self, reply: Reply) -> RowResult:
+        """The reply with the fields of its schema; see `RowCalls.result`."""
+        return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
 
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
         """Fill the template from the row; see `RowCalls.make`."""
@@ -130,12 +154,30 @@ class FunctionCalls:
             None if schema is None else schema.json_schema,
         )
         self.schema = schema
+        self.fields: Mapping[str, str] | None = None if schema is None else schema.fields
         self._provider = core.function_provider(function, name=f"{self.title}#{digest}")
         treatment = {name: value for name, value in given.items() if name in core.treatments}
         unknown = given.keys() - treatment.keys()
         if unknown:
-            raise ConfigError(f"{min(unknown)!r} is an option of a model; a function takes the item alone")
+            name = min(unknown)
+            hint = closest(name, MAP_OPTIONS | core.treatments)
+            if hint.startswith("did you mean"):
+                raise ConfigError(f"{name!r} is no option; {hint}")
+            raise ConfigError(f"{name!r} is an option of a model; a function takes the item alone")
         self._options = core.call_options({"cache": "off", **treatment})
+
+    def result(self, reply: Reply) -> RowResult:
+        """The fields of a mapping, a dataclass or a pydantic model that the function returned, or its object."""
+        if self.schema is not None:
+            return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
+        value = reply.parsed
+        if value is NOTHING:
+            return dataclasses.replace(RowResult.of_reply(reply), reply=None)
+        fields = fields_of(value)
+        if value is not None and text_of(value) != reply.text:
+            # A filter changed the text, and the object still holds what it took out.
+            value, fields = None, None if fields is None else json.loads(reply.text)
+        return RowResult.of_reply(reply, fields, value if fields is None else None)
 
     def make(self, row: Any, *, run_id: str) -> Call:
         """Wrap the item; see `RowCalls.make`."""
@@ -150,6 +192,10 @@ class FunctionCalls:
         call = Call(request=request, provider=ItemProvider(self._provider, row), options=self._options)
         call.row_key = reply_key(call)
         return call
+
+
+def _schema_fields(schema: Schema | None, reply: Reply) -> dict[str, Any] | None:
+    return None if schema is None else schema.dump(reply.parsed)
 
 
 def names_digest(template: Template) -> str:

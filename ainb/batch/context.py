@@ -55,7 +55,7 @@ class BatchContext:
         return short_title(self.calls.title)
 
     def notify(self, text: str, kind: str) -> None:
-        """Show a notice once per kind."""
+        """Show a notice to the user."""
         self.core.runtime.sink(Notice(text, kind))
 
     def make_call(self, row: Any) -> Call:

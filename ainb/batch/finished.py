@@ -25,6 +25,12 @@ class FinishedRows:
         self._retry_failed = context.options.retry_failed
         self._notify = context.notify
         self._recent: OrderedDict[str, RowResult] = OrderedDict()
+        self._held: dict[str, RowResult] = {}
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether results are held back, so that the run is not complete."""
+        return bool(self._held)
 
     def find(self, row_key: str) -> tuple[RowResult, bool] | None:
         """Result of a row that sends the same, and whether it was resumed; None without one."""
@@ -43,6 +49,20 @@ class FinishedRows:
         """Store a result; the journal leaves out rows that were not sent, so that another run sends them."""
         if result.status in {"ok", "error"}:
             await self._write(row_key, result)
+        self._remember(row_key, result)
+
+    def hold_back(self, row_key: str, result: RowResult) -> None:
+        """Keep a result out of the journal until `release`: another run is to send the row again."""
+        self._held[row_key] = result
+        self._remember(row_key, result)
+
+    async def release(self) -> None:
+        """Write the results that were held back."""
+        held, self._held = self._held, {}
+        for row_key, result in held.items():
+            await self._write(row_key, result)
+
+    def _remember(self, row_key: str, result: RowResult) -> None:
         self._recent[row_key] = result
         if len(self._recent) > RECENT_ROWS:
             self._recent.popitem(last=False)

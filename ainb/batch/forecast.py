@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ainb import pricing
 from ainb.errors import AinbError
+from ainb.families import asked_effort
 
 if TYPE_CHECKING:
     from ainb.batch.calls import TemplateCalls
@@ -33,8 +34,11 @@ def forecast(source: Source, calls: TemplateCalls, *, prices: pricing.Prices) ->
             prompt, _ = template.fill(row)
         except AinbError:
             continue
-        limit = calls.request.parameters.get("max_tokens")
-        estimates.append(pricing.estimate(prompt, model=model, max_tokens=limit, prices=prices))
+        parameters = calls.request.parameters
+        limit, effort = parameters.get("max_tokens"), asked_effort(parameters)
+        estimates.append(
+            pricing.estimate(prompt, model=model, max_tokens=limit, effort=effort, prices=prices)
+        )
     if not estimates:
         return None
     share = source.length / len(estimates)

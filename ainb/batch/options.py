@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ainb.batch.progress import Watcher
 from ainb.errors import ConfigError
+from ainb.plain import plain_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,9 @@ class BatchOptions:
         circuit_wait_seconds: Total wait for an open circuit.
         journal: Keep finished rows on disk, so that an interrupted run can be resumed.
         out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
+        overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
+        csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as formulas,
+            in CSV and TSV; "keep" writes them as they are.
         watcher: Called with the progress at most five times a second; None means no watcher.
 
     Raises:
@@ -43,11 +47,16 @@ class BatchOptions:
     circuit_wait_seconds: float = 120.0
     journal: bool = True
     out: str | Path | None = None
+    overwrite: bool = False
+    csv_formulas: Literal["escape", "keep"] = "escape"
     watcher: Watcher | None = None
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.on_error not in {"keep", "raise"}:
             raise ConfigError(f"on_error must be 'keep' or 'raise'; it is {self.on_error!r}")
+        if self.csv_formulas not in {"escape", "keep"}:
+            raise ConfigError(f"csv_formulas must be 'escape' or 'keep'; it is {self.csv_formulas!r}")
         if self.concurrency is not None and (type(self.concurrency) is not int or self.concurrency < 1):
             raise ConfigError(
                 f"concurrency must be a whole number of rows, 1 or more; it is {self.concurrency!r}"
@@ -57,6 +66,8 @@ class BatchOptions:
 
 
 _NAMES = frozenset(item.name for item in dataclasses.fields(BatchOptions))
+# Keyword arguments of ``Session.map`` that are no fields of `BatchOptions`.
+MAP_OPTIONS = frozenset({*_NAMES, "names", "limit", "sample", "read"})
 
 
 def take_options(given: dict[str, Any]) -> BatchOptions:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ainb.batch.files import OrderedFile
+from ainb.batch.files import OrderedFile, OutputGuard
+from ainb.batch.kept import KeptColumns, kept_columns
+from ainb.batch.options import BatchOptions
 from ainb.batch.results import Results
 from ainb.batch.row_result import RowResult
 from ainb.batch.source import Source
-from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,12 @@ class Output(Protocol):
         """Take the result of a row."""
         ...
 
-    def close(self) -> None:
-        """Take no more results."""
+    def close(self, *, complete: bool) -> None:
+        """Take no more results.
+
+        Args:
+            complete: Whether every row has a result.
+        """
         ...
 
     def frame(self) -> pd.DataFrame | None:
@@ -51,39 +56,32 @@ class FrameOutput:
 
     Args:
         source: The input rows, for the index and the kept columns.
-        fields: Schema fields and the dtype of their column.
+        fields: Columns that replies fill and their dtype; None when each reply brings its own.
         keep: Input columns in front of the result.
     """
 
-    carries: tuple[str, ...] = ()
-
-    def __init__(self, source: Source, *, fields: Mapping[str, str], keep: tuple[str, ...]) -> None:
+    def __init__(self, source: Source, *, fields: Mapping[str, str] | None, keep: tuple[str, ...]) -> None:
         self._source = source
-        self._keep = keep
+        self._kept = KeptColumns(source, keep)
+        self.carries = self._kept.collected
         self._results = Results(fields)
 
     def start(self, position: int, row: Any) -> None:
-        """Nothing to do: the source still holds the row."""
+        """Collect the kept columns of the row, where the source does not hold them."""
+        self._kept.start(row)
 
     def put(self, position: int, result: RowResult) -> None:
         """Store the result of a row."""
         self._results.put(position, result)
 
-    def close(self) -> None:
+    def close(self, *, complete: bool) -> None:
         """Nothing to do."""
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> Any:
         """The rows so far, in the order and on the index of the input; unfinished ones are "cancelled"."""
-        frame = self._results.frame(self._source.index, rows=self._source.length or 0)
-        carry = self._source.carry
-        if self._keep and carry is not None:
-            names = [str(item) for item in carry.columns]
-            for place, name in enumerate(self._keep):
-                column = carry.iloc[:, names.index(name)]
-                frame.insert(place, name if name not in frame.columns else f"{name}_input", column.array)
-        return frame
+        return self._kept.with_results(self._results.frame(self._source.index, rows=self._source.length or 0))
 
-    def result(self) -> pd.DataFrame:
+    def result(self) -> Any:
         """The frame."""
         return self.frame()
 
@@ -93,16 +91,30 @@ class FileOutput:
 
     Args:
         path: See `OrderedFile`.
-        fields: Schema fields and the dtype of their column.
+        fields: Columns that replies fill and their dtype; None when each reply brings its own.
         keep: Input columns in front of the result.
+        options: How texts are written to CSV.
+        guard: Remembers the file.
+        notify: Takes a line about the file.
 
     Raises:
         ConfigError: The file cannot be written.
     """
 
-    def __init__(self, path: str | Path, *, fields: Mapping[str, str], keep: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fields: Mapping[str, str] | None,
+        keep: tuple[str, ...],
+        options: BatchOptions,
+        guard: OutputGuard,
+        notify: Callable[[str], None],
+    ) -> None:
         self.carries = keep
-        self._file = OrderedFile(path, fields=fields, keep=keep)
+        self._file = OrderedFile(
+            path, fields=fields, keep=keep, csv_formulas=options.csv_formulas, guard=guard, notify=notify
+        )
 
     def start(self, position: int, row: Any) -> None:
         """Remember the kept columns of the row until its line is written."""
@@ -113,9 +125,9 @@ class FileOutput:
         """Write the result when all rows before it are written."""
         self._file.put(position, result)
 
-    def close(self) -> None:
-        """Write what is left."""
-        self._file.close()
+    def close(self, *, complete: bool) -> None:
+        """Write what is left, and put the file in place when it is complete."""
+        self._file.close(complete=complete)
 
     def frame(self) -> None:
         """None: the results are in the file."""
@@ -126,35 +138,28 @@ class FileOutput:
 
 
 def make_output(
-    source: Source, *, fields: Mapping[str, str], keep: bool | tuple[str, ...], out: str | Path | None
+    source: Source,
+    *,
+    fields: Mapping[str, str] | None,
+    options: BatchOptions,
+    guard: OutputGuard,
+    notify: Callable[[str], None],
 ) -> Output:
     """The output that the options ask for.
 
+    Args:
+        source: The rows.
+        fields: Columns that replies fill and their dtype; None when each reply brings its own.
+        options: ``keep``, ``out``, ``overwrite`` and ``csv_formulas``.
+        guard: Knows which files ainb wrote.
+        notify: Takes a line about the file.
+
     Raises:
-        ConfigError: `keep` names a column that does not exist, or `out` cannot be written.
+        ConfigError: `keep` names a column that does not exist, or `out` cannot be written or may not be replaced.
     """
-    columns = _kept_columns(source, keep=keep, streams=out is not None)
-    if out is None:
-        return FrameOutput(source, fields=fields, keep=columns)
-    return FileOutput(out, fields=fields, keep=columns)
-
-
-def _kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool) -> tuple[str, ...]:
-    if keep is False:
-        return ()
-    if source.columns is None and not streams:
-        raise ConfigError(
-            "keep needs a DataFrame or a Series to take columns from; put the rows into a frame first"
-        )
-    if keep is True:
-        if source.columns is None:
-            raise ConfigError("keep=True cannot know the columns of this source; name them: keep=['id']")
-        return source.columns
-    names = tuple(str(name) for name in keep)
-    missing = [name for name in names if source.columns is not None and name not in source.columns]
-    if missing:
-        raise ConfigError(
-            f"keep names a column {missing[0]!r} that does not exist; "
-            f"columns are: {', '.join(source.columns or ())}"
-        )
-    return names
+    keep = kept_columns(source, keep=options.keep, streams=options.out is not None)
+    if options.out is None:
+        return FrameOutput(source, fields=fields, keep=keep)
+    output = FileOutput(options.out, fields=fields, keep=keep, options=options, guard=guard, notify=notify)
+    guard.check(options.out, source=source.path, overwrite=options.overwrite)
+    return output

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch.arguments import giving_back, open_rows, read_task
 from ainb.batch.batch import Batch
 from ainb.batch.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.concurrency import Concurrency
 from ainb.batch.context import BatchContext, short_title
-from ainb.batch.files import is_path, read_rows
+from ainb.batch.files import OutputGuard
 from ainb.batch.forecast import forecast
 from ainb.batch.journal import JOURNAL_FILE, Journal
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
-from ainb.batch.source import Source, read_source
+from ainb.batch.source import Source
 from ainb.batch.template import Template
 from ainb.errors import AinbError, ConfigError, InvalidPromptError
 from ainb.events import Notice
@@ -58,8 +59,20 @@ def make_batch(
     """
     source, calls, options = _read_arguments(core, data, task, given)
     # Before the journal is opened: a batch that is refused leaves no run behind.
-    fields = calls.schema.fields if calls.schema else {}
-    output = make_output(source, fields=fields, keep=options.keep, out=options.out)
+    # The parts of a shared run must agree on their columns, so what a function returns is a text there.
+    fields = calls.fields if run_id is None else calls.fields or {}
+    with giving_back(source):
+        guard = OutputGuard(core.config.home_folder())
+        output = make_output(
+            source,
+            fields=fields,
+            options=options,
+            guard=guard,
+            notify=lambda text: core.runtime.sink(Notice(text, "out")),
+        )
+    if run_id is None and isinstance(calls, TemplateCalls):
+        for note in calls.template.notes:
+            core.runtime.sink(Notice(note, "fields"))
     if options.watcher is not None and run_id is None:
         _show_forecast(core, source, calls)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
@@ -109,19 +122,14 @@ def _read_arguments(
 ) -> tuple[Source, RowCalls, BatchOptions]:
     names = given.pop("names", None) or {}
     schema = given.pop("schema", None)
-    limit, sample = given.pop("limit", None), given.pop("sample", None)
     options = take_options(given)
-    source = read_source(read_rows(data) if is_path(data) else data, limit=limit, sample=sample)
-    checked = None if schema is None else read_schema(schema)
-    if isinstance(task, str):
-        task = Template(task.strip(), columns=source.columns, names=names)
-    if isinstance(task, Template):
-        return source, TemplateCalls(core, task, given, schema=checked), options
-    if callable(task):
-        return source, FunctionCalls(core, task, given, schema=checked), options
-    raise ConfigError(
-        f"a batch takes a prompt with {{columns}} or a function of one item; it is {type(task).__name__}"
-    )
+    source = open_rows(data, task, names, given)
+    with giving_back(source):
+        checked = None if schema is None else read_schema(schema)
+        read = read_task(task, source, names)
+        if isinstance(read, Template):
+            return source, TemplateCalls(core, read, given, schema=checked), options
+        return source, FunctionCalls(core, read, given, schema=checked), options
 
 
 def _concurrency(core: Core, options: BatchOptions, calls: RowCalls) -> Concurrency:

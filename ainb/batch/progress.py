@@ -41,6 +41,7 @@ class Progress:
         concurrency: Rows that may be in flight.
         input_tokens: Of all rows whose tokens are known.
         output_tokens: The same.
+        reasoning_tokens: Part of the output that was thinking, as far as it is known.
         cost_nano_usd: Sum of the known costs, in 1e-9 USD.
         unpriced: Rows that were sent and have no known price.
         elapsed_s: Seconds since the start.
@@ -68,6 +69,7 @@ class Progress:
     concurrency: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_nano_usd: int = 0
     unpriced: int = 0
     elapsed_s: float = 0.0
@@ -122,6 +124,7 @@ class Progress:
         self.done += 1
         self.input_tokens += result.input_tokens or 0
         self.output_tokens += result.output_tokens or 0
+        self.reasoning_tokens += result.reasoning_tokens or 0
         if resumed:
             self.resumed += 1
         elif result.status == "ok":

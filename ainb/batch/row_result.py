@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,6 +38,9 @@ class RowResult:
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end; None when it was not sent.
         http_status: Of the error; None without one.
+        reasoning_tokens: Part of the output that was thinking; None when unknown.
+        is_object: Whether `reply` is the text of an object that a function returned.
+        value: That object; None without one, and in rows that come from the journal.
     """
 
     status: Status
@@ -51,9 +55,12 @@ class RowResult:
     output_tokens: int | None = None
     duration_s: float | None = None
     http_status: int | None = None
+    reasoning_tokens: int | None = None
+    is_object: bool = False
+    value: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None) -> RowResult:
+    def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None, value: Any = None) -> RowResult:
         """Result of a row that was answered."""
         return cls(
             status="ok",
@@ -64,7 +71,10 @@ class RowResult:
             cost_nano_usd=to_nano_usd(reply.cost_usd),
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
+            reasoning_tokens=reply.usage.reasoning_output_tokens,
             duration_s=reply.duration_s,
+            is_object=value is not None,
+            value=value,
         )
 
     @classmethod
@@ -98,7 +108,11 @@ class RowResult:
 
     def to_json(self) -> str:
         """Serialise for the journal."""
-        return orjson.dumps([getattr(self, name) for name in _NAMES], default=str).decode()
+        values = [getattr(self, name) for name in _NAMES]
+        try:
+            return orjson.dumps(values, default=str).decode()
+        except TypeError:  # half of a surrogate pair, or a number beyond 64 bits
+            return json.dumps(values, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> RowResult:
@@ -107,15 +121,18 @@ class RowResult:
         Raises:
             ValueError: The text is something else.
         """
-        values = orjson.loads(text)
-        # Rows written before there was an http_status lack their last value.
-        lengths = {len(_NAMES) - 1, len(_NAMES)}
+        try:
+            values = orjson.loads(text)
+        except ValueError:
+            values = json.loads(text)
+        # Rows written before there was http_status, reasoning_tokens and is_object lack their last values.
+        lengths = {len(_NAMES) - 3, len(_NAMES) - 2, len(_NAMES) - 1, len(_NAMES)}
         if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
             raise ValueError("it is no result of a row")
         return cls(**dict(zip(_NAMES, values, strict=False)))
 
 
-_NAMES = tuple(item.name for item in dataclasses.fields(RowResult))
+_NAMES = tuple(item.name for item in dataclasses.fields(RowResult) if item.name != "value")
 
 
 def to_nano_usd(usd: Decimal | None) -> int | None:

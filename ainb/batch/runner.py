@@ -11,8 +11,16 @@ from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
+from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult, to_nano_usd
-from ainb.errors import AinbError, CallRejectedError, CircuitOpenError, ConfigError, ProviderError
+from ainb.errors import (
+    AinbError,
+    CallRejectedError,
+    CircuitOpenError,
+    ConfigError,
+    InvalidReplyError,
+    ProviderError,
+)
 from ainb.messages import add_up
 from ainb.pipeline.budget.billing import billed_attempts
 
@@ -26,6 +34,8 @@ MAX_BACKLOG = 20_000
 CAUGHT_UP_BACKLOG = 15_000
 CATCH_UP_SECONDS = 0.02
 CATCH_UP_LOOKS = 250
+# Rows that are rejected or resumed never wait; without a pause they would hold up every other call on the loop.
+YIELD_ROWS = 100
 
 
 class Runner:
@@ -55,6 +65,7 @@ class Runner:
         self._progress = reporter.progress
         self._finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
+        self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -65,7 +76,8 @@ class Runner:
     @property
     def complete(self) -> bool:
         """Whether every row of the source was read and none is left for a later run."""
-        return self._source_ended and not self.unfinished and not self._stopping
+        left = self.unfinished or self._finished.holds_back
+        return self._source_ended and not left and not self._stopping
 
     def stop(self) -> None:
         """Take no more rows; those in flight go on."""
@@ -108,9 +120,13 @@ class Runner:
             finally:
                 self._progress.in_flight -= 1
             self._end(position, item, result, resumed=resumed)
+            if not self._progress.done % YIELD_ROWS:
+                await asyncio.sleep(0)
             if self._context.core.log.backlog > MAX_BACKLOG:
                 await self._wait_for_log()
             if len(self._workers) > self._context.concurrency.limit:
+                # At once, not when the task is collected: workers that end together would all leave.
+                self._workers.discard(asyncio.current_task())
                 break
         self._reporter.update()
 
@@ -147,8 +163,7 @@ class Runner:
             return (await asyncio.shield(first)).shared(), False
         first = self._in_flight[key] = asyncio.get_running_loop().create_future()
         try:
-            result = await self._send(call, item)
-            await self._finished.add(key, result)
+            result = await self._send_or_refuse(call, item)
         except BaseException:
             first.cancel()
             raise
@@ -157,7 +172,26 @@ class Runner:
         first.set_result(result)
         return result, False
 
-    async def _send(self, call: Call, item: Any) -> RowResult:
+    async def _send_or_refuse(self, call: Call, item: Any) -> RowResult:
+        """Result of a row, stored in the journal unless another run is to send the row again."""
+        key = call.row_key or ""
+        cause = self._refusals.cause
+        if cause is not None:
+            self.unfinished += 1
+            return _not_sent(cause)
+        result, error = await self._send(call, item)
+        if error is not None and self._refusals.add_error(error):
+            self._finished.hold_back(key, result)
+            if error is self._refusals.cause:
+                self._context.notify(_stop_notice(error), "batch")
+            return result
+        if isinstance(error, InvalidReplyError) or (error is None and result.attempts and not result.cached):
+            self._refusals.add_success()
+            await self._finished.release()
+        await self._finished.add(key, result)
+        return result
+
+    async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
@@ -165,23 +199,20 @@ class Runner:
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
-                    return RowResult.of_error(error, status="rejected")
+                    return RowResult.of_error(error, status="rejected"), error
                 call = self._context.make_call(item)
                 continue
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
-                return self._failed(call, error, started)
+                return self._failed(call, error, started), error
             self._adapt(call, None, started)
-            return self._answered(reply)
+            return self._answered(reply), None
         self.unfinished += 1
-        return RowResult.of_error(
-            AinbError(f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"),
-            status="rejected",
-        )
+        text = f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"
+        return RowResult.of_error(AinbError(text), status="rejected"), None
 
     def _answered(self, reply: Reply) -> RowResult:
-        schema = self._context.calls.schema
         try:
-            return RowResult.of_reply(reply, None if schema is None else schema.dump(reply.parsed))
+            return self._context.calls.result(reply)
         except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
             return RowResult.of_reply(reply).with_error(error)
 
@@ -227,3 +258,15 @@ class Runner:
             for worker in self._workers:
                 if worker is not current:
                     worker.cancel()
+
+
+def _not_sent(cause: Exception) -> RowResult:
+    text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
+    return RowResult.of_error(CallRejectedError(text), status="rejected")
+
+
+def _stop_notice(cause: Exception) -> str:
+    return (
+        f"{STOP_AFTER} rows were refused alike and none was answered between them: {cause}. "
+        "The other rows are not sent. Run the batch again afterwards: it sends every row without an answer"
+    )

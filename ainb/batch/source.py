@@ -1,11 +1,12 @@
-"""Where rows come from: a frame, a column, a list, an iterator; read lazily, only the columns that are used."""
+"""The rows of a batch: read once, lazily, and only the columns that are used."""
 
 from __future__ import annotations
 
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 VALUE = "value"
 SAMPLE_SEED = 0
+MAX_PUT_BACK = 8
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,49 +26,57 @@ class Source:
     """Rows to go through once.
 
     Attributes:
-        read: Given the names that are used, an iterator of rows; a row maps name to value. Names that a row lacks are missing.
-        columns: Names that every row has (of an iterator, those of its first row), or None when there is no row.
+        read: Given the labels that are used, an iterator of rows; a row maps label to value. Labels that a row lacks are missing.
+        items: The rows as a function of one item gets them.
+        columns: Labels that every row has, as texts (of an iterator, those of its first row), or None when there is no row.
+        aliases: Other spellings of labels, each with its label in `columns`.
+        repeated: Labels that several columns have.
         length: Number of rows, or None when only reading tells.
         index: Index of the result, or None for a RangeIndex.
-        carry: The input rows as a frame, for ``keep``; None when the source is no frame or column.
-        items: The rows as the caller knows them, for a function of one item.
+        carry: Given labels, the input columns with their own types, for ``keep``; None when they are to be collected while reading.
+        deliver: Turns the result and the kept columns into the input's kind of table; None means a pandas DataFrame.
+        path: The file that the rows are read from, or None.
+        put_back: Gives back to an iterator what was read to find the columns; None when there is nothing to give back.
     """
 
-    read: Callable[[Sequence[str]], Iterator[Mapping[str, Any]]]
+    read: Callable[[Sequence[str]], Iterator[Row]]
     items: Callable[[], Iterator[Any]]
     columns: tuple[str, ...] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
     length: int | None = None
     index: pd.Index | None = None
-    carry: pd.DataFrame | None = None
+    carry: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
+    deliver: Callable[[pd.DataFrame, Mapping[str, Any]], Any] | None = None
+    path: Path | None = None
+    put_back: Callable[[], None] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """What a prompt may call the columns: their labels and the other spellings; None when there is no row."""
+        return None if self.columns is None else (*self.columns, *self.aliases)
+
+    def check(self, used: Iterable[str]) -> None:
+        """Make sure that each used label stands for one column.
+
+        Raises:
+            ConfigError: Several columns have it.
+        """
+        for name in used:
+            if self.aliases.get(name, name) in self.repeated:
+                raise ConfigError(
+                    f"the frame has several columns named {name!r}; rename them, so that {{{name}}} says which"
+                )
 
 
-def read_source(data: Any, *, limit: int | None = None, sample: int | None = None) -> Source:
-    """Make a Source of whatever people have.
-
-    Args:
-        data: DataFrame, Series, dict of columns' records, list, or any iterable; items that are not mappings fill ``{value}``.
-        limit: Only the first so many rows.
-        sample: Only so many rows drawn at random (the same ones each time), in their order; needs a source with a length.
+def check_count(name: str, number: Any) -> None:
+    """Make sure that ``limit`` or ``sample`` is a number of rows or None.
 
     Raises:
-        ConfigError: The data cannot be gone through, or a number makes no sense.
+        ConfigError: It is something else.
     """
-    for name, number in (("limit", limit), ("sample", sample)):
-        if number is not None and (type(number) is not int or number < 0):
-            raise ConfigError(f"{name} must be a whole number of rows, 0 or more; it is {number!r}")
-    kind = f"{type(data).__module__}.{type(data).__qualname__}"
-    if kind.startswith("pandas.") and kind.endswith((".DataFrame", ".Series")):
-        data = (
-            data.iloc[_positions(len(data), limit, sample)]
-            if limit is not None or sample is not None
-            else data
-        )
-        return _frame_source(data) if hasattr(data, "columns") else _series_source(data)
-    if isinstance(data, str | bytes | Mapping) or not isinstance(data, Iterable):
-        raise ConfigError(
-            f"a batch takes a DataFrame, a Series, a list or an iterator of rows; it is {type(data).__name__}"
-        )
-    return _items_source(data, limit, sample)
+    if number is not None and (type(number) is not int or number < 0):
+        raise ConfigError(f"{name} must be a whole number of rows, 0 or more; it is {number!r}")
 
 
 def is_missing(value: Any) -> bool:
@@ -78,76 +90,91 @@ def is_missing(value: Any) -> bool:
     return type(value).__name__ in {"NAType", "NaTType"}
 
 
-def _positions(length: int, limit: int | None, sample: int | None) -> list[int] | slice:
+def chosen_positions(length: int, limit: int | None, sample: int | None) -> list[int] | slice:
+    """Positions of the rows that ``limit`` and ``sample`` leave."""
     if sample is None:
         return slice(limit)
     chosen = sorted(random.Random(SAMPLE_SEED).sample(range(length), min(sample, length)))  # noqa: S311 - no secret
     return chosen[:limit]
 
 
-def _frame_source(frame: pd.DataFrame) -> Source:
-    names = [str(column) for column in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(
-            f"the frame has several columns named {twice[0]!r}; rename them, so that {{{twice[0]}}} says which"
-        )
+def items_source(data: Iterable[Any], limit: int | None, sample: int | None) -> Source:
+    """A list or an iterator of rows; items that are no mappings fill ``{value}``.
 
-    def read(used: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        wanted = [name for name in used if name in names]
-        if not wanted:
-            return iter([{}] * len(frame))
-        series = [frame.iloc[:, names.index(name)] for name in wanted]
-        return (dict(zip(wanted, values, strict=True)) for values in zip(*series, strict=True))
-
-    def items() -> Iterator[Any]:
-        return (dict(zip(names, values, strict=True)) for values in frame.itertuples(index=False, name=None))
-
-    return Source(
-        read=read, items=items, columns=tuple(names), length=len(frame), index=frame.index, carry=frame
-    )
-
-
-def _series_source(series: pd.Series[Any]) -> Source:
-    def read(_used: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        return ({VALUE: value} if not isinstance(value, Mapping) else value for value in series)
-
-    carry = series.to_frame(series.name if series.name is not None else VALUE)
-    first = next(iter(series), None)
-    columns = tuple(map(str, first)) if isinstance(first, Mapping) else (VALUE,)
-    return Source(
-        read=read,
-        items=lambda: iter(series),
-        columns=columns,
-        length=len(series),
-        index=series.index,
-        carry=carry,
-    )
-
-
-def _items_source(data: Iterable[Any], limit: int | None, sample: int | None) -> Source:
+    Raises:
+        ConfigError: `sample` is given with an iterator.
+    """
     if sample is not None:
         if not isinstance(data, Sequence):
             raise ConfigError(
                 "sample needs a source with a length (a frame, a column, a list); use limit for an iterator"
             )
-        positions = _positions(len(data), limit, sample)
+        positions = chosen_positions(len(data), limit, sample)
         data = [data[place] for place in positions] if isinstance(positions, list) else data[positions]
-    length = len(data) if isinstance(data, Sized) else None
-    head, rows = first_rows(iter(data), 1)
-    columns = None if not head else tuple(map(str, head[0])) if isinstance(head[0], Mapping) else (VALUE,)
-    data = data if isinstance(data, Sized) else rows
-    if limit is not None:
-        data = itertools.islice(data, limit)
-        length = limit if length is None else min(limit, length)
-
-    def read(_used: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        return (item if isinstance(item, Mapping) else {VALUE: item} for item in data)
-
-    return Source(read=read, items=lambda: iter(data), columns=columns, length=length)
+    if isinstance(data, Sized):
+        return _listed(data, limit)
+    return _iterated(iter(data), limit)
 
 
-def first_rows(rows: Iterator[Any], count: int) -> tuple[list[Any], Iterator[Any]]:
-    """Look at the first rows of an iterator without losing them."""
-    head = list(itertools.islice(rows, count))
-    return head, itertools.chain(head, rows)
+def _listed(data: Any, limit: int | None) -> Source:
+    def items() -> Iterator[Any]:
+        return itertools.islice(iter(data), limit)
+
+    length = len(data) if limit is None else min(limit, len(data))
+    return Source(
+        read=lambda used: (as_row(item, used) for item in items()),
+        items=items,
+        columns=_labels_of(itertools.islice(iter(data), 1)),
+        length=length,
+    )
+
+
+def _iterated(data: Iterator[Any], limit: int | None) -> Source:
+    head = _PUT_BACK.take(data) or list(itertools.islice(data, 1))
+    rows = itertools.islice(itertools.chain(head, data), limit)
+    return Source(
+        read=lambda used: (as_row(item, used) for item in rows),
+        items=lambda: rows,
+        columns=_labels_of(iter(head)),
+        length=None,
+        put_back=lambda: _PUT_BACK.put(data, head),
+    )
+
+
+def _labels_of(first: Iterator[Any]) -> tuple[str, ...] | None:
+    for item in first:
+        return tuple(map(str, item)) if isinstance(item, Mapping) else (VALUE,)
+    return None
+
+
+def as_row(item: Any, used: Sequence[str]) -> Row:
+    """An item as a row; keys that are no texts are found by their ``str``."""
+    if not isinstance(item, Mapping):
+        return {VALUE: item}
+    if all(name in item for name in used):
+        return item
+    return {str(key): value for key, value in item.items()}
+
+
+class _PutBack:
+    """First items that were read from iterators whose batch was then refused: a later batch gets them first.
+
+    An iterator cannot be looked at without taking from it. The newest few iterators are kept alive for that, no more.
+    """
+
+    def __init__(self) -> None:
+        self._heads: list[tuple[Iterator[Any], list[Any]]] = []
+
+    def put(self, rows: Iterator[Any], head: list[Any]) -> None:
+        self._heads.append((rows, head))
+        del self._heads[:-MAX_PUT_BACK]
+
+    def take(self, rows: Iterator[Any]) -> list[Any]:
+        for place, (known, head) in enumerate(self._heads):
+            if known is rows:
+                del self._heads[place]
+                return head
+        return []
+
+
+_PUT_BACK = _PutBack()

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ainb.config.values import (
+    UnsafeTextError,
     one_of,
     option,
     read_flag,
+    read_headers,
     read_models,
     read_names,
     read_path,
@@ -34,6 +36,7 @@ from ainb.pipeline.deadline.stage import Deadline
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation, parse_validation
+from ainb.plain import plain_fields
 from ainb.providers.local.child import Local
 from ainb.stores.local import default_home
 from ainb.stores.redis.address import StateAddress, parse_state
@@ -65,6 +68,12 @@ class Config:
         default=False,
         read=read_flag,
         text="let prompts and keys go to another machine over plain http (not from pyproject.toml)",
+    )
+    headers: Mapping[str, Mapping[str, str]] = option(
+        dict,
+        read_headers,
+        'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call is made (not from '
+        "pyproject.toml)",
     )
     env_file: Path | None = option(
         None,
@@ -128,6 +137,7 @@ class Config:
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         if self.local is None:
             raise ConfigError(
                 "local cannot be off; leave local: models aside, or set its slots and context_tokens"
@@ -202,7 +212,7 @@ def _check_project(project: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: It says so, and how the person says the same.
     """
-    for name in ("allow_insecure_http", "env_file", "otel_content"):
+    for name in ("allow_insecure_http", "env_file", "headers", "otel_content"):
         if project.get(name):
             raise ConfigError(
                 f"pyproject.toml sets {name}, which is for you to decide and not for a project; take it out there and set "
@@ -255,6 +265,8 @@ def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     try:
         return item.metadata["read"](value)
+    except UnsafeTextError as error:
+        raise ConfigError(f"{where}: {name} takes {error}") from None
     except ValueError as error:
         raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
 
@@ -265,10 +277,13 @@ def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: One of them is none of these.
     """
-    return {
-        name: _read_stage(OPTIONS[name], value, "Session") if "section" in OPTIONS[name].metadata else value
-        for name, value in given.items()
-    }
+    read = dict(given)
+    for name, value in given.items():
+        if "section" in OPTIONS[name].metadata:
+            read[name] = _read_stage(OPTIONS[name], value, "Session")
+        elif name == "headers":
+            read[name] = _read_value(name, OPTIONS[name], value, "Session")
+    return read
 
 
 def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:

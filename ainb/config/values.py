@@ -8,6 +8,13 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from ainb.errors import ConfigError
+from ainb.keys import Key
+
+
+class UnsafeTextError(ValueError):
+    """What was given may hold a secret; a message must not repeat it."""
+
 
 def read_text(value: Any) -> str | None:
     """A text; an empty one means None.
@@ -75,6 +82,28 @@ def read_models(value: Any) -> tuple[str, ...]:
     if models is None or (isinstance(models, list | tuple) and all(isinstance(name, str) for name in models)):
         return tuple(name.strip() for name in models or () if name.strip())
     raise ValueError("models, as a list or with commas between them")
+
+
+def read_headers(value: Any) -> Mapping[str, Mapping[str, str]]:
+    """HTTP headers by service; their values show themselves as ``'***'``.
+
+    Raises:
+        ValueError: It is no table of tables of texts, or names no service.
+    """
+    takes = 'a table of headers for each service, such as {"openai": {"X-Team": "$TEAM"}}'
+    table: Mapping[str, Any] = value if isinstance(value, Mapping) else {"": None}
+    inner_tables = [inner if isinstance(inner, Mapping) else {"": None} for inner in table.values()]
+    if not all(isinstance(item, str) for inner in inner_tables for pair in inner.items() for item in pair):
+        # What was given may hold secrets; the caller's message would repeat it.
+        raise UnsafeTextError(takes)
+    from ainb import providers
+
+    try:
+        for service, inner in table.items():
+            providers.check_headers(service, inner)
+    except ConfigError as error:
+        raise UnsafeTextError(f"{takes}: {error}") from None
+    return {service: {name: Key(text) for name, text in inner.items()} for service, inner in table.items()}
 
 
 def read_tokens(value: Any) -> int:

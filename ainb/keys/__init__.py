@@ -38,6 +38,14 @@ class Key(str):
         return "'***'"
 
 
+def unquoted(value: str) -> str:
+    """The value without outer white space and the quotes that people copy along."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1].strip()
+    return value
+
+
 def variable(name: str) -> str:
     """The environment variable behind `name`: a service's key variable, else `name` itself.
 
@@ -59,14 +67,14 @@ def get(name: str) -> str | None:
     """The key of a service (``"openai"``) or the value of a variable (``"DATABASE_URL"``).
 
     Returns:
-        The value with outer white space stripped, shown as ``'***'``; None when it is set nowhere or empty.
+        The value without outer white space and quotes around it, shown as ``'***'``; None when it is set nowhere or empty.
 
     Raises:
         ConfigError: `name` cannot be the name of a variable, or the file of keys or the keyring cannot be read.
     """
     known = KEY_VARIABLES.get(name)
     value = os.environ.get(known or name)
-    value = value and value.strip()
+    value = unquoted(value) if value else value
     if value:
         if known is None:
             _watch(name)

@@ -185,6 +185,8 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     """Tokens and cost; the cost differs from run to run, because cached answers cost nothing."""
     tokens_in, tokens_out = (formatting.compact(n) for n in (progress.input_tokens, progress.output_tokens))
     tokens = f"{tokens_in} tokens in, {tokens_out} out"
+    if progress.reasoning_tokens:
+        tokens += f" ({formatting.compact(progress.reasoning_tokens)} thinking)"
     spent = formatting.nano_dollars(progress.cost_nano_usd)
     if progress.unpriced:
         rows = formatting.counted(progress.unpriced, "row")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from ainb import tokens
+from ainb.families import thinking_tokens
 from ainb.messages import Message, Request, Usage
 from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier_of
-from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, choices, output_bound
+from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, choices, may_write_cache, output_bound
 
 LIKELY_OUTPUT_TOKENS = 256
+# Of the room for thinking a usual short prompt takes about an eighth; replies of one's own soon give a better number.
+THOUGHT_SHARE = 8
 _PUBLISHED = Prices()
 
 
@@ -25,7 +28,8 @@ class Estimate:
         input_tokens: Of the prompt.
         input_source: "exact" or "estimate".
         output_tokens_low: 1.
-        output_tokens_likely: What replies had so far where the caller knew, else 256, and never above the limit.
+        output_tokens_likely: What replies had so far where the caller knew, else 256 and a share for thinking; never above the
+            limit.
         output_tokens_high: The limit.
         cost_low: USD at the low output; None when no price is known.
         cost_likely: USD at the likely output; None when no price is known.
@@ -108,6 +112,7 @@ def estimate(
     *,
     model: str,
     max_tokens: int | None = None,
+    effort: str | None = None,
     likely_output_tokens: int | None = None,
     prices: Prices | None = None,
 ) -> Estimate:
@@ -116,13 +121,18 @@ def estimate(
     Args:
         prompt: A text, or messages.
         model: As for `price`.
-        max_tokens: Output limit; None means 4,096, which is also what a hard budget sends along.
-        likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256.
+        max_tokens: Output limit; None means 4,096 and room for thinking, which is also what a hard budget sends along.
+        effort: How much the model thinks; None means its default.
+        likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256, and for a model that thinks an
+            eighth of the room for it.
         prices: Price lists with a table of one's own; None means the published ones.
     """
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
     counted = tokens.count(messages, model)
-    high = DEFAULT_OUTPUT_TOKENS if max_tokens is None else max_tokens
+    room = thinking_tokens(*_split(model), {"effort": effort})
+    high = DEFAULT_OUTPUT_TOKENS + room if max_tokens is None else max_tokens
+    if likely_output_tokens is None:
+        likely_output_tokens = LIKELY_OUTPUT_TOKENS + room // THOUGHT_SHARE
     lists = prices or _PUBLISHED
     return _estimate(model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage))
 
@@ -138,15 +148,21 @@ def estimate_request(
         free: The service charges nothing.
         likely_output_tokens: As for `estimate`.
     """
+    if likely_output_tokens is None:
+        room = thinking_tokens(request.provider, request.model, request.parameters)
+        likely_output_tokens = LIKELY_OUTPUT_TOKENS + room // THOUGHT_SHARE
     counted = tokens.count_request(request)
     high, _ = output_bound(prices, request, counted.tokens)
     tier = service_tier_of(request)
 
     def cost(usage: Usage) -> tuple[Decimal | None, CostSource]:
+        if usage.output_tokens == most and may_write_cache(request, counted.tokens):
+            usage = replace(usage, cache_creation_input_tokens=usage.input_tokens)
         return prices.cost(request.provider, request.model, usage, free=free, service_tier=tier)
 
     name = f"{request.provider}:{request.model}"
-    return _estimate(name, counted, high * choices(request), likely_output_tokens, cost)
+    most = high * choices(request)
+    return _estimate(name, counted, most, likely_output_tokens, cost)
 
 
 def _estimate(
@@ -176,10 +192,15 @@ def _cost(
     prices: Prices, model: str, usage: Usage, *, batch: bool = False
 ) -> tuple[Decimal | None, CostSource]:
     """Try the part before the first ``:`` or ``/`` as the provider, then the whole as a model's name."""
-    at = min((place for mark in ":/" if (place := model.find(mark)) > 0), default=0)
-    provider, name = model[:at], model[at + 1 :] if at else model
-    if at:
+    provider, name = _split(model)
+    if provider:
         cost, source = prices.cost(provider, name, usage, free=provider in FREE_PROVIDERS, batch=batch)
         if cost is not None:
             return cost, source
     return prices.cost("", model, usage, batch=batch)
+
+
+def _split(model: str) -> tuple[str, str]:
+    """The part before the first ``:`` or ``/``, "" where there is none, and the rest."""
+    at = min((place for mark in ":/" if (place := model.find(mark)) > 0), default=0)
+    return (model[:at], model[at + 1 :]) if at else ("", model)

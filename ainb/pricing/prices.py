@@ -25,6 +25,7 @@ FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
 _GENAI_PROVIDERS = {"gemini": "google"}
 _BATCH = {"processing": "batch"}
 _REQUESTS_PER_RATE = 1_000
+_SAMPLE_TOKENS = 1_000  # below every size from which a prompt costs more
 
 
 class Prices:
@@ -82,7 +83,7 @@ class Prices:
         provider, model = real_name(provider, model)
         rates: Rates | _Conditional | None = self._own_rates(provider, model)
         if rates is None:
-            if free:
+            if free or _is_free(provider, model):
                 return ZERO, "free"
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
         if rates is None:
@@ -94,18 +95,18 @@ class Prices:
         """Price a reply that just came in.
 
         What the provider itself reported stands. Otherwise the model that answered counts, then the one that was asked (a
-        deployment or a fine-tune may answer under another name); the person's own table is asked first for both.
+        deployment or a fine-tune may answer under another name); the user's own table is asked first for both. The service
+        tier that answered counts before the one that was asked for.
         """
         if reply.cost_usd is not None and reply.cost_source == "provider":
             return reply.cost_usd, "provider"
         request, free = call.request, call.provider.free
         provider, asked = real_name(request.provider, request.model)
         answered = reply.model or asked
+        tier = reply.service_tier or service_tier_of(request)
         own = self._own_rates(provider, asked) is not None
         for model in (asked,) if own else (answered, asked):
-            cost, source = self.cost(
-                provider, model, reply.usage, free=free, service_tier=service_tier_of(request)
-            )
+            cost, source = self.cost(provider, model, reply.usage, free=free, service_tier=tier)
             if cost is not None:
                 return cost, source
         return None, "unpriced"
@@ -114,6 +115,20 @@ class Prices:
         """Tokens that the model takes in one go, or None when it is not known."""
         found = _find_model(*real_name(provider, model))
         return found[1].context_window if found else None
+
+    def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
+        """USD for a million tokens in and out of a short request now; None where no price is known."""
+        sample = _SAMPLE_TOKENS
+        read, _ = self.cost(provider, model, Usage(input_tokens=sample, output_tokens=0))
+        written, _ = self.cost(provider, model, Usage(input_tokens=0, output_tokens=sample))
+        factor = Decimal(1_000_000) / sample
+        return read and read * factor, written and written * factor
+
+    def published_models(self, provider: str) -> list[str]:
+        """Names of a provider's models that the published price list holds, sorted; [] where it does not know the provider."""
+        name = _GENAI_PROVIDERS.get(provider, provider)
+        found = (item for item in _snapshot().providers if item.id == name)
+        return sorted(model.id for item in found for model in item.models if not model.deprecated)
 
     def _own_rates(self, provider: str, model: str) -> Rates | None:
         key = (provider, model)
@@ -174,6 +189,11 @@ class _Conditional:
             ).total_price
         except (LookupError, ValueError):  # a price list that genai-prices itself cannot apply
             return None
+
+
+def _is_free(provider: str, model: str) -> bool:
+    """Whether a router offers the model for nothing, as OpenRouter does under names with this ending."""
+    return provider == "openrouter" and model.endswith(":free")
 
 
 def real_name(provider: str, model: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb import tokens
+from ainb.families import thinking_tokens
 from ainb.messages import Request, Usage
 from ainb.pricing.prices import Prices, service_tier_of
 from ainb.pricing.rates import ZERO
@@ -17,6 +18,8 @@ DEFAULT_OUTPUT_TOKENS = 4_096
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun by that.
 FOREIGN_MARGIN = 1.35
+WRITES_UNASKED = frozenset({"openai", "azure"})
+MIN_CACHED_TOKENS = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,9 @@ UNPRICED = Quote(usd=None)
 def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
     """Price a request at its full prompt and its whole output limit.
 
-    Without a limit in the request the output is taken as 4,096 tokens, or what the model's context leaves if that is less.
+    Without a limit in the request the output is taken as 4,096 tokens and room for thinking where the model thinks, or what
+    the model's context leaves if that is less. A model that bills writes to its prompt cache by itself may write all of a long
+    prompt, and a cheaper service tier may not be had: the dearer price counts in both cases.
 
     Args:
         prices: Price lists.
@@ -58,13 +63,14 @@ def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
     usage = Usage(
         input_tokens=prompt,
         output_tokens=output * choices(request),
-        cache_creation_input_tokens=prompt if _writes_cache(request) else None,
+        cache_creation_input_tokens=prompt if may_write_cache(request, prompt) else None,
         cache_creation_1h_input_tokens=prompt if _writes_for_an_hour(request) else None,
     )
-    cost, _ = prices.cost(
-        request.provider, request.model, usage, free=free, service_tier=service_tier_of(request)
-    )
-    return Quote(usd=cost, output_limit=limit)
+    tiers = {service_tier_of(request), None}
+    costs = [
+        prices.cost(request.provider, request.model, usage, free=free, service_tier=tier)[0] for tier in tiers
+    ]
+    return Quote(usd=max((cost for cost in costs if cost is not None), default=None), output_limit=limit)
 
 
 def input_bound(request: Request) -> int:
@@ -82,7 +88,8 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
     if limits:
         return max(limits), None
     window = prices.context_window(request.provider, request.model)
-    bound = DEFAULT_OUTPUT_TOKENS if window is None else max(1, min(DEFAULT_OUTPUT_TOKENS, window - prompt))
+    usual = DEFAULT_OUTPUT_TOKENS + thinking_tokens(request.provider, request.model, request.parameters)
+    bound = usual if window is None else max(1, min(usual, window - prompt))
     return bound, bound
 
 
@@ -92,9 +99,13 @@ def choices(request: Request) -> int:
     return asked if isinstance(asked, int) and asked > 1 else 1
 
 
-def _writes_cache(request: Request) -> bool:
-    """Whether the prompt asks to be kept by the provider, which some charge for above the price of input."""
-    return bool(_cache_wishes(request))
+def may_write_cache(request: Request, prompt: int) -> bool:
+    """Whether the prompt may go into the provider's cache, which some charge for above the price of input.
+
+    Source: OpenAI, "Prompt caching": from GPT-5.6 on prompts of 1,024 tokens are written without being asked.
+    """
+    unasked = request.provider in WRITES_UNASKED and prompt >= MIN_CACHED_TOKENS
+    return unasked or bool(_cache_wishes(request))
 
 
 def _writes_for_an_hour(request: Request) -> bool:

@@ -1,14 +1,10 @@
-"""Values in a prompt: ``{name}``, ``{name.attr}``, ``{name[key]}``, ``{In[3]}``, ``{Out[3]}``.
+"""Fills the fields of a cell's prompt with values of the notebook.
 
-One pass over what the person typed; a value that was put in is never read again, so braces inside it stay as they are. Nothing
-is executed: only attributes and items with literal keys are looked up.
+One pass over the typed text: a value that was put in is never read again, so braces inside it stay as they are.
 """
 
 from __future__ import annotations
 
-import ast
-import difflib
-import re
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,15 +12,10 @@ from typing import Any
 
 from ainb.errors import InvalidPromptError
 from ainb.messages import Reply
+from ainb.prompts.fields import Field, FieldFinder, is_dunder, look_up, nearest
+from ainb.prompts.protected import ProtectedPlaces
 from ainb.prompts.tables import table_text
 
-_STEP = r"""\.[^\W\d]\w*|\[(?:-?\d+|[^\W\d]\w*|'[^'\\\n]*'|"[^"\\\n]*")\]"""
-_FIELD = rf"[^\W\d]\w*(?:{_STEP})*"
-# The longest form first, so that {{{x}}} is a value in braces and {{x}} is {x}.
-FIELDS = re.compile(
-    rf"\{{\{{\{{(?P<braced>{_FIELD})\}}\}}\}}|\{{\{{(?P<literal>{_FIELD})\}}\}}|\{{(?P<field>{_FIELD})\}}"
-)
-_STEPS = re.compile(_STEP)
 _NO_VALUE = (
     types.ModuleType,
     type,
@@ -33,56 +24,102 @@ _NO_VALUE = (
     types.MethodType,
     types.GeneratorType,
 )
-NEAR = 0.66
 MAX_UNKNOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A body with its values in place.
+    """A prompt with its values in place.
 
     Attributes:
         text: What will be sent.
         notes: A line for each name that looks mistyped, oldest first.
         values: The values that were put in, as they are sent but for outer white space; each once.
+        filled: The fields that were filled, as typed between their braces; each once.
+        as_typed: Fields that name something of the notebook and stayed as typed, because of the place they stand in; each once.
     """
 
     text: str
     notes: tuple[str, ...] = ()
     values: tuple[str, ...] = field(default=(), repr=False)
+    filled: tuple[str, ...] = ()
+    as_typed: tuple[str, ...] = ()
 
 
 def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
     """Put values of `namespace` into `body`.
 
-    Fields whose first word is no name of the namespace, and all other braces, stay as typed; ``{{x}}`` is ``{x}``.
+    Fields whose first word is no name of the namespace, those in places that `protected` lists, and all other braces stay as
+    typed; ``{{x}}`` is ``{x}`` outside of code fences.
 
     Raises:
         InvalidPromptError: The name exists, but the attribute or the item does not; nothing was sent.
     """
-    notes: dict[str, None] = {}
-    values: dict[str, None] = {}
-    unknown: set[str] = set()
+    work = _Filling(body, namespace)
+    pieces: list[str] = []
+    end = 0
+    for found in FieldFinder().find(body):
+        if found.kind != "other":
+            pieces += (body[end : found.start], work.text_of(found))
+            end = found.end
+    pieces.append(body[end:])
+    return Filled(
+        "".join(pieces), tuple(work.notes), tuple(work.values), tuple(work.filled), tuple(work.as_typed)
+    )
 
-    def put(match: re.Match[str]) -> str:
-        if match["literal"]:
-            return f"{{{match['literal']}}}"
-        typed = match["field"] or match["braced"]
-        name = first_word(typed)
-        if _is_dunder(name) or name not in namespace:
-            if name not in unknown and len(unknown) < MAX_UNKNOWN:
-                unknown.add(name)
-                notes.update(dict.fromkeys(_near_miss(name, namespace)))
-            return match.group()
-        value = look_up(typed, name, namespace[name])
-        if isinstance(value, _NO_VALUE):
-            notes[f"{{{typed}}} is a {_kind(value)}, not a value; it is sent as typed"] = None
-            return match.group()
-        text = value_text(value, typed)
-        values[text.strip()] = None
-        return f"{{{text}}}" if match["braced"] else text
 
-    return Filled(FIELDS.sub(put, body), tuple(notes), tuple(values))
+class _Filling:
+    """One prompt on its way; the dicts are sets that keep their order."""
+
+    def __init__(self, body: str, namespace: Mapping[str, Any]) -> None:
+        self.notes: dict[str, None] = {}
+        self.values: dict[str, None] = {}
+        self.filled: dict[str, None] = {}
+        self.as_typed: dict[str, None] = {}
+        self._unknown: set[str] = set()
+        self._body = body
+        self._namespace = namespace
+        self._protected = ProtectedPlaces(body)
+
+    def text_of(self, found: Field) -> str:
+        """What is sent in the place of a field."""
+        typed = self._body[found.start : found.end]
+        if found.kind == "escaped":
+            return typed if self._protected.in_fence(found.start) else f"{{{found.text}}}"
+        is_known = found.name in self._namespace and not is_dunder(found.name)
+        if self._protected.cover(found.start, found.end):
+            if is_known:
+                self.as_typed[found.text] = None
+            return typed
+        if not is_known:
+            self._note_unknown(found.name)
+            return typed
+        value = look_up(found.text, found.name, self._namespace[found.name])
+        if not is_value(value):
+            self.notes[not_a_value(found.text, value)] = None
+            return typed
+        text = value_text(value, found.text)
+        self.values[text.strip()] = None
+        self.filled[found.text] = None
+        return f"{{{text}}}" if found.braced else text
+
+    def _note_unknown(self, name: str) -> None:
+        if name in self._unknown or len(self._unknown) >= MAX_UNKNOWN:
+            return
+        self._unknown.add(name)
+        known = [item for item in self._namespace if not item.startswith("_") and item not in {"In", "Out"}]
+        if near := nearest(name, known):
+            self.notes[f"{{{name}}} names nothing and is sent as typed; did you mean {{{near}}}?"] = None
+
+
+def is_value(value: Any) -> bool:
+    """Whether it can be sent: modules, classes, functions and generators cannot."""
+    return not isinstance(value, _NO_VALUE)
+
+
+def not_a_value(typed: str, value: Any) -> str:
+    """The line about a field that names a module, a class, a function or a generator."""
+    return f"{{{typed}}} is a {_kind(value)}, not a value; it is sent as typed"
 
 
 def value_text(value: Any, field: str) -> str:
@@ -102,71 +139,6 @@ def value_text(value: Any, field: str) -> str:
         raise InvalidPromptError(
             f"the value of {{{field}}} cannot be written as text ({type(error).__name__}); nothing was sent"
         ) from error
-
-
-def first_word(field: str) -> str:
-    """The name that a field starts with."""
-    return field.partition(".")[0].partition("[")[0]
-
-
-def look_up(field: str, name: str, value: Any) -> Any:
-    """Follow the attributes and items of a field from the value of its first word.
-
-    Raises:
-        InvalidPromptError: An attribute or item does not exist; nothing was sent.
-    """
-    done = name
-    for match in _STEPS.finditer(field, len(name)):
-        step = match.group()
-        value = _attribute(done, value, step[1:]) if step[0] == "." else _item(done, value, step[1:-1])
-        done += step
-    return value
-
-
-def _attribute(done: str, value: Any, attribute: str) -> Any:
-    if _is_dunder(attribute):
-        raise InvalidPromptError(
-            f"{{{done}.{attribute}}} asks for an internal of Python; nothing was sent; double the braces to send it as typed"
-        )
-    try:
-        return getattr(value, attribute)
-    except AttributeError:
-        hint = _hint(attribute, [known for known in dir(value) if not known.startswith("_")])
-        raise InvalidPromptError(f"{done} has no attribute {attribute!r}; nothing was sent; {hint}") from None
-    except Exception as error:
-        raise InvalidPromptError(
-            f"{done}.{attribute} could not be read ({type(error).__name__}); nothing was sent"
-        ) from error
-
-
-def _item(done: str, value: Any, typed: str) -> Any:
-    key: int | str = ast.literal_eval(typed) if typed[0] in "-'\"" or typed[0].isdigit() else typed
-    try:
-        return value[key]
-    except (KeyError, IndexError):
-        known = [item for item in value if isinstance(item, str)] if isinstance(value, Mapping) else []
-        raise InvalidPromptError(
-            f"{done} has no item {key!r}; nothing was sent; {_hint(str(key), known)}"
-        ) from None
-    except Exception as error:
-        raise InvalidPromptError(
-            f"{done}[{key!r}] could not be read ({type(error).__name__}); nothing was sent; double the braces to send it as typed"
-        ) from error
-
-
-def _hint(word: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=NEAR)
-    return f"did you mean {near[0]!r}?" if near else "double the braces to send it as typed"
-
-
-def _near_miss(name: str, namespace: Mapping[str, Any]) -> list[str]:
-    known = [item for item in namespace if not item.startswith("_") and item not in {"In", "Out"}]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
-    return [f"{{{name}}} names nothing and is sent as typed; did you mean {{{item}}}?" for item in near]
-
-
-def _is_dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
 
 
 def _kind(value: Any) -> str:

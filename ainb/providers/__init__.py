@@ -6,15 +6,18 @@ import difflib
 import importlib.util
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ainb import keys
 from ainb.errors import ConfigError
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
+from ainb.suggestions import closest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ainb.clock import Clock
     from ainb.messages import Provider
     from ainb.providers.local.child import Local
@@ -81,7 +84,13 @@ def _with_service(name: str) -> str:
 
 
 def make_provider(
-    service: str, *, clock: Clock, allow_insecure_http: bool = False, local: Local | None = None
+    service: str,
+    *,
+    clock: Clock,
+    allow_insecure_http: bool = False,
+    local: Local | None = None,
+    home: Path | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Provider:
     """The adapter of a service; its module is imported here and not before.
 
@@ -90,6 +99,8 @@ def make_provider(
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
         local: How llama.cpp serves models; None means the defaults.
+        home: Folder in which it is remembered what models refuse; None remembers it in the process alone.
+        headers: HTTP headers of the user's own for this service; None means none.
     """
     if service not in SERVICES:
         return plugins.make_plugin(service, clock=clock)
@@ -102,17 +113,39 @@ def make_provider(
         from ainb.providers.local.adapter import LocalProvider
 
         return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
-    if kind == "anthropic":
-        from ainb.providers.anthropic.adapter import AnthropicProvider
-
-        return AnthropicProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
     if kind == "pydantic":
         from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
 
         return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
+    from ainb.providers.learnt import memory_of
+
+    options: dict[str, Any] = {
+        "clock": clock,
+        "allow_insecure_http": allow_insecure_http,
+        "memory": memory_of(home),
+        "headers": headers,
+    }
+    if kind == "anthropic":
+        from ainb.providers.anthropic.adapter import AnthropicProvider
+
+        return AnthropicProvider(SERVICES[service], **options)
     from ainb.providers.openai.adapter import OpenAIProvider
 
-    return OpenAIProvider(SERVICES[service], clock=clock, allow_insecure_http=allow_insecure_http)
+    return OpenAIProvider(SERVICES[service], **options)
+
+
+def check_headers(service: str, headers: Mapping[str, str]) -> None:
+    """Refuse headers for a service that does not exist, and names that are no header names.
+
+    Raises:
+        ConfigError: It says which, and never a value.
+    """
+    from ainb.providers.adapted import check_header_names
+
+    known = [*SERVICES, *plugins.names()]
+    if service not in known:
+        raise ConfigError(f"there is no service {service!r}; {closest(service, known)}")
+    check_header_names(headers, f"the headers of {service}")
 
 
 def missing_key(service: str, model: str = "") -> str | None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import dataclasses
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.messages import Call, Reply, Request
+from ainb.plain import plain_value
 
 THREADS = 64
+NOTHING = object()  # what a function returned that returned None
 
 
 class FunctionProvider:
     """Calls ``function(prompt, **parameters)``; a plain function runs in a thread, so that it holds nothing up.
 
-    What it returns is the reply: a text, a `Reply`, or a value that is kept as JSON text.
+    What it returns is the reply: a text, a `Reply`, or an object, whose JSON text is the reply and which is its `parsed` (`NOTHING` for None).
 
     Args:
         function: Async or plain; its errors are the call's errors.
@@ -69,8 +72,10 @@ class FunctionProvider:
             raise ConfigError(
                 f"{self._name} must return a text or a Reply to be guarded; it returned {type(value).__name__}"
             )
-        text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-        return Reply(text=text, model=request.model, provider=self.name, finish_reason="stop")
+        reply = Reply(text=text_of(value), model=request.model, provider=self.name, finish_reason="stop")
+        if not isinstance(value, str) and request.schema is None:
+            reply.parsed = NOTHING if value is None else value
+        return reply
 
     def result(self, reply: Reply) -> str | Reply:
         """The reply in the form that the function itself gives it."""
@@ -87,6 +92,39 @@ class FunctionProvider:
             self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ainb-function")
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
+
+
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """The fields of a mapping, a dataclass or a pydantic model by name; None for any other object."""
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if hasattr(type(value), "model_dump") and hasattr(type(value), "model_fields"):
+        return dict(value)
+    return None
+
+
+def text_of(value: Any) -> str:
+    """A text as it is; the JSON text of another object, in which what JSON lacks stands as its ``str``."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(_keyed(value), default=_jsonable, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
+
+
+def _jsonable(value: Any) -> Any:
+    if (fields := fields_of(value)) is not None:
+        return fields
+    plain = plain_value(value)
+    return str(value) if plain is value else plain
+
+
+def _keyed(value: Any) -> Any:
+    # JSON has text keys only, and `json` refuses the others (numpy's, tuples) instead of asking for a default.
+    return fields_of(value) if isinstance(value, Mapping) else value
 
 
 class ItemProvider:

@@ -298,8 +298,9 @@ def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
         variables, values, names = environ, {}, list(_variables)
     for name in names:
         value = variables.get(name)
-        if value is not None and is_secret(value.strip()):
-            values[value.strip()] = name
+        key = "" if value is None else value.strip().strip("\"'").strip()
+        if is_secret(key):
+            values[key] = name
     return values
 
 

@@ -74,52 +74,54 @@ class DayBook:
         self._db: sqlite3.Connection | None = None
         self._close_db: Callable[[], object] | None = None
         self._owner: Owner | None = None
-        self._spare: MemoryBook | None = None
+        self._fallback: MemoryBook | None = None
         self._mine: dict[tuple[int, Account], tuple[str, Decimal]] = {}
         self._known: dict[Account, Decimal] = {}
-        self._late: list[Statement] = []
+        self._postponed: list[Statement] = []
         self._locked_since: float | None = None
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Set `amount` aside under `token` when it fits; WAIT also while another process holds the file."""
         verdict = self._run(lambda db, owner: self._reserve(db, owner, token, claim, amount), Verdict.WAIT)
-        return verdict if self._spare is None else self._spare.reserve(token, claim, amount)
+        return verdict if self._fallback is None else self._fallback.reserve(token, claim, amount)
 
     def mark_sent(self, token: int, account: Account) -> None:
         """The money may be spent from here on: it does not come back when this process dies."""
         held = self._mine.get((token, account))
-        if held is not None and self._spare is None:
+        if held is not None and self._fallback is None:
             self._write([(_SENT, (account.name, held[0], token))])
 
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
         """Replace what is set aside under `token` by what it cost; returns what is spent in all, as far as known."""
         held = self._mine.pop((token, account), None)
-        if self._spare is not None:
-            return self._spare.settle(token, account, cost)
+        if self._fallback is not None:
+            return self._fallback.settle(token, account, cost)
         return self._spend(account, cost, [] if held is None else [(_DROP, (account.name, held[0], token))])
 
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
-        return self._spend(account, cost, []) if self._spare is None else self._spare.spend(account, cost)
+        return (
+            self._spend(account, cost, []) if self._fallback is None else self._fallback.spend(account, cost)
+        )
 
     def balance(self, account: Account) -> Balance:
         """How the account stands, over all processes."""
         found = self._run(lambda db, _: self._read(db, account), Balance(self._known.get(account, ZERO)))
-        return found if self._spare is None else self._spare.balance(account)
+        return found if self._fallback is None else self._fallback.balance(account)
 
     def reset(self, account: Account) -> None:
         """Forget what is spent; what is set aside stays so."""
         self._known.pop(account, None)
-        if self._spare is not None:
-            self._spare.reset(account)
+        if self._fallback is not None:
+            self._fallback.reset(account)
         else:
             self._write([("DELETE FROM spent WHERE account = ?", (account.name,))])
 
     def close(self) -> None:
         """Write what is left to write and let go of the file; the next use opens it again."""
         if self._process != os.getpid():
-            self._start_over()
-        if self._late:
+            self._reset_after_fork()
+        if self._postponed:
             self._write([])
         if self._close_db is not None:
             self._close_db()
@@ -145,7 +147,7 @@ class DayBook:
             if verdict is Verdict.NEVER:
                 return verdict
             # Either another process gave money back just now, or one that has died still holds some.
-            self._bury_dead(db, owner)
+            self._take_over_dead(db, owner)
             if db.execute(_RESERVE, row).rowcount != 1:
                 return Verdict.WAIT
         self._mine[token, claim.account] = (owner.name, amount)
@@ -164,18 +166,18 @@ class DayBook:
         Returns:
             What the last statement gave back; None when it gave nothing back or was put off.
         """
-        self._late += statements
+        self._postponed += statements
         return self._guarded(lambda db, _: self._flush(db), None)
 
     def _flush(self, db: sqlite3.Connection) -> int | None:
         rows: list[tuple[int]] = []
-        if len(self._late) == 1:
-            rows = db.execute(*self._late[0]).fetchall()
-        elif self._late:
+        if len(self._postponed) == 1:
+            rows = db.execute(*self._postponed[0]).fetchall()
+        elif self._postponed:
             with _transaction(db):
-                for statement in self._late:
+                for statement in self._postponed:
                     rows = db.execute(*statement).fetchall()
-        self._late.clear()
+        self._postponed.clear()
         return rows[0][0] if rows else None
 
     def _read(self, db: sqlite3.Connection, account: Account) -> Balance:
@@ -184,7 +186,7 @@ class DayBook:
         self._known[account] = balance.settled
         return balance
 
-    def _bury_dead(self, db: sqlite3.Connection, owner: Owner) -> None:
+    def _take_over_dead(self, db: sqlite3.Connection, owner: Owner) -> None:
         """Take over from owners whose process has ended."""
         names = owner.dead()
         if names:
@@ -193,7 +195,7 @@ class DayBook:
                     db.execute(_INHERIT, (name,))
                     db.execute("DELETE FROM held WHERE owner = ?", (name,))
         for name in names:
-            owner.bury(name)
+            owner.remove(name)
 
     def _run(self, work: Callable[[sqlite3.Connection, Owner], T], otherwise: T) -> T:
         """Do `work` after what was put off; `otherwise` when the file is locked, or cannot be used at all."""
@@ -206,8 +208,8 @@ class DayBook:
 
     def _guarded(self, work: Callable[[sqlite3.Connection, Owner], T], otherwise: T) -> T:
         if self._process != os.getpid():
-            self._start_over()
-        if self._spare is not None:
+            self._reset_after_fork()
+        if self._fallback is not None:
             return otherwise
         try:
             found = work(*self._open())
@@ -223,7 +225,7 @@ class DayBook:
             self._owner = self._owner or Owner(self._path.with_suffix(".owners"))
             self._db = _connect(self._path)
             self._close_db = tie(self._db, self)
-            self._bury_dead(self._db, self._owner)
+            self._take_over_dead(self._db, self._owner)
         return self._db, self._owner
 
     def _note_fault(self, error: Exception) -> None:
@@ -233,12 +235,12 @@ class DayBook:
             self._locked_since = now if self._locked_since is None else self._locked_since
             if now - self._locked_since < MAX_LOCKED_SECONDS:
                 return
-        spare = MemoryBook()
+        fallback = MemoryBook()
         for account, settled in self._known.items():
-            spare.spend(account, settled)
+            fallback.spend(account, settled)
         for (token, account), (_, amount) in self._mine.items():
-            spare.hold(token, account, amount)
-        self._spare = spare
+            fallback.hold(token, account, amount)
+        self._fallback = fallback
         self._sink(
             Notice(
                 f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself and does not see what "
@@ -247,7 +249,7 @@ class DayBook:
             )
         )
 
-    def _start_over(self) -> None:
+    def _reset_after_fork(self) -> None:
         """In a forked child: the parent keeps its connection, its name and its reservations."""
         if self._close_db is not None:
             self._close_db()
@@ -256,7 +258,7 @@ class DayBook:
         self._process = os.getpid()
         self._db = self._close_db = self._owner = None
         self._mine.clear()
-        self._late.clear()
+        self._postponed.clear()
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def make_store(
         return memory
     from ainb.stores.disk.store import DiskStore
 
-    return DiskStore(folder, spare=memory, clock=clock, sink=sink)
+    return DiskStore(folder, fallback=memory, clock=clock, sink=sink)
 
 
 def default_home() -> Path:

@@ -124,26 +124,26 @@ class Owner:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.name, self._handle = self._claim()
-        self._let_go = weakref.finalize(self, _close_handle, self._handle)
+        self._release = weakref.finalize(self, _close_handle, self._handle)
 
     def dead(self) -> list[str]:
         """Owners whose process has ended."""
         names = (path.stem for path in self._folder.glob("*.lock"))
         return [name for name in names if name != self.name and self._is_free(name)]
 
-    def bury(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Remove the lock file of a dead owner, once nothing is left of it."""
         with contextlib.suppress(OSError):
             self._path(name).unlink()
 
     def close(self) -> None:
         """End this owner's life."""
-        self.bury(self.name)
+        self.remove(self.name)
         self.drop()
 
     def drop(self) -> None:
         """Let go of the file alone, as a forked child must: the parent lives on."""
-        self._let_go()
+        self._release()
 
     def _claim(self) -> tuple[str, int]:
         for _ in range(MAX_TRIES):

@@ -105,7 +105,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     """What, measured, peer in the same run, goal."""
     with tempfile.TemporaryDirectory() as folder:
         seen = asyncio.new_event_loop().run_until_complete(measure(Path(folder)))
-    flight = seen["memory miss"] - seen["make"] - seen["key"] - seen["direct"]
+    shared = seen["memory miss"] - seen["make"] - seen["key"] - seen["direct"]
     disk_miss = seen["disk miss"] - seen["make"]
     get, put = (
         f"diskcache get {seen['diskcache get']:.1f} us",
@@ -117,11 +117,11 @@ def rows() -> list[tuple[str, str, str, str]]:
         ("disk hit with key, on the loop", f"{seen['disk hit']:.1f} us", get, "<= 60 us"),
         (
             "single-flight and store in memory",
-            f"{flight:.1f} us",
+            f"{shared:.1f} us",
             f"asyncio task {seen['task']:.1f} us",
-            "<= 15 us (flight alone)",
+            "<= 15 us (shared alone)",
         ),
-        ("miss with key, flight and disk store, on the loop", f"{disk_miss:.1f} us", put, "<= 90 us"),
+        ("miss with key, shared and disk store, on the loop", f"{disk_miss:.1f} us", put, "<= 90 us"),
     ]
 
 

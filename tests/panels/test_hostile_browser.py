@@ -56,6 +56,9 @@ for text in HOSTILE[:5]:
     "the frame of a batch": """script("rows", frame["text"])
 session.map(frame, "{text}", model="scripted:rows")""",
     "a frame of the log": "session.usage().tail(20)",
+    "a comparison": """texts = frame["text"].tolist()
+rows = pd.DataFrame({"text": texts, "truth": texts, "b": texts[::-1]})
+session.compare(rows, {texts[0]: "{text}", texts[1]: "{b} {text}"}, truth="truth", models="scripted:echo")""",
     "names of ours": """for text in HOSTILE:
     for line in ("panel", "register", "list", "chat", "help"):
         try:

@@ -40,6 +40,11 @@ from tests.panels.made_up_week import fill
 fill(Path(os.environ["AINB_HOME"]), hostile=hostile)
 %config Ainb.budget = "5/day"
 """
+COMPARISON = """
+rows = pd.DataFrame({"text": [f"{n} {hostile}" for n in range(200)], "truth": ["good", hostile] * 100})
+rows["b"] = rows["truth"].where(rows.index % 5 > 0, "good")
+session.compare(rows, {"a": "{text}", hostile: "{b}"}, truth="truth", models="scripted:echo")
+"""
 
 
 def offline_text(browser, page_file: Path) -> str:
@@ -150,8 +155,9 @@ SAID = ("spent today of $5.00", "429 rate limit", "What failed, last 24 hours", 
 def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page, browser):
     cells = ["%ai panel", "%ai panel cost", "%ai panel errors"]
     settle = "from ainb.panels.live import stop_all\nstop_all()"
-    page.open("panels.ipynb", [SETUP + WEEK, *cells, settle])
+    page.open("panels.ipynb", [SETUP + WEEK, *cells, settle, COMPARISON])
     page.run(0)
+    page.run(5)
     for cell in (1, 2, 3):
         page.run(cell)
         page.cell(cell).locator("figure img").wait_for()
@@ -170,13 +176,14 @@ def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page,
     for theme, name in ((DARK, "dark"), (LIGHT, "light")):
         page.theme(theme)
         page.shot_of_cell(1, f"board_static_{name}")
+        page.shot_of_cell(5, f"comparison_{name}")
         assert violations(page.page) == []
         assert overflowing(page.page) == []
     assert page.page.evaluate(HACKED) is None
     saved = page.save()
     assert WIDGET_VIEW not in str(saved)
     shown = offline_text(browser, page.export())
-    assert [words for words in (*SAID, "Cost by provider") if words not in shown] == []
+    assert [words for words in (*SAID, "Cost by provider", "is better than a") if words not in shown] == []
 
 
 def test_a_notebook_that_is_not_trusted_shows_the_same_words(page):

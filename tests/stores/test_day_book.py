@@ -216,7 +216,7 @@ def test_an_owners_name_is_its_own_and_ends_with_it(tmp_path):
     assert first.dead() == []
     second.drop()
     assert first.dead() == [second.name]
-    first.bury(second.name)
+    first.remove(second.name)
     assert first.dead() == []
     first.close()
     assert list(tmp_path.iterdir()) == []

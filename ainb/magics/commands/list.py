@@ -2,41 +2,149 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from ainb import keys
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
+from ainb.families import family_of, thinking_tokens
+from ainb.magics.display.numbers import UNKNOWN
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
-from ainb.providers.services import SERVICES, SYNONYMS, Service
+from ainb.providers.services import OWN_NAMES, SERVICES, SYNONYMS, Service
 from ainb.suggestions import closest
+
+if TYPE_CHECKING:
+    from ainb.pricing import Prices
+    from ainb.providers.learnt import Learnt
+
+# Models of the price list that do not answer prompts with text, or are no longer sold to new users.
+_NOT_CHAT = re.compile(
+    r"image|audio|realtime|tts|whisper|transcribe|translate|embedding|moderation|search|davinci|babbage|^ada$|curie|instruct"
+    r"|vision|^ft:|\.ft-|computer|live|3\.5|gpt-4(?![o.])|preview|:extended|research"
+)
+_SCHEMA_WORDS = {
+    "json_schema": "the provider's structured output",
+    "bounds_free": "the provider's structured output, without bounds",
+    "loose": "JSON schema as given",
+    "json_object": "JSON mode and a sentence in the prompt",
+    "tool": "a tool",
+}
 
 
 def show_list(shell: NotebookShell, arguments: Arguments) -> Report:
-    """Providers, pulled models and aliases; for one provider, the models that it offers now."""
+    """Providers, pulled models and aliases; for one provider its models with prices; for one model what it takes."""
     config = shell.session().config
     service = arguments.words[0] if arguments.words else None
     if service is None:
         return Report(tables=[services_table(None), *local_table(), *aliases_table(config.aliases)])
+    if _is_model(service, config.aliases):
+        return Report(tables=model_tables(shell, service))
     tables = [services_table(service), *(local_table() if service == "local" else ())]
     provider = shell.session().provider(SYNONYMS.get(service, service))
-    if not hasattr(provider, "list_models"):
-        return Report(tables=tables)
-    try:
-        names = ENGINE.run(provider.list_models())
-    except AinbError as error:
-        return Report([str(error)], tables)
-    models = Table(
-        caption="Models", columns=("model",), rows=[(f"{provider.name}:{name}",) for name in names]
+    prices = shell.session().prices
+    notes: list[str] = []
+    names: list[str] = []
+    if hasattr(provider, "list_models"):
+        try:
+            names = ENGINE.run(provider.list_models())
+        except AinbError as error:
+            notes.append(str(error))
+    if not names:
+        names = [name for name in prices.published_models(provider.name) if not _NOT_CHAT.search(name)]
+        if names:
+            notes.append("these models are from the published price list, not from the provider itself")
+    return Report(notes, [*tables, *_models_table(prices, provider.name, names)])
+
+
+def _is_model(word: str, aliases: Mapping[str, str]) -> bool:
+    """Whether a word names a model and not a provider."""
+    known = {*SERVICES, *SYNONYMS, *plugins.names()}
+    if word in known:
+        return False
+    return (
+        word in aliases
+        or ":" in word
+        or "/" in word
+        or any(re.match(pattern, word) for pattern, _ in OWN_NAMES)
     )
-    return Report(tables=[*tables, models])
+
+
+def _models_table(prices: Prices, service: str, names: Sequence[str]) -> list[Table]:
+    rows = [(f"{service}:{name}", *map(_usd, prices.per_million(service, name))) for name in names]
+    columns = ("model", "in", "out")
+    priced = any(row[1] != UNKNOWN for row in rows)
+    if not priced:
+        rows, columns = [row[:1] for row in rows], columns[:1]  # type: ignore[assignment]  # fewer cells
+    caption = "Models, USD for a million tokens" if priced else "Models"
+    return (
+        [Table(caption=caption, columns=columns, rows=rows, numeric={1, 2} if priced else ())] if rows else []
+    )
+
+
+def _usd(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else f"{value.normalize():f}"
+
+
+def model_tables(shell: NotebookShell, name: str) -> list[Table]:
+    """What a model takes by the rules of its family, its price, and what was learnt from its refusals.
+
+    Raises:
+        ConfigError: The text names no provider.
+    """
+    session = shell.session()
+    service, model = session.find_model(name)
+    family = family_of(service, model)
+    if family.efforts is None:
+        efforts = "not known; sent as typed"
+    else:
+        efforts = ", ".join(family.efforts) or "none: it has no effort levels"
+    sampling = {"always": "taken", "never": "left out", "without_effort": "taken with effort none only"}
+    room = thinking_tokens(service, model, {})
+    read, written = (_usd(value) for value in session.prices.per_million(service, model))
+    rows = [
+        ("effort levels", efforts),
+        ("temperature and top_p", sampling[family.sampling]),
+        ("thinks by itself", f"yes, with room for {room:,} tokens" if room else "no"),
+        ("reply schema by", _SCHEMA_WORDS[family.schema]),
+        ("USD for a million tokens", f"{read} in, {written} out"),
+    ]
+    tables = [Table(caption=f"{service}:{model}", columns=("", "by its rules"), rows=rows)]
+    learnt = [row for row in session.core.learnt() if row[1] == model]
+    return [*tables, *learnt_tables(learnt)]
+
+
+def learnt_tables(rows: Sequence[tuple[str, str, Learnt]]) -> list[Table]:
+    """What models refused, as a table; [] without any."""
+    cells = [
+        (
+            model,
+            _field(item.lesson.field),
+            item.lesson.outcome,
+            f"{dt.datetime.fromtimestamp(item.at, dt.UTC):%Y-%m-%d}",
+            endpoint,
+        )
+        for endpoint, model, item in rows
+    ]
+    columns = ("model", "parameter", "now", "since", "endpoint")
+    return (
+        [Table(caption="Learnt from refusals, kept for 30 days", columns=columns, rows=cells)]
+        if cells
+        else []
+    )
+
+
+def _field(name: str) -> str:
+    return "schema" if name.startswith("schema:") else name
 
 
 def services_table(name: str | None) -> Table:

@@ -83,6 +83,15 @@ def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
     return ("circuits", ", ".join(unusual)) if unusual else None
 
 
+def learnt_row(shell: NotebookShell) -> tuple[str, str] | None:
+    """Parameters that models refused and that are left out or renamed since; None without any."""
+    models: dict[str, list[str]] = {}
+    for _, model, item in shell.session().core.learnt():
+        models.setdefault(model, []).append(f"{item.lesson.field.partition(':')[0]} {item.lesson.outcome}")
+    text = "; ".join(f"{model}: {', '.join(found)}" for model, found in models.items())
+    return ("learnt", text) if text else None
+
+
 def state_row(shell: NotebookShell) -> tuple[str, str] | None:
     """The Redis server that shares the state: endpoint, round trip, other clients; None without one."""
     row = shell.session().state_status()
@@ -108,6 +117,7 @@ ROWS: list[StatusRow] = [
     budget_row,
     cache_row,
     circuits_row,
+    learnt_row,
     state_row,
     display_row,
     replay_row,

@@ -8,6 +8,7 @@ from ainb.magics.commands import budget, cache
 from ainb.magics.commands.alias import SAVE, UNSAVE, drop_alias, set_alias
 from ainb.magics.commands.chat import reset, run_chat
 from ainb.magics.commands.command import Command
+from ainb.magics.commands.compare import show_comparison
 from ainb.magics.commands.cost import SINCE, show_cost, show_errors, show_usage
 from ainb.magics.commands.explain import explain, fix
 from ainb.magics.commands.help import show_help, show_version
@@ -22,7 +23,7 @@ from ainb.magics.parsing.flags import CELL_FLAGS
 from ainb.magics.shell import NotebookShell
 from ainb.panels import PANELS
 from ainb.panels.markup import Report
-from ainb.providers.local.weights import PULLABLE
+from ainb.providers.local.catalogue import PULLABLE
 from ainb.usage.columns import LABEL_COLUMNS
 
 
@@ -194,6 +195,14 @@ COMMANDS: list[Command] = [
         words=(0, 1),
         help="forget a chat, or all chats of the notebook",
         example="%ai reset",
+    ),
+    Command(
+        name="compare",
+        run=show_comparison,
+        metavar="NAME",
+        words=(1, 1),
+        help="a comparison that session.compare(…) made, shown again",
+        example="%ai compare result",
     ),
     Command(
         name="panel",

@@ -112,7 +112,8 @@ def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
         pieces.append(f"{reply.duration_s:.1f} s")
     usage = reply.usage
     if usage.input_tokens is not None and usage.output_tokens is not None:
-        pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out")
+        thought = f" ({usage.reasoning_output_tokens:,} thinking)" if usage.reasoning_output_tokens else ""
+        pieces.append(f"{usage.input_tokens:,} in, {usage.output_tokens:,} out{thought}")
     if not deterministic and reply.attempts > 1:
         pieces.append(f"{reply.attempts} attempts")
     if not deterministic:

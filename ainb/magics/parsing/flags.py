@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 
 from ainb.magics.parsing import readers
 from ainb.magics.parsing.readers import Reader
-from ainb.messages import Form
+from ainb.messages import Effort, Form
 
 FORMATS: tuple[str, ...] = get_args(Form)
+EFFORTS: tuple[str, ...] = get_args(Effort)
 # Options that need --each beside them, by keyword.
 EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
 
@@ -99,6 +100,14 @@ CELL_FLAGS: list[Flag] = [
         read=readers.whole_number,
         help="longest answer, in tokens",
         example="%%ai --max-tokens 200",
+    ),
+    Flag(
+        name="effort",
+        metavar="LEVEL",
+        read=readers.one_of(*EFFORTS),
+        choices=EFFORTS,
+        help=f"how much the model thinks: {', '.join(EFFORTS)}; a level that it lacks becomes the nearest lower one",
+        example="%%ai openai:gpt-6-luna --effort low",
     ),
     Flag(
         name="model-parameters",
@@ -227,12 +236,12 @@ CELL_FLAGS: list[Flag] = [
     ),
     Flag(
         name="schema",
-        metavar="NAME",
-        read=readers.dotted_name,
+        metavar="NAME_OR_FIELDS",
+        read=readers.schema,
         goes_to="cell",
         help=(
-            "the reply must be of this pydantic model, dataclass, TypedDict or JSON schema; "
-            "Reply.parsed holds it"
+            "the reply must match this pydantic model, dataclass, TypedDict, type or JSON schema, or fields written in place, as in "
+            '"label: positive|negative, score: int 0..10, tags: [str], why: str?"; Reply.parsed holds it'
         ),
         example="%%ai --schema Label --into label",
     ),

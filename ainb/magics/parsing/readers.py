@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.pipeline.answer.inline import is_inline
 from ainb.pipeline.budget.options import MAX_USD, read_usd
 from ainb.usage.filters import read_since
 
@@ -96,6 +97,11 @@ def dotted_name(value: str) -> str:
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in value.split(".")):
         raise ValueError("the name of something in the notebook, such as Label")
     return value
+
+
+def schema(value: str) -> str:
+    """A name of the notebook, or a schema written in place."""
+    return text(value) if is_inline(value) else dotted_name(value)
 
 
 def whole_number(value: str) -> int:

@@ -1,4 +1,4 @@
-"""``--schema NAME``: resolves a schema in the notebook."""
+"""``--schema``: resolves a schema in the notebook, or reads the one written in place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.magics.shell import NotebookShell
-from ainb.pipeline.answer.schema import Schema, is_schema_class, read_schema
+from ainb.pipeline.answer.inline import is_inline
+from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
 from ainb.suggestions import closest
 
 # Keys that distinguish a JSON schema from any other dict.
@@ -14,15 +15,17 @@ _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf",
 
 
 def find_schema(shell: NotebookShell, name: str) -> Schema:
-    """The schema that a variable of the notebook holds.
+    """The schema that a variable of the notebook holds, or that is written in place.
 
     Args:
         shell: The notebook shell.
-        name: As typed; may be dotted.
+        name: As typed: a name, which may be dotted, or a line such as ``label: a|b, score: int 0..10``.
 
     Raises:
-        ConfigError: There is nothing of that name, or it is no schema.
+        ConfigError: There is nothing of that name, it is no schema, or the line cannot be read.
     """
+    if is_inline(name):
+        return read_schema(name)
     first, *rest = name.split(".")
     names = shell.namespace()
     if first not in names:
@@ -50,11 +53,16 @@ def schema_names(shell: NotebookShell) -> list[str]:
 def _is_schema(value: Any) -> bool:
     if type(value) is dict:
         return bool(_KEYWORDS & value.keys())
-    return is_schema_class(value) and value.__module__.partition(".")[0] != "pydantic"
+    if not (is_schema_class(value) or is_schema_type(value)):
+        return False
+    return str(getattr(value, "__module__", "")).partition(".")[0] not in {"pydantic", "builtins", "datetime"}
 
 
 def _hint(shell: NotebookShell, name: str) -> str:
     known = schema_names(shell)
     if known:
         return closest(name, known)
-    return "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema"
+    return (
+        "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema; or write it in place: "
+        '--schema "label: positive|negative, score: int 0..10"'
+    )

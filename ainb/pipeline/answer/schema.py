@@ -1,18 +1,27 @@
-"""A schema in any of its usual shapes: what the provider is told, and how a reply is checked."""
+"""A reply schema in any of its usual shapes, as JSON schema and as a check of the reply."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime as dt
+import enum
 import json
+import re
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, is_typeddict
+from typing import Annotated, Any, Literal, is_typeddict
 
 from ainb.errors import ConfigError
+from ainb.pipeline.answer.inline import read_inline
 
+_GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+# A name of its own, so that a type checker sees both branches whatever version it checks for.
+READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
 
 
@@ -36,20 +45,44 @@ class Schema:
 
 
 def read_schema(schema: Any) -> Schema:
-    """Make a Schema of a pydantic model, a dataclass, a TypedDict or a JSON schema dict.
+    """Make a Schema.
+
+    Args:
+        schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or Optional of these,
+            a JSON schema dict, or a schema in one line (`ainb.pipeline.answer.inline`).
 
     Raises:
         ConfigError: It is none of these, or the JSON schema itself is wrong.
     """
     if isinstance(schema, Schema):
         return schema
+    if isinstance(schema, str):
+        return _from_json_schema(_parsed(schema))
     if isinstance(schema, Mapping):
         return _from_json_schema(schema)
-    if is_schema_class(schema):
+    if is_schema_class(schema) or is_schema_type(schema):
         return _from_type(schema)
     raise ConfigError(
-        f"a schema is a pydantic model, a dataclass, a TypedDict or a JSON schema dict; it is {schema!r:.80}"
+        "a schema is a pydantic model, a dataclass, a TypedDict, an Enum, list[…], Literal[…], a Union, a JSON schema dict, or a "
+        f'line such as "label: positive|negative, score: int 0..10"; it is {schema!r:.80}'
     )
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    """The JSON schema of a text: JSON itself, or one line."""
+    if text.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError):
+            found = json.loads(text)
+            if isinstance(found, dict):
+                return found
+    return read_inline(text)
+
+
+def is_schema_type(value: Any) -> bool:
+    """Whether a value is a type expression that a reply can be checked against: ``list[…]``, ``Literal[…]``, a Union, an Enum, int."""
+    if isinstance(value, type):
+        return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
+    return typing.get_origin(value) in _GENERIC
 
 
 def is_schema_class(value: Any) -> bool:
@@ -64,13 +97,12 @@ def is_schema_class(value: Any) -> bool:
 def _from_type(kind: Any) -> Schema:
     import pydantic
 
+    name = _type_name(kind)
     try:
         adapter = pydantic.TypeAdapter(_readable(kind))
         json_schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, NameError) as error:
-        raise ConfigError(
-            f"the schema {kind.__name__} cannot be read ({_one_line(error)}); mend the class"
-        ) from None
+        raise ConfigError(f"the schema {name} cannot be read ({_one_line(error)}); mend the class") from None
 
     def check(text: str) -> Any:
         try:
@@ -80,26 +112,38 @@ def _from_type(kind: Any) -> Schema:
             raise ValueError("; ".join(f"{_where(item['loc'])}{item['msg']}" for item in problems)) from None
 
     def dump(value: Any) -> dict[str, Any]:
-        plain = adapter.dump_python(value, mode="json")
-        return plain if isinstance(plain, dict) else {"value": plain}
+        return _by_field(adapter.dump_python(value, mode="json"), fields)
 
-    return Schema(
-        name=kind.__name__,
-        json_schema=_closed(json_schema),
-        check=check,
-        fields=_fields(json_schema),
-        dump=dump,
-    )
+    fields = _fields(json_schema)
+    return Schema(name=name, json_schema=_closed(json_schema), check=check, fields=fields, dump=dump)
+
+
+def _type_name(kind: Any) -> str:
+    """Of a class its name; of ``list[Label]`` and the like what is written, in letters that providers take."""
+    if isinstance(kind, type):
+        return kind.__name__
+    plain = re.sub(r"(?:[\w<>]+\.)+", "", repr(kind))
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_")[:64] or "reply"
+
+
+def _by_field(plain: Any, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Plain data under the names of the fields; of a schema that is no object all of it stands under "value"."""
+    return plain if isinstance(plain, dict) and set(fields) != {"value"} else _under_value(plain)
+
+
+def _under_value(plain: Any) -> dict[str, Any]:
+    return plain if isinstance(plain, dict) and set(plain) == {"value"} else {"value": plain}
 
 
 def _readable(kind: Any) -> Any:
     """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
-    if not is_typeddict(kind) or sys.version_info >= (3, 12):
+    if not is_typeddict(kind) or READS_TYPING_TYPED_DICTS:
         return kind
     import typing_extensions
 
     hints = typing.get_type_hints(kind, include_extras=True)
-    return typing_extensions.TypedDict(kind.__name__, hints, total=kind.__total__)  # type: ignore[operator]
+    make: Any = typing_extensions.TypedDict
+    return make(kind.__name__, hints, total=kind.__total__)
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
@@ -123,15 +167,15 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
             raise ValueError("; ".join(problems[:MAX_PROBLEMS]))
         return value
 
+    fields = _fields(schema)
+
     def dump(value: Any) -> dict[str, Any]:
-        return value if isinstance(value, dict) else {"value": value}
+        return _by_field(value, fields)
 
     name = "".join(
         letter if letter.isalnum() or letter in "-_" else "_" for letter in str(schema.get("title", "reply"))
     )
-    return Schema(
-        name=name[:64] or "reply", json_schema=schema, check=check, fields=_fields(schema), dump=dump
-    )
+    return Schema(name=name[:64] or "reply", json_schema=schema, check=check, fields=fields, dump=dump)
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, str]:

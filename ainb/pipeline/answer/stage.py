@@ -33,6 +33,9 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema) -> Reply:
     for _ in range(TIMES_ASKED):
         reply = await proceed(call)
         spent.append(reply)
+        if reply.finish_reason == "length" and not reply.text.strip():
+            call.request = asked
+            raise _without_text(schema, reply)
         try:
             reply.parsed = schema.check(reply.code)
         except ValueError as error:
@@ -66,6 +69,15 @@ def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
     complaint = f"That was not valid: {problem}. Answer again with JSON of the schema and nothing else."
     messages = (*call.request.messages, Message("assistant", reply.text), Message("user", complaint))
     return dataclasses.replace(call.request, messages=messages)
+
+
+def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:
+    """Asked again it would end the same way."""
+    return InvalidReplyError(
+        f"there is no reply to check against the schema {schema.name}: the output limit was reached before any text, for thinking "
+        "counts in it; raise max_tokens (--max-tokens), or lower effort (--effort)",
+        text=reply.text,
+    )
 
 
 def _invalid(schema: ReplySchema, spent: list[Reply], problem: str) -> InvalidReplyError:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from ainb.errors import ConfigError
 from ainb.pipeline.budget.accounts import ZERO, Account, Balance
+from ainb.plain import plain_fields
 from ainb.pricing.estimates import format_usd
 
 Scope = Literal["session", "day", "user", "batch"]
@@ -35,6 +36,7 @@ class Budget:
     warn_at: float = 0.8
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         object.__setattr__(self, "usd", read_usd("usd", self.usd))
         if self.per not in SCOPES:
             raise ConfigError(f"per must be one of {', '.join(SCOPES)}; it is {self.per!r}")

@@ -15,7 +15,7 @@ from ainb.redaction.filter import encodable
 
 T = TypeVar("T")
 
-ENTRY_VERSION = 1
+ENTRY_VERSION = 2
 MAX_COST_DIGITS = 40
 NOTHING = Decimal(0)
 
@@ -29,6 +29,7 @@ TOKENS = (
     "output_tokens",
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
+    "cache_creation_1h_input_tokens",
     "reasoning_output_tokens",
 )
 
@@ -99,6 +100,7 @@ def encode_entry(reply: Reply, created_at: float) -> str:
         "model": reply.model,
         "provider": reply.provider,
         "finish_reason": reply.finish_reason,
+        "reasoning": reply.reasoning,
         "tokens": [getattr(usage, name) for name in TOKENS],
         "tokens_source": usage.source,
         "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
@@ -149,6 +151,7 @@ def _read_reply(entry: Mapping[str, Any]) -> Reply:
         provider=entry["provider"],
         usage=Usage(**tokens, source=entry["tokens_source"]),
         finish_reason=entry["finish_reason"],
+        reasoning=entry["reasoning"],
         cost_usd=None if cost is None else Decimal(cost),
         cost_source=entry["cost_source"],
         parsed=entry["parsed"],
@@ -199,6 +202,7 @@ FIELDS: Mapping[str, Callable[[object], bool]] = {
     "model": _is_text,
     "provider": _is_text,
     "finish_reason": _is_text_or_none,
+    "reasoning": _is_text_or_none,
     "tokens": _is_tokens,
     "tokens_source": _one_of("provider", "estimate", "unknown"),
     "cost_usd": _is_cost,

@@ -1,4 +1,4 @@
-"""The name of an answer: a digest of everything that leaves, in one canonical encoding.
+"""Cache key: a digest of the request as the user made it, in one canonical encoding.
 
 Two values have one key exactly when they are the same JSON document with numbers kept apart by type: 1, 1.0, true and "1" are
 four values, 0.0 and -0.0 are two, a tuple is a list. What JSON cannot hold without loss is refused and never guessed at: keys
@@ -16,7 +16,8 @@ from typing import Any
 from ainb.errors import ConfigError
 from ainb.messages import Call
 
-KEY_VERSION = 1
+# 2: the user's request in place of the outgoing body (0.2.0). Samples in the tests hold from here on.
+KEY_VERSION = 2
 MAX_DEPTH = 100
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 
@@ -29,8 +30,8 @@ Path = tuple[str | int, ...]
 def reply_key(call: Call) -> str:
     """Key of the answer to a call: 64 hexadecimal digits.
 
-    Made of the service, the place it goes to, the whole outgoing body, the schema of the reply and the replica; of no secret,
-    and of nothing that only says how the call is treated.
+    Made of the service, the place it goes to, the model, the request as the user made it (`Request.asked`), the schema of the
+    reply as given and the replica; of no secret, and of nothing that an adapter or a stage makes of the request.
 
     Raises:
         ConfigError: A parameter has no canonical form; the message names it.
@@ -39,9 +40,10 @@ def reply_key(call: Call) -> str:
         return call.cache_key
     request, provider = call.request, call.provider
     call.cache_key = digest(
-        provider.body(request),
+        request.asked(),
         "reply",
         provider.name,
+        request.model,
         call.place(),
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),

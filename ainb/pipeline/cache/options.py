@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ainb.errors import ConfigError
+from ainb.plain import plain_fields
 from ainb.stores.base import MEMORY_BYTES, Where
 
 PLACES = get_args(Where)
@@ -30,6 +31,7 @@ class Cache:
     memory_bytes: int = MEMORY_BYTES
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_ttl(self.ttl_seconds)
         if self.where not in PLACES:
             raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")

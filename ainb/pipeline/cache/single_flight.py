@@ -15,26 +15,26 @@ T = TypeVar("T")
 C = TypeVar("C")
 
 
-class Seat(Generic[T, C]):
-    """One who waits for a flight.
+class Waiter(Generic[T, C]):
+    """One who waits for a shared.
 
     Attributes:
-        flight: What is waited for.
-        leads: Whether the work runs on this one's account: the first to come, and when it leaves, the next in line.
+        shared: What is waited for.
+        is_owner: Whether the work runs on this one's account: the first to come, and when it leaves, the next in line.
     """
 
-    __slots__ = ("flight", "future", "leads")
+    __slots__ = ("future", "is_owner", "shared")
 
-    def __init__(self, flight: Flight[T, C], *, leads: bool) -> None:
-        self.flight = flight
-        self.leads = leads
-        self.future: asyncio.Future[T] = flight.task.get_loop().create_future()
+    def __init__(self, shared: SharedCall[T, C], *, is_owner: bool) -> None:
+        self.shared = shared
+        self.is_owner = is_owner
+        self.future: asyncio.Future[T] = shared.task.get_loop().create_future()
 
-    async def arrive(self) -> T:
+    async def wait(self) -> T:
         """Wait for the outcome; called once, at once.
 
         Returns:
-            The outcome itself for the one that leads, a copy for the others.
+            The outcome itself for the one that is_owner, a copy for the others.
 
         Raises:
             Exception: What the work raised; a copy of it for those that do not lead.
@@ -44,64 +44,64 @@ class Seat(Generic[T, C]):
         finally:
             if self.future.done() and not self.future.cancelled():
                 self.future.exception()  # it may be unread when this one was cancelled in the same tick
-            await self.flight.leave(self)
+            await self.shared.leave(self)
 
 
-class Flight(Generic[T, C]):
+class SharedCall(Generic[T, C]):
     """Work under way, and those who wait for it, oldest first.
 
     Attributes:
         task: The work.
-        cargo: What the work is about; those who join may change it.
+        payload: What the work is about; those who join may change it.
     """
 
-    __slots__ = ("_forget", "_seats", "_share", "cargo", "task")
+    __slots__ = ("_forget", "_share", "_waiters", "payload", "task")
 
     def __init__(
         self,
         task: asyncio.Task[T],
-        cargo: C,
+        payload: C,
         *,
         share: Callable[[T], T],
-        forget: Callable[[Flight[T, C]], None],
+        forget: Callable[[SharedCall[T, C]], None],
     ) -> None:
         self.task = task
-        self.cargo = cargo
+        self.payload = payload
         self._share = share
         self._forget = forget
-        self._seats: dict[Seat[T, C], None] = {}
-        task.add_done_callback(self._land)
+        self._waiters: dict[Waiter[T, C], None] = {}
+        task.add_done_callback(self._finish)
 
-    def board(self) -> Seat[T, C]:
-        """Take a seat; the one who takes it must `arrive`."""
-        seat = Seat(self, leads=not self._seats)
-        self._seats[seat] = None
-        return seat
+    def join(self) -> Waiter[T, C]:
+        """Take a waiter; the one who takes it must `wait`."""
+        waiter = Waiter(self, is_owner=not self._waiters)
+        self._waiters[waiter] = None
+        return waiter
 
-    async def leave(self, seat: Seat[T, C]) -> None:
-        """Give a seat up; the last to leave cancels work that is not done and waits until it has ended."""
-        del self._seats[seat]
-        if self._seats:
-            if seat.leads and not self.task.done():
-                next(iter(self._seats)).leads = True
+    async def leave(self, waiter: Waiter[T, C]) -> None:
+        """Give a waiter up; the last to leave cancels work that is not done and waits until it has ended."""
+        del self._waiters[waiter]
+        if self._waiters:
+            if waiter.is_owner and not self.task.done():
+                next(iter(self._waiters)).is_owner = True
             return
         if not self.task.done():
             self._forget(self)
             self.task.cancel()
             await asyncio.wait([self.task])
 
-    def _land(self, task: asyncio.Task[T]) -> None:
+    def _finish(self, task: asyncio.Task[T]) -> None:
         self._forget(self)
         error = None if task.cancelled() else task.exception()
-        for seat in self._seats:
-            if seat.future.done():
+        for waiter in self._waiters:
+            if waiter.future.done():
                 continue
             if task.cancelled():
-                seat.future.cancel()
+                waiter.future.cancel()
             elif error is not None:
-                seat.future.set_exception(error if seat.leads else _twin(error))
+                waiter.future.set_exception(error if waiter.is_owner else _copy_error(error))
             else:
-                seat.future.set_result(task.result() if seat.leads else self._share(task.result()))
+                waiter.future.set_result(task.result() if waiter.is_owner else self._share(task.result()))
 
 
 class SingleFlight(Generic[T, C]):
@@ -113,38 +113,40 @@ class SingleFlight(Generic[T, C]):
 
     def __init__(self, share: Callable[[T], T]) -> None:
         self._share = share
-        self._flights: dict[Hashable, Flight[T, C]] = {}
+        self._calls: dict[Hashable, SharedCall[T, C]] = {}
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._calls)
 
-    def find(self, key: Hashable) -> Flight[T, C] | None:
-        """The flight under way on this loop, or None."""
-        flight = self._flights.get((asyncio.get_running_loop(), key))
-        # Between the end of a task and its callback others may run; they are too late for this flight.
-        return None if flight is None or flight.task.done() else flight
+    def find(self, key: Hashable) -> SharedCall[T, C] | None:
+        """The shared under way on this loop, or None."""
+        shared = self._calls.get((asyncio.get_running_loop(), key))
+        # Between the end of a task and its callback others may run; they are too late for this shared.
+        return None if shared is None or shared.task.done() else shared
 
-    def start(self, key: Hashable, work: Coroutine[Any, Any, T], cargo: C) -> Flight[T, C]:
+    def start(self, key: Hashable, work: Coroutine[Any, Any, T], payload: C) -> SharedCall[T, C]:
         """Set work going in a task with the caller's context variables; `find` must just have returned None."""
         loop = asyncio.get_running_loop()
         place = (loop, key)
 
-        def forget(flight: Flight[T, C]) -> None:
-            if self._flights.get(place) is flight:
-                del self._flights[place]
+        def forget(shared: SharedCall[T, C]) -> None:
+            if self._calls.get(place) is shared:
+                del self._calls[place]
 
-        flight: Flight[T, C] = Flight(loop.create_task(work), cargo, share=self._share, forget=forget)
-        self._flights[place] = flight
-        return flight
+        shared: SharedCall[T, C] = SharedCall(
+            loop.create_task(work), payload, share=self._share, forget=forget
+        )
+        self._calls[place] = shared
+        return shared
 
 
-def _twin(error: BaseException) -> BaseException:
+def _copy_error(error: BaseException) -> BaseException:
     """A copy, because each one that is raised gathers a traceback of its own; the error itself where it cannot be copied."""
     try:
-        twin = copy.copy(error)
+        copied = copy.copy(error)
     except Exception:  # noqa: BLE001 - an exception class of somebody else's may need arguments that a copy does not give
         return error
-    if type(twin) is not type(error):
+    if type(copied) is not type(error):
         return error
-    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
-    return twin.with_traceback(error.__traceback__)
+    copied.__cause__, copied.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return copied.with_traceback(error.__traceback__)

@@ -13,7 +13,7 @@ from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_
 from ainb.pipeline.cache.key import reply_key
 from ainb.pipeline.cache.lookup import Lookup
 from ainb.pipeline.cache.options import Cache, check_ttl
-from ainb.pipeline.cache.single_flight import Flight, Seat, SingleFlight
+from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Waiter
 from ainb.stores.base import Store
 
 MODES = get_args(CacheMode)
@@ -48,7 +48,7 @@ class CacheStage:
     ) -> None:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
-        self._flights: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
+        self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the store, from another's identical call, or let the call go on.
@@ -110,19 +110,19 @@ class CacheStage:
 
     async def _share(self, key: str, call: Call, proceed: Handler, *, past_age: bool) -> Reply:
         place = (call.options.cache, key)
-        flight = self._flights.find(place)
-        if flight is None:
+        shared = self._calls.find(place)
+        if shared is None:
             work = call.fork()
-            flight = self._flights.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
+            shared = self._calls.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
             self._lookup.misses += 1
         else:
-            _extend_deadline(flight.cargo, call)
+            _extend_deadline(shared.payload, call)
             self._lookup.coalesced += 1
-        seat = flight.board()
+        waiter = shared.join()
         try:
-            return await seat.arrive()
+            return await waiter.wait()
         finally:
-            _settle(flight, seat, call)
+            _settle(shared, waiter, call)
 
     async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
         leases = self._leases
@@ -153,17 +153,17 @@ def _extend_deadline(work: Call, joined: Call) -> None:
         work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)
 
 
-def _settle(flight: Flight[Reply, Call], seat: Seat[Reply, Call], call: Call) -> None:
+def _settle(shared: SharedCall[Reply, Call], waiter: Waiter[Reply, Call], call: Call) -> None:
     """Bring home what the work gathered, and send nothing more to a caller who has left."""
-    work = flight.cargo
+    work = shared.payload
     call.notes.extend(work.notes)
-    if not seat.leads:
+    if not waiter.is_owner:
         return
     call.request, call.provider = work.request, work.provider
     call.attempts, call.queue_wait_s = work.attempts, work.queue_wait_s
     call.first_text_at, call.shown = work.first_text_at, work.shown
     call.errors[:] = work.errors
-    if not flight.task.done() and work.options.on_text is not None:
+    if not shared.task.done() and work.options.on_text is not None:
         # Those who stay have seen nothing of the stream, so the work may be tried again for them.
         work.options = replace(work.options, on_text=None)
         work.shown = False

@@ -74,7 +74,7 @@ class ResponseCache:
             folder = (Path(home).expanduser() if home is not None else default_home()) / "cache"
             store = make_store(chosen.where, folder, memory_bytes=chosen.memory_bytes, clock=clock, sink=sink)
         self._lookup = Lookup("value", chosen.ttl_seconds, store=store, clock=clock, sink=sink)
-        self._flights: SingleFlight[Any, None] = SingleFlight(copy_value)
+        self._calls: SingleFlight[Any, None] = SingleFlight(copy_value)
 
     def get(
         self,
@@ -182,13 +182,13 @@ class ResponseCache:
         return keep
 
     async def _share(self, key: str, function: Callable[[], Any]) -> Any:
-        flight = self._flights.find(key)
-        if flight is None:
-            flight = self._flights.start(key, self._fetch(key, function), None)
+        shared = self._calls.find(key)
+        if shared is None:
+            shared = self._calls.start(key, self._fetch(key, function), None)
             self._lookup.misses += 1
         else:
             self._lookup.coalesced += 1
-        return await flight.board().arrive()
+        return await shared.join().wait()
 
     async def _fetch(self, key: str, function: Callable[[], Any]) -> Any:
         value = await function()

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ainb.errors import AinbError, CallRejectedError, TransientProviderError
 from ainb.pipeline.checks import check_number, exception_types
+from ainb.plain import plain_fields
 
 FailureRule = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 State = Literal["closed", "open", "half-open", "forced-open", "disabled"]
@@ -47,6 +48,7 @@ class Circuit:
     failure_on: FailureRule | None = None
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_number("Circuit.failure_rate", self.failure_rate, above=0, most=1)
         check_number("Circuit.minimum_calls", self.minimum_calls, least=1, whole=True)
         check_number("Circuit.window_seconds", self.window_seconds, above=0)

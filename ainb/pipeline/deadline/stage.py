@@ -10,6 +10,7 @@ from ainb.clock import Clock
 from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.deadline.time_limit import TimeLimits
+from ainb.plain import plain_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Deadline:
     attempt_seconds: float | None = 120.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name in ("timeout_seconds", "attempt_seconds"):
             check_seconds(name, getattr(self, name))
 

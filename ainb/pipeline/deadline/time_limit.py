@@ -21,17 +21,17 @@ class TimeLimits:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
+        self._queues: dict[asyncio.AbstractEventLoop, _LimitQueue] = {}
 
     def limit(self) -> TimeLimit:
         """A context manager around one call, entered at once; see `TimeLimit`."""
         loop = asyncio.get_running_loop()
-        line = self._lines.get(loop)
-        if line is None:
-            for closed in [known for known in self._lines if known.is_closed()]:
-                del self._lines[closed]
-            line = self._lines[loop] = _Line(loop, self.seconds)
-        return TimeLimit(line)
+        queue = self._queues.get(loop)
+        if queue is None:
+            for closed in [known for known in self._queues if known.is_closed()]:
+                del self._queues[closed]
+            queue = self._queues[loop] = _LimitQueue(loop, self.seconds)
+        return TimeLimit(queue)
 
 
 class TimeLimit:
@@ -44,10 +44,10 @@ class TimeLimit:
     Source: the rules of cancellation are those of `asyncio.timeout`.
     """
 
-    __slots__ = ("_cancelling", "_line", "_task", "expired", "expires_at")
+    __slots__ = ("_cancelling", "_queue", "_task", "expired", "expires_at")
 
-    def __init__(self, line: _Line) -> None:
-        self._line = line
+    def __init__(self, queue: _LimitQueue) -> None:
+        self._queue = queue
         self._task: asyncio.Task[object] | None = None
         self.expired = False
         self.expires_at = 0.0
@@ -57,7 +57,7 @@ class TimeLimit:
         if task is None:
             raise RuntimeError("a time limit needs a task")
         self._cancelling = task.cancelling()
-        self._line.join(self)
+        self._queue.join(self)
         return self
 
     def __exit__(
@@ -65,7 +65,7 @@ class TimeLimit:
     ) -> None:
         task, self._task = self._task, None
         if not self.expired:
-            self._line.leave(self)
+            self._queue.leave(self)
         elif task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
@@ -76,7 +76,7 @@ class TimeLimit:
             self._task.cancel()
 
 
-class _Line:
+class _LimitQueue:
     """The limits under way on one loop, the one that expires first in front."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
@@ -89,19 +89,19 @@ class _Line:
         limit.expires_at = self._loop.time() + self._seconds
         self._limits[limit] = None
         if self._timer is None:
-            self._timer = self._loop.call_at(limit.expires_at, self._ring)
+            self._timer = self._loop.call_at(limit.expires_at, self._fire)
 
     def leave(self, limit: TimeLimit) -> None:
         # The timer stays: at most one rings in vain each time the length has passed, and making one a call is what this spares.
         del self._limits[limit]
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         self._timer = None
         now = self._loop.time()
         while self._limits:
             first = next(iter(self._limits))
             if first.expires_at > now:
-                self._timer = self._loop.call_at(first.expires_at, self._ring)
+                self._timer = self._loop.call_at(first.expires_at, self._fire)
                 return
             del self._limits[first]
             first.expire()

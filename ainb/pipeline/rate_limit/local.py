@@ -73,16 +73,16 @@ class LocalLimiter:
         if permit is not None:
             return permit
         self._check_may_wait(cost, user)
-        turn = _LoopTurn(self, cost, user, deadline)
+        entry = _LoopWaiter(self, cost, user, deadline)
         try:
-            self._join(turn.waiter)
-            await (asyncio.sleep(0) if _decided(turn.waiter) else turn.future)
+            self._join(entry.waiter)
+            await (asyncio.sleep(0) if _decided(entry.waiter) else entry.future)
         except BaseException:
-            self._leave(turn.waiter)
+            self._leave(entry.waiter)
             raise
         finally:
-            turn.close()
-        return self._outcome(turn.waiter)
+            entry.close()
+        return self._outcome(entry.waiter)
 
     def acquire_blocking(
         self, cost: Cost, *, user: str | None = None, deadline: float | None = None
@@ -119,7 +119,7 @@ class LocalLimiter:
         with self._lock:
             now = self.clock.monotonic()
             self._core.settle(permit, permit.cost if actual is None else actual, now)
-            woken = self._core.pump(now) if self._core.in_line else None
+            woken = self._core.pump(now) if self._core.queues else None
         if woken:
             self.wake(woken)
 
@@ -227,7 +227,7 @@ class LocalLimiter:
         )
 
 
-class _LoopTurn:
+class _LoopWaiter:
     """A task's place in line: a future of its own loop, and the timer when it holds one."""
 
     def __init__(self, limiter: LocalLimiter, cost: Cost, user: str | None, deadline: float | None) -> None:

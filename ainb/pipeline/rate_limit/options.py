@@ -7,6 +7,7 @@ from typing import Literal
 
 from ainb.errors import ConfigError
 from ainb.pipeline.checks import check_flag, check_number
+from ainb.plain import plain_fields
 
 Dimension = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 DIMENSIONS: tuple[Dimension, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
@@ -41,6 +42,7 @@ class RateLimit:
     on_full: Literal["wait", "raise"] = "wait"
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for dimension in DIMENSIONS:
             name = f"{dimension}_per_minute"
             limit = getattr(self, name)

@@ -22,7 +22,7 @@ class Waiter:
         refused: What it would have had to wait for beyond its deadline, or None.
     """
 
-    __slots__ = ("cost", "deadline", "line", "number", "permit", "refused", "user", "wake")
+    __slots__ = ("cost", "deadline", "number", "permit", "queue", "refused", "user", "wake")
 
     def __init__(
         self, cost: Cost, user: str | None, deadline: float | None, wake: Callable[[], object]
@@ -32,12 +32,12 @@ class Waiter:
         self.deadline = deadline
         self.wake = wake
         self.number = 0
-        self.line: Line | None = None
+        self.queue: UserQueue | None = None
         self.permit: Permit | None = None
         self.refused: Shortage | None = None
 
 
-class Line:
+class UserQueue:
     """Callers of one user (or of nobody in particular), oldest first, and that user's own limits if there are any."""
 
     __slots__ = ("pool", "waiting")
@@ -58,13 +58,13 @@ class Permit:
         settled: Whether it was given back.
     """
 
-    __slots__ = ("cost", "granted_at", "line", "settled", "shared")
+    __slots__ = ("cost", "granted_at", "queue", "settled", "shared")
 
     def __init__(
-        self, cost: Cost, line: Line, shared: tuple[tuple[int, Bucket], ...], granted_at: float
+        self, cost: Cost, queue: UserQueue, shared: tuple[tuple[int, Bucket], ...], granted_at: float
     ) -> None:
         self.cost = cost
-        self.line = line
+        self.queue = queue
         self.shared = shared
         self.granted_at = granted_at
         self.settled = False

@@ -11,7 +11,7 @@ from typing import Any
 
 from ainb.pipeline.rate_limit.buckets import Cost, Pool, Shortage
 from ainb.pipeline.rate_limit.options import DIMENSIONS, Dimension, RateLimit
-from ainb.pipeline.rate_limit.permits import Line, Permit, Waiter
+from ainb.pipeline.rate_limit.permits import Permit, UserQueue, Waiter
 
 Reading = tuple[
     Dimension, float | None, float | None, float | None
@@ -40,11 +40,11 @@ class LimiterCore:
         self.shared = Pool(shared, now)
         self.paused_until = -math.inf
         self.share = 1.0
-        self.in_line: dict[Line, None] = {}  # lines in which somebody waits
+        self.queues: dict[UserQueue, None] = {}  # lines in which somebody waits
         self.waking: set[Waiter] = set()  # granted, and not running again yet
         self._per_user = per_user
-        self._anybody = Line(None)
-        self._users: dict[str, Line] = {}
+        self._unnamed = UserQueue(None)
+        self._users: dict[str, UserQueue] = {}
         self._arrivals = 0
         self._timer: tuple[Waiter, float] | None = None
         self._slowed_at = self._grown_at = -math.inf
@@ -57,26 +57,26 @@ class LimiterCore:
 
     def waiting(self) -> int:
         """Callers in line."""
-        return sum(len(line.waiting) for line in self.in_line)
+        return sum(len(queue.waiting) for queue in self.queues)
 
     def try_take(self, cost: Cost, user: str | None, now: float) -> Permit | None:
         """A permit where one is free and nobody who could use it came first, else None."""
-        line = self._line(user, now)
-        if self.in_line and not self._may_pass(line, now):
+        queue = self._queue_of(user, now)
+        if self.queues and not self._may_pass(queue, now):
             return None
         if self.paused_until > now or self.shared.wait(cost, now) > 0:
             return None
-        if line.pool is not None and line.pool.wait(cost, now) > 0:
+        if queue.pool is not None and queue.pool.wait(cost, now) > 0:
             return None
-        return self._take(line, cost, now)
+        return self._take(queue, cost, now)
 
     def shortage(self, cost: Cost, user: str | None, now: float) -> Shortage:
         """What a new caller must wait for at the least."""
-        line = self._line(user, now)
-        found = self.shared.shortage(cost, now, len(line.waiting))
-        if line.pool is not None:
-            own = line.pool.shortage(cost, now, len(line.waiting))
-            if own.wait_s > found.wait_s or line.pool.in_flight >= line.pool.concurrency:
+        queue = self._queue_of(user, now)
+        found = self.shared.shortage(cost, now, len(queue.waiting))
+        if queue.pool is not None:
+            own = queue.pool.shortage(cost, now, len(queue.waiting))
+            if own.wait_s > found.wait_s or queue.pool.in_flight >= queue.pool.concurrency:
                 found = Shortage(own.wait_s, f"{own.limit} for each user")
         if self.paused_until - now > found.wait_s:
             return Shortage(self.paused_until - now, "a pause that the provider asked for")
@@ -90,17 +90,17 @@ class LimiterCore:
             return
         self._arrivals += 1
         waiter.number = self._arrivals
-        waiter.line = self._line(waiter.user, now)
-        waiter.line.waiting[waiter.number] = waiter
-        self.in_line[waiter.line] = None
+        waiter.queue = self._queue_of(waiter.user, now)
+        waiter.queue.waiting[waiter.number] = waiter
+        self.queues[waiter.queue] = None
 
     def leave(self, waiter: Waiter) -> None:
         """Take a caller out of line; it may have left already."""
-        line, waiter.line = waiter.line, None
-        if line is not None:
-            del line.waiting[waiter.number]
-            if not line.waiting:
-                del self.in_line[line]
+        queue, waiter.queue = waiter.queue, None
+        if queue is not None:
+            del queue.waiting[waiter.number]
+            if not queue.waiting:
+                del self.queues[queue]
         self.forget_timer(waiter)
 
     def forget_timer(self, waiter: Waiter) -> None:
@@ -119,7 +119,7 @@ class LimiterCore:
             Those to wake: granted, refused, or the one that now holds the timer.
         """
         woken: list[Waiter] = []
-        while self.in_line:
+        while self.queues:
             waiter, wait = self._next(now)
             if waiter is None:
                 break
@@ -143,7 +143,7 @@ class LimiterCore:
         self.shared.in_flight -= 1
         for index, bucket in permit.shared:
             bucket.settle(permit.cost[index], actual[index], now)
-        pool = permit.line.pool
+        pool = permit.queue.pool
         if pool is not None:
             pool.in_flight -= 1
             for index, bucket in pool.buckets:
@@ -162,8 +162,8 @@ class LimiterCore:
         self.paused_until = max(self.paused_until, now + min(seconds, MAX_PAUSE_SECONDS))
         late = [
             waiter
-            for line in self.in_line
-            for waiter in line.waiting.values()
+            for queue in self.queues
+            for waiter in queue.waiting.values()
             if waiter.deadline is not None and waiter.deadline < self.paused_until
         ]
         for waiter in late:
@@ -194,9 +194,9 @@ class LimiterCore:
 
     def status(self, now: float, user: str | None = None) -> dict[str, Any]:
         """What there is to show of the shared limits, or of one user's; what is not limited has no entries."""
-        pool = self._line(user, now).pool or self.shared
+        pool = self._queue_of(user, now).pool or self.shared
         return {
-            "waiting": self.waiting() if pool is self.shared else len(self._line(user, now).waiting),
+            "waiting": self.waiting() if pool is self.shared else len(self._queue_of(user, now).waiting),
             "in_flight": pool.in_flight,
             "concurrency": None if pool.concurrency == math.inf else pool.concurrency,
             "paused_s": max(0.0, self.paused_until - now),
@@ -204,26 +204,26 @@ class LimiterCore:
             **pool.levels(now),
         }
 
-    def _line(self, user: str | None, now: float) -> Line:
+    def _queue_of(self, user: str | None, now: float) -> UserQueue:
         if user is None or self._per_user is None:
-            return self._anybody
-        line = self._users.get(user)
-        if line is None:
+            return self._unnamed
+        queue = self._users.get(user)
+        if queue is None:
             if len(self._users) >= REMEMBERED_USERS:
                 self._forget_users(now)
-            line = self._users[user] = Line(Pool(self._per_user, now))
-        return line
+            queue = self._users[user] = UserQueue(Pool(self._per_user, now))
+        return queue
 
     def _forget_users(self, now: float) -> None:
-        for user, line in list(self._users.items()):
-            if not line.waiting and (line.pool is None or line.pool.is_fresh(now)):
+        for user, queue in list(self._users.items()):
+            if not queue.waiting and (queue.pool is None or queue.pool.is_fresh(now)):
                 del self._users[user]
 
-    def _may_pass(self, line: Line, now: float) -> bool:
+    def _may_pass(self, queue: UserQueue, now: float) -> bool:
         """Whether all who wait are held up by their own user's limits, and `line` is not among them."""
-        return line not in self.in_line and all(
+        return queue not in self.queues and all(
             other.pool is not None and other.pool.wait(next(iter(other.waiting.values())).cost, now) > 0
-            for other in self.in_line
+            for other in self.queues
         )
 
     def _next(self, now: float) -> tuple[Waiter | None, float]:
@@ -231,9 +231,9 @@ class LimiterCore:
         first: Waiter | None = None
         soonest: Waiter | None = None
         soonest_wait = math.inf
-        for line in self.in_line:
-            head = next(iter(line.waiting.values()))
-            wait = 0.0 if line.pool is None else line.pool.wait(head.cost, now)
+        for queue in self.queues:
+            head = next(iter(queue.waiting.values()))
+            wait = 0.0 if queue.pool is None else queue.pool.wait(head.cost, now)
             if wait <= 0:
                 first = head if first is None or head.number < first.number else first
             elif wait < soonest_wait:
@@ -244,16 +244,16 @@ class LimiterCore:
                 return first, wait
         return soonest, soonest_wait
 
-    def _take(self, line: Line, cost: Cost, now: float) -> Permit:
+    def _take(self, queue: UserQueue, cost: Cost, now: float) -> Permit:
         self.shared.take(cost)
-        if line.pool is not None:
-            line.pool.take(cost)
-        return Permit(cost, line, self.shared.buckets, now)
+        if queue.pool is not None:
+            queue.pool.take(cost)
+        return Permit(cost, queue, self.shared.buckets, now)
 
     def _grant(self, waiter: Waiter, now: float) -> None:
-        line = self._line(waiter.user, now)
+        queue = self._queue_of(waiter.user, now)
         self.leave(waiter)
-        waiter.permit = self._take(line, waiter.cost, now)
+        waiter.permit = self._take(queue, waiter.cost, now)
         self.waking.add(waiter)
 
     def _refuse(self, waiter: Waiter, now: float) -> None:

@@ -52,10 +52,12 @@ _PLAIN: Mapping[str, type[Exception]] = {
 def write_reply(reply: Reply) -> dict[str, Any]:
     """The lasting part of a reply."""
     usage = {name: count for name in TOKENS if (count := getattr(reply.usage, name)) is not None}
+    reasoning = {} if reply.reasoning is None else {"reasoning": redacted(reply.reasoning)}
     return {
         "text": redacted(reply.text),
         "model": redacted(reply.model),
         "provider": reply.provider,
+        **reasoning,
         "finish_reason": reply.finish_reason,
         "usage": {**usage, "source": reply.usage.source},
         "cost_usd": None if reply.cost_usd is None else f"{reply.cost_usd:f}",
@@ -78,6 +80,7 @@ def read_reply(record: Mapping[str, Any]) -> Reply:
             source=source if source in get_args(Counted) else "unknown",
         ),
         finish_reason=_text(record.get("finish_reason")),
+        reasoning=_text(record.get("reasoning")) or None,
         cost_usd=_cost(record.get("cost_usd")),
         cost_source=cost_source if cost_source in get_args(CostSource) else None,
     )

@@ -17,6 +17,7 @@ from ainb.redaction.filter import encodable, redact
 from ainb.stores.cassette.line import request_key
 
 LOCAL = "local"
+FUNCTION = "function"
 SCHEMA_DIGITS = 12
 # A picture in the body, shortened to its digest: a line of a cassette is to be read by people.
 _DATA_URL = re.compile(r"data:[\w.+/-]+;base64,[A-Za-z0-9+/=]{200,}")
@@ -29,7 +30,8 @@ class Asked:
     """One request.
 
     Attributes:
-        fields: `model` as ``provider:model``, `body` without it, and where they apply `schema` and `replica`.
+        fields: `model` as ``provider:model``, `body` (messages and parameters as the user gave them), and where they apply
+            `schema` and `replica`.
         key: What tells it from other requests.
         weights: Which weights of a model on this machine would answer, where that is known; else None.
     """
@@ -53,10 +55,10 @@ def read_request(call: Call) -> Asked:
         ConfigError: A parameter has no canonical form.
     """
     request = call.request
-    body = dict(call.provider.body(request))
-    if body.get("model") == request.model:
-        del body["model"]
-    plain = orjson.loads(canonical(body))[1]
+    asked = request.asked()
+    if request.provider == FUNCTION:
+        asked["function"] = call.place()  # its name: two functions may be told the same
+    plain = orjson.loads(canonical(asked))[1]
     fields = {
         "model": f"{request.provider}:{_model_name(request)}",
         "body": map_texts(_clean, plain),

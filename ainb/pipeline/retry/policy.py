@@ -11,6 +11,7 @@ from random import Random
 
 from ainb.errors import CallRejectedError, TransientProviderError
 from ainb.pipeline.checks import check_flag, check_number, exception_types
+from ainb.plain import plain_fields
 
 # Spent money and used-up days do not come back within a call's time, although the status may be 429. Codes are compared in
 # lower case with "_" for "-" and " ", so that Google's "…RequestsPerDay…" and Groq's "tokens_per_day" are found too.
@@ -54,6 +55,7 @@ class Retry:
     max_retry_after_seconds: float = 120.0
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         check_number("Retry.attempts", self.attempts, least=1, whole=True)
         check_number("Retry.base_seconds", self.base_seconds, least=0)
         check_number("Retry.max_seconds", self.max_seconds, least=0)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ainb.clock import Clock
-from ainb.messages import Call, Reply, Request
+from ainb.errors import PermanentProviderError
+from ainb.messages import Call, Reply, ReplySchema, Request
+from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
-from ainb.providers.anthropic.request import DROPPED, build_body, wraps
+from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
 from ainb.providers.http.client import Response
 from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
-from ainb.providers.http.target import Target, make_target
+from ainb.providers.http.target import Target, make_target, without_path
+from ainb.providers.lessons import Lesson, Refused
+from ainb.providers.openai.reply import word_or_none
 from ainb.providers.services import Service
 
 VERSION: Final = "2023-06-01"
@@ -26,19 +29,19 @@ class AnthropicProvider(RemoteProvider):
 
     Args:
         service: Row of the services' table.
-        clock: Where time comes from.
-        allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
+        options: As `RemoteProvider` takes them.
     """
 
     models_path = "/models?limit=1000"
+    required = frozenset({"max_tokens"})
 
-    def __init__(self, service: Service, *, clock: Clock, allow_insecure_http: bool = False) -> None:
-        super().__init__(service, clock=clock, allow_insecure_http=allow_insecure_http)
-        self._exchange = Exchange(_MESSAGES, clock=clock)
+    def __init__(self, service: Service, **options: Any) -> None:
+        super().__init__(service, **options)
+        self._exchange = Exchange(_MESSAGES, clock=self._clock)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flag, so that streamed and plain answers share a cache entry."""
-        return build_body(request)
+        """The whole outgoing body but for the stream flag, by the rules of the model's family."""
+        return build(request).body
 
     async def send(self, call: Call) -> Reply:
         """One attempt; streamed when ``call.options.on_text`` is set.
@@ -49,21 +52,32 @@ class AnthropicProvider(RemoteProvider):
             InvalidPromptError: The body cannot be written as JSON.
         """
         request = call.request
-        target = self._place(request.api_base, request.api_key_name, send=True)[0]
-        for name in sorted(DROPPED & request.parameters.keys()):
-            note = f"{self.name} takes no {name}; it was left out"
-            if note not in call.notes:
-                call.notes.append(note)
-        body = build_body(request)
-        if call.options.on_text is not None:
-            body["stream"] = True
-        return await self._exchange.send(call, target, body)
+        target = self._target_for(request)
+        flags = {} if call.options.on_text is None else {"stream": True}
+        wire = build(request, self._lessons(target, request), flags=flags)
+        dropped = [
+            f"{self.name} takes no {name}; it was left out"
+            for name in sorted(DROPPED & request.parameters.keys())
+        ]
+        tell(call, [*dropped, *wire.notes])
+        try:
+            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
+        if request.schema is not None:
+            reply.text = wire.read_back(reply.text, request.schema)
+        tell_limit(call, reply)
+        return reply
+
+    def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+        return read_schema_lesson(refused, wire, schema)
 
     def _target(self, url: str, given: Settings) -> Target:
         # Anthropic's own clients take the base URL without the version, gateways often write it with.
         return make_target(
             self.name,
-            url.strip().rstrip("/").removesuffix(PATH) + PATH,
+            _with_version(url),
             headers={"anthropic-version": VERSION},
             key=given.key,
             key_header="x-api-key",
@@ -73,16 +87,23 @@ class AnthropicProvider(RemoteProvider):
         )
 
 
+def _with_version(url: str) -> str:
+    base, mark, query = without_path(url, "/messages").partition("?")
+    return base.removesuffix(PATH) + PATH + mark + query
+
+
 def _reply(call: Call, response: Response, answer: Answer) -> Reply:
     schema = call.request.schema
     if schema is not None:
-        answer.give_tool_input(wrapped=wraps(schema.json_schema))
+        answer.give_tool_input()
     return Reply(
         text=answer.text,
         model=answer.model or call.request.model,
         provider=call.request.provider,
         usage=read_usage(answer.usage),
         finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning.strip() or None,
+        service_tier=word_or_none(answer.usage.get("service_tier")),
         request_id=response.request_id,
         headers=response.headers,
     )

@@ -31,6 +31,7 @@ class Answer:
         usage: The message's own account of tokens, unread.
         begun: Whether the message has begun.
         done: Whether the stream said that it is over.
+        reasoning: The model's own summary of its thinking; "" where it gives none.
     """
 
     text: str = ""
@@ -39,6 +40,7 @@ class Answer:
     usage: dict[str, Any] = field(default_factory=dict)
     begun: bool = False
     done: bool = False
+    reasoning: str = ""
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
     def add(self, event: Any) -> str:
@@ -71,6 +73,9 @@ class Answer:
         if kind == "text" and isinstance(text, str):
             self.text += text
             return text
+        thought = block.get("thinking")
+        if kind == "thinking" and isinstance(thought, str):
+            self.reasoning += thought
         if kind == "tool_use":
             name = block.get("name")
             given = block.get("input")
@@ -84,18 +89,12 @@ class Answer:
             calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
             self.text = orjson.dumps(calls).decode()
 
-    def give_tool_input(self, *, wrapped: bool) -> None:
-        """Make what the model gave to its tool the text: the answer that a schema asked for.
-
-        Args:
-            wrapped: Whether the answer is the tool's one argument ``value``.
-        """
+    def give_tool_input(self) -> None:
+        """Make what the model gave to its tool the text: the answer that a schema asked for."""
         if not self._tools:
             return
         _, parts = self._calls()[0]
         self.text = "".join(parts) or "{}"
-        if wrapped:
-            self.text = _unwrap(self.text)
         if self.finish_reason == "tool_calls":
             self.finish_reason = "stop"
 
@@ -112,6 +111,10 @@ class Answer:
         if isinstance(text, str) and delta.get("type") == "text_delta":
             self.text += text
             return text
+        thought = delta.get("thinking")
+        if isinstance(thought, str):
+            self.reasoning += thought
+            return ""
         part = delta.get("partial_json")
         if isinstance(part, str) and (tool := self._tools.get(_place(index))) is not None:
             tool[1].append(part)
@@ -177,11 +180,3 @@ def read_usage(usage: Any) -> Usage:
 
 def _place(index: Any) -> int:
     return index if isinstance(index, int) else 0
-
-
-def _unwrap(text: str) -> str:
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    return orjson.dumps(value["value"]).decode() if isinstance(value, dict) and "value" in value else text

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ainb.errors import ConfigError
+from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.messages import Message, ReplySchema, Request
+from ainb.providers.adapted import (
+    Wire,
+    choose_effort,
+    drop_sampling,
+    extra_body,
+    schema_field,
+    schema_lesson,
+)
+from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.schema_forms import ANTHROPIC, WireSchema, is_object, rewrite, wrap
 
 Json = dict[str, Any]
 
@@ -22,7 +33,6 @@ DROPPED = frozenset(
         "n",
         "parallel_tool_calls",
         "presence_penalty",
-        "reasoning_effort",
         "response_format",
         "seed",
         "top_logprobs",
@@ -31,10 +41,14 @@ DROPPED = frozenset(
 _TRANSLATED = frozenset(
     {
         "cache_control",
+        "effort",
+        "extra_body",
+        "extra_headers",
         "max_completion_tokens",
         "max_tokens",
         "messages",
         "model",
+        "reasoning_effort",
         "stop",
         "stream",
         "stream_options",
@@ -44,36 +58,94 @@ _TRANSLATED = frozenset(
     }
 )
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
+_NO_FLAGS: Final[Mapping[str, Any]] = {}
+_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_ABOUT_THIS_SCHEMA = re.compile(
+    r"schema is too complex|output_config\.format\.schema|too many|compil", re.IGNORECASE
+)
+_ABOUT_FORMAT = re.compile(r"output_config|output[_ ]format|structured output|json_schema", re.IGNORECASE)
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def build_body(request: Request) -> Json:
-    """The whole body but for the stream flag.
+def build(request: Request, lessons: Sequence[Lesson] = (), *, flags: Mapping[str, Any] = _NO_FLAGS) -> Wire:
+    """The whole outgoing body.
+
+    Args:
+        request: What the user asks.
+        lessons: What earlier refusals of this model taught.
+        flags: ``stream``, where the reply is to come in pieces.
 
     Raises:
-        ConfigError: A picture is given in a way that cannot be sent.
+        ConfigError: A picture or ``extra_body`` is given in a way that cannot be sent.
     """
     given = request.parameters
+    family = family_of("anthropic", request.model)
     body: Json = {
         "model": request.model,
-        "max_tokens": given.get("max_tokens") or given.get("max_completion_tokens") or MAX_TOKENS,
+        "max_tokens": _limit(request),
         "messages": [_turn(item) for item in request.messages if not _is_system(item)],
     }
     system = "\n\n".join(item.text for item in request.messages if _is_system(item))
     if system:
         body["system"] = system
+    wire = Wire(body)
     if given:
         _add_parameters(body, given)
+        _add_thinking(wire, request, family)
+        drop_sampling(wire, family, request.model, None)
+        if _thinks(body) and family.sampling == "always":
+            _drop_while_thinking(wire, family)
     if request.schema is not None:
-        _add_schema(body, request.schema)
+        _add_schema(wire, request.schema, schema_lesson(lessons, request.schema) or family.schema)
     if given.get("cache_control"):
         _mark(body, given["cache_control"])
-    return body
+    if "extra_body" in given:
+        body.update(extra_body(request))
+    body.update(flags)
+    if lessons:
+        wire.learn(lessons)
+    return wire
 
 
-def wraps(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema is no object and goes out as the one argument of a tool, which only takes objects."""
-    return schema.get("type") != "object" and "properties" not in schema
+def _limit(request: Request) -> int:
+    """The output limit, in which thinking counts; where none is given, one that leaves room for it."""
+    given = request.parameters
+    asked = given.get("max_tokens") or given.get("max_completion_tokens")
+    return asked or MAX_TOKENS + thinking_tokens("anthropic", request.model, given)
+
+
+def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
+    """The effort in the protocol's spelling, and a kind of thinking that the model takes."""
+    body, kinds = wire.body, family.thinking
+    if asked_effort(request.parameters) == "none" and kinds is not None and "disabled" in kinds:
+        body.setdefault("thinking", {"type": "disabled"})
+    else:
+        level = choose_effort(wire, family, request)
+        if level is not None:
+            config = body.get("output_config")
+            body["output_config"] = {**(config if isinstance(config, Mapping) else {}), "effort": level}
+    thinking = body.get("thinking")
+    kind = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if kinds is None or kind is None or kind in kinds:
+        return
+    if kind == "enabled" and "adaptive" in kinds:
+        body["thinking"] = {"type": "adaptive"}
+        wire.note(f"{request.model} takes no thinking budget; adaptive thinking was sent (see --effort)")
+    else:
+        del body["thinking"]
+        wire.note(f"{request.model} takes no thinking of type {kind}; it was left out")
+
+
+def _thinks(body: Json) -> bool:
+    thinking = body.get("thinking")
+    return isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"}
+
+
+def _drop_while_thinking(wire: Wire, family: Family) -> None:
+    """These models sample at temperature 1 while they think, and take no other."""
+    for name in sorted(family.sampling_names & wire.body.keys() - {"top_p"}):
+        if wire.body.pop(name) != 1:
+            wire.note(f"{wire.body['model']} takes no {name} with thinking; it was left out")
 
 
 def _is_system(item: Message) -> bool:
@@ -139,17 +211,38 @@ def _choice(choice: Any) -> Any:
     return {"type": "tool", "name": function.get("name")} if isinstance(function, Mapping) else choice
 
 
-def _add_schema(body: Json, schema: ReplySchema) -> None:
-    """Ask for the reply as the input of a tool; with extended thinking the service lets nobody force a tool."""
-    shape = dict(schema.json_schema)
-    if wraps(shape):
-        definitions = {name: shape.pop(name) for name in ("$defs",) if name in shape}
-        shape = {"type": "object", "properties": {"value": shape}, "required": ["value"], **definitions}
-    tool = {"name": schema.name, "description": "Gives the answer.", "input_schema": shape}
+def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
+    """Ask for JSON of a schema by the model's structured output, else as the input of a tool.
+
+    The tool is offered and not forced: thinking models refuse to be forced, and a reply in plain text is read as well.
+    """
+    body, shape = wire.body, schema.json_schema
+    found = rewrite(shape, ANTHROPIC) if form != "tool" else None
+    if found is not None:
+        wire.schema = found
+        config = body.get("output_config")
+        body["output_config"] = {
+            **(config if isinstance(config, Mapping) else {}),
+            "format": {"type": "json_schema", "schema": found.schema},
+        }
+        return
+    wrapped = not is_object(shape)
+    wire.schema = WireSchema(schema=wrap(shape) if wrapped else dict(shape), wrapped=wrapped, nullable=True)
+    name = _NAME.sub("_", schema.name)[:64] or "reply"
+    tool = {"name": name, "description": "Call this with the answer.", "input_schema": wire.schema.schema}
     body["tools"] = [*body.get("tools", ()), tool]
-    thinking = body.get("thinking")
-    forced = not isinstance(thinking, Mapping) or thinking.get("type") == "disabled"
-    body["tool_choice"] = {"type": "tool", "name": schema.name} if forced else {"type": "auto"}
+    body["tool_choice"] = {"type": "auto"}
+
+
+def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+    """How to ask for a schema next time, where a refusal is about the way it was asked for; else None."""
+    config = wire.body.get("output_config")
+    if not isinstance(config, Mapping) or "format" not in config:
+        return None
+    if _ABOUT_THIS_SCHEMA.search(refused.said):
+        return Lesson(field=schema_field(schema), value="tool")
+    about = _ABOUT_FORMAT.search(refused.said)
+    return Lesson(field=ANY_SCHEMA, value="tool") if about and REFUSING_WORDS.search(refused.said) else None
 
 
 def _mark(body: Json, wish: Any) -> None:

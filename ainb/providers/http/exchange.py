@@ -73,13 +73,21 @@ class Exchange:
         self._dialect = dialect
         self._clock = clock
 
-    async def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
+    async def send(
+        self,
+        call: Call,
+        target: Target,
+        body: Mapping[str, Any],
+        *,
+        on_refusal: Callable[[Refusal], None] | None = None,
+    ) -> Reply:
         """One request, and the reply that comes back.
 
         Args:
             call: Who asks, and who is shown the pieces.
             target: Where to.
             body: The whole body, stream flags included.
+            on_refusal: Called with what the body of an error status says, before the error is raised.
 
         Raises:
             ProviderError: It failed.
@@ -88,7 +96,10 @@ class Exchange:
         response = await request(target, target.chat_url, body=_encode(body))
         try:
             if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-                raise self._fault(call, response, response.status, read_refusal(await response.read()))
+                refusal = read_refusal(await response.read())
+                if on_refusal is not None:
+                    on_refusal(refusal)
+                raise self._fault(call, response, response.status, refusal)
             if response.is_event_stream:
                 answer = await self._read_stream(call, response)
             else:

@@ -88,7 +88,7 @@ def response_fault(
     code = clean(refusal.code or "", origin.secrets)[:80]
     said = clean(refusal.said, origin.secrets)
     message = f"{origin.service} answered {status}{f' ({code})' if code else ''}{f': {said}' if said else ''}"
-    return kind(
+    fault = kind(
         f"{message}; {way_out(origin, status, refusal, model=model, location=location)}",
         status_code=status,
         code=code or None,
@@ -97,6 +97,8 @@ def response_fault(
         should_retry=should_retry(headers),
         headers=headers,
     )
+    fault.out_of_quota = refusal.final
+    return fault
 
 
 _EMBEDDED = {

@@ -25,6 +25,7 @@ _CONTEXT_WORDS = re.compile(
     re.IGNORECASE,
 )
 _PICTURE_WORDS = re.compile(r"image input is not supported", re.IGNORECASE)
+_EXTRA_1, _EXTRA_2 = "extra_forbidden", "value_error.extra"
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 
@@ -39,6 +40,8 @@ class Refusal:
         retry_after: Seconds to wait that the body names (Google's RetryInfo), or None.
         final: Whether it speaks of quota, credit or a limit per day.
         tokens: Prompt tokens and the model's context, where the body gives both.
+        param: The parameter that it names, or None.
+        extra: Fields of the request that a list of problems calls unknown; () where the list holds another problem too.
     """
 
     said: str = ""
@@ -47,6 +50,8 @@ class Refusal:
     retry_after: float | None = None
     final: bool = False
     tokens: tuple[int, int] | None = None
+    param: str | None = None
+    extra: tuple[str, ...] = ()
 
     @property
     def context(self) -> bool:
@@ -90,6 +95,8 @@ def refusal_of(data: Any) -> Refusal:
         retry_after=_retry_info(details),
         final=_is_final(code, _text(error.get("type")), said, details),
         tokens=_tokens(error),
+        param=_text(error.get("param")),
+        extra=_extra_fields(error),
     )
 
 
@@ -122,6 +129,24 @@ def _field_words(items: list[Any]) -> str | None:
     place = item.get("loc")
     where = ".".join(str(part) for part in place) + ": " if isinstance(place, list) else ""
     return where + message if isinstance(message, str) else None
+
+
+def _extra_fields(error: dict[str, Any]) -> tuple[str, ...]:
+    """Fields that FastAPI and pydantic do not know, of a list that names nothing else."""
+    for name in ("detail", "message"):
+        value = error.get(name)
+        if isinstance(value, dict):
+            value = value.get("detail")
+        if not isinstance(value, list) or not value:
+            continue
+        items = [item if isinstance(item, dict) else {} for item in value]
+        places = [item.get("loc") for item in items]
+        fields = [
+            place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], str)
+        ]
+        unknown = all(str(item.get("type", "")).endswith((_EXTRA_1, _EXTRA_2)) for item in items)
+        return tuple(fields) if unknown and len(fields) == len(items) else ()
+    return ()
 
 
 def _upstream(metadata: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
@@ -12,16 +14,20 @@ from yarl import URL
 
 from ainb import keys
 from ainb.clock import Clock
-from ainb.errors import ConfigError, TransientProviderError
-from ainb.messages import Request
+from ainb.errors import ConfigError, ProviderError, TransientProviderError
+from ainb.messages import Call, ReplySchema, Request
+from ainb.providers.adapted import Wire, extra_headers, tell
 from ainb.providers.http.client import Response, request
 from ainb.providers.http.faults import response_fault
 from ainb.providers.http.hosts import goes_in_the_clear
 from ainb.providers.http.target import Target
+from ainb.providers.learnt import Memory
+from ainb.providers.lessons import REFUSING_STATUSES, Lesson, Refused, names_missing, read_lessons
 from ainb.providers.services import Service
 
 MAX_TARGETS = 64
 DIGEST_CHARS = 8
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 
 
 class Settings(NamedTuple):
@@ -33,6 +39,7 @@ class Settings(NamedTuple):
         key_name: Variable that holds the key, or None.
         key: The key, or None.
         more: Further values of the environment that the protocol sends along.
+        headers: Headers of the user's own, variables read.
     """
 
     by_caller: bool
@@ -40,6 +47,7 @@ class Settings(NamedTuple):
     key_name: str | None
     key: str | None
     more: tuple[str | None, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class RemoteProvider:
@@ -51,12 +59,25 @@ class RemoteProvider:
         service: Row of the services' table.
         clock: Where time comes from.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
+        memory: What models refused earlier; None starts with nothing.
+        headers: Headers of the user's own for this service; ``$VARIABLE`` in a value is read when a call is made.
     """
 
     models_path = "/models"
+    required: frozenset[str] = frozenset()
 
-    def __init__(self, service: Service, *, clock: Clock, allow_insecure_http: bool = False) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        clock: Clock,
+        allow_insecure_http: bool = False,
+        memory: Memory | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._service = service
+        self._memory = memory or Memory()
+        self._headers = dict(headers or {})
         self._allow_insecure_http = allow_insecure_http
         self._clock = clock
         self._targets: dict[Settings, tuple[Target, str]] = {}
@@ -111,7 +132,9 @@ class RemoteProvider:
             ) from None
 
     async def _fetch_models(self, target: Target) -> list[str]:
-        response = await request(target, URL(target.url + self.models_path), body=None)
+        response = await request(
+            target, URL(target.url + self.models_path).update_query(URL(target.query).query), body=None
+        )
         try:
             body = await response.read()
         finally:
@@ -127,6 +150,42 @@ class RemoteProvider:
                 unix_now=self._clock.unix(),
             )
         return _model_names(response, body)
+
+    def _lessons(self, target: Target, request: Request) -> list[Lesson]:
+        return self._memory.lessons(target.url, request.model, self._clock.unix())
+
+    def _target_for(self, request: Request) -> Target:
+        """The place of a request, with the headers of this request alone."""
+        target = self._place(request.api_base, request.api_key_name, send=True)[0]
+        if "extra_headers" not in request.parameters:
+            return target
+        return target.with_headers(extra_headers(request))
+
+    def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+        """How to ask for a schema next time; None where a refusal is about something else."""
+        raise NotImplementedError
+
+    def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
+        """Remember what a refusal teaches, and mark the error as one after which the same call is another request."""
+        refused = wire.refused
+        if refused is None or error.status_code not in REFUSING_STATUSES or call.shown:
+            return
+        place = target.url, call.request.model
+        now = self._clock.unix()
+        missing = names_missing(refused, [lesson.field for lesson in wire.lessons])
+        for name in missing:
+            self._memory.forget(*place, name, now)
+        error.adapted = len(missing)
+        schema = call.request.schema
+        found = None if schema is None or missing else self._read_schema_lesson(refused, wire, schema)
+        lessons = [found] if found else []
+        if not (missing or lessons):
+            lessons = read_lessons(refused, wire.body, kept=self.required)
+        for lesson in lessons:
+            self._memory.learn(*place, lesson, now)
+            if lesson.instead:
+                tell(call, [lesson.describe(call.request.model)])
+        error.adapted += len(lessons)
 
     def _more(self) -> tuple[str | None, ...]:
         """Values of the environment that the protocol sends along."""
@@ -150,13 +209,18 @@ class RemoteProvider:
                 f"{service.name} needs a key and {key_name} is not set; set it in the environment, "
                 "or name another variable with --api-key-name"
             )
-        known = Settings(bool(api_base), base, key_name, key, self._more())
+        known = Settings(bool(api_base), base, key_name, key, self._more(), self._own_headers(send=send))
         place = self._targets.get(known)
         if place is None:
             if len(self._targets) >= MAX_TARGETS:
                 self._targets.clear()
             place = self._targets[known] = self._make(known)
         return place
+
+    def _own_headers(self, *, send: bool) -> tuple[tuple[str, str], ...]:
+        if not self._headers:
+            return ()
+        return tuple((name, _fill(value, name, send=send)) for name, value in self._headers.items())
 
     def _make(self, given: Settings) -> tuple[Target, str]:
         url = given.base or self._service.base_url
@@ -170,8 +234,25 @@ class RemoteProvider:
                 "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network that you trust"
             )
         target = self._target(url, given)
+        if given.headers:
+            target = target.with_headers(dict(given.headers))
         digest = hashlib.sha256(given.key.encode()).hexdigest()[:DIGEST_CHARS] if given.key else ""
         return target, f"{target.url}#{digest}" if digest else target.url
+
+
+def _fill(value: str, name: str, *, send: bool) -> str:
+    """The value of a header with its variables read."""
+
+    def read(match: re.Match[str]) -> str:
+        variable = match.group(1) or match.group(2)
+        found = keys.get(variable)
+        if found is None and send:
+            raise ConfigError(
+                f"the header {name} takes its value from {variable}, which is not set; set it in the environment"
+            )
+        return found or ""
+
+    return _VARIABLE.sub(read, value)
 
 
 def _model_names(response: Response, body: bytes) -> list[str]:

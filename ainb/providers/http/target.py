@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import ssl
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from ainb.keys import Key
 from ainb.providers.http.faults import Origin
 from ainb.providers.http.hosts import is_loopback
 
+_VERSION = re.compile(r"(?:api[-_]?)?version=[\w.-]{1,40}", re.ASCII | re.IGNORECASE)
 MIN_SECRET_CHARS: Final = 4
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 PROXY_VARIABLES = tuple(
@@ -39,6 +41,7 @@ class Target:
         chat_url: Where conversations go.
         headers: Sent with every request; secret values show themselves as ``'***'``.
         loopback: Whether it is on this machine, and so never behind a proxy.
+        query: What every URL of it ends with, such as ``?api-version=…``; "" for nothing.
     """
 
     origin: Origin
@@ -46,6 +49,21 @@ class Target:
     chat_url: URL
     headers: CIMultiDict[str]
     loopback: bool
+    query: str = ""
+
+    def with_headers(self, more: Mapping[str, str]) -> Target:
+        """The same place with more headers, which win over those it has; their values appear in no message.
+
+        Raises:
+            ConfigError: A value cannot be sent.
+        """
+        headers = CIMultiDict(self.headers)
+        for name, value in more.items():
+            _check_header(value, name)
+            headers[name] = Key(value)
+        hidden = tuple(value for value in more.values() if len(value) >= MIN_SECRET_CHARS)
+        origin = replace(self.origin, secrets=(*self.origin.secrets, *hidden))
+        return replace(self, headers=headers, origin=origin)
 
 
 def make_target(
@@ -63,7 +81,7 @@ def make_target(
 
     Args:
         service: Service name, for messages.
-        base_url: With or without a trailing slash.
+        base_url: With or without a trailing slash, the path of conversations, and ``?api-version=…``.
         headers: More headers, such as an organisation.
         key: Sent in `key_header`, behind "Bearer" where that is Authorization; None sends none.
         key_header: Header that carries the key.
@@ -74,7 +92,8 @@ def make_target(
     Raises:
         ConfigError: The URL, the key or a header cannot be sent.
     """
-    url, host = _check_url(service, base_url, base_url_variable)
+    url, host, query = _check_url(service, base_url, base_url_variable)
+    url = without_path(url, path)
     lines: CIMultiDict[str] = CIMultiDict({"Content-Type": "application/json", "User-Agent": "ainb"})
     for name, value in (headers or {}).items():
         lines[name] = _check_header(value, name)
@@ -88,10 +107,20 @@ def make_target(
         base_url_variable=base_url_variable,
         secrets=(key,) if key and len(key) >= MIN_SECRET_CHARS else (),
     )
-    return Target(origin, url, URL(url + path), lines, is_loopback(host))
+    return Target(origin, url, URL(url + path + query), lines, is_loopback(host), query)
 
 
-def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]:
+def without_path(url: str, path: str) -> str:
+    """A base URL without the path of conversations, which people copy along; its query stays.
+
+    >>> without_path("https://host/v1/chat/completions/?api-version=1", "/chat/completions")
+    'https://host/v1?api-version=1'
+    """
+    base, mark, query = url.strip().partition("?")
+    return base.rstrip("/").removesuffix(path).rstrip("/") + mark + query
+
+
+def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str, str]:
     # The text itself is not repeated: what is wrong with it may be that it holds a password.
     place = f"the base URL of {service} (from --api-base or {variable or 'the configuration'})"
     text = text.strip()
@@ -103,9 +132,22 @@ def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str]
         raise ConfigError(f"{place} is not a URL; write https://HOST/v1") from None
     if parts.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in text:
         raise ConfigError(f"{place} is not an http or https URL; write https://HOST/v1")
-    if parts.query or parts.fragment or parts.username is not None or parts.password is not None:
-        raise ConfigError(f"{place} holds a password, a query or a fragment; keys belong in a key variable")
-    return text.rstrip("/"), host
+    if (
+        parts.fragment
+        or parts.username is not None
+        or parts.password is not None
+        or not _is_plain(parts.query)
+    ):
+        raise ConfigError(
+            f"{place} holds a password, a query other than api-version, or a fragment; keys belong in a key variable"
+        )
+    query = f"?{parts.query}" if parts.query else ""
+    return text.partition("?")[0].rstrip("/"), host, query
+
+
+def _is_plain(query: str) -> bool:
+    """Whether a query holds versions and nothing else: what else stands there may be a key."""
+    return all(_VERSION.fullmatch(part) for part in query.split("&")) if query else True
 
 
 def _check_header(value: str, name: str) -> str:

@@ -22,7 +22,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError, ConfigError
 
 if TYPE_CHECKING:
-    from ainb.providers.local.weights import Weights
+    from ainb.providers.local.catalogue import Weights
 
 Progress = Callable[[int, int | None], None]
 

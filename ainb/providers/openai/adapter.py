@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from ainb.clock import Clock
-from ainb.messages import Call, Reply, Request
+from ainb.errors import PermanentProviderError
+from ainb.messages import Call, Reply, ReplySchema, Request
+from ainb.providers.adapted import Wire, tell, tell_limit
+from ainb.providers.http.exchange import Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
-from ainb.providers.http.target import Target, make_target
-from ainb.providers.openai.request import ChatClient
+from ainb.providers.http.target import Target, make_target, without_path
+from ainb.providers.lessons import Lesson, Refused
+from ainb.providers.openai.body import build, read_schema_lesson
+from ainb.providers.openai.request import CHAT, STREAM_FLAGS
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"
-_NOT_PARAMETERS = frozenset({"model", "messages", "stream", "stream_options"})
-_REASONING = re.compile(r"(o[134]|gpt-5)(?![0-9])")
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+CHAT_PATH = "/chat/completions"
 
 
 class OpenAIProvider(RemoteProvider):
@@ -27,31 +27,18 @@ class OpenAIProvider(RemoteProvider):
 
     Args:
         service: Row of the services' table.
-        clock: Where time comes from.
-        allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
+        options: As `RemoteProvider` takes them.
     """
 
-    def __init__(self, service: Service, *, clock: Clock, allow_insecure_http: bool = False) -> None:
-        super().__init__(service, clock=clock, allow_insecure_http=allow_insecure_http)
-        self._chat = ChatClient(clock=clock)
+    def __init__(self, service: Service, **options: Any) -> None:
+        super().__init__(service, **options)
+        self._exchange = Exchange(CHAT, clock=self._clock)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flags, so that streamed and plain answers share a cache entry."""
-        body: dict[str, Any] = {
-            "model": request.model,
-            "messages": [{"role": item.role, "content": item.content} for item in request.messages],
-        }
-        if request.parameters:
-            body.update(
-                (name, value) for name, value in request.parameters.items() if name not in _NOT_PARAMETERS
-            )
-            if self._reasons(request.model):
-                _for_reasoning(body)
-        if request.schema is not None:
-            body["response_format"] = response_format(request.schema.json_schema)
-        return body
+        """The whole outgoing body but for the stream flags, by the rules of the model's family."""
+        return build(request, self.name).body
 
-    def send(self, call: Call) -> Awaitable[Reply]:
+    async def send(self, call: Call) -> Reply:
         """One attempt; streamed when ``call.options.on_text`` is set.
 
         Raises:
@@ -60,20 +47,23 @@ class OpenAIProvider(RemoteProvider):
             InvalidPromptError: The body cannot be written as JSON.
         """
         request = call.request
-        target = self._place(request.api_base, request.api_key_name, send=True)[0]
-        if "temperature" in request.parameters and self._reasons(request.model):
-            note = f"{request.model} takes no temperature; it was left out"
-            if note not in call.notes:
-                call.notes.append(note)
-        return self._chat.send(call, target, self.body(request))
+        target = self._target_for(request)
+        flags = {} if call.options.on_text is None else STREAM_FLAGS
+        wire = build(request, self.name, self._lessons(target, request), flags=flags)
+        if wire.notes:
+            tell(call, wire.notes)
+        try:
+            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
+        if request.schema is not None:
+            reply.text = wire.read_back(reply.text, request.schema)
+        tell_limit(call, reply)
+        return reply
 
-    def _reasons(self, model: str) -> bool:
-        # Other services take the usual parameters for these models and translate them.
-        return (
-            self._service.name in {"openai", "azure"}
-            and _REASONING.match(model) is not None
-            and "chat" not in model
-        )
+    def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+        return read_schema_lesson(refused, wire, schema)
 
     def _more(self) -> tuple[str | None, ...]:
         if self._service.name != "openai":
@@ -84,7 +74,7 @@ class OpenAIProvider(RemoteProvider):
         service = self._service
         azure = service.name == "azure"
         if azure and not given.by_caller:
-            url = url.rstrip("/").removesuffix(AZURE_PATH) + AZURE_PATH
+            url = _azure_url(url)
         more = zip(("OpenAI-Organization", "OpenAI-Project"), given.more, strict=False)
         return make_target(
             service.name,
@@ -97,37 +87,9 @@ class OpenAIProvider(RemoteProvider):
         )
 
 
-def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameter that asks for JSON of this schema; strict where the schema is one that strict mode takes."""
-    title = schema.get("title")
-    name = _NAME.sub("_", title)[:64] if isinstance(title, str) else ""
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": name or "reply", "schema": schema, "strict": is_strict(schema)},
-    }
-
-
-def is_strict(schema: Any) -> bool:
-    """Whether every object in the schema names all its properties as required and allows no others.
-
-    Source: OpenAI, "Structured outputs", supported schemas.
-    """
-    if isinstance(schema, list | tuple):
-        return all(is_strict(item) for item in schema)
-    if not isinstance(schema, Mapping):
-        return True
-    if schema.get("type") == "object":
-        properties = schema.get("properties")
-        required = schema.get("required")
-        if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
-            return False
-        if schema.get("additionalProperties") is not False or set(map(str, required)) != set(properties):
-            return False
-    return all(is_strict(item) for item in schema.values())
-
-
-def _for_reasoning(body: dict[str, Any]) -> None:
-    body.pop("temperature", None)
-    if "max_tokens" in body:
-        limit = body.pop("max_tokens")
-        body.setdefault("max_completion_tokens", limit)
+def _azure_url(url: str) -> str:
+    """A resource's URL with the path of the current interface; one that names a deployment is of the older and stays."""
+    base, mark, query = without_path(url, CHAT_PATH).partition("?")
+    if "/deployments/" in base:
+        return base + mark + query
+    return base.removesuffix(AZURE_PATH).removesuffix("/openai") + AZURE_PATH + mark + query

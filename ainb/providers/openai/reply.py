@@ -30,6 +30,8 @@ class Answer:
         usage: The body's own account of tokens, unread.
         begun: Whether a choice has arrived.
         done: Whether nothing more will come; here the stream itself says so, after its last chunk.
+        reasoning: The model's own summary of its thinking; "" where it gives none.
+        service_tier: The tier that answered, or None.
     """
 
     text: str = ""
@@ -38,6 +40,8 @@ class Answer:
     usage: Any = None
     begun: bool = False
     done: bool = False
+    reasoning: str = ""
+    service_tier: str | None = None
     _tools: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, chunk: Any) -> str:
@@ -57,6 +61,7 @@ class Answer:
         usage = chunk.get("usage") or mapping(chunk.get("x_groq")).get("usage")
         if usage is not None:
             self.usage = usage
+        self.service_tier = word_or_none(chunk.get("service_tier")) or self.service_tier
         choices = chunk.get("choices")
         if not choices:
             return ""
@@ -69,6 +74,7 @@ class Answer:
         self._add_tools(delta.get("tool_calls"))
         piece = message_text(delta)
         self.text += piece
+        self.reasoning += reasoning_text(delta)
         return piece
 
     def end(self) -> None:
@@ -114,7 +120,21 @@ def read_completion(data: Any) -> Answer:
         word_or_none(choice.get("finish_reason")),
         data.get("usage"),
         begun=True,
+        reasoning=reasoning_text(message),
+        service_tier=word_or_none(data.get("service_tier")),
     )
+
+
+def reasoning_text(message: Json) -> str:
+    """What a message or delta says of the model's thinking, under the names that services give it; "" for nothing."""
+    for name in ("reasoning_content", "reasoning"):
+        value = message.get(name)
+        if isinstance(value, str) and value:
+            return value
+    details = message.get("reasoning_details")
+    items = details if isinstance(details, list) else []
+    texts = (mapping(item).get("summary") or mapping(item).get("text") for item in items)
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def message_text(message: Json) -> str:

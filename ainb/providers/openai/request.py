@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ainb.clock import Clock
-from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply
 from ainb.providers.http.client import Response
 from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.target import Target
 from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
 
-_REFUSES_A_FIELD = frozenset({400, 422})
+STREAM_FLAGS: Final = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ChatClient:
-    """Sends bodies to targets and makes replies of what comes back.
-
-    It remembers which places refuse ``stream_options``, so that they are asked without it.
-    """
+    """Sends bodies to a server that takes every parameter, such as llama.cpp on this machine."""
 
     def __init__(self, *, clock: Clock) -> None:
-        self._exchange = Exchange(_CHAT, clock=clock)
-        self._without_options: set[str] = set()
+        self._exchange = Exchange(CHAT, clock=clock)
 
     def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Awaitable[Reply]:
-        """One attempt; streamed when somebody watches (``call.options.on_text``).
+        """One attempt; streamed where ``call.options.on_text`` is set.
 
         Args:
             call: Who asks, and who is shown the pieces.
@@ -38,23 +33,8 @@ class ChatClient:
             ProviderError: It failed.
             InvalidPromptError: The body cannot be written as JSON.
         """
-        if call.options.on_text is None:
-            return self._exchange.send(call, target, body)
-        return self._stream(call, target, body)
-
-    async def _stream(self, call: Call, target: Target, body: Mapping[str, Any]) -> Reply:
-        body = {**body, "stream": True}
-        if target.url in self._without_options:
-            return await self._exchange.send(call, target, body)
-        try:
-            return await self._exchange.send(
-                call, target, {**body, "stream_options": {"include_usage": True}}
-            )
-        except PermanentProviderError as error:
-            if error.status_code not in _REFUSES_A_FIELD or "stream_options" not in str(error):
-                raise
-        self._without_options.add(target.url)
-        return await self._exchange.send(call, target, body)
+        flags = {} if call.options.on_text is None else STREAM_FLAGS
+        return self._exchange.send(call, target, {**body, **flags})
 
 
 def _reply(call: Call, response: Response, answer: Answer) -> Reply:
@@ -66,6 +46,8 @@ def _reply(call: Call, response: Response, answer: Answer) -> Reply:
         provider=service,
         usage=read_usage(answer.usage, reasoning_apart=service == "gemini"),
         finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning.strip() or None,
+        service_tier=answer.service_tier,
         request_id=response.request_id,
         cost_usd=cost,
         cost_source=None if cost is None else "provider",
@@ -73,4 +55,4 @@ def _reply(call: Call, response: Response, answer: Answer) -> Reply:
     )
 
 
-_CHAT = Dialect(begin=Answer, read=read_completion, reply=_reply)
+CHAT = Dialect(begin=Answer, read=read_completion, reply=_reply)

@@ -129,6 +129,7 @@ class PydanticAIProvider:
             provider=request.provider,
             usage=shape.read_usage(response.usage),
             finish_reason=shape.finish_reason_of(response, request.schema),
+            reasoning=shape.reasoning_of(response),
             request_id=response.provider_response_id,
         )
 

@@ -18,6 +18,7 @@ from ainb.providers.shutdown import at_close
 
 Make = Callable[..., Model]
 MAX_MODELS: Final = 64
+FINALIZER_PASSES = 3
 _READ_SECONDS: Final = 300
 _CONNECT_SECONDS: Final = 10
 # By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that nobody closes.
@@ -62,6 +63,9 @@ async def close_clients() -> None:
     """Close the running loop's models; a later call makes new ones."""
     for model in _models.pop(asyncio.get_running_loop(), {}).values():
         await model.__aexit__(None, None, None)
+    # SDKs leave the generator of a stream's bytes open; a loop that ends now must have closed it first.
+    for _ in range(FINALIZER_PASSES):
+        await asyncio.sleep(0)
 
 
 at_close(close_clients)

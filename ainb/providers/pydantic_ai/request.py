@@ -17,6 +17,7 @@ from pydantic_ai.messages import (
     ModelResponse,
     SystemPromptPart,
     TextPart,
+    ThinkingPart,
     ToolCallPart,
     UserContent,
     UserPromptPart,
@@ -37,6 +38,7 @@ _SETTINGS: Final = frozenset(ModelSettings.__annotations__) - {"max_retries", "t
 _RENAMED: Final = {
     "max_completion_tokens": "max_tokens",
     "stop": "stop_sequences",
+    "effort": "thinking",
     "reasoning_effort": "thinking",
 }
 # They become part of the request elsewhere, or say what the pipeline does.
@@ -100,6 +102,8 @@ def read_settings(request: Request, provider: str, model: Model) -> tuple[ModelS
             continue
         theirs = _RENAMED.get(name, name)
         if theirs in _SETTINGS or name.startswith(own):
+            if theirs == "thinking" and value == "none":
+                value = False  # noqa: PLW2901 - how pydantic-ai spells it
             settings[theirs] = [value] if theirs == "stop_sequences" and isinstance(value, str) else value
         else:
             left_out.append(name)
@@ -178,6 +182,11 @@ def text_of(response: ModelResponse, schema: ReplySchema | None) -> str:
     return orjson.dumps(
         [{"name": call.tool_name, "arguments": call.args_as_json_str()} for call in calls]
     ).decode()
+
+
+def reasoning_of(response: ModelResponse) -> str | None:
+    """The model's own summary of its thinking; None where it gives none."""
+    return "".join(part.content for part in response.parts if isinstance(part, ThinkingPart)).strip() or None
 
 
 def _unwrap(text: str) -> str:

@@ -45,7 +45,7 @@ class Cassette:
         self.used: set[bytes] = set()
         self._clock = clock
         self._reading = threading.Lock()
-        self._turn = threading.Lock()
+        self._flushing = threading.Lock()
         self._stamp: Stamp | None = None
         self._lines: Mapping[bytes, Line] = {}
         self._pending: dict[bytes, Line] = {}
@@ -95,7 +95,7 @@ class Cassette:
             OSError: The file cannot be written, or another kernel keeps it locked; what was put is kept for the next try.
             ConfigError: The file is not what ainb writes; it is left as it is.
         """
-        with self._turn:
+        with self._flushing:
             if self._pending:
                 self._flush()
 
@@ -107,7 +107,7 @@ class Cassette:
             ConfigError: The file is not what ainb writes; it is left as it is.
         """
         self.flush()
-        with self._turn, self._writing():
+        with self._flushing, self._writing():
             before = len(self.lines())
             self._write(lambda lines: {key: line for key, line in lines.items() if key in keys})
             return before - len(self.lines())
@@ -148,9 +148,12 @@ class Cassette:
         if new == old:
             return
         texts = sorted(line.text for line in new.values())
-        with spare_file(self.path, b"".join(text + b"\n" for text in texts)) as spare, self._reading:
+        with (
+            replacement_file(self.path, b"".join(text + b"\n" for text in texts)) as replacement,
+            self._reading,
+        ):
             # Whoever reads in this process finds file and memory changed together, and need not read what we know.
-            spare.replace(self.path)
+            replacement.replace(self.path)
             self._lines, self._stamp, self._usual_model = new, self._find_stamp(), None
 
     @contextlib.contextmanager
@@ -203,23 +206,23 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
 
 
 @contextlib.contextmanager
-def spare_file(path: Path, content: bytes) -> Iterator[Path]:
+def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
     """A whole file beside another, safe on disk, to be put in its place in one step; gone when that fails.
 
     Raises:
         OSError: It cannot be written; the other one stands as it was.
     """
-    spare = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with spare.open("xb") as file:
+        with replacement.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            shutil.copymode(path, spare)
-        yield spare
+            shutil.copymode(path, replacement)
+        yield replacement
     finally:
-        spare.unlink(missing_ok=True)
+        replacement.unlink(missing_ok=True)
 
 
 _shared: dict[Path, Cassette] = {}

@@ -16,7 +16,8 @@ import orjson
 
 from ainb.errors import ConfigError
 
-VERSION = 1
+# 2: `body` holds the request as the user made it, in place of the outgoing body (0.2.0).
+VERSION = 2
 CHECKSUM_DIGITS = 16
 MEASURED = "measured"
 _CHECKSUM = b',"sha256":"'
@@ -115,6 +116,11 @@ def read_line(text: bytes) -> Line:
     version = record.get("version") if type(record) is dict else None
     if type(version) is int and version > VERSION:
         raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
+    if type(version) is int and 0 < version < VERSION:
+        raise LineError(
+            f"is of version {version}, which knows requests by another form than version {VERSION}; record the notebook again: "
+            "delete the file and run it with %ai replay record"
+        )
     if type(version) is not int or version != VERSION:
         raise LineError("is no record of ainb; delete it")
     head, found, checksum = text.rpartition(_CHECKSUM)

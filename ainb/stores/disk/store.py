@@ -13,7 +13,7 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
 from ainb.stores.disk.faults import Faults
-from ainb.stores.disk.write_queue import Item, WriteLine
+from ainb.stores.disk.write_queue import Item, WriteQueue
 from ainb.stores.fork import renew_after_fork
 from ainb.stores.memory import MemoryStore
 
@@ -32,7 +32,7 @@ class DiskStore:
 
     Args:
         folder: Made on first use (0700); the files in it are 0600.
-        spare: Takes answers that the disk cannot; None means a memory store of the usual size.
+        fallback: Takes answers that the disk cannot; None means a memory store of the usual size.
         clock: Where time comes from.
         sink: Who is told, once, what is wrong; always called by a thread that uses the store, never by the writer.
     """
@@ -43,25 +43,25 @@ class DiskStore:
         self,
         folder: Path,
         *,
-        spare: MemoryStore | None = None,
+        fallback: MemoryStore | None = None,
         clock: Clock = SYSTEM_CLOCK,
         sink: Sink = silent,
     ) -> None:
         self._folder = Path(folder)
-        self._spare = MemoryStore() if spare is None else spare
+        self._fallback = MemoryStore() if fallback is None else fallback
         self._faults = Faults(clock, sink)
         self._database: TextCache | None = None
-        self._line = WriteLine(self._write, self._let_go)
+        self._queue = WriteQueue(self._write, self._close_connection)
         renew_after_fork(self)
         _stores.add(self)
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none or it cannot be read."""
         name = f"{namespace}:{key}"
-        found = self._line.find(name)
+        found = self._queue.find(name)
         if found is not None:
             return found
-        text = self._spare.read(name) if len(self._spare) else None
+        text = self._fallback.read(name) if len(self._fallback) else None
         if text is None:
             text = self._read(name)
         if self._faults.noted is not None:
@@ -76,23 +76,23 @@ class DiskStore:
                 f"an answer is larger than the {MAX_TEXT_BYTES} bytes that the cache takes, and was not kept"
             )
         elif self._faults.is_resting() or self._is_full(text):
-            self._spare.write(name, text, created_at)
+            self._fallback.write(name, text, created_at)
         else:
-            if len(self._spare):
-                self._spare.remove(name)
-            self._line.put(name, text, created_at)
+            if len(self._fallback):
+                self._fallback.remove(name)
+            self._queue.put(name, text, created_at)
         if self._faults.noted is not None:
             self._faults.tell()
 
     async def delete(self, namespace: str, key: str) -> None:
         """Forget one text; waits for a commit under way."""
         name = f"{namespace}:{key}"
-        self._spare.remove(name)
+        self._fallback.remove(name)
         self._change(lambda waiting: waiting == name, lambda database: int(database.delete(name)))
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
         """Forget texts made before a wall-clock second; waits for a commit under way."""
-        await self._spare.prune(namespace, created_before=created_before)
+        await self._fallback.prune(namespace, created_before=created_before)
         self.flush()
         return self._change(
             lambda _name: False, lambda database: database.delete_all(namespace, created_before)
@@ -100,7 +100,7 @@ class DiskStore:
 
     async def clear(self, namespace: str) -> int:
         """Forget a whole namespace; a database that cannot be read is deleted with all that is in it."""
-        spared = await self._spare.clear(namespace)
+        spared = await self._fallback.clear(namespace)
         prefix = f"{namespace}:"
         self._faults.wake()
         gone = self._change(
@@ -113,7 +113,7 @@ class DiskStore:
     async def stats(self) -> StoreStats:
         """Rows (with those in line) and bytes of the files."""
         if self._faults.is_resting() or (database := self._open()) is None:
-            return await self._spare.stats()
+            return await self._fallback.stats()
         try:
             entries = database.count_entries()
             from ainb.stores.disk.text_cache import FILE_NAME
@@ -121,14 +121,14 @@ class DiskStore:
             size_bytes = sum(file.stat().st_size for file in self._folder.glob(f"{FILE_NAME}*"))
         except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
             self._faults.rest(error)
-            return await self._spare.stats()
+            return await self._fallback.stats()
         if entries is None:
             return StoreStats(entries=None, size_bytes=size_bytes)
-        return StoreStats(entries=entries + len(self._line) + len(self._spare), size_bytes=size_bytes)
+        return StoreStats(entries=entries + len(self._queue) + len(self._fallback), size_bytes=size_bytes)
 
     async def close(self) -> None:
         """Write what is in line, end the writer, close the connections of all threads; a later call opens the store again."""
-        self._line.close()
+        self._queue.close()
         if self._database is not None:
             self._database.close_all()
             self._database = None
@@ -137,16 +137,16 @@ class DiskStore:
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Block until everything in line is written or given up; returns whether that happened in time (15 s; at exit 2 s)."""
-        return self._line.flush(timeout_seconds)
+        return self._queue.flush(timeout_seconds)
 
     def hurry(self) -> None:
         """At exit: have what is in line written at once."""
-        self._line.hurry()
+        self._queue.hurry()
 
     def renew(self) -> None:
         """After a fork: the parent writes what was in line there, and keeps its own connections."""
         self._database = None
-        self._line.renew()
+        self._queue.renew()
 
     def _read(self, name: str) -> str | None:
         database = self._database
@@ -168,7 +168,7 @@ class DiskStore:
 
     def _open(self) -> TextCache | None:
         """The database, opened on first use; None when it cannot be."""
-        with self._line.writing:
+        with self._queue.writing:
             if self._database is not None:
                 return self._database
             try:
@@ -182,7 +182,7 @@ class DiskStore:
             return self._database
 
     def _is_full(self, text: str) -> bool:
-        if self._line.has_room(text):
+        if self._queue.has_room(text):
             return False
         self._faults.note("answers come faster than the disk takes them")
         return True
@@ -190,7 +190,7 @@ class DiskStore:
     def _write(self, batch: list[Item]) -> None:
         if not self._commit(batch):
             for name, (text, created_at) in batch:
-                self._spare.write(name, text, created_at)
+                self._fallback.write(name, text, created_at)
 
     def _commit(self, batch: list[Item]) -> bool:
         if self._faults.is_resting() or (database := self._open()) is None:
@@ -200,11 +200,11 @@ class DiskStore:
             database.set_all(batch)
         except Exception as error:  # noqa: BLE001 - what the disk does not take goes to memory
             self._faults.rest(error)
-            self._let_go()
+            self._close_connection()
             return False
         return True
 
-    def _let_go(self) -> None:
+    def _close_connection(self) -> None:
         """Close this thread's connection: one that failed to commit may still hold its transaction."""
         if self._database is not None:
             with contextlib.suppress(Exception):
@@ -212,22 +212,22 @@ class DiskStore:
 
     def _change(self, drops: Callable[[str], bool], change: Callable[[TextCache], int]) -> int:
         """Drop names from the line and change the database, with no commit in between."""
-        with self._line.writing:
-            dropped = self._line.drop(drops)
+        with self._queue.writing:
+            dropped = self._queue.drop(drops)
             if self._faults.is_resting() or (database := self._open()) is None:
                 return dropped
             try:
                 return dropped + change(database)
             except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
                 self._faults.rest(error)
-                self._let_go()
+                self._close_connection()
                 return dropped
 
     def _delete_files(self) -> None:
         from ainb.stores.disk.text_cache import BESIDE, FILE_NAME
 
-        with self._line.writing, contextlib.suppress(OSError):
-            self._let_go()
+        with self._queue.writing, contextlib.suppress(OSError):
+            self._close_connection()
             self._database = None
             for end in ("", *BESIDE):
                 (self._folder / (FILE_NAME + end)).unlink(missing_ok=True)

@@ -18,12 +18,12 @@ Item = tuple[str, tuple[str, float]]
 Waiting = dict[str, tuple[str, float]]
 
 
-class WriteLine:
+class WriteQueue:
     """A line that readers look into, and a thread of its own that ends when there is nothing to write for a while.
 
     Args:
         write: Writes a batch; called by the thread, with `writing` held.
-        let_go: Called by the thread at its end.
+        on_idle: Called by the thread at its end.
 
     Attributes:
         writing: Held while a batch is written; whoever holds it, as to open or change the file, sees no write begin.
@@ -31,9 +31,9 @@ class WriteLine:
 
     _thread: threading.Thread | None
 
-    def __init__(self, write: Callable[[list[Item]], None], let_go: Callable[[], None]) -> None:
+    def __init__(self, write: Callable[[list[Item]], None], on_idle: Callable[[], None]) -> None:
         self._write = write
-        self._let_go = let_go
+        self._close_connection = on_idle
         self.renew()
 
     def renew(self) -> None:
@@ -126,7 +126,7 @@ class WriteLine:
             self._hurry.wait(GATHER_SECONDS)
             with self.writing:
                 self._write_waiting()
-        self._let_go()
+        self._close_connection()
 
     def _write_waiting(self) -> None:
         with self._changed:

@@ -1,4 +1,4 @@
-"""What is spent and set aside a day, or of a run that many processes work on, in Redis, shared by all machines of a namespace.
+"""What is spent and set aside a shared, or of a run that many processes work on, in Redis, shared by all machines of a namespace.
 
 A book must not wait, and Redis is a round trip away. So a reservation that this process has no money at hand for says WAIT and
 sends for some; the ledger is woken when it comes. What was drawn counts as set aside on the server from that moment, so that no
@@ -19,10 +19,10 @@ from typing import Any
 
 from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict, decide
 from ainb.stores.redis.budget_scripts import DRAW, GIVE_BACK, LOOK, RESET, RESTORE, SENT, SETTLE, SPEND
-from ainb.stores.redis.client import Hub
-from ainb.stores.redis.connection import LinkError
-from ainb.stores.redis.money import NANO_DIGITS, Day, Entry, Hold, locked, nano, usd
-from ainb.stores.redis.presence import LIVE_SECONDS
+from ainb.stores.redis.client import RedisClient
+from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.heartbeat import LIVE_SECONDS
+from ainb.stores.redis.money import NANO_DIGITS, Hold, Report, SharedAccount, locked, nano, usd
 from ainb.stores.redis.script import Script
 
 DRAWN_AHEAD = 8
@@ -36,40 +36,40 @@ class RedisBook:
     it spends is told when the server is back.
 
     Args:
-        hub: The connection.
+        client: The connection.
 
     Attributes:
         wake: Has the ledger try its line again; called on the home loop.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._days: dict[Account, Day] = {}
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._accounts: dict[Account, SharedAccount] = {}
         self._held: dict[tuple[int, Account], Hold] = {}
-        self._unconfirmed: deque[Entry] = deque()
+        self._unconfirmed: deque[Report] = deque()
         self._serials = itertools.count(1)
         self._lock = threading.RLock()  # calls come from any thread, answers on the home loop
         self.wake: Callable[[], None] = lambda: None
-        hub.on.beat.append(self._tidy)
-        hub.on.gone.append(self._part)
-        hub.on.back.append(self._return)
-        hub.on.renamed.append(self._rename)
+        client.on.heartbeat.append(self._on_heartbeat)
+        client.on.disconnected.append(self._on_disconnect)
+        client.on.reconnected.append(self._on_reconnect)
+        client.on.renamed.append(self._on_rename)
 
     @locked
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Set `amount` aside under `token` when it fits; WAIT also while money is on its way."""
-        day, needed = self._day(claim.account), nano(amount)
-        day.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
-        if self._hub.is_down:
-            return self._reserve_locally(token, claim.account, day, needed)
-        if day.pot >= needed:
-            day.pot -= needed
+        shared, needed = self._account(claim.account), nano(amount)
+        shared.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
+        if self._client.is_down:
+            return self._reserve_locally(token, claim.account, shared, needed)
+        if shared.available >= needed:
+            shared.available -= needed
             self._held[token, claim.account] = self._hold(needed)
             return Verdict.GRANTED
-        if decide(Balance(usd(day.spent)), claim.limit, amount) is Verdict.NEVER:
+        if decide(Balance(usd(shared.spent)), claim.limit, amount) is Verdict.NEVER:
             self._refresh(claim.account)
             return Verdict.NEVER
-        self._draw(claim.account, day, needed - day.pot, needed)
+        self._draw(claim.account, shared, needed - shared.available, needed)
         return Verdict.WAIT
 
     @locked
@@ -78,7 +78,7 @@ class RedisBook:
         hold = self._held.get((token, account))
         if hold is not None and not hold.is_local:
             hold.is_sent = True
-            self._enter(SENT, account, hold.owner, hold.serial, hold.amount)
+            self._report(SENT, account, hold.owner, hold.serial, hold.amount)
 
     @locked
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
@@ -86,173 +86,185 @@ class RedisBook:
         hold = self._held.pop((token, account), None)
         if hold is None:
             return self.spend(account, cost)
-        day, paid = self._day(account), nano(cost)
+        shared, paid = self._account(account), nano(cost)
         if hold.is_local:
-            day.share = None if day.share is None else day.share + hold.amount
-        elif not hold.is_sent and hold.owner == self._hub.owner:
-            day.pot += hold.amount
+            shared.share = None if shared.share is None else shared.share + hold.amount
+        elif not hold.is_sent and hold.owner == self._client.owner:
+            shared.available += hold.amount
         if hold.is_sent:
-            day.spent += paid
-            self._enter(SETTLE, account, hold.owner, hold.serial, paid)
-            return usd(day.spent)
+            shared.spent += paid
+            self._report(SETTLE, account, hold.owner, hold.serial, paid)
+            return usd(shared.spent)
         return self.spend(account, cost)
 
     @locked
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
-        day, paid = self._day(account), nano(cost)
+        shared, paid = self._account(account), nano(cost)
         if paid:
-            day.spent += paid
-            day.share = None if day.share is None else day.share - paid
-            self._enter(SPEND, account, self._hub.owner, 0, paid)
-        return usd(day.spent)
+            shared.spent += paid
+            shared.share = None if shared.share is None else shared.share - paid
+            self._report(SPEND, account, self._client.owner, 0, paid)
+        return usd(shared.spent)
 
     @locked
     def balance(self, account: Account) -> Balance:
         """How the account stands over all machines, as last heard: a second ago at most once it has been asked for."""
-        day = self._day(account)
+        shared = self._account(account)
         mine = sum(hold.amount for (_, held), hold in self._held.items() if held == account)
-        return Balance(usd(day.spent), usd(max(0, max(day.aside, mine + day.pot) - day.pot)))
+        return Balance(
+            usd(shared.spent), usd(max(0, max(shared.reserved, mine + shared.available) - shared.available))
+        )
 
     @locked
     def reset(self, account: Account) -> None:
         """Forget what is spent; what is set aside stays so."""
-        self._day(account).spent = 0
-        self._hub.report(RESET, self._keys(account), (account.name,))
+        self._account(account).spent = 0
+        self._client.send_script(RESET, self._keys(account), (account.name,))
 
     @locked
     def close(self) -> None:
         """Give back what is at hand."""
-        for account, day in self._days.items():
-            self._put_back(account, day)
+        for account, shared in self._accounts.items():
+            self._give_back(account, shared)
 
-    def _day(self, account: Account) -> Day:
-        day = self._days.get(account)
-        if day is None:
-            day = self._days[account] = Day()
+    def _account(self, account: Account) -> SharedAccount:
+        shared = self._accounts.get(account)
+        if shared is None:
+            shared = self._accounts[account] = SharedAccount()
             self._refresh(account)
-        return day
+        return shared
 
     def _hold(self, amount: int, *, is_local: bool = False) -> Hold:
-        return Hold(str(next(self._serials)), self._hub.owner, amount, is_local=is_local)
+        return Hold(str(next(self._serials)), self._client.owner, amount, is_local=is_local)
 
-    def _reserve_locally(self, token: int, account: Account, day: Day, needed: int) -> Verdict:
-        if day.share is None:
-            day.share = (day.limit - day.spent - day.aside) // max(1, len(self._hub.peers))
-        if needed > day.share:
+    def _reserve_locally(self, token: int, account: Account, shared: SharedAccount, needed: int) -> Verdict:
+        if shared.share is None:
+            shared.share = (shared.limit - shared.spent - shared.reserved) // max(1, len(self._client.peers))
+        if needed > shared.share:
             held = sum(hold.amount for hold in self._held.values() if hold.is_local)
-            return Verdict.WAIT if needed <= day.share + held else Verdict.NEVER
-        day.share -= needed
+            return Verdict.WAIT if needed <= shared.share + held else Verdict.NEVER
+        shared.share -= needed
         self._held[token, account] = self._hold(needed, is_local=True)
         return Verdict.GRANTED
 
-    def _draw(self, account: Account, day: Day, need: int, amount: int) -> None:
-        if day.is_drawing:
+    def _draw(self, account: Account, shared: SharedAccount, need: int, amount: int) -> None:
+        if shared.is_drawing:
             return
-        day.is_drawing, day.drawn_at = True, self._hub.clock.monotonic()
+        shared.is_drawing, shared.drawn_at = True, self._client.clock.monotonic()
         words = (
             account.name,
-            self._hub.owner,
+            self._client.owner,
             need,
             need + (DRAWN_AHEAD - 1) * amount,
-            day.limit,
+            shared.limit,
             LIVE_SECONDS,
         )
-        owner = self._hub.owner
+        owner = self._client.owner
 
         def drawn(answer: Any) -> None:
             with self._lock:
-                day.is_drawing = False
-                granted = self._see(day, answer)
-                if granted > 0 and owner == self._hub.owner:
-                    day.pot += granted
+                shared.is_drawing = False
+                granted = self._update(shared, answer)
+                if granted > 0 and owner == self._client.owner:
+                    shared.available += granted
             # The ledger's own poll comes back for what did not fit; from here it may be waiting for us, so not at once.
-            if granted > 0 or day.spent + need > day.limit:
-                self._hub.soon(self.wake)
+            if granted > 0 or shared.spent + need > shared.limit:
+                self._client.call_soon(self.wake)
 
-        self._hub.report(DRAW, self._keys(account), words, drawn)
+        self._client.send_script(DRAW, self._keys(account), words, drawn)
 
-    def _see(self, day: Day, answer: Any) -> int:
+    def _update(self, shared: SharedAccount, answer: Any) -> int:
         if not isinstance(answer, str):
             return 0
         granted, spent, aside = map(int, answer.split(" "))
         if not self._unconfirmed:
-            day.spent, day.aside = spent, aside
+            shared.spent, shared.reserved = spent, aside
         else:  # what the server has not heard of yet is spent all the same
-            day.spent, day.aside = max(day.spent, spent), aside
+            shared.spent, shared.reserved = max(shared.spent, spent), aside
         return granted
 
-    def _enter(self, what: Script, account: Account, owner: str, serial: object, amount: int) -> None:
-        entry = Entry(what, account, (account.name, owner, serial, amount))
-        self._unconfirmed.append(entry)
-        self._tell(entry)
+    def _report(self, what: Script, account: Account, owner: str, serial: object, amount: int) -> None:
+        report = Report(what, account, (account.name, owner, serial, amount))
+        self._unconfirmed.append(report)
+        self._send(report)
 
-    def _tell(self, entry: Entry) -> None:
+    def _send(self, report: Report) -> None:
         def confirmed(answer: Any) -> None:
-            if isinstance(answer, LinkError):
+            if isinstance(answer, UnavailableError):
                 return
             with self._lock:
-                if self._unconfirmed and self._unconfirmed[0] is entry:
+                if self._unconfirmed and self._unconfirmed[0] is report:
                     self._unconfirmed.popleft()
                 if isinstance(answer, str) and " " in answer:
-                    self._see(self._days[entry.account], answer)
+                    self._update(self._accounts[report.account], answer)
 
-        self._hub.report(entry.script, self._keys(entry.account), entry.words, confirmed)
+        self._client.send_script(report.script, self._keys(report.account), report.words, confirmed)
 
     def _refresh(self, account: Account) -> None:
-        self._hub.report(
-            LOOK, self._keys(account), (account.name,), lambda answer: self._see(self._days[account], answer)
+        self._client.send_script(
+            LOOK,
+            self._keys(account),
+            (account.name,),
+            lambda answer: self._update(self._accounts[account], answer),
         )
 
     @locked
-    def _tidy(self) -> None:
+    def _on_heartbeat(self) -> None:
         """Once a second: look how the days stand, and give back what nobody came for."""
-        now = self._hub.clock.monotonic()
-        newest = len(self._days) - DAYS_WATCHED
-        for place, (account, day) in enumerate(list(self._days.items())):
-            if day.pot and not day.is_drawing and now - day.drawn_at > 1.0:
-                self._put_back(account, day)
+        now = self._client.clock.monotonic()
+        newest = len(self._accounts) - DAYS_WATCHED
+        for place, (account, shared) in enumerate(list(self._accounts.items())):
+            if shared.available and not shared.is_drawing and now - shared.drawn_at > 1.0:
+                self._give_back(account, shared)
             elif place >= newest:
                 self._refresh(account)
 
-    def _put_back(self, account: Account, day: Day) -> None:
-        pot, day.pot = day.pot, 0
-        if pot:
-            self._hub.report(GIVE_BACK, self._keys(account), (account.name, self._hub.owner, pot))
+    def _give_back(self, account: Account, shared: SharedAccount) -> None:
+        available, shared.available = shared.available, 0
+        if available:
+            self._client.send_script(
+                GIVE_BACK, self._keys(account), (account.name, self._client.owner, available)
+            )
 
     @locked
-    def _part(self) -> None:
+    def _on_disconnect(self) -> None:
         """The server is out of reach: what is at hand goes into this process's share."""
-        for day in self._days.values():
-            day.is_drawing = False
-            if day.limit:
-                left = max(0, day.limit - day.spent - day.aside)
-                day.share = left // max(1, len(self._hub.peers)) + day.pot
-            day.pot = 0
-        self._hub.soon(self.wake)
+        for shared in self._accounts.values():
+            shared.is_drawing = False
+            if shared.limit:
+                left = max(0, shared.limit - shared.spent - shared.reserved)
+                shared.share = left // max(1, len(self._client.peers)) + shared.available
+            shared.available = 0
+        self._client.call_soon(self.wake)
 
     @locked
-    def _return(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
+    def _on_reconnect(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
         """The server is back: say what is held, and everything that it has not confirmed, in order."""
-        for account, day in self._days.items():
-            day.share = None
+        for account, shared in self._accounts.items():
+            shared.share = None
             unheard = sum(
-                entry.words[3]
-                for entry in self._unconfirmed
-                if entry.account == account and entry.script is not SENT
+                report.words[3]
+                for report in self._unconfirmed
+                if report.account == account and report.script is not SENT
             )
             unsent = sum(
                 hold.amount for (_, held), hold in self._held.items() if held == account and not hold.is_sent
             )
-            words = (account.name, self._hub.owner, max(0, day.spent - unheard) if was_lost else 0, unsent)
-            self._hub.report(RESTORE, self._keys(account), words)
+            words = (
+                account.name,
+                self._client.owner,
+                max(0, shared.spent - unheard) if was_lost else 0,
+                unsent,
+            )
+            self._client.send_script(RESTORE, self._keys(account), words)
         for hold in self._held.values():
             hold.is_local = False
         if was_lost:
             self._register_sent()
-        for entry in list(self._unconfirmed):
-            self._tell(entry)
-        self._hub.soon(self.wake)
+        for report in list(self._unconfirmed):
+            self._send(report)
+        self._client.call_soon(self.wake)
 
     def _register_sent(self) -> None:
         """Tell a server that remembers nothing of the calls under way, so that their settling counts."""
@@ -261,17 +273,19 @@ class RedisBook:
             for (_, account), hold in self._held.items()
             if hold.is_sent
         ]
-        sent += [(entry.account, *entry.words[1:]) for entry in self._unconfirmed if entry.script is SETTLE]
+        sent += [
+            (report.account, *report.words[1:]) for report in self._unconfirmed if report.script is SETTLE
+        ]
         for account, owner, serial, amount in sent:
-            self._hub.tell(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
+            self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
-    def _rename(self) -> None:
+    def _on_rename(self) -> None:
         """This process counted as dead: what it had sent is booked at its estimate, what it had at hand is gone."""
-        for day in self._days.values():
-            day.pot = 0
+        for shared in self._accounts.values():
+            shared.available = 0
 
     def _keys(self, account: Account) -> tuple[str, str, str]:
         # All days stand in one hash; a run has its own, so that it expires.
         which = (account.name,) if account.scope == "day" else (account.scope, account.name)
         spent = () if account.scope == "day" else which
-        return self._hub.key("spent", *spent), self._hub.key("aside", *which), self._hub.key("peers")
+        return self._client.key("spent", *spent), self._client.key("aside", *which), self._client.key("peers")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ainb.stores.base import Store, StoreStats
-from ainb.stores.redis.client import Hub
-from ainb.stores.redis.connection import LinkError
+from ainb.stores.redis.client import RedisClient
+from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.script import load_script
 
 LEASE_SECONDS = 5.0  # renewed at every heartbeat; when its owner dies somebody else may go so much later
@@ -30,54 +30,54 @@ class RedisStore:
     While the server is out of reach answers come from and go to the local store.
 
     Args:
-        hub: The connection.
-        spare: The local store.
+        client: The connection.
+        fallback: The local store.
         ttl_seconds: Age up to which answers are given again; they are kept twice as long. None keeps them for ever.
     """
 
     name = "redis"
 
-    def __init__(self, hub: Hub, spare: Store, ttl_seconds: float | None) -> None:
-        self._hub = hub
-        self._spare = spare
+    def __init__(self, client: RedisClient, fallback: Store, ttl_seconds: float | None) -> None:
+        self._client = client
+        self._fallback = fallback
         self._keep_ms = 0 if ttl_seconds is None else max(1, int(ttl_seconds * 1000 * STALE_FACTOR))
         self._claimed: dict[str, float] = {}
         self._leased: set[str] = set()
-        hub.on.beat.append(self._renew_leases)
+        client.on.heartbeat.append(self._renew_leases)
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none; the right to make one comes along where nobody else has it."""
-        if self._hub.is_down:
-            return await self._spare.get(namespace, key)
+        if self._client.is_down:
+            return await self._fallback.get(namespace, key)
         try:
-            return await self._hub.visit(lambda: self._get(namespace, key))
-        except LinkError:
-            return await self._spare.get(namespace, key)
+            return await self._client.run_on_loop(lambda: self._get(namespace, key))
+        except UnavailableError:
+            return await self._fallback.get(namespace, key)
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Keep a text and let go of its lease; returns before the server has it."""
         name = f"{namespace}:{key}"
-        if self._hub.is_down:
-            await self._spare.set(namespace, key, text, created_at=created_at)
+        if self._client.is_down:
+            await self._fallback.set(namespace, key, text, created_at=created_at)
             return
         self._leased.discard(name)
-        self._hub.report(SET, self._keys(name), (self._hub.owner, text, self._keep_ms))
+        self._client.send_script(SET, self._keys(name), (self._client.owner, text, self._keep_ms))
 
     async def delete(self, namespace: str, key: str) -> None:
         """Forget one text."""
-        await self._spare.delete(namespace, key)
-        self._hub.tell(("DEL", self._keys(f"{namespace}:{key}")[0]))
+        await self._fallback.delete(namespace, key)
+        self._client.send(("DEL", self._keys(f"{namespace}:{key}")[0]))
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
         """Forget local texts made before a wall-clock second; the server forgets its own when their time is up."""
-        return await self._spare.prune(namespace, created_before=created_before)
+        return await self._fallback.prune(namespace, created_before=created_before)
 
     async def clear(self, namespace: str) -> int:
         """Forget a whole namespace, for everybody who shares it; returns how many texts there were."""
-        gone = await self._spare.clear(namespace)
+        gone = await self._fallback.clear(namespace)
         try:
-            return gone + await self._hub.visit(lambda: self._clear(namespace))
-        except LinkError:
+            return gone + await self._client.run_on_loop(lambda: self._clear(namespace))
+        except UnavailableError:
             return gone
 
     async def stats(self) -> StoreStats:
@@ -87,9 +87,9 @@ class RedisStore:
     async def close(self) -> None:
         """Give leases back, and close the local store."""
         for name in self._leased:
-            self._hub.report(RELEASE, self._keys(name), (self._hub.owner,))
+            self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
         self._leased.clear()
-        await self._spare.close()
+        await self._fallback.close()
 
     async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Become the one that makes an answer; waits while another process is at it.
@@ -103,14 +103,14 @@ class RedisStore:
             True: nobody else is at it, `release` it when done. False: another process has ended, so look again.
         """
         name = f"{namespace}:{key}"
-        if self._hub.is_down:
+        if self._client.is_down:
             return True
         # What a look has claimed and nobody came for (it was cancelled just then) is not renewed, and so is free again soon.
-        if self._claimed.pop(name, 0.0) > self._hub.clock.monotonic():
+        if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
         try:
-            return name in self._leased or await self._hub.visit(lambda: self._lead(name, anew=anew))
-        except LinkError:
+            return name in self._leased or await self._client.run_on_loop(lambda: self._lead(name, anew=anew))
+        except UnavailableError:
             return True
 
     def release(self, namespace: str, key: str) -> None:
@@ -118,26 +118,26 @@ class RedisStore:
         name = f"{namespace}:{key}"
         if name in self._leased:
             self._leased.discard(name)
-            self._hub.report(RELEASE, self._keys(name), (self._hub.owner,))
+            self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
 
     async def _get(self, namespace: str, key: str) -> str | None:
         name = f"{namespace}:{key}"
         wants_lease = namespace == LEASED and name not in self._leased
         lease_ms = int(LEASE_SECONDS * 1000) if wants_lease else 0
-        found = await self._hub.run(
-            GET, self._keys(name), (self._hub.owner, lease_ms), lambda answer: self._drop(name, answer)
+        found = await self._client.run_script(
+            GET, self._keys(name), (self._client.owner, lease_ms), lambda answer: self._drop(name, answer)
         )
         if isinstance(found, str):
             return found
         if found == _MINE:
-            self._claimed[name] = self._hub.clock.monotonic() + LEASE_SECONDS / 2
+            self._claimed[name] = self._client.clock.monotonic() + LEASE_SECONDS / 2
         return None
 
     async def _lead(self, name: str, *, anew: bool) -> bool:
         pause, has_waited = POLL_SECONDS, False
         while True:
-            words = (self._hub.owner, int(LEASE_SECONDS * 1000), int(anew))
-            found = await self._hub.run(
+            words = (self._client.owner, int(LEASE_SECONDS * 1000), int(anew))
+            found = await self._client.run_script(
                 LEAD, self._keys(name), words, lambda answer: self._drop(name, answer)
             )
             if found == _ANSWERED:
@@ -146,29 +146,29 @@ class RedisStore:
                 self._leased.add(name)
                 return not (anew and has_waited)
             has_waited = True
-            await self._hub.clock.sleep(pause * (0.75 + 0.5 * self._hub.rng.random()))
+            await self._client.clock.sleep(pause * (0.75 + 0.5 * self._client.rng.random()))
             pause = min(MAX_POLL_SECONDS, 1.5 * pause)
 
     def _drop(self, name: str, answer: Any) -> None:
         """Whoever asked was cancelled before the lease came."""
         if answer == _MINE and name not in self._leased:
-            self._hub.report(RELEASE, self._keys(name), (self._hub.owner,))
+            self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
 
     async def _clear(self, namespace: str) -> int:
         pattern, cursor, gone = self._keys(f"{namespace}:*")[0], "0", 0
         while True:
             words = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
-            cursor, names = await self._hub.command(words)
+            cursor, names = await self._client.run_command(words)
             if names:
-                gone += int(await self._hub.command(("UNLINK", *names)))
+                gone += int(await self._client.run_command(("UNLINK", *names)))
             if cursor == "0":
                 return gone
 
     def _keys(self, name: str) -> tuple[str, str]:
-        return self._hub.key("cache", name), self._hub.key("lease", name)
+        return self._client.key("cache", name), self._client.key("lease", name)
 
     def _renew_leases(self) -> None:
-        now = self._hub.clock.monotonic()
+        now = self._client.clock.monotonic()
         self._claimed = {name: until for name, until in self._claimed.items() if until > now}
         for name in self._leased:
-            self._hub.report(RENEW, self._keys(name), (self._hub.owner, int(LEASE_SECONDS * 1000)))
+            self._client.send_script(RENEW, self._keys(name), (self._client.owner, int(LEASE_SECONDS * 1000)))

@@ -17,10 +17,10 @@ from ainb.pipeline.circuit.stage import Breakers
 from ainb.pipeline.circuit.standalone import CircuitBreaker, CircuitStatus
 from ainb.pipeline.circuit.state_machine import PROBE_CHECK_SECONDS, Circuit, State, verdict
 from ainb.stores.redis.circuit_scripts import BEGIN, END, FORCE, LOOK
-from ainb.stores.redis.client import Hub
-from ainb.stores.redis.connection import LinkError
+from ainb.stores.redis.client import RedisClient
+from ainb.stores.redis.connection import UnavailableError
 
-TELL_SECONDS = 0.05
+REPORT_SECONDS = 0.05
 STATES: dict[str, State] = {
     "closed": "closed",
     "open": "open",
@@ -34,7 +34,7 @@ class SharedBreaker(CircuitBreaker):
     """A circuit whose state is the server's; while that is out of reach, one of this process.
 
     Args:
-        hub: The connection.
+        client: The connection.
         options: The thresholds; every process brings its own, the same ones as a rule.
         name: What the error text calls it.
         endpoint: Where its calls go.
@@ -43,13 +43,13 @@ class SharedBreaker(CircuitBreaker):
     """
 
     def __init__(
-        self, hub: Hub, options: Circuit, *, name: str, endpoint: str, clock: Clock, rng: Random
+        self, client: RedisClient, options: Circuit, *, name: str, endpoint: str, clock: Clock, rng: Random
     ) -> None:
         super().__init__(options, name=name, clock=clock, rng=rng)
-        self._hub = hub
+        self._client = client
         self._rng = rng
         digest = hashlib.sha256(f"{endpoint}\0{name}".encode()).hexdigest()[:20]
-        self._keys = (hub.key("circuit", digest), hub.key("probe", digest))
+        self._keys = (client.key("circuit", digest), client.key("probe", digest))
         numbers = (options.window_seconds, options.minimum_calls, options.failure_rate)
         self._fixed = (*numbers, options.open_seconds, options.max_open_seconds, options.probes)
         self._seen: State = "closed"
@@ -59,20 +59,20 @@ class SharedBreaker(CircuitBreaker):
         self._busy_until = 0.0
         self._calls = self._failures = 0
         self._answers = 0
-        self._is_telling = False
+        self._is_reporting = False
         self._used = False
-        hub.on.beat.append(self._look)
-        hub.on.back.append(self._return)
+        client.on.heartbeat.append(self._on_heartbeat)
+        client.on.reconnected.append(self._on_reconnect)
 
     @property
     def state(self) -> State:
         """As all processes see it, a heartbeat ago at most."""
-        return super().state if self._hub.is_down else self._seen
+        return super().state if self._client.is_down else self._seen
 
     @property
     def retry_after(self) -> float | None:
         """Seconds until a call may be let through, 0 when one would be now, None when forced open."""
-        if self._hub.is_down:
+        if self._client.is_down:
             return super().retry_after
         if self._seen == "forced-open":
             return None
@@ -81,7 +81,7 @@ class SharedBreaker(CircuitBreaker):
 
     def status(self, endpoint: str | None = None) -> CircuitStatus:
         """State and window of all processes together."""
-        if self._hub.is_down:
+        if self._client.is_down:
             return super().status(endpoint)
         return CircuitStatus(
             name=self.name,
@@ -113,7 +113,7 @@ class SharedBreaker(CircuitBreaker):
         Raises:
             CircuitOpenError: The circuit is open, or half-open with its probes under way.
         """
-        if self._hub.is_down:
+        if self._client.is_down:
             super().check()
         elif self._seen not in {"closed", "disabled"} and self.retry_after != 0:
             raise self._refuse()
@@ -127,7 +127,7 @@ class SharedBreaker(CircuitBreaker):
         self._used = True
         try:
             generation, probe = await self._permit()
-        except LinkError:
+        except UnavailableError:
             with self.permit():
                 return await proceed(call)
         failed: bool | None = None
@@ -144,11 +144,11 @@ class SharedBreaker(CircuitBreaker):
 
     async def _permit(self) -> tuple[int, int]:
         """Generation and number of the probe; 0 where the call is none."""
-        if self._hub.is_down:
-            raise LinkError("local state is in use")
+        if self._client.is_down:
+            raise UnavailableError("local state is in use")
         if self._is_known and self._seen in {"closed", "disabled"}:
             return self._generation, 0
-        probe = await self._hub.visit(
+        probe = await self._client.run_on_loop(
             self._begin, lambda probe: self._end(self._generation, probe, failed=None)
         )
         if probe is None:
@@ -156,7 +156,9 @@ class SharedBreaker(CircuitBreaker):
         return self._generation, probe
 
     async def _begin(self) -> int | None:
-        granted = self._see(await self._hub.run(BEGIN, self._keys, self._words(), self._give_back))
+        granted = self._update(
+            await self._client.run_script(BEGIN, self._keys, self._words(), self._give_back)
+        )
         if granted == 0:
             left = self._until - self._clock.monotonic()
             self._busy_until = self._clock.monotonic() + min(PROBE_CHECK_SECONDS, max(0.05, left))
@@ -165,7 +167,7 @@ class SharedBreaker(CircuitBreaker):
 
     def _give_back(self, found: Any) -> None:
         """The caller was cancelled before its permit came."""
-        granted = self._see(found)
+        granted = self._update(found)
         if granted > 1:
             self._end(self._generation, granted - 1, failed=None)
 
@@ -180,36 +182,38 @@ class SharedBreaker(CircuitBreaker):
     def _count_answer(self) -> None:
         """A good answer changes no state, so it can wait a moment for others, or for a failure, to be told with them."""
         self._answers += 1
-        if not self._is_telling:
-            self._is_telling = True
-            self._hub.later(TELL_SECONDS, self._tell_answers)
+        if not self._is_reporting:
+            self._is_reporting = True
+            self._client.call_later(REPORT_SECONDS, self._report_answers)
 
-    def _tell_answers(self) -> None:
-        self._is_telling = False
+    def _report_answers(self) -> None:
+        self._is_reporting = False
         if self._answers:
             self._report(self._generation, 0, 0)
 
     def _report(self, generation: int, outcome: int, probe: int) -> None:
         answers, self._answers = self._answers, 0
-        self._hub.report(END, self._keys, (*self._words(), generation, outcome, probe, answers), self._see)
+        self._client.send_script(
+            END, self._keys, (*self._words(), generation, outcome, probe, answers), self._update
+        )
 
     def _words(self) -> tuple[Any, ...]:
         return (*self._fixed, self._rng.random())
 
     def _force(self, state: State) -> None:
         self._seen = state
-        self._hub.report(FORCE, self._keys, (*self._words(), state), self._see)
+        self._client.send_script(FORCE, self._keys, (*self._words(), state), self._update)
 
-    def _look(self) -> None:
+    def _on_heartbeat(self) -> None:
         if self._used:
-            self._hub.report(LOOK, self._keys, self._words(), self._see)
+            self._client.send_script(LOOK, self._keys, self._words(), self._update)
 
-    def _return(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
+    def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
         """The server is back, and others may have gone on without us."""
         self._is_known = False
-        self._look()
+        self._on_heartbeat()
 
-    def _see(self, found: Any) -> int:
+    def _update(self, found: Any) -> int:
         """Draw the picture anew; returns what was granted."""
         if not isinstance(found, str):
             return 0
@@ -235,22 +239,22 @@ class SharedBreakers(Breakers):
     """The circuits of a session, shared with every process of the namespace; a model that runs in this process has its own.
 
     Args:
-        hub: The connection.
+        client: The connection.
         options: The thresholds of each.
         clock: Where time comes from.
         rng: Where jitter comes from.
     """
 
-    def __init__(self, hub: Hub, options: Circuit, *, clock: Clock, rng: Random) -> None:
+    def __init__(self, client: RedisClient, options: Circuit, *, clock: Clock, rng: Random) -> None:
         super().__init__(options, clock=clock, rng=rng)
-        self._hub = hub
+        self._client = client
 
     def make(self, call: Call, name: str, endpoint: str) -> CircuitBreaker:
         """A new circuit."""
         if getattr(call.provider, "slots", None) is not None:
             return super().make(call, name, endpoint)
         return SharedBreaker(
-            self._hub, self._options, name=name, endpoint=endpoint, clock=self._clock, rng=self._rng
+            self._client, self._options, name=name, endpoint=endpoint, clock=self._clock, rng=self._rng
         )
 
 

@@ -17,18 +17,18 @@ from ainb.clock import Clock
 from ainb.events import Notice, Sink
 from ainb.stores.fork import renew_after_fork
 from ainb.stores.redis.address import StateAddress
-from ainb.stores.redis.caller import Caller
-from ainb.stores.redis.connection import TIMEOUT_SECONDS, Link, LinkError, Lost
-from ainb.stores.redis.presence import BEAT, FORGET_SECONDS, LIVE_SECONDS, Listeners, new_name
+from ainb.stores.redis.commands import CommandClient
+from ainb.stores.redis.connection import TIMEOUT_SECONDS, Connection, Lost, UnavailableError
+from ainb.stores.redis.heartbeat import FORGET_SECONDS, HEARTBEAT, LIVE_SECONDS, Listeners, new_name
 from ainb.stores.redis.script import SCRIPTS
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 NOTICE_SECONDS = 60.0
 MAX_BACKLOG = 10_000
 OPEN_SECONDS = 2.0  # for the background; no call waits longer than TIMEOUT_SECONDS for it
 
 
-class Hub(Caller):
+class RedisClient(CommandClient):
     """Commands to one server, from any thread and any loop.
 
     Args:
@@ -50,7 +50,7 @@ class Hub(Caller):
         self,
         address: StateAddress,
         *,
-        home: Callable[[], asyncio.AbstractEventLoop],
+        get_loop: Callable[[], asyncio.AbstractEventLoop],
         clock: Clock,
         sink: Sink,
         rng: Random,
@@ -59,12 +59,12 @@ class Hub(Caller):
         self.clock = clock
         self.rng = rng
         self.on = Listeners()
-        super().__init__(home)
+        super().__init__(get_loop)
         self._sink = sink
         self._told_at: float | None = None
-        self._link: Link | None = None
+        self._connection: Connection | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._beating: asyncio.Task[None] | None = None
+        self._heartbeat_task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._backlog: list[tuple[Sequence[Any], Lost]] = []
         self._data: str | None = None
@@ -84,16 +84,16 @@ class Hub(Caller):
         """A key of this namespace; all share one hash slot, so that a cluster takes scripts over several of them."""
         return f"{{ainb:{self.address.namespace}}}:" + ":".join(parts)
 
-    def tell(self, words: Sequence[Any], done: Lost | None = None) -> None:
+    def send(self, words: Sequence[Any], done: Lost | None = None) -> None:
         """`report` for a plain command."""
-        if self.at_home():
-            self._tell(words, done)
+        if self.is_on_loop():
+            self._send(words, done)
         else:
-            self._home().call_soon_threadsafe(self._tell, words, done)
+            self._get_loop().call_soon_threadsafe(self._send, words, done)
 
     def start(self) -> None:
         """Connect in the background, so that the first call finds the connection open; from any thread."""
-        self._home().call_soon_threadsafe(self._start)
+        self._get_loop().call_soon_threadsafe(self._start)
 
     def status(self) -> dict[str, Any]:
         """Where the state is, whether it can be reached, how far away it is, and who else is there."""
@@ -101,7 +101,7 @@ class Hub(Caller):
         return {
             "store": "redis",
             "endpoint": str(self.address),
-            "connected": not self._down and self._link is not None,
+            "connected": not self._down and self._connection is not None,
             "distance_ms": None if self.distance_s is None else self.distance_s * 1000,
             "peers": len(others),
             "peer_names": ", ".join(others),
@@ -110,23 +110,23 @@ class Hub(Caller):
     async def close(self) -> None:
         """Say goodbye and hang up; whoever comes later finds the server out of reach."""
         self._down = True  # or a late report would connect again
-        for task in (self._beating, self._opening):
+        for task in (self._heartbeat_task, self._opening):
             if task is not None and not task.done():
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
-        link, self._link = self._link, None
-        if link is not None:
-            with contextlib.suppress(LinkError):
-                link.tell(("ZREM", self.key("peers"), self.owner))
-            await link.close()
-        self._beating = self._opening = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(UnavailableError):
+                connection.send(("ZREM", self.key("peers"), self.owner))
+            await connection.close()
+        self._heartbeat_task = self._opening = None
 
     def renew(self) -> None:
         """Start as a new process does; what a forked child inherits belongs to its parent."""
-        self._link = None
+        self._connection = None
         self._down = False
-        self._opening = self._beating = self._closing = None
+        self._opening = self._heartbeat_task = self._closing = None
         self._data = None
         self._backlog = []
         self.distance_s = None
@@ -139,43 +139,43 @@ class Hub(Caller):
         self._is_new = True
 
     def _start(self) -> None:
-        if self._link is None and not self._down:
-            self._beat_on()
+        if self._connection is None and not self._down:
+            self._start_heartbeat()
 
-    def _tell(self, words: Sequence[Any], done: Lost | None) -> None:
+    def _send(self, words: Sequence[Any], done: Lost | None) -> None:
         def heard(found: Any) -> None:
-            if isinstance(found, Exception) and not isinstance(found, LinkError):
+            if isinstance(found, Exception) and not isinstance(found, UnavailableError):
                 self._fault(found)
             if done is not None:
                 done(found)
 
-        link = self._link
-        if link is not None and link.is_open:
-            link.tell(words, heard)
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            connection.send(words, heard)
         elif self._down or len(self._backlog) >= MAX_BACKLOG:
-            heard(LinkError("the server is out of reach"))
+            heard(UnavailableError("the server is out of reach"))
         else:
             self._backlog.append((words, heard))
             self._start()
 
     def _fault(self, error: Exception) -> None:
         """The server answered with an error: scripts that it has forgotten are sent again, all else makes it unusable."""
-        if str(error).startswith("NOSCRIPT") and self._link is not None:
+        if str(error).startswith("NOSCRIPT") and self._connection is not None:
             for item in SCRIPTS:
-                self._link.tell(("SCRIPT", "LOAD", item.text))
+                self._connection.send(("SCRIPT", "LOAD", item.text))
         else:
-            self._break(LinkError(f"it answered {str(error)[:120]!r}"))
+            self._break(UnavailableError(f"it answered {str(error)[:120]!r}"))
 
-    async def _connected(self) -> Link:
+    async def _connected(self) -> Connection:
         """The open connection; many callers share one attempt, none waits long for it, and after a fault there is none."""
         if self._down:
-            raise LinkError("the server was out of reach a moment ago")
+            raise UnavailableError("the server was out of reach a moment ago")
         done, _ = await asyncio.wait([self._attempt()], timeout=TIMEOUT_SECONDS)
         if not done:
-            self._break(LinkError(f"no answer within {TIMEOUT_SECONDS} s"))
-        if self._link is None:
-            raise LinkError("the server is out of reach")
-        return self._link
+            self._break(UnavailableError(f"no answer within {TIMEOUT_SECONDS} s"))
+        if self._connection is None:
+            raise UnavailableError("the server is out of reach")
+        return self._connection
 
     def _attempt(self) -> asyncio.Task[None]:
         """The one attempt to connect that is under way."""
@@ -186,31 +186,31 @@ class Hub(Caller):
 
     async def _open(self) -> None:
         """Connect, load the scripts, make this process known."""
-        link = Link(self.address, self._break)
+        connection = Connection(self.address, self._break)
         try:
-            await link.open(OPEN_SECONDS)
+            await connection.open(OPEN_SECONDS)
             for item in SCRIPTS:
-                link.tell(("SCRIPT", "LOAD", item.text))
+                connection.send(("SCRIPT", "LOAD", item.text))
             before = self._data
-            if not await self._beat(link):
+            if not await self._heartbeat(connection):
                 self._rename()
-                await self._beat(link)
+                await self._heartbeat(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
             self._break(error)
-            await link.close()
+            await connection.close()
             return
-        self._link, self._down = link, False
-        self._beat_on()
-        for listener in self.on.back:
+        self._connection, self._down = connection, False
+        self._start_heartbeat()
+        for listener in self.on.reconnected:
             listener(before is not None and before != self._data)
         self._clear_backlog()
 
-    async def _beat(self, link: Link) -> bool:
+    async def _heartbeat(self, connection: Connection) -> bool:
         """Show that we live; returns whether we still count as alive under our name."""
         began = self.clock.monotonic()
         keys = (self.key("peers"), self.key("data"))
         args = (self.owner, int(self._is_new), LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8))
-        found = str(await link.ask(("EVALSHA", BEAT.sha, len(keys), *keys, *args)))
+        found = str(await connection.request(("EVALSHA", HEARTBEAT.sha, len(keys), *keys, *args)))
         took = self.clock.monotonic() - began
         self.distance_s = took if self.distance_s is None else 0.8 * self.distance_s + 0.2 * took
         kept, *rest = found.split(" ")
@@ -225,45 +225,45 @@ class Hub(Caller):
         for listener in self.on.renamed:
             listener()
 
-    def _beat_on(self) -> None:
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.get_running_loop().create_task(self._beats())
-            self._beating.add_done_callback(_retrieve)
+    def _start_heartbeat(self) -> None:
+        if self._heartbeat_task is None or self._heartbeat_task.done():
+            self._heartbeat_task = asyncio.get_running_loop().create_task(self._heartbeats())
+            self._heartbeat_task.add_done_callback(_retrieve)
 
-    async def _beats(self) -> None:
+    async def _heartbeats(self) -> None:
         """Once a second: show that we live and let every part look after itself, or try to reach the server again."""
         while True:
             try:
-                if self._link is None or not self._link.is_open:
-                    self._link = None
+                if self._connection is None or not self._connection.is_open:
+                    self._connection = None
                     await asyncio.wait([self._attempt()])
                 else:
-                    await self._live(self._link)
-                for listener in self.on.beat if self._link is not None else ():
+                    await self._live(self._connection)
+                for listener in self.on.heartbeat if self._connection is not None else ():
                     listener()
             except Exception as error:  # noqa: BLE001 - the heartbeat must go on
                 self._break(error)
-            await asyncio.sleep(BEAT_SECONDS * (0.9 + 0.2 * self.rng.random()))
+            await asyncio.sleep(HEARTBEAT_SECONDS * (0.9 + 0.2 * self.rng.random()))
 
-    async def _live(self, link: Link) -> None:
+    async def _live(self, connection: Connection) -> None:
         """A beat of a connection that stands; the database may have been emptied under it."""
         before = self._data
-        if not await self._beat(link):
+        if not await self._heartbeat(connection):
             self._rename()
-            await self._beat(link)
+            await self._heartbeat(connection)
         if before != self._data:
-            for listener in self.on.back:
+            for listener in self.on.reconnected:
                 listener(True)
 
     def _break(self, error: Exception) -> None:
         """The server cannot be used: local state from here on, one line for the person, and attempts in the background."""
-        link, self._link = self._link, None
-        if link is not None and link.is_open:
-            self._closing = asyncio.get_running_loop().create_task(link.close())
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.is_open:
+            self._closing = asyncio.get_running_loop().create_task(connection.close())
         if self._down:
             return
         self._down = True
-        self._beat_on()
+        self._start_heartbeat()
         now = self.clock.monotonic()
         if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
             self._told_at = now
@@ -272,17 +272,17 @@ class Hub(Caller):
                 f"(its share of {len(self.peers)}) until it is back; see %ai status"
             )
             self._sink(Notice(text, "state"))
-        for listener in self.on.gone:
+        for listener in self.on.disconnected:
             listener()
         self._clear_backlog()
 
     def _clear_backlog(self) -> None:
         backlog, self._backlog = self._backlog, []
         for words, heard in backlog:
-            if self._link is not None:
-                self._link.tell(words, heard)
+            if self._connection is not None:
+                self._connection.send(words, heard)
             else:
-                heard(LinkError("the server is out of reach"))
+                heard(UnavailableError("the server is out of reach"))
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

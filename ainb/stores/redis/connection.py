@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from redis.asyncio import Connection
+from redis.asyncio import Connection as RedisConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -30,11 +30,11 @@ Answer = asyncio.Future[Any]
 Lost = Callable[[Any], object]
 
 
-class LinkError(Exception):
+class UnavailableError(Exception):
     """The server does not answer, or not as one that can be used."""
 
 
-class Link:
+class Connection:
     """A connection of one event loop, all of whose methods are called on that loop.
 
     Args:
@@ -63,7 +63,7 @@ class Link:
             timeout_seconds: For connection, handshake and password together.
 
         Raises:
-            LinkError: It took too long, or the server refused.
+            UnavailableError: It took too long, or the server refused.
         """
         make = _maker(self._address)
         self._loop = asyncio.get_running_loop()
@@ -72,12 +72,12 @@ class Link:
             await asyncio.wait_for(self._connection.connect(), timeout_seconds)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no connection
             await self._disconnect()
-            raise LinkError(_reason(error)) from None
+            raise UnavailableError(_reason(error)) from None
         self._more: asyncio.Future[None] = self._loop.create_future()
         self._tasks = [self._loop.create_task(self._write_on()), self._loop.create_task(self._read_on())]
         self.is_open = True
 
-    def ask(self, command: Sequence[Any], lost: Lost | None = None) -> Answer:
+    def request(self, command: Sequence[Any], lost: Lost | None = None) -> Answer:
         """Send a command.
 
         Args:
@@ -85,13 +85,13 @@ class Link:
             lost: Called with the answer when whoever waited for it was cancelled.
 
         Returns:
-            A future of the answer; it fails with LinkError when the server is late or gone.
+            A future of the answer; it fails with UnavailableError when the server is late or gone.
         """
         answer: Answer = self._loop.create_future()
         self._send(command, answer, lost)
         return answer
 
-    def tell(self, command: Sequence[Any], done: Lost | None = None) -> None:
+    def send(self, command: Sequence[Any], done: Lost | None = None) -> None:
         """Send a command whose answer nobody waits for; `done` gets it when there is one."""
         self._send(command, None, done)
 
@@ -99,13 +99,13 @@ class Link:
         """Wait a moment for what is under way, then hang up; everything still waiting fails."""
         if self.is_open and self._pending:
             with contextlib.suppress(Exception):
-                await self.ask(("PING",))
+                await self.request(("PING",))
         self._fail(None)
         await self._disconnect()
 
     def _send(self, command: Sequence[Any], answer: Answer | None, lost: Lost | None) -> None:
         if not self.is_open:
-            raise LinkError("the connection is closed")
+            raise UnavailableError("the connection is closed")
         self._outbox.append(pack(command))
         self._pending.append((answer, lost, self._loop.time() + TIMEOUT_SECONDS))
         if not self._more.done():
@@ -174,7 +174,7 @@ class Link:
         for task in self._tasks:
             if task is not asyncio.current_task():
                 task.cancel()
-        gone = LinkError("closed" if error is None else _reason(error))
+        gone = UnavailableError("closed" if error is None else _reason(error))
         if error is not None:
             self._broken(gone)
             self._tasks.append(self._loop.create_task(self._disconnect()))
@@ -198,7 +198,7 @@ def pack(command: Sequence[Any]) -> bytes:
     return "".join(parts).encode()
 
 
-def _drop(answer: Answer | None, lost: Lost | None, gone: LinkError) -> None:
+def _drop(answer: Answer | None, lost: Lost | None, gone: UnavailableError) -> None:
     """Tell who waits that no answer comes; who was cancelled meanwhile has nothing to give back."""
     if answer is None:
         if lost is not None:
@@ -210,7 +210,7 @@ def _drop(answer: Answer | None, lost: Lost | None, gone: LinkError) -> None:
 def _maker(address: StateAddress) -> Callable[[], Any]:
     """How redis-py makes the connection, with its retries and health checks off."""
     given: dict[str, Any] = {**parse_url(address.url), **address.credentials()}
-    kind: Any = given.pop("connection_class", Connection)
+    kind: Any = given.pop("connection_class", RedisConnection)
     fixed = {
         "socket_timeout": None,
         "socket_connect_timeout": None,

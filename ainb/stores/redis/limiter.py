@@ -21,8 +21,9 @@ from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
 from ainb.pipeline.rate_limit.permits import Permit as LocalPermit
 from ainb.pipeline.rate_limit.queue import MAX_PAUSE_SECONDS, Reading
 from ainb.pipeline.rate_limit.stage import Place
-from ainb.stores.redis.client import Hub
-from ainb.stores.redis.connection import LinkError
+from ainb.stores.redis.client import RedisClient
+from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from ainb.stores.redis.limiter_scripts import (
     ACQUIRE,
     DRAIN,
@@ -34,8 +35,7 @@ from ainb.stores.redis.limiter_scripts import (
     PAUSED,
     SETTLE,
 )
-from ainb.stores.redis.presence import LIVE_SECONDS
-from ainb.stores.redis.shared_queue import SharedPermit, Turn, divided
+from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, divided
 
 SLOT_POLL_SECONDS = 0.05
 JITTER_SECONDS = 0.005
@@ -52,29 +52,29 @@ class RedisLimiter:
     While the server is out of reach the limits hold in this process, divided by the peers that were last seen.
 
     Args:
-        hub: The connection.
+        client: The connection.
         options: Limits of all processes together; each brings its own, the same ones as a rule.
         place: Provider, model and account that are limited.
     """
 
-    def __init__(self, hub: Hub, options: RateLimit, place: Place) -> None:
-        self._hub = hub
+    def __init__(self, client: RedisClient, options: RateLimit, place: Place) -> None:
+        self._client = client
         self._options = options
         self._name = f"{place[0]}:{place[1]}"
         digest = hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
-        self._keys = [hub.key("limit", digest, part) for part in ("level", "line", "flight")]
-        self._keys.append(hub.key("peers"))
+        self._keys = [client.key("limit", digest, part) for part in ("level", "line", "flight")]
+        self._keys.append(client.key("peers"))
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
-        self._line: deque[Turn] = deque()
+        self._line: deque[QueueEntry] = deque()
         self._in_flight = 0
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
-        self._spare: LocalLimiter | None = None
+        self._fallback: LocalLimiter | None = None
         self.counts_tokens = any(limits[1:])
-        hub.on.beat.append(self._look)
-        hub.on.back.append(self._return)
-        hub.on.renamed.append(self._announce)
+        client.on.heartbeat.append(self._on_heartbeat)
+        client.on.reconnected.append(self._on_reconnect)
+        client.on.renamed.append(self._announce)
 
     async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Permit:
         """Wait in line for a permit; `user` has no limits of its own here.
@@ -82,13 +82,13 @@ class RedisLimiter:
         Raises:
             RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to wait.
         """
-        if not self._hub.is_down:
+        if not self._client.is_down:
             try:
-                return await self._hub.visit(lambda: self._shared(cost, deadline), self._undo)
-            except LinkError:
+                return await self._client.run_on_loop(lambda: self._shared(cost, deadline), self._undo)
+            except UnavailableError:
                 pass
-        spare = self._local()
-        return spare, await spare.acquire(cost, user=user, deadline=deadline)
+        fallback = self._local()
+        return fallback, await fallback.acquire(cost, user=user, deadline=deadline)
 
     def settle(self, permit: Permit, actual: Cost | None = None) -> None:
         """Give a permit back with what was used; None keeps what was reserved. A second time does nothing."""
@@ -105,9 +105,9 @@ class RedisLimiter:
             if actual is None
             else tuple(map(float.__sub__, map(float, cost), map(float, actual)))
         )
-        self._hub.report(SETTLE, self._keys, (self._hub.owner, *self._fixed, *back))
+        self._client.send_script(SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
         if self._line:
-            self._line[0].look(self._hub)
+            self._line[0].look(self._client)
 
     def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
         """The server answered 429: all processes drain, pause and slow down."""
@@ -115,20 +115,22 @@ class RedisLimiter:
             permit[0].throttle(permit[1], retry_after)
         else:
             seconds = _pause(retry_after or 0.0)
-            self._hub.report(DRAIN, self._keys, (self._hub.owner, *self._fixed, permit.granted_at, seconds))
+            self._client.send_script(
+                DRAIN, self._keys, (self._client.owner, *self._fixed, permit.granted_at, seconds)
+            )
 
     def pause(self, seconds: float) -> None:
         """No process is granted anything for so many seconds; nonsense (negative, NaN) is ignored."""
-        if self._spare is not None:
-            self._spare.pause(seconds)
+        if self._fallback is not None:
+            self._fallback.pause(seconds)
         elif _pause(seconds):
-            self._hub.report(PAUSE, self._keys, (_pause(seconds),))
+            self._client.send_script(PAUSE, self._keys, (_pause(seconds),))
 
     def learn(self, readings: Iterable[Reading]) -> None:
         """Heed rate-limit headers: a limit caps everybody's, what remains only lowers the level."""
         known = list(readings)
-        if self._spare is not None:
-            self._spare.learn(known)
+        if self._fallback is not None:
+            self._fallback.learn(known)
             return
         limits: list[Any] = ["", "", "", ""]
         remaining: list[Any] = ["", "", "", ""]
@@ -140,15 +142,17 @@ class RedisLimiter:
             if left is not None and 0 <= left < math.inf:
                 remaining[index] = left
         if any(item != "" for item in (*limits, *remaining)):
-            self._hub.report(LEARN, self._keys, (self._hub.owner, *self._fixed, *limits, *remaining))
+            self._client.send_script(
+                LEARN, self._keys, (self._client.owner, *self._fixed, *limits, *remaining)
+            )
 
     def status(self) -> dict[str, Any]:
         """Callers waiting here, calls in flight of all processes, and per limited dimension level, capacity and limit.
 
         As of the last heartbeat, a second ago at most while calls are made.
         """
-        if self._spare is not None:
-            return self._spare.status()
+        if self._fallback is not None:
+            return self._fallback.status()
         row = {
             "waiting": len(self._line),
             "in_flight": self._in_flight,
@@ -160,37 +164,39 @@ class RedisLimiter:
 
     async def _shared(self, cost: Cost, deadline: float | None) -> SharedPermit:
         """`acquire` on the home loop."""
-        self._used_at = self._hub.clock.monotonic()
-        turn: Turn | None = None
+        self._used_at = self._client.clock.monotonic()
+        entry: QueueEntry | None = None
         try:
             if self._line:
-                turn = await self._join()
+                entry = await self._join()
             while True:
-                left = math.inf if deadline is None else max(0.0, deadline - self._hub.clock.monotonic())
-                granted, wait, why = await self._ask(cost, left, is_first=turn is not None)
+                left = math.inf if deadline is None else max(0.0, deadline - self._client.clock.monotonic())
+                granted, wait, why = await self._ask(cost, left, is_first=entry is not None)
                 if granted is not None:
                     return granted
                 if self._options.on_full == "raise" or wait > left:
                     raise self._refusal(wait, why)
-                if turn is None:
-                    turn = await self._join()
+                if entry is None:
+                    entry = await self._join()
                 if why == NO_SLOT:
-                    wait = SLOT_POLL_SECONDS * (0.5 + self._hub.rng.random())
+                    wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
-                    wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._hub.rng.random()
-                await turn.rest(wait, self._hub)
+                    wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
+                await entry.rest(wait, self._client)
         finally:
-            if turn is not None:
-                self._leave(turn)
+            if entry is not None:
+                self._leave(entry)
 
     async def _ask(
         self, cost: Cost, left: float, *, is_first: bool
     ) -> tuple[SharedPermit | None, float, int]:
         patience = -1 if self._options.on_full == "raise" else min(left, 1e9)
         concurrency = self._options.concurrency or 0
-        words = (self._hub.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
+        words = (self._client.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
         found = str(
-            await self._hub.run(ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer))
+            await self._client.run_script(
+                ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer)
+            )
         )
         kind, text, why = found.split(" ")
         if kind == "1":
@@ -204,32 +210,32 @@ class RedisLimiter:
             self._in_flight += 1
             self.settle(SharedPermit(cost, answer.split(" ")[1]), NOTHING)
         elif not self._line:
-            self._hub.report(LEAVE, self._keys, (self._hub.owner,))
+            self._client.send_script(LEAVE, self._keys, (self._client.owner,))
 
     def _undo(self, permit: SharedPermit) -> None:
         self.settle(permit, NOTHING)
 
-    async def _join(self) -> Turn:
-        turn = Turn()
-        self._line.append(turn)
-        if self._line[0] is not turn:
+    async def _join(self) -> QueueEntry:
+        entry = QueueEntry()
+        self._line.append(entry)
+        if self._line[0] is not entry:
             try:
-                await turn.woken
+                await entry.woken
             except BaseException:
-                self._leave(turn)
+                self._leave(entry)
                 raise
-            turn.woken = asyncio.get_running_loop().create_future()
-        return turn
+            entry.woken = asyncio.get_running_loop().create_future()
+        return entry
 
-    def _leave(self, turn: Turn) -> None:
-        first = self._line[0] is turn
-        self._line.remove(turn)
+    def _leave(self, entry: QueueEntry) -> None:
+        first = self._line[0] is entry
+        self._line.remove(entry)
         if not first:
             return
         if self._line:
             self._line[0].wake()
-        elif not self._hub.is_down:
-            self._hub.report(LEAVE, self._keys, (self._hub.owner,))
+        elif not self._client.is_down:
+            self._client.send_script(LEAVE, self._keys, (self._client.owner,))
 
     def _refusal(self, wait: float, why: int) -> RateLimitError:
         what = {
@@ -254,31 +260,33 @@ class RedisLimiter:
         return f"the provider's {name}" if limit is None else f"{limit:,g} {name}"
 
     def _local(self) -> LocalLimiter:
-        if self._spare is None:
-            options = divided(self._options, len(self._hub.peers))
-            self._spare = LocalLimiter(options, self._hub.clock, name=self._name)
-        return self._spare
+        if self._fallback is None:
+            options = divided(self._options, len(self._client.peers))
+            self._fallback = LocalLimiter(options, self._client.clock, name=self._name)
+        return self._fallback
 
-    def _return(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
+    def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
         """The server is back: what it grants counts again; permits of the meantime settle where they came from."""
-        self._spare = None
+        self._fallback = None
         self._announce()
 
     def _announce(self) -> None:
         """Say what is in flight: reports may have been lost, or the server's memory, or our name."""
-        owner = self._hub.owner
+        owner = self._client.owner
         words = (
             ("HSET", self._keys[2], owner, self._in_flight)
             if self._in_flight
             else ("HDEL", self._keys[2], owner)
         )
-        self._hub.tell(words)
+        self._client.send(words)
 
-    def _look(self) -> None:
-        if self._hub.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._in_flight:
-            self._hub.report(LOOK, self._keys, (self._hub.owner, *self._fixed, LIVE_SECONDS), self._see)
+    def _on_heartbeat(self) -> None:
+        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._in_flight:
+            self._client.send_script(
+                LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
+            )
 
-    def _see(self, answer: Any) -> None:
+    def _update(self, answer: Any) -> None:
         if not isinstance(answer, str):
             return
         in_flight, paused, share, *numbers = map(float, answer.split(" "))

@@ -18,13 +18,13 @@ NANO_DIGITS = 9
 
 
 @dataclass(slots=True)
-class Day:
+class SharedAccount:
     """One account as this process knows it, in nanodollars.
 
     Attributes:
         spent: By all, as last heard, and what this process booked since.
-        aside: By all, as last heard.
-        pot: Drawn and at hand.
+        reserved: By all, as last heard.
+        available: Drawn and at hand.
         is_drawing: Whether an answer is on its way.
         drawn_at: Monotonic second at which money was last asked for.
         share: What this process may still set aside or spend while the server is away; None while it is there.
@@ -32,8 +32,8 @@ class Day:
     """
 
     spent: int = 0
-    aside: int = 0
-    pot: int = 0
+    reserved: int = 0
+    available: int = 0
     is_drawing: bool = False
     drawn_at: float = 0.0
     share: int | None = None
@@ -60,7 +60,7 @@ class Hold:
 
 
 @dataclass(slots=True)
-class Entry:
+class Report:
     """A report that the server has not confirmed yet; it can be told again without counting twice.
 
     Attributes:

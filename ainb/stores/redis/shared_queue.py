@@ -8,7 +8,7 @@ from typing import Any
 
 from ainb.pipeline.rate_limit.buckets import Cost
 from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
-from ainb.stores.redis.client import Hub
+from ainb.stores.redis.client import RedisClient
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +26,7 @@ class SharedPermit:
     settled: bool = False
 
 
-class Turn:
+class QueueEntry:
     """A place in this process's line: its first one asks the server, the others wait until they are first."""
 
     __slots__ = ("_asked_at", "woken")
@@ -39,17 +39,17 @@ class Turn:
         if not self.woken.done():
             self.woken.set_result(None)
 
-    def look(self, hub: Hub) -> None:
+    def look(self, client: RedisClient) -> None:
         """`wake` from any thread."""
-        if hub.at_home():
+        if client.is_on_loop():
             self.wake()
         else:
             self.woken.get_loop().call_soon_threadsafe(self.wake)
 
-    async def rest(self, seconds: float, hub: Hub) -> None:
+    async def rest(self, seconds: float, client: RedisClient) -> None:
         """Wait so long, or until something here was given back."""
         loop = asyncio.get_running_loop()
-        handle = hub.clock.call_later(loop, seconds, self.wake)
+        handle = client.clock.call_later(loop, seconds, self.wake)
         try:
             await self.woken
         finally:

@@ -22,7 +22,7 @@ from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.budget import RedisBook
 from ainb.stores.redis.cache import RedisStore
 from ainb.stores.redis.circuit import SharedBreakers
-from ainb.stores.redis.client import Hub
+from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.limiter import RedisLimiter
 
 
@@ -41,41 +41,41 @@ class SharedState:
         self,
         address: StateAddress,
         *,
-        home: Callable[[], asyncio.AbstractEventLoop],
+        get_loop: Callable[[], asyncio.AbstractEventLoop],
         clock: Clock,
         sink: Sink,
         rng: Random,
     ) -> None:
-        self.hub = Hub(address, home=home, clock=clock, sink=sink, rng=rng)
+        self.client = RedisClient(address, get_loop=get_loop, clock=clock, sink=sink, rng=rng)
         self._book: RedisBook | None = None
 
-    def store(self, spare: Store, ttl_seconds: float | None) -> RedisStore:
-        """The cache's store; `spare` takes over while the server is away, and must not take time to load then."""
-        if spare.name == "disk":
-            threading.Thread(target=lambda: at_once(spare.get("reply", "")), daemon=True).start()
-        return RedisStore(self.hub, spare, ttl_seconds)
+    def store(self, fallback: Store, ttl_seconds: float | None) -> RedisStore:
+        """The cache's store; `fallback` takes over while the server is away, and must not take time to load then."""
+        if fallback.name == "disk":
+            threading.Thread(target=lambda: at_once(fallback.get("reply", "")), daemon=True).start()
+        return RedisStore(self.client, fallback, ttl_seconds)
 
     def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:
         """The rate limit of a place."""
-        return RedisLimiter(self.hub, options, place)
+        return RedisLimiter(self.client, options, place)
 
     def breakers(self, options: Circuit) -> SharedBreakers:
         """The circuits."""
-        return SharedBreakers(self.hub, options, clock=self.hub.clock, rng=self.hub.rng)
+        return SharedBreakers(self.client, options, clock=self.client.clock, rng=self.client.rng)
 
     def ledger(self) -> Ledger:
         """A ledger whose days are shared, and the runs that went to several processes."""
-        self._book = book = RedisBook(self.hub)
+        self._book = book = RedisBook(self.client)
         ledger = Ledger(book, shared=frozenset({"day", "run"}))
         book.wake = ledger.wake
         return ledger
 
     def status(self) -> dict[str, Any]:
-        """One row; see `Hub.status`."""
-        return self.hub.status()
+        """One row; see `RedisClient.status`."""
+        return self.client.status()
 
     async def close(self) -> None:
         """Give back what is held and hang up; from any loop."""
         if self._book is not None:
             self._book.close()
-        await self.hub.visit(self.hub.close)
+        await self.client.run_on_loop(self.client.close)

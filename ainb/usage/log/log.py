@@ -16,6 +16,7 @@ from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
+from ainb.plain import plain_fields
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
 from ainb.usage.log.writer import QueueItem, WarningListener, Writer
@@ -46,6 +47,7 @@ class Log:
     content: bool = False
 
     def __post_init__(self) -> None:
+        plain_fields(self)
         for name in ("max_rows", "max_age_days"):
             value: object = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

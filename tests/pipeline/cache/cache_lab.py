@@ -73,9 +73,9 @@ class Lab:
     sent: list = field(default_factory=list)
 
     def __post_init__(self):
-        home = self.modules["ainb.pipeline.cache.stage"]
-        options = home.Cache(ttl_seconds=self.ttl_seconds)
-        self.stage = home.CacheStage(options, self.store, self.clock, self.notices.append)
+        stage = self.modules["ainb.pipeline.cache.stage"]
+        options = stage.Cache(ttl_seconds=self.ttl_seconds)
+        self.stage = stage.CacheStage(options, self.store, self.clock, self.notices.append)
 
     async def provider(self, call):
         """Answers with the number of the call, after a tick."""
@@ -88,8 +88,8 @@ class Lab:
         return await self.stage(make_call(prompt, **options), proceed or self.provider)
 
     @property
-    def flights(self):
-        return self.stage._flights
+    def calls(self):
+        return self.stage._calls
 
 
 ARRIVALS = st.lists(
@@ -168,7 +168,7 @@ class Schedule:
         prompt, mode = call.request.messages[0].content, call.options.cache
         place = (prompt, mode)
         if mode != "off":
-            assert not self.running.get(place), "two flights for one key"
+            assert not self.running.get(place), "two calls for one key"
         work = SimpleNamespace(
             prompt=prompt, text=f"{prompt} {len(self.works)}", whole=False, done=False, call=call
         )
@@ -220,7 +220,7 @@ class Schedule:
         assert len(paid) == len(set(paid)), "one answer was charged twice"
         shared = {caller.task.result().text for caller in self.callers if self.was_shared(caller)}
         assert shared <= set(paid) | self.lost(), "an answer was given away and charged to nobody"
-        assert not len(self.lab.flights), "a flight was never removed"
+        assert not len(self.lab.calls), "a shared was never removed"
         assert not any(self.running.values()), "work runs on for nobody"
         assert asyncio.all_tasks() == {asyncio.current_task()}, "an orphan task is left"
 

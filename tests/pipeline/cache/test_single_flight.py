@@ -47,14 +47,14 @@ FLIGHT = "ainb.pipeline.cache.single_flight"
 MUTANTS = [
     Mutant(
         FLIGHT,
-        "            if self._flights.get(place) is flight:\n",
+        "            if self._calls.get(place) is shared:\n",
         "            if False:\n",
         "entry never removed",
     ),
     Mutant(
         FLIGHT,
         "            return await self.future\n",
-        "            return await self.flight.task\n",
+        "            return await self.shared.task\n",
         "no shield",
     ),
     Mutant(
@@ -68,19 +68,19 @@ MUTANTS = [
     ),
     Mutant(
         FLIGHT,
-        "        if self._seats:\n",
-        "        if not seat.leads:\n",
+        "        if self._waiters:\n",
+        "        if not waiter.is_owner:\n",
         "the first to leave ends it for all",
     ),
     Mutant(
         FLIGHT,
-        "task.result() if seat.leads else self._share(task.result())",
+        "task.result() if waiter.is_owner else self._share(task.result())",
         "task.result()",
         "followers get the paid reply itself",
     ),
     Mutant(
         FLIGHT,
-        "return None if flight is None or flight.task.done() else flight",
+        "return None if shared is None or shared.task.done() else shared",
         "return None",
         "no sharing at all",
     ),
@@ -116,13 +116,13 @@ MUTANTS = [
     ),
     Mutant(
         FLIGHT,
-        "            if seat.leads and not self.task.done():\n",
-        "            if seat.leads:\n",
+        "            if waiter.is_owner and not self.task.done():\n",
+        "            if waiter.is_owner:\n",
         "all who share an answer count its attempts",
     ),
     Mutant(
         FLIGHT,
-        "            if seat.leads and not self.task.done():\n",
+        "            if waiter.is_owner and not self.task.done():\n",
         "            if False:\n",
         "nobody pays when the leader has left",
     ),
@@ -145,20 +145,20 @@ def test_random_schedules_notice(mutant):
             explore(modules, 500, phases=[Phase.generate], report_multiple_bugs=False)
 
 
-async def serve(flights, key, work):
-    flight = flights.find(key) or flights.start(key, work(), None)
-    return await flight.board().arrive()
+async def serve(calls, key, work):
+    shared = calls.find(key) or calls.start(key, work(), None)
+    return await shared.join().wait()
 
 
 def test_each_gets_an_error_of_its_own_with_its_attributes():
     async def main():
-        flights = SingleFlight(lambda value: value)
+        calls = SingleFlight(lambda value: value)
 
         async def fail():
             await asyncio.sleep(1)
             raise RateLimitError("full", retry_after=7)
 
-        return await asyncio.gather(*(serve(flights, "k", fail) for _ in range(3)), return_exceptions=True)
+        return await asyncio.gather(*(serve(calls, "k", fail) for _ in range(3)), return_exceptions=True)
 
     errors = run_virtual(main())
 
@@ -174,32 +174,32 @@ def test_an_error_that_cannot_be_copied_reaches_everybody_all_the_same():
             super().__init__(f"{one} {two}", one)
 
     async def main():
-        flights = SingleFlight(lambda value: value)
+        calls = SingleFlight(lambda value: value)
 
         async def fail():
             await asyncio.sleep(1)
             raise AwkwardError(1, two=2)
 
-        return await asyncio.gather(*(serve(flights, "k", fail) for _ in range(2)), return_exceptions=True)
+        return await asyncio.gather(*(serve(calls, "k", fail) for _ in range(2)), return_exceptions=True)
 
     assert [type(error) for error in run_virtual(main())] == [AwkwardError] * 2
 
 
 def test_work_that_is_cancelled_from_outside_cancels_those_who_wait():
     async def main():
-        flights = SingleFlight(lambda value: value)
-        waiters = [asyncio.ensure_future(serve(flights, "k", lambda: asyncio.sleep(100))) for _ in range(2)]
+        calls = SingleFlight(lambda value: value)
+        waiters = [asyncio.ensure_future(serve(calls, "k", lambda: asyncio.sleep(100))) for _ in range(2)]
         await asyncio.sleep(1)
-        flights.find("k").task.cancel()
+        calls.find("k").task.cancel()
         await asyncio.wait(waiters)
-        return [waiter.cancelled() for waiter in waiters], len(flights)
+        return [waiter.cancelled() for waiter in waiters], len(calls)
 
     assert run_virtual(main()) == ([True, True], 0)
 
 
 def test_the_last_to_leave_waits_until_the_work_has_cleaned_up():
     async def main():
-        flights, seen = SingleFlight(lambda value: value), []
+        calls, seen = SingleFlight(lambda value: value), []
 
         async def work():
             try:
@@ -208,7 +208,7 @@ def test_the_last_to_leave_waits_until_the_work_has_cleaned_up():
                 await asyncio.sleep(2)
                 seen.append("clean")
 
-        waiter = asyncio.ensure_future(serve(flights, "k", work))
+        waiter = asyncio.ensure_future(serve(calls, "k", work))
         await asyncio.sleep(1)
         waiter.cancel()
         await asyncio.wait([waiter])
@@ -221,7 +221,7 @@ def test_work_runs_with_the_context_variables_of_the_first_to_come():
     name = contextvars.ContextVar("name", default="nobody")
 
     async def main():
-        flights = SingleFlight(lambda value: value)
+        calls = SingleFlight(lambda value: value)
 
         async def work():
             await asyncio.sleep(1)
@@ -229,7 +229,7 @@ def test_work_runs_with_the_context_variables_of_the_first_to_come():
 
         async def one(who):
             name.set(who)
-            return await serve(flights, "k", work)
+            return await serve(calls, "k", work)
 
         return await asyncio.gather(one("ann"), one("bob"))
 
@@ -237,7 +237,7 @@ def test_work_runs_with_the_context_variables_of_the_first_to_come():
 
 
 def test_flights_of_two_event_loops_do_not_meet():
-    flights, runs = SingleFlight(lambda value: value), []
+    calls, runs = SingleFlight(lambda value: value), []
 
     async def work():
         runs.append(1)
@@ -246,12 +246,12 @@ def test_flights_of_two_event_loops_do_not_meet():
 
     abandoned = asyncio.new_event_loop()
     abandoned.call_soon(abandoned.stop)
-    task = abandoned.create_task(serve(flights, "k", work))
+    task = abandoned.create_task(serve(calls, "k", work))
     abandoned.run_forever()
 
-    assert run_virtual(serve(flights, "k", work)) == len(runs)
+    assert run_virtual(serve(calls, "k", work)) == len(runs)
 
     task.cancel()
     abandoned.run_until_complete(asyncio.wait([task]))
     abandoned.close()
-    assert len(flights) == 0
+    assert len(calls) == 0

@@ -106,7 +106,7 @@ def test_calls_one_after_the_other_share_a_timer_and_none_rings_for_ever():
                 pass
         first = len(made)
         await asyncio.sleep(100)
-        return first, len([callback for callback in made if callback.__name__ == "_ring"])
+        return first, len([callback for callback in made if callback.__name__ == "_fire"])
 
     assert run_virtual(main()) == (1, 1)
 
@@ -115,4 +115,4 @@ def test_loops_that_have_ended_are_forgotten():
     limits = TimeLimits(SECONDS)
     for _ in range(3):
         asyncio.run(asleep(limits, 0))
-    assert len(limits._lines) == 1
+    assert len(limits._queues) == 1

@@ -84,13 +84,13 @@ MUTANTS = [
     ),
     Mutant(
         CORE,
-        "if self.in_line and not self._may_pass(line, now):",
-        "if line in self.in_line and not self._may_pass(line, now):",
+        "if self.queues and not self._may_pass(queue, now):",
+        "if queue in self.queues and not self._may_pass(queue, now):",
         "newcomers pass those in another line",
     ),
     Mutant(
         CORE,
-        "return line not in self.in_line and all(",
+        "return queue not in self.queues and all(",
         "return all(",
         "newcomers pass their own user's line",
     ),
@@ -102,7 +102,7 @@ MUTANTS = [
     ),
     Mutant(CORE, "permit.settled = True", "permit.settled = False", "a permit is given back twice"),
     Mutant(
-        CORE, "            line.pool.take(cost)\n", "            pass\n", "a user's own limits take nothing"
+        CORE, "            queue.pool.take(cost)\n", "            pass\n", "a user's own limits take nothing"
     ),
     Mutant(CORE, "pool.in_flight -= 1", "pass", "a user's slots never come back"),
     Mutant(
@@ -137,14 +137,14 @@ MUTANTS = [
     ),
     Mutant(
         LOCAL,
-        "            woken = self._core.pump(now) if self._core.in_line else None\n",
+        "            woken = self._core.pump(now) if self._core.queues else None\n",
         "            woken = None\n",
         "a permit that comes back wakes nobody",
     ),
     Mutant(
         LOCAL,
-        "        except BaseException:\n            self._leave(turn.waiter)\n            raise\n",
-        "        except Exception:\n            self._leave(turn.waiter)\n            raise\n",
+        "        except BaseException:\n            self._leave(entry.waiter)\n            raise\n",
+        "        except Exception:\n            self._leave(entry.waiter)\n            raise\n",
         "who is cancelled stays in line",
     ),
     Mutant(

@@ -116,7 +116,7 @@ class Oracle:
     def settled(self, permit, actual, now):
         if not permit.settled:
             back = tuple(used - reserved for used, reserved in zip(actual, permit.cost, strict=True))
-            self.change(self.user_of(permit.line), back, now, -1)
+            self.change(self.user_of(permit.queue), back, now, -1)
         self.settle(permit, actual, now)
 
     def change(self, user, cost, now, slots):
@@ -131,7 +131,7 @@ class Oracle:
         now = self.clock.monotonic() - LATE
         if self.changed_at >= now or self.paused_until >= now:
             return
-        heads = [next(iter(line.waiting.values())) for line in self.core.in_line]
+        heads = [next(iter(queue.waiting.values())) for queue in self.core.queues]
         own = {head: list(self.scopes_of(head.user))[:-1] for head in heads}
         free = [
             head
@@ -149,11 +149,11 @@ class Oracle:
     def check_nothing_is_left(self):
         assert not any(self.live.values()), f"leaked permits: {self.live}"
         assert self.core.shared.in_flight == 0
-        assert not self.core.in_line
+        assert not self.core.queues
         assert self.core._timer is None
         assert not self.core.waking
-        for line in self.core._users.values():
-            assert line.pool.in_flight == 0
+        for queue in self.core._users.values():
+            assert queue.pool.in_flight == 0
         for index, bucket in self.core.shared.buckets:
             bucket.refill(self.clock.monotonic())
             oracle = self.scopes[None][index]

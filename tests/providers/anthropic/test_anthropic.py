@@ -203,7 +203,7 @@ def test_a_schema_is_asked_for_as_a_tool_and_its_input_is_the_answer():
     assert orjson.loads(reply.text) == {"location": "San Francisco, CA"}
     assert reply.finish_reason == "stop"
     assert seen.body["tools"][0]["input_schema"] == LABEL
-    assert seen.body["tool_choice"] == {"type": "tool", "name": "Label"}
+    assert seen.body["tool_choice"] == {"type": "auto"}
 
 
 def test_thinking_is_no_text_and_unknown_tokens_stay_unknown():

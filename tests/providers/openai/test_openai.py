@@ -20,8 +20,10 @@ from ainb.errors import (
 )
 from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.resend import ResendStage
 from ainb.providers.http.client import close_clients
-from ainb.providers.openai.adapter import OpenAIProvider, is_strict, response_format
+from ainb.providers.openai.adapter import OpenAIProvider
+from ainb.providers.openai.body import is_strict, response_format
 from ainb.providers.services import SERVICES
 from tests.fault_server import Fault, FaultServer
 
@@ -120,7 +122,7 @@ def test_stream_flags_are_sent_but_are_no_part_of_the_body():
     ("service", "model", "sent"),
     [
         ("openai", "gpt-5-mini", {"max_completion_tokens": 9}),
-        ("openai", "gpt-5.1", {"max_completion_tokens": 9}),
+        ("openai", "gpt-5.1", {"max_completion_tokens": 9, "temperature": 0}),
         ("openai", "o3-mini", {"max_completion_tokens": 9}),
         ("azure", "o1", {"max_completion_tokens": 9}),
         ("openai", "gpt-5-chat-latest", {"max_tokens": 9, "temperature": 0}),
@@ -158,7 +160,11 @@ def test_a_schema_becomes_a_response_format():
 
     assert provider().body(request_of(schema=read_schema(open_schema)))["response_format"] == {
         "type": "json_schema",
-        "json_schema": {"name": "My_Label_", "schema": open_schema, "strict": False},
+        "json_schema": {
+            "name": "My_Label_",
+            "schema": closed | {"properties": {"a": {"type": ["string", "null"]}}},
+            "strict": True,
+        },
     }
     assert response_format(closed)["json_schema"]["strict"] is True
     assert not is_strict({"type": "array", "items": open_schema})
@@ -368,9 +374,16 @@ def test_an_error_inside_a_stream_may_be_permanent():
 
 def test_a_service_that_does_not_know_stream_options_is_asked_without_and_remembered():
     adapter = provider()
+
+    def ask_twice(text):
+        options = CallOptions(on_text=[].append)
+        request = request_of(text, api_base=server.base_url)
+        call = Call(request=request, provider=adapter, options=options)
+        return run(ResendStage()(call, adapter.send))
+
     with FaultServer(refuse_stream_options=True) as server:
-        first = ask(server, adapter=adapter, pieces=[], text="one")
-        second = ask(server, adapter=adapter, pieces=[], text="two")
+        first = ask_twice("one")
+        second = ask_twice("two")
 
     assert (first.text, second.text) == ("one", "two")
     assert first.usage.input_tokens is None

@@ -17,7 +17,7 @@ import ainb
 from ainb.errors import ConfigError
 from ainb.stores.cassette import file as cassettes
 from ainb.stores.cassette.file import Cassette, read_cassette, shared_cassette
-from ainb.stores.cassette.line import LineError, read_line, write_line
+from ainb.stores.cassette.line import VERSION, LineError, read_line, write_line
 from ainb.stores.notebook import cassette_path, find_notebook
 
 
@@ -103,7 +103,7 @@ def forged(**changes):
     """A line with a right checksum that ainb would not write."""
     fields = {**record().fields, **changes}
     head = orjson.dumps(
-        {**{name: value for name, value in fields.items() if value is not ...}, "version": 1}
+        {**{name: value for name, value in fields.items() if value is not ...}, "version": VERSION}
     )[:-1]
     from ainb.stores.cassette.line import _checksum
 
@@ -126,7 +126,8 @@ def forged(**changes):
         (lambda _: b"null", "is no record of ainb"),
         (lambda _: b"[]", "is no record of ainb"),
         (lambda _: b'{"version":true}', "is no record of ainb"),
-        (lambda text: text.replace(b'"version":1', b'"version":2'), "is of version 2, this ainb reads version 1; upgrade"),
+        (lambda text: text.replace(b'"version":2', b'"version":3'), "is of version 3, this ainb reads version 2; upgrade"),
+        (lambda text: text.replace(b'"version":2', b'"version":1'), "is of version 1, .*; record the notebook again"),
         (lambda _: forged(reply={"text": 1}), "is no record of ainb"),
         (lambda _: forged(reply=...), "is no record of ainb"),
         (lambda _: forged(error={"type": "X", "message": "both"}), "is no record of ainb"),

@@ -610,12 +610,12 @@ def test_reads_and_writes_from_many_threads_and_loops(shelf):
 
 
 def test_the_spare_is_bounded(tmp_path):
-    shelf = Shelf(tmp_path / "cache", spare=MemoryStore(max_bytes=20_000))
+    shelf = Shelf(tmp_path / "cache", fallback=MemoryStore(max_bytes=20_000))
     (tmp_path / "cache").write_text("in the way")
     shelf.get("first")
     for number in range(100):
         shelf.set(str(number), "x" * 1000, flush=False)
 
-    assert len(shelf.store._spare) < 20
+    assert len(shelf.store._fallback) < 20
     assert shelf.get("99") == "x" * 1000
     shelf.close()

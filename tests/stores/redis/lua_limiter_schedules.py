@@ -8,13 +8,13 @@ from hypothesis import example, given, seed
 from hypothesis import strategies as st
 
 from ainb.pipeline.rate_limit.options import RateLimit
-from ainb.pipeline.rate_limit.permits import Line, Permit
+from ainb.pipeline.rate_limit.permits import Permit, UserQueue
 from ainb.pipeline.rate_limit.queue import LimiterCore
+from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from ainb.stores.redis.limiter_scripts import COMEBACK_SECONDS
-from ainb.stores.redis.presence import LIVE_SECONDS
 from tests.stores.redis.lua_lab import thorough
 
-KEYS = ["level", "line", "flight", "peers"]
+KEYS = ["level", "queue", "flight", "peers"]
 OWNERS = ["a", "b", "c"]
 SLOTS = 3
 LIMIT = RateLimit(requests_per_minute=24, tokens_per_minute=600, concurrency=SLOTS)
@@ -64,33 +64,33 @@ class Model:
 
     def __init__(self, now):
         self.core = LimiterCore(LIMIT, None, now)
-        self.line = {}
+        self.queue = {}
         self.flights = {}
         self.beats = {}
         self.arrivals = 0
 
     def acquire(self, owner, cost, patience, *, is_first, now):
         """Whether it is granted, and the wait where it is not."""
-        self.line = {name: entry for name, entry in self.line.items() if entry[1] >= now}
-        mine = self.line.get(owner)
+        self.queue = {name: entry for name, entry in self.queue.items() if entry[1] >= now}
+        mine = self.queue.get(owner)
         before = mine[0] if is_first and mine else math.inf
         wait = max(0.0, self.core.paused_until - now)
         for index, bucket in self.core.shared.buckets:
             bucket.refill(now)
-            ahead = sum(min(e[2][index], bucket.capacity) for e in self.line.values() if e[0] < before)
+            ahead = sum(min(e[2][index], bucket.capacity) for e in self.queue.values() if e[0] < before)
             wait = max(wait, bucket.wait(cost[index], now, ahead))
         is_full = self.in_flight(owner, now) >= SLOTS
         if wait <= 0 and not is_full:
             self.core.shared.take(cost)
             self.flights[owner] = self.flights.get(owner, 0) + 1
             if is_first and mine:
-                del self.line[owner]
+                del self.queue[owner]
             return True, 0.0
         if wait <= patience and (not mine or is_first):
             if not mine:
                 self.arrivals += 1
             number = mine[0] if mine else self.arrivals
-            self.line[owner] = (number, now + wait + COMEBACK_SECONDS, cost)
+            self.queue[owner] = (number, now + wait + COMEBACK_SECONDS, cost)
         return False, wait
 
     def settle(self, owner, permit, actual, now):
@@ -147,7 +147,7 @@ class Run:
             assert (kind == "1") == granted, f"{owner} {cost}: {kind} {text}, and not {granted} {wait}"
             assert granted or math.isclose(float(text), wait, abs_tol=1e-6)
         if kind == "1":
-            permit = Permit(cost, Line(None), self.model.core.shared.buckets, now)
+            permit = Permit(cost, UserQueue(None), self.model.core.shared.buckets, now)
             self.permits.append((owner, permit, text))
             self.granted.append(now)
 
@@ -186,7 +186,7 @@ class Run:
 
     def leave(self, owner):
         self.lab.run(self.scripts["LEAVE"], KEYS, owner)
-        self.model.line.pop(owner, None)
+        self.model.queue.pop(owner, None)
 
     def compare(self):
         found = list(map(float, self.script("LOOK", "a", LIVE_SECONDS).split(" ")))

@@ -8,7 +8,7 @@ from hypothesis import given, seed
 from hypothesis import strategies as st
 
 from ainb.pipeline.budget.accounts import Balance, Verdict, decide
-from ainb.stores.redis.presence import LIVE_SECONDS
+from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from tests.stores.redis.lua_lab import thorough
 
 KEYS = ["spent", "aside", "peers"]

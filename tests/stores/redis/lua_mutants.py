@@ -57,8 +57,8 @@ MONEY = [
         "a report told twice counts anew",
     ),
     LuaMutant(
-        "ARGV[3]) == 1 then redis.call('HINCRBY'",
-        "ARGV[3]) >= 0 then redis.call('HINCRBY'",
+        "ARGV[3]) == 1 then\n  redis.call('HINCRBY'",
+        "ARGV[3]) >= 0 then\n  redis.call('HINCRBY'",
         "settled twice, spent twice",
     ),
     LuaMutant("math.min(pot, tonumber(ARGV[3]))", "pot", "everything goes back"),

@@ -300,7 +300,7 @@ def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
     one, two = open_session(), open_session()
     script = testing.script("once", ["paid"])
     one.ask("same", model="scripted:once")
-    until(lambda: one.core.stages.shared.hub.command)
+    until(lambda: one.core.stages.shared.client.command)
 
     found = two.ask("same", model="scripted:once")
 
@@ -356,7 +356,7 @@ def test_status_names_the_store_its_distance_and_who_else_is_there(open_session,
     assert row["endpoint"] == f"{server.url}?namespace=ainb"
     assert row["connected"]
     assert 0 < row["distance_ms"] < 1000
-    assert row["peer_names"] == two.core.stages.shared.hub.owner
+    assert row["peer_names"] == two.core.stages.shared.client.owner
 
 
 def test_a_session_that_is_closed_is_nobodys_peer(open_session):

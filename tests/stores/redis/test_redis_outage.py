@@ -87,23 +87,23 @@ def test_a_stopped_server_costs_no_call_and_one_notice(server, open_session, sai
 def test_a_hanging_server_delays_the_calls_of_that_moment_and_no_later_one(server, open_session, said):
     session = open_session()
     session.ask("one")
-    hub = session.core.stages.shared.hub
+    client = session.core.stages.shared.client
     server.freeze()
 
     jobs = [session.submit(f"held {number}") for number in range(20)]
     texts = [job.result(PATIENCE_SECONDS).text for job in jobs]
 
     assert texts == [f"held {number}" for number in range(20)]
-    assert hub.is_down
+    assert client.is_down
     assert session.ask("after").text == "after"
     assert len(state_notices(said)) == 1
 
 
 def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_session, said):
-    hub = open_session().core.stages.shared.hub
+    client = open_session().core.stages.shared.client
 
     async def held_up():
-        answer = asyncio.ensure_future(hub.command(("PING",)))
+        answer = asyncio.ensure_future(client.command(("PING",)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         time.sleep(0.4)  # noqa: ASYNC251 - this is what holds the loop up

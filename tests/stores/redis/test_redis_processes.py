@@ -51,7 +51,7 @@ s = session(rate_limit=RateLimit(requests_per_minute=1200), cache=None)
 ainb.testing.script("other", ["warm"])
 s.ask("warm up", model="scripted:other")
 grants = []
-async def ask(until):
+async def request(until):
     while time.monotonic() < until:
         call = s.make_call("hi", model="scripted:echo", cache="off")
         call.deadline = until

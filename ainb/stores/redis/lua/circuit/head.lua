@@ -40,7 +40,8 @@ local function probes_out()
 end
 local function save()
   redis.call('HSET', KEYS[1], 'state', state, 'generation', generation,
-    'until', string.format('%.17g', open_until), 'next', next_open, 'successes', successes, 'probing', probing)
+    'until', string.format('%.17g', open_until), 'next', next_open,
+    'successes', successes, 'probing', probing)
   redis.call('PEXPIRE', KEYS[1], KEEP_MS)
 end
 local function answer(granted)

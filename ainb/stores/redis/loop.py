@@ -9,24 +9,24 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Home:
+class LoopBound:
     """Work for one loop.
 
     Args:
         home: The loop, running in a thread of its own; asked at each use, since a forked child has another.
     """
 
-    def __init__(self, home: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        self._home = home
+    def __init__(self, get_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self._get_loop = get_loop
 
-    def at_home(self) -> bool:
+    def is_on_loop(self) -> bool:
         """Whether the running loop is the connection's."""
         try:
-            return asyncio.get_running_loop() is self._home()
+            return asyncio.get_running_loop() is self._get_loop()
         except RuntimeError:
             return False
 
-    async def visit(
+    async def run_on_loop(
         self, work: Callable[[], Coroutine[Any, Any, T]], lost: Callable[[T], object] | None = None
     ) -> T:
         """Await `work()` on the home loop, wherever the caller runs.
@@ -35,7 +35,7 @@ class Home:
             work: Makes the coroutine.
             lost: Gets its outcome when the caller is cancelled after it was there.
         """
-        if self.at_home():
+        if self.is_on_loop():
             return await work()
         made: list[T] = []
 
@@ -43,7 +43,7 @@ class Home:
             made.append(await work())
             return made[0]
 
-        home = self._home()
+        home = self._get_loop()
         future = asyncio.run_coroutine_threadsafe(keep(), home)
         try:
             return await asyncio.wrap_future(future)
@@ -54,14 +54,14 @@ class Home:
                 home.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
             raise
 
-    def soon(self, callback: Callable[[], object]) -> None:
+    def call_soon(self, callback: Callable[[], object]) -> None:
         """Have `callback` called on the home loop, after whatever runs now; from any thread."""
-        self._home().call_soon_threadsafe(callback)
+        self._get_loop().call_soon_threadsafe(callback)
 
-    def later(self, seconds: float, callback: Callable[[], object]) -> None:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """Have `callback` called on the home loop in so many seconds; from any thread."""
-        home = self._home()
-        if self.at_home():
+        home = self._get_loop()
+        if self.is_on_loop():
             home.call_later(seconds, callback)
         else:
             home.call_soon_threadsafe(home.call_later, seconds, callback)

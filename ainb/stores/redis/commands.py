@@ -7,17 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from ainb.stores.redis.connection import Link, LinkError, Lost
-from ainb.stores.redis.home import Home
+from ainb.stores.redis.connection import Connection, Lost, UnavailableError
+from ainb.stores.redis.loop import LoopBound
 from ainb.stores.redis.script import Script
 
 
-class Caller(Home, ABC):
+class CommandClient(LoopBound, ABC):
     """What asks a server; whoever derives from it knows the connection."""
 
-    _link: Link | None
+    _connection: Connection | None
 
-    async def run(
+    async def run_script(
         self, script: Script, keys: Sequence[str], args: Sequence[Any], lost: Lost | None = None
     ) -> Any:
         """Run a script and wait for what it returns; on the home loop only.
@@ -29,33 +29,33 @@ class Caller(Home, ABC):
             lost: Called with what it returned when the caller was cancelled meanwhile.
 
         Raises:
-            LinkError: The server is out of reach; local state is to be used.
+            UnavailableError: The server is out of reach; local state is to be used.
         """
-        return await self.command(("EVALSHA", script.sha, len(keys), *keys, *args), script, lost)
+        return await self.run_command(("EVALSHA", script.sha, len(keys), *keys, *args), script, lost)
 
-    async def command(
+    async def run_command(
         self, words: Sequence[Any], script: Script | None = None, lost: Lost | None = None
     ) -> Any:
         """`run` for a plain command."""
-        link = self._link
-        if link is None or not link.is_open:
-            link = await self._connected()
-        answer = link.ask(words, lost)
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            connection = await self._connected()
+        answer = connection.request(words, lost)
         try:
             return await answer
         except asyncio.CancelledError:
             if lost is not None and answer.done() and not answer.cancelled() and answer.exception() is None:
                 lost(answer.result())
             raise
-        except LinkError:
+        except UnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - an error that the server answered with
             if script is not None and str(error).startswith("NOSCRIPT"):
-                return await link.ask(("EVAL", script.text, *words[2:]), lost)
+                return await connection.request(("EVAL", script.text, *words[2:]), lost)
             self._fault(error)
-            raise LinkError(str(error)) from None
+            raise UnavailableError(str(error)) from None
 
-    def report(
+    def send_script(
         self, script: Script, keys: Sequence[str], args: Sequence[Any], done: Lost | None = None
     ) -> None:
         """Run a script and wait for nothing; from any thread. While the server is out of reach it is dropped.
@@ -66,14 +66,14 @@ class Caller(Home, ABC):
             args: Its arguments.
             done: Called on the home loop with what it returned, or with an exception.
         """
-        self.tell(("EVALSHA", script.sha, len(keys), *keys, *args), done)
+        self.send(("EVALSHA", script.sha, len(keys), *keys, *args), done)
 
     @abstractmethod
-    def tell(self, words: Sequence[Any], done: Lost | None = None) -> None:
+    def send(self, words: Sequence[Any], done: Lost | None = None) -> None:
         """`report` for a plain command."""
 
     @abstractmethod
-    async def _connected(self) -> Link:
+    async def _connected(self) -> Connection:
         """The open connection, made where there is none."""
 
     @abstractmethod

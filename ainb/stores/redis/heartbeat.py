@@ -13,7 +13,7 @@ from ainb.stores.redis.script import load_script
 LIVE_SECONDS = 10.0  # a process not heard of for so long is dead, and what it held comes back
 FORGET_SECONDS = 3600
 
-BEAT = load_script("heartbeat")
+HEARTBEAT = load_script("heartbeat")
 
 
 @dataclass(slots=True)
@@ -27,10 +27,10 @@ class Listeners:
         gone: It cannot be reached any more.
     """
 
-    beat: list[Callable[[], object]] = field(default_factory=list)
+    heartbeat: list[Callable[[], object]] = field(default_factory=list)
     renamed: list[Callable[[], object]] = field(default_factory=list)
-    back: list[Callable[[bool], object]] = field(default_factory=list)
-    gone: list[Callable[[], object]] = field(default_factory=list)
+    reconnected: list[Callable[[bool], object]] = field(default_factory=list)
+    disconnected: list[Callable[[], object]] = field(default_factory=list)
 
 
 def new_name() -> str:

@@ -1,0 +1,73 @@
+"""The rows and the prompt of a batch as its caller gave them, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ainb.batch.files import file_source, is_path
+from ainb.batch.source import Source
+from ainb.batch.tables import read_source
+from ainb.batch.template import Template
+from ainb.errors import ConfigError
+from ainb.plain import plain_scalar
+
+
+def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, Any]) -> Source:
+    """The rows of what the caller gave: a table, a list, an iterator, or the path of a file.
+
+    Args:
+        data: The rows.
+        task: The prompt or the function.
+        names: Values of the notebook.
+        given: Keyword arguments of ``Session.map``; ``limit``, ``sample`` and ``read`` are taken out.
+
+    Raises:
+        ConfigError: It holds no rows, the file cannot be read, a number makes no sense, or the prompt could not be filled from
+            any rows.
+    """
+    if isinstance(task, str):
+        # What is wrong with any rows is said before the first one is taken from an iterator.
+        Template(task.strip(), columns=None, names=names)
+    limit, sample = plain_scalar(given.pop("limit", None)), plain_scalar(given.pop("sample", None))
+    read = given.pop("read", None)
+    if is_path(data):
+        return file_source(data, read=read, limit=limit, sample=sample)
+    if read is not None:
+        raise ConfigError(f"read= is for files; the rows are {type(data).__name__}")
+    return read_source(data, limit=limit, sample=sample)
+
+
+@contextmanager
+def giving_back(source: Source) -> Iterator[None]:
+    """Gives the first item back to an iterator when the batch is refused."""
+    try:
+        yield
+    except BaseException:
+        if source.put_back is not None:
+            source.put_back()
+        raise
+
+
+def read_task(
+    task: str | Template | Callable[..., Any], source: Source, names: Mapping[str, Any]
+) -> Template | Callable[..., Any]:
+    """The prompt for these rows, or the function.
+
+    Raises:
+        ConfigError: The prompt names what is no column, or several columns have a label that it uses; it is neither.
+    """
+    if isinstance(task, str):
+        task = Template(task.strip(), columns=source.labels, names=names)
+    elif isinstance(task, Template) and source.labels is not None:
+        task = task.for_columns(source.labels)
+    if isinstance(task, Template):
+        source.check(task.uses)
+        return task
+    if callable(task):
+        source.check(source.columns or ())
+        return task
+    raise ConfigError(
+        f"a batch takes a prompt with {{columns}} or a function of one item; it is {type(task).__name__}"
+    )

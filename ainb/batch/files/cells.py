@@ -1,0 +1,35 @@
+"""Cells as texts: what is written for a value, and which texts a spreadsheet would run as formulas."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from ainb.batch.source import is_missing
+from ainb.plain import mended
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+def cell_text(value: Any) -> str:
+    """A value as the text of a cell: nothing for what is missing, JSON for lists and dicts, else its ``str``."""
+    if isinstance(value, str):
+        # Half of a surrogate pair cannot be written in UTF-8.
+        return value if value.isascii() else mended(value)
+    if is_missing(value):
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def escape_formula(text: str) -> str:
+    """A text that a spreadsheet would take for a formula with ``'`` in front; plain numbers stay.
+
+    Source: OWASP, "CSV Injection".
+    """
+    if text.startswith(FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text

@@ -1,0 +1,256 @@
+"""Writes the results of a batch to a file in the order of the rows, and puts the file in place when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch.files.parquet import ParquetWriter, need_pyarrow
+from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
+from ainb.batch.files.writers import ByteStream, CsvWriter, Formulas, JsonLinesWriter, PieceWriter, packed
+from ainb.batch.results import Results, column_name
+from ainb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ainb.batch.files.guard import OutputGuard
+    from ainb.batch.row_result import RowResult
+
+PIECE_ROWS = 10_000
+SHOWN_NAMES = 6
+WRITTEN_BY_THE_MODEL = ("reply", "error_message")
+
+
+class OrderedFile:
+    """Results on their way to a file.
+
+    They go to a temporary file beside the target. Results that come before their turn wait in memory, so there are as many of
+    them as rows in flight and those that overtook them.
+
+    Args:
+        path: The target; `WRITABLE` holds the ends that its name may have.
+        fields: Columns that replies fill and their dtype; None when each reply brings its own.
+        keep: Input columns in front of the result.
+        csv_formulas: Whether texts of the model that a spreadsheet would run are escaped in CSV.
+        guard: Remembers the file as ours; None means that it is not remembered.
+        notify: Takes a line about what the file cannot hold.
+
+    Raises:
+        ConfigError: The name has another end, the folder does not exist, or a package is missing.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fields: Mapping[str, str] | None,
+        keep: tuple[str, ...] = (),
+        csv_formulas: Formulas = "escape",
+        guard: OutputGuard | None = None,
+        notify: Callable[[str], object] = str,
+    ) -> None:
+        self.path = Path(path).expanduser()
+        self._format = format_of(self.path, f"out={str(path)!r}", WRITABLE)
+        if not self.path.parent.is_dir():
+            raise ConfigError(f"the folder of out={str(path)!r} does not exist; make it first")
+        if self._format == "parquet":
+            need_pyarrow(self.path)
+        self._fields = fields
+        self._keep = keep
+        self._formulas = csv_formulas
+        self._guard = guard
+        self._notify = notify
+        self._late: dict[str, None] = {}
+        self._carried: dict[int, tuple[Any, ...]] = {}
+        self._early: dict[int, RowResult] = {}
+        self._next = 0
+        self._piece: list[tuple[tuple[Any, ...], RowResult]] = []
+        self._stream: _Stream | None = None
+        self._writer: PieceWriter | None = None
+
+    def carry(self, position: int, row: Mapping[str, Any]) -> None:
+        """Remember the input columns of a row until it is written."""
+        if self._keep:
+            self._carried[position] = tuple(row.get(name) for name in self._keep)
+
+    def put(self, position: int, result: RowResult) -> None:
+        """Take the result of a row; it is written when its turn comes."""
+        # A file holds the text of an object that a function returned.
+        self._early[position] = result if result.value is None else dataclasses.replace(result, value=None)
+        while self._next in self._early:
+            self._piece.append((self._carried.pop(self._next, ()), self._early.pop(self._next)))
+            self._next += 1
+            if len(self._piece) >= PIECE_ROWS:
+                self._flush()
+
+    def close(self, *, complete: bool = True) -> Path | None:
+        """Write what is left and put the file in place.
+
+        Args:
+            complete: Whether every row has ended. Otherwise the target stays as it was, and the rows that have ended go to a
+                file beside it, whose name has ``.partial`` in front of its end.
+
+        Returns:
+            The file that was written; None when nothing was.
+        """
+        try:
+            return self._finish(complete=complete)
+        finally:
+            if self._stream is not None:
+                self._stream.discard()
+
+    def _finish(self, *, complete: bool) -> Path | None:
+        for position in sorted(self._early):
+            self._piece.append((self._carried.pop(position, ()), self._early[position]))
+        self._early.clear()
+        if self._piece or (complete and self._writer is None):
+            self._flush()
+        if self._stream is None or self._writer is None:
+            return None
+        self._writer.close()
+        # A link is followed: its target is replaced, the link stays.
+        target = self.path.resolve() if complete else self._free(self._partial())
+        self._stream.put_in_place(target)
+        self._remember(target, self._stream, complete=complete)
+        if self._late:
+            names = ", ".join(map(repr, list(self._late)[:SHOWN_NAMES]))
+            self._notify(
+                f"{self.path.name} has no column for {names}: first seen after {PIECE_ROWS:,} rows; see `reply`"
+            )
+        if not complete:
+            self._notify(
+                f"not all rows have ended: {target.name} holds those that have, {self.path.name} stays as it was"
+            )
+        return target
+
+    def _remember(self, target: Path, stream: _Stream, *, complete: bool) -> None:
+        if self._guard is None:
+            return
+        # A list that cannot be written costs a question at the next run, not this result.
+        with contextlib.suppress(OSError):
+            self._guard.record(target, stream.size, stream.digest())
+            if complete and self._guard.owns(self._partial()):
+                self._partial().unlink()
+
+    def _partial(self) -> Path:
+        end = suffix_of(self.path) or ""
+        target = self.path.resolve()
+        return target.with_name(f"{target.name[: len(target.name) - len(end)]}.partial{end}")
+
+    def _free(self, path: Path) -> Path:
+        """The path itself, or one beside it where the path holds what ainb did not write."""
+        if not path.exists() or (self._guard is not None and self._guard.owns(path)):
+            return path
+        return path.with_name(f"{secrets.token_hex(4)}.{path.name}")
+
+    def _flush(self) -> None:
+        results = Results(self._fields)
+        for position, (_, result) in enumerate(self._piece):
+            results.put(position, result)
+            self._late.update(dict.fromkeys(set(result.fields or ()) - set(results.fields)))
+        frame = results.frame()
+        self._fields = results.fields  # the columns of the first piece are those of the file
+        for name in frame.columns[frame.dtypes == "category"]:
+            frame[name] = frame[name].astype("string")
+        kept = {
+            f"{name}_input" if name in frame.columns else name: [carried[place] for carried, _ in self._piece]
+            for place, name in enumerate(self._keep)
+        }
+        if self._writer is None:
+            self._stream = _Stream(self.path.resolve())
+            self._writer = self._open(self._stream)
+        self._writer.write(kept, frame)
+        self._piece.clear()
+
+    def _open(self, stream: _Stream) -> PieceWriter:
+        end = suffix_of(self.path) or ""
+        if self._format == "parquet":
+            return ParquetWriter(stream)
+        file: ByteStream = packed(stream) if end.endswith(".gz") else stream
+        writer: PieceWriter
+        if self._format == "jsonl":
+            writer = JsonLinesWriter(file)
+        else:
+            separator = "\t" if end.startswith(".tsv") else ","
+            writer = CsvWriter(file, separator=separator, escaped=self._written_by_the_model())
+        return writer if file is stream else _Packed(writer, file)
+
+    def _written_by_the_model(self) -> set[str]:
+        if self._formulas == "keep":
+            return set()
+        return {*WRITTEN_BY_THE_MODEL, *map(column_name, self._fields or ())}
+
+
+class _Packed:
+    """A writer into a gzip stream, which has to be closed before the file is whole."""
+
+    def __init__(self, writer: PieceWriter, file: ByteStream) -> None:
+        self._writer = writer
+        self._file = file
+
+    def write(self, kept: Mapping[str, list[Any]], frame: Any) -> None:
+        self._writer.write(kept, frame)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._file.close()
+
+
+class _Stream:
+    """A temporary file beside the target, with the size and the digest of what was written."""
+
+    def __init__(self, target: Path) -> None:
+        self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        self._file = self._temporary.open("xb")
+        if target.exists():
+            self._temporary.chmod(target.stat().st_mode & 0o777)
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Append bytes."""
+        self._digest.update(data)
+        written = self._file.write(data)
+        self.size += written
+        return written
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing to do: the file is closed when it is put in place."""
+
+    def writable(self) -> bool:
+        """Bytes can be written."""
+        return True
+
+    def readable(self) -> bool:
+        """Nothing can be read."""
+        return False
+
+    def seekable(self) -> bool:
+        """Bytes are appended only."""
+        return False
+
+    def digest(self) -> str:
+        """SHA-256 of everything that was written, in hex."""
+        return self._digest.hexdigest()
+
+    def put_in_place(self, target: Path) -> None:
+        """Close the file and give it its name."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(target)
+
+    def discard(self) -> None:
+        """Take the temporary file away, unless it was put in place."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)

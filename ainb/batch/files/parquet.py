@@ -1,0 +1,164 @@
+"""Parquet with pyarrow (extra ``parquet``): only the used columns are read, with their own types."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch.files.table import check_options, distinct_labels
+from ainb.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ainb.batch.files.writers import ByteStream
+
+PIECE_ROWS = 10_000
+
+
+def need_pyarrow(path: Path) -> None:
+    """Make sure that pyarrow is there.
+
+    Raises:
+        ConfigError: It is not; the message names the extra.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise ConfigError(
+            f"{path.name} needs pyarrow; install it with pip install 'ainb-notebook[parquet]'"
+        ) from None
+
+
+class ParquetTable:
+    """A Parquet file.
+
+    Args:
+        path: The file.
+        read: No options.
+        limit: Rows to read; None means all.
+
+    Raises:
+        ConfigError: It is no Parquet file, holds no rows, or pyarrow is not installed.
+    """
+
+    def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
+        check_options(path, read, ())
+        need_pyarrow(path)
+        from pyarrow import ArrowException, parquet
+
+        self._path = path
+        try:
+            with parquet.ParquetFile(path) as table:
+                self._names = list(table.schema_arrow.names)
+                length = table.metadata.num_rows
+        except (ArrowException, OSError) as error:
+            raise ConfigError(
+                f"{path.name} cannot be read as Parquet ({' '.join(str(error).split())}); write the file again"
+            ) from None
+        if length == 0:
+            raise ConfigError(f"{path.name} holds no rows; there is nothing to send")
+        self.columns = distinct_labels(self._names)
+        self.length = length if limit is None else min(limit, length)
+
+    def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """The rows in order; a cell is the value as Python has it."""
+        from pyarrow import parquet
+
+        places = [self.columns.index(name) for name in names]
+        # A dot in a name would be read as a part of a nested column, and a repeated name is ambiguous.
+        plain = len(set(self._names)) == len(self._names) and not any("." in name for name in self._names)
+        if not places:
+            yield from itertools.repeat({}, self.length)
+            return
+        with parquet.ParquetFile(self._path) as table:
+            read = list(names) if plain else None
+            for batch in table.iter_batches(batch_size=PIECE_ROWS, columns=read):
+                found = {name: place for place, name in enumerate(batch.schema.names)}
+                columns = [
+                    batch.column(found[name] if plain else place).to_pylist()
+                    for name, place in zip(names, places, strict=True)
+                ]
+                yield from (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+
+
+class ParquetWriter:
+    """Writes results to Parquet; the first piece decides the columns' types.
+
+    Args:
+        file: Takes the bytes.
+    """
+
+    def __init__(self, file: ByteStream) -> None:
+        self._file = file
+        self._schema: Any = None
+        self._writer: Any = None
+
+    def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
+        """Append a piece."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        columns = {name: _array(values) for name, values in kept.items()}
+        for name, values in frame.items():
+            is_object = str(values.dtype) == "object"
+            columns[str(name)] = _array(values.tolist()) if is_object else pa.array(values, from_pandas=True)
+        if self._writer is None:
+            fields = [pa.field(name, _open_type(column.type)) for name, column in columns.items()]
+            self._schema = pa.schema(fields)
+            self._writer = parquet.ParquetWriter(self._file, self._schema)
+        arrays = [_cast(columns[field.name], field.type) for field in self._schema]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+    def close(self) -> None:
+        """Write the end of the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _array(values: list[Any]) -> Any:
+    """Values with the type that they have in common; texts where they have none."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return pa.array([_text(value) for value in values], type=pa.string())
+
+
+def _cast(column: Any, dtype: Any) -> Any:
+    """A column of a later piece; values that do not fit the first piece's type are texts or, in other columns, left out."""
+    import pyarrow as pa
+
+    if column.type == dtype:
+        return column
+    if pa.types.is_string(dtype):
+        return pa.array([_text(value) for value in column.to_pylist()], type=dtype)
+    try:
+        return column.cast(dtype)
+    except pa.ArrowException:
+        return pa.array([_fitting(value, dtype) for value in column.to_pylist()], type=dtype)
+
+
+def _fitting(value: Any, dtype: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.scalar(value, type=dtype).as_py()
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return None
+
+
+def _text(value: Any) -> str | None:
+    from ainb.batch.files.cells import cell_text
+
+    return None if value is None else cell_text(value)
+
+
+def _open_type(dtype: Any) -> Any:
+    """A column that happens to be empty in the first piece is text in the others."""
+    import pyarrow as pa
+
+    return pa.string() if pa.types.is_null(dtype) else dtype

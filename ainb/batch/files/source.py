@@ -1,0 +1,77 @@
+"""A file as the rows of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ainb.batch.files.csv import CsvFile
+from ainb.batch.files.jsonl import JsonLinesFile
+from ainb.batch.files.parquet import ParquetTable
+from ainb.batch.files.suffixes import FORMATS, format_of
+from ainb.batch.files.table import TableFile
+from ainb.batch.files.xlsx import ExcelFile
+from ainb.batch.source import Source, check_count, chosen_positions
+from ainb.errors import ConfigError
+
+_READERS: dict[str, Callable[[Path, Mapping[str, Any], int | None], TableFile]] = {
+    "csv": CsvFile,
+    "jsonl": JsonLinesFile,
+    "parquet": ParquetTable,
+    "xlsx": ExcelFile,
+}
+
+
+def file_source(
+    path: str | Path,
+    *,
+    read: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    sample: int | None = None,
+) -> Source:
+    """The rows of a CSV, TSV, JSON Lines, Parquet or Excel file.
+
+    Text files are looked at from beginning to end first, so that nothing is sent of a file that cannot be read; then the rows
+    are read one at a time.
+
+    Args:
+        path: The file; a name that ends in .gz is unpacked.
+        read: Options of the reader: ``sep``, ``encoding`` and others for text, ``sheet`` for Excel; None means none.
+        limit: Only the first so many rows.
+        sample: Only so many rows drawn at random (the same ones each time), in their order.
+
+    Raises:
+        ConfigError: There is no such file, its format is not known, or it cannot be read; the message names the fix.
+    """
+    check_count("limit", limit)
+    check_count("sample", sample)
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(f"there is no file {str(path)!r}; give the path of a {', '.join(FORMATS)} file")
+    if not isinstance(read or {}, Mapping):
+        raise ConfigError(f"read= takes a dict such as {{'sep': ';'}}; it is {type(read).__name__}")
+    reader = _READERS[format_of(file, f"{file.name!r}: a table that can be read")]
+    table = reader(file, read or {}, limit if sample is None else None)
+    positions = chosen_positions(table.length, limit, sample)
+    chosen = range(table.length)[positions] if isinstance(positions, slice) else positions
+    return Source(
+        read=lambda used: _rows(table, [name for name in used if name in table.columns], chosen),
+        items=lambda: _rows(table, table.columns, chosen),
+        columns=table.columns,
+        length=len(chosen),
+        path=file,
+    )
+
+
+def _rows(table: TableFile, names: Sequence[str], chosen: Sequence[int]) -> Iterator[Mapping[str, Any]]:
+    rows = iter(table.rows(names))
+    at = 0
+    for position in chosen:
+        for _ in range(position - at):
+            next(rows, None)
+        row = next(rows, None)
+        if row is None:
+            return
+        yield row
+        at = position + 1

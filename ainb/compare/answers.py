@@ -1,0 +1,124 @@
+"""The answers of one prompt and model, row by row beside the truth."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ainb.batch import column_name
+from ainb.compare.fields import Field, read_answers
+from ainb.compare.labels import Label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INVALID = "InvalidReplyError"
+# What a row of so many tokens costs when it is sent; None when no price is known.
+RowPrice = Callable[[int | None, int | None], Decimal | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What one variant answered, on the labelled rows of a comparison.
+
+    Attributes:
+        variant: Name of the prompt.
+        model: ``provider:model``.
+        asked_as: The model as the caller wrote it, such as an alias; None where it was left out.
+        labels: The answer of each row; None where there is none that the field could hold.
+        failed: Bool array: rows that ended in an error, or were not sent.
+        frame: What `Session.map` returned.
+        cost_usd_per_1000: What 1,000 rows cost when they are sent and not cached; None when no row's price is known.
+        priced_rows: Rows whose price is known: those that `cost_usd_per_1000` is the mean of.
+    """
+
+    variant: str
+    model: str
+    asked_as: str | None
+    labels: Sequence[Label | None]
+    failed: np.ndarray
+    frame: pd.DataFrame
+    cost_usd_per_1000: Decimal | None = None
+    priced_rows: int = 0
+
+    @cached_property
+    def answered(self) -> np.ndarray:
+        """Bool array: rows with an answer that the field could hold."""
+        return np.array([label is not None for label in self.labels], dtype=bool)
+
+    @property
+    def invalid(self) -> np.ndarray:
+        """Bool array: rows with a reply that holds no valid answer."""
+        invalid: np.ndarray = ~self.answered & ~self.failed
+        return invalid
+
+    @property
+    def not_sent(self) -> int:
+        """Rows that were refused before they were sent, or cancelled."""
+        return int(self.frame["status"].isin(["rejected", "cancelled"]).sum())
+
+    @cached_property
+    def durations_s(self) -> list[float]:
+        """Seconds of the rows that were sent and answered."""
+        frame = self.frame
+        sent = frame.loc[(frame["status"] == "ok") & ~frame["cached"].astype(bool), "duration_s"]
+        return [float(value) for value in sent.dropna()]
+
+    @property
+    def p50_s(self) -> float | None:
+        """Median of `durations_s`; None when every row came from the cache."""
+        return statistics.median(self.durations_s) if self.durations_s else None
+
+
+def read_frame(
+    frame: pd.DataFrame, field: Field, *, variant: str, model: str, asked_as: str | None, price: RowPrice
+) -> Answers:
+    """The answers in a frame of `Session.map`.
+
+    Args:
+        frame: The frame.
+        field: The field that is compared.
+        variant: Name of the prompt.
+        model: ``provider:model``.
+        asked_as: The model as the caller wrote it, or None.
+        price: Prices a row that came from the cache.
+    """
+    column = frame["reply"] if not field.name else frame[column_name(field.name)]
+    ok = (frame["status"] == "ok").to_numpy(dtype=bool)
+    values = read_answers(field, column)
+    labels = [label if good else None for label, good in zip(values, ok, strict=True)]
+    invalid = (frame["error_type"].astype("string") == INVALID).fillna(value=False).to_numpy(dtype=bool)
+    costs = [cost for row in frame.itertuples(index=False) if (cost := _cost(row, price)) is not None]
+    return Answers(
+        variant=variant,
+        model=model,
+        asked_as=asked_as,
+        labels=labels,
+        failed=~ok & ~invalid,
+        frame=frame,
+        cost_usd_per_1000=1000 * sum(costs, Decimal(0)) / len(costs) if costs else None,
+        priced_rows=len(costs),
+    )
+
+
+def _cost(row: Any, price: RowPrice) -> Decimal | None:
+    """What a row cost, or would have cost where it came from the cache; None when that is unknown or nothing was answered."""
+    if row.status != "ok":
+        return None
+    if row.cached:
+        return price(_count(row.input_tokens), _count(row.output_tokens))
+    return Decimal(str(row.cost_usd)) if _is_known(row.cost_usd) else None
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if _is_known(value) else None
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None and type(value).__name__ != "NAType" and value == value  # noqa: PLR0124 - NaN differs from itself

@@ -1,0 +1,104 @@
+"""A comparison as Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ainb.compare.fields import Field
+from ainb.compare.verdict import shown_p
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNKNOWN = "\N{EN DASH}"
+_SPECIAL = str.maketrans({mark: f"\\{mark}" for mark in r"\`*_[]<>|~#$"} | {"\n": " ", "\r": " "})
+
+
+def markdown(frame: pd.DataFrame, verdict: str, *, truth: str, field: Field) -> str:
+    """The table, the verdict and what was left out.
+
+    Args:
+        frame: As `comparison_frame` makes it.
+        verdict: One sentence, or empty.
+        truth: Name of the column of the truth.
+        field: What was compared.
+    """
+    numbers = field.kind == "number"
+    figures = (
+        ("mean error (95 %)", "RMSE", "Spearman")
+        if numbers
+        else ("accuracy (95 %)", "kappa (95 %)", "macro F1")
+    )
+    against = ("nearer than first", "p") if numbers else ("only first right", "only this right", "p")
+    columns = [
+        "variant",
+        "model",
+        "rows",
+        "failed",
+        "invalid",
+        *figures,
+        "$ / 1,000 rows",
+        "median s",
+        *against,
+    ]
+    lines = [
+        f"| {' | '.join(columns)} |",
+        f"| --- | --- |{' ---: |' * (len(columns) - 2)}",
+        *(f"| {' | '.join(_cells(row, numbers=numbers))} |" for row in frame.to_dict("records")),
+    ]
+    if verdict:
+        lines += ["", f"**Verdict: {escape(verdict)}.**"]
+    return "\n".join([*lines, "", _note(frame, truth)])
+
+
+def escape(text: Any) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return str(text).translate(_SPECIAL)
+
+
+def _cells(row: dict[Any, Any], *, numbers: bool) -> list[str]:
+    cells = [escape(row["variant"]), escape(row["model"])]
+    cells += [f"{row[name]:,}" for name in ("rows", "failed", "invalid")]
+    if numbers:
+        cells += [
+            _interval(row, "mae", "mae_low", "mae_high"),
+            _figure(row["rmse"]),
+            _figure(row["spearman"]),
+        ]
+        against = ["only_this_right"]
+    else:
+        cells += [
+            _interval(row, "accuracy", "low", "high"),
+            _interval(row, "kappa", "kappa_low", "kappa_high"),
+        ]
+        cells += [_figure(row["macro_f1"])]
+        against = ["only_first_right", "only_this_right"]
+    cells += [_figure(row["cost_usd_per_1000"], "{:,.4f}"), _figure(row["p50_s"], "{:.2f}")]
+    cells += [_figure(row[name], "{:,}") for name in against]
+    return [*cells, UNKNOWN if _is_unknown(row["p_value"]) else escape(shown_p(row["p_value"]))]
+
+
+def _interval(row: dict[Any, Any], value: str, low: str, high: str) -> str:
+    if _is_unknown(row[value]):
+        return UNKNOWN
+    if _is_unknown(row[low]):
+        return _figure(row[value])
+    return f"{_figure(row[value])} ({_figure(row[low])} to {_figure(row[high])})"
+
+
+def _figure(value: Any, form: str = "{:.3f}") -> str:
+    return UNKNOWN if _is_unknown(value) else form.format(value)
+
+
+def _is_unknown(value: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(value))
+
+
+def _note(frame: pd.DataFrame, truth: str) -> str:
+    left_out = int(frame["unlabelled"].iloc[0])
+    note = f"n = {int(frame['rows'].iloc[0]):,} rows with a value in {escape(truth)}; failed and invalid rows count as wrong."
+    if left_out:
+        note += f" {left_out:,} row{'' if left_out == 1 else 's'} without one left out."
+    return note

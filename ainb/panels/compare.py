@@ -1,0 +1,318 @@
+"""A comparison: the table with intervals on one scale, confusion matrices, rows on which two variants disagree."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ainb.panels import formatting
+from ainb.panels.escapes import clean
+from ainb.panels.markup import Cell, Table
+from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.view import Block, Line, SideBySide, View
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from ainb.compare import Comparison
+    from ainb.compare.overview import Bar, Scale
+
+BAR_EM = 11
+GAP_EM = 0.18
+TEXT_BAR = 21
+MOST_CLASSES = 12
+MOST_MATRICES = 4
+MOST_ROWS = 10
+MOST_TEXT_COLUMNS = 3
+MOST_LETTERS = 240
+DARKEST = 0.38  # of a shaded cell: the text on it keeps its contrast in both themes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalCell(Cell):
+    """An interval on the scale of its column; the numbers stand in the cell beside it.
+
+    Attributes:
+        bar: Ends and value, 0 to 1.
+    """
+
+    bar: Bar
+
+    def html(self, *, deterministic: bool = False) -> str:
+        """Two strokes that meet at the value."""
+        low, value, high = self.bar
+        strokes = "".join(
+            f'<span class="bar" style="margin-left:{gap:.2f}em;width:{width * BAR_EM:.2f}em"></span>'
+            for gap, width in ((low * BAR_EM, value - low), (GAP_EM, high - value))
+        )
+        # Inline, because an untrusted page keeps no style sheet: without it two strokes of no width are left.
+        return f'<span aria-hidden="true" style="display:inline-block;width:{BAR_EM + GAP_EM}em">{strokes}</span>'
+
+    def plain(self, *, deterministic: bool = False) -> str:
+        """As letters of one width."""
+        low, value, high = (round(end * (TEXT_BAR - 1)) for end in self.bar)
+        return "".join(
+            "●" if place == value else "─" if low <= place <= high else "·" for place in range(TEXT_BAR)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadedCell(Cell):
+    """A number on a shade.
+
+    Attributes:
+        shade: 0 to 1.
+    """
+
+    shade: float
+
+    def html(self, *, deterministic: bool = False) -> str:
+        """The number on a tint of one colour that lets both themes through."""
+        text = Cell.html(self, deterministic=deterministic)
+        tint = f"background:rgba(47,134,214,{self.shade * DARKEST:.2f})"
+        return f'<span style="display:block;padding:0 .5em;{tint}">{text}</span>'
+
+
+def show(result: Comparison, *, on_error: Callable[[str], None] = print_line) -> None:
+    """Show a comparison in the cell that is running, or as text outside of a notebook.
+
+    Args:
+        result: The comparison.
+        on_error: Called once when showing fails.
+    """
+    if resolve(result.display) == "text":
+        sys.stdout.write(f"{clean(comparison_view(result).text())}\n")
+    else:
+        Slot(result.display, on_error=on_error).close(lambda: comparison_view(result))
+
+
+def comparison_view(result: Comparison) -> View:
+    """A comparison as it is shown."""
+    blocks: list[Block] = [_summary(result), *_verdict(result), _figures_table(result), _counted(result)]
+    if result.field.kind == "label":
+        blocks += _matrices(result)
+    blocks += _disagreements(result)
+    return View(label="ainb comparison", blocks=blocks)
+
+
+def _summary(result: Comparison) -> Line:
+    many = len(result.answers_by_variant)
+    rows = len(result.data)
+    return Line(
+        [f"{formatting.counted(many, 'variant')} on {formatting.counted(rows, 'labelled row')}"], "quiet"
+    )
+
+
+def _verdict(result: Comparison) -> list[Block]:
+    text = result.verdict
+    if not text:
+        return []
+    won = result.conclusion.winner is not None
+    return [Line([Cell(text=f"Verdict: {text}", tone="good" if won else "", strong=True)])]
+
+
+def _counted(result: Comparison) -> Line:
+    whole = bool((result.frame["answered"] == result.frame["rows"]).all())
+    wrong = (
+        "errors are those of the answered rows"
+        if result.field.kind == "number"
+        else "failed and invalid rows count as wrong"
+    )
+    pieces = ["every row was answered" if whole else wrong]
+    if result.unlabelled:
+        pieces.append(f"{formatting.counted(result.unlabelled, 'row')} without a truth left out")
+    if len(result.answers_by_variant) > 1:
+        pieces.append(f"first: {result.names[0]}")
+    return Line(pieces, "quiet")
+
+
+def _figures_table(result: Comparison) -> Table:
+    from ainb.compare.overview import common_scale
+
+    frame = result.frame
+    scale = common_scale(frame)
+    whole = bool((frame["answered"] == frame["rows"]).all())
+    columns = _columns(result, scale, whole=whole)
+    rows = [
+        [Cell(text=name, strong=place == result.conclusion.winner), *_cells(result, row, bar, whole=whole)]
+        for place, (name, row, bar) in enumerate(
+            zip(result.names, frame.to_dict("records"), scale.bars, strict=True)
+        )
+    ]
+    bar = 2
+    return Table(
+        caption="Comparison",
+        columns=columns,
+        rows=rows,
+        numeric=set(range(1, len(columns))) - {bar},
+        volatile={columns.index("median s")},
+        nowrap={bar},
+    )
+
+
+def _columns(result: Comparison, scale: Scale, *, whole: bool) -> list[str]:
+    numbers = result.field.kind == "number"
+    ends = f"{_end(scale.start, numbers=numbers)} to {_end(scale.end, numbers=numbers)}"
+    columns = ["variant", "mean error (95 %)" if numbers else "accuracy (95 %)", ends, "$ / 1,000 rows"]
+    columns += ["RMSE", "Pearson", "Spearman"] if numbers else ["kappa (95 %)", "macro F1"]
+    if not whole:
+        columns += ["failed", "invalid", "answered" if numbers else "answered only"]
+    columns.append("median s")
+    if len(result.frame) > 1:
+        columns += ["nearer: first, this" if numbers else "only right: first, this", "p"]
+    return columns
+
+
+def _cells(result: Comparison, row: dict[Any, Any], bar: Bar | None, *, whole: bool) -> list[Any]:
+    numbers = result.field.kind == "number"
+    drawn = Cell(text="") if bar is None else IntervalCell(text="", bar=bar)
+    if numbers:
+        cells: list[Any] = [
+            _interval(row, "mae", "mae_low", "mae_high"),
+            drawn,
+            _cost(row["cost_usd_per_1000"]),
+        ]
+        cells += [_figure(row[name]) for name in ("rmse", "pearson", "spearman")]
+    else:
+        cells = [
+            _interval(row, "accuracy", "low", "high", form=_percent),
+            drawn,
+            _cost(row["cost_usd_per_1000"]),
+        ]
+        cells += [_interval(row, "kappa", "kappa_low", "kappa_high"), _figure(row["macro_f1"])]
+    if not whole:
+        cells += [
+            formatting.count(row["failed"]),
+            formatting.count(row["invalid"]),
+            _answered(row, numbers=numbers),
+        ]
+    cells.append(_figure(row["p50_s"], "{:.2f}"))
+    return [*cells, *_against(row)] if len(result.frame) > 1 else cells
+
+
+def _answered(row: dict[Any, Any], *, numbers: bool) -> str:
+    many = formatting.count(row["answered"])
+    return many if numbers else f"{_percent(row['accuracy_answered'])} of {many}"
+
+
+def _end(value: float, *, numbers: bool) -> str:
+    return f"{value:g}" if numbers else f"{value:.0%}".replace("%", " %")
+
+
+def _against(row: dict[Any, Any]) -> list[str]:
+    from ainb.compare.verdict import shown_p
+
+    if formatting.is_unknown(row["p_value"]):
+        return [formatting.UNKNOWN, formatting.UNKNOWN]
+    counts = f"{formatting.count(row['only_first_right'])}, {formatting.count(row['only_this_right'])}"
+    return [counts, shown_p(row["p_value"])]
+
+
+def _cost(usd: Any) -> Cell | str:
+    known = not formatting.is_unknown(usd)
+    return Cell(text="free", tone="quiet") if known and usd == 0 else formatting.dollars(usd)
+
+
+def _percent(value: Any) -> str:
+    return formatting.UNKNOWN if formatting.is_unknown(value) else f"{float(value) * 100:.1f} %"
+
+
+def _figure(value: Any, form: str = "{:.2f}") -> str:
+    return formatting.UNKNOWN if formatting.is_unknown(value) else form.format(value)
+
+
+def _interval(
+    row: dict[Any, Any], value: str, low: str, high: str, *, form: Callable[[Any], str] = _figure
+) -> str:
+    if formatting.is_unknown(row[value]) or formatting.is_unknown(row[low]):
+        return form(row[value])
+    return f"{form(row[value])} ({form(row[low]).removesuffix(' %')} to {form(row[high]).removesuffix(' %')})"
+
+
+def _matrices(result: Comparison) -> list[Block]:
+    from ainb.compare.overview import row_shares
+
+    tables: list[Block] = []
+    for answers, name in list(zip(result.answers_by_variant, result.names, strict=True))[:MOST_MATRICES]:
+        counts = result.confusion(answers.variant, answers.model)
+        if counts.shape[1] > MOST_CLASSES + 2:
+            return [
+                Line(
+                    [
+                        f"{counts.shape[1] - 2} labels are too many to draw; see .confusion({answers.variant!r})"
+                    ],
+                    "quiet",
+                )
+            ]
+        tables.append(_matrix(counts, row_shares(counts), name))
+    more = len(result.answers_by_variant) - len(tables)
+    hidden = [Line([f"and {more:,} more: see .confusion(…)"], "quiet")] if more else []
+    return [SideBySide(tables), *hidden]
+
+
+def _matrix(counts: pd.DataFrame, shares: np.ndarray, name: str) -> Table:
+    kept = [place for place, column in enumerate(counts) if place < len(counts) or counts[column].any()]
+    values = counts.to_numpy(dtype=int)
+    rows = [
+        [str(label), *(_shaded(values[row, place], float(shares[row, place])) for place in kept)]
+        for row, label in enumerate(counts.index)
+    ]
+    return Table(
+        caption=f"{name}: answers by truth",
+        columns=("truth", *(str(counts.columns[place]) for place in kept)),
+        rows=rows,
+        numeric=set(range(1, len(kept) + 1)),
+    )
+
+
+def _shaded(count: int, share: float) -> Cell:
+    return ShadedCell(text=f"{count:,}", shade=share)
+
+
+def _disagreements(result: Comparison) -> list[Block]:
+    from ainb.compare.overview import pair_to_show
+
+    pair = pair_to_show(result)
+    if pair is None:
+        return []
+    one, other = (result.answers_by_variant[place] for place in pair)
+    rows = result.disagreements(one.variant, other.variant, model=one.model, other_model=other.model)
+    names = [result.names[place] for place in pair]
+    if not len(rows):
+        return [Line([f"{names[0]} and {names[1]} answer alike on every row"], "quiet")]
+    texts = [name for name in result.text_columns if name in map(str, rows.columns)][:MOST_TEXT_COLUMNS]
+    return [_disagreement_table(result, rows, texts, names)]
+
+
+def _disagreement_table(
+    result: Comparison, rows: pd.DataFrame, texts: Sequence[str], names: Sequence[str]
+) -> Table:
+    by_name = {str(column): place for place, column in enumerate(rows.columns)}
+    places = [by_name[name] for name in texts]
+    places += [by_name[str(result.truth_name)], len(rows.columns) - 2, len(rows.columns) - 1]
+    shown = [
+        [_row_name(key), *(_cut(rows.iloc[row, place]) for place in places)]
+        for row, key in enumerate(rows.index[:MOST_ROWS])
+    ]
+    more = len(rows) - len(shown)
+    ending = f", the first {len(shown)} of {len(rows):,}" if more else ""
+    return Table(
+        caption=f"{names[0]} and {names[1]} answer differently{ending}",
+        columns=("row", *texts, f"truth ({result.truth_name})", *names),
+        rows=shown,
+        wide=set(range(1, len(texts) + 1)),
+    )
+
+
+def _row_name(key: Any) -> str:
+    return ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def _cut(value: Any) -> Cell | str:
+    if not isinstance(value, list | tuple | dict | set) and formatting.is_unknown(value):
+        return Cell(text="no answer", tone="warn")
+    text = str(getattr(value, "value", value))
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"

@@ -1,0 +1,51 @@
+"""Values of other libraries as Python's own: numpy scalars as numbers, and texts that UTF-8 can hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+_NUMBER_KINDS = frozenset("biuf")
+
+
+def plain_scalar(value: Any) -> Any:
+    """A number, a truth value or a text of numpy as Python's own; everything else as it is."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.generic | numpy.ndarray) or value.ndim:
+        return value
+    if value.dtype.kind == "U":
+        return str(value)
+    if value.dtype.kind not in _NUMBER_KINDS:
+        return value
+    # The `item` of a longdouble is a longdouble again.
+    return float(value) if value.dtype.kind == "f" else value.item()
+
+
+def plain_value(value: Any) -> Any:
+    """`plain_scalar` also inside of dicts, lists and tuples; arrays of numbers become lists."""
+    if isinstance(value, Mapping):
+        return {plain_scalar(key): plain_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple) and type(value) in {list, tuple}:
+        return type(value)(map(plain_value, value))
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray) and value.ndim:
+        return value.tolist()
+    return plain_scalar(value)
+
+
+def plain_fields(options: Any) -> None:
+    """`plain_scalar` for each field of a frozen dataclass; the first line of its ``__post_init__``."""
+    if "numpy" not in sys.modules:
+        return
+    for item in dataclasses.fields(options):
+        value = getattr(options, item.name)
+        plain = plain_scalar(value)
+        if plain is not value:
+            object.__setattr__(options, item.name, plain)
+
+
+def mended(text: str) -> str:
+    """A text with halves of surrogate pairs joined or, where one stands alone, replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

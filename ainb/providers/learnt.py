@@ -1,0 +1,220 @@
+"""Remembers, for each endpoint and model, which parameters it refused: in the process and, with a date, in the home."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from ainb.providers.lessons import MAX_VALUES, PROTECTED, Lesson
+
+FILE_NAME: Final = "learnt.json"
+VERSION: Final = 1
+KEEP_SECONDS: Final = 30 * 86_400.0
+MAX_RECORDS: Final = 2_000
+MAX_FILE_BYTES: Final = 2_000_000
+_NAME = re.compile(r"[A-Za-z_][\w.:-]{0,99}", re.ASCII)
+# A record from further ahead than this was written under a wrong clock and would never be forgotten.
+CLOCK_STEP_SECONDS: Final = 86_400.0
+_Place = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A lesson and when it was learnt, in wall-clock seconds since 1970."""
+
+    lesson: Lesson
+    at: float
+
+
+_Known = dict[_Place, list[Learnt]]
+
+
+class Memory:
+    """What models refused, by endpoint and model; safe to share between threads and sessions.
+
+    A fault of the file is never a fault of a call: what cannot be read or written is kept in the process only.
+
+    Args:
+        path: File in the home; None keeps everything in the process.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._known: _Known = {}
+        self._read = path is None
+
+    def lessons(self, endpoint: str, model: str, now: float) -> list[Lesson]:
+        """What holds for a model now, oldest first."""
+        if not self._read:
+            self._load(now)
+        known = self._known.get((endpoint, model))
+        if not known:
+            return []
+        return [item.lesson for item in known if _is_fresh(item.at, now)]
+
+    def learn(self, endpoint: str, model: str, lesson: Lesson, now: float) -> None:
+        """Remember a lesson; it replaces an older one on the same field, and one that says the opposite."""
+
+        def change(known: list[Learnt]) -> list[Learnt]:
+            kept = [item for item in known if not _is_replaced(item.lesson, lesson)]
+            same = next((item.lesson for item in known if item.lesson.key == lesson.key), None)
+            return [*kept, Learnt(_merge(same, lesson), now)]
+
+        self._change((endpoint, model), change, now)
+
+    def forget(self, endpoint: str, model: str, field: str, now: float) -> None:
+        """Drop what was learnt of a field, by its name or by the name it was sent under."""
+        self._change(
+            (endpoint, model),
+            lambda known: [item for item in known if field not in {item.lesson.field, item.lesson.instead}],
+            now,
+        )
+
+    def rows(self, now: float) -> list[tuple[str, str, Learnt]]:
+        """Endpoint, model and lesson of everything that holds now, for `status`."""
+        if not self._read:
+            self._load(now)
+        return [
+            (endpoint, model, item)
+            for (endpoint, model), known in sorted(self._known.items())
+            for item in known
+            if _is_fresh(item.at, now)
+        ]
+
+    def _change(self, place: _Place, change: Callable[[list[Learnt]], list[Learnt]], now: float) -> None:
+        with self._lock:
+            if self._path is not None:
+                # Other kernels of this home have learnt in the meantime.
+                self._known = _joined(_read_file(self._path, now), self._known)
+            self._known[place] = change(self._known.get(place, []))
+            if self._path is not None:
+                _write_file(self._path, self._known, now)
+
+    def _load(self, now: float) -> None:
+        with self._lock:
+            if not self._read and self._path is not None:
+                self._known = _joined(_read_file(self._path, now), self._known)
+            self._read = True
+
+
+_memories: dict[Path, Memory] = {}
+_opening = threading.Lock()
+
+
+def memory_of(home: Path | None) -> Memory:
+    """The memory of a home, one for each process; a new one that is kept nowhere without a home."""
+    if home is None:
+        return Memory()
+    path = (home / FILE_NAME).absolute()
+    with _opening:
+        return _memories.setdefault(path, Memory(path))
+
+
+def _is_fresh(at: float, now: float) -> bool:
+    return now - KEEP_SECONDS < at <= now + CLOCK_STEP_SECONDS
+
+
+def _joined(stored: _Known, held: _Known) -> _Known:
+    """Lessons of the file and of the process; where both know a field, the file's counts."""
+    joined = dict(held)
+    for place, items in stored.items():
+        keys = {item.lesson.key for item in items}
+        joined[place] = [*items, *(item for item in held.get(place, ()) if item.lesson.key not in keys)]
+    return joined
+
+
+def _is_replaced(old: Lesson, new: Lesson) -> bool:
+    opposite = new.instead is not None and old.field == new.instead and old.instead == new.field
+    sent_so = old.instead == new.field  # what was sent under this name is refused as well
+    return old.key == new.key or opposite or sent_so
+
+
+def _merge(old: Lesson | None, new: Lesson) -> Lesson:
+    """A second refused value of a parameter adds to the first."""
+    if old is None or not old.refused or not new.refused:
+        return new
+    values = tuple(dict.fromkeys((*old.refused, *new.refused)))[:MAX_VALUES]
+    return Lesson(field=new.field, refused=values, when=new.when)
+
+
+def _read_file(path: Path, now: float) -> _Known:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return {}
+        data = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    known: _Known = {}
+    for endpoint, model, item in _records(data):
+        if _is_fresh(item.at, now):
+            known.setdefault((endpoint, model), []).append(item)
+    return known
+
+
+def _records(data: Any) -> Iterator[tuple[str, str, Learnt]]:
+    records = data.get("records") if isinstance(data, dict) and data.get("version") == VERSION else None
+    for record in records[:MAX_RECORDS] if isinstance(records, list) else ():
+        if not isinstance(record, dict):
+            continue
+        endpoint, model, at = record.get("endpoint"), record.get("model"), record.get("at")
+        lesson = _read_lesson(record)
+        if lesson is None or not isinstance(endpoint, str) or not isinstance(model, str):
+            continue
+        if isinstance(at, int | float) and not isinstance(at, bool):
+            yield endpoint, model, Learnt(lesson, float(at))
+
+
+def _read_lesson(record: dict[str, Any]) -> Lesson | None:
+    """The lesson of a record; None where a field of it is not what `_write_file` writes, for anybody may have edited the file."""
+    field, names = record.get("field"), [record.get("instead"), record.get("value"), record.get("when")]
+    lists = [record.get("allowed"), record.get("refused")]
+    if not _is_name(field) or not all(name is None or _is_name(name) for name in names):
+        return None
+    if not all(
+        isinstance(items, list) and len(items) <= MAX_VALUES and all(map(_is_name, items)) for items in lists
+    ):
+        return None
+    instead, value, when = names
+    if {str(field).partition(".")[0], instead} & PROTECTED:
+        return None
+    return Lesson(
+        field=str(field),
+        instead=instead,
+        value=value,
+        allowed=tuple(lists[0] or ()),
+        refused=tuple(lists[1] or ()),
+        when=when,
+    )
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _write_file(path: Path, known: _Known, now: float) -> None:
+    records = [
+        {"endpoint": endpoint, "model": model, "at": item.at, **asdict(item.lesson)}
+        for (endpoint, model), items in known.items()
+        for item in items
+        if _is_fresh(item.at, now)
+    ]
+    text = orjson.dumps({"version": VERSION, "records": records[-MAX_RECORDS:]}, option=orjson.OPT_INDENT_2)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text)
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

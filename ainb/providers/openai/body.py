@@ -1,0 +1,187 @@
+"""The body of a chat completion: the user's parameters by the rules of the model's family, and the reply schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ainb.families import Family, family_of
+from ainb.messages import ReplySchema, Request
+from ainb.providers.adapted import (
+    Json,
+    Wire,
+    choose_effort,
+    drop_sampling,
+    extra_body,
+    plain_parameters,
+    schema_field,
+    schema_lesson,
+    schema_prompt,
+)
+from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, is_object, rewrite, wrap
+
+_NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
+_NO_FLAGS: Final[Mapping[str, Any]] = {}
+_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_ABOUT_SCHEMA = re.compile(
+    r"response[_ ]format|json[_ ]schema|json[_ ]object|structured output|schema", re.IGNORECASE
+)
+_UNAVAILABLE = re.compile(
+    r"unavailable|must be|invalid|not implemented|too many states|too complex|too large", re.IGNORECASE
+)
+_ABOUT_THIS_SCHEMA = re.compile(
+    r"invalid (?:json )?schema|too many states|too complex|too large", re.IGNORECASE
+)
+_OF_THIS_SCHEMA = frozenset({"invalid_json_schema", "invalid_schema"})
+# The model wrote JSON of another shape; the service does take schemas.
+_WROTE_ANOTHER = frozenset({"json_validate_failed"})
+
+
+def build(
+    request: Request, service: str, lessons: Sequence[Lesson] = (), *, flags: Mapping[str, Any] = _NO_FLAGS
+) -> Wire:
+    """The whole outgoing body.
+
+    Args:
+        request: What the user asks.
+        service: Service name, whose families' rules apply.
+        lessons: What earlier refusals of this model taught.
+        flags: ``stream`` and ``stream_options``, where the reply is to come in pieces.
+
+    Raises:
+        ConfigError: ``extra_body`` makes no sense.
+    """
+    wire = Wire(
+        {
+            "model": request.model,
+            "messages": [{"role": item.role, "content": item.content} for item in request.messages],
+        }
+    )
+    if request.parameters:
+        wire.body.update(plain_parameters(request, without=_NOT_PARAMETERS))
+        _apply_rules(wire, request, family_of(service, request.model), service)
+    if request.schema is not None:
+        _ask_for(
+            wire,
+            request.schema,
+            schema_lesson(lessons, request.schema) or family_of(service, request.model).schema,
+        )
+    if "extra_body" in request.parameters:
+        wire.body.update(extra_body(request))
+    wire.body.update(flags)
+    if lessons:
+        wire.learn(lessons)
+        if flags and "stream" not in wire.body:
+            wire.body.pop("stream_options", None)
+    return wire
+
+
+def _apply_rules(wire: Wire, request: Request, family: Family, service: str) -> None:
+    effort = choose_effort(wire, family, request)
+    needed = family.tools_need
+    if needed and wire.body.get("tools") and family.effective(effort) != needed:
+        wire.note(f"{request.model} takes tools only with effort {needed}; {needed} was sent")
+        effort = needed
+    if effort is not None:
+        _put_effort(wire.body, service, effort)
+    drop_sampling(wire, family, request.model, effort)
+    for name, other in family.renamed:
+        if name in wire.body:
+            value = wire.body.pop(name)
+            wire.body.setdefault(other, value)
+
+
+def _put_effort(body: Json, service: str, effort: str) -> None:
+    if service == "openrouter":  # one object holds all about thinking there
+        given = body.get("reasoning")
+        body["reasoning"] = {**(given if isinstance(given, Mapping) else {}), "effort": effort}
+    else:
+        body["reasoning_effort"] = effort
+
+
+def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:
+    """Ask for JSON of a schema in a form that the model takes."""
+    shape = schema.json_schema
+    if form in {"json_object", "prompt"}:
+        wrapped = not is_object(shape)
+        told = wrap(shape) if wrapped else shape
+        wire.schema = WireSchema(schema=dict(told), wrapped=wrapped, nullable=True)
+        wire.body["messages"] = _with_prompt(wire.body["messages"], schema_prompt(told))
+        if form == "json_object":
+            wire.body["response_format"] = {"type": "json_object"}
+        return
+    if form == "loose":
+        wire.body["response_format"] = response_format(shape)
+        return
+    found = None if form == "unstrict" else rewrite(shape, STRICT if form == "json_schema" else BOUNDS_FREE)
+    strict = found is not None
+    if found is None and not is_object(shape):
+        found = WireSchema(schema=wrap(shape), wrapped=True)
+    wire.schema = found
+    sent = shape if found is None else found.schema
+    wire.body["response_format"] = _response_format(sent, strict=strict, name=_name(shape) or schema.name)
+
+
+def _with_prompt(messages: list[Json], text: str) -> list[Json]:
+    """The messages with one more line for the model, in the system message where there is one."""
+    if (
+        messages
+        and messages[0]["role"] in {"system", "developer"}
+        and isinstance(messages[0]["content"], str)
+    ):
+        first = {**messages[0], "content": f"{messages[0]['content']}\n\n{text}"}
+        return [first, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
+
+
+def response_format(schema: Mapping[str, Any]) -> Json:
+    """The parameter that asks for JSON of this schema as it stands; strict where the schema is one that strict mode takes."""
+    return _response_format(schema, strict=is_strict(schema), name=_name(schema))
+
+
+def _response_format(schema: Mapping[str, Any], *, strict: bool, name: str) -> Json:
+    name = _NAME.sub("_", name)[:64] or "reply"
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": strict}}
+
+
+def _name(schema: Mapping[str, Any]) -> str:
+    title = schema.get("title")
+    return _NAME.sub("_", title) if isinstance(title, str) else ""
+
+
+def is_strict(schema: Any) -> bool:
+    """Whether every object in the schema names all its properties as required and allows no others.
+
+    Source: OpenAI, "Structured outputs", supported schemas.
+    """
+    if isinstance(schema, list | tuple):
+        return all(is_strict(item) for item in schema)
+    if not isinstance(schema, Mapping):
+        return True
+    if schema.get("type") == "object":
+        properties = schema.get("properties")
+        required = schema.get("required")
+        if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
+            return False
+        if schema.get("additionalProperties") is not False or set(map(str, required)) != set(properties):
+            return False
+    return all(is_strict(item) for item in schema.values())
+
+
+def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+    """How to ask for a schema next time, where a refusal is about the way it was asked for; else None."""
+    form = wire.body.get("response_format")
+    kind = form.get("type") if isinstance(form, Mapping) else None
+    if kind is None or refused.code in _WROTE_ANOTHER:
+        return None
+    named = (refused.param or "").startswith("response_format") or _ABOUT_SCHEMA.search(refused.said)
+    if not named or not (REFUSING_WORDS.search(refused.said) or _UNAVAILABLE.search(refused.said)):
+        return None
+    if kind == "json_object":
+        return Lesson(field=ANY_SCHEMA, value="prompt")
+    if refused.code in _OF_THIS_SCHEMA or _ABOUT_THIS_SCHEMA.search(refused.said):
+        strict = form["json_schema"].get("strict") if isinstance(form, Mapping) else False
+        return Lesson(field=schema_field(schema), value="unstrict" if strict else "json_object")
+    return Lesson(field=ANY_SCHEMA, value="json_object")

@@ -1,0 +1,437 @@
+"""A JSON schema rewritten for services that take a part of the language, and the reply put back into the user's form.
+
+Keywords that a service does not take are left out on the wire; the reply is checked against the schema as the user gave it.
+
+Source: OpenAI, "Structured outputs", supported schemas; Anthropic, "Structured outputs", limitations; pydantic-ai's transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Json = dict[str, Any]
+
+_ANNOTATIONS = frozenset({"title", "description"})
+_STRUCTURE = frozenset(
+    {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "$ref"}
+)
+_BOUNDS = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"}
+)
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+# A schema that says something by these is another schema without them.
+_STRUCTURAL_REFUSED = frozenset(
+    {
+        "allOf",
+        "contains",
+        "dependentRequired",
+        "dependentSchemas",
+        "dependencies",
+        "else",
+        "if",
+        "not",
+        "patternProperties",
+        "prefixItems",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+        "$dynamicRef",
+    }
+)
+_LOOKAROUND = re.compile(r"\(\?[=!<]")
+_DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
+_WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The part of JSON schema that a service takes.
+
+    Attributes:
+        keywords: Keywords kept beside the structural ones.
+        all_required: Every property has to be required; optional ones become nullable.
+        recursion: Whether a schema may refer to itself.
+        max_properties: Properties in all.
+        max_depth: Levels of objects and lists.
+        max_enum_values: Values of all enums.
+        max_name_chars: Characters of all names and enum values.
+        max_optional: Optional properties in all; None means any number.
+        max_unions: ``anyOf`` and lists of types in all; None means any number.
+    """
+
+    keywords: frozenset[str]
+    all_required: bool = False
+    recursion: bool = True
+    max_properties: int = 5_000
+    max_depth: int = 10
+    max_enum_values: int = 1_000
+    max_name_chars: int = 120_000
+    max_optional: int | None = None
+    max_unions: int | None = None
+
+
+STRICT: Final = Profile(keywords=_ANNOTATIONS | _BOUNDS | {"pattern", "format"}, all_required=True)
+ANTHROPIC: Final = Profile(
+    keywords=_ANNOTATIONS | {"pattern", "format"}, recursion=False, max_optional=24, max_unions=16
+)
+BOUNDS_FREE: Final = Profile(keywords=_ANNOTATIONS | {"format"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireSchema:
+    """A schema as it is sent.
+
+    Attributes:
+        schema: The JSON schema on the wire; its root is an object.
+        wrapped: Whether the reply stands under ``value``, because the user's schema is no object.
+        nullable: Whether optional properties became required ones that may be null.
+    """
+
+    schema: Json
+    wrapped: bool = False
+    nullable: bool = False
+
+
+def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
+    """The schema in the part of the language that a service takes; None where it cannot be said in it."""
+    writer = _Writer(schema, profile)
+    try:
+        return writer.write()
+    except (_CannotBeSaidError, RecursionError):
+        return None
+
+
+def wrap(schema: Mapping[str, Any]) -> Json:
+    """An object with the schema as its one property ``value``; definitions stay at the root."""
+    inner = dict(schema)
+    definitions: Json = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
+    return {
+        "type": "object",
+        "properties": {"value": inner},
+        "required": ["value"],
+        "additionalProperties": False,
+        **definitions,
+    }
+
+
+def is_object(schema: Mapping[str, Any]) -> bool:
+    """Whether replies of a schema are objects, so that it can be the root on the wire."""
+    if "$ref" in schema:
+        found = _definition(schema["$ref"], schema)
+        return found is not None and "$ref" not in found and is_object(found)
+    return schema.get("type") == "object" or ("properties" in schema and "type" not in schema)
+
+
+def restore(text: str, wire: WireSchema, schema: Mapping[str, Any]) -> str:
+    """A reply to a schema on the wire as a reply to the user's schema; text that is no JSON stays as it is."""
+    if not (wire.wrapped or wire.nullable):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    changed = False
+    if wire.wrapped and isinstance(value, dict) and set(value) == {"value"}:
+        value, changed = value["value"], True
+    if wire.nullable:
+        changed = _drop_nulls(value, schema, schema) or changed
+    return json.dumps(value, ensure_ascii=False) if changed else text
+
+
+class _CannotBeSaidError(Exception):
+    """The schema needs something that the profile has not."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    properties: int = 0
+    enum_values: int = 0
+    name_chars: int = 0
+    optional: int = 0
+    unions: int = 0
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Rewrites one schema."""
+
+    root: Mapping[str, Any]
+    profile: Profile
+    counts: _Counts = field(default_factory=_Counts)
+    nullable: bool = False
+    definitions: dict[str, Any] = field(default_factory=dict)
+    under_way: list[str] = field(default_factory=list)
+
+    def write(self) -> WireSchema:
+        wrapped = not is_object(self.root)
+        if wrapped and any(item.get("$ref") == "#" for item in _subschemas(self.root)):
+            raise _CannotBeSaidError
+        top = {name: item for name, item in self.root.items() if name not in {"$defs", "definitions"}}
+        if not wrapped and "$ref" in top:
+            top = {**(_definition(top["$ref"], self.root) or {})}  # a root may not be a reference
+        written = self._write(top, 2 if wrapped else 1)
+        if wrapped:
+            written = wrap(written)
+        if self.definitions:
+            written["$defs"] = self.definitions
+        self._check_limits()
+        return WireSchema(schema=written, wrapped=wrapped, nullable=self.nullable)
+
+    def _write(self, schema: Any, depth: int) -> Json:
+        if not isinstance(schema, Mapping) or depth > self.profile.max_depth:
+            raise _CannotBeSaidError
+        schema = self._merged(schema)
+        if _STRUCTURAL_REFUSED & schema.keys():
+            raise _CannotBeSaidError
+        if "$ref" in schema:
+            return self._reference(schema, depth)
+        if not schema.keys() & {"type", "enum", "const", "anyOf", "properties"}:
+            raise _CannotBeSaidError
+        written = self._kept(schema)
+        self._add_values(schema, written)
+        if "anyOf" in schema:
+            self.counts.unions += 1
+            written["anyOf"] = [self._write(item, depth) for item in schema["anyOf"]]
+        kinds = schema.get("type")
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        self.counts.unions += len(kinds) > 1
+        if "object" in kinds or "properties" in schema:
+            self._add_properties(schema, written, depth)
+        if "array" in kinds:
+            written["items"] = self._write(schema.get("items"), depth + 1)
+        return written
+
+    def _merged(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The schema with ``oneOf`` as ``anyOf``, and the one item of an ``allOf`` taken in."""
+        if "oneOf" in schema and "anyOf" not in schema:
+            schema = {**schema, "anyOf": schema["oneOf"]}
+        items = schema.get("allOf")
+        if isinstance(items, list) and len(items) == 1 and isinstance(items[0], Mapping):
+            schema = {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
+        return schema
+
+    def _kept(self, schema: Mapping[str, Any]) -> Json:
+        written = {
+            name: item for name, item in schema.items() if name in self.profile.keywords or name == "type"
+        }
+        if written.get("format") not in _FORMATS:
+            written.pop("format", None)
+        pattern = written.get("pattern")
+        if not isinstance(pattern, str) or _LOOKAROUND.search(pattern):
+            written.pop("pattern", None)
+        return written
+
+    def _add_values(self, schema: Mapping[str, Any], written: Json) -> None:
+        values = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        if values is None:
+            return
+        if not isinstance(values, list) or not all(type(value) in _WORDS for value in values):
+            raise _CannotBeSaidError
+        self.counts.enum_values += len(values)
+        self.counts.name_chars += sum(len(str(value)) for value in values)
+        written["enum"] = list(values)
+        if "type" not in written:
+            kinds = list(dict.fromkeys(_WORDS[type(value)] for value in values))
+            written["type"] = kinds[0] if len(kinds) == 1 else kinds
+
+    def _add_properties(self, schema: Mapping[str, Any], written: Json, depth: int) -> None:
+        properties, more = schema.get("properties"), schema.get("additionalProperties", False)
+        if not isinstance(properties, Mapping) or not properties or more is not False:
+            raise _CannotBeSaidError  # names that the schema does not list cannot be said
+        required = set(map(str, schema.get("required", ())))
+        self.counts.properties += len(properties)
+        self.counts.name_chars += sum(map(len, properties))
+        written["type"] = written.get("type", "object")
+        written["properties"] = {}
+        for name, inner in properties.items():
+            said = self._write(inner, depth + 1)
+            if name not in required:
+                self.counts.optional += 1
+                said = self._optional(said)
+            written["properties"][name] = said
+        kept = (
+            list(properties)
+            if self.profile.all_required
+            else [name for name in properties if name in required]
+        )
+        written["required"] = kept
+        written["additionalProperties"] = False
+
+    def _optional(self, said: Json) -> Json:
+        if not self.profile.all_required:
+            return said
+        self.nullable = True
+        return _or_null(said)
+
+    def _reference(self, schema: Mapping[str, Any], depth: int) -> Json:
+        reference = schema["$ref"]
+        if reference == "#":
+            if not self.profile.recursion:
+                raise _CannotBeSaidError
+            return {"$ref": "#"}
+        target, name = _definition(reference, self.root), _definition_name(reference)
+        if target is None or name is None:
+            raise _CannotBeSaidError
+        siblings = {key: item for key, item in schema.items() if key not in {"$ref", "default"}}
+        recursive = name in self.under_way
+        if recursive and not self.profile.recursion:
+            raise _CannotBeSaidError
+        if siblings and not recursive:
+            self.under_way.append(name)
+            written = self._write({**target, **siblings}, depth)
+            self.under_way.pop()
+            return written
+        self._define(name, target)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def _define(self, name: str, target: Mapping[str, Any]) -> None:
+        if name in self.definitions:
+            return
+        self.definitions[name] = {}  # taken, so that a definition that refers to itself ends
+        self.under_way.append(name)
+        self.definitions[name] = self._write(target, 1)
+        self.under_way.pop()
+
+    def _check_limits(self) -> None:
+        profile, counts = self.profile, self.counts
+        pairs = (
+            (counts.properties, profile.max_properties),
+            (counts.enum_values, profile.max_enum_values),
+            (counts.name_chars, profile.max_name_chars),
+            (counts.optional, profile.max_optional),
+            (counts.unions, profile.max_unions),
+        )
+        if any(limit is not None and count > limit for count, limit in pairs):
+            raise _CannotBeSaidError
+
+
+def _or_null(said: Json) -> Json:
+    """The schema, or null."""
+    kinds = said.get("type")
+    if "anyOf" in said:
+        if any(item.get("type") == "null" for item in said["anyOf"]):
+            return said
+        return {**said, "anyOf": [*said["anyOf"], {"type": "null"}]}
+    if kinds is None:
+        return {"anyOf": [said, {"type": "null"}]}
+    named = kinds if isinstance(kinds, list) else [kinds]
+    if "null" in named:
+        return said
+    if named in (["object"], ["array"]):
+        return {"anyOf": [said, {"type": "null"}]}
+    written = {**said, "type": [*named, "null"]}
+    if "enum" in said and None not in said["enum"]:
+        written["enum"] = [*said["enum"], None]
+    return written
+
+
+def _definition_name(reference: Any) -> str | None:
+    found = _DEFINITION.fullmatch(reference) if isinstance(reference, str) else None
+    return found.group(1).replace("~1", "/").replace("~0", "~") if found else None
+
+
+def _definition(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if reference == "#":
+        return root
+    name = _definition_name(reference)
+    for place in ("$defs", "definitions"):
+        found = root.get(place)
+        if name is not None and isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            inner: Mapping[str, Any] = found[name]
+            return inner
+    return None
+
+
+def _subschemas(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+        for inner in value.values():
+            yield from _subschemas(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _subschemas(inner)
+
+
+def _takes_null(schema: Any, root: Mapping[str, Any], depth: int = 0) -> bool:
+    if not isinstance(schema, Mapping) or depth > Profile(keywords=_ANNOTATIONS).max_depth:
+        return schema is True
+    if "$ref" in schema:
+        return _takes_null(_definition(schema["$ref"], root), root, depth + 1)
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if branches:
+        return any(_takes_null(item, root, depth + 1) for item in branches)
+    if "enum" in schema or "const" in schema:
+        return None in schema.get("enum", [schema.get("const", "")])
+    kinds = schema.get("type")
+    if kinds is None:
+        return not schema.keys() & {"properties", "items", "allOf"}
+    return "null" in (kinds if isinstance(kinds, list) else [kinds])
+
+
+def _drop_nulls(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
+    """Take out nulls that stand for an optional property which takes no null; returns whether there were any."""
+    if not isinstance(schema, Mapping) or not isinstance(value, dict | list):
+        return False
+    schema = _branch(value, schema, root)
+    if isinstance(value, list):
+        items = schema.get("items")
+        found = [_drop_nulls(item, items, root) for item in value]
+        return any(found)
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping):
+        return False
+    required = set(schema.get("required", ()))
+    surplus = [
+        name
+        for name, inner in properties.items()
+        if name not in required and value.get(name, "") is None and not _takes_null(inner, root)
+    ]
+    for name in surplus:
+        del value[name]
+    deeper = [_drop_nulls(item, properties.get(name), root) for name, item in value.items()]
+    return bool(surplus) or any(deeper)
+
+
+def _branch(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema behind references, and the branch of a union that fits a value."""
+    for _ in range(10):
+        if "$ref" in schema:
+            schema = _definition(schema["$ref"], root) or {}
+            continue
+        items = schema.get("allOf")
+        if isinstance(items, list) and len(items) == 1:
+            schema = {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
+            continue
+        branches = schema.get("anyOf") or schema.get("oneOf")
+        if not branches:
+            return schema
+        schema = next((item for item in branches if _fits(value, item, root)), {})
+    return schema
+
+
+def _fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
+    if isinstance(schema, Mapping) and "$ref" in schema:
+        schema = _definition(schema["$ref"], root)
+    if not isinstance(schema, Mapping):
+        return False
+    if isinstance(value, list):
+        return schema.get("type") == "array"
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not set(value) <= set(properties):
+        return False
+    if not set(schema.get("required", ())) <= set(value):
+        return False
+    return all(_is_value(value[name], inner) for name, inner in properties.items() if name in value)
+
+
+def _is_value(value: Any, schema: Any) -> bool:
+    """Whether a value is one of those that a property lists; True where it lists none."""
+    if not isinstance(schema, Mapping):
+        return True
+    listed = schema.get("enum", [schema["const"]] if "const" in schema else None)
+    return listed is None or value in listed or value is None
