@@ -162,7 +162,11 @@ class BatchesPanel(Panel):
         from ainb.usage.frames.batches import outcomes
 
         frame = outcomes(self.frame)
-        return charts.bars(frame) if len(frame) else charts.empty("No batch has run in this home yet.")
+        return (
+            charts.bars(frame, label="rows")
+            if len(frame)
+            else charts.empty("No batch has run in this home yet.")
+        )
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """The newest batch, then the table of all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -72,6 +73,17 @@ def dollars(usd: Any, unpriced: Any = 0) -> str:
     return f"≥ {money(amount)}" if missing else money(amount)
 
 
+def priced_dollars(usd: Any, unpriced: Any = 0) -> str:
+    """Money for a headline: that of the calls with a price, "$0.00" where there is no such call."""
+    return dollars(0) if is_unknown(usd) or not usd else dollars(usd, unpriced)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def nano_dollars(nano: int) -> str:
     """Money given in 1e-9 USD."""
     return dollars(Decimal(nano) / _NANO)
@@ -134,16 +146,28 @@ def remaining(level: Any, capacity: Any) -> str:
     return f"{compact(int(float(level)))} of {compact(int(float(capacity)))}"
 
 
-def provider(circuit: Any, next_try_s: Any = None) -> Cell:
+def circuit(state: Any, probe_in_s: Any = None) -> Cell:
+    """State of a circuit, with the time until the next probe of an open one."""
+    if is_unknown(state):
+        return Cell(text=UNKNOWN)
+    name = str(state)
+    if name == "open" and not is_unknown(probe_in_s):
+        return Cell(text=f"open, probed in {seconds(probe_in_s)}", tone="bad")
+    tone = {"closed": "good", "open": "bad", "forced-open": "bad", "half-open": "warn"}.get(name, "quiet")
+    return Cell(text=name.replace("-", " "), tone=tone)  # type: ignore[arg-type]  # the values above are tones
+
+
+def provider(state: Any, next_try_s: Any = None) -> Cell:
     """Whether calls go out to a provider, from the state of its circuit and of its queue.
 
     Args:
-        circuit: State of the circuit; None or NA means unknown.
+        state: State of the circuit; None or NA means unknown.
         next_try_s: Seconds until the next call goes out, of an open circuit or a paused queue; None means now.
     """
+    detail = "" if is_unknown(state) else f"circuit {circuit(state)}"
     if not is_unknown(next_try_s) and next_try_s > 0:
-        return Cell(text=f"paused, next try in {seconds(next_try_s)}", tone="bad")
-    if is_unknown(circuit):
+        return Cell(text=f"paused, next try in {seconds(next_try_s)}", tone="bad", detail=detail)
+    if is_unknown(state):
         return Cell(text=UNKNOWN)
     texts: dict[str, tuple[str, Tone]] = {
         "closed": ("OK", "good"),
@@ -152,5 +176,5 @@ def provider(circuit: Any, next_try_s: Any = None) -> Cell:
         "forced-open": ("paused by you", "bad"),
         "disabled": ("OK", "quiet"),
     }
-    text, tone = texts.get(str(circuit), (str(circuit), "quiet"))
-    return Cell(text=text, tone=tone)
+    text, tone = texts.get(str(state), (str(state), "quiet"))
+    return Cell(text=text, tone=tone, detail=detail)

@@ -61,6 +61,7 @@ class Cell:
         volatile: Whether it differs from run to run (a time, a rate): deterministic display omits it.
         share: Length of a bar before the text, 0 to 1; None means no bar.
         strong: Whether it is bold.
+        detail: Further words that are shown when the pointer rests on it.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Cell:
     volatile: bool = False
     share: float | None = None
     strong: bool = False
+    detail: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -75,8 +77,9 @@ class Cell:
     def html(self, *, deterministic: bool = False) -> str:
         """As HTML; a volatile value is in a ``span.run``, which is empty in deterministic display."""
         text = f"<b>{escape(self.text)}</b>" if self.strong else escape(self.text)
-        if self.tone:
-            text = f'<span class="{self.tone}">{text}</span>'
+        title = f' title="{escape(self.detail)}"' if self.detail else ""
+        if self.tone or title:
+            text = f'<span class="{self.tone}"{title}>{text}</span>'
         if self.share:
             text = f'<span class="bar" style="width:{self.share * BAR_EM:.1f}em"></span> {text}'
         if not self.volatile:

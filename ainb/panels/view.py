@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ainb.panels.escapes import one_line
 from ainb.panels.markup import OMITTED, Cell, Table, Tone, cell_html, cell_text, escape
 from ainb.panels.style import classes, copy_style, style
 
@@ -125,24 +124,31 @@ class Chart:
         png: The image.
         description: What it shows, in one sentence.
         width: In CSS pixels.
+        height: In CSS pixels; 0 means unknown. With it the page keeps the place of an image that is replaced.
+        span: Dates that it covers, which differ from run to run.
     """
 
     png: bytes
     description: str
     width: int
+    height: int = 0
+    span: str = ""
 
     def html(self, *, deterministic: bool = False) -> str:
         """The image above its description; deterministic display shows the image in a separate output."""
         image = base64.b64encode(self.png).decode()
-        picture = (
-            f'<img width="{self.width}" alt="{escape(self.description)}" src="data:image/png;base64,{image}">'
-        )
+        size = f'width="{self.width}"' + (f' height="{self.height}"' if self.height else "")
+        alt = escape(SEPARATOR.join(filter(None, (self.description, self.span))))
+        picture = f'<img {size} alt="{alt}" src="data:image/png;base64,{image}">'
         figure = OMITTED if deterministic else f"<figure>{picture}</figure>"
-        return f'{figure}<p class="quiet">{escape(self.description)}</p>'
+        return f"{figure}{self._words().html(deterministic=deterministic)}"
 
     def text(self, *, deterministic: bool = False) -> str:
         """The description."""
-        return one_line(self.description)
+        return self._words().text(deterministic=deterministic)
+
+    def _words(self) -> Line:
+        return Line([self.description, Cell(text=self.span, volatile=True)], "quiet")
 
 
 @dataclass(frozen=True, slots=True)

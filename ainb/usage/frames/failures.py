@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.filters import sql_condition
+from ainb.usage.frames.billed import NOT_SENT
 from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
 from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
@@ -93,11 +94,11 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
         window: Which calls.
 
     Returns:
-        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
+        Frame of shape (n_groups, 7) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
         or ``provider:model``; NA for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message`
-        str, `error_type` str, `advice` str.
+        str, `error_type` str, `advice` str, `sent` bool (False: it was refused on this machine).
     """
-    frame = errors(log, ["error_type", "http_status", *GROUPS[by]], since=window.since(log.now()))
+    frame = errors(log, ["error_type", "http_status", "status", *GROUPS[by]], since=window.since(log.now()))
     keys = frame.index.to_frame(index=False).astype(object)
     described = [
         describe(_plain(error_type), _plain(status))
@@ -112,13 +113,14 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
             "last_message": frame["last_message"].array,
             "error_type": pd.array([_plain(name) for name in keys["error_type"]], dtype=TEXT_DTYPE),
             "advice": pd.array([advice for _, advice in described], dtype=TEXT_DTYPE),
+            "sent": (keys["status"] != NOT_SENT).to_numpy(dtype=bool),
         },
         index=pd.Index([name for name, _ in described], dtype=TEXT_DTYPE, name="kind"),
     )
 
 
 def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
-    """Number of failed calls over time.
+    """Number of failed calls over time, of those that were sent.
 
     Args:
         log: The usage log.
@@ -131,7 +133,7 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
         failures.
     """
     with log.reading() as connection:
-        where = {"status": ["error", "rejected"]}
+        where = {"status": "error"}
         condition, values = sql_condition(
             connection, since=window.since(log.now()), where=where, now=log.now()
         )
@@ -157,6 +159,16 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
     return table[order[:most]].assign(**{"other kinds": table[order[most:]].sum(axis=1)})
 
 
+def sent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a frame of `kinds` whose calls were sent and failed."""
+    return frame[frame["sent"]]
+
+
+def not_sent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a frame of `kinds` whose calls were refused before they were sent."""
+    return frame[~frame["sent"]]
+
+
 def total(frame: pd.DataFrame) -> int:
     """Number of calls in a frame of `kinds`."""
     return int(frame["calls"].sum())
@@ -168,7 +180,7 @@ def per_kind(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFrame:
-    """The newest failures of a window, newest first.
+    """The newest failures of a window, of calls that were sent, newest first.
 
     Args:
         log: The usage log.
@@ -180,9 +192,7 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
     """
     since: Any = window.since(log.now())
     with log.reading() as connection:
-        condition, values = sql_condition(
-            connection, since=since, where={"status": ["error", "rejected"]}, now=log.now()
-        )
+        condition, values = sql_condition(connection, since=since, where={"status": "error"}, now=log.now())
         oldest = connection.execute(
             f"SELECT started_us FROM calls WHERE error_type > 0 AND {condition} "  # noqa: S608 - bound values
             "ORDER BY started_us DESC LIMIT 1 OFFSET ?",
@@ -190,7 +200,7 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
         ).fetchone()
     if oldest is not None:
         since = pd.Timestamp(oldest[0], unit="us", tz="UTC").to_pydatetime()
-    frame = failures(log, since=since).tail(count).iloc[::-1].reset_index(drop=True)
+    frame = failures(log, since=since, status="error").tail(count).iloc[::-1].reset_index(drop=True)
     pairs = zip(frame["error_type"].astype(object), frame["http_status"].astype(object), strict=True)
     frame["kind"] = pd.array(
         [describe(_plain(kind), _plain(status))[0] for kind, status in pairs], dtype=TEXT_DTYPE
