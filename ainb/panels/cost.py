@@ -92,10 +92,11 @@ def key_figures(session: Session) -> KeyFigures | None:
     ever, today = spent.loc["all time"], spent.loc["today"]
     if not formatting.is_unknown(ever["saved_usd"]):
         items.append((formatting.dollars(ever["saved_usd"]), "saved by the cache"))
-    calls = [f"call{'' if today['calls'] == 1 else 's'} today", f"{formatting.percent(today['ok_share'])} ok"]
+    sent = today["calls"] - today["not_sent"]
+    calls = [f"call{'' if sent == 1 else 's'} today", f"{formatting.percent(today['sent_ok_share'])} ok"]
     if today["not_sent"]:
         calls.append(f"besides {formatting.count(today['not_sent'])} not sent")
-    items.append((formatting.count(today["calls"]), ", ".join(calls)))
+    items.append((formatting.count(sent), ", ".join(calls)))
     return KeyFigures(items)
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from ainb.panels.view import Chart
 
+SENT = ("error",)
+
 
 class ErrorsPanel(Panel):
     """Failed calls by kind, by kind and provider, or by kind and model."""
@@ -37,7 +39,7 @@ class ErrorsPanel(Panel):
         from ainb.panels import charts
         from ainb.usage.frames import failures
 
-        frame = failures.over_time(self.session.log, window=self.window)
+        frame = failures.over_time(self.session.log, window=self.window, statuses=SENT)
         return self._stacks(frame) if len(frame) else charts.empty("Nothing failed in this period.")
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
@@ -79,7 +81,7 @@ class ErrorsPanel(Panel):
         from ainb.usage.frames import failures
 
         log = self.session.log
-        frame = failures.over_time(log, window=self.window)
+        frame = failures.over_time(log, window=self.window, statuses=SENT)
         parts = "; ".join(
             f"{kind}: {formatting.count(number)}" for kind, number in failures.per_kind(frame).items()
         )
@@ -101,7 +103,7 @@ class ErrorsPanel(Panel):
     def _latest(self, now: float) -> Table:
         from ainb.usage.frames import failures
 
-        frame = failures.latest(self.session.log, window=self.window)
+        frame = failures.latest(self.session.log, window=self.window, statuses=SENT)
         rows = [
             (
                 formatting.local_time(row["started_at"], now),

@@ -1,10 +1,10 @@
-"""Costs of calls that were sent and that cost money, as panels and ``%ai cost`` show them."""
+"""Costs of the calls that were sent and that cost money, as panels and ``%ai cost`` show them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.usage.filters import Since
 from ainb.usage.frames.totals import costs
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
 NOT_SENT = "rejected"
+Only = Literal["all", "sent", "billed"]
 _MODEL = ("provider_name", "request_model")
 _FACTS = (*_MODEL, "status", "cost_source", "cache_hit", "coalesced", "replayed")
 # Their calls are free also where none was answered.
@@ -27,7 +28,7 @@ class BilledCosts:
     """Costs by group, and what is not among them.
 
     Attributes:
-        frame: As `costs` gives it, of the calls that were sent to models that cost money.
+        frame: As `costs` gives it, without what is left out.
         not_sent: Number of calls that were refused before they were sent.
         free_calls: Number of calls to free models.
         free_models: These models, as ``provider:model``.
@@ -40,15 +41,16 @@ class BilledCosts:
 
 
 def billed_costs(
-    log: UsageLog, by: Sequence[str], *, since: Since = None, with_free: bool = False, **where: Any
+    log: UsageLog, by: Sequence[str], *, since: Since = None, only: Only = "billed", **where: Any
 ) -> BilledCosts:
-    """Sum tokens and money of the calls that were sent to models that cost money.
+    """Sum tokens and money of the calls that were sent, and that were sent to models that cost money.
 
     Args:
         log: The usage log.
         by: Columns to group by, at least one.
         since: As for `costs`.
-        with_free: Whether models whose calls are free (scripted ones, those on this machine) are among them.
+        only: "billed" leaves out calls that were not sent and models whose calls are free (scripted ones, those
+            on this machine); "sent" leaves out the former; "all" leaves out nothing.
         where: As for `costs`.
 
     Raises:
@@ -57,15 +59,16 @@ def billed_costs(
     names = list(dict.fromkeys(by))
     detail = costs(log, [*names, *(name for name in _FACTS if name not in names)], since=since, **where)
     detail = detail.reset_index()
-    sent = detail[detail["status"] != NOT_SENT]
-    is_free = _is_free(sent)
-    kept = sent if with_free else sent[~is_free]
+    refused = (detail["status"] == NOT_SENT) & (only != "all")
+    sent = detail[~refused]
+    is_free = _is_free(sent) & (only == "billed")
+    kept = sent[~is_free]
     frame = kept.groupby(names, dropna=False, observed=True)[list(SUMS)].sum(min_count=1)
-    hidden = sent.iloc[:0] if with_free else sent[is_free]
+    hidden = sent[is_free]
     models = hidden[list(_MODEL)].drop_duplicates().itertuples(index=False)
     return BilledCosts(
         frame=frame,
-        not_sent=int(detail.loc[detail["status"] == NOT_SENT, "calls"].sum()),
+        not_sent=int(detail.loc[refused, "calls"].sum()),
         free_calls=int(hidden["calls"].sum()),
         free_models=[":".join(map(str, model)) for model in models],
     )

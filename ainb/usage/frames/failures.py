@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "kind and model": ("provider_name", "request_model"),
 }
 LATEST = 20
+FAILED = ("error", NOT_SENT)
 _SERVER_FAULT = 500
 
 # By HTTP status: name and advice.
@@ -119,13 +120,16 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
     )
 
 
-def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
-    """Number of failed calls over time, of those that were sent.
+def over_time(
+    log: UsageLog, *, window: Window, most: int = 7, statuses: Sequence[str] = FAILED
+) -> pd.DataFrame:
+    """Number of failed calls over time.
 
     Args:
         log: The usage log.
         window: Which calls.
         most: Kinds with a column of their own; the others share "other kinds".
+        statuses: "error" (it was sent and failed), "rejected" (it was not sent).
 
     Returns:
         Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
@@ -133,7 +137,7 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
         failures.
     """
     with log.reading() as connection:
-        where = {"status": "error"}
+        where = {"status": statuses}
         condition, values = sql_condition(
             connection, since=window.since(log.now()), where=where, now=log.now()
         )
@@ -179,20 +183,23 @@ def per_kind(frame: pd.DataFrame) -> dict[str, int]:
     return {str(kind): int(count) for kind, count in frame.sum().items()}
 
 
-def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFrame:
-    """The newest failures of a window, of calls that were sent, newest first.
+def latest(
+    log: UsageLog, *, window: Window, count: int = LATEST, statuses: Sequence[str] = FAILED
+) -> pd.DataFrame:
+    """The newest failures of a window, newest first.
 
     Args:
         log: The usage log.
         window: Which calls.
         count: At most so many.
+        statuses: As for `over_time`.
 
     Returns:
         Frame of shape (<= count, 17) with a RangeIndex; columns as of `errors`, then `kind` str.
     """
     since: Any = window.since(log.now())
     with log.reading() as connection:
-        condition, values = sql_condition(connection, since=since, where={"status": "error"}, now=log.now())
+        condition, values = sql_condition(connection, since=since, where={"status": statuses}, now=log.now())
         oldest = connection.execute(
             f"SELECT started_us FROM calls WHERE error_type > 0 AND {condition} "  # noqa: S608 - bound values
             "ORDER BY started_us DESC LIMIT 1 OFFSET ?",
@@ -200,7 +207,7 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
         ).fetchone()
     if oldest is not None:
         since = pd.Timestamp(oldest[0], unit="us", tz="UTC").to_pydatetime()
-    frame = failures(log, since=since, status="error").tail(count).iloc[::-1].reset_index(drop=True)
+    frame = failures(log, since=since, status=statuses).tail(count).iloc[::-1].reset_index(drop=True)
     pairs = zip(frame["error_type"].astype(object), frame["http_status"].astype(object), strict=True)
     frame["kind"] = pd.array(
         [describe(_plain(kind), _plain(status))[0] for kind, status in pairs], dtype=TEXT_DTYPE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ainb.usage.frames.billed import NOT_SENT, SUMS, billed_costs
+from ainb.usage.frames.billed import NOT_SENT, SUMS, Only, billed_costs
 from ainb.usage.frames.calls import TEXT_DTYPE
 from ainb.usage.frames.hours import calls_by_hour
 from ainb.usage.frames.totals import costs
@@ -39,10 +39,11 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
         notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
 
     Returns:
-        Frame of shape (3, 9) indexed by `span`: "today" (since local midnight), "this notebook" or "this
-        script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, of the calls that
-        were sent; then `ok` Int64 and `ok_share` Float64: answered calls, and their share of those that were
-        not cancelled (NA without any); `not_sent` Int64: calls that were refused before they were sent.
+        Frame of shape (3, 10) indexed by `span`: "today" (since local midnight), "this notebook" or "this
+        script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
+        and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
+        any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64: the
+        share of answered calls without these.
     """
     session: dict[str, Any] = {"session_id": log.session_id}
     here, place = [session], "this session"
@@ -60,14 +61,15 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
     return frame
 
 
-def cost_by(log: UsageLog, by: str = "model", *, window: Window, with_free: bool = True) -> pd.DataFrame:
-    """Tokens and cost of a window by group, of the calls that were sent.
+def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "all") -> pd.DataFrame:
+    """Tokens and cost of a window by group.
 
     Args:
         log: The usage log.
         by: A key of GROUPS.
         window: Which calls.
-        with_free: Whether models whose calls are free are among them.
+        only: "sent" leaves out calls that were refused before they were sent, "billed" also models whose calls
+            are free.
 
     Returns:
         Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest
@@ -77,7 +79,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, with_free: bool
         are left out, and `free_models`.
     """
     since = window.since(log.now())
-    billed = billed_costs(log, GROUPS[by], since=since, with_free=with_free)
+    billed = billed_costs(log, GROUPS[by], since=since, only=only)
     frame = billed.frame
     if by == "day":
         frame = frame.sort_index(ascending=False)
@@ -142,13 +144,14 @@ def final_total(frame: pd.DataFrame) -> tuple[float, int]:
 
 def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | None = None) -> pd.DataFrame:
     """One row: the sums over all calls that match one of the filters, and how many of them were answered."""
-    everything = pd.concat([costs(log, "status", since=since, **item) for item in where])
-    frame = everything[everything.index != NOT_SENT]
+    frame = pd.concat([costs(log, "status", since=since, **item) for item in where])
     sums = total(frame)
-    sums["not_sent"] = everything.loc[everything.index == NOT_SENT, "calls"].sum()
     sums["ok"] = frame.loc[frame.index == "ok", "calls"].sum()
     tried = frame.loc[frame.index != "cancelled", "calls"].sum()
     sums["ok_share"] = sums["ok"] / tried if tried else pd.NA
+    sums["not_sent"] = frame.loc[frame.index == NOT_SENT, "calls"].sum()
+    sent = tried - sums["not_sent"]
+    sums["sent_ok_share"] = sums["ok"] / sent if sent else pd.NA
     whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok", "not_sent"}
     # Without any call the cost is known: zero.
     if not sums["ok"] and pd.isna(sums["calls"]):
