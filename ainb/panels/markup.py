@@ -41,14 +41,15 @@ def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
     return f'<div class="{look}" role="group" tabindex="0" aria-label="{escape(label)}">{table}</div>'
 
 
-def box(*parts: str, kind: str = "reply") -> str:
+def box(*parts: str, kind: str = "reply", code: bool = False) -> str:
     """The parts in ainb's CSS scope, with its style.
 
     Args:
         parts: HTML.
         kind: "reply", "page" (an HTML reply), "words" (tables), "wait" (a progress bar) or "panel".
+        code: Whether highlighted code is among them.
     """
-    return f'{style(kind)}<div class="{classes(kind)}">{"".join(parts)}</div>'
+    return f'{style(kind, code=code)}<div class="{classes(kind)}">{"".join(parts)}</div>'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

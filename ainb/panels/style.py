@@ -7,9 +7,8 @@ from functools import cache
 from importlib import resources
 
 # Money and names are no formulas: MathJax, in JupyterLab and in exported pages, reads everything between two
-# dollar signs as one.
+# dollar signs as one. What is one is marked by itself.
 NO_MATHS = "mathjax_ignore tex2jax_ignore"
-MAY_HOLD_MATHS = {"reply", "page"}
 # A reply does not carry the rules of tables: every output of a saved notebook holds its own copy of its
 # rules.
 _KINDS_WITH_RULES = {"page", "words", "wait", "panel"}
@@ -21,13 +20,18 @@ _SPACE_AROUND_MARK = re.compile(r"\s*([{};,])\s*|(:)\s+")
 
 def classes(kind: str) -> str:
     """CSS classes of a kind of box: "reply", "page", "words", "wait" or "panel"."""
-    return f"ainb {kind}" if kind in MAY_HOLD_MATHS else f"ainb {kind} {NO_MATHS}"
+    return f"ainb {kind} {NO_MATHS}"
 
 
 @cache
-def style(kind: str) -> str:
-    """The ``<style>`` element of a kind of box, without comments and optional blanks."""
-    names = ("base", kind) if kind in _KINDS_WITH_RULES else ("base",)
+def style(kind: str, *, code: bool = False) -> str:
+    """The ``<style>`` element of a kind of box, without comments and optional blanks.
+
+    Args:
+        kind: As for `classes`.
+        code: Whether highlighted code is in it.
+    """
+    names = ("base", *([kind] if kind in _KINDS_WITH_RULES else []), *(["code"] if code else []))
     return f"<style>{''.join(_minified(name) for name in names)}</style>"
 
 
