@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ainb import keys, testing
     from ainb.batch import BatchFailedError, BatchInterrupted
     from ainb.compare import Agreement, Comparison, agreement
-    from ainb.config.tree import Config
+    from ainb.config import Config
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
@@ -59,7 +59,7 @@ _HOMES = {
     "Agreement": "compare",
     "Comparison": "compare",
     "agreement": "compare",
-    "Config": "config.tree",
+    "Config": "config",
     "Job": "engine",
     "AinbError": "errors",
     "BudgetExceededError": "errors",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ainb import pricing, tokens
 from ainb.clock import Clock
-from ainb.config.tree import Config
+from ainb.config import Config, stays_inside
 from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Stage
@@ -167,6 +167,8 @@ class Stages:
             sink=runtime.sink,
             options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
             rng=runtime.rng,
+            # A line a call would differ from run to run in outputs that are compared.
+            log_lines=config.display != "static" and config.replay != "replay",
             estimators=Estimators(
                 count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
             ),
@@ -193,7 +195,7 @@ class Stages:
 
         return ReplayStage(
             cast(Mode, config.replay),
-            Library(runtime.notebook),
+            Library(runtime.notebook, may_use=stays_inside),
             runtime.clock,
             runtime.sink,
             caching=config.cache is not None,

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ainb import keys, providers
 from ainb.assembly import Stages
 from ainb.call_ids import CallIds
-from ainb.config.tree import Config
-from ainb.config.values import read_models
+from ainb.config import Config, read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
@@ -80,7 +79,7 @@ class Core:
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._providers: dict[str, Provider] = {}
         self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
-        self._handle = compose(self.stages.in_order(), Sender(self.prices))
+        self._handle = compose(self.stages.in_order(), Sender(self.prices, self.runtime.sink))
         self._warned: set[str] = set()
         for name in config.fallback:
             self._warn_of_key(name)

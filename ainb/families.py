@@ -1,4 +1,4 @@
-"""Rules by model family: which parameters a model accepts. Pure data and look-ups; a model that no rule matches accepts all.
+"""Rules by model family: which parameters a model accepts. Pure data; a model without a rule accepts all.
 
 What the table does not hold is learnt from refusals, see `ainb.providers.learnt`.
 
@@ -51,13 +51,15 @@ class Family:
     Attributes:
         efforts: Effort levels, weakest first; () means that the model has none, None that nothing is known.
         default_effort: Level where a request names none; "none" means that the model then does not think.
-        sampling: When sampling parameters are accepted; "without_effort" means only while the effort is "none".
+        sampling: When sampling parameters are accepted; "without_effort" means only while the effort is
+            "none".
         sampling_names: Names of these parameters.
         one_of: Parameters of which only the first that is given may be sent.
         refused: Further parameters that are refused.
         renamed: Parameters that go out under another name.
         tools_need: Effort that has to be sent along with tools; None means any or none.
-        thinking: Values of ``thinking.type`` that the model accepts (Anthropic); None means that nothing is known.
+        thinking: Values of ``thinking.type`` that the model accepts (Anthropic); None means that nothing is
+            known.
         schema: How a reply schema is asked for.
     """
 
@@ -73,7 +75,7 @@ class Family:
     schema: SchemaForm = "json_schema"
 
     def level(self, asked: str) -> str | None:
-        """The level to send: the one asked for, else the nearest lower one, else the lowest; None where there are none."""
+        """The level to send: as asked, else the nearest lower one, else the lowest; None without any."""
         if self.efforts is None:
             return asked
         if asked in self.efforts:
@@ -116,7 +118,8 @@ def _reasoning(
     )
 
 
-# First match counts. A name stands at the start and is not followed by another digit: "gpt-5" is not "gpt-50".
+# First match counts. A name stands at the start and is not followed by another digit: "gpt-5" is not
+# "gpt-50".
 _OPENAI: tuple[tuple[str, Family], ...] = (
     (r"gpt-5-chat", _PLAIN),
     (r"gpt-5\.[1-3]-chat", _reasoning(("medium",))),
@@ -193,7 +196,8 @@ _ANTHROPIC: tuple[tuple[str, Family], ...] = (
     (r"claude-sonnet-5(?![-.]?\d)", _claude(_LOW_MAX, "none", {"adaptive", "disabled"})),
     (r"claude-opus-5(?![-.]?\d)", _claude(_LOW_MAX, "high", {"adaptive", "disabled"})),
 )
-# A newer Claude than the table knows: structured output is there since 4.5, the rest is learnt. It is taken to think.
+# A newer Claude than the table knows: structured output is there since 4.5, the rest is learnt. It is taken
+# to think.
 _NEWER_CLAUDE = re.compile(r"claude-[a-z]+-(?:[5-9]|\d\d)(?![\d])")
 _NEW_CLAUDE = Family(default_effort="high", sampling_names=CLAUDE_SAMPLING)
 _UNKNOWN_CLAUDE = Family(sampling_names=CLAUDE_SAMPLING, schema="tool")
@@ -237,7 +241,8 @@ def family_of(service: str, model: str) -> Family:
     """The rules for a model of a service; `UNKNOWN`, which accepts all, where none match.
 
     Args:
-        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models; "" lets the name tell.
+        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models; "" lets
+            the name tell.
         model: The service's own model name, a fine-tune's included.
     """
     name = model.lower().removeprefix("ft:")
@@ -252,12 +257,13 @@ def family_of(service: str, model: str) -> Family:
 
 
 def thinking_tokens(service: str, model: str, parameters: Mapping[str, Any]) -> int:
-    """Output tokens to leave for thinking beside an answer, where a request names no output limit; 0 where a model does not think.
+    """Output tokens to add to a default output limit for thinking; 0 where the model does not think.
 
     Args:
         service: Service name.
         model: The service's own model name.
-        parameters: Of the request; a budget for thinking counts before an effort, an effort before the model's own.
+        parameters: Of the request; a budget for thinking counts before an effort, an effort before the
+            model's own.
     """
     maker, mark, own = model.partition(":" if service == "pydantic" else "/")
     if service in _ROUTERS and mark and maker in {"openai", "anthropic"}:

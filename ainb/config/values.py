@@ -1,4 +1,4 @@
-"""One option: the field that it becomes, and how the texts and tables that people write are read as its value."""
+"""Readers of option values: from the texts and tables of users to typed values; fields of the tree of options."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_text(value: Any) -> str | None:
 
 
 def read_path(value: Any) -> Path | None:
-    """A path, ``~`` being the person's home; an empty one means None.
+    """A path, ``~`` being the user's home; an empty one means None.
 
     Raises:
         ValueError: It is no path.

@@ -19,7 +19,7 @@ from ainb.errors import ConfigError
 from ainb.events import Notice
 
 if TYPE_CHECKING:
-    from ainb.config.tree import Config
+    from ainb.config import Config
     from ainb.core import Core
 
 LAST_REPORT_SECONDS = 2.0

@@ -14,7 +14,8 @@ from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier
 from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, choices, may_write_cache, output_bound
 
 LIKELY_OUTPUT_TOKENS = 256
-# Of the room for thinking a usual short prompt takes about an eighth; replies of one's own soon give a better number.
+# Of the room for thinking a usual short prompt takes about an eighth; replies of one's own soon give a better
+# number.
 THOUGHT_SHARE = 8
 _PUBLISHED = Prices()
 
@@ -28,8 +29,8 @@ class Estimate:
         input_tokens: Of the prompt.
         input_source: "exact" or "estimate".
         output_tokens_low: 1.
-        output_tokens_likely: What replies had so far where the caller knew, else 256 and a share for thinking; never above the
-            limit.
+        output_tokens_likely: What replies had so far where the caller knew, else 256 and a share for
+            thinking; never above the limit.
         output_tokens_high: The limit.
         cost_low: USD at the low output; None when no price is known.
         cost_likely: USD at the likely output; None when no price is known.
@@ -85,7 +86,8 @@ def price(
     """USD of token counts.
 
     Args:
-        model: ``provider:model``, ``provider/model``, or a bare model name whose maker is then found by its name.
+        model: ``provider:model``, ``provider/model``, or a bare model name whose maker is then found by its
+            name.
         input_tokens: Includes cached ones; None means 0.
         output_tokens: Includes reasoning; None means 0.
         cache_read_input_tokens: Part of the input that the provider had in its cache.
@@ -121,10 +123,11 @@ def estimate(
     Args:
         prompt: A text, or messages.
         model: As for `price`.
-        max_tokens: Output limit; None means 4,096 and room for thinking, which is also what a hard budget sends along.
+        max_tokens: Output limit; None means 4,096 and room for thinking, which is also what a hard budget
+            sends along.
         effort: How much the model thinks; None means its default.
-        likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256, and for a model that thinks an
-            eighth of the room for it.
+        likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256, and for a
+            model that thinks an eighth of the room for it.
         prices: Price lists with a table of one's own; None means the published ones.
     """
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt

@@ -16,7 +16,8 @@ from ainb.pricing.rates import ZERO
 
 DEFAULT_OUTPUT_TOKENS = 4_096
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-# Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun by that.
+# Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun
+# by that.
 FOREIGN_MARGIN = 1.35
 WRITES_UNASKED = frozenset({"openai", "azure"})
 MIN_CACHED_TOKENS = 1_024
@@ -28,7 +29,8 @@ class Quote:
 
     Attributes:
         usd: Upper bound; 0 for a free model, None when no price is known.
-        output_limit: Output tokens it counts on where the request names no limit, to be sent along as one; else None.
+        output_limit: Output tokens it counts on where the request names no limit, to be sent along as one;
+            else None.
     """
 
     usd: Decimal | None
@@ -42,9 +44,10 @@ UNPRICED = Quote(usd=None)
 def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
     """Price a request at its full prompt and its whole output limit.
 
-    Without a limit in the request the output is taken as 4,096 tokens and room for thinking where the model thinks, or what
-    the model's context leaves if that is less. A model that bills writes to its prompt cache by itself may write all of a long
-    prompt, and a cheaper service tier may not be had: the dearer price counts in both cases.
+    Without a limit in the request the output is taken as 4,096 tokens and room for thinking where the model
+    thinks, or what the model's context leaves if that is less. A model that bills writes to its prompt cache
+    by itself may write all of a long prompt, and a cheaper service tier may not be had: the dearer price
+    counts in both cases.
 
     Args:
         prices: Price lists.

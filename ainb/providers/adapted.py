@@ -1,4 +1,4 @@
-"""A request body as one model takes it: what its family's rules and what was learnt changed, and how the reply is read back."""
+"""A request body as one model takes it, and how the reply is read back."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def tell_limit(call: Call, reply: Reply) -> None:
     used = reply.usage.output_tokens
     count = "" if used is None else f" of {used:,} tokens"
     text = (
-        f"the output limit{count} was reached before any text, for thinking counts in it; raise --max-tokens (max_tokens), or "
-        "lower --effort (effort)"
+        f"the output limit{count} was reached before any text, for thinking counts in it; "
+        "raise --max-tokens (max_tokens), or lower --effort (effort)"
     )
     tell(call, [text])
 
@@ -92,7 +92,7 @@ def plain_parameters(request: Request, *, without: frozenset[str]) -> Json:
 
 
 def choose_effort(wire: Wire, family: Family, request: Request) -> str | None:
-    """The effort level to send; None where none is asked for or the model has none. What differs from the wish is noted."""
+    """The effort level to send; None for none. A note tells where it is not the one asked for."""
     asked = asked_effort(request.parameters)
     if asked is None:
         return None
@@ -121,7 +121,7 @@ def drop_sampling(wire: Wire, family: Family, model: str, effort: str | None) ->
 
 
 def schema_lesson(lessons: Sequence[Lesson], schema: ReplySchema) -> str | None:
-    """How a schema has to be asked for after earlier refusals: by the schema's own lesson, else by the model's."""
+    """The form that earlier refusals left for a schema: the schema's own lesson, else the model's."""
     wanted = {item.field: item.value for item in lessons if item.field.startswith(SCHEMA_PREFIX)}
     return wanted.get(schema_field(schema)) or wanted.get(ANY_SCHEMA)
 

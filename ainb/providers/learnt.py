@@ -1,4 +1,4 @@
-"""Remembers, for each endpoint and model, which parameters it refused: in the process and, with a date, in the home."""
+"""What models refused, by endpoint and model: kept in the process and, with a date, in the home."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ _Known = dict[_Place, list[Learnt]]
 class Memory:
     """What models refused, by endpoint and model; safe to share between threads and sessions.
 
-    A fault of the file is never a fault of a call: what cannot be read or written is kept in the process only.
+    A fault of the file is never a fault of a call: what cannot be read or written is kept in the process
+    only.
 
     Args:
         path: File in the home; None keeps everything in the process.
@@ -174,7 +175,7 @@ def _records(data: Any) -> Iterator[tuple[str, str, Learnt]]:
 
 
 def _read_lesson(record: dict[str, Any]) -> Lesson | None:
-    """The lesson of a record; None where a field of it is not what `_write_file` writes, for anybody may have edited the file."""
+    """The lesson of a record; None where a field is not as `_write_file` writes it: the file may have been edited."""
     field, names = record.get("field"), [record.get("instead"), record.get("value"), record.get("when")]
     lists = [record.get("allowed"), record.get("refused")]
     if not _is_name(field) or not all(name is None or _is_name(name) for name in names):

@@ -1,8 +1,9 @@
-"""Reads from a refusal (400 or 422) which optional parameter a model does not take, and applies that to a request body.
+"""Reads from a refusal (400 or 422) which optional parameter a model does not take, and changes bodies so.
 
 Pure functions; `ainb.providers.learnt` remembers what they find.
 
-Source: error bodies of OpenAI, Azure, Anthropic, Groq, Mistral, xAI, Gemini, vLLM and FastAPI services as seen in issues.
+Source: error bodies of OpenAI, Azure, Anthropic, Groq, Mistral, xAI, Gemini, vLLM and FastAPI services as
+    seen in issues.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ PROTECTED = frozenset(
     }
 )
 MAX_VALUES: Final = 20
-# Lessons on how a reply schema is asked for are kept under such names; the adapters read them, a body has no such field.
+# Lessons on how a reply schema is asked for are kept under such names; the adapters read them, a body has no
+# such field.
 SCHEMA_PREFIX: Final = "schema:"
 ANY_SCHEMA: Final = "schema:any"
 _SCHEMA_WAYS = {
@@ -45,9 +47,10 @@ _SCHEMA_WAYS = {
 }
 _REFUSING_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 REFUSING_WORDS = re.compile(
-    r"not support|n't support|unsupported|unrecogni[sz]ed|unknown (?:name|parameter|field|argument|request)|deprecated"
-    r"|not (?:permitted|allowed|accepted|available|recogni[sz]ed)|extra (?:inputs?|fields?)|unexpected (?:keyword|field|param)"
-    r"|cannot (?:both )?be (?:used|set|specified|combined|provided)|may only be set|cannot find field|incompatible",
+    r"not support|n't support|unsupported|unrecogni[sz]ed|deprecated|incompatible|cannot find field"
+    r"|unknown (?:name|parameter|field|argument|request)|unexpected (?:keyword|field|param)"
+    r"|not (?:permitted|allowed|accepted|available|recogni[sz]ed)|extra (?:inputs?|fields?)"
+    r"|cannot (?:both )?be (?:used|set|specified|combined|provided)|may only be set",
     re.IGNORECASE,
 )
 _REQUIRED = re.compile(r"\brequired\b|\bmissing\b", re.IGNORECASE)
@@ -59,7 +62,11 @@ _INSTEAD = re.compile(
     r"\b[Uu]se ['\"`]?([A-Za-z_][A-Za-z0-9_]*)['\"`]? instead|\b[Uu]se ['\"`]([a-z_]+)['\"`]"
 )
 _SET = re.compile(r"\bset ['\"`]?([a-z_]+)['\"`]? to ['\"`]?([a-z]+)['\"`]?", re.IGNORECASE)
-_ALLOWED = re.compile(r"(?:supported|allowed|valid|possible) values are:?(.*)", re.IGNORECASE | re.DOTALL)
+_ALLOWED = re.compile(
+    r"(?:(?:supported|allowed|valid|possible) values are|input should be):?(.*)", re.IGNORECASE | re.DOTALL
+)
+# What a service says of a level that it does not know; of other parameters such words mean a wrong value.
+_LEVEL_REFUSED = re.compile(r"effort\b.*input should be:? ['\"`]", re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(r"['\"`]([\w.-]+)['\"`]")
 _CONDITION = re.compile(r"\b(?:with|when|while|if|together|both)\b", re.IGNORECASE)
 _CONDITIONS = ("tools", "thinking", "reasoning_effort", "response_format")
@@ -206,7 +213,7 @@ def _holder(body: Mapping[str, Any], field: str) -> tuple[Mapping[str, Any] | No
 
 
 def _put(body: dict[str, Any], field: str, value: Any) -> bool:
-    """Set a field, or take it out where the value is None; what the body shares with other requests is not changed."""
+    """Set a field, or take it out where the value is None; an inner mapping is copied first."""
     outer, dot, inner = field.partition(".")
     before = body.get(outer)
     if dot:
@@ -253,7 +260,8 @@ def _head(said: str) -> str:
 
 
 def _named(refused: Refused, head: str, optional: Sequence[str]) -> list[str]:
-    if refused.code not in _REFUSING_CODES and not REFUSING_WORDS.search(refused.said):
+    refuses = REFUSING_WORDS.search(refused.said) or _LEVEL_REFUSED.search(refused.said)
+    if refused.code not in _REFUSING_CODES and not refuses:
         return []
     param = _match_param(refused.param, optional)
     if param is not None:
@@ -290,7 +298,9 @@ def _place(name: str, text: str) -> int | None:
     """Where a text names a field, or None."""
     short = name.rpartition(".")[2]
     escaped = re.escape(name) if name == short else f"(?:{re.escape(name)}|{re.escape(short)})"
-    as_name = rf"['\"`]{escaped}(?:\.[\w.]+)?['\"`]|^(?:body\.)?{escaped}(?:\.[\w.]+)?: |(?:supplied|parameters?|fields?|arguments?):? (?:\w+, )*{escaped}\b"
+    path = rf"{escaped}(?:\.[\w.]+)?"
+    listed = rf"(?:supplied|parameters?|fields?|arguments?):? (?:\w+, )*{escaped}\b"
+    as_name = rf"['\"`]{path}['\"`]|^(?:body\.)?{path}: |{listed}"
     found = re.search(as_name, text)
     if found is None and short not in _PLAIN_WORDS:
         found = re.search(rf"(?<![\w.])(?:{escaped})(?![\w])", text)

@@ -1,8 +1,10 @@
-"""A JSON schema rewritten for services that take a part of the language, and the reply put back into the user's form.
+"""A JSON schema rewritten for services that take a part of the language, and replies read back.
 
-Keywords that a service does not take are left out on the wire; the reply is checked against the schema as the user gave it.
+Keywords that a service does not take are left out on the wire; the reply is checked against the schema as the
+user gave it.
 
-Source: OpenAI, "Structured outputs", supported schemas; Anthropic, "Structured outputs", limitations; pydantic-ai's transformers.
+Source: OpenAI, "Structured outputs", supported schemas; Anthropic, "Structured outputs", limitations;
+    pydantic-ai's transformers.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ def is_object(schema: Mapping[str, Any]) -> bool:
 
 
 def restore(text: str, wire: WireSchema, schema: Mapping[str, Any]) -> str:
-    """A reply to a schema on the wire as a reply to the user's schema; text that is no JSON stays as it is."""
+    """A reply as one to the user's schema; text that is no JSON stays as it is."""
     if not (wire.wrapped or wire.nullable):
         return text
     try:
@@ -374,7 +376,7 @@ def _takes_null(schema: Any, root: Mapping[str, Any], depth: int = 0) -> bool:
 
 
 def _drop_nulls(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
-    """Take out nulls that stand for an optional property which takes no null; returns whether there were any."""
+    """Take out nulls of optional properties that take no null; returns whether there were any."""
     if not isinstance(schema, Mapping) or not isinstance(value, dict | list):
         return False
     schema = _branch(value, schema, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from sklearn import metrics
 
 import ainb
+from ainb.compare import run
 from ainb.testing import Step, script
 from tests.compare.conftest import table
 from tests.fault_server import FaultServer
@@ -504,7 +506,7 @@ def test_a_winner_is_named_only_where_the_interval_allows_it(session, rows, good
 def test_a_lead_that_rests_on_failed_rows_names_no_winner(session):
     frame = table(240, good=0.9)
     script("up", list(frame["a"]))
-    script("down", [*frame["a"][:120], Step(status=401)])
+    script("down", [*frame["a"][:120], Step(status=500)])
 
     result = session.compare(
         frame, "{text}", truth="label", models=["scripted:up", "scripted:down"], concurrency=1
@@ -518,10 +520,15 @@ def test_a_lead_that_rests_on_failed_rows_names_no_winner(session):
     )
 
 
+def test_a_model_that_cannot_be_asked_at_all_is_an_error_and_not_an_accuracy_of_zero(session):
+    with pytest.raises(ainb.ConfigError, match=r"none of 5 rows was sent: .*OPENAI_API_KEY"):
+        session.compare(table(5), AB, truth="label", models=["scripted:echo", "openai:gpt-5-mini"])
+
+
 def test_failed_rows_that_do_not_decide_it_leave_the_winner(session):
     frame = table(240, good=0.4, better=0.95)
     script("a", list(frame["a"]))
-    script("b", [Step(status=401), *frame["b"][1:]])
+    script("b", [Step(status=500), *frame["b"][1:]])
 
     result = session.compare(
         frame, "{text}", truth="label", models=["scripted:a", "scripted:b"], concurrency=1
@@ -529,6 +536,33 @@ def test_failed_rows_that_do_not_decide_it_leave_the_winner(session):
 
     assert result.frame["failed"][1] == 1
     assert result.verdict.startswith("scripted:b is better than scripted:a: +")
+
+
+def test_with_a_batch_api_all_variants_are_submitted_before_one_is_waited_for(session, monkeypatch):
+    """The first prompt is answered only when the second was asked; one after the other would never end."""
+    frame = table(6)
+    asked = threading.Event()
+    make_batch = run.make_batch
+
+    def live(core, rows, task, given):
+        assert given.pop("batch_api")
+        budgets.append(given.pop("budget_usd"))
+
+        async def answer(item):
+            if task == "{b}":
+                asked.set()
+            assert await asyncio.to_thread(asked.wait, 30)
+            return item[task[1]]
+
+        return make_batch(core, rows, answer, {"concurrency": 2})
+
+    budgets: list[Decimal] = []
+    monkeypatch.setattr(run, "make_batch", live)
+
+    result = session.compare(frame, AB, truth="label", batch_api=True, budget_usd=3)
+
+    assert list(result.frame["failed"]) == [0, 0]
+    assert budgets == [Decimal("1.5")] * 2
 
 
 def test_one_variant_has_no_verdict_and_three_need_all_pairs(session):

@@ -42,8 +42,9 @@ def cost(provider, model, *, at=OFF_PEAK, **counts):
     return Prices().cost(provider, model, Usage(**counts), at=at, **kinds)[0]
 
 
-@pytest.mark.parametrize(("provider", "model", "read", "cached", "written", "out"), TABLE)
-def test_each_column_of_the_price_list(provider, model, read, cached, written, out):
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[1])
+def test_each_column_of_the_price_list(row):
+    provider, model, read, cached, written, out = row
     by_hand = (
         1_000 * Decimal(read) + 3_000 * Decimal(cached) + 2_000 * Decimal(written) + 700 * Decimal(out)
     ) / MILLION
@@ -62,8 +63,9 @@ def test_each_column_of_the_price_list(provider, model, read, cached, written, o
     )
 
 
-@pytest.mark.parametrize(("provider", "model", "read", "cached", "written", "out"), TABLE)
-def test_a_batch_costs_half_but_at_deepseek(provider, model, read, cached, written, out):
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[1])
+def test_a_batch_costs_half_but_at_deepseek(row):
+    provider, model, read, _, _, out = row
     whole = (1_000 * Decimal(read) + 700 * Decimal(out)) / MILLION
     share = 1 if provider == "deepseek" else Decimal("0.5")
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.engine import ENGINE
 from ainb.errors import PermanentProviderError
 from ainb.events import CallFinished
@@ -170,8 +170,8 @@ def test_a_parameter_that_was_refused_and_is_now_required_is_sent_again(session)
 def test_a_fourth_refused_parameter_is_the_providers_error(session):
     with RuleServer([unknown("a"), unknown("b"), unknown("c"), unknown("d")]) as server:
         with pytest.raises(PermanentProviderError, match="supplied: d"):
-            ask(session, server, a=1, b=2, c=3, d=4)
-        ask(session, server, a=1, b=2, c=3, d=4)
+            ask(session, server, extra_body=dict.fromkeys("abcd", 1))
+        ask(session, server, extra_body=dict.fromkeys("abcd", 1))
 
     assert len(server.refusals) == 4
 

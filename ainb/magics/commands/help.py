@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ainb.config.tree import OPTIONS
+from ainb.config import OPTIONS
 from ainb.errors import ConfigError
 from ainb.magics.commands.command import Command
 from ainb.magics.parsing.arguments import Arguments

@@ -1,6 +1,7 @@
-"""A schema written in one line, such as ``label: positive|negative, score: int 0..10, tags: [str], why: str?``, as JSON schema.
+"""Inline schemas: one line such as ``label: positive|negative, score: int 0..10, why: str?`` as JSON schema.
 
-``|`` separates choices, ``a..b`` is a range, ``[x]`` a list, ``{…}`` a nested object, and ``?`` marks what may be missing.
+``|`` separates choices, ``a..b`` is a range, ``[x]`` a list, ``{…}`` a nested object, and ``?`` marks what
+may be missing.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def read_inline(text: str) -> Json:
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(
-            f"a schema written in place has at most {MAX_CHARACTERS:,} characters; it has {len(text):,}; use a pydantic model"
+            f"a schema written in place has at most {MAX_CHARACTERS:,} characters; it has {len(text):,}; "
+            "use a pydantic model"
         )
     return {"title": "reply", **_Reader(text).read()}
 

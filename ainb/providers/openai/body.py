@@ -1,4 +1,4 @@
-"""The body of a chat completion: the user's parameters by the rules of the model's family, and the reply schema."""
+"""The body of a chat completion, by the rules of the model's family."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _with_prompt(messages: list[Json], text: str) -> list[Json]:
 
 
 def response_format(schema: Mapping[str, Any]) -> Json:
-    """The parameter that asks for JSON of this schema as it stands; strict where the schema is one that strict mode takes."""
+    """The parameter that asks for JSON of this schema as it stands; strict where strict mode takes it."""
     return _response_format(schema, strict=is_strict(schema), name=_name(schema))
 
 

@@ -1,0 +1,209 @@
+"""Reads and checks the arguments of a comparison, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ainb.batch import Template
+from ainb.compare.fields import Field, read_truth
+from ainb.compare.kappa import Weights
+from ainb.compare.labels import Label, declared_order, in_order, label_order
+from ainb.errors import ConfigError
+from ainb.events import Notice
+from ainb.suggestions import closest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ainb.core import Core
+
+ONE_PROMPT = "prompt"
+_ELSEWHERE = {
+    "model": "pass models=[…]",
+    "limit": "pass sample=, or data.head(…)",
+    "out": "the result is in .frame and .answers(…)",
+    "keep": "the rows are in .data",
+    "fallback": "another model's answers would count as this one's; compare both with models=[…]",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """The rows that a comparison is made on.
+
+    Attributes:
+        data: Those with a truth, in their order, sampled.
+        truth: Of each row.
+        order: Labels in the order that the column of the truth declares; None where it declares none.
+        unlabelled: How many rows without a truth were left out.
+    """
+
+    data: pd.DataFrame
+    truth: Sequence[Label]
+    order: Sequence[Label] | None
+    unlabelled: int
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options of `Session.map` that a comparison decides itself.
+
+    Raises:
+        ConfigError: There is one; the message names the way out.
+    """
+    for name, way_out in _ELSEWHERE.items():
+        if name in options:
+            raise ConfigError(f"compare takes no {name}=; {way_out}")
+
+
+def read_table(data: Any) -> pd.DataFrame:
+    """The rows as a DataFrame.
+
+    Raises:
+        ConfigError: They are neither a table in memory nor a list of records.
+    """
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data
+    if hasattr(data, "compute"):
+        raise ConfigError("compare takes a table in memory; pass data.compute()")
+    if hasattr(data, "to_pandas"):
+        return cast("pd.DataFrame", data.to_pandas())
+    if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):
+        return pd.DataFrame(list(data))
+    raise ConfigError(f"compare takes a DataFrame, or a list of records; it is {type(data).__name__}")
+
+
+def read_prompts(prompts: Any) -> dict[str, str]:
+    """Prompts by name; a single one is called "prompt".
+
+    Raises:
+        ConfigError: They are no texts, or there are none.
+    """
+    named = {ONE_PROMPT: prompts} if isinstance(prompts, str) else prompts
+    if not isinstance(named, Mapping) or not named:
+        raise ConfigError(
+            f"prompts is a prompt, or a dict of name and prompt with one or more; it is {prompts!r:.60}"
+        )
+    for name, text in named.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise ConfigError(
+                f"prompts maps a name to a prompt, both texts; it holds {name!r:.40}: {text!r:.60}"
+            )
+    return dict(named)
+
+
+def read_models(core: Core, models: Sequence[str] | str | None) -> dict[str | None, str]:
+    """Each model as it was written, and as ``provider:model``; None stands for the session's.
+
+    Raises:
+        ConfigError: A name makes no sense, or two mean the same model.
+    """
+    if models is not None and not models:
+        raise ConfigError("models is empty; leave it out to use the session's model")
+    asked: list[str | None] = [models] if models is None or isinstance(models, str) else list(models)
+    found = {name: ":".join(core.find_model(name)) for name in asked}
+    twice = next((name for name in found.values() if list(found.values()).count(name) > 1), None)
+    if twice is not None or len(found) < len(asked):
+        raise ConfigError(f"models names {twice or asked[0]} twice")
+    return found
+
+
+def label_rows(
+    core: Core, table: pd.DataFrame, truth: Any, field: Field, *, sample: int | None, seed: int
+) -> Labelled:
+    """The rows that have a truth, sampled.
+
+    Raises:
+        ConfigError: There are none, or the column cannot be read by the field.
+    """
+    if truth not in table.columns:
+        raise ConfigError(f"truth names no column: {truth!r}; {closest(str(truth), map(str, table.columns))}")
+    column = table[truth]
+    if column.ndim > 1:
+        raise ConfigError(f"the table has several columns named {truth!r}; rename them")
+    values = read_truth(field, column, name=str(truth))
+    places = [place for place, value in enumerate(values) if value is not None]
+    if not places:
+        raise ConfigError(
+            f"the column {truth!r} holds no truth: every one of its {len(values):,} rows is empty"
+        )
+    _check_truth(core, field, [values[place] for place in places], str(truth))
+    unlabelled = len(values) - len(places)
+    if sample is not None:
+        if type(sample) is not int or sample < 1:
+            raise ConfigError(f"sample must be a whole number of rows, 1 or more; it is {sample!r}")
+        places = sorted(np.random.default_rng(seed).permutation(places)[:sample].tolist())
+    declared = declared_order(column)
+    return Labelled(
+        data=table.iloc[places],
+        truth=[value for place in places if (value := values[place]) is not None],
+        order=None if declared is None else [x for x in map(field.read, declared) if x is not None],
+        unlabelled=unlabelled,
+    )
+
+
+def _check_truth(core: Core, field: Field, truth: Sequence[Label | None], name: str) -> None:
+    """Find labels that the schema does not allow, which no answer could match.
+
+    Raises:
+        ConfigError: None of them is allowed.
+    """
+    if not field.choices:
+        return
+    foreign = [label for label in truth if label not in field.choices]
+    if not foreign:
+        return
+    allowed = ", ".join(map(repr, field.choices))
+    shown = ", ".join(map(repr, in_order(label for label in foreign if label is not None)[:3]))
+    if len(foreign) == len(truth):
+        raise ConfigError(
+            f"no value of the column {name!r} is a label of the schema: it holds {shown}, and the schema allows {allowed}; "
+            "rename one of them, or pass match='casefold' where only the case differs"
+        )
+    core.runtime.sink(
+        Notice(
+            f"{len(foreign):,} of {len(truth):,} rows have a truth that the schema does not allow ({shown}); "
+            "no answer to them can be right",
+            "compare",
+        )
+    )
+
+
+def check_weights(weights: Weights | None, field: Field, rows: Labelled) -> Sequence[Label] | None:
+    """The order of the labels where one is declared or needed.
+
+    Raises:
+        ConfigError: `weights` is none of the known, or it needs an order and there is none.
+    """
+    if weights not in {None, "linear", "quadratic"}:
+        raise ConfigError(f"weights must be None, 'linear' or 'quadratic'; it is {weights!r}")
+    if weights is not None and field.kind == "number":
+        raise ConfigError(
+            "weights belong to kappa of labels, and the field is a number; see .frame for its errors"
+        )
+    if weights is None or rows.order or field.choices:
+        return rows.order
+    return label_order((), in_order(rows.truth))
+
+
+def check_prompts(texts: Mapping[str, str], table: pd.DataFrame, truth: Any, names: Any) -> list[str]:
+    """Read every prompt before the first is sent; returns the columns that they use, in order.
+
+    Raises:
+        ConfigError: A prompt cannot be filled, or it holds the truth.
+    """
+    columns = [str(column) for column in table.columns]
+    used: dict[str, None] = {}
+    for variant, text in texts.items():
+        uses = Template(text.strip(), columns=columns, names=names).uses
+        if str(truth) in uses:
+            raise ConfigError(
+                f"the prompt {variant!r} holds the truth: it fills {{{truth}}}; take that field out"
+            )
+        used |= dict.fromkeys(uses)
+    return list(used)
