@@ -34,12 +34,11 @@ def is_formula(content: str) -> bool:
     """Whether a text between two single dollar signs is a formula, and not prose between two prices."""
     if not content.strip() or content != content.strip() or "`" in content or "\n\n" in content:
         return False
-    if _TEX.search(content):
+    if content[0].isdigit() and "\\" not in content and _SHORT_WORD.search(content):
+        return False  # an amount, and what follows it
+    if _TEX.search(content) or _RELATION.search(content):
         return True
-    words = _WORD.findall(_COMMAND.sub(" ", content))
-    if _RELATION.search(content):
-        return not (words and content[0].isdigit())
-    return not words or (not re.search(r"\s", content) and not content[0].isdigit())
+    return not (_WORD.search(content) and re.search(r"\s", content))
 
 
 def _inline(state: Any, silent: bool) -> bool:  # noqa: FBT001 - the signature of a markdown-it rule

@@ -35,6 +35,7 @@ MONEY = [
     "the $5 `x$y` thing",
     "$100k/year vs. $120k/year",
     "an unclosed $x^2",
+    "$5 for {name} and 10$",
 ]
 FORMULAS = [
     ("$x$", r"\(x\)"),
