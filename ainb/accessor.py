@@ -1,4 +1,4 @@
-"""``df.ai``: pandas accessor that maps rows with the notebook's session; importing this module registers it.
+"""``df.ai`` and ``df.ainb``: a table's rows through the notebook's session, added to pandas on import.
 
 ``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the
 extension loads no pandas.
@@ -15,9 +15,11 @@ import pandas as pd
 from ainb.engine import Job
 from ainb.session import current
 
+NAMES = ("ainb", "ai")
+
 
 class RowsAccessor:
-    """Accessor ``df.ai`` and ``series.ai``; a Series fills ``{value}``.
+    """What ``df.ainb`` and ``series.ainb`` offer; a Series fills ``{value}``.
 
     Args:
         rows: The table or column.
@@ -27,7 +29,7 @@ class RowsAccessor:
         self._rows = rows
 
     def map(self, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
-        """Send one call per row and wait for the table of answers; see ``Session.map``."""
+        """Send one call a row and wait for the table of answers; see ``Session.map``."""
         return current().map(self._rows, task, **options)
 
     def submit_map(self, task: str | Callable[..., Any], **options: Any) -> Job[pd.DataFrame | Path]:
@@ -35,5 +37,41 @@ class RowsAccessor:
         return current().submit_map(self._rows, task, **options)
 
 
-pd.api.extensions.register_dataframe_accessor("ai")(RowsAccessor)
-pd.api.extensions.register_series_accessor("ai")(RowsAccessor)
+class ShortAccessor(RowsAccessor):
+    """The same as ``df.ai``, but for tables that have a column of that name.
+
+    Raises:
+        AttributeError: The table has a column named "ai", which ``df.ai`` may mean as well.
+    """
+
+    def __init__(self, rows: pd.DataFrame | pd.Series[Any]) -> None:
+        if isinstance(rows, pd.DataFrame) and "ai" in rows.columns:
+            raise AttributeError(
+                "this table has a column 'ai': df['ai'] is the column, "
+                "df.ainb.map(…) sends the rows to a model"
+            )
+        super().__init__(rows)
+
+
+def _register() -> str | None:
+    """Add the accessors to DataFrame and Series; a line about a name that another package owns, or None."""
+    owner = None
+    for kind, register in (
+        (pd.DataFrame, pd.api.extensions.register_dataframe_accessor),
+        (pd.Series, pd.api.extensions.register_series_accessor),
+    ):
+        for name, accessor in zip(NAMES, (RowsAccessor, ShortAccessor), strict=True):
+            present = getattr(kind, name, None)
+            if present is not None and getattr(present, "__module__", "") != __name__:
+                owner = getattr(present, "__module__", None) or type(present).__module__
+            elif present is None:
+                register(name)(accessor)
+    if owner is None:
+        return None
+    return (
+        f"df.ai belongs to another package ({owner}) and stays with it; "
+        "df.ainb.map(…) does what df.ai.map(…) would"
+    )
+
+
+OWNED = _register()

@@ -167,6 +167,8 @@ class Stages:
             sink=runtime.sink,
             options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
             rng=runtime.rng,
+            # A line a call would differ from run to run in outputs that are compared.
+            log_lines=config.display != "static" and config.replay != "replay",
             estimators=Estimators(
                 count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
             ),

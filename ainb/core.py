@@ -79,7 +79,7 @@ class Core:
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._providers: dict[str, Provider] = {}
         self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
-        self._handle = compose(self.stages.in_order(), Sender(self.prices))
+        self._handle = compose(self.stages.in_order(), Sender(self.prices, self.runtime.sink))
         self._warned: set[str] = set()
         for name in config.fallback:
             self._warn_of_key(name)

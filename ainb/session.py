@@ -213,22 +213,25 @@ class Session:
         An unfinished run of the same work is gone on with; a finished one starts anew, its answers are cached.
 
         Args:
-            data: DataFrame, Series, list or iterator of rows (items that are no mappings fill ``{value}``), or the path of a
-                .csv, .parquet or .jsonl file; or a Dask DataFrame, Series or bag, whose result is a Dask DataFrame that sends
+            data: DataFrame or Series of pandas or polars, pyarrow table, list or iterator of rows (items that are no mappings
+                fill ``{value}``), or the path of a .csv, .tsv, .csv.gz, .jsonl, .parquet or .xlsx file, whose text cells are
+                the text in the file; or a Dask DataFrame, Series or bag, whose result is a Dask DataFrame that sends
                 nothing before it is computed (see `ainb.dask.map_collection`).
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
                 Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
                 your own and gets its item as it is.
             options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
-                (values of the notebook), ``limit``, ``sample``, ``budget_usd`` (of the whole run); fields of `BatchOptions`
-                (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``,
-                ``journal``, ``out``, ``watcher``); everything else as for `ask`.
+                (values of the notebook), ``limit``, ``sample``, ``read`` (a file's ``sep``, ``encoding``, ``sheet``, …),
+                ``budget_usd`` (of the whole run); fields of `BatchOptions` (``keep``, ``resume``, ``retry_failed``,
+                ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``,
+                ``csv_formulas``, ``watcher``); everything else as for `ask`.
 
         Returns:
             Frame on the index of `data`, same order and length: `reply` string, one typed column a schema field, `status`
             category (ok, error, rejected, cancelled), `error_type` category, `error_message` string, `attempts` Int16,
             `cached` bool, `cost_usd` Float64, `input_tokens`, `output_tokens` Int64, `duration_s` Float64 (seconds); NA where
-            unknown. With ``out`` the path of the file that holds the same columns.
+            unknown. Mappings, dataclasses and pydantic models that a function returns fill columns by key, other objects stand
+            in `reply`. A polars frame for a polars frame. With ``out`` the path of the file that holds the same columns.
 
         Raises:
             ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.

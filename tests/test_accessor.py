@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -36,3 +40,48 @@ def test_a_cell_with_pandas_loaded_finds_it(current):
         done = shell.run_cell("import pandas as pd\nlist(pd.DataFrame({'w': ['x']}).ai.map('{w}')['reply'])")
 
     assert done.result == ["x"]
+
+
+def test_a_table_with_a_column_of_that_name_says_both_ways(current):
+    import ainb.accessor  # noqa: F401 - importing it is the act
+
+    frame = pd.DataFrame({"ai": ["x"], "word": ["y"]})
+
+    with pytest.raises(AttributeError, match=r"df\['ai'\] is the column, df\.ainb\.map"):
+        frame.ai.map("{word}")
+    assert list(frame.ainb.map("{word} {ai}")["reply"]) == ["y x"]
+    assert list(frame["word"].ainb.map("{value}")["reply"]) == ["y"]
+    assert not hasattr(frame, "ai")
+
+
+def test_an_accessor_of_another_package_is_left_alone_and_named(tmp_path):
+    code = """
+import warnings
+warnings.simplefilter("error")
+import os
+import subprocess
+import sys
+
+import pandas as pd
+
+@pd.api.extensions.register_dataframe_accessor("ai")
+class Other:
+    def __init__(self, rows): self.rows = rows
+
+import ainb.accessor
+print(type(pd.DataFrame().ai).__name__, ainb.accessor.OWNED)
+print(pd.DataFrame({"w": ["x"]}).ainb.map("{w}", model="scripted:echo")["reply"][0], pd.Series(["x"]).ai.map is not None)
+"""
+    environment = {**os.environ, "AINB_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Other df.ai belongs to another package (__main__) and stays with it; df.ainb.map" in done.stdout
+    assert "x True" in done.stdout

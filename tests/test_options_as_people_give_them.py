@@ -13,8 +13,18 @@ from ainb.errors import ConfigError
 from ainb.plain import mended, plain_scalar, plain_value
 from ainb.testing.faults import SCRIPTS
 
-SCALARS = [np.int64(3), np.int8(3), np.uint16(3), np.float64(3.0), np.float32(3.0), np.float16(3), np.longdouble(3), np.array(3),
-           pd.Series([3])[0], pd.Series([3.0]).mean()]  # fmt: skip
+SCALARS = [
+    np.int64(3),
+    np.int8(3),
+    np.uint16(3),
+    np.float64(3.0),
+    np.float32(3.0),
+    np.float16(3),
+    np.longdouble(3),
+    np.array(3),
+    pd.Series([3])[0],
+    pd.Series([3.0]).mean(),
+]
 
 
 @pytest.fixture
@@ -90,12 +100,23 @@ def test_other_values_stay_what_they_are():
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("max_token", "max_tokens"), ("temprature", "temperature"), ("timeout_second", "timeout_seconds"), ("shema", "schema"), ("tag", "tags"),
-     ("extra_boddy", "extra_body"), ("sytem", "system"), ("top_P", "top_p")],
-)  # fmt: skip
+    [
+        ("max_token", "max_tokens"),
+        ("temprature", "temperature"),
+        ("timeout_second", "timeout_seconds"),
+        ("shema", "schema"),
+        ("tag", "tags"),
+        ("extra_boddy", "extra_body"),
+        ("sytem", "system"),
+        ("top_P", "top_p"),
+    ],
+)
 def test_a_misspelt_option_of_a_call_is_an_error(session, name, meant):
-    for send in (lambda: session.ask("x", **{name: 5}), lambda: session.submit("x", **{name: 5}),
-                 lambda: session.map(["x"], "{value}", **{name: 5})):  # fmt: skip
+    for send in (
+        lambda: session.ask("x", **{name: 5}),
+        lambda: session.submit("x", **{name: 5}),
+        lambda: session.map(["x"], "{value}", **{name: 5}),
+    ):
         with pytest.raises(ConfigError, match=f"did you mean '{meant}'"):
             send()
     assert session.usage().empty
@@ -131,8 +152,17 @@ def test_a_misspelt_option_of_a_session_is_an_error(tmp_path, name, meant):
 
 @pytest.mark.parametrize(
     "given",
-    [{"top_k": 5}, {"thinking": {"type": "enabled"}}, {"min_p": 0.1}, {"extra_body": {"anything": 1}}, {"metadata": {"a": "b"}},
-     {"reasoning_effort": "low"}, {"openai_service_tier": "flex"}, {"google_thinking_config": {}}, {"stop": ["x"]}],
-)  # fmt: skip
+    [
+        {"top_k": 5},
+        {"thinking": {"type": "enabled"}},
+        {"min_p": 0.1},
+        {"extra_body": {"anything": 1}},
+        {"metadata": {"a": "b"}},
+        {"reasoning_effort": "low"},
+        {"openai_service_tier": "flex"},
+        {"google_thinking_config": {}},
+        {"stop": ["x"]},
+    ],
+)
 def test_parameters_that_a_protocol_knows_go_through(session, given):
     assert session.make_call("x", **given).request.parameters == given

@@ -24,8 +24,8 @@ def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, A
         given: Keyword arguments of ``Session.map``; ``limit``, ``sample`` and ``read`` are taken out.
 
     Raises:
-        ConfigError: It holds no rows, the file cannot be read, a number makes no sense, or the prompt could not be filled from
-            any rows.
+        ConfigError: It holds no rows, the file cannot be read, a number makes no sense, or the prompt could
+            not be filled from any rows.
     """
     if isinstance(task, str):
         # What is wrong with any rows is said before the first one is taken from an iterator.
@@ -56,7 +56,8 @@ def read_task(
     """The prompt for these rows, or the function.
 
     Raises:
-        ConfigError: The prompt names what is no column, or several columns have a label that it uses; it is neither.
+        ConfigError: The prompt names what is no column, or several columns have a label that it uses; it is
+            neither.
     """
     if isinstance(task, str):
         task = Template(task.strip(), columns=source.labels, names=names)

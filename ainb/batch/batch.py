@@ -86,7 +86,7 @@ class Batch:
             raise
         finally:
             self._reporter.update(last=True)
-            self._output.close(complete=self._runner.complete)
+            self._output.close(complete=self._runner.all_ended)
             self._close_journal()
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
+from ainb.batch.cells import check_fields
 from ainb.batch.options import MAP_OPTIONS
 from ainb.batch.row_result import RowResult
 from ainb.batch.template import Template
 from ainb.core import CALL_OPTIONS, Core
-from ainb.errors import ConfigError
+from ainb.errors import ConfigError, InvalidReplyError
 from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline.answer.schema import Schema
 from ainb.pipeline.cache.key import reply_key
@@ -167,7 +168,7 @@ class FunctionCalls:
         self._options = core.call_options({"cache": "off", **treatment})
 
     def result(self, reply: Reply) -> RowResult:
-        """The fields of a mapping, a dataclass or a pydantic model that the function returned, or its object."""
+        """Fields of a mapping, dataclass or pydantic model that the function returned; else its object."""
         if self.schema is not None:
             return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
         value = reply.parsed
@@ -195,7 +196,13 @@ class FunctionCalls:
 
 
 def _schema_fields(schema: Schema | None, reply: Reply) -> dict[str, Any] | None:
-    return None if schema is None else schema.dump(reply.parsed)
+    if schema is None:
+        return None
+    plain = schema.dump(reply.parsed)
+    try:
+        return check_fields(plain, schema.fields)
+    except ValueError as error:
+        raise InvalidReplyError(f"the reply cannot stand in a table: {error}", text=reply.text) from None
 
 
 def names_digest(template: Template) -> str:

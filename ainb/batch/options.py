@@ -29,8 +29,8 @@ class BatchOptions:
         journal: Keep finished rows on disk, so that an interrupted run can be resumed.
         out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
         overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
-        csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as formulas,
-            in CSV and TSV; "keep" writes them as they are.
+        csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as
+            formulas, in CSV and TSV; "keep" writes them as they are.
         watcher: Called with the progress at most five times a second; None means no watcher.
 
     Raises:

@@ -70,9 +70,8 @@ def make_batch(
             guard=guard,
             notify=lambda text: core.runtime.sink(Notice(text, "out")),
         )
-    if run_id is None and isinstance(calls, TemplateCalls):
-        for note in calls.template.notes:
-            core.runtime.sink(Notice(note, "fields"))
+    if run_id is None:
+        _show_notes(core, calls)
     if options.watcher is not None and run_id is None:
         _show_forecast(core, source, calls)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
@@ -103,6 +102,7 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
         ConfigError: Something makes no sense, or no row can be filled.
     """
     source, calls, _ = _read_arguments(core, data, text, given)
+    _show_notes(core, calls)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
     call = next(_fillable(calls, source, run_id=core.new_id()), None)
@@ -177,6 +177,12 @@ def _open_run(
     title, now = short_title(calls.title), core.runtime.clock.unix()
     journal.start(run_id, identity=identity, title=title, model=calls.model, now=now)
     return run_id
+
+
+def _show_notes(core: Core, calls: RowCalls) -> None:
+    if isinstance(calls, TemplateCalls):
+        for note in calls.template.notes:
+            core.runtime.sink(Notice(note, "fields"))
 
 
 def _show_forecast(core: Core, source: Source, calls: RowCalls) -> None:

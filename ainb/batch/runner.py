@@ -74,10 +74,14 @@ class Runner:
         self.unfinished = 0
 
     @property
+    def all_ended(self) -> bool:
+        """Whether every row of the source has a result, rejected ones included."""
+        return self._source_ended and not self._stopping
+
+    @property
     def complete(self) -> bool:
         """Whether every row of the source was read and none is left for a later run."""
-        left = self.unfinished or self._finished.holds_back
-        return self._source_ended and not left and not self._stopping
+        return self.all_ended and not self.unfinished and not self._finished.holds_back
 
     def stop(self) -> None:
         """Take no more rows; those in flight go on."""

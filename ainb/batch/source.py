@@ -26,17 +26,22 @@ class Source:
     """Rows to go through once.
 
     Attributes:
-        read: Given the labels that are used, an iterator of rows; a row maps label to value. Labels that a row lacks are missing.
+        read: Given the labels that are used, an iterator of rows; a row maps label to value. Labels that a
+            row lacks are missing.
         items: The rows as a function of one item gets them.
-        columns: Labels that every row has, as texts (of an iterator, those of its first row), or None when there is no row.
+        columns: Labels that every row has, as texts (of an iterator, those of its first row), or None when
+            there is no row.
         aliases: Other spellings of labels, each with its label in `columns`.
         repeated: Labels that several columns have.
         length: Number of rows, or None when only reading tells.
         index: Index of the result, or None for a RangeIndex.
-        carry: Given labels, the input columns with their own types, for ``keep``; None when they are to be collected while reading.
-        deliver: Turns the result and the kept columns into the input's kind of table; None means a pandas DataFrame.
+        carry: Given labels, the input columns with their own types, for ``keep``; None when they are to be
+            collected while reading.
+        deliver: Turns the result and the kept columns into the input's kind of table; None means a pandas
+            DataFrame.
         path: The file that the rows are read from, or None.
-        put_back: Gives back to an iterator what was read to find the columns; None when there is nothing to give back.
+        put_back: Gives back to an iterator what was read to find the columns; None when there is nothing to
+            give back.
     """
 
     read: Callable[[Sequence[str]], Iterator[Row]]
@@ -53,7 +58,7 @@ class Source:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """What a prompt may call the columns: their labels and the other spellings; None when there is no row."""
+        """Labels of the columns and their other spellings; None when there is no row."""
         return None if self.columns is None else (*self.columns, *self.aliases)
 
     def check(self, used: Iterable[str]) -> None:
@@ -65,7 +70,8 @@ class Source:
         for name in used:
             if self.aliases.get(name, name) in self.repeated:
                 raise ConfigError(
-                    f"the frame has several columns named {name!r}; rename them, so that {{{name}}} says which"
+                    f"the frame has several columns named {name!r}; "
+                    f"rename them, so that {{{name}}} says which"
                 )
 
 
@@ -94,7 +100,8 @@ def chosen_positions(length: int, limit: int | None, sample: int | None) -> list
     """Positions of the rows that ``limit`` and ``sample`` leave."""
     if sample is None:
         return slice(limit)
-    chosen = sorted(random.Random(SAMPLE_SEED).sample(range(length), min(sample, length)))  # noqa: S311 - no secret
+    rng = random.Random(SAMPLE_SEED)  # noqa: S311 - no secret
+    chosen = sorted(rng.sample(range(length), min(sample, length)))
     return chosen[:limit]
 
 
@@ -159,7 +166,8 @@ def as_row(item: Any, used: Sequence[str]) -> Row:
 class _PutBack:
     """First items that were read from iterators whose batch was then refused: a later batch gets them first.
 
-    An iterator cannot be looked at without taking from it. The newest few iterators are kept alive for that, no more.
+    An iterator cannot be looked at without taking from it. The newest few iterators are kept alive for that,
+    no more.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Tables in memory as rows: pandas, polars, pyarrow, and whatever offers the Arrow or the dataframe interchange protocol.
+"""Tables in memory as rows: pandas, polars, pyarrow, and objects with the Arrow or dataframe protocol.
 
 pandas, polars and pyarrow are recognised, not imported, until a table of theirs is there.
 """
@@ -6,6 +6,7 @@ pandas, polars and pyarrow are recognised, not imported, until a table of theirs
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +32,12 @@ def read_source(data: Any, *, limit: int | None = None, sample: int | None = Non
     """The rows of a table, a column, a list or an iterator.
 
     Args:
-        data: DataFrame or Series of pandas, DataFrame, LazyFrame or Series of polars, pyarrow table, an object with
-            ``__arrow_c_stream__`` or ``__dataframe__``, list of records, or any iterable; items that are not mappings fill
-            ``{value}``.
+        data: DataFrame or Series of pandas, DataFrame, LazyFrame or Series of polars, pyarrow table, an
+            object with ``__arrow_c_stream__`` or ``__dataframe__``, list of records, or any iterable; items
+            that are not mappings fill ``{value}``.
         limit: Only the first so many rows.
-        sample: Only so many rows drawn at random (the same ones each time), in their order; needs a source with a length.
+        sample: Only so many rows drawn at random (the same ones each time), in their order; needs a source
+            with a length.
 
     Raises:
         ConfigError: The data holds no rows, or a number makes no sense.
@@ -124,8 +126,7 @@ def _dotted(label: Any) -> str | None:
 
 
 def _repeated(names: Sequence[str]) -> frozenset[str]:
-    seen: set[str] = set()
-    return frozenset(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    return frozenset(name for name, count in Counter(names).items() if count > 1)
 
 
 def _series_source(series: pd.Series[Any]) -> Source:
@@ -205,8 +206,9 @@ def _polars_source(data: Any, limit: int | None, sample: int | None) -> Source |
 def _polars_column(polars: Any, column: pd.Series[Any]) -> Any:
     """A column of results with the polars type that its pandas type means."""
     types = {
-        "string": polars.String, "str": polars.String, "category": polars.Categorical, "boolean": polars.Boolean,
-        "bool": polars.Boolean, "Int16": polars.Int16, "Int64": polars.Int64, "Float64": polars.Float64,
+        "string": polars.String, "str": polars.String, "category": polars.Categorical,
+        "boolean": polars.Boolean, "bool": polars.Boolean, "Int16": polars.Int16, "Int64": polars.Int64,
+        "Float64": polars.Float64,
     }  # fmt: skip
     values = [None if is_missing(value) else value for value in column.tolist()]
     dtype = types.get(str(column.dtype))
@@ -265,7 +267,8 @@ def _need_pyarrow(data: Any) -> None:
         import pyarrow  # noqa: F401, ICN001 - only whether it is there
     except ImportError:
         raise ConfigError(
-            f"rows of {type(data).__name__} are read with pyarrow; install it with pip install 'ainb-notebook[parquet]'"
+            f"rows of {type(data).__name__} are read with pyarrow; "
+            "install it with pip install 'ainb-notebook[parquet]'"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The prompt of a batch: ``{column}`` fields filled from each row, other ``{names}`` filled once from the notebook."""
+"""Prompt template of a batch: ``{column}`` from each row, other ``{names}`` once from the notebook."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class _Open(NamedTuple):
 
 
 class Template:
-    """A prompt with fields, read once; names of the notebook are filled in here, so that a row costs its own cells only.
+    """A prompt with fields, read once; names of the notebook are filled in when it is made.
 
-    A braced text that equals a column label is always filled, wherever it stands. Names of the notebook stay as typed in the
-    places that `ainb.prompts.protected` lists.
+    A braced text that equals a column label is always filled, wherever it stands. Names of the notebook stay
+    as typed in the places that `ainb.prompts.protected` lists.
 
     Args:
         text: The prompt.
-        columns: Column labels as texts; None means that they are not known yet, and every field that names nothing of the
-            notebook is taken for a column.
+        columns: Column labels as texts; None means that they are not known yet, and every field that names
+            nothing of the notebook is taken for a column.
         names: Values of the notebook.
 
     Attributes:
@@ -55,8 +55,8 @@ class Template:
         notes: Lines that say which braced texts are sent as typed; empty when there are none.
 
     Raises:
-        ConfigError: A field is neither a column nor a name, or nearly a column (the message names what exists), or no field is
-            a column.
+        ConfigError: A field is neither a column nor a name, or nearly a column (the message names what
+            exists), or no field is a column.
         InvalidPromptError: A name's attribute or item does not exist.
     """
 
@@ -78,25 +78,28 @@ class Template:
     def for_columns(self, columns: Collection[str]) -> Template:
         """The template for a table that has these columns; for one that was read before its table was known.
 
-        Raises:
-            ConfigError: A column is missing; the message names those that exist.
+        A column that is missing rejects the rows, as in a table whose rows lack a cell.
         """
         known = copy.copy(self)
-        known.check(columns)
+        known.settle(columns)
         return known
 
-    def check(self, columns: Collection[str]) -> None:
-        """Make sure that a table has what the prompt uses, and settle which braced texts are columns of it.
-
-        Raises:
-            ConfigError: A column is missing; the message names those that exist.
-        """
+    def settle(self, columns: Collection[str]) -> None:
+        """Settle which braced texts are columns of a table."""
         self._columns = tuple(columns)
         self._pieces = [_decided(piece, self._columns) for piece in self._pieces]
         self.uses = _used(self._pieces)
         self._check_use()
+
+    def check(self, columns: Collection[str]) -> None:
+        """`settle`, and make sure that the table has what the prompt uses.
+
+        Raises:
+            ConfigError: A column is missing; the message names those that exist.
+        """
+        self.settle(columns)
         for name in self.uses:
-            if name not in self._columns:
+            if name not in columns:
                 raise ConfigError(f"{{{name}}} is no column; {_known(self._columns)}")
 
     def _check_use(self) -> None:
@@ -138,7 +141,7 @@ class _Reader:
         self.pieces.append(text[end:])
 
     def stretches(self) -> list[tuple[int, int]]:
-        """First piece and end of each stretch that is filled in; what touches is one, or markup could be cut in two."""
+        """First piece and end of each filled stretch; touching pieces are one, or markup could be cut."""
         stretches: list[tuple[int, int]] = []
         for place in self._filled:
             if stretches and not any(self.pieces[stretches[-1][1] : place]):
@@ -223,7 +226,8 @@ class _Reader:
             return typed
         if label := near_label(field.name, self._columns or ()):
             self._remarks[
-                f"{{{field.text}}} is filled from the notebook, the same in every row; the column is {{{label}}}"
+                f"{{{field.text}}} is filled from the notebook, the same in every row; "
+                f"the column is {{{label}}}"
             ] = None
         self._filled.append(len(self.pieces))
         text = value_text(value, field.text)

@@ -130,6 +130,9 @@ class Config:
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def __post_init__(self) -> None:
+        for name in ("home", "env_file"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, read_path(getattr(self, name)))
         plain_fields(self)
         if self.local is None:
             raise ConfigError(

@@ -126,7 +126,9 @@ def _path_for(*_where: str | None) -> str:
 
 def _write(kept: frozenset[str]) -> None:
     path = _path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One by one: a parent that `mkdir` makes on the way gets the mode that the umask leaves.
+    for missing in reversed([place for place in path.parents if not place.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:

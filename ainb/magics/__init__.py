@@ -20,6 +20,7 @@ from IPython.core.magic import no_var_expand
 from ainb import host
 from ainb.magics.errors import CellErrors
 from ainb.magics.jupyter_ai import AiMagics
+from ainb.magics.parsing.pasted import ask_instead_of_help, uncover_cell_magic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ainb.messages import Reply
 
 NAMES = ("ainb", "ai")
+TRANSFORMERS = (uncover_cell_magic, ask_instead_of_help)
 REPLY = "ainb.replies.Reply"
 # Another project's distribution that also unpacks into a folder called ainb.
 OTHER_DISTRIBUTION = "ainb"
@@ -35,8 +37,11 @@ OTHER_DISTRIBUTION = "ainb"
 
 def add_accessor(_info: object = None) -> None:
     """Add ``.ai`` to DataFrames and Series once pandas is loaded; runs before every cell, so it is cheap."""
-    if "pandas" in sys.modules:
-        import ainb.accessor  # noqa: F401 - importing it is what registers it
+    if "pandas" in sys.modules and "ainb.accessor" not in sys.modules:
+        from ainb.accessor import OWNED
+
+        if OWNED is not None:
+            _print_line(OWNED)
 
 
 class _Extension:
@@ -81,6 +86,7 @@ class _Extension:
             self.shell.configurables.append(self.jupyter_ai)
         self.shell.events.register("post_run_cell", self.cell_errors.record)
         self.shell.events.register("pre_run_cell", add_accessor)
+        self.shell.input_transformers_cleanup[:0] = TRANSFORMERS
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
@@ -96,6 +102,8 @@ class _Extension:
         with contextlib.suppress(ValueError):
             self.shell.events.unregister("post_run_cell", self.cell_errors.record)
             self.shell.events.unregister("pre_run_cell", add_accessor)
+        for transformer in TRANSFORMERS:
+            _remove(self.shell.input_transformers_cleanup, transformer)
         if self.shell.Completer is not None:
             _remove(self.shell.Completer.custom_matchers, self.matcher)
 
@@ -126,16 +134,16 @@ class _Extension:
         @no_var_expand
         def cell(line: str, cell: str) -> Any:
             """Send the cell to a language model; %ai help lists the options."""
-            from ainb.magics.cell import run_cell
+            from ainb.magics.entry import run_cell_magic
 
-            return run_cell(self.notebook_shell, line, cell, f"%%{name}")
+            return run_cell_magic(self.notebook_shell, line, cell, f"%%{name}")
 
         @no_var_expand
         def line(line: str) -> Any:
             """Status, help and settings of ainb; %ai help lists the subcommands."""
-            from ainb.magics.line import run_line
+            from ainb.magics.entry import run_line_magic
 
-            return run_line(self.notebook_shell, line, f"%{name}")
+            return run_line_magic(self.notebook_shell, line, f"%{name}")
 
         for kind, function in (("cell", cell), ("line", line)):
             self.shell.register_magic_function(function, kind, name)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from ainb import pricing
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.magics.chat_turns import add_earlier_turns
-from ainb.magics.display.dry_run import preview_report
+from ainb.magics.display.dry_run import field_lines, preview_report
 from ainb.magics.display.images import attach_images
 from ainb.magics.display.reply import FORM_SUFFIXES, TRUNCATED, plain_text
 from ainb.magics.display.streaming import Stream
@@ -20,6 +21,8 @@ from ainb.messages import Call, Form, Reply
 from ainb.prompts.fill import Filled, fill
 from ainb.providers.services import SERVICES
 
+NOT_FILLED = Filled("")
+LARGE_TABLE_CHARACTERS = 20_000
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
@@ -54,9 +57,9 @@ def run_cell(shell: NotebookShell, line: str, body: str, magic: str = "%%ai") ->
         shell, call, arguments.cell.get("chat"), reset="reset" in arguments.cell and not dry
     )
     if dry:
-        shell.show(preview_report(shell.session().preview(call)))
+        shell.show(preview_report(shell.session().preview(call), field_lines(filled)))
         return None
-    reply = send(shell, call, arguments)
+    reply = send(shell, call, arguments, filled)
     if turn is not None:
         turn.complete(reply)
     shell.bind("_ai", reply)
@@ -86,6 +89,7 @@ def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic:
         prompt, model=model, schema=schema, values=filled.values, **arguments.call
     )
     call.notes.extend(filled.notes)
+    _tell_of_large_tables(shell, call, filled)
     if arguments.body:
         parameters = {**arguments.body, **call.request.parameters}
         call.request = dataclasses.replace(call.request, parameters=parameters)
@@ -93,6 +97,22 @@ def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic:
     if schema is None and _form(arguments) == "json":
         set_json_mode(call)
     return call
+
+
+def _tell_of_large_tables(shell: NotebookShell, call: Call, filled: Filled) -> None:
+    """Say what a table in the prompt costs where it is large, and how to send less."""
+    model = f"{call.request.provider}:{call.request.model}"
+    for typed, text in filled.tables:
+        if len(text) <= LARGE_TABLE_CHARACTERS:
+            continue
+        prices = shell.session().core.prices
+        tokens = pricing.estimate(text, model=model, prices=prices).input_tokens
+        cost = pricing.price(model, input_tokens=tokens, output_tokens=0, prices=prices)
+        price = f", {pricing.format_usd(cost)} a call" if cost else ""
+        shell.print_line(
+            f"the table {{{typed}}} takes about {tokens:,} tokens{price}; "
+            f"to send less, fill in a part of it: part = {typed}.iloc[:5, :20], or the columns that matter: part = {typed}[['a', 'b']]"
+        )
 
 
 def set_json_mode(call: Call) -> None:
@@ -103,7 +123,7 @@ def set_json_mode(call: Call) -> None:
         call.request = dataclasses.replace(call.request, parameters=parameters)
 
 
-def send(shell: NotebookShell, call: Call, arguments: Arguments) -> Reply:
+def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled = NOT_FILLED) -> Reply:
     """Send the call and wait for the reply, shown as it comes where output is watched."""
     stream = _stream(shell, arguments)
     if stream is not None:
@@ -112,7 +132,12 @@ def send(shell: NotebookShell, call: Call, arguments: Arguments) -> Reply:
     complete = False
     try:
         # A copy: an identical call in flight may have been handed the same reply.
-        reply = dataclasses.replace(ENGINE.run(shell.session().handle(call)), form=_form(arguments))
+        reply = dataclasses.replace(
+            ENGINE.run(shell.session().handle(call)),
+            form=_form(arguments),
+            filled=filled.filled,
+            as_typed=filled.as_typed,
+        )
         complete = True
     finally:
         if stream is not None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch.files import is_path
 from ainb.errors import CallInterrupted, ConfigError
 from ainb.magics.display.dry_run import rows_report
 from ainb.magics.parsing.arguments import Arguments, one_word
 from ainb.magics.parsing.flags import EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
 from ainb.magics.shell import NotebookShell
+from ainb.prompts.fields import first_word
+from ainb.providers.parameters import PARAMETERS
 from ainb.session import Session, is_dask
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
     from ainb.panels.batch import BatchPanel
 
+TABLE_PACKAGES = frozenset({"pandas", "dask", "polars", "pyarrow", "geopandas"})
+TABLE_KINDS = frozenset({"DataFrame", "Series", "LazyFrame", "GeoDataFrame", "Table"})
 NOT_FOR_EACH = ("format", "stream", "chat", "reset", "image")
 
 
@@ -37,10 +42,15 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
         if name in cell:
             raise ConfigError(f"--{name} does not go with --each: every row's reply is a cell of the result")
     names = shell.namespace()
-    data = _rows(names, str(cell["each"]))
+    data = _rows(shell, names, str(cell["each"]))
     session = shell.session()
     options = _row_options(shell, arguments)
-    options |= {**arguments.body, **arguments.call, "model": one_word(arguments.words, magic), "names": names}
+    options |= {
+        **_parameters(arguments),
+        **arguments.call,
+        "model": one_word(arguments.words, magic),
+        "names": names,
+    }
     if "dry_run" in cell:
         shell.show(rows_report(*session.preview_map(data, body, **options)))
         return None
@@ -81,12 +91,34 @@ def _row_options(shell: NotebookShell, arguments: Arguments) -> dict[str, Any]:
     return options
 
 
-def _rows(names: Mapping[str, Any], name: str) -> Any:
-    if name not in names:
+def _parameters(arguments: Arguments) -> dict[str, Any]:
+    """Parameters of ``-m``: those that a protocol knows by name, the others as they are in the body."""
+    known = {name: value for name, value in arguments.body.items() if name in PARAMETERS}
+    others = {name: value for name, value in arguments.body.items() if name not in PARAMETERS}
+    if others:
+        known["extra_body"] = {**known.get("extra_body", {}), **others}
+    return known
+
+
+def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
+    """The rows that a name, the path of a file, or an expression stands for."""
+    if typed in names:
+        return names[typed]
+    if is_path(typed) and first_word(typed) not in names:
+        return typed
+    if typed.isidentifier():
         tables = [known for known, value in names.items() if not known.startswith("_") and _holds_rows(value)]
-        hint = closest(name, tables) if tables else "no name of the notebook holds rows"
-        raise ConfigError(f"--each {name}: there is no such name in the notebook; {hint}")
-    return names[name]
+        hint = closest(typed, tables) if tables else "no name of the notebook holds rows"
+        raise ConfigError(f"--each {typed}: there is no such name in the notebook; {hint}")
+    try:
+        code = compile(typed, "<--each>", "eval")
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(
+            f"--each {typed}: it is neither a name nor an expression of Python ({error.args[0]}); "
+            "put quotes around one that holds blanks: --each 'df[df.stars < 3]'"
+        ) from None
+    # The user's own code in the user's own notebook, as in a cell.
+    return eval(code, shell.ipython.user_global_ns, shell.ipython.user_ns)  # noqa: S307
 
 
 def table_names(shell: NotebookShell) -> list[str]:
@@ -98,7 +130,7 @@ def table_names(shell: NotebookShell) -> list[str]:
 def _is_table(value: Any) -> bool:
     kind = type(value)
     return kind is list or (
-        kind.__module__.partition(".")[0] in {"pandas", "dask"} and kind.__name__ in {"DataFrame", "Series"}
+        kind.__module__.partition(".")[0] in TABLE_PACKAGES and kind.__name__ in TABLE_KINDS
     )
 
 

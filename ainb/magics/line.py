@@ -55,6 +55,11 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
     return None
 
 
+def is_command(name: str) -> bool:
+    """Whether a word is a subcommand, a synonym of one, or an option that stands for one."""
+    return name in OPTION_SPELLINGS or any(name in {command.name, *command.synonyms} for command in COMMANDS)
+
+
 def find_command(name: str, magic: str = "%ai") -> Command:
     """The subcommand of that name or synonym.
 
@@ -65,7 +70,7 @@ def find_command(name: str, magic: str = "%ai") -> Command:
     wanted = OPTION_SPELLINGS.get(name, name)
     if wanted not in known:
         way_out = (
-            f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt"
+            f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL question"
             if ":" in name
             else closest(name, known)
         )

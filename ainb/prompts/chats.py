@@ -1,6 +1,7 @@
 """Conversations of a notebook: turns under a name, and which of them go out with the next question.
 
-They live as long as the process. A notebook that is run again builds them anew, from the cache and for nothing.
+They live as long as the process. A notebook that is run again builds them anew, from the cache and for
+nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Chat:
         return self.turns[:place] if place is not None else list(self.turns)
 
     def keep(self, turn: Turn) -> None:
-        """Put a turn in the place of the one that the same cell asked before, or at the end; later ones stay."""
+        """Replace the turn that the same cell asked before, or append the turn; later turns stay."""
         place = self._place(turn.key)
         if place is None:
             self.turns.append(turn)
@@ -64,7 +65,8 @@ class Chat:
         """A key for a cell that has no id.
 
         Args:
-            repeats: A question that, where the last turn asked the same, takes that turn's place; None always begins a new turn.
+            repeats: A question that, where the last turn asked the same, takes that turn's place; None always
+                begins a new turn.
         """
         if repeats is not None and self.turns and self.turns[-1].question == repeats:
             return self.turns[-1].key

@@ -1,4 +1,4 @@
-"""Grammar of the fields of a prompt: ``{label}`` of a table, ``{name}``, ``{name.attr}``, ``{name[key]}`` and ``{{escaped}}``.
+"""Grammar of prompt fields: ``{label}``, ``{name}``, ``{name.attr}``, ``{name[key]}``, ``{{escaped}}``.
 
 Only attributes and items with literal keys are looked up; nothing is executed.
 """
@@ -23,7 +23,8 @@ _FIELDS = re.compile(
 _BRACED_TEXT = re.compile(r"\{\{(?P<doubled>[^{}\n]{1,200})\}\}|\{(?P<single>[^{}\n]{1,200})\}")
 _STEPS = re.compile(_STEP)
 _FORMAT = re.compile(
-    r"(?P<text>[^:!]+)(?:![rsa])?(?::(?:[^\s]?[<>=^])?[-+ ]?#?0?\d*[,_]?(?:\.\d+)?[bcdeEfFgGnosxX%]?|:%[^:]*)?"
+    r"(?P<text>[^:!]+)(?:![rsa])?"
+    r"(?::(?:[^\s]?[<>=^])?[-+ ]?#?0?\d*[,_]?(?:\.\d+)?[bcdeEfFgGnosxX%]?|:%[^:]*)?"
 )
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 NEAR = 0.66
@@ -35,8 +36,9 @@ class Field:
     """A braced part of a prompt.
 
     Attributes:
-        kind: "column" (its text equals a label), "name" (the form of a name with attributes and items), "escaped" (a label or
-            a name in double braces), "other" (one or two pairs of braces on one line around anything else).
+        kind: "column" (its text equals a label), "name" (the form of a name with attributes and items),
+            "escaped" (a label or a name in double braces), "other" (one or two pairs of braces on one line
+            around anything else).
         text: What stands between the braces.
         braced: Whether it stood in three pairs of braces: a value in braces.
         start: Position of the first brace.
@@ -111,8 +113,8 @@ def first_word(field: str) -> str:
 def near_label(text: str, labels: Collection[str]) -> str | None:
     """The label that a braced text was probably meant to be, or None.
 
-    Differences of case, of blanks, ``_``, ``-`` and other marks, a Python format (``:.2f``, ``!r``), quotes around it, and few
-    mistyped letters are near. An object of JSON that has a key of that name is not.
+    Differences of case, of blanks, ``_``, ``-`` and other marks, a Python format (``:.2f``, ``!r``), quotes
+    around it, and few mistyped letters are near. An object of JSON that has a key of that name is not.
     """
     wanted = text.strip()
     if wanted[:1] in {"'", '"'}:

@@ -1,6 +1,7 @@
 """Fills the fields of a cell's prompt with values of the notebook.
 
-One pass over the typed text: a value that was put in is never read again, so braces inside it stay as they are.
+One pass over the typed text: a value that was put in is never read again, so braces inside it stay as they
+are.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Filled:
         notes: A line for each name that looks mistyped, oldest first.
         values: The values that were put in, as they are sent but for outer white space; each once.
         filled: The fields that were filled, as typed between their braces; each once.
-        as_typed: Fields that name something of the notebook and stayed as typed, because of the place they stand in; each once.
+        tables: Fields that were filled with a table, each with the text that is sent for it.
+        as_typed: Fields that name something of the notebook and stayed as typed, because of the place they
+            stand in; each once.
     """
 
     text: str
@@ -44,13 +47,14 @@ class Filled:
     values: tuple[str, ...] = field(default=(), repr=False)
     filled: tuple[str, ...] = ()
     as_typed: tuple[str, ...] = ()
+    tables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
     """Put values of `namespace` into `body`.
 
-    Fields whose first word is no name of the namespace, those in places that `protected` lists, and all other braces stay as
-    typed; ``{{x}}`` is ``{x}`` outside of code fences.
+    Fields whose first word is no name of the namespace, those in places that `protected` lists, and all other
+    braces stay as typed; ``{{x}}`` is ``{x}`` outside of code fences.
 
     Raises:
         InvalidPromptError: The name exists, but the attribute or the item does not; nothing was sent.
@@ -64,7 +68,12 @@ def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
             end = found.end
     pieces.append(body[end:])
     return Filled(
-        "".join(pieces), tuple(work.notes), tuple(work.values), tuple(work.filled), tuple(work.as_typed)
+        text="".join(pieces),
+        notes=tuple(work.notes),
+        values=tuple(work.values),
+        filled=tuple(work.filled),
+        as_typed=tuple(work.as_typed),
+        tables=tuple(work.tables.items()),
     )
 
 
@@ -76,6 +85,7 @@ class _Filling:
         self.values: dict[str, None] = {}
         self.filled: dict[str, None] = {}
         self.as_typed: dict[str, None] = {}
+        self.tables: dict[str, str] = {}
         self._unknown: set[str] = set()
         self._body = body
         self._namespace = namespace
@@ -101,6 +111,8 @@ class _Filling:
         text = value_text(value, found.text)
         self.values[text.strip()] = None
         self.filled[found.text] = None
+        if hasattr(value, "iloc"):
+            self.tables[found.text] = text
         return f"{{{text}}}" if found.braced else text
 
     def _note_unknown(self, name: str) -> None:
@@ -123,7 +135,7 @@ def not_a_value(typed: str, value: Any) -> str:
 
 
 def value_text(value: Any, field: str) -> str:
-    """What is sent for a value: text as it is, a reply's text, a table as schema and first rows, else ``str(value)``.
+    """Text sent for a value: texts and replies as they are, tables as schema and first rows, else ``str``.
 
     Raises:
         InvalidPromptError: The value cannot be written as text.

@@ -1,4 +1,4 @@
-"""Pictures as input: a file, or what a notebook holds, checked and made a part of a message."""
+"""Images as input: a file or an object of the notebook, checked and encoded as a part of a message."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def picture_part(value: Any, name: str) -> dict[str, Any]:
     The same picture gives the same part, so that it counts by its content in the cache key.
 
     Args:
-        value: Path, bytes, PIL image, matplotlib figure or axes, array of shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), or
-            anything else that shows itself as a PNG in a notebook. Integers are 0 to 255, other numbers 0 to 1.
+        value: Path, bytes, PIL image, matplotlib figure or axes, array of shape (h, w), (h, w, 1), (h, w, 3)
+            or (h, w, 4), or anything else that shows itself as a PNG in a notebook. Integers are 0 to 255,
+            other numbers 0 to 1.
         name: What messages call it.
 
     Raises:
@@ -33,7 +34,8 @@ def picture_part(value: Any, name: str) -> dict[str, Any]:
     kind, data = _encode(value, name)
     if len(data) > MAX_BYTES:
         raise ConfigError(
-            f"the picture {name} takes {len(data) / 1e6:.1f} MB, more than {MAX_BYTES // 10**6} MB; make it smaller or save it as JPEG"
+            f"the picture {name} takes {len(data) / 1e6:.1f} MB, more than {MAX_BYTES // 10**6} MB; "
+            "make it smaller or save it as JPEG"
         )
     url = f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
     return {"type": "image_url", "image_url": {"url": url}}
@@ -57,7 +59,8 @@ def _encode(value: Any, name: str) -> tuple[str, bytes]:
     if isinstance(shown, bytes):
         return _check_bytes(shown, name)
     raise ConfigError(
-        f"{name} is no picture but {type(value).__name__}; give a file, a PIL image, a matplotlib figure or an array of numbers"
+        f"{name} is no picture but {type(value).__name__}; "
+        "give a file, a PIL image, a matplotlib figure or an array of numbers"
     )
 
 
@@ -65,7 +68,8 @@ def _read_file(path: Path, name: str) -> bytes:
     try:
         if path.stat().st_size > 4 * MAX_BYTES:  # not even read
             raise ConfigError(
-                f"the picture {name} takes {path.stat().st_size / 1e6:.1f} MB, more than {MAX_BYTES // 10**6} MB; make it smaller"
+                f"the picture {name} takes {path.stat().st_size / 1e6:.1f} MB, "
+                f"more than {MAX_BYTES // 10**6} MB; make it smaller"
             )
         return path.read_bytes()
     except OSError as error:
@@ -123,5 +127,6 @@ def _from_array(value: Any, name: str) -> Any:
 def _check_sides(size: tuple[int, int], name: str) -> None:
     if max(size) > MAX_SIDE:
         raise ConfigError(
-            f"the picture {name} is {size[0]} x {size[1]} pixels, more than {MAX_SIDE:,} on a side; make it smaller"
+            f"the picture {name} is {size[0]} x {size[1]} pixels, "
+            f"more than {MAX_SIDE:,} on a side; make it smaller"
         )

@@ -1,4 +1,4 @@
-"""What people hand over as a prompt, read into messages."""
+"""Prompts as users give them, read into messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...
     """Messages out of a text or a list of messages.
 
     Args:
-        prompt: A text, stripped of outer white space, or messages as ``{"role": …, "content": …}`` or `Message`.
+        prompt: A text, stripped of outer white space, or messages as ``{"role": …, "content": …}`` or
+            `Message`.
         system: System message put in front; None means none.
 
     Raises:

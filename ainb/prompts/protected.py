@@ -1,8 +1,8 @@
 r"""Places of a prompt where a name of the notebook stays as typed: LaTeX, shell variables and code fences.
 
-A name is not filled directly behind ``\word`` or an argument of it (``\frac{a}{b}``, ``\sqrt[n]{x}``), behind ``_`` or ``^``
-inside mathematics, directly behind ``$``, and in a multi-line code fence unless it is alone on its line. One pass over the
-text for each kind of place, each in linear time.
+A name is not filled directly behind ``\word`` or an argument of it (``\frac{a}{b}``, ``\sqrt[n]{x}``), behind
+``_`` or ``^`` inside mathematics, directly behind ``$``, and in a multi-line code fence unless it is alone on
+its line. One pass over the text for each kind of place, each in linear time.
 
 Source: fences as in CommonMark 0.31, section 4.5; ``$…$`` as in Pandoc's ``tex_math_dollars``.
 """
@@ -21,7 +21,8 @@ _FENCE = re.compile(
 )
 _GROUPS = re.compile(r"\\(?P<command>[A-Za-z]+\*?)|\\.|(?P<bracket>[{}\[\]])", re.DOTALL)
 _MATH = re.compile(
-    r"\\begin\{(?P<begin>[^{}\n]{1,60})\}|\\end\{(?P<end>[^{}\n]{1,60})\}|\\(?P<escaped>.)|(?P<dollars>\$\$?)",
+    r"\\begin\{(?P<begin>[^{}\n]{1,60})\}|\\end\{(?P<end>[^{}\n]{1,60})\}"
+    r"|\\(?P<escaped>.)|(?P<dollars>\$\$?)",
     re.DOTALL,
 )
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")

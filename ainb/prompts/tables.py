@@ -1,6 +1,7 @@
-"""DataFrames and Series as a model reads them: a schema in our own words and the first rows as CSV.
+"""DataFrames and Series as text for a model: a schema and the first rows as CSV.
 
-The same bytes on every pandas: nothing here asks pandas to format a value, and pandas is never imported, only recognised.
+The same bytes on every pandas: nothing here asks pandas to format a value, and pandas is never imported, only
+recognised.
 """
 
 from __future__ import annotations
@@ -65,7 +66,12 @@ def _index_columns(index: Any, pandas: Any) -> list[tuple[str, Any]]:
 
 
 def kind_of(values: Any) -> str:
-    """Our own word for the type of a column: "integer", "number", "text", "boolean", "time", "duration", "category", "mixed", "empty"."""
+    """Type of a column, in words that every pandas shares.
+
+    Returns:
+        "integer", "number", "complex number", "text", "boolean", "time", "duration", "category", "mixed" or
+        "empty"; for objects of one class its name.
+    """
     dtype = values.dtype
     if type(dtype).__name__ == "CategoricalDtype":
         return "category"
@@ -89,7 +95,8 @@ def _cells(values: Any) -> list[str]:
     first = _first(values, FIRST_ROWS)
     if getattr(first.dtype, "name", "") in {"float16", "float32"}:
         # The shortest text of the narrow float itself; widened, 0.1 would read 0.10000000149011612.
-        return ["" if item != item else str(item) for item in first.to_numpy()]  # noqa: PLR0124 - NaN is not itself
+        numbers = first.to_numpy()
+        return ["" if item != item else str(item) for item in numbers]  # noqa: PLR0124 - NaN is not itself
     return [_cell(item) for item in first]
 
 

@@ -1,7 +1,7 @@
-"""Names of request parameters, so that a misspelt option is an error instead of a field that a provider ignores.
+"""Names of request parameters: a misspelt option is an error, not a field that a provider ignores.
 
-Sources: OpenAI's chat completions (2026-10), Anthropic's messages API, llama.cpp's server, vLLM, OpenRouter, and pydantic-ai's
-`ModelSettings`.
+Sources: OpenAI's chat completions (2026-10), Anthropic's messages API, llama.cpp's server, vLLM, OpenRouter,
+and pydantic-ai's `ModelSettings`.
 """
 
 from __future__ import annotations

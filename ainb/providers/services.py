@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -49,6 +50,8 @@ def _service(
         json_mode=json_mode,
     )
 
+
+OLLAMA_PORT = "11434"
 
 SERVICES: Mapping[str, Service] = {
     service.name: service
@@ -127,3 +130,25 @@ SYNONYMS: Mapping[str, str] = {
     "together_ai": "together",
     "togetherai": "together",
 }
+
+
+def base_url_of(variable: str) -> str | None:
+    """The base URL in an environment variable, or in the one that other tools use for the same; None where neither is set.
+
+    Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as ``ollama serve`` reads it, which may lack
+    scheme and port and name all addresses of the machine.
+    """
+    if found := os.environ.get(variable):
+        return found
+    if variable == "OPENAI_BASE_URL":
+        return os.environ.get("OPENAI_API_BASE") or None
+    host = os.environ.get("OLLAMA_HOST", "").strip() if variable == "OLLAMA_BASE_URL" else ""
+    if not host:
+        return None
+    scheme, _, rest = host.rpartition("://")
+    name, colon, port = rest.strip("/").rpartition(":") if not rest.endswith("]") else (rest, "", "")
+    if not colon or not port.isdigit():
+        name, port = rest.strip("/"), {"http": "80", "https": "443"}.get(scheme, OLLAMA_PORT)
+    if name in {"", "0.0.0.0", "[::]", "::"}:  # noqa: S104 - what a server listens on is no address to ask
+        name = "127.0.0.1"
+    return f"{scheme or 'http'}://{name}:{port}/v1"

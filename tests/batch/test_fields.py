@@ -9,9 +9,30 @@ from ainb.errors import ConfigError
 from ainb.events import Notice
 
 LABELS = [
-    "Review Text", "e-mail", "Price ($)", "Unnamed: 0", "a.b", "two  blanks", " padded ", "отзыв клиента", "レビュー 本文",
-    "100%", "C++", "it's", 'say "hi"', "x[0]", "{braced}", "class", "50-60", "-", "a\nb", "π", "naïve café", "x:y", "#",
-]  # fmt: skip
+    "Review Text",
+    "e-mail",
+    "Price ($)",
+    "Unnamed: 0",
+    "a.b",
+    "two  blanks",
+    " padded ",
+    "отзыв клиента",
+    "レビュー 本文",
+    "100%",
+    "C++",
+    "it's",
+    'say "hi"',
+    "x[0]",
+    "{braced}",
+    "class",
+    "50-60",
+    "-",
+    "a\nb",
+    "π",
+    "naïve café",
+    "x:y",
+    "#",
+]
 
 
 def said(events):
@@ -31,10 +52,17 @@ def test_a_label_in_braces_is_filled_whatever_it_looks_like(session, events, lab
 @pytest.mark.parametrize(
     ("label", "typed"),
     [
-        (0, "0"), (2023, "2023"), (1.5, "1.5"), (True, "True"), (pd.Timestamp("2024-01-01"), "2024-01-01 00:00:00"),
-        (("a", "b"), "a.b"), (("a", "b"), "('a', 'b')"), (("a", ""), "a"), (("a", 1), "a.1"),
+        (0, "0"),
+        (2023, "2023"),
+        (1.5, "1.5"),
+        (True, "True"),
+        (pd.Timestamp("2024-01-01"), "2024-01-01 00:00:00"),
+        (("a", "b"), "a.b"),
+        (("a", "b"), "('a', 'b')"),
+        (("a", ""), "a"),
+        (("a", 1), "a.1"),
     ],
-)  # fmt: skip
+)
 def test_labels_that_are_no_texts_are_written_as_their_str_and_levels_with_a_dot(session, label, typed):
     columns = pd.MultiIndex.from_tuples([label, ("z", "z")]) if isinstance(label, tuple) else [label, "z"]
     frame = pd.DataFrame([["x", "y"]], columns=columns)
@@ -52,10 +80,15 @@ def test_keys_of_records_that_are_no_texts_are_found_too(session):
 @pytest.mark.parametrize(
     "place",
     [
-        "\\frac{{{0}}}{{2}}", "$x_{{{0}}}$", "${{{0}}}", "```\nprint({{{0}}})\n```", "```python\nf'{{{0}}}: x'\n```",
-        "\\begin{{a}}x^{{{0}}}\\end{{a}}", "{{{{{0}}}}}",
+        "\\frac{{{0}}}{{2}}",
+        "$x_{{{0}}}$",
+        "${{{0}}}",
+        "```\nprint({{{0}}})\n```",
+        "```python\nf'{{{0}}}: x'\n```",
+        "\\begin{{a}}x^{{{0}}}\\end{{a}}",
+        "{{{{{0}}}}}",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("label", ["n", "Review Text"])
 def test_a_label_is_filled_wherever_it_stands_and_a_name_is_not(session, place, label):
     template = "{{" + label + "}}" if place == "{{{{{0}}}}}" else place.format(label)
@@ -73,12 +106,24 @@ def test_a_label_is_filled_wherever_it_stands_and_a_name_is_not(session, place, 
 @pytest.mark.parametrize(
     ("label", "typed"),
     [
-        ("Review Text", "review text"), ("Review Text", "Review_Text"), ("Review Text", "ReviewText"), ("Review Text", "Reviw Text"),
-        ("Review Text", " Review Text "), ("Rating", "rating"), ("Rating", " Rating "), ("Rating", "Rating:.1f"), ("Rating", "Rating!r"),
-        ("e-mail", "email"), ("Price ($)", "Price (€)"), ("Price ($)", "Price"), ("Unnamed: 0", "Unnamed 0"), ("Rating", "'Rating'"),
-        (" Rating", "Rating"), ("Ratings", "Rating"),
+        ("Review Text", "review text"),
+        ("Review Text", "Review_Text"),
+        ("Review Text", "ReviewText"),
+        ("Review Text", "Reviw Text"),
+        ("Review Text", " Review Text "),
+        ("Rating", "rating"),
+        ("Rating", " Rating "),
+        ("Rating", "Rating:.1f"),
+        ("Rating", "Rating!r"),
+        ("e-mail", "email"),
+        ("Price ($)", "Price (€)"),
+        ("Price ($)", "Price"),
+        ("Unnamed: 0", "Unnamed 0"),
+        ("Rating", "'Rating'"),
+        (" Rating", "Rating"),
+        ("Ratings", "Rating"),
     ],
-)  # fmt: skip
+)
 def test_what_is_nearly_a_label_is_an_error_that_names_it_and_the_way_out(session, label, typed):
     frame = pd.DataFrame({label: ["x"], "other": ["o"]})
 
@@ -94,10 +139,20 @@ def test_what_is_nearly_a_label_is_an_error_that_names_it_and_the_way_out(sessio
 @pytest.mark.parametrize(
     "typed",
     [
-        '{"review": "…", "stars": 1}', '{"review"}: no', "{review: the text, stars: a number}", "{ 1, 2 }", "{}", "{...}",
-        "f(x) { return x; }", "{% if a %}", "{{ name }}", '{\n  "review": 1\n}', "{1}", "{0}",
+        '{"review": "…", "stars": 1}',
+        '{"review"}: no',
+        "{review: the text, stars: a number}",
+        "{ 1, 2 }",
+        "{}",
+        "{...}",
+        "f(x) { return x; }",
+        "{% if a %}",
+        "{{ name }}",
+        '{\n  "review": 1\n}',
+        "{1}",
+        "{0}",
     ],
-)  # fmt: skip
+)
 def test_other_braces_stay_as_typed(session, typed):
     frame = pd.DataFrame({"review": ["x"], "stars": [3]})
 

@@ -34,19 +34,43 @@ class Opaque:
 @pytest.mark.parametrize(
     ("function", "columns", "types"),
     [
-        (lambda n: {"a": n, "b": str(n)}, {"a": [0, 1, 2], "b": ["0", "1", "2"]}, {"a": "Int64", "b": "string"}),
-        (lambda n: {"a": n} if n else {"b": True}, {"a": [None, 1, 2], "b": [True, None, None]}, {"a": "Int64", "b": "boolean"}),
+        (
+            lambda n: {"a": n, "b": str(n)},
+            {"a": [0, 1, 2], "b": ["0", "1", "2"]},
+            {"a": "Int64", "b": "string"},
+        ),
+        (
+            lambda n: {"a": n} if n else {"b": True},
+            {"a": [None, 1, 2], "b": [True, None, None]},
+            {"a": "Int64", "b": "boolean"},
+        ),
         (lambda n: {"f": n / 2 if n else 0}, {"f": [0, 0.5, 1.0]}, {"f": "Float64"}),
         (lambda n: Point(n, n / 2), {"x": [0, 1, 2], "y": [0.0, 0.5, 1.0]}, {"x": "Int64", "y": "Float64"}),
-        (lambda _: Label(label="l", score=None), {"label": ["l"] * 3, "score": [None] * 3}, {"label": "string"}),
-        (lambda n: {"v": np.float64(n), "w": np.int8(n)}, {"v": [0.0, 1.0, 2.0], "w": [0, 1, 2]}, {"v": "Float64", "w": "Int64"}),
+        (
+            lambda _: Label(label="l", score=None),
+            {"label": ["l"] * 3, "score": [None] * 3},
+            {"label": "string"},
+        ),
+        (
+            lambda n: {"v": np.float64(n), "w": np.int8(n)},
+            {"v": [0.0, 1.0, 2.0], "w": [0, 1, 2]},
+            {"v": "Float64", "w": "Int64"},
+        ),
         (lambda n: {1: n, ("a", 2): n}, {"1": [0, 1, 2], "('a', 2)": [0, 1, 2]}, {"1": "Int64"}),
         (lambda n: {"status": n, "reply": "r"}, {"status_reply": [0, 1, 2], "reply_reply": ["r"] * 3}, {}),
-        (lambda n: {"d": pd.Timestamp(2024, 1, n + 1)}, {"d": [pd.Timestamp(2024, 1, day) for day in (1, 2, 3)]}, {"d": "datetime64[us]"}),
-        (lambda n: {"o": [n], "m": n or "x"}, {"o": [[0], [1], [2]], "m": ["x", 1, 2]}, {"o": "object", "m": "object"}),
+        (
+            lambda n: {"d": pd.Timestamp(2024, 1, n + 1)},
+            {"d": [pd.Timestamp(2024, 1, day) for day in (1, 2, 3)]},
+            {"d": "datetime64[us]"},
+        ),
+        (
+            lambda n: {"o": [n], "m": n or "x"},
+            {"o": [[0], [1], [2]], "m": ["x", 1, 2]},
+            {"o": "object", "m": "object"},
+        ),
         (lambda _: {"big": 2**70}, {"big": [None] * 3}, {"big": "Int64"}),
     ],
-)  # fmt: skip
+)
 def test_keys_become_columns(session, function, columns, types):
     result = session.map([0, 1, 2], function)
 

@@ -51,12 +51,19 @@ COLUMNS = {"a": ["x", "y", None], "n": [1, None, 3], "Review Text": ["r", "s", "
 @pytest.mark.parametrize(
     "make",
     [
-        pl.DataFrame, pl.LazyFrame, pa.table, lambda columns: Stream(pa.table(columns)), lambda columns: Interchange(pa.table(columns)),
-        lambda columns: pa.table(columns).to_batches()[0], lambda columns: pa.RecordBatchReader.from_batches(
-            pa.table(columns).schema, pa.table(columns).to_batches()),
-        lambda columns: OwnFrame(columns, dtype=object), lambda columns: pl.DataFrame(columns).to_dicts(),
+        pl.DataFrame,
+        pl.LazyFrame,
+        pa.table,
+        lambda columns: Stream(pa.table(columns)),
+        lambda columns: Interchange(pa.table(columns)),
+        lambda columns: pa.table(columns).to_batches()[0],
+        lambda columns: pa.RecordBatchReader.from_batches(
+            pa.table(columns).schema, pa.table(columns).to_batches()
+        ),
+        lambda columns: OwnFrame(columns, dtype=object),
+        lambda columns: pl.DataFrame(columns).to_dicts(),
     ],
-)  # fmt: skip
+)
 def test_each_kind_of_table_gives_rows(session, make):
     result = session.map(make(COLUMNS), "{a} {Review Text}")
 
@@ -76,8 +83,15 @@ def test_polars_in_polars_out(session, make):
         name: str(result.schema[name])
         for name in ("n", "a", "reply", "attempts", "cached", "cost_usd", "input_tokens")
     }
-    assert types == {"n": "Int64", "a": "String", "reply": "String", "attempts": "Int16", "cached": "Boolean",
-                     "cost_usd": "Float64", "input_tokens": "Int64"}  # fmt: skip
+    assert types == {
+        "n": "Int64",
+        "a": "String",
+        "reply": "String",
+        "attempts": "Int16",
+        "cached": "Boolean",
+        "cost_usd": "Float64",
+        "input_tokens": "Int64",
+    }
     assert result["status"].to_list() == ["ok", "rejected", "ok"]
 
 
@@ -116,11 +130,16 @@ def test_polars_of_every_type_is_written_as_python_has_it(session):
 @pytest.mark.parametrize(
     ("data", "replies"),
     [
-        (pl.Series("w", ["x", "y"]), ["x", "y"]), (pa.array(["x", "y"]), ["x", "y"]), (pa.chunked_array([["x"], ["y"]]), ["x", "y"]),
-        (np.array(["x", "y"]), ["x", "y"]), (pd.Index(["x", "y"]), ["x", "y"]), (("x", "y"), ["x", "y"]),
-        ({"x": 1, "y": 2}.keys(), ["x", "y"]), (pd.Categorical(["x", "y"]), ["x", "y"]),
+        (pl.Series("w", ["x", "y"]), ["x", "y"]),
+        (pa.array(["x", "y"]), ["x", "y"]),
+        (pa.chunked_array([["x"], ["y"]]), ["x", "y"]),
+        (np.array(["x", "y"]), ["x", "y"]),
+        (pd.Index(["x", "y"]), ["x", "y"]),
+        (("x", "y"), ["x", "y"]),
+        ({"x": 1, "y": 2}.keys(), ["x", "y"]),
+        (pd.Categorical(["x", "y"]), ["x", "y"]),
     ],
-)  # fmt: skip
+)
 def test_columns_and_lists_fill_value(session, data, replies):
     assert list(session.map(data, "{value}")["reply"]) == replies
 
@@ -140,11 +159,16 @@ def test_a_named_column_goes_by_its_name_and_by_value_and_is_kept(session):
         (pd.Series([1]).groupby([1]), "SeriesGroupBy, whose items are groups"),
         (pl.DataFrame(COLUMNS).group_by("a"), "GroupBy, whose items are groups"),
         (pd.DataFrame({"n": [1, 2]}).rolling(2), "Rolling"),
-        (np.zeros((2, 2)), "ndarray of 2 dimensions"), (np.float64(3), "it is float64"), (np.array(3), "ndarray of 0 dimensions"),
-        (pl.col("a"), "it is Expr"), (UserDict(a=1), "it is UserDict"), (bytearray(b"x"), "it is bytearray"), (3, "it is int"),
+        (np.zeros((2, 2)), "ndarray of 2 dimensions"),
+        (np.float64(3), "it is float64"),
+        (np.array(3), "ndarray of 0 dimensions"),
+        (pl.col("a"), "it is Expr"),
+        (UserDict(a=1), "it is UserDict"),
+        (bytearray(b"x"), "it is bytearray"),
+        (3, "it is int"),
         (type("Frame", (list,), {"columns": ["a"]})(), "whose items are not its rows"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_table_is_refused_by_name(session, data, said):
     with pytest.raises(ConfigError, match="a batch takes a DataFrame") as caught:
         session.map(data, "{value}")

@@ -64,11 +64,24 @@ def test_code_in_a_fence_goes_out_as_typed(kind):
 @pytest.mark.parametrize(
     "typed",
     [
-        "${HOME} and ${home}", "\\frac{a}{b}", "\\sqrt[n]{x}", "\\frac{\\frac{a}{b}}{n}", "\\mathbb{R}", "\\binom{n}{k}x",
-        "$x_{i}$", "$x^{n}$", "\\(x_{i}\\)", "\\[x^{n}\\]", "$$\nx_{i}\n$$", "\\begin{eq}x_{i}\\end{eq}", "\\name*{a}",
-        "a $x$ b $y_{i}$ c", "\\f{a{b}c}{n}", "$a\\$b_{i}$",
+        "${HOME} and ${home}",
+        "\\frac{a}{b}",
+        "\\sqrt[n]{x}",
+        "\\frac{\\frac{a}{b}}{n}",
+        "\\mathbb{R}",
+        "\\binom{n}{k}x",
+        "$x_{i}$",
+        "$x^{n}$",
+        "\\(x_{i}\\)",
+        "\\[x^{n}\\]",
+        "$$\nx_{i}\n$$",
+        "\\begin{eq}x_{i}\\end{eq}",
+        "\\name*{a}",
+        "a $x$ b $y_{i}$ c",
+        "\\f{a{b}c}{n}",
+        "$a\\$b_{i}$",
     ],
-)  # fmt: skip
+)
 def test_a_name_in_such_a_place_stays_as_typed_and_is_listed(typed):
     filled = fill(typed, EveryName())
 

@@ -23,7 +23,7 @@ CALLS = {
     "schema": {"schema": Label},
     "list": {"schema": list[Label]},
     "temperature": {"temperature": 0},
-    "max_tokens": {"max_tokens": 100},
+    "max_tokens": {"max_tokens": 50},
     "effort": {"effort": "low"},
     "effort_max": {"effort": "max"},
     "effort_none": {"effort": "none"},

@@ -14,7 +14,7 @@ _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def cell_text(value: Any) -> str:
-    """A value as the text of a cell: nothing for what is missing, JSON for lists and dicts, else its ``str``."""
+    """Text of a cell: nothing for a missing value, JSON for lists and dicts, else the value's ``str``."""
     if isinstance(value, str):
         # Half of a surrogate pair cannot be written in UTF-8.
         return value if value.isascii() else mended(value)

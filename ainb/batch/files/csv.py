@@ -1,4 +1,4 @@
-"""CSV and TSV: cells are the text that stands in the file, as Python's ``csv`` module reads it; only an empty field is missing."""
+"""CSV and TSV: cells are the text in the file as the ``csv`` module reads it; only an empty one is missing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class CsvFile:
 
     Args:
         path: The file.
-        read: ``sep`` (or ``delimiter``), ``encoding``, ``skiprows`` (lines above the header), and the dialect's ``quotechar``,
-            ``escapechar``, ``doublequote``, ``skipinitialspace``, ``quoting``.
+        read: ``sep`` (or ``delimiter``), ``encoding``, ``skiprows`` (lines above the header), and the
+            dialect's ``quotechar``, ``escapechar``, ``doublequote``, ``skipinitialspace``, ``quoting``.
         limit: Rows to look at; None means all.
 
     Raises:
-        ConfigError: The file is empty or holds no rows, its encoding is another, a line has too many or too few fields, or a
-            quote is not closed; the message names file, line and fix.
+        ConfigError: The file is empty or holds no rows, its encoding is another, a line has too many or too
+            few fields, or a quote is not closed; the message names file, line and fix.
     """
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
@@ -90,8 +90,9 @@ class CsvFile:
             # Empty fields behind the last column come of separators at the end of the line.
             if len(fields) < self._least or any(fields[most:]):
                 raise ConfigError(
-                    f"{self._path.name}, line {line:,}: {len(fields)} fields where the header has {most}; nothing was sent; "
-                    f"put cells that hold {self._dialect['delimiter']!r} in quotes, or give read={{'sep': …}}"
+                    f"{self._path.name}, line {line:,}: {len(fields)} fields where the header has {most}; "
+                    f"nothing was sent; put cells that hold {self._dialect['delimiter']!r} in quotes, "
+                    "or give read={'sep': …}"
                 )
         if count == 0 and limit != 0:
             raise ConfigError(
@@ -100,7 +101,7 @@ class CsvFile:
         return count
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """The records below the header, each with the number of its first line; blank lines are passed over."""
+        """Records below the header, each with the number of its first line; blank lines are skipped."""
         with open_text(self._path, self._encoding) as text:
             records = ((line, fields) for line, fields in self._parse(text) if fields)
             next(records, None)
@@ -152,7 +153,8 @@ class CsvFile:
             if "unexpected end" in str(error):
                 line = lines.count - len(lines.last) + 1 + self._skip
                 raise ConfigError(
-                    f"{self._path.name}, line {line:,}: a quote is opened and never closed; close it or double it"
+                    f"{self._path.name}, line {line:,}: a quote is opened and never closed; "
+                    "close it or double it"
                 ) from None
 
 

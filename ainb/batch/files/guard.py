@@ -34,12 +34,14 @@ class OutputGuard:
             overwrite: Whether a file may be replaced that ainb did not write.
 
         Raises:
-            ConfigError: `out` is the input, by whatever name, or holds what ainb did not write and may not replace.
+            ConfigError: `out` is the input, by whatever name, or holds what ainb did not write and may not
+                replace.
         """
         path = Path(out).expanduser()
         if source is not None and _is_same(path, source):
             raise ConfigError(
-                f"out={str(out)!r} is the input itself, which a result never replaces; nothing was sent; give another name"
+                f"out={str(out)!r} is the input itself, which a result never replaces; "
+                "nothing was sent; give another name"
             )
         if overwrite or not os.path.lexists(path):
             return
@@ -47,8 +49,8 @@ class OutputGuard:
             raise ConfigError(f"out={str(out)!r} is no plain file; give another name")
         if not self.owns(path):
             raise ConfigError(
-                f"out={str(out)!r} exists and is no result of ainb's, or was changed since; nothing was sent; "
-                "give another name, or overwrite=True to replace it"
+                f"out={str(out)!r} exists and is no result of ainb's, or was changed since; "
+                "nothing was sent; give another name, or overwrite=True to replace it"
             )
 
     def owns(self, path: Path) -> bool:

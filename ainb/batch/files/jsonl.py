@@ -25,7 +25,8 @@ class JsonLinesFile:
         limit: Rows to look at; None means all.
 
     Raises:
-        ConfigError: The file is empty, its encoding is another, or a line is not JSON; the message names file, line and fix.
+        ConfigError: The file is empty, its encoding is another, or a line is not JSON; the message names
+            file, line and fix.
     """
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
@@ -43,7 +44,8 @@ class JsonLinesFile:
             raise ConfigError(f"{path.name} is empty; give a file with one JSON object a line")
         if isinstance(first, list):
             raise ConfigError(
-                f"{path.name} holds one JSON array; write one object a line, or give the list: json.load(open(…))"
+                f"{path.name} holds one JSON array; "
+                "write one object a line, or give the list: json.load(open(…))"
             )
         self.columns = tuple(labels)
 

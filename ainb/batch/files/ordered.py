@@ -1,4 +1,4 @@
-"""Writes the results of a batch to a file in the order of the rows, and puts the file in place when it is whole."""
+"""Writes the results of a batch to a file in row order, and puts the file in place when it is whole."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ WRITTEN_BY_THE_MODEL = ("reply", "error_message")
 class OrderedFile:
     """Results on their way to a file.
 
-    They go to a temporary file beside the target. Results that come before their turn wait in memory, so there are as many of
-    them as rows in flight and those that overtook them.
+    They go to a temporary file beside the target. Results that come before their turn wait in memory, so
+    there are as many of them as rows in flight and those that overtook them.
 
     Args:
         path: The target; `WRITABLE` holds the ends that its name may have.
@@ -92,8 +92,8 @@ class OrderedFile:
         """Write what is left and put the file in place.
 
         Args:
-            complete: Whether every row has ended. Otherwise the target stays as it was, and the rows that have ended go to a
-                file beside it, whose name has ``.partial`` in front of its end.
+            complete: Whether every row has ended. Otherwise the target stays as it was, and the rows that
+                have ended go to a file beside it, whose name has ``.partial`` in front of its end.
 
         Returns:
             The file that was written; None when nothing was.
@@ -120,11 +120,13 @@ class OrderedFile:
         if self._late:
             names = ", ".join(map(repr, list(self._late)[:SHOWN_NAMES]))
             self._notify(
-                f"{self.path.name} has no column for {names}: first seen after {PIECE_ROWS:,} rows; see `reply`"
+                f"{self.path.name} has no column for {names}: "
+                f"first seen after {PIECE_ROWS:,} rows; see `reply`"
             )
         if not complete:
             self._notify(
-                f"not all rows have ended: {target.name} holds those that have, {self.path.name} stays as it was"
+                f"not all rows have ended: {target.name} holds those that have, "
+                f"{self.path.name} stays as it was"
             )
         return target
 

@@ -56,7 +56,8 @@ class ParquetTable:
                 length = table.metadata.num_rows
         except (ArrowException, OSError) as error:
             raise ConfigError(
-                f"{path.name} cannot be read as Parquet ({' '.join(str(error).split())}); write the file again"
+                f"{path.name} cannot be read as Parquet ({' '.join(str(error).split())}); "
+                "write the file again"
             ) from None
         if length == 0:
             raise ConfigError(f"{path.name} holds no rows; there is nothing to send")
@@ -129,7 +130,7 @@ def _array(values: list[Any]) -> Any:
 
 
 def _cast(column: Any, dtype: Any) -> Any:
-    """A column of a later piece; values that do not fit the first piece's type are texts or, in other columns, left out."""
+    """Cast a column of a later piece to the type of the first; what does not fit becomes text or null."""
     import pyarrow as pa
 
     if column.type == dtype:

@@ -32,17 +32,19 @@ def file_source(
 ) -> Source:
     """The rows of a CSV, TSV, JSON Lines, Parquet or Excel file.
 
-    Text files are looked at from beginning to end first, so that nothing is sent of a file that cannot be read; then the rows
-    are read one at a time.
+    Text files are looked at from beginning to end first, so that nothing is sent of a file that cannot be
+    read; then the rows are read one at a time.
 
     Args:
         path: The file; a name that ends in .gz is unpacked.
-        read: Options of the reader: ``sep``, ``encoding`` and others for text, ``sheet`` for Excel; None means none.
+        read: Options of the reader: ``sep``, ``encoding`` and others for text, ``sheet`` for Excel; None
+            means none.
         limit: Only the first so many rows.
         sample: Only so many rows drawn at random (the same ones each time), in their order.
 
     Raises:
-        ConfigError: There is no such file, its format is not known, or it cannot be read; the message names the fix.
+        ConfigError: There is no such file, its format is not known, or it cannot be read; the message names
+            the fix.
     """
     check_count("limit", limit)
     check_count("sample", sample)

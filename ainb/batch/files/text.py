@@ -55,7 +55,8 @@ def find_encoding(path: Path, given: str | None) -> str:
             name = codecs.lookup(given).name
         except LookupError:
             raise ConfigError(
-                f"read={{'encoding': {given!r}}} names no encoding; known are 'utf-8', 'cp1252', 'utf-16' and others"
+                f"read={{'encoding': {given!r}}} names no encoding; "
+                "known are 'utf-8', 'cp1252', 'utf-16' and others"
             ) from None
         return "utf-8-sig" if name == "utf-8" else name
     for mark, name in _MARKS:

@@ -46,7 +46,7 @@ class PieceWriter(Protocol):
 
 
 class CsvWriter:
-    """CSV as the ``csv`` module and pandas read it: UTF-8 without a byte order mark, quotes where they are needed.
+    """CSV that the ``csv`` module and pandas read back: UTF-8 without a byte order mark, quotes where needed.
 
     Args:
         file: Takes the bytes.

@@ -1,4 +1,4 @@
-"""Excel workbooks with openpyxl (extra ``excel``): the first sheet, its first row with cells as the header."""
+"""Excel workbooks, read with openpyxl (extra ``excel``); the first row that has cells is the header."""
 
 from __future__ import annotations
 

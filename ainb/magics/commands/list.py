@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
-import os
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -20,7 +19,7 @@ from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.providers import plugins
 from ainb.providers.pydantic_ai import names as pydantic_names
-from ainb.providers.services import OWN_NAMES, SERVICES, SYNONYMS, Service
+from ainb.providers.services import OWN_NAMES, SERVICES, SYNONYMS, Service, base_url_of
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ def model_prefixes() -> list[str]:
 def _base_url(service: Service) -> str:
     if service.protocol == "pydantic":
         return "pydantic:PROVIDER:MODEL, through pydantic-ai"
-    url = os.environ.get(service.base_url_variable or "") or service.base_url
+    url = base_url_of(service.base_url_variable or "") or service.base_url
     if url is None:
         return f"set {service.base_url_variable}" if service.base_url_variable else "on this machine"
     # A URL may carry a password or a token, and this table ends up in a saved notebook.

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ainb.magics.display.reply import braced
 from ainb.panels.markup import Report, Table, TextBlock
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Estimate
+from ainb.prompts.fill import Filled
 from ainb.redaction.filter import redact
 
 MAX_SHOWN_CHARACTERS = 20_000
 
 
-def preview_report(preview: Preview) -> Report:
+def field_lines(filled: Filled) -> list[str]:
+    """Lines on what was filled in a prompt and which existing names stayed as typed."""
+    lines = [f"Filled: {braced(filled.filled)}."] if filled.filled else []
+    return [*lines, f"Sent as typed: {braced(filled.as_typed)}."] if filled.as_typed else lines
+
+
+def preview_report(preview: Preview, fields: Sequence[str] = ()) -> Report:
     """Findings, the prompt, and a table of model, tokens and price.
 
     Secrets in the prompt are hidden in the report, because a notebook is saved with its outputs.
@@ -24,7 +32,7 @@ def preview_report(preview: Preview) -> Report:
         for role, text in texts
     ]
     table = Table(caption="Dry run, nothing was sent", columns=("what", "value"), rows=[*_rows(preview)])
-    return Report([*_lines(preview, texts)], [*passages, table])
+    return Report([*_lines(preview, texts), *fields], [*passages, table])
 
 
 def rows_report(preview: Preview, forecast: str | None) -> Report:
@@ -48,10 +56,9 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     if request.schema is not None:
         yield "schema", request.schema.name
     if request.parameters:
-        yield (
-            "parameters",
-            redact(", ".join(f"{name}={value!r}" for name, value in request.parameters.items())),
-        )
+        # As cache and cassettes know them: values of secret headers are hidden.
+        asked = {name: value for name, value in request.asked().items() if name != "messages"}
+        yield "parameters", redact(", ".join(f"{name}={value!r}" for name, value in asked.items()))
     about = "" if estimate.input_source == "exact" else "about "
     yield "tokens in", f"{about}{estimate.input_tokens:,}"
     yield (

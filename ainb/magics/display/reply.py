@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -24,6 +25,7 @@ FORM_SUFFIXES = {
     "math": "Answer with LaTeX mathematics only, between $$ and $$, without any explanation.",
 }
 TRUNCATED = "cut at max_tokens"
+SHOWN_FIELDS = 6
 NOT_JSON = "not JSON, shown as it came"
 
 
@@ -116,7 +118,7 @@ def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
     """
     pieces = [one_line(reply.model)] if reply.model else []
     if reply.cached and not deterministic:
-        return [*pieces, _saved(reply)]
+        return [*pieces, _saved(reply), *_fields(reply)]
     if not deterministic and reply.duration_s is not None:
         pieces.append(f"{reply.duration_s:.1f} s")
     usage = reply.usage
@@ -127,7 +129,19 @@ def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
         pieces.append(f"{reply.attempts} attempts")
     if not deterministic:
         pieces += _cost(reply)
-    return pieces
+    return [*pieces, *_fields(reply)]
+
+
+def braced(fields: Sequence[str]) -> str:
+    """Fields as typed, at most six of them."""
+    more = len(fields) - SHOWN_FIELDS
+    shown = ", ".join(f"{{{one_line(name)}}}" for name in fields[:SHOWN_FIELDS])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _fields(reply: Reply) -> list[str]:
+    filled = [f"filled {braced(reply.filled)}"] if reply.filled else []
+    return [*filled, f"as typed {braced(reply.as_typed)}"] if reply.as_typed else filled
 
 
 def _cost(reply: Reply) -> list[str]:

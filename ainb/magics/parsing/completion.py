@@ -20,8 +20,12 @@ from ainb.magics.origin import notebook_name
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag
 from ainb.magics.parsing.schemas import schema_names
 from ainb.magics.shell import NotebookShell
+from ainb.prompts.fields import first_word
+from ainb.prompts.fill import is_value
 
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
+_FIELD = re.compile(r"\{([^{}\n]*)$")
+_EACH = re.compile(r"--each[ =]+['\"]?([^\s'\"]+)")
 _LINE = re.compile(r"\s*%(?:ai|ainb)\s+")
 
 
@@ -33,6 +37,8 @@ def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
         context: IPython's `CompletionContext`.
     """
     line = context.line_with_cursor[: context.cursor_position]
+    if context.cursor_line > 0 and (match := _CELL.match(context.full_text)):
+        return _in_prompt(shell, context.full_text[match.end() :].partition("\n")[0], line)
     if context.cursor_line == 0 and (match := _CELL.match(line)):
         words, offer = _words(line[match.end() :]), cell_completions
     elif match := _LINE.match(line):
@@ -46,6 +52,39 @@ def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
         "suppress": True,
         "matched_fragment": typed,
     }
+
+
+def _in_prompt(shell: NotebookShell, magic_line: str, line: str) -> dict[str, Any]:
+    """Columns of the table behind ``--each`` and variables of the notebook, behind a ``{``."""
+    field = _FIELD.search(line)
+    if field is None:
+        return {"completions": []}
+    typed = field[1]
+    names = [*dict.fromkeys((*_table_columns(shell, magic_line), *_values_of_notebook(shell)))]
+    found = [name for name in names if name.startswith(typed)]
+    return {
+        "completions": [SimpleCompletion(text=name, type="ainb") for name in found],
+        "suppress": True,
+        "matched_fragment": typed,
+    }
+
+
+def _table_columns(shell: NotebookShell, magic_line: str) -> list[str]:
+    """Columns of the table that ``--each`` names or that its expression begins with; evaluates nothing."""
+    each = _EACH.search(magic_line)
+    table = shell.ipython.user_ns.get(first_word(each[1])) if each else None
+    columns = getattr(table, "columns", None)
+    if columns is None or callable(columns):
+        return ["value"] if each else []
+    try:
+        return [".".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in columns]
+    except TypeError:
+        return []
+
+
+def _values_of_notebook(shell: NotebookShell) -> list[str]:
+    names = shell.namespace().items()
+    return sorted(name for name, value in names if not name.startswith("_") and is_value(value))
 
 
 def _words(typed: str) -> list[str]:

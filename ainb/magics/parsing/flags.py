@@ -179,10 +179,10 @@ CELL_FLAGS: list[Flag] = [
     Flag(
         name="each",
         metavar="FRAME",
-        read=readers.name,
+        read=readers.text,
         goes_to="cell",
         help=(
-            "one call a row of a DataFrame, Series or list; {column} fills from the row; "
+            "one call per row of a DataFrame, Series, list or file: a name, a path or an expression such as 'df[df.stars < 3]'; {column} fills from the row; "
             "the result is a DataFrame"
         ),
         example="%%ai --each reviews --into labels",

@@ -1,4 +1,4 @@
-"""Checks a reply against the schema that was asked for; asks once more with what was wrong."""
+"""Answer check: validates the reply against the schema; repeats the request once with the problem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMES_ASKED = 2
 
 
 class AnswerStage:
-    """Lets valid replies through, inside the cache, so that only they are stored."""
+    """Passes valid replies on. It stands inside the cache, so that only valid replies are stored."""
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Ask, check, and where the check fails ask once more.
@@ -50,17 +50,18 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema) -> Reply:
 
 
 def check_again(schema: ReplySchema, reply: Reply) -> Any:
-    """The checked value of a reply that was checked when it was stored; a store keeps only its text.
+    """The checked value of a stored reply; a store keeps only the text.
 
     Raises:
-        InvalidReplyError: It is not valid any more, for the schema's own checks have changed since.
+        InvalidReplyError: It does not match any more, because the schema's own checks have changed since.
     """
     try:
         return schema.check(reply.code)
     except ValueError as error:
         problem = " ".join(str(error).split())[:MAX_SHOWN_CHARACTERS]
         raise InvalidReplyError(
-            f"the stored reply is not of the schema {schema.name}: {problem}; ask anew with --refresh (cache='refresh')",
+            f"the stored reply does not match the schema {schema.name}: {problem}; ask anew with --refresh "
+            "(cache='refresh')",
             text=reply.text,
         ) from None
 
@@ -74,7 +75,8 @@ def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
 def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:
     """Asked again it would end the same way."""
     return InvalidReplyError(
-        f"there is no reply to check against the schema {schema.name}: the output limit was reached before any text, for thinking "
+        f"there is no reply to check against the schema {schema.name}: the output limit was reached before "
+        "any text, for thinking "
         "counts in it; raise max_tokens (--max-tokens), or lower effort (--effort)",
         text=reply.text,
     )
@@ -82,7 +84,7 @@ def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:
 
 def _invalid(schema: ReplySchema, spent: list[Reply], problem: str) -> InvalidReplyError:
     return InvalidReplyError(
-        f"the reply is not of the schema {schema.name}, asked twice: {problem[:MAX_SHOWN_CHARACTERS]}; "
-        "simplify the schema, show an example in the prompt, or take a larger model",
+        f"the reply does not match the schema {schema.name}, asked twice: {problem[:MAX_SHOWN_CHARACTERS]}; "
+        "simplify the schema, show an example in the prompt, or try a larger model",
         text=spent[-1].text,
     )

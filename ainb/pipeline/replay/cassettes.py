@@ -1,4 +1,4 @@
-"""Which cassettes belong to a notebook: the one beside it, or every one of the folder where its name is not known."""
+"""The cassettes of a notebook: the one beside it, or all in the folder where its name is unknown."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Library:
     """The cassettes that answer a notebook's requests.
 
     Args:
-        notebook: Path of the notebook or script; None while nobody can tell.
-        may_use: Whether a cassette may be read and written where it really lies: a repository may ship a link in its place.
+        notebook: Returns the path of the notebook or script; None while it is unknown.
+        may_use: Whether a cassette may be read and written where it really lies; a repository may ship a link in
+            its place.
     """
 
     def __init__(self, notebook: Callable[[], Path | None], *, may_use: Callable[[Path], bool]) -> None:
@@ -39,13 +40,14 @@ class Library:
         own = self._find_own()
         if own is None:
             raise ConfigError(
-                "this notebook's name is not known here (not saved yet, or the front end does not tell it), so there is no cassette to "
+                "this notebook's name is not known here (not saved yet, or the front end does not tell it), "
+                "so there is no cassette to "
                 "record into; save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
             )
         return own
 
     def cassettes(self) -> list[Cassette]:
-        """Where answers are looked for: the notebook's own cassette, or all of the folder where there is none."""
+        """Cassettes to search: the notebook's own, or all of the folder where there is none."""
         own = self._find_own()
         if own is not None and own.size_bytes():
             return [own]
@@ -55,31 +57,36 @@ class Library:
         return self._known
 
     def find(self, asked: Asked) -> tuple[Cassette, Line] | None:
-        """The record of a request and where it stands, or None.
+        """The record of a request and its cassette, or None.
 
         Raises:
-            ConfigError: A cassette is not what ainb writes; the message names file and line.
+            ConfigError: A cassette is damaged; the message names file and line.
         """
         for cassette in self.cassettes():
             line = cassette.find(asked.key)
             if line is not None and asked.fits(line.fields):
                 return cassette, line
-        self._known = None  # another kernel may have begun a cassette meanwhile
+        self._known = None  # another kernel may have created a cassette meanwhile
         return None
 
     def usual_model(self) -> str | None:
-        """The model that most records are of, ``provider:model``; None where there are none."""
+        """The most frequent model of the records, ``provider:model``; None where there are none."""
         models = (cassette.usual_model() for cassette in self.cassettes())
         return next((model for model in models if model is not None), None)
 
     def explain(self, asked: Asked) -> str:
-        """Why there is no record of a request, in one line."""
+        """Explain in one line why there is no record of a request."""
         cassettes = [cassette for cassette in self.cassettes() if cassette.size_bytes()]
         lines = [cassette.lines() for cassette in cassettes]
         if list(map(id, lines)) != list(map(id, self._indexed)):
             self._indexed = lines
             self._nearest = Nearest(line for some in lines for line in some.values())
-        return explain_miss(asked, self._nearest.find(asked), [cassette.name for cassette in cassettes])
+        return explain_miss(
+            asked,
+            self._nearest.find(asked),
+            [cassette.name for cassette in cassettes],
+            has_notebook=self._find_own() is not None,
+        )
 
     def _find_own(self) -> Cassette | None:
         if self._own is None:

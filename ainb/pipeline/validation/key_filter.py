@@ -1,7 +1,7 @@
-"""Own keys taken out of what a provider sends back, before anything shows or keeps it.
+"""Key filter: removes the values of API keys from replies before they are shown or stored.
 
-A server that repeats the headers of a request would put the key into the notebook, the cache and the journal. Of a reply that
-comes in pieces, what may be the beginning of a key is held back until it is known to be none.
+A server that echoes the headers of a request would put the key into the notebook, the cache and the journal.
+Of a streamed reply, text that may be the beginning of a key is held back until it is known not to be one.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _TEXTS = tuple(item.name for item in dataclasses.fields(Reply) if str(item.type)
 
 
 class KeyFilter:
-    """Hands pieces on without the values of keys, also where one is cut between two pieces, split or encoded.
+    """Filter of streamed text that redacts key values, also split over two pieces or encoded.
 
     Args:
-        values: Value to name.
-        show: Takes what may be shown.
+        values: Name of the variable by key value.
+        show: Receives the filtered text.
     """
 
     def __init__(self, values: Mapping[str, str], show: Callable[[str], None]) -> None:
@@ -30,7 +30,7 @@ class KeyFilter:
         self._held = ""
 
     def feed(self, piece: str) -> None:
-        """Show what of the text so far can be no part of a key."""
+        """Pass on the text that cannot be part of a key."""
         text = self._held + piece
         places = redaction.find_values(text, self._values)
         if places:
@@ -41,17 +41,17 @@ class KeyFilter:
             self._show(text[:at])
 
     def end(self) -> None:
-        """Show what was held back; no more pieces come."""
+        """Pass on the rest at the end of the stream."""
         held, self._held = self._held, ""
         if held:
             self._show(held)
 
 
 class OwnKeyStage:
-    """Next to the provider: replies without the values of key variables, whole or streamed."""
+    """Innermost stage: removes the values of key variables from replies, whole or streamed."""
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed and look at what comes back."""
+        """Let the call proceed and filter its reply."""
         options = call.options
         if options.on_text is None:
             return self._clean(call, await proceed(call))
@@ -64,7 +64,7 @@ class OwnKeyStage:
             reply = await proceed(call)
             pieces.end()
         finally:
-            # Whoever took the stream away meanwhile is not to get it back.
+            # Another stage may have removed the stream meanwhile; it must not be restored.
             if call.options is filtered:
                 call.options = options
         return self._clean(call, reply)

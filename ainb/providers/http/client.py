@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ import aiohttp
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http.faults import Origin, clean
 from ainb.providers.http.headers import rate_limit_headers, request_id
+from ainb.providers.http.refusal import Refusal
 from ainb.providers.http.resolver import Resolver
 from ainb.providers.http.target import Target, certificates, proxy_for
 from ainb.providers.shutdown import at_close
@@ -37,7 +38,7 @@ _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSes
 class Response:
     """A response whose body is read within bounds, and whose faults are ours."""
 
-    __slots__ = ("_raw", "headers", "request_id", "status", "target")
+    __slots__ = ("_raw", "headers", "on_refusal", "request_id", "status", "target")
 
     def __init__(self, raw: aiohttp.ClientResponse, target: Target) -> None:
         self._raw = raw
@@ -45,6 +46,8 @@ class Response:
         self.status = raw.status
         self.headers = rate_limit_headers(raw.headers.items())
         self.request_id = request_id(raw.headers)
+        # Called with what an error body says, also of one that comes with status 200.
+        self.on_refusal: Callable[[Refusal], None] | None = None
 
     @property
     def is_event_stream(self) -> bool:

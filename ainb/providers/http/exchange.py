@@ -87,19 +87,17 @@ class Exchange:
             call: Who asks, and who is shown the pieces.
             target: Where to.
             body: The whole body, stream flags included.
-            on_refusal: Called with what the body of an error status says, before the error is raised.
+            on_refusal: Called with what an error body says, before the error is raised.
 
         Raises:
             ProviderError: It failed.
             InvalidPromptError: The body cannot be written as JSON.
         """
         response = await request(target, target.chat_url, body=_encode(body))
+        response.on_refusal = on_refusal
         try:
             if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-                refusal = read_refusal(await response.read())
-                if on_refusal is not None:
-                    on_refusal(refusal)
-                raise self._fault(call, response, response.status, refusal)
+                raise self._fault(call, response, response.status, read_refusal(await response.read()))
             if response.is_event_stream:
                 answer = await self._read_stream(call, response)
             else:
@@ -173,6 +171,8 @@ class Exchange:
             raise fault
 
     def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
+        if response.on_refusal is not None:
+            response.on_refusal(refusal)
         return response_fault(
             response.target.origin,
             status,

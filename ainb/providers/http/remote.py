@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from ainb.providers.http.hosts import goes_in_the_clear
 from ainb.providers.http.target import Target
 from ainb.providers.learnt import Memory
 from ainb.providers.lessons import REFUSING_STATUSES, Lesson, Refused, names_missing, read_lessons
-from ainb.providers.services import Service
+from ainb.providers.services import Service, base_url_of
 
 MAX_TARGETS = 64
 DIGEST_CHARS = 8
@@ -202,7 +201,7 @@ class RemoteProvider:
         # Returns the target and the account; one of each is kept for every set of URL and key in use.
         service = self._service
         variable = service.base_url_variable
-        base = api_base or (os.environ.get(variable) if variable else None)
+        base = api_base or (base_url_of(variable) if variable else None)
         key_name = api_key_name or service.key_variable
         key = keys.get(key_name) if key_name else None
         if key is None and send and (service.key_needed or api_key_name):

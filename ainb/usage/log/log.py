@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
+import logging
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,7 +21,7 @@ from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.plain import plain_fields
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
-from ainb.usage.log.writer import QueueItem, WarningListener, Writer
+from ainb.usage.log.writer import Logged, QueueItem, Recorded, WarningListener, Writer
 from ainb.usage.log.writer_registry import shared_writer
 from ainb.usage.rows import Row, build_row
 
@@ -69,6 +71,7 @@ class UsageLog(WarningListener):
         estimators: Estimates of tokens and cost of calls made elsewhere.
         copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is
             closed with this one.
+        log_lines: Whether rows go to the logger ``ainb`` too, once it has a level.
 
     Attributes:
         on_record: Called with each row that `recorder` makes; None means no listener.
@@ -84,6 +87,7 @@ class UsageLog(WarningListener):
         rng: Random | None = None,
         estimators: Estimators | None = None,
         copy_to: UsageLog | None = None,
+        log_lines: bool = True,
     ) -> None:
         self.options = options or Log()
         self._path = path
@@ -100,10 +104,12 @@ class UsageLog(WarningListener):
         }
         self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
         self._writer.listeners.add(self)
-        self._append: Callable[[QueueItem], None] = self._writer.append
+        self._append: Callable[[Recorded], None] = (
+            _logging(self._writer.append) if log_lines else self._writer.append
+        )
         self._copy = copy_to
         if copy_to is not None:
-            self._append = _to_both(self._append, copy_to._append)  # noqa: SLF001 - its own class
+            self._append = _to_both(self._append, copy_to._writer.append)  # noqa: SLF001 - its own class
         self.on_record: Callable[[Row], None] | None = None
         self.recorder = Recorder(
             self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
@@ -172,12 +178,22 @@ class UsageLog(WarningListener):
             self._writer.stop()
 
 
+def _logging(append: Callable[[QueueItem], None]) -> Callable[[Recorded], None]:
+    """Append rows so that they are logged too, while the logger ``ainb`` has a level of its own."""
+    logger = logging.getLogger("ainb")
+
+    def append_logged(item: Recorded) -> None:
+        append(item if logger.level == logging.NOTSET else Logged(item, contextvars.copy_context()))
+
+    return append_logged
+
+
 def _to_both(
-    first: Callable[[QueueItem], None], second: Callable[[QueueItem], None]
-) -> Callable[[QueueItem], None]:
-    def append(item: QueueItem) -> None:
+    first: Callable[[Recorded], None], second: Callable[[Recorded], None]
+) -> Callable[[Recorded], None]:
+    def append(item: Recorded) -> None:
         first(item)
-        if not (isinstance(item, tuple) and isinstance(item[1], CallFinished) and item[1].call.replayed):
+        if isinstance(item, Row) or not item[1].call.replayed:
             second(item)
 
     return append

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import contextvars
 import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ainb.clock import Clock
@@ -25,10 +27,26 @@ FORK_SECONDS = 1.0
 RING_ROWS = 10_000
 RECENT_ROWS = 1_000
 
-# What the queue holds: a finished call with the function that makes its row, a row, or an event to set once
-# all before it is written.
 RowMaker = Callable[[CallFinished], Row]
-QueueItem = tuple[RowMaker, CallFinished] | Row | threading.Event
+Recorded = tuple[RowMaker, CallFinished] | Row
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A row that goes to the logger too.
+
+    Attributes:
+        item: The row, or what makes it.
+        context: Context of the caller, so that the line is printed into the cell that made the call.
+    """
+
+    item: Recorded
+    context: contextvars.Context
+
+
+# What the queue holds: a finished call with the function that makes its row, a row, either to be logged too, or an
+# event to set once all before it is written.
+QueueItem = Recorded | Logged | threading.Event
 
 
 # Every writer of the process, for `writer_registry`.
@@ -218,15 +236,19 @@ class Writer:
             if isinstance(item, threading.Event):
                 waiting.append(item)
                 continue
+            logged = item if isinstance(item, Logged) else None
+            made = item.item if isinstance(item, Logged) else item
             try:
-                row = item if isinstance(item, Row) else item[0](item[1])
+                row = made if isinstance(made, Row) else made[0](made[1])
             except Exception as error:  # noqa: BLE001 - one bad row must not end the thread
                 self._warn(f"a usage row was lost: {type(error).__name__}: {error}")
                 continue
             self._pending.append(row)
             self.recent.append(row)
+            if logged is None:
+                continue
             try:
-                log_row(row)
+                logged.context.run(log_row, row)
             except Exception as error:  # noqa: BLE001 - the row is kept
                 self._warn(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
 

@@ -24,13 +24,51 @@ from ainb.errors import ConfigError, InvalidPromptError
 # What readers of tables stumble over, and any other text.
 CELLS = st.one_of(
     st.sampled_from(
-        ["", " ", "00501", "1.10", "9007199254740993", "NA", "None", "null", "n/a", "nan", "-inf", "True", "1e5", '"', '""',
-         "a,b", "a;b", "a\tb", "a\nb", "a\r\nb", "a\rb", "\r", "\n", " x ", "'=1+1", "=1+1", "-5", "+", "@", "é", "日本", "😀",
-         "\ufeffx", "#", "\\", "{x}", "0x10", "1_000", "2024-01-01"]
+        [
+            "",
+            " ",
+            "00501",
+            "1.10",
+            "9007199254740993",
+            "NA",
+            "None",
+            "null",
+            "n/a",
+            "nan",
+            "-inf",
+            "True",
+            "1e5",
+            '"',
+            '""',
+            "a,b",
+            "a;b",
+            "a\tb",
+            "a\nb",
+            "a\r\nb",
+            "a\rb",
+            "\r",
+            "\n",
+            " x ",
+            "'=1+1",
+            "=1+1",
+            "-5",
+            "+",
+            "@",
+            "é",
+            "日本",
+            "😀",
+            "\ufeffx",
+            "#",
+            "\\",
+            "{x}",
+            "0x10",
+            "1_000",
+            "2024-01-01",
+        ]
     ),
     st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
     st.just("a\0b"),
-)  # fmt: skip
+)
 NAMES = st.lists(
     st.text(alphabet="abc ,;\"'\n\r1.é{}()", min_size=1, max_size=6), min_size=1, max_size=4, unique=True
 )

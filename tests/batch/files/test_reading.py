@@ -104,14 +104,25 @@ def test_lines_of_every_shape_are_read_as_the_csv_module_reads_them(session, tmp
         ("in.csv", 'a,b\n"x\n",1\ny\n', "in.csv, line 4: 1 fields where the header has 2"),
         ("in.csv", "a,b\nx\n", "in.csv, line 2: 1 fields"),
         ("in.csv", 'a,b\nx,1\n"y,2\nz,3\n', "in.csv, line 3: a quote is opened and never closed"),
-        ("in.csv", "a;b\n1,5;2\n", "in.csv, line 1: no ',' but ';' between the names; give read={'sep': ';'}"),
+        (
+            "in.csv",
+            "a;b\n1,5;2\n",
+            "in.csv, line 1: no ',' but ';' between the names; give read={'sep': ';'}",
+        ),
         ("in.csv", "a\tb\n1\t2\n", "give read={'sep': '\\t'}"),
         ("in.csv", "", "in.csv is empty"),
         ("in.csv", "\n\n", "in.csv is empty"),
         ("in.csv", "a,b\n", "in.csv holds a header and no rows below it"),
-        ("in.csv", b"a,b\nx,1\ncaf\xe9,2\n", "in.csv, line 3: not UTF-8 at byte 11; give read={'encoding': 'cp1252'}"),
-        ("in.csv", b"a,b\n" + b"x,1\n" * 600_000 + b"\x81\xe9,2\n",
-         "in.csv, line 600,002: not UTF-8 at byte 2,400,004; give read={'encoding': 'latin-1'}"),
+        (
+            "in.csv",
+            b"a,b\nx,1\ncaf\xe9,2\n",
+            "in.csv, line 3: not UTF-8 at byte 11; give read={'encoding': 'cp1252'}",
+        ),
+        (
+            "in.csv",
+            b"a,b\n" + b"x,1\n" * 600_000 + b"\x81\xe9,2\n",
+            "in.csv, line 600,002: not UTF-8 at byte 2,400,004; give read={'encoding': 'latin-1'}",
+        ),
         ("in.csv", "a,b\nx,1\n".encode("utf-16-le"), "give read={'encoding': 'utf-16-le'}"),
         ("in.csv", "a,b\nx,1\n".encode("utf-16-be"), "give read={'encoding': 'utf-16-be'}"),
         ("in.csv.gz", b"a,b\nx,1\n", "is no whole gzip file"),
@@ -125,7 +136,7 @@ def test_lines_of_every_shape_are_read_as_the_csv_module_reads_them(session, tmp
         ("in.xls", "x", "must end in one of"),
         ("in.txt", "x", "must end in one of"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_cannot_be_read_is_refused_on_one_line_before_anything_is_sent(
     session, tmp_path, name, content, said
 ):
@@ -169,10 +180,12 @@ def test_encodings_separators_and_packed_files_are_read(session, tmp_path, name,
 @pytest.mark.parametrize(
     ("read", "said"),
     [
-        ({"encodng": "x"}, "did you mean 'encoding'"), ({"encoding": "utf8x"}, "names no encoding"), ({"sep": ";;"}, "makes no sense"),
+        ({"encodng": "x"}, "did you mean 'encoding'"),
+        ({"encoding": "utf8x"}, "names no encoding"),
+        ({"sep": ";;"}, "makes no sense"),
         ("utf-8", "read= takes a dict"),
     ],
-)  # fmt: skip
+)
 def test_options_of_the_reader_that_make_no_sense_are_told(session, tmp_path, read, said):
     with pytest.raises(ConfigError, match=said):
         session.map(put(tmp_path, "in.csv", "a,b\nx,1\n"), "{a}", read=read)
@@ -197,8 +210,15 @@ def workbook(path, rows, *, title="Sheet1"):
 
 
 def test_a_sheet_is_read_with_the_values_of_openpyxl(session, tmp_path):
-    book, path = workbook(tmp_path / "in.xlsx", [["id", "when", None, "Review Text"], [501, pd.Timestamp("2024-02-03"), None, "00501"],
-                                                 [None, None, None, None], [1.5, pd.Timestamp("2024-02-03 04:05"), True, "NA"]])  # fmt: skip
+    book, path = workbook(
+        tmp_path / "in.xlsx",
+        [
+            ["id", "when", None, "Review Text"],
+            [501, pd.Timestamp("2024-02-03"), None, "00501"],
+            [None, None, None, None],
+            [1.5, pd.Timestamp("2024-02-03 04:05"), True, "NA"],
+        ],
+    )
     book.active["A2"].number_format = "00000"
     book.create_sheet("other").append(["x"])
     book["other"].append(["y"])

@@ -48,10 +48,15 @@ def hard_link(path):
 @pytest.mark.parametrize(
     "spell",
     [
-        lambda path: path, str, symlink, hard_link, lambda path: path.parent / "." / "x" / ".." / path.name,
-        lambda path: f"{path.parent}//{path.name}", os.path.relpath,
+        lambda path: path,
+        str,
+        symlink,
+        hard_link,
+        lambda path: path.parent / "." / "x" / ".." / path.name,
+        lambda path: f"{path.parent}//{path.name}",
+        os.path.relpath,
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_result_never_replaces_its_input_by_whatever_name(session, source, spell, overwrite):
     before = source.read_bytes()
@@ -214,9 +219,12 @@ def test_formulas_that_the_model_wrote_are_escaped_and_kept_cells_are_not(sessio
 def test_typed_columns_are_escaped_too(session, tmp_path):
     script("label", [Step(text='{"label": "=1+1", "n": -5}')])
     out = session.map(
-        ["x"], "{value}", model="scripted:label", schema={"type": "object", "properties": {"label": {"type": "string"}, "n": {"type": "integer"}}},
+        ["x"],
+        "{value}",
+        model="scripted:label",
+        schema={"type": "object", "properties": {"label": {"type": "string"}, "n": {"type": "integer"}}},
         out=tmp_path / "o.csv",
-    )  # fmt: skip
+    )
 
     with out.open(newline="") as file:
         row = next(csv.DictReader(file))

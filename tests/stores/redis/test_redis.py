@@ -300,7 +300,7 @@ def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
     one, two = open_session(), open_session()
     script = testing.script("once", ["paid"])
     one.ask("same", model="scripted:once")
-    until(lambda: one.core.stages.shared.client.command)
+    until(lambda: one.core.stages.shared.client.run_command)
 
     found = two.ask("same", model="scripted:once")
 
