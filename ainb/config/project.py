@@ -86,6 +86,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "headers": trusted_only,
     "env_file": trusted_only,
     "home": trusted_only,
+    "batch_poll_seconds": free,
     "chat_tokens": free,
     "display": free,
     "state": local_state,
