@@ -25,7 +25,7 @@ from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
-from ainb.prompts.messages import Prompt, read_prompt
+from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
 from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters

@@ -25,7 +25,7 @@ from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Prices
-from ainb.prompts.messages import Prompt
+from ainb.prompts import Prompt
 from ainb.runtime import Runtime
 from ainb.stores.redis.address import StateAddress, parse_state
 from ainb.suggestions import closest

@@ -111,7 +111,7 @@ class MemoryBook:
         return verdict
 
     def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
-        """Set `amount` aside for a batch job; a job that holds money already keeps it."""
+        """Reserve `amount` for a batch job; a job that has a reservation keeps it."""
         if (job, account) in self._held:
             return Verdict.GRANTED
         verdict = Verdict.GRANTED if limit is None else decide(self.balance(account), limit, amount)
@@ -120,7 +120,7 @@ class MemoryBook:
         return verdict
 
     def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
-        """Replace what is set aside for a job by what it cost; nothing happens the second time."""
+        """Replace the reservation of a job by its actual cost; the second time nothing happens."""
         if (job, account) not in self._held:
             return self._settled.get(account, ZERO)
         return self.settle(job, account, cost)
