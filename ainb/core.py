@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ainb import keys, providers
 from ainb.assembly import Stages
 from ainb.call_ids import CallIds
-from ainb.config.tree import Config
-from ainb.config.values import read_models
+from ainb.config import Config, read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.families import LEVELS
-from ainb.messages import Alternative, Call, CallOptions, Provider, Reply, Request
+from ainb.messages import Alternative, Call, CallOptions, Handler, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.answer.stage import check_again
@@ -80,7 +79,7 @@ class Core:
         self.new_id = CallIds(self.runtime.clock, self.runtime.rng)
         self._providers: dict[str, Provider] = {}
         self._functions: weakref.WeakSet[FunctionProvider] = weakref.WeakSet()
-        self._handle = compose(self.stages.in_order(), Sender(self.prices))
+        self._handle = compose(self.stages.in_order(), Sender(self.prices, self.runtime.sink))
         self._warned: set[str] = set()
         for name in config.fallback:
             self._warn_of_key(name)
@@ -174,8 +173,12 @@ class Core:
 
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
+        return await self.through(self._handle, call)
+
+    async def through(self, handler: Handler, call: Call) -> Reply:
+        """Take a call through a composed pipeline, and give a reply that a store kept as text its checked value."""
         call.started_at = self.runtime.clock.monotonic()
-        reply = await self._handle(call)
+        reply = await handler(call)
         schema = call.request.schema
         # JSON text cannot hold an object of the user's class, and another class may have the same JSON schema.
         if schema is not None and (reply.cached or reply.parsed is None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from ainb.batch.cells import check_fields
 from ainb.batch.context import BatchContext
 from ainb.batch.row_result import RowResult
 from ainb.errors import AinbError
@@ -23,6 +24,7 @@ class FinishedRows:
         self._journal = context.journal
         self._resuming = self._journal is not None and self._journal.has_rows(self._run_id)
         self._retry_failed = context.options.retry_failed
+        self._schema = context.calls.schema
         self._notify = context.notify
         self._recent: OrderedDict[str, RowResult] = OrderedDict()
         self._held: dict[str, RowResult] = {}
@@ -41,9 +43,19 @@ class FinishedRows:
         if not self._resuming or self._journal is None:
             return None
         result = self._journal.find(self._run_id, row_key)
-        if result is None or (result.status == "error" and self._retry_failed):
+        if result is None or (result.status == "error" and self._retry_failed) or not self._fits(result):
             return None
         return result, True
+
+    def _fits(self, result: RowResult) -> bool:
+        """Whether the schema's columns can hold a row of the journal; anyone may have changed the file."""
+        if result.status != "ok" or self._schema is None:
+            return True
+        try:
+            result.fields = check_fields(result.fields or {}, self._schema.fields)
+        except ValueError:
+            return False
+        return True
 
     async def add(self, row_key: str, result: RowResult) -> None:
         """Store a result; the journal leaves out rows that were not sent, so that another run sends them."""

@@ -115,6 +115,7 @@ class FileOutput:
         self._file = OrderedFile(
             path, fields=fields, keep=keep, csv_formulas=options.csv_formulas, guard=guard, notify=notify
         )
+        self._written: Path | None = None
 
     def start(self, position: int, row: Any) -> None:
         """Remember the kept columns of the row until its line is written."""
@@ -127,14 +128,14 @@ class FileOutput:
 
     def close(self, *, complete: bool) -> None:
         """Write what is left, and put the file in place when it is complete."""
-        self._file.close(complete=complete)
+        self._written = self._file.close(complete=complete)
 
     def frame(self) -> None:
         """None: the results are in the file."""
 
     def result(self) -> Path:
-        """Path of the file."""
-        return self._file.path
+        """Path of the file that was written; of an incomplete one its name ends in ``.partial``."""
+        return self._written or self._file.path
 
 
 def make_output(

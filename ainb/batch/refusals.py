@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ainb.batch.row_result import http_status
 from ainb.errors import ProviderError
 
 STOP_AFTER = 5
@@ -44,11 +45,11 @@ class AccountRefusals:
 
 def kind_of(error: Exception) -> Kind | None:
     """Class name and status (or "quota") of a refusal that holds for the whole account; None for other errors."""
-    status = getattr(error, "status_code", None)
+    status = http_status(error)
     if isinstance(error, ProviderError):
         if error.out_of_quota or error.code == QUOTA_CODE:
             return type(error).__name__, "quota"
         statuses = ACCOUNT_STATUSES
     else:
         statuses = FUNCTION_STATUSES
-    return (type(error).__name__, status) if isinstance(status, int) and status in statuses else None
+    return (type(error).__name__, status) if status in statuses else None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from ainb.batch.cells import INT64, json_text
 from ainb.batch.row_result import STATUSES, RowResult
 from ainb.plain import mended, plain_scalar
 
@@ -22,7 +20,6 @@ COLUMNS = (
 )  # fmt: skip
 _UNKNOWN = -1
 ANY = "any"
-_BEYOND = 2**63
 _BEYOND_FLOAT = 2**1023
 _KINDS: dict[str, set[type]] = {"string": {str}, "boolean": {bool}, "Int64": {int}, "Float64": {int, float}}
 
@@ -133,9 +130,9 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     """Column of schema values.
 
     Args:
-        values: JSON values; None where missing.
-        dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the
-            type that the values have in common).
+        values: Values that `check_fields` let through; None where missing.
+        dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the type
+            that the values have in common).
     """
     import pandas as pd
 
@@ -144,9 +141,9 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     if dtype == "category":
         return _labels(values)
     if dtype == "json":
-        return _texts([None if value is None else _json(value) for value in values])
-    readable: Any = _readable(values, dtype)
-    return _texts(readable) if dtype == "string" else pd.array(readable, dtype=dtype)
+        return _texts([None if value is None else json_text(value) for value in values])
+    cells: Any = list(values)
+    return _texts(cells) if dtype == "string" else pd.array(cells, dtype=dtype)
 
 
 def _common_column(values: Sequence[Any]) -> Any:
@@ -157,8 +154,15 @@ def _common_column(values: Sequence[Any]) -> Any:
     kinds = {type(value) for value in plain if value is not None}
     for dtype, known in _KINDS.items():
         if kinds and kinds <= known:
-            return typed_column(plain, dtype)
+            return typed_column([value if _fits(value, dtype) else None for value in plain], dtype)
     return pd.Series(plain, dtype=object).infer_objects().array
+
+
+def _fits(value: Any, dtype: str) -> bool:
+    """Whether the column can hold a number; where it cannot, the number is unknown there."""
+    if isinstance(value, int) and dtype == "Float64":
+        return -_BEYOND_FLOAT < value < _BEYOND_FLOAT
+    return dtype != "Int64" or value is None or value in INT64
 
 
 def _reply_column(values: list[Any]) -> Any:
@@ -184,34 +188,12 @@ def _texts(values: Sequence[str | None]) -> Any:
         return pd.array(readable, dtype="string")
 
 
-def _json(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # half of a surrogate pair, or a number beyond 64 bits
-        return json.dumps(value, default=str)
-
-
 def _labels(values: Sequence[Any]) -> Any:
     """Texts as categories; of the same dtype also without values, so that parts of a table can be joined."""
     import pandas as pd
 
     found = sorted({value for value in values if isinstance(value, str)})
     return pd.Categorical(values, categories=pd.Index(found, dtype=pd.Index(STATUSES).dtype))
-
-
-def _readable(values: Iterable[Any], dtype: str) -> list[Any]:
-    """Values of the column's type; others, of optional and union fields, become NA or text."""
-    kinds = {"string": (str,), "Int64": (int,), "Float64": (int, float), "boolean": (bool,)}[dtype]
-    if dtype == "string":
-        return [value if value is None or isinstance(value, str) else _json(value) for value in values]
-    return [value if isinstance(value, kinds) and _fits(value, dtype) else None for value in values]
-
-
-def _fits(value: Any, dtype: str) -> bool:
-    """Whether the column can hold a number; otherwise it is NA there and stands in the reply."""
-    if isinstance(value, int) and dtype == "Float64":
-        return -_BEYOND_FLOAT < value < _BEYOND_FLOAT
-    return dtype != "Int64" or -_BEYOND <= value < _BEYOND
 
 
 def _numbers(values: Any, dtype: str) -> Any:

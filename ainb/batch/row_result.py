@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-import orjson
-
-from ainb.errors import AinbError
+from ainb.batch.cells import INT64, clean_text, json_text
+from ainb.errors import InvalidReplyError
 from ainb.redaction.filter import redact
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Status = Literal["ok", "error", "rejected", "cancelled"]
 STATUSES: tuple[Status, ...] = ("ok", "error", "rejected", "cancelled")
 NANO = Decimal(1_000_000_000)
+MAX_USD = Decimal(1_000_000_000)  # in 1e-9 USD it still fits 64 bits
+MAX_SECONDS = 1e9
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,18 +63,24 @@ class RowResult:
 
     @classmethod
     def of_reply(cls, reply: Reply, fields: dict[str, Any] | None = None, value: Any = None) -> RowResult:
-        """Result of a row that was answered."""
+        """Result of a row that was answered.
+
+        Args:
+            reply: The reply; one that a user function made may hold anything.
+            fields: What `check_fields` returned, or the fields that a function returned; None without any.
+            value: The object that a function returned in place of a text; None for a text.
+        """
         return cls(
             status="ok",
-            reply=reply.text,
+            reply=clean_text(str(reply.text)),
             fields=fields,
-            attempts=reply.attempts,
-            cached=reply.cached,
+            attempts=_count(reply.attempts) or 0,
+            cached=bool(reply.cached),
             cost_nano_usd=to_nano_usd(reply.cost_usd),
-            input_tokens=reply.usage.input_tokens,
-            output_tokens=reply.usage.output_tokens,
-            reasoning_tokens=reply.usage.reasoning_output_tokens,
-            duration_s=reply.duration_s,
+            input_tokens=_count(reply.usage.input_tokens),
+            output_tokens=_count(reply.usage.output_tokens),
+            reasoning_tokens=_count(reply.usage.reasoning_output_tokens),
+            duration_s=_seconds(reply.duration_s),
             is_object=value is not None,
             value=value,
         )
@@ -82,15 +90,15 @@ class RowResult:
         cls, error: BaseException, *, status: Status, attempts: int = 0, duration_s: float | None = None
     ) -> RowResult:
         """Result of a row that was not answered."""
-        message = str(error) if isinstance(error, AinbError) else f"{error}" or type(error).__name__
+        text = error.text if isinstance(error, InvalidReplyError) else None
         return cls(
             status=status,
-            reply=getattr(error, "text", None),
-            error_type=type(error).__name__,
-            error_message=redact(" ".join(message.split())),
+            reply=clean_text(text) if isinstance(text, str) else None,
+            error_type=clean_text(type(error).__name__),
+            error_message=clean_text(redact(" ".join(_message(error).split()))),
             attempts=attempts,
             duration_s=duration_s,
-            http_status=getattr(error, "status_code", None),
+            http_status=http_status(error),
         )
 
     def with_error(self, error: Exception) -> RowResult:
@@ -108,33 +116,88 @@ class RowResult:
 
     def to_json(self) -> str:
         """Serialise for the journal."""
-        values = [getattr(self, name) for name in _NAMES]
-        try:
-            return orjson.dumps(values, default=str).decode()
-        except TypeError:  # half of a surrogate pair, or a number beyond 64 bits
-            return json.dumps(values, default=str)
+        return json_text([getattr(self, name) for name in _NAMES])
 
     @classmethod
-    def from_json(cls, text: str) -> RowResult:
+    def from_json(cls, text: Any) -> RowResult:
         """Read what `to_json` wrote.
 
         Raises:
-            ValueError: The text is something else.
+            ValueError: The text is something else, or a value is not of its type.
         """
         try:
-            values = orjson.loads(text)
-        except ValueError:
+            # Not orjson, which reads integers of more than 64 bits as floats.
             values = json.loads(text)
-        # Rows written before there was http_status, reasoning_tokens and is_object lack their last values.
-        lengths = {len(_NAMES) - 3, len(_NAMES) - 2, len(_NAMES) - 1, len(_NAMES)}
-        if not isinstance(values, list) or len(values) not in lengths or values[0] not in STATUSES:
+        except (TypeError, RecursionError) as error:
+            raise ValueError(f"it is no result of a row: {error}") from None
+        # Rows written before there were http_status, reasoning_tokens and is_object lack their last values.
+        if not isinstance(values, list) or not len(_NAMES) - 3 <= len(values) <= len(_NAMES):
             raise ValueError("it is no result of a row")
-        return cls(**dict(zip(_NAMES, values, strict=False)))
+        found = dict(zip(_NAMES, values, strict=False))
+        wrong = [name for name, value in found.items() if not _CHECKS[name](value)]
+        if wrong or (found["status"] == "ok") != (found["error_type"] is None):
+            raise ValueError(f"it is no result of a row: {', '.join(wrong) or 'status and error'}")
+        return cls(**found)
 
 
 _NAMES = tuple(item.name for item in dataclasses.fields(RowResult) if item.name != "value")
 
 
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < INT64.stop)
+
+
+# Only rows that were sent are in the journal.
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "status": lambda value: value in ("ok", "error"),
+    "reply": _is_text,
+    "fields": lambda value: value is None or isinstance(value, dict),
+    "error_type": _is_text,
+    "error_message": _is_text,
+    "attempts": lambda value: value is not None and _is_count(value),
+    "cached": lambda value: isinstance(value, bool),
+    "cost_nano_usd": _is_count,
+    "input_tokens": _is_count,
+    "output_tokens": _is_count,
+    "duration_s": lambda value: value is None or _seconds(value) is not None,
+    "http_status": _is_count,
+    "reasoning_tokens": _is_count,
+    "is_object": lambda value: isinstance(value, bool),
+}
+
+
+def _count(value: Any) -> int | None:
+    return value if value is not None and _is_count(value) else None
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if 0 <= value < MAX_SECONDS else None
+
+
+def http_status(error: BaseException) -> int | None:
+    """HTTP status of an error, of ours or of a user's client; None without one."""
+    try:
+        status = getattr(error, "status_code", None)
+    except Exception:  # noqa: BLE001 - a user's exception may fail to say what it is
+        return None
+    return status if type(status) is int else None
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return f"{error}" or type(error).__name__
+    except Exception:  # noqa: BLE001 - a user's exception may fail to say what it is
+        return f"{type(error).__name__} (its message cannot be read)"
+
+
 def to_nano_usd(usd: Decimal | None) -> int | None:
-    """Money as a whole number of 1e-9 USD, so that sums are exact; None stays None."""
-    return None if usd is None else int((usd * NANO).to_integral_value())
+    """Money as a whole number of 1e-9 USD, so that sums are exact; None where unknown or impossible."""
+    if usd is None or not usd.is_finite() or not 0 <= usd < MAX_USD:
+        return None
+    return int((usd * NANO).to_integral_value())

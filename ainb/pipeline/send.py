@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 
 from ainb import pricing
+from ainb.events import Notice, Sink, silent
 from ainb.messages import Call, Reply
+from ainb.pipeline.plausible import drop_implausible
 
 
 class Sender:
     """Sends one attempt to the provider and prices the reply.
 
-    The published price list is loaded in a thread while the first reply that needs it is on its way.
+    The published price list is loaded in a thread while the first reply that needs it is on its way. Token counts
+    and costs that cannot be right are unknown from here on, so that no budget, log or table meets them.
     """
 
-    def __init__(self, prices: pricing.Prices) -> None:
+    def __init__(self, prices: pricing.Prices, sink: Sink = silent) -> None:
         self._prices = prices
+        self._sink = sink
+        self._noticed: set[str] = set()
         self._loading: asyncio.Future[None] | None = None
 
     async def __call__(self, call: Call) -> Reply:
@@ -25,12 +30,23 @@ class Sender:
         if needs_list and call.request.provider != "function":
             self._load()
         reply = await call.provider.send(call)
+        dropped = drop_implausible(reply)
+        if dropped is not None:
+            self._notice(call, dropped)
         if reply.cost_source is None:
             if needs_list and reply.usage.input_tokens is not None:
                 await asyncio.shield(self._load())
             reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
         call.replies.append(reply)
         return reply
+
+    def _notice(self, call: Call, dropped: str) -> None:
+        """Report once per model what was dropped."""
+        model = f"{call.request.provider}:{call.request.model}"
+        if model not in self._noticed:
+            self._noticed.add(model)
+            text = f"{model} reports {dropped}, which cannot be right; such counts are unknown (NA) in log and table"
+            self._sink(Notice(text, "usage"))
 
     def _load(self) -> asyncio.Future[None]:
         if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ainb.config.tree import REPLAYS
+from ainb.config import REPLAYS
 from ainb.keys import KEY_VARIABLES
 from ainb.magics.commands import budget, cache
 from ainb.magics.commands.alias import SAVE, UNSAVE, drop_alias, set_alias
@@ -12,12 +12,14 @@ from ainb.magics.commands.compare import show_comparison
 from ainb.magics.commands.cost import SINCE, show_cost, show_errors, show_usage
 from ainb.magics.commands.explain import explain, fix
 from ainb.magics.commands.help import show_help, show_version
+from ainb.magics.commands.jobs import CANCEL, show_jobs
 from ainb.magics.commands.list import show_list
 from ainb.magics.commands.login import login, logout
 from ainb.magics.commands.panel import show_panel
 from ainb.magics.commands.pull import pull
 from ainb.magics.commands.replay import ACTIONS, replay
 from ainb.magics.commands.status import show_status
+from ainb.magics.commands.trust import trust_folder, untrust_folder
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import CELL_FLAGS
 from ainb.magics.shell import NotebookShell
@@ -94,6 +96,15 @@ COMMANDS: list[Command] = [
         example="%ai budget 5/day",
     ),
     Command(
+        name="jobs",
+        run=show_jobs,
+        metavar="[cancel RUN]",
+        words=(0, 2),
+        choices=(CANCEL,),
+        help="batch jobs of providers, a row each; cancel stops those of a run, and what is done stays done",
+        example="%ai jobs",
+    ),
+    Command(
         name="cache",
         run=cache.cache,
         metavar="[clear | prune [--older SPAN]]",
@@ -138,6 +149,22 @@ COMMANDS: list[Command] = [
         choices=tuple(KEY_VARIABLES),
         help="remove a key from the OS keyring",
         example="%ai logout openai",
+    ),
+    Command(
+        name="trust",
+        run=trust_folder,
+        metavar="[FOLDER]",
+        words=(0, 1),
+        help="let the project's pyproject.toml set destinations, files and credentials too",
+        example="%ai trust",
+    ),
+    Command(
+        name="untrust",
+        run=untrust_folder,
+        metavar="[FOLDER]",
+        words=(0, 1),
+        help="take the trust in a project back",
+        example="%ai untrust",
     ),
     Command(
         name="alias",

@@ -56,10 +56,9 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     if request.schema is not None:
         yield "schema", request.schema.name
     if request.parameters:
-        yield (
-            "parameters",
-            redact(", ".join(f"{name}={value!r}" for name, value in request.parameters.items())),
-        )
+        # As cache and cassettes know them: values of secret headers are hidden.
+        asked = {name: value for name, value in request.asked().items() if name != "messages"}
+        yield "parameters", redact(", ".join(f"{name}={value!r}" for name, value in asked.items()))
     about = "" if estimate.input_source == "exact" else "about "
     yield "tokens in", f"{about}{estimate.input_tokens:,}"
     yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -210,8 +210,10 @@ def word_or_none(value: Any) -> str | None:
 
 
 def count_or_none(value: Any) -> int | None:
-    """The value where it is a whole number of at least 0."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """The value where it is a number, 5.0 as 5; the sender reports and drops what no count can be."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else cast(int, value)
 
 
 def _tool_text(calls: list[dict[str, Any]]) -> str:

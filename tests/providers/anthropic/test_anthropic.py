@@ -10,8 +10,9 @@ import pytest
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
-from ainb.messages import Call, CallOptions, Message, Request
+from ainb.messages import Call, CallOptions, Message, Reply, Request
 from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.plausible import drop_implausible
 from ainb.pricing import Prices
 from ainb.providers import split_model
 from ainb.providers.anthropic.adapter import AnthropicProvider
@@ -515,7 +516,10 @@ def test_rate_limit_headers_are_kept_and_read():
 
 @pytest.mark.parametrize("usage", [None, "many", {}, {"input_tokens": -1}, {"input_tokens": True}])
 def test_an_account_that_makes_no_sense_is_unknown(usage):
-    assert read_usage(usage).source == "unknown"
+    reply = Reply(text="", usage=read_usage(usage))
+    drop_implausible(reply)  # as the sender does with every reply
+
+    assert reply.usage.source == "unknown"
 
 
 def test_models_are_listed():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.messages import UNKNOWN_USAGE, Reply, Usage
+from ainb.pipeline.plausible import drop_implausible
 from ainb.providers.openai.reply import Answer, UnreadableError, read_completion, read_cost, read_usage
 
 
@@ -123,7 +124,10 @@ def test_only_the_first_of_several_streamed_answers_counts():
     ],
 )
 def test_tokens_are_counts_or_unknown(raw, usage):
-    assert read_usage(raw) == usage
+    reply = Reply(text="", usage=read_usage(raw))
+    drop_implausible(reply)  # as the sender does with every reply
+
+    assert reply.usage == usage
 
 
 def test_reasoning_that_is_only_in_the_total_is_added_to_the_output():
