@@ -73,8 +73,10 @@ def _register() -> list[str]:
     if owner is None:
         return []
     return [
-        f"df.ai belongs to another package ({owner}) and stays with it; "
-        "df.ainb.map(…) does what df.ai.map(…) would"
+        (
+            f"df.ai belongs to another package ({owner}) and stays with it; "
+            "df.ainb.map(…) does what df.ai.map(…) would"
+        )
     ]
 
 
