@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.batch.collector import COLLECTOR
 from ainb.batch.context import BatchContext
+from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
 from ainb.batch.progress import Progress, ProgressReporter
 from ainb.batch.runner import Runner
@@ -65,7 +66,8 @@ class Batch:
         self.progress = Progress(title=context.title, model=context.calls.model, total=context.source.length)
         self._output = output
         self._reporter = ProgressReporter(self.progress, context.options.watcher, context.clock)
-        self._runner = Runner(context, self._rows(), output, self._reporter)
+        self._finished = FinishedRows(context)
+        self._runner = Runner(context, self._rows(), self._finished, output, self._reporter)
 
     async def run(self) -> pd.DataFrame | Path:
         """Send all rows, on the running loop.
@@ -86,8 +88,7 @@ class Batch:
             raise
         finally:
             self._reporter.update(last=True)
-            self._output.close(complete=self._runner.all_ended)
-            self._close_journal()
+            self._close()
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()
         return self._output.result()
@@ -125,6 +126,15 @@ class Batch:
         """The rows so far; None where they go to a file."""
         return self._output.frame()
 
+    def _close(self) -> None:
+        complete = False
+        try:
+            self._output.close(complete=self._runner.all_ended)
+            complete = self._runner.complete
+        finally:
+            # A run whose result could not be kept stays unfinished: its answers are in the journal.
+            self._finished.close(complete=complete, row_count=self.progress.done)
+
     def _collecting(self) -> contextlib.AbstractContextManager[None]:
         # A user function may leave cycles that hold much memory.
         return contextlib.nullcontext() if self.context.calls.uses is None else COLLECTOR.rare()
@@ -138,15 +148,6 @@ class Batch:
         for position, row in enumerate(rows):
             self._output.start(position, row)
             yield position, row
-
-    def _close_journal(self) -> None:
-        journal = self.context.journal
-        if journal is None:
-            return
-        if self._runner.complete:
-            now = self.context.clock.unix()
-            journal.finish(self.context.run_id, row_count=self.progress.done, now=now)
-        journal.close()
 
     def _interruption(self) -> BatchInterrupted:
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""

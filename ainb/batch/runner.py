@@ -44,6 +44,7 @@ class Runner:
     Args:
         context: Context of the batch.
         rows: Position and item of each row, read as workers become free.
+        finished: Rows that have a result.
         output: Takes the result of a row when its commit to the journal is through.
         reporter: Counts results and shows progress.
 
@@ -55,6 +56,7 @@ class Runner:
         self,
         context: BatchContext,
         rows: Iterator[tuple[int, Any]],
+        finished: FinishedRows,
         output: Output,
         reporter: ProgressReporter,
     ) -> None:
@@ -63,7 +65,7 @@ class Runner:
         self._output = output
         self._reporter = reporter
         self._progress = reporter.progress
-        self._finished = FinishedRows(context)
+        self._finished = finished
         self._circuit = CircuitWait(context, reporter)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}

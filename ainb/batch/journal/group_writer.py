@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from ainb.errors import AinbError
+from ainb.batch.journal.errors import JournalError
 from ainb.stores.sqlite import insert_few, insert_rows, tie
 
 GROUP_ROWS = 2_000
@@ -75,7 +75,7 @@ class GroupWriter:
             if error is None:
                 committed.set_result(None)
             else:
-                committed.set_exception(AinbError(f"the journal cannot be written ({error})"))
+                committed.set_exception(JournalError(f"the journal of batches cannot be written ({error})"))
         if self._waiting:
             loop.call_later(GATHER_SECONDS, self._begin, loop)
         else:

@@ -7,15 +7,17 @@ one entry, and a changed prompt runs again. A row counts as finished when its co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
 from ainb.batch.row_result import RowResult
-from ainb.errors import AinbError
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import tie
 
@@ -75,8 +77,10 @@ class Journal:
         mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may
             be on a network folder, where "WAL" does not work.
 
+    Every method raises `JournalError` when the file fails (disk full, locked, damaged, …).
+
     Raises:
-        AinbError: The file cannot be used.
+        JournalError: The file cannot be used.
     """
 
     def __init__(self, path: Path, *, mode: Literal["WAL", "TRUNCATE"] = "WAL") -> None:
@@ -87,14 +91,13 @@ class Journal:
             make_private(path)
             self._reader = self._connect()
             self._close_reader = tie(self._reader, self)
-            with self._reader:
-                self._reader.execute("BEGIN IMMEDIATE")
-                self._migrate(self._reader)
-        except (OSError, sqlite3.Error) as error:
-            raise AinbError(
+            with self._transaction() as connection:
+                self._migrate(connection)
+        except (OSError, sqlite3.Error, JournalError) as error:
+            raise JournalError(
                 f"the journal of batches cannot be used ({error}); "
                 f"mend or move {path.name} in the home folder, or "
-                "run the batch with journal=False, and it cannot be resumed"
+                "give journal=False"
             ) from None
         self._writer = GroupWriter(self._connect)
 
@@ -115,8 +118,7 @@ class Journal:
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
         """Register a run, unless it is there already, and delete runs that finished more than 30 days ago."""
-        with self._lock, self._reader as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
             old = now - KEEP_FINISHED_SECONDS
             connection.execute(
                 "DELETE FROM rows WHERE run_id IN (SELECT run_id FROM runs WHERE finished_at < ?)", (old,)
@@ -130,8 +132,7 @@ class Journal:
 
     def finish(self, run_id: str, *, row_count: int, now: float) -> None:
         """Close a run: the next one of the same work starts anew."""
-        with self._lock, self._reader as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
             connection.execute(
                 "UPDATE runs SET finished_at = ?, row_count = ? WHERE run_id = ?", (now, row_count, run_id)
             )
@@ -154,7 +155,7 @@ class Journal:
 
     def runs(self) -> list[RunSummary]:
         """Every run, newest first."""
-        with self._lock:
+        with self._reading():
             found = self._reader.execute(
                 "SELECT r.run_id, identity, title, model, started_at, finished_at, row_count,"
                 " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
@@ -171,9 +172,32 @@ class Journal:
             self._close_reader()
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        with self._lock:
+        with self._reading():
             row: tuple[Any, ...] | None = self._reader.execute(query, values).fetchone()
         return row
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal of batches cannot be read ({error})") from None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                self._reader.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._reader
+                    self._reader.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._reader.execute("ROLLBACK")
+                    raise
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal of batches cannot be written ({error})") from None
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
