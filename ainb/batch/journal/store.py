@@ -24,6 +24,7 @@ from ainb.stores.sqlite import tie
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
+MAX_UNIX = 2.0**33  # in the year 2242; pandas holds times up to 2262
 KEEP_FINISHED_SECONDS = 30 * 86_400.0
 
 _SCHEMA = """
@@ -107,14 +108,14 @@ class Journal:
             "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1",
             identity,
         )
-        return None if row is None or row[1] is not None else str(row[0])
+        return None if row is None or row[1] is not None else _run_id(row[0])
 
     def latest(self, identity: str) -> str | None:
         """Id of the newest run of the same work, finished or not, or None."""
         row = self._one(
             "SELECT run_id FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1", identity
         )
-        return None if row is None else str(row[0])
+        return None if row is None else _run_id(row[0])
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
         """Register a run, unless it is there already, and delete runs that finished more than 30 days ago."""
@@ -159,11 +160,10 @@ class Journal:
             found = self._reader.execute(
                 "SELECT r.run_id, identity, title, model, started_at, finished_at, row_count,"
                 " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
-                " coalesce(sum(cost_nano_usd), 0), count(status) - count(cost_nano_usd)"
+                " CAST(total(cost_nano_usd) AS INTEGER), count(status) - count(cost_nano_usd)"
                 " FROM runs r LEFT JOIN rows USING (run_id) GROUP BY r.run_id ORDER BY started_at DESC"
             ).fetchall()
-        names = RunSummary.__dataclass_fields__
-        return [RunSummary(**dict(zip(names, row, strict=True))) for row in found]
+        return [summary for row in found if (summary := _summary(row)) is not None]
 
     def close(self) -> None:
         """Commit what is queued and close the file."""
@@ -219,3 +219,28 @@ class Journal:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _run_id(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float) and 0 <= value < MAX_UNIX
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _summary(row: tuple[Any, ...]) -> RunSummary | None:
+    """A run with every value of its type; None where the file holds something else."""
+    found = dict(zip(RunSummary.__dataclass_fields__, row, strict=True))
+    is_valid = (
+        all(isinstance(found[name], str) for name in ("run_id", "identity", "title", "model"))
+        and _is_time(found["started_at"])
+        and (found["finished_at"] is None or _is_time(found["finished_at"]))
+        and (found["row_count"] is None or _is_count(found["row_count"]))
+        and all(_is_count(found[name]) for name in ("done", "failed", "cost_nano_usd", "unpriced"))
+    )
+    return RunSummary(**found) if is_valid else None
