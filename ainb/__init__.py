@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from ainb import keys, testing
     from ainb.batch import BatchFailedError, BatchInterrupted
     from ainb.compare import Agreement, Comparison, agreement
-    from ainb.config.tree import Config
+    from ainb.config import Config
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
+        BatchPendingError,
         BudgetExceededError,
         CallRejectedError,
         CircuitOpenError,
@@ -56,10 +57,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchFailedError": "batch",
     "BatchInterrupted": "batch",
+    "BatchPendingError": "errors",
     "Agreement": "compare",
     "Comparison": "compare",
     "agreement": "compare",
-    "Config": "config.tree",
+    "Config": "config",
     "Job": "engine",
     "AinbError": "errors",
     "BudgetExceededError": "errors",
@@ -108,6 +110,7 @@ __all__ = [
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
+    "BatchPendingError",
     "Budget",
     "BudgetExceededError",
     "Cache",

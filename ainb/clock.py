@@ -1,4 +1,4 @@
-"""The only home of time: every module asks a Clock, so that tests can hand it a clock that jumps."""
+"""Clock: the only source of time, injected everywhere, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the pipeline may know about time."""
+    """Source of time."""
 
     def monotonic(self) -> float:
-        """Seconds that never step back; only differences mean anything."""
+        """Seconds that never step back; only differences are meaningful."""
         ...
 
     def unix(self) -> float:
@@ -21,26 +21,26 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait on the running loop."""
+        """Sleep on the running loop."""
         ...
 
     def call_later(
         self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
     ) -> asyncio.Handle:
-        """Have `loop` call `callback` after so many seconds; to be called on the loop's own thread."""
+        """Call `callback` on `loop` after so many seconds; to be called on the loop's thread."""
         ...
 
     def wait(self, event: threading.Event, seconds: float | None) -> None:
-        """Block this thread until `event` is set, or so many seconds have passed; None means for ever."""
+        """Block this thread until `event` is set or so many seconds have passed; None means no limit."""
         ...
 
     def block(self, seconds: float) -> None:
-        """Block the calling thread, for plain functions; never on a thread that runs a loop."""
+        """Block the calling thread; never on a thread that runs a loop."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system's clock."""
 
     monotonic = staticmethod(time.monotonic)
     unix = staticmethod(time.time)

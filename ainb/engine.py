@@ -1,7 +1,7 @@
-"""One daemon thread with one event loop; everything asynchronous lives on it.
+"""Engine: one daemon thread with one event loop, on which everything asynchronous runs.
 
-A notebook's own loop is busy while a cell runs, ``asyncio.run`` raises inside it, and patched loops leave cells unrun;
-a thread of our own is the only arrangement under which a blocking cell still shows live output and can be interrupted.
+A notebook's own loop is busy while a cell runs, ``asyncio.run`` raises inside it, and patched loops leave
+cells unrun. Only with a separate thread can a blocking cell show live output and be interrupted.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 class Job(Generic[T]):
-    """Handle to a coroutine that runs on the engine's loop.
+    """Handle of a coroutine that runs on the engine's loop.
 
-    ``job.result()`` blocks and can be interrupted, ``await job`` works on any loop, ``job.cancel()`` may be called from
-    any thread.
+    ``job.result()`` blocks and can be interrupted, ``await job`` works on any loop, ``job.cancel()`` may be
+    called from any thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -55,11 +55,11 @@ class Job(Generic[T]):
         return "<Job done>" if error is None else f"<Job failed: {type(error).__name__}>"
 
     def done(self) -> bool:
-        """Whether the work has ended, one way or another."""
+        """Whether the work has ended, whatever its outcome."""
         return self._future.done()
 
     def cancel(self) -> None:
-        """Ask the work to stop; returns at once, safe from any thread."""
+        """Cancel the work; returns at once, safe from any thread."""
         if self._future.done():
             return
         try:
@@ -68,10 +68,10 @@ class Job(Generic[T]):
             return
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Block until the work has ended, in slices so that an interrupt lands.
+        """Block until the work has ended, in slices, so that an interrupt is handled.
 
         Returns:
-            Whether it has ended; False only when `timeout_seconds` ran out first.
+            Whether it has ended; False only when `timeout_seconds` expired first.
         """
         left = timeout_seconds
         while not self._future.done():
@@ -84,15 +84,16 @@ class Job(Generic[T]):
         return True
 
     def result(self, timeout_seconds: float | None = None) -> T:
-        """Block until the work has ended and return what it returned, or raise what it raised.
+        """Block until the work has ended and return its result, or raise its error.
 
         Args:
-            timeout_seconds: How long to wait; the work goes on when it runs out. None waits for ever.
+            timeout_seconds: Time limit of the wait; the work continues when it expires. None waits without a
+                limit.
 
         Raises:
-            TimeoutError: The wait ran out.
+            TimeoutError: The time limit expired.
             concurrent.futures.CancelledError: The work was cancelled.
-            CallInterrupted: The person interrupted the wait; the work was cancelled.
+            CallInterrupted: The user interrupted the wait; the work was cancelled.
         """
         try:
             if not self.wait(timeout_seconds):
@@ -139,7 +140,7 @@ class Job(Generic[T]):
 
 
 class Engine:
-    """The thread and its loop, made on first use and made anew in a forked child."""
+    """The thread and its loop, created on first use and again in a forked child."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -150,58 +151,59 @@ class Engine:
         atexit.register(self.shutdown)
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The running loop, started if need be."""
+        """The running loop, started if needed."""
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
                 self._loop = self._start()
             return self._loop
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
-        """Run a coroutine on the loop, with a copy of the caller's context variables.
+        """Start a coroutine on the loop, with a copy of the caller's context variables.
 
-        The copy is what makes output land in the cell that asked for it.
+        The copy makes output appear in the cell that started it.
         """
         loop = self.loop()
         job: Job[T] = Job(loop)
-        loop.call_soon_threadsafe(job._start, work, contextvars.copy_context())  # noqa: SLF001 - Job's other half
+        loop.call_soon_threadsafe(job._start, work, contextvars.copy_context())  # noqa: SLF001 - part of Job's protocol
         return job
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and block for its result.
+        """Run a coroutine and block until its result.
 
         Raises:
-            AinbError: Called from the loop itself, where blocking would wait for ever.
+            AinbError: Called on the loop itself, where blocking would never return.
         """
         if self.is_current():
             work.close()
             raise AinbError(
-                "this runs on ainb's own loop, where a blocking call would never return; await submit() instead"
+                "this runs on ainb's own loop, where a blocking call would never return; await submit() "
+                "instead"
             )
         return self.submit(work).result()
 
     def post(self, start: Callable[[], object]) -> None:
-        """Have something done on the loop where there is one; takes no lock, so that finalizers may ask for it."""
+        """Schedule a callback if the loop is running; takes no lock, so that finalizers may call it."""
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # closed in this moment
                 loop.call_soon_threadsafe(start)
 
     def is_current(self) -> bool:
-        """Whether the caller is the loop's own thread."""
+        """Whether the caller runs on the loop's thread."""
         return threading.current_thread() is self._thread
 
     def at_shutdown(self, closer: Callable[[], Awaitable[None]]) -> None:
-        """Have `closer` awaited on the loop before it ends with the process."""
+        """Await `closer` on the loop before the process ends."""
         self._closers.append(closer)
 
     def shutdown(self) -> None:
-        """Close what lives on the loop and end it; a later submit starts a new one."""
+        """Run the closers and end the loop; a later submit starts a new one."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive() or self.is_current():
             return
         closed = self.submit(self._close()).wait(SHUTDOWN_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
-        # A loop that something holds up is left alone: its thread is a daemon.
+        # A blocked loop is not waited for: its thread is a daemon.
         thread.join(SHUTDOWN_SECONDS if closed else 0)
         if not thread.is_alive():
             loop.close()

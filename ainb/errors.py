@@ -1,4 +1,4 @@
-"""Every error that ainb raises on purpose.
+"""Errors that ainb raises.
 
 AinbError
 |- ConfigError(ValueError)
@@ -9,19 +9,25 @@ AinbError
 |  |- PermanentProviderError  not worth another attempt
 |- InvalidReplyError          not the schema, not JSON
 |- DeadlineExceededError
+|- BatchPendingError(TimeoutError)   a provider's batch job is still running
 
-A message says what is so, the limit, the value and the way out, on one line. Messages are contract: numbers fixed
-by the input stand in the text; what depends on time or on the run (seconds left, ids) is an attribute.
+A message states the problem, the limit, the value and the fix, on one line. Messages are part of the
+contract: numbers fixed by the input are in the text; what depends on time or on the run (seconds left, ids)
+is an attribute.
 """
 
 from __future__ import annotations
 
 import traceback
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class _OneLine:
-    """Shown as one line in a notebook; shown again (``%tb``) with the whole traceback."""
+    """Errors shown as one line in a notebook; with the traceback when shown again (``%tb``)."""
 
     _shown = False
 
@@ -34,7 +40,7 @@ class _OneLine:
 
             return redact("".join(traceback.format_exception(self))).rstrip("\n").split("\n")
         self._shown = True
-        # A provider's words may stand in the message: control characters must not reach the terminal.
+        # The message may contain text of a provider: control characters must not reach the terminal.
         shown = "".join(letter if letter.isprintable() else " " for letter in str(self))
         return [f"{type(self).__name__}: {' '.join(shown.split())}"]
 
@@ -43,25 +49,25 @@ class AinbError(_OneLine, Exception):
     """Base of all errors of ainb.
 
     Args:
-        message: One line: what is so, the limit, the value, the way out.
+        message: One line: problem, limit, value, fix.
     """
 
     def __init__(self, message: str) -> None:
         from ainb.redaction.filter import redact
 
-        # Whatever was put into the message: no error shows a key, not in a cell, a log, a row or a traceback.
+        # No error shows a key, in a cell, a log, a row or a traceback.
         super().__init__(redact(message))
 
 
 class ConfigError(AinbError, ValueError):
-    """An option, a model name or a key variable makes no sense; the message names it and the way out."""
+    """An option, a model name or a key variable is not valid; the message names it and the fix."""
 
 
 class CallRejectedError(AinbError):
-    """Nothing was sent and nothing was spent.
+    """The call was rejected before it was sent; nothing was spent.
 
     Attributes:
-        retry_after: Seconds after which the same call may be let through, or None when waiting does not help.
+        retry_after: Seconds after which the same call may pass, or None when waiting does not help.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -74,11 +80,11 @@ class InvalidPromptError(CallRejectedError):
 
 
 class BudgetExceededError(CallRejectedError):
-    """The money that this call could cost is not left in a hard budget.
+    """A hard budget does not have the money that this call may cost.
 
     Attributes:
-        spent_usd: Spent of that budget so far, a Decimal; None when no price is known.
-        left_usd: Left of it, a Decimal and never below 0; None when no price is known.
+        spent_usd: Spent of that budget so far in USD, a Decimal; None when no price is known.
+        left_usd: Left of it in USD, a Decimal, never below 0; None when no price is known.
     """
 
     def __init__(
@@ -99,7 +105,7 @@ class RateLimitError(CallRejectedError):
 
 
 class CircuitOpenError(CallRejectedError):
-    """The provider failed too often just now; calls are refused until it is probed again."""
+    """The provider failed too often recently; calls are refused until it is probed again."""
 
 
 class ReplayMissError(CallRejectedError):
@@ -115,10 +121,10 @@ class ProviderError(AinbError):
         request_id: The provider's id of the request, or None.
         retry_after: Seconds that the provider asked to wait, or None.
         should_retry: What the provider's ``x-should-retry`` header said, or None.
-        billed: Whether the provider may have charged for it (a body was sent and no refusal came back).
+        billed: Whether the provider may have charged for it (a body was sent, and no refusal was received).
         headers: The rate-limit headers of the response, lower-case names, or an empty dict.
-        adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent again, is another
-            request. 0 means none.
+        adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent
+            again, is another request. 0 means none.
         out_of_quota: Whether the account's quota, credit or daily limit is used up.
     """
 
@@ -148,7 +154,7 @@ class ProviderError(AinbError):
 
 
 class TransientProviderError(ProviderError):
-    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx, 529: another attempt may succeed."""
+    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx: another attempt may succeed."""
 
 
 class PermanentProviderError(ProviderError):
@@ -156,7 +162,7 @@ class PermanentProviderError(ProviderError):
 
 
 class InvalidReplyError(AinbError):
-    """The model answered, but not with what was asked for (schema, JSON).
+    """The model answered, but the reply does not match the schema or is not JSON.
 
     Attributes:
         text: The raw reply, or None when there was none.
@@ -168,10 +174,10 @@ class InvalidReplyError(AinbError):
 
 
 class DeadlineExceededError(AinbError):
-    """The total time of the call (waits, attempts and sleeps together) ran out.
+    """The time limit of the whole call (waits, attempts and sleeps together) expired.
 
     Attributes:
-        billed: Whether an attempt was with the provider when time ran out.
+        billed: Whether an attempt had been sent when the time expired.
     """
 
     def __init__(self, message: str, *, billed: bool = False) -> None:
@@ -180,12 +186,23 @@ class DeadlineExceededError(AinbError):
 
     @classmethod
     def after(cls, seconds: float, *, billed: bool) -> DeadlineExceededError:
-        """The error of a call that may take so many seconds."""
+        """Make the error of a call with a limit of so many seconds."""
         return cls(
-            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) or ask for less",
+            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) "
+            "or lower max_tokens",
             billed=billed,
         )
 
 
+class BatchPendingError(AinbError, TimeoutError):
+    """Batch jobs of a provider are not done within ``max_wait_seconds``; they go on, and the same call collects them.
+
+    Attributes:
+        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to a file.
+    """
+
+    frame: pd.DataFrame | None = None
+
+
 class CallInterrupted(_OneLine, KeyboardInterrupt):
-    """The person stopped a cell that was waiting for a reply."""
+    """The user stopped a cell that was waiting for a reply."""

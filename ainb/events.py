@@ -1,4 +1,4 @@
-"""What the pipeline tells those who listen: plain data, handed to sinks that must not raise and must not wait."""
+"""Events of the pipeline: plain data, passed to sinks that must not raise or block."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ainb.messages import Call, Reply
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A call has ended, whatever became of it.
+    """A call has ended, with a reply or an error.
 
     Attributes:
-        call: The request and what it gathered.
-        reply: The answer, or None.
-        error: What it raised (cancellation included), or None.
-        duration_s: Seconds from submit to end.
+        call: The call, with everything recorded about it.
+        reply: The reply, or None.
+        error: The error (cancellation included), or None.
+        duration_s: Duration from submit to end in seconds.
         ended_at: Wall-clock seconds since 1970 at the end.
     """
 
@@ -29,11 +29,11 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line for the person: something works differently than asked for, and says so once.
+    """One line for the user: something works differently than requested; shown once.
 
     Attributes:
         text: The line.
-        kind: What it is about ("cache", "log", "budget", …), so that it is said once.
+        kind: Subject ("cache", "log", "budget", …), used to show each notice once.
     """
 
     text: str
@@ -45,4 +45,4 @@ Sink = Callable[[Event], None]
 
 
 def silent(_event: Event) -> None:
-    """A sink for those who do not listen."""
+    """Ignore an event: the sink of sessions without listeners."""

@@ -1,7 +1,7 @@
-"""The nouns of the house: what goes out, what comes back (`ainb.replies`), and what is gathered on the way.
+"""Core types: messages, requests, calls, options, and the protocols of providers and stages.
 
-A `Request` is what the person asked for; a `Call` is one request on its way through the stages; a `Reply` is the
-outcome. A `Provider` turns a request into bytes and bytes into a reply.
+A `Request` is what the user asked for; a `Call` is one request in the pipeline with everything recorded about
+it; a `Reply` (`ainb.replies`) is its result. A `Provider` sends a request and returns the reply.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "CacheMode",
     "Call",
     "CallOptions",
+    "Delivery",
     "Effort",
     "Form",
     "Handler",
@@ -35,13 +36,14 @@ __all__ = [
     "add_up",
 ]
 
-# How a reply travels, and what `Request` holds in fields of its own.
+# Transport options, and what `Request` holds in fields of its own.
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 HIDDEN = "***"
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Delivery = Literal["live", "batch"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -50,8 +52,8 @@ class Message:
     """One turn of a conversation.
 
     Attributes:
-        role: Who speaks.
-        content: Text, or the OpenAI protocol's list of content parts (dicts) for pictures.
+        role: Author of the message.
+        content: Text, or a list of content parts (dicts) of the OpenAI protocol, as for images.
     """
 
     role: Role
@@ -59,7 +61,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The textual part of the content, parts joined by a line break."""
+        """The text of the content; text parts are joined by a line break."""
         if isinstance(self.content, str):
             return self.content
         return "\n".join(str(part.get("text", "")) for part in self.content if part.get("type") == "text")
@@ -67,16 +69,18 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What leaves, before an adapter gives it the provider's shape.
+    """A request in ainb's form; an adapter converts it to the provider's protocol.
 
     Attributes:
         provider: Service name, such as "openai" or "local".
         model: The service's own model name.
         messages: The conversation, oldest first.
-        parameters: Sampling and other body parameters under OpenAI's names (``temperature``, ``max_tokens``, …).
+        parameters: Sampling and other body parameters under OpenAI's names (``temperature``, ``max_tokens``,
+            …).
         api_base: Base URL for this call only; None means the provider's own.
-        api_key_name: Name of the environment variable that holds the key, for this call only; None means the provider's own.
-        schema: What the reply must be, for providers that can be told; None means anything.
+        api_key_name: Name of the environment variable with the API key, for this call only; None means the
+            provider's own.
+        schema: Schema that the reply must match; None means any text.
         operation: Operation name of the usage row.
     """
 
@@ -92,8 +96,8 @@ class Request:
     def asked(self) -> dict[str, Any]:
         """Parameters and messages as the user gave them: the identity of a request in cache and cassettes.
 
-        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that a
-        stored answer is still found when the rules for a model change. No secret is in it.
+        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that
+        a stored answer is still found when the rules for a model change. No secret is in it.
         """
         asked = {name: value for name, value in self.parameters.items() if name not in _NOT_ASKED}
         headers = asked.get("extra_headers")
@@ -107,43 +111,43 @@ class Request:
 
 
 class ReplySchema(Protocol):
-    """What a reply must be; made by ``pipeline.schema.read_schema``."""
+    """Schema that a reply must match; made by `ainb.pipeline.answer.schema.read_schema`."""
 
     @property
     def name(self) -> str:
-        """For messages and for the provider."""
+        """Name in messages and in the request."""
         ...
 
     @property
     def json_schema(self) -> Mapping[str, Any]:
-        """As the provider is told."""
+        """JSON schema as it is sent to the provider."""
         ...
 
     @property
     def check(self) -> Callable[[str], Any]:
-        """Turns a reply's text into the checked value, or raises ValueError that says what is wrong."""
+        """Turns a reply's text into the checked value, or raises ValueError with the problem."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOptions:
-    """How one call is treated; nothing of it reaches the provider.
+    """Options of one call for the pipeline; none of them is sent to the provider.
 
     Attributes:
         timeout_seconds: Total time of this call; None means the session's.
-        cache: Use, overwrite ("refresh") or leave aside ("off") the cached answer.
-        ttl_seconds: Age up to which a cached answer counts; None means the session's.
-        replica: Which of several answers to the same prompt this is; None means the only one.
-        budget_usd: Hard limit of this call; None means none of its own.
-        user: On whose behalf; has limits and a budget of its own. None means nobody in particular.
+        cache: "use" or "refresh" (overwrite) the cached answer, or no cache at all ("off").
+        ttl_seconds: Age up to which a cached answer is valid; None means the session's.
+        replica: Index among several answers to the same prompt; None means a single answer.
+        budget_usd: Hard limit of this call in USD; None means no limit of its own.
+        user: User of the call, with limits and a budget of its own; None means no named user.
         tags: Free labels for the usage row.
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
-        batch_id: The batch run this call belongs to, or None.
-        fallback: Models that are asked, in order, when the one before is down.
-        values: Texts that were filled into the prompt from elsewhere (a notebook's names, a row's columns), the rest having been
-            typed; None means unknown, and then validation takes the whole prompt for one.
-        on_text: Called with each piece of a streamed reply on the engine's thread; None means do not stream.
+        batch_id: The batch run that this call belongs to, or None.
+        fallback: Models to ask, in order, when the one before is unavailable.
+        values: Texts that were filled into the prompt (a notebook's variables, a row's columns), while the
+            rest was typed; None means unknown: validation treats the whole prompt as filled in.
+        on_text: Called with each piece of a streamed reply on the engine's thread; None means no streaming.
     """
 
     timeout_seconds: float | None = None
@@ -163,10 +167,10 @@ class CallOptions:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A model that may answer in the place of another.
+    """A fallback model.
 
     Attributes:
-        provider: The adapter of its service.
+        provider: Adapter of its service.
         model: The service's own model name.
     """
 
@@ -179,30 +183,35 @@ DEFAULT_OPTIONS = CallOptions()
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One request on its way, and what the stages gathered about it.
+    """One request in the pipeline, and everything that the stages record about it.
 
     Attributes:
-        request: What leaves; a stage that changes it puts a new Request here.
-        provider: The adapter that will send it.
-        options: How it is treated.
+        request: The request to send; a stage that changes it assigns a new Request.
+        provider: Adapter that will send it.
+        options: Options of the call.
         call_id: ULID of the usage row.
         started_at: Monotonic seconds at submit.
-        deadline: Monotonic second at which the caller stops waiting; None means never.
+        deadline: Monotonic second at which the caller stops waiting; None means no deadline.
         attempts: Provider calls made so far.
-        queue_wait_s: Seconds spent in line for permits so far.
+        queue_wait_s: Seconds spent waiting for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
-        duration_s: Seconds that a cassette says the call took, which stand for the measured ones; None where they are measured.
+        duration_s: Recorded duration in seconds when a cassette answered, else None.
+        ended_at: Wall-clock seconds since 1970 at which the batch job that answered ended, else None.
+        delivery: "batch" when a provider's batch job answered, else "live".
         replayed: Whether a cassette answered it, with a reply or an error.
-        shown: Whether a streamed piece was handed to the caller: no attempt may follow.
-        cache_key: Digest of what is sent, once somebody has needed it; whoever changes `request` sets it back to None.
-        endpoint: What `place` found, or None.
-        account: What `payer` found, or None.
-        values: Texts filled into the prompt of this call alone, a row's columns; None means that `options` tell.
-        row_key: The row of a batch: digest of what it sends; None outside one.
-        replies: Every reply that a provider gave to this call, oldest first; more than one when an answer was asked for again.
+        shown: Whether a streamed piece was passed to the caller; then no further attempt may follow.
+        cache_key: Digest of what is sent, computed on first use; code that changes `request` resets it to
+            None.
+        endpoint: Result of `place`, or None.
+        account: Result of `payer`, or None.
+        values: Texts filled into the prompt of this call alone (a row's columns); None means those of
+            `options`.
+        row_key: Digest of a batch row; None outside a batch.
+        replies: Every reply of a provider to this call, oldest first; several when an answer was requested
+            again.
         errors: The error of every failed attempt, oldest first.
-        notes: Lines for the person beside the reply (unfilled names, redactions, fallback).
-        placeholders: Placeholder to the personal detail that it stands for in the request; never leaves the process.
+        notes: Lines shown to the user beside the reply (unfilled names, redactions, fallback).
+        placeholders: Personal data by placeholder in the request; never leaves the process.
     """
 
     request: Request
@@ -215,6 +224,8 @@ class Call:
     queue_wait_s: float = 0.0
     first_text_at: float | None = None
     duration_s: float | None = None
+    ended_at: float | None = None
+    delivery: Delivery = "live"
     replayed: bool = False
     shown: bool = False
     cache_key: str | None = None
@@ -228,8 +239,8 @@ class Call:
     placeholders: dict[str, str] = field(default_factory=dict, repr=False)
 
     def fork(self) -> Call:
-        """The same call under way for others too: what it gathers from now on is not seen here."""
-        # Written out, because ``dataclasses.replace`` takes three times as long and this runs for every call.
+        """A copy for work that several callers share: what it records from now on is not seen here."""
+        # Written out: ``dataclasses.replace`` takes three times as long, and this runs for every call.
         return Call(
             request=self.request,
             provider=self.provider,
@@ -241,6 +252,8 @@ class Call:
             queue_wait_s=self.queue_wait_s,
             first_text_at=self.first_text_at,
             duration_s=self.duration_s,
+            ended_at=self.ended_at,
+            delivery=self.delivery,
             replayed=self.replayed,
             shown=self.shown,
             cache_key=self.cache_key,
@@ -266,7 +279,7 @@ class Call:
         return self.account
 
     def emit(self, text: str, now: float) -> None:
-        """Hand a streamed piece to whoever watches; called by adapters only."""
+        """Pass a streamed piece to the caller; called by adapters only."""
         if self.first_text_at is None:
             self.first_text_at = now
         if self.options.on_text is not None:
@@ -275,7 +288,7 @@ class Call:
 
 
 class Provider(Protocol):
-    """An adapter: one protocol, request out, reply in, faults as our errors."""
+    """Adapter of one protocol: sends requests, returns replies, raises ainb's errors."""
 
     @property
     def name(self) -> str:
@@ -284,27 +297,27 @@ class Provider(Protocol):
 
     @property
     def free(self) -> bool:
-        """Whether calls cost nothing (a model on this machine, a script)."""
+        """Whether calls cost nothing (a local model, a script)."""
         ...
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body, with nothing secret in it."""
+        """The whole outgoing body, without secrets."""
         ...
 
     def endpoint(self, request: Request) -> str:
-        """The base URL (or another name of the place) that this request goes to; no key in it."""
+        """The base URL, or another name of the target, of this request; without a key."""
         ...
 
     def account(self, request: Request) -> str:
-        """Names whose rate limits apply: the endpoint and a short digest of the key, never the key."""
+        """The account whose rate limits apply: endpoint and a short digest of the key, never the key."""
         ...
 
     def send(self, call: Call) -> Awaitable[Reply]:
         """One attempt.
 
         Raises:
-            ProviderError: It failed.
-            ConfigError: The key is missing or the model does not exist here.
+            ProviderError: The attempt failed.
+            ConfigError: The key is missing or the model does not exist.
         """
         ...
 
@@ -313,12 +326,13 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Stage(Protocol):
-    """A step of the pipeline: does its part, then lets the call proceed, or does not."""
+    """A step of the pipeline: handles the call and lets it proceed, or ends it."""
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Handle the call; `proceed` is everything further in.
+        """Handle the call; `proceed` runs all inner stages.
 
-        Mostly a coroutine function. A stage that has nothing to do with most calls is a plain one that hands on what `proceed`
-        gives: each coroutine that only waits for the next is one more to walk through whenever anything arrives.
+        Usually a coroutine function. A stage that does nothing for most calls is a plain function that
+        returns the result of `proceed`: each coroutine that only awaits the next one adds a step to every
+        resume.
         """
         ...

@@ -1,4 +1,4 @@
-"""What came back: tokens, the reply, and what several replies to one call add up to."""
+"""Replies: token usage, the reply, and the sum of several replies to one call."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one reply; None means unknown, never zero.
+    """Token usage of one reply; None means unknown, never zero.
 
     Attributes:
         input_tokens: Includes cached tokens.
         output_tokens: Includes reasoning tokens.
         cache_read_input_tokens: Part of the input that the provider read from its own cache.
         cache_creation_input_tokens: Part of the input that the provider wrote to its own cache.
-        cache_creation_1h_input_tokens: Part of these that it keeps for an hour, at a higher price.
+        cache_creation_1h_input_tokens: Part of these that is kept for an hour, at a higher price.
         reasoning_output_tokens: Part of the output that was reasoning.
-        source: Who counted.
+        source: Source of the counts: "provider", "estimate" or "unknown".
     """
 
     input_tokens: int | None = None
@@ -44,31 +44,34 @@ _COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """What came back, and what it took; its repr leaves out what differs from run to run.
+    """A reply, with tokens, cost and duration; its repr leaves out what differs between runs.
 
     Attributes:
         text: The model's answer as it came.
         model: The model that answered, as the provider names it.
         provider: The service that answered.
         usage: Tokens.
-        finish_reason: "stop", "length", "tool_calls", "content_filter", another word of the provider's, or None.
+        finish_reason: "stop", "length", "tool_calls", "content_filter", another value of the provider, or
+            None.
         request_id: The provider's id of the request, or None.
         duration_s: Seconds from submit to reply, waits included; None until the call has ended.
-        attempts: Provider calls made; 0 for a hit.
-        cost_usd: What it cost; None when no price is known; 0 for a hit or a free model.
-        cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or None until known.
-        saved_usd: What a hit would have cost; None when it is no hit or no price is known.
-        cached: Whether it came from the cache (or from another's identical call in flight).
-        coalesced: Whether it came from another's identical call in flight.
-        stale: Whether the cached answer was older than asked for, and given because the circuit is open.
+        attempts: Provider calls made; 0 for a cache hit.
+        cost_usd: Cost in USD; None when no price is known; 0 for a cache hit or a free model.
+        cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or
+            None until known.
+        saved_usd: Cost that a cache hit saved; None when it is no hit or no price is known.
+        cached: Whether it came from the cache or from an identical call in flight.
+        coalesced: Whether it came from an identical call in flight.
+        stale: Whether the cached answer was expired, and used because the circuit is open.
         replayed: Whether it came from a cassette.
-        parsed: The checked value when a schema was asked for, else None.
-        reasoning: The model's own summary of its thinking where it gives one, else None; never part of `text`.
+        parsed: The checked value when a schema was requested, else None.
+        reasoning: The model's own summary of its thinking where it gives one, else None; never part of
+            `text`.
         service_tier: The service tier that answered, in the provider's word, or None.
         headers: Rate-limit headers of the response, lower-case names.
-        form: The form that was asked for, and so the one it is shown in.
+        form: Requested form, in which it is shown.
         filled: Fields of the cell's prompt that were filled, as typed between their braces.
-        as_typed: Fields that name something of the notebook and were sent as typed, because of the place they stand in.
+        as_typed: Fields that name something of the notebook and were sent as typed, because of where they stand.
     """
 
     text: str
@@ -107,17 +110,17 @@ class Reply:
 
     @property
     def has_code(self) -> bool:
-        """Whether something in the answer is fenced."""
+        """Whether the answer contains a fenced block."""
         return _FENCE.search(self.text) is not None
 
     @property
     def code(self) -> str:
-        """The fenced blocks of the answer joined by a blank line, or the whole answer where nothing is fenced."""
+        """The fenced blocks joined by a blank line, or the whole answer without fences."""
         blocks = [match.group(2).rstrip("\n") for match in _FENCE.finditer(self.text)]
         return "\n\n".join(blocks) if blocks else self.text.strip()
 
     def json(self) -> Any:
-        """The answer read as JSON, fences stripped.
+        """The answer parsed as JSON, without fences.
 
         Raises:
             InvalidReplyError: The answer is not JSON; its ``text`` holds the raw reply.
@@ -132,7 +135,7 @@ class Reply:
 
 
 def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
-    """Tokens and money of several replies to one call; a part that is unknown makes its sum unknown.
+    """Total tokens and cost of several replies to one call; an unknown part makes its sum unknown.
 
     Args:
         replies: At least one.

@@ -1,7 +1,7 @@
-"""How many tokens a prompt has, counted with no network from the vocabularies in `ainb/data`.
+"""Token counting, offline, with the vocabularies in `ainb/data`.
 
-Exact for text under a model whose vocabulary is public (OpenAI's); an estimate with o200k_base for every other model, and
-for whole conversations, whose framing each service does its own way.
+Exact for text under a model whose vocabulary is public (OpenAI's); an estimate with o200k_base for every
+other model, and for whole conversations, which each service frames differently.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ _CL100K = re.compile(
     r"(?:^|[:/])(?:(?:gpt-4|gpt-3\.5|gpt-35|text-embedding-ada-002|text-embedding-3|davinci-002|babbage-002)(?:$|[-.:@]))"
 )
 
-# A stretch of one kind (white space, or anything else) that is longer than this is counted in pieces: the splitting
-# pattern's stack overflows on a megabyte of one character, and older merge loops are quadratic in a piece.
+# A stretch of one kind (white space, or anything else) that is longer than this is counted in pieces: the
+# splitting pattern's stack overflows on a megabyte of one character, and older merge loops are quadratic in a
+# piece.
 RUN_LIMIT = 4_096
 _CUT_WINDOW = 1_024
 _LONG = re.compile(r"\s{256,}+|\S{256,}+")
-# Places where both patterns end a piece anyway, so that a cut there changes no count: a letter before ASCII punctuation
-# other than the apostrophe of a contraction, or before CJK punctuation, and an ASCII letter before an ASCII digit.
+# Places where both patterns end a piece anyway, so that a cut there changes no count: a letter before ASCII
+# punctuation other than the apostrophe of a contraction, or before CJK punctuation, and an ASCII letter
+# before an ASCII digit.
 _SAFE_CUT = re.compile(r"(?<=[^\W\d_])[!-&(-/:-@\[-^`{-~\u3001\u3002\uff0c\uff0e]|(?<=[A-Za-z])[0-9]")
 
 MESSAGE_TOKENS = 3
@@ -53,11 +55,12 @@ MEMO_CHARS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """A number of tokens and how far to trust it.
+    """A number of tokens and how reliable it is.
 
     Attributes:
-        tokens: How many.
-        source: "exact" when the model's own vocabulary counted a text; "estimate" for conversations and other models.
+        tokens: Number of tokens.
+        source: "exact" when the model's own vocabulary counted a text; "estimate" for conversations and other
+            models.
     """
 
     tokens: int
@@ -65,22 +68,24 @@ class TokenCount:
 
 
 def count_tokens(prompt: Prompt, model: str = "gpt-5-mini") -> int:
-    """Tokens of a text or of a list of messages; see `count` for how far to trust the number."""
+    """Number of tokens of a text or a list of messages; see `count` for its accuracy."""
     return count(prompt, model).tokens
 
 
 def count(prompt: Prompt, model: str = "gpt-5-mini") -> TokenCount:
     """Count tokens of a text, or of a conversation with the framing of each message.
 
-    Special tokens such as ``<|endoftext|>`` are text. A stretch of more than 4,096 characters without a change between
-    white space and the rest is counted in pieces: exact where the stretch holds punctuation or digits (code, URLs, base64),
-    else off by at most 2 tokens for each 4,096 characters.
+    Special tokens such as ``<|endoftext|>`` are text. A stretch of more than 4,096 characters without a
+    change between white space and the rest is counted in pieces: exact where the stretch holds punctuation or
+    digits (code, URLs, base64), else off by at most 2 tokens for each 4,096 characters.
 
     Args:
-        prompt: A text, or messages (`Message` or dicts of role and content); pictures count at their upper bound.
+        prompt: A text, or messages (`Message` or dicts of role and content); images count at their upper
+            bound.
         model: With or without its provider in front; unknown ones are estimated with o200k_base.
 
-    Source: github.com/openai/openai-cookbook, "How to count tokens with tiktoken", for the framing of messages.
+    Source: github.com/openai/openai-cookbook, "How to count tokens with tiktoken", for the framing of
+    messages.
     """
     name, own = vocabulary_for(model)
     if isinstance(prompt, str):
@@ -105,7 +110,7 @@ def count_request(request: Request) -> TokenCount:
 
 
 def vocabulary_for(model: str) -> tuple[str, bool]:
-    """Name of the vocabulary that counts for `model`, and whether it is the model's own."""
+    """Name of the vocabulary used for `model`, and whether it is the model's own."""
     name = model.lower().replace("ft:", "", 1)
     if _O200K.search(name):
         return "o200k_base", True
@@ -115,7 +120,7 @@ def vocabulary_for(model: str) -> tuple[str, bool]:
 
 
 def preload(model: str = "gpt-5-mini") -> None:
-    """Load the vocabulary of `model` (0.3 s); for a background thread, so that the first count does not wait."""
+    """Load the vocabulary of `model` (0.3 s); call it in a thread, so that the first count does not wait."""
     _encoding(vocabulary_for(model)[0])
 
 
@@ -130,9 +135,10 @@ def _count_message(name: str, item: Message | Mapping[str, Any], model: str) -> 
 
 
 def _count_part(name: str, part: Mapping[str, Any], model: str) -> int:
-    """One part of a message; whatever is not text counts as a picture at its largest.
+    """Tokens of one part of a message; a part that is not text counts as an image of maximum size.
 
-    Source: OpenAI's guide "Images and vision": 85 tokens and 170 for each of at most 8 tiles; gpt-4o-mini about 34 times that.
+    Source: OpenAI's guide "Images and vision": 85 tokens and 170 for each of at most 8 tiles; gpt-4o-mini
+    about 34 times that.
     """
     if part.get("type") == "text":
         return _count_text(name, str(part["text"]))
@@ -151,7 +157,7 @@ def _count_text(name: str, text: str) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _count_short(name: str, text: str) -> int:
-    """Counts of recent short texts are kept: limiter and budget ask for the same prompt, rows share a system message."""
+    """Cached for short texts: limiter and budget count the same prompt, rows share a system message."""
     return _count_pieces(name, text)
 
 
@@ -161,7 +167,7 @@ def _count_pieces(name: str, text: str) -> int:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text itself, cut only inside stretches longer than `RUN_LIMIT`, where possible at a place that changes nothing."""
+    """The text in pieces, cut only inside runs longer than `RUN_LIMIT`, if possible at neutral places."""
     done = 0
     if len(text) > RUN_LIMIT:
         for stretch in _LONG.finditer(text):
@@ -195,7 +201,8 @@ def _encoding(name: str) -> tiktoken.Encoding:
 def _load(name: str) -> tiktoken.Encoding:
     """Build an encoding from the shipped vocabulary and the pattern that tiktoken publishes.
 
-    The constructor is tiktoken's own, run with our reader in place of the one that downloads; nothing of tiktoken is changed.
+    The constructor is tiktoken's own, run with our reader in place of its downloader; tiktoken itself is not
+    changed.
     """
     import types
     from importlib import import_module
@@ -217,7 +224,8 @@ def _read_ranks(name: str, _address: str, expected_hash: str | None = None) -> d
     digest = hashlib.sha256(raw).hexdigest()
     if digest != SHA256[name] or digest != (expected_hash or digest):
         raise AinbError(
-            f"the vocabulary {name} in ainb/data is damaged (its sha256 is wrong); install ainb-notebook again"
+            f"the vocabulary {name} in ainb/data is damaged (its sha256 is wrong); install ainb-notebook "
+            "again"
         )
     pairs = (line.split() for line in raw.splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in pairs}

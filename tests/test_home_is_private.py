@@ -14,7 +14,7 @@ import tomllib
 import pytest
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.errors import AinbError
 from tests.fault_server import FaultServer
 

@@ -89,7 +89,9 @@ def test_a_stored_reply_that_a_changed_class_refuses_says_how_to_ask_anew():
         __validators__={"no": pydantic.field_validator("mood")(lambda _value: int("x"))},
     )
 
-    with pytest.raises(InvalidReplyError, match=r"the stored reply is not of the schema Label: .*--refresh"):
+    with pytest.raises(
+        InvalidReplyError, match=r"the stored reply does not match the schema Label: .*--refresh"
+    ):
         session.ask("how?", schema=strict)
 
 

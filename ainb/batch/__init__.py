@@ -14,11 +14,13 @@ From ``Session.map`` to the result of a row:
 """
 
 from ainb.batch.batch import Batch, BatchFailedError, BatchInterrupted
+from ainb.batch.files import is_path
 from ainb.batch.journal import runs_frame
 from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
 from ainb.batch.progress import Progress, ProgressReporter, Watcher
 from ainb.batch.results import column_name
+from ainb.batch.short_form import short_form
 from ainb.batch.template import Template
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "Template",
     "Watcher",
     "column_name",
+    "is_path",
     "make_batch",
     "preview_rows",
     "runs_frame",
+    "short_form",
 ]

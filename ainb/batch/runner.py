@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch import outcomes
 from ainb.batch.circuit_wait import CircuitWait
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
-from ainb.batch.row_result import RowResult, to_nano_usd
+from ainb.batch.row_result import RowResult
 from ainb.errors import (
     AinbError,
     CallRejectedError,
@@ -21,11 +22,9 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
-from ainb.messages import add_up
-from ainb.pipeline.budget.billing import billed_attempts
 
 if TYPE_CHECKING:
-    from ainb.messages import Call, Reply
+    from ainb.messages import Call
 
 OVERLOAD_STATUSES = frozenset({429, 529})
 MAX_REQUEUES = 20
@@ -44,11 +43,11 @@ class Runner:
     Args:
         context: Context of the batch.
         rows: Position and item of each row, read as workers become free.
-        finished: Rows that have a result.
         output: Takes the result of a row when its commit to the journal is through.
         reporter: Counts results and shows progress.
 
     Attributes:
+        finished: Rows that have a result.
         unfinished: Rows left for a later run.
     """
 
@@ -56,7 +55,6 @@ class Runner:
         self,
         context: BatchContext,
         rows: Iterator[tuple[int, Any]],
-        finished: FinishedRows,
         output: Output,
         reporter: ProgressReporter,
     ) -> None:
@@ -65,7 +63,7 @@ class Runner:
         self._output = output
         self._reporter = reporter
         self._progress = reporter.progress
-        self._finished = finished
+        self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
@@ -83,7 +81,7 @@ class Runner:
     @property
     def complete(self) -> bool:
         """Whether every row of the source was read and none is left for a later run."""
-        return self.all_ended and not self.unfinished and not self._finished.holds_back
+        return self.all_ended and not self.unfinished and not self.finished.holds_back
 
     def stop(self) -> None:
         """Take no more rows; those in flight go on."""
@@ -119,11 +117,13 @@ class Runner:
         while not self._stopping and (row := self._next_row()) is not None:
             position, item = row
             self._progress.in_flight += 1
+            # Not when the row before has ended: that moment counts one too few in flight.
+            self._reporter.update()
             try:
                 result, resumed = await self._row(item)
             finally:
                 self._progress.in_flight -= 1
-            self._end(position, result, resumed=resumed)
+            self._end(position, item, result, resumed=resumed)
             if not self._progress.done % YIELD_ROWS:
                 await asyncio.sleep(0)
             if self._context.core.log.backlog > MAX_BACKLOG:
@@ -131,7 +131,8 @@ class Runner:
             if len(self._workers) > self._context.concurrency.limit:
                 # At once, not when the task is collected: workers that end together would all leave.
                 self._workers.discard(asyncio.current_task())
-                return
+                break
+        self._reporter.update()
 
     async def _wait_for_log(self) -> None:
         """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
@@ -160,7 +161,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - an error of the row's own data stays with that row
             return RowResult.of_error(error, status="rejected"), False
         key = call.row_key or ""
-        if (known := self._finished.find(key)) is not None:
+        if (known := self.finished.find(key)) is not None:
             return known
         if (first := self._in_flight.get(key)) is not None:
             return (await asyncio.shield(first)).shared(), False
@@ -184,14 +185,14 @@ class Runner:
             return _not_sent(cause)
         result, error = await self._send(call, item)
         if error is not None and self._refusals.add_error(error):
-            self._finished.hold_back(key, result)
+            self.finished.hold_back(key, result)
             if error is self._refusals.cause:
                 self._context.notify(_stop_notice(error), "batch")
             return result
         if isinstance(error, InvalidReplyError) or (error is None and result.attempts and not result.cached):
             self._refusals.add_success()
-            await self._finished.release()
-        await self._finished.add(key, result)
+            await self.finished.release()
+        await self.finished.add(key, result)
         return result
 
     async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:
@@ -208,16 +209,10 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
                 return self._failed(call, error, started), error
             self._adapt(call, None, started)
-            return self._answered(reply), None
+            return outcomes.of_reply(reply, self._context.calls.result), None
         self.unfinished += 1
         text = f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"
         return RowResult.of_error(AinbError(text), status="rejected"), None
-
-    def _answered(self, reply: Reply) -> RowResult:
-        try:
-            return self._context.calls.result(reply)
-        except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
-            return RowResult.of_reply(reply).with_error(error)
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
         self._adapt(call, error, started)
@@ -225,19 +220,7 @@ class Runner:
         if refused:
             self.unfinished += 1
         took = self._context.clock.monotonic() - started if call.duration_s is None else call.duration_s
-        result = RowResult.of_error(
-            error,
-            status="rejected" if refused else "error",
-            attempts=call.attempts,
-            duration_s=None if refused else took,
-        )
-        if call.replies:  # they were paid for, although they could not be used
-            usage, cost = add_up(call.replies)
-            result.input_tokens, result.output_tokens = usage.input_tokens, usage.output_tokens
-            result.cost_nano_usd = to_nano_usd(cost)
-        elif not refused and (call.provider.free or not billed_attempts(call, error)):
-            result.cost_nano_usd = 0
-        return result
+        return outcomes.of_failure(call, error, was_sent=not refused, took_s=took)
 
     def _adapt(self, call: Call, error: Exception | None, started: float) -> None:
         """Adapt the number of rows in flight to the result of a call."""
@@ -252,10 +235,9 @@ class Runner:
             self._start_workers()
         self._progress.concurrency = concurrency.limit
 
-    def _end(self, position: int, result: RowResult, *, resumed: bool) -> None:
+    def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
         self._output.put(position, result)
-        self._progress.count(position, result, resumed=resumed)
-        self._reporter.update()
+        self._progress.count(position, result, resumed=resumed, item=item)
         if self._context.options.fail_fast and result.status == "error" and not resumed:
             self._stopping = True
             current = asyncio.current_task()

@@ -1,1 +1,29 @@
-"""Configuration: every option in one frozen tree, read from arguments, ``%config``, environment and pyproject.toml."""
+"""Options of a session: one frozen tree, read from arguments, ``%config Ainb``, environment and pyproject.toml.
+
+`tree` holds the options, `values` the readers of single values, `sources` the places that options come from, `project` the rules
+for what a project's file may set, and `trust` the folders that may set everything.
+"""
+
+from ainb.config.project import stays_inside
+from ainb.config.sources import load_config, needs_trust, read_arguments, read_settings
+from ainb.config.tree import DISPLAYS, OPTIONS, REPLAYS, Config
+from ainb.config.trust import find_pyproject, is_trusted, trust, trusted_folders, untrust
+from ainb.config.values import read_models
+
+__all__ = [
+    "DISPLAYS",
+    "OPTIONS",
+    "REPLAYS",
+    "Config",
+    "find_pyproject",
+    "is_trusted",
+    "load_config",
+    "needs_trust",
+    "read_arguments",
+    "read_models",
+    "read_settings",
+    "stays_inside",
+    "trust",
+    "trusted_folders",
+    "untrust",
+]

@@ -1,21 +1,14 @@
-"""Every option in one frozen tree, and where each may come from.
-
-First found wins: an argument, ``%config Ainb``, the environment (``AINB_…``), ``[tool.ainb]`` of the nearest
-pyproject.toml, the default written here or beside the stage.
-"""
+"""The tree of options: one frozen dataclass, with the default, the reader and the help line of each option."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ainb.config.values import (
-    UnsafeTextError,
     one_of,
     option,
     read_flag,
@@ -26,6 +19,7 @@ from ainb.config.values import (
     read_table,
     read_text,
     read_tokens,
+    read_wait,
     section,
 )
 from ainb.errors import ConfigError
@@ -40,11 +34,8 @@ from ainb.plain import plain_fields
 from ainb.providers.local.child import Local
 from ainb.stores.local import default_home
 from ainb.stores.redis.address import StateAddress, parse_state
-from ainb.suggestions import closest
 from ainb.usage.log.log import Log
 
-ON = frozenset({"1", "true", "yes", "on"})
-OFF = frozenset({"0", "false", "no", "off", "none"})
 REPLAYS = ("off", "record", "replay", "auto")
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
@@ -67,21 +58,24 @@ class Config:
     allow_insecure_http: bool = option(
         default=False,
         read=read_flag,
-        text="let prompts and keys go to another machine over plain http (not from pyproject.toml)",
+        text="let prompts and keys go to another machine over plain http (from pyproject.toml only if trusted)",
     )
     headers: Mapping[str, Mapping[str, str]] = option(
         dict,
         read_headers,
-        'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call is made (not from '
-        "pyproject.toml)",
+        'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call is made (from '
+        "pyproject.toml only if trusted)",
     )
     env_file: Path | None = option(
         None,
         read_path,
-        "file of NAME=value lines, such as .env, where keys are looked up after the environment (not from pyproject.toml)",
+        "file of NAME=value lines, such as .env, where keys are looked up after the environment "
+        "(from pyproject.toml only if trusted)",
     )
     home: Path | None = option(
-        None, read_path, "folder of cache, usage log and journals (default: the user's data folder)"
+        None,
+        read_path,
+        "folder of cache, usage log and journals (default: the user's data folder; from pyproject.toml only if trusted)",
     )
     chat_tokens: int = option(
         8_000, read_tokens, "tokens of earlier turns that go out with a question of a chat"
@@ -95,6 +89,11 @@ class Config:
         "Redis URL of limits, circuits, budgets and cache that others share (default: this machine's own)",
     )
     aliases: Mapping[str, str] = option(dict, read_names, "short names for models")
+    batch_poll_seconds: float = option(
+        15.0,
+        read_wait,
+        "first wait between looks at a provider's batch job; it grows to 20 times itself, at most 300 s",
+    )
     prices: Mapping[str, Mapping[str, Any]] = option(
         dict, read_table, "prices of models: NAME = { input_usd_per_million = …, … }"
     )
@@ -110,7 +109,7 @@ class Config:
     otel_content: bool = option(
         default=False,
         read=read_flag,
-        text="put prompts and replies (redacted) into the spans (not from pyproject.toml)",
+        text="put prompts and replies (redacted) into the spans (from pyproject.toml only if trusted)",
     )
     replay: str = option(
         "off", one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
@@ -153,169 +152,3 @@ class Config:
 
 
 OPTIONS: Mapping[str, dataclasses.Field[Any]] = {item.name: item for item in dataclasses.fields(Config)}
-
-
-def load_config(
-    arguments: Mapping[str, Any] | None = None,
-    *,
-    settings: Mapping[str, Any] | None = None,
-    environ: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> Config:
-    """Merge all places an option may come from.
-
-    Args:
-        arguments: From the caller; values are taken as they are, None included.
-        settings: From ``%config Ainb``; raw values, only those that the person set.
-        environ: Environment variables; None means the process's own.
-        folder: Where the search for pyproject.toml starts; None means the working folder.
-
-    Raises:
-        ConfigError: A key is unknown (the message names the nearest known one) or a value makes no sense.
-    """
-    variables = os.environ if environ is None else environ
-    project = _read_table(_pyproject_table(folder or Path.cwd()), "[tool.ainb]")
-    own = _read_environment(variables)
-    own.update(_read_table(settings or {}, "%config Ainb"))
-    own.update(arguments or {})
-    _check_project(project, own)
-    merged = project | own
-    unknown = merged.keys() - OPTIONS.keys()
-    if unknown:
-        name = min(unknown)
-        raise ConfigError(f"there is no option {name!r}; {closest(name, OPTIONS)}")
-    return Config(**merged)
-
-
-def find_pyproject(folder: Path) -> Path | None:
-    """The pyproject.toml of a folder or of the nearest one above it, or None."""
-    paths = (place / "pyproject.toml" for place in (folder, *folder.parents))
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _pyproject_table(folder: Path) -> Mapping[str, Any]:
-    path = find_pyproject(folder)
-    if path is None:
-        return {}
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("ainb", {})
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"pyproject.toml cannot be read ({error}); mend it or start the kernel elsewhere"
-        ) from None
-    return table if isinstance(table, Mapping) else {}
-
-
-def _check_project(project: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Refuse what a project that was merely opened must not decide: where keys come from, and where they and prompts go.
-
-    Raises:
-        ConfigError: It says so, and how the person says the same.
-    """
-    for name in ("allow_insecure_http", "env_file", "headers", "otel_content"):
-        if project.get(name):
-            raise ConfigError(
-                f"pyproject.toml sets {name}, which is for you to decide and not for a project; take it out there and set "
-                f"AINB_{name.upper()} or %config Ainb.{name}"
-            )
-    base = project.get("api_base")
-    if base is None or "api_base" in own:
-        return
-    from ainb.providers.http.hosts import is_local_url
-
-    if not is_local_url(base):
-        raise ConfigError(
-            f"pyproject.toml sends your prompts and keys to {base}; if you trust this project set AINB_API_BASE={base} "
-            "(or %config Ainb.api_base), else set AINB_API_BASE to nothing"
-        )
-
-
-def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Scalars from ``AINB_NAME``; options of a stage from ``AINB_STAGE_NAME``, such as AINB_RETRY_ATTEMPTS."""
-    read: dict[str, Any] = {}
-    for name, item in OPTIONS.items():
-        variable = f"AINB_{name.upper()}"
-        if "section" not in item.metadata:
-            if variable in environ and not str(item.type).startswith("Mapping"):
-                read[name] = _read_value(name, item, environ[variable], variable)
-            continue
-        table: dict[str, Any] = {
-            inner.name: _from_text(environ[key])
-            for inner in dataclasses.fields(item.metadata["section"])
-            if (key := f"{variable}_{inner.name.upper()}") in environ
-        }
-        if table or environ.get(variable):
-            read[name] = _read_stage(item, table or environ[variable], variable)
-    return read
-
-
-def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for name, value in table.items():
-        if name not in OPTIONS:
-            raise ConfigError(f"{where} has no option {name!r}; {closest(name, OPTIONS)}")
-        item = OPTIONS[name]
-        if "section" not in item.metadata:
-            read[name] = _read_value(name, item, value, where)
-        else:
-            read[name] = _read_stage(item, value, where)
-    return read
-
-
-def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str) -> Any:
-    try:
-        return item.metadata["read"](value)
-    except UnsafeTextError as error:
-        raise ConfigError(f"{where}: {name} takes {error}") from None
-    except ValueError as error:
-        raise ConfigError(f"{where}: {name} takes {error}; it is {value!r}") from None
-
-
-def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a session by name of their option: those of a stage may be given as options, a dict or a short form.
-
-    Raises:
-        ConfigError: One of them is none of these.
-    """
-    read = dict(given)
-    for name, value in given.items():
-        if "section" in OPTIONS[name].metadata:
-            read[name] = _read_stage(OPTIONS[name], value, "Session")
-        elif name == "headers":
-            read[name] = _read_value(name, OPTIONS[name], value, "Session")
-    return read
-
-
-def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
-    """Options of a stage: a table, a short form, true for the defaults, false or None for off."""
-    kind, short = item.metadata["section"], item.metadata["short"]
-    if value is None or value is False:
-        return None
-    if isinstance(value, kind):
-        return value
-    if isinstance(value, Mapping):
-        return _read_section(item, value, where)
-    if isinstance(value, str) and value.lower() in OFF:
-        return None
-    if short is not None and isinstance(value, str | int | float) and value is not True:
-        return short(str(value))
-    if value is True or (isinstance(value, str) and value.lower() in ON):
-        return _read_section(item, {}, where)
-    raise ConfigError(f"{where}: {item.name} takes a table of options or false; it is {value!r}")
-
-
-def _read_section(item: dataclasses.Field[Any], table: Mapping[str, Any], where: str) -> Any:
-    kind = item.metadata["section"]
-    known = {inner.name for inner in dataclasses.fields(kind)}
-    for name in table:
-        if name not in known:
-            raise ConfigError(f"{where}: {item.name} has no option {name!r}; {closest(name, known)}")
-    return kind(**table)
-
-
-def _from_text(text: str) -> Any:
-    """A TOML value where it is one (number, true, list), else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return None if text.lower() in {"none", "null", ""} else text

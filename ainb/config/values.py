@@ -1,7 +1,8 @@
-"""One option: the field that it becomes, and how the texts and tables that people write are read as its value."""
+"""Readers of option values: from the texts and tables of users to typed values; fields of the tree of options."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -28,7 +29,7 @@ def read_text(value: Any) -> str | None:
 
 
 def read_path(value: Any) -> Path | None:
-    """A path, ``~`` being the person's home; an empty one means None.
+    """A path, ``~`` being the user's home; an empty one means None.
 
     Raises:
         ValueError: It is no path.
@@ -117,6 +118,21 @@ def read_tokens(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise ValueError("a whole number of at least 0")
+
+
+def read_wait(value: Any) -> float:
+    """A number of seconds.
+
+    Raises:
+        ValueError: It is no number above 0.
+    """
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if 0 < seconds < math.inf:
+        return seconds
+    raise ValueError("a number of seconds above 0")
 
 
 def read_table(value: Any) -> Mapping[str, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch import Template, make_batch
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.dask.meta import empty_result
 from ainb.dask.monitor import find
 from ainb.dask.reporter import PartitionReporter, delivery

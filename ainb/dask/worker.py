@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.core import Core
 from ainb.dask.reporter import current_worker, dispatch
 from ainb.dask.runs import FOLDER, PartitionedRun

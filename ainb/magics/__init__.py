@@ -18,9 +18,9 @@ from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
 
 from ainb import host
+from ainb.magics.display import frames
 from ainb.magics.errors import CellErrors
 from ainb.magics.jupyter_ai import AiMagics
-from ainb.magics.parsing.pasted import ask_instead_of_help, uncover_cell_magic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ainb.messages import Reply
 
 NAMES = ("ainb", "ai")
-TRANSFORMERS = (uncover_cell_magic, ask_instead_of_help)
 REPLY = "ainb.replies.Reply"
 # Another project's distribution that also unpacks into a folder called ainb.
 OTHER_DISTRIBUTION = "ainb"
@@ -42,6 +41,27 @@ def add_accessor(_info: object = None) -> None:
 
         if OWNED is not None:
             _print_line(OWNED)
+
+
+def _uncover_cell_magic(lines: list[str]) -> list[str]:
+    """Run before each cell: see `pasted.uncover_cell_magic`."""
+    if not lines or not lines[0].startswith("#|"):
+        return lines
+    from ainb.magics.parsing.pasted import uncover_cell_magic
+
+    return uncover_cell_magic(lines)
+
+
+def _ask_instead_of_help(lines: list[str]) -> list[str]:
+    """Run before each cell: see `pasted.ask_instead_of_help`."""
+    if not any(line.startswith(("%ai ", "%ainb ")) and "?" in line for line in lines):
+        return lines
+    from ainb.magics.parsing.pasted import ask_instead_of_help
+
+    return ask_instead_of_help(lines)
+
+
+TRANSFORMERS = (_uncover_cell_magic, _ask_instead_of_help)
 
 
 class _Extension:
@@ -81,6 +101,7 @@ class _Extension:
             else:
                 self._register_magics(name)
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
+        frames.register(self.shell)
         self.shell.configurables.append(self.settings)
         if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
             self.shell.configurables.append(self.jupyter_ai)
@@ -97,6 +118,7 @@ class _Extension:
             if table.get(name) is function:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
+        frames.unregister(self.shell)
         _remove(self.shell.configurables, self.settings)
         _remove(self.shell.configurables, self.jupyter_ai)
         with contextlib.suppress(ValueError):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.files import is_path
 from ainb.errors import CallInterrupted, ConfigError
 from ainb.magics.display.dry_run import rows_report
 from ainb.magics.parsing.arguments import Arguments, one_word
 from ainb.magics.parsing.flags import EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
 from ainb.magics.shell import NotebookShell
-from ainb.prompts.fields import first_word
+from ainb.prompts import first_word
 from ainb.providers.parameters import PARAMETERS
 from ainb.session import Session, is_dask
 from ainb.suggestions import closest
@@ -35,7 +34,7 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
     Raises:
         ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no
             column.
-        BatchInterrupted: The user stopped it; `_ai` holds what is done.
+        BatchInterrupted: The user stopped it; `_ai`, and the name of ``--into``, hold what is done.
     """
     cell = arguments.cell
     for name in NOT_FOR_EACH:
@@ -57,10 +56,11 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
     watch = _watch(shell, options)
     try:
         result = _run(session, data, body, {**options, "watcher": watch})
-    except KeyboardInterrupt as stop:
-        if type(stop) is not KeyboardInterrupt:
-            raise
-        raise CallInterrupted("stopped by you before the first row was sent; nothing was spent") from None
+    except BaseException as error:
+        _bind_done(shell, cell.get("into"), error)
+        if type(error) is KeyboardInterrupt:
+            raise CallInterrupted("stopped by you before the first row was sent; nothing was spent") from None
+        raise
     finally:
         watch.close()
         if session.last_map is not None:
@@ -69,6 +69,14 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
         shell.bind(str(into), result)
         return None
     return result
+
+
+def _bind_done(shell: NotebookShell, name: Any, error: BaseException) -> None:
+    """Bind the rows that are done when a batch ends early, and say so."""
+    frame = getattr(error, "frame", None)
+    if name and frame is not None:
+        shell.bind(str(name), frame)
+        error.args = (f"{error}; {name} holds what is done",)
 
 
 def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any:
@@ -102,6 +110,8 @@ def _parameters(arguments: Arguments) -> dict[str, Any]:
 
 def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
     """The rows that a name, the path of a file, or an expression stands for."""
+    from ainb.batch import is_path
+
     if typed in names:
         return names[typed]
     if is_path(typed) and first_word(typed) not in names:

@@ -8,7 +8,7 @@ from typing import Any
 from traitlets import TraitType
 from traitlets.config import Configurable
 
-from ainb.config.tree import OPTIONS, Config, load_config
+from ainb.config import OPTIONS, Config, load_config, read_settings
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
@@ -62,7 +62,8 @@ class _Settings(Configurable):
         """
         given = {**self.given, name: value}
         try:
-            load_config(settings=given)
+            # Not all of the options: another one, of a project without trust, must not keep this one from being set.
+            Config(**read_settings(given))
         except ConfigError as error:
             self.error = error
             raise

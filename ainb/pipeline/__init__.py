@@ -1,4 +1,9 @@
-"""The stages, one file each; none imports another. `compose` chains them."""
+"""The pipeline: one package or file per stage, chained by `compose`.
+
+Each stage package holds the options, the stage, its core without I/O and, where it can be used alone, a
+stand-alone form. Stages never import each other; `ainb.assembly` puts them in order. `checks` validates
+options.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from ainb.messages import Call, Handler, Reply, Stage
 
 
 def _link(stage: Stage, proceed: Handler) -> Handler:
-    # Hands the stage's own coroutine on: one more around it would cost each stage another 0.1 us.
+    # Returns the stage's own coroutine: one more around it would cost each stage another 0.1 us.
     def handle(call: Call) -> Awaitable[Reply]:
         return stage(call, proceed)
 
@@ -20,7 +25,7 @@ def compose(stages: Sequence[Stage], provider: Handler) -> Handler:
 
     Args:
         stages: Outermost first.
-        provider: What the innermost stage proceeds to.
+        provider: What the innermost stage calls.
     """
     handler = provider
     for stage in reversed(stages):

@@ -1,4 +1,4 @@
-"""Checks that options share: one message form for every number, one for every list of exception types."""
+"""Checks of option values, with one form of message for numbers, flags and exception types."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def check_number(
     Args:
         name: Of the option, as in "Circuit.probes".
         value: What was given.
-        least: Smallest value that is allowed; None means `above` says.
-        above: Value that it must exceed; None means `least` says.
+        least: Smallest value that is allowed; None means no such bound.
+        above: Value that it must exceed; None means no such bound.
         most: Largest value that is allowed; None means no bound.
         whole: Only whole numbers count.
 
@@ -52,7 +52,8 @@ def exception_types(name: str, value: object) -> tuple[type[Exception], ...]:
     """Read one exception type, or several, into a tuple.
 
     Raises:
-        ConfigError: An item is no subclass of Exception: interrupts and cancellation are nobody's fault.
+        ConfigError: An item is no subclass of Exception: interrupts and cancellation are no faults of a
+            provider.
     """
     items = tuple(value) if isinstance(value, tuple | list | set | frozenset) else (value,)
     for item in items:
@@ -72,15 +73,17 @@ def check_flag(name: str, value: object) -> None:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling `function` makes a coroutine, seen through partials and objects with an async call.
+    """Whether calling `function` makes a coroutine; partials and objects with an async ``__call__`` count.
 
     Raises:
-        ConfigError: It is a generator function, which fails after it has returned, out of sight of a decorator.
+        ConfigError: It is a generator function, which fails after it has returned, where a decorator cannot
+            see it.
     """
-    forms = (function, getattr(function, "__call__", None))  # noqa: B004 - asks for the method, not whether it is there
+    forms = (function, getattr(function, "__call__", None))  # noqa: B004 - the method itself is needed
     if any(inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form) for form in forms):
         name = getattr(function, "__name__", repr(function))
         raise ConfigError(
-            f"{name} is a generator function, and its outcome cannot be seen; decorate the function that reads it to its end"
+            f"{name} is a generator function, and its outcome cannot be seen; decorate the function that "
+            "reads it to its end"
         )
     return any(inspect.iscoroutinefunction(form) for form in forms)

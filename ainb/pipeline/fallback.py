@@ -1,4 +1,7 @@
-"""The next model when the one that was asked is down, outside the cache: each answer is kept and priced under the model that gave it."""
+"""Fallback: asks the call's other models, in order, when the one before is unavailable.
+
+The stage stands outside the cache, so each answer is stored and priced under the model that gave it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from ainb.errors import (
 )
 from ainb.messages import Alternative, Call, Handler, Reply, Request
 
-# Nothing is wrong with the request itself; ReplayMissError is here so that a recorded answer of a fallback is found again.
+# Errors that are no fault of the request. ReplayMissError is one, so that a recorded answer of a fallback is
+# found again.
 DOWN = (TransientProviderError, CircuitOpenError, RateLimitError, ReplayMissError)
 # Refusals that are no fault of the request either: the money or the quota of the account is used up.
 USED_UP_STATUSES = frozenset({402, 429})
@@ -23,9 +27,10 @@ TAG = "fallback_from"
 
 
 class FallbackStage:
-    """Asks the call's other models, in order, when the one before is down, its attempts are used up or its circuit is open.
+    """Asks the next model when the one before is down, its attempts are used up or its circuit is open.
 
-    A refusal of the request itself (400, 401, 404, …) goes to nobody else, and neither does a call of which some text was shown.
+    A refusal of the request itself (400, 401, 404, …) is not passed to another model, and neither is a call
+    of which some text was shown.
     """
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
@@ -70,11 +75,12 @@ def _may_go_on(call: Call, error: Exception) -> bool:
 
 
 def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception) -> None:
-    """Let the call ask another model; a base URL and a key variable belong to the service that they were given for."""
+    """Point the call at another model; base URL and key variable stay only within the same service."""
     here = call.request
     same = other.provider.name == asked.provider
     call.notes.append(
-        f"{here.provider}:{here.model} is down ({type(after).__name__}); asking {other.provider.name}:{other.model}"
+        f"{here.provider}:{here.model} is down ({type(after).__name__}); asking "
+        f"{other.provider.name}:{other.model}"
     )
     call.request = dataclasses.replace(
         asked,
@@ -84,5 +90,5 @@ def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception
         api_key_name=asked.api_key_name if same else None,
     )
     call.provider = other.provider
-    # What was looked up for the first model is not true of this one.
+    # These were looked up for the model before.
     call.cache_key = call.endpoint = call.account = None

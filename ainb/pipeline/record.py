@@ -1,4 +1,4 @@
-"""The outermost stage: whatever becomes of a call, those who listen are told of it once."""
+"""Record: the outermost stage; reports the outcome of every call to the event sink, once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ainb.messages import Call, Handler, Reply
 
 
 class RecordStage:
-    """Gives the call its id, takes its time, and tells the sink how it ended."""
+    """Assigns the call's id, measures its duration and reports the outcome to the sink."""
 
     def __init__(self, sink: Sink, clock: Clock, rng: Random) -> None:
         self._sink = sink
@@ -20,7 +20,7 @@ class RecordStage:
         self._ids = CallIds(clock, rng)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed; it is told of whether it answers, fails, is refused or is cancelled."""
+        """Let the call proceed, and report it whether it succeeds, fails, is refused or is cancelled."""
         clock = self._clock
         call.call_id = call.call_id or self._ids()
         call.started_at = clock.monotonic()
@@ -38,6 +38,7 @@ class RecordStage:
             if reply is not None:
                 reply.duration_s = duration
                 reply.attempts = call.attempts
-            # A sink must not raise; one that does is no reason to lose an answer that was paid for.
+            # A sink must not raise. If one does, the answer, which was paid for, is not lost.
             with contextlib.suppress(Exception):
-                self._sink(CallFinished(call, reply, error, duration, clock.unix()))
+                ended_at = clock.unix() if call.ended_at is None else call.ended_at
+                self._sink(CallFinished(call, reply, error, duration, ended_at))

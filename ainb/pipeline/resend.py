@@ -1,4 +1,4 @@
-"""Sends a request once more after the adapter has learnt from a refusal what to leave out."""
+"""Resend: sends a request again without a parameter that the model refused (the adapter learns it)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MAX_LEARNT = 3
 class ResendStage:
     """Resends refused requests.
 
-    It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and works
-    with ``retry=None`` too.
+    It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and
+    works with ``retry=None`` too.
     """
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Send, and after a refusal that taught something send again; at most three parameters are learnt."""
+        """Send, and after a refusal that the adapter learnt from send again, for at most three parameters."""
         learnt = 0
         while True:
             try:

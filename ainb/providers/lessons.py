@@ -62,7 +62,11 @@ _INSTEAD = re.compile(
     r"\b[Uu]se ['\"`]?([A-Za-z_][A-Za-z0-9_]*)['\"`]? instead|\b[Uu]se ['\"`]([a-z_]+)['\"`]"
 )
 _SET = re.compile(r"\bset ['\"`]?([a-z_]+)['\"`]? to ['\"`]?([a-z]+)['\"`]?", re.IGNORECASE)
-_ALLOWED = re.compile(r"(?:supported|allowed|valid|possible) values are:?(.*)", re.IGNORECASE | re.DOTALL)
+_ALLOWED = re.compile(
+    r"(?:(?:supported|allowed|valid|possible) values are|input should be):?(.*)", re.IGNORECASE | re.DOTALL
+)
+# What a service says of a level that it does not know; of other parameters such words mean a wrong value.
+_LEVEL_REFUSED = re.compile(r"effort\b.*input should be:? ['\"`]", re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(r"['\"`]([\w.-]+)['\"`]")
 _CONDITION = re.compile(r"\b(?:with|when|while|if|together|both)\b", re.IGNORECASE)
 _CONDITIONS = ("tools", "thinking", "reasoning_effort", "response_format")
@@ -256,7 +260,8 @@ def _head(said: str) -> str:
 
 
 def _named(refused: Refused, head: str, optional: Sequence[str]) -> list[str]:
-    if refused.code not in _REFUSING_CODES and not REFUSING_WORDS.search(refused.said):
+    refuses = REFUSING_WORDS.search(refused.said) or _LEVEL_REFUSED.search(refused.said)
+    if refused.code not in _REFUSING_CODES and not refuses:
         return []
     param = _match_param(refused.param, optional)
     if param is not None:

@@ -1,10 +1,8 @@
-"""One filter that keeps secrets out of everything ainb writes: error texts, log lines, rows, journals, cassettes.
+"""Redaction filter: keeps secrets out of what is sent and out of error texts, log lines, rows, journals and cassettes.
 
 Two kinds are found: the values of key variables in the environment, wherever they stand, and what looks like a secret by a
-pack of patterns. A secret is a long run without blanks, and most texts hold none: they are looked at once. Otherwise a pattern is
-run where one of its literals occurs. Every pattern takes linear time: a run of characters is read once, possessively, and only from where it starts.
-
-Source: the providers' published token formats, GitHub's secret scanning patterns and the gitleaks rules.
+pack of patterns. A secret is a long run without blanks, and most texts hold none: one look settles them. Otherwise a pattern is
+run where one of its literals occurs.
 """
 
 from __future__ import annotations
@@ -17,7 +15,26 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ainb.redaction.assignments import ASSIGNMENTS
+from ainb.redaction.split_keys import beginning_of_value, find_split, may_be_split, may_hold_split
+from ainb.redaction.tokens import TOKENS
 from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
+
+__all__ = [
+    "MIN_KEY_CHARACTERS",
+    "PATTERNS",
+    "beginning_of_value",
+    "encodable",
+    "find",
+    "find_known",
+    "find_values",
+    "is_secret",
+    "may_hold",
+    "redact",
+    "remember",
+    "secret_values",
+    "watch",
+]
 
 # The table beneath the environment: asked through the environment itself, each variable that is not set costs an error raised and
 # caught, which was a third of a look at a text.
@@ -43,132 +60,14 @@ class _Rule:
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Compiled when its literal is met for the first time: most never are, and all of them take 30 ms."""
+        """Compiled when its literal is met for the first time: most never are, and all of them take 100 ms."""
         return re.compile(self.text)
 
 
-def _run(literal: str, rest: str, *, width: int | None = None) -> str:
-    r"""A literal where a word starts, then `rest`.
-
-    The look-behind stands after the literal, so that the search still jumps from literal to literal. In JSON a word may also start
-    after ``\n``, where the ``n`` looks like part of it. `width` is the literal's length in characters where it is a pattern.
-    """
-    place = f".{{{len(literal) if width is None else width}}}"
-    return rf"{literal}(?:(?<![A-Za-z0-9_\-]{place})|(?<=\\[nrtbf]{place})){rest}"
-
-
-_WORD = r"[A-Za-z0-9_\-]"
-_MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_WORD}"
-# A value: no template, no call, no path of names; at least one digit and one letter. No "=" in it but padding, so that in
-# ``KEY=KEY=KEY=…`` each run is read once.
-_CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
-_VALUE = (
-    r"(?![$*%&])(?=[^\s\"'`,;()\[\]{}<>\\=0-9]*+[0-9])(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]*+[A-Za-z])"
-    rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
-)
-_KEY_KINDS = ("api", "access", "secret", "private", "auth", "account", "client", "signing", "encryption")
-
-
-def _named(word: str, kinds: Iterable[str] = ()) -> str:
-    """``word="value"`` in any case with a long value, and ``WORD=value`` as in a shell or an .env file.
-
-    Args:
-        word: What the name ends in.
-        kinds: What must stand before the word in the first form; nothing means anything may.
-    """
-    any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
-    kind = "|".join(f"(?<={kind}{joint}{word})" for kind in kinds for joint in (r"[_\- ]", ""))
-    named = f"(?i:{kind})" if kind else ""
-    # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
-    separator = r"\\{0,8}[\"']?\s{0,8}(?::|=>|=)\s{0,8}\\{0,8}[\"']"
-    # The second form is tried only where its separator may begin: most texts that hurt fail there.
-    begins = r"(?=[:\\\s\"']|=[>\\\s\"'])"
-    opening = (
-        rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
-        rf"|{begins}(?P<quoted>(?={separator}{_CHARACTER}{{16}}){named}{separator}))"
-    )
-    # In the first form 16 characters, up to the closing quote.
-    return rf"{any_case}{opening}{_VALUE}(?(quoted)(?<=[^\s\"']{{16}})(?=\\{{0,8}}[\"']))"
-
-
-# Name, pattern, and the literals of which one must occur for the pattern to have a chance.
-_PACK: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("Anthropic key", _run("sk-ant-", rf"{_WORD}{{20,}}+"), ("sk-ant-",)),
-    ("OpenRouter key", _run("sk-or-", rf"{_WORD}{{20,}}+"), ("sk-or-",)),
-    ("OpenAI key", _run("sk-", rf"{_MIXED}{{20,}}+"), ("sk-",)),
-    ("Google API key", _run("AIza", rf"{_WORD}{{35}}"), ("AIza",)),
-    ("Google OAuth token", _run("ya29\\.", rf"{_WORD}{{20,}}+", width=5), ("ya29.",)),
-    ("Google client secret", _run("GOCSPX-", rf"{_WORD}{{28}}"), ("GOCSPX-",)),
-    ("AWS access key", _run("A[KS]IA", r"[A-Z2-7]{16}(?![A-Za-z0-9])", width=4), ("AKIA", "ASIA")),
-    ("AWS Bedrock key", _run("ABSK", r"[A-Za-z0-9+/]{100,}+={0,2}"), ("ABSK",)),
-    (
-        "Azure key",
-        r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf]))[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}(?![A-Za-z0-9])",
-        ("JQQJ9",),
-    ),
-    (
-        "Azure storage key",
-        r"(?:Account|SharedAccess)Key=(?P<secret>[A-Za-z0-9+/]{40,}+={0,2})",
-        ("AccountKey=", "AccessKey="),
-    ),
-    ("Azure SAS signature", r"[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,}+={0,2})", ("sig=",)),
-    (
-        "GitHub token",
-        _run("gh[pousr]_", r"[A-Za-z0-9]{36,}+", width=4),
-        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
-    ),
-    ("GitHub fine-grained token", _run("github_pat_", r"[A-Za-z0-9_]{50,}+"), ("github_pat_",)),
-    (
-        "GitLab token",
-        _run("gl(?:pat|oas|ptt|rtr|agn|cbt)-", rf"{_WORD}{{20,}}+", width=6),
-        ("glpat-", "gloas-", "glptt-", "glrtr-", "glagn-", "glcbt-"),
-    ),
-    ("Slack token", _run("xox[abeoprs]-", r"(?=[A-Za-z\-]*+[0-9])[A-Za-z0-9\-]{12,}+", width=5), ("xox",)),
-    ("Slack app token", _run("xapp-", r"[0-9]-[A-Za-z0-9\-]{20,}+"), ("xapp-",)),
-    (
-        "Slack webhook",
-        r"hooks\.slack\.com/(?:services|workflows)/(?P<secret>[A-Za-z0-9/]{20,}+)",
-        ("hooks.slack.com/",),
-    ),
-    ("Stripe key", _run("[sr]k_(?:live|test)_", r"[A-Za-z0-9]{16,}+", width=8), ("k_live_", "k_test_")),
-    ("Stripe webhook secret", _run("whsec_", r"[A-Za-z0-9+/=]{24,}+"), ("whsec_",)),
-    ("Hugging Face token", _run("hf_", r"[A-Za-z0-9]{30,}+"), ("hf_",)),
-    ("npm token", _run("npm_", r"[A-Za-z0-9]{36}"), ("npm_",)),
-    ("PyPI token", _run("pypi-", rf"AgE{_WORD}{{50,}}+"), ("pypi-AgE",)),
-    ("Groq key", _run("gsk_", r"[A-Za-z0-9]{40,}+"), ("gsk_",)),
-    ("xAI key", _run("xai-", r"[A-Za-z0-9]{60,}+"), ("xai-",)),
-    ("Perplexity key", _run("pplx-", r"[A-Za-z0-9]{40,}+"), ("pplx-",)),
-    ("Replicate token", _run("r8_", r"[A-Za-z0-9]{37}"), ("r8_",)),
-    ("SendGrid key", _run("SG\\.", rf"{_WORD}{{22}}\.{_WORD}{{43}}", width=3), ("SG.",)),
-    ("JWT", _run("eyJ", rf"{_WORD}{{8,}}+\.eyJ{_WORD}{{8,}}+\.{_WORD}{{8,}}+"), (".eyJ",)),
-    (
-        "private key",
-        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^\-]++|-(?!----))*+(?:-----END [A-Z0-9 ]{0,40}-----)?",
-        ("PRIVATE KEY",),
-    ),
-    (
-        "password in a URL",
-        r"://[^\s/:@\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>[^\s/@\"'<>]{3,256}+)@",
-        ("://",),
-    ),
-    (
-        "bearer token",
-        r"[Bb]earer\s{1,8}(?=[A-Za-z_.~+/=\-]*+[0-9])(?P<secret>[A-Za-z0-9_.~+/=\-]{20,}+)",
-        ("earer ",),
-    ),
-    ("key value", _named("key", _KEY_KINDS), ("key", "KEY", "Key")),
-    ("token value", _named("token"), ("token", "TOKEN", "Token")),
-    ("secret value", _named("secret"), ("secret", "SECRET", "Secret")),
-    ("password value", _named("password"), ("password", "PASSWORD", "Password")),
-    ("password value", _named("passwd"), ("passwd", "PASSWD")),
-    ("credential value", _named("credentials"), ("credentials", "CREDENTIALS")),
-)
-_RULES = tuple(_Rule(name, text, literals) for name, text, literals in _PACK)
-# Of most rules a literal stands in the secret itself, and so in a long run; of these it stands beside, in any case of letters.
-_BESIDE_NAMES = frozenset(
-    {"private key", "bearer token", "password in a URL"}
-    | {rule.name for rule in _RULES if rule.name.endswith(" value")}
-)
+_TOKEN_RULES = tuple(_Rule(*row) for row in TOKENS)
+_NAMED_RULES = tuple(_Rule(*row) for row in ASSIGNMENTS)
+_RULES = (*_TOKEN_RULES, *_NAMED_RULES)
+_ORDER = {rule: place for place, rule in enumerate(_RULES)}
 _Literals = tuple[tuple[str, _Rule], ...]
 
 
@@ -182,22 +81,34 @@ def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[
     return tuple((gate, tuple(literals)) for gate, literals in groups.items())
 
 
-_BESIDE = _gated((rule for rule in _RULES if rule.name in _BESIDE_NAMES), ":", lower=True)
-_INSIDE = _gated((rule for rule in _RULES if rule.name not in _BESIDE_NAMES), "-_.=")
+# A literal of a token stands in it, and so in a long run; a name stands beside its value, in any case of letters.
+_BESIDE = _gated(_NAMED_RULES, ":", lower=True)
+_INSIDE = _gated(_TOKEN_RULES, "-_.=")
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
 # Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
 _RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
 _LONG_RUN = b"a" * MIN_KEY_CHARACTERS
-# A secret is at least one long run, but for a value in .env form, a password in a URL and what stands in a PEM block.
+# What may be a secret and no long run: a value in .env form, a password, what stands in a PEM block.
 _ASSIGNED = tuple(
     (f"{literal}=", rule)
-    for rule in _RULES
+    for rule in _NAMED_RULES
     if rule.name.endswith(" value")
     for literal in rule.literals
     if literal.isupper()
 )
-(_URL_RULE,) = (rule for rule in _RULES if rule.name == "password in a URL")
-(_PEM_RULE,) = (rule for rule in _RULES if rule.name == "private key")
+_SHORT_NAMES = tuple(
+    (literal.lower(), rule)
+    for rule in _NAMED_RULES
+    if rule.name in {"password value", "authorization value"}
+    for literal in rule.literals[:1]
+)
+_SHORT_FORMS = tuple(
+    (literal, rule)
+    for rule in _NAMED_RULES
+    if rule.name in {"curl password", "netrc password", "option value", "private key"}
+    for literal in rule.literals
+)
+(_URL_RULE,) = (rule for rule in _NAMED_RULES if rule.name == "password in a URL")
 _remembered: dict[str, str] = {}
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...]
 
@@ -218,11 +129,10 @@ def find(text: str) -> list[tuple[int, int, str]]:
         ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
     """
     raw = text.encode("utf-8", "replace")
-    if _LONG_RUN in raw.translate(_RUNS):
-        found, rules = _known_values(text), _rules_for(raw)
-    else:
-        found, rules = [], _rules_for_short(text)
-    for rule in dict.fromkeys(rules):
+    rules = _rules_for(raw) if _LONG_RUN in raw.translate(_RUNS) else _rules_for_short(text)
+    found = _known_values(text)
+    # In the order of the pack: of two names for one place the first counts, and a token's says more than that it was assigned.
+    for rule in sorted(set(rules), key=_ORDER.__getitem__):
         found += _matches(rule, text)
     return _without_overlap(found) if found else found
 
@@ -238,14 +148,16 @@ def _matches(rule: _Rule, text: str) -> list[tuple[int, int, str]]:
 
 def may_hold(text: str) -> bool:
     """Whether `find` may find something: a short look that settles most texts."""
-    return _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or bool(_rules_for_short(text))
+    if _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or _rules_for_short(text):
+        return True
+    if len(text) < MIN_KEY_CHARACTERS or not may_be_split(text.strip()):
+        return False
+    return may_hold_split(text, secret_values())
 
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
     """Places of key variables' values alone, as `find` gives them; what only looks like a secret is left aside."""
-    if _LONG_RUN not in text.encode("utf-8", "replace").translate(_RUNS):
-        return []
-    return _without_overlap(_known_values(text))
+    return _known_values(text)
 
 
 def remember(value: str, name: str) -> None:
@@ -324,12 +236,14 @@ def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[_
 
 
 def _rules_for_short(text: str) -> list[_Rule]:
-    """Rules that may find something in a text without a long run; of three characters one at least must occur."""
-    rules = [rule for literal, rule in _ASSIGNED if literal in text] if "=" in text else []
-    if "@" in text and "://" in text:
-        rules.append(_URL_RULE)
-    if "-----BEGIN" in text:
-        rules.append(_PEM_RULE)
+    """Rules that may find something in a text without a long run."""
+    rules = [rule for literal, rule in _SHORT_FORMS if literal in text]
+    if "=" in text or ":" in text or ">" in text:
+        lowered = text.lower()
+        rules += [rule for literal, rule in _SHORT_NAMES if literal in lowered]
+        rules += [rule for literal, rule in _ASSIGNED if literal in text]
+        if "@" in text and "://" in text:
+            rules.append(_URL_RULE)
     return rules
 
 
@@ -347,14 +261,32 @@ def _long_runs(raw: bytes) -> bytes:
     return b" ".join(runs)
 
 
-def _known_values(text: str) -> list[tuple[int, int, str]]:
-    found = []
-    for value, name in secret_values().items():
+def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, str]]:
+    """Places of given values, whole, split or encoded.
+
+    Args:
+        text: Anything.
+        values: Value to name.
+
+    Returns:
+        ``(start, end, name)`` of each, in order, without overlap.
+    """
+    found = find_split(text, values)
+    for value, name in values.items():
         start = text.find(value)
         while start >= 0:
             found.append((start, start + len(value), name))
             start = text.find(value, start + len(value))
-    return found
+    return _without_overlap(found)
+
+
+def _known_values(text: str) -> list[tuple[int, int, str]]:
+    """Places of the values of keys; most texts are too short or too plain to hold one."""
+    if len(text) < MIN_KEY_CHARACTERS:
+        return []
+    if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
+        return find_values(text, secret_values())
+    return []
 
 
 def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:

@@ -1,6 +1,6 @@
-"""Where answers live between calls: JSON texts under (namespace, key), in memory or on disk.
+"""Store of answers: JSON texts under (namespace, key).
 
-A store never raises and never waits long: a fault of its own is a miss, and one notice to the person.
+A store never raises and never waits long: a fault of its own is a miss, and one notice to the user.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ MAX_TEXT_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStats:
-    """How much a store holds, all namespaces together.
+    """Size of a store, all namespaces together.
 
     Attributes:
-        entries: Stored texts; None means unknown just now.
-        size_bytes: Space that they take; None means unknown just now.
+        entries: Number of stored texts; None means unknown.
+        size_bytes: Space that they take in bytes; None means unknown.
     """
 
     entries: int | None
@@ -34,12 +34,13 @@ class StoreStats:
 class Store(Protocol):
     """Texts by namespace and key.
 
-    Methods are coroutines so that a store behind a network fits; those of the local stores never suspend (see `at_once`).
+    Methods are coroutines so that a store behind a network fits; those of the local stores never suspend (see
+    `at_once`).
     """
 
     @property
     def name(self) -> str:
-        """What status tables call it: "disk", "memory"."""
+        """Name in status tables, such as "disk" or "memory"."""
         ...
 
     async def get(self, namespace: str, key: str) -> str | None:
@@ -47,39 +48,39 @@ class Store(Protocol):
         ...
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
-        """Keep a text; what stood there before is replaced.
+        """Store a text, in place of an earlier one.
 
         Args:
-            namespace: Family of keys, without a colon.
-            key: Name inside the family.
-            text: What to keep.
+            namespace: Namespace of the key, without a colon.
+            key: Key inside the namespace.
+            text: Text to store.
             created_at: Wall-clock seconds since 1970, for `prune`.
         """
         ...
 
     async def delete(self, namespace: str, key: str) -> None:
-        """Forget one text."""
+        """Delete one text."""
         ...
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
-        """Forget texts made before a wall-clock second; returns how many there were."""
+        """Delete texts created before a wall-clock second; returns their number."""
         ...
 
     async def clear(self, namespace: str) -> int:
-        """Forget a whole namespace; returns how many texts there were."""
+        """Delete a whole namespace; returns the number of texts."""
         ...
 
     async def stats(self) -> StoreStats:
-        """How much is held."""
+        """Size of the store."""
         ...
 
     async def close(self) -> None:
-        """Write out what waits to be written and let go."""
+        """Write pending texts and close the store."""
         ...
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of a local store, which never suspends, from plain code and without an event loop.
+    """Run a coroutine of a local store, which never suspends, from plain code without an event loop.
 
     Raises:
         ConfigError: The store waits for a network.
@@ -91,5 +92,6 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
         return value
     work.close()
     raise ConfigError(
-        "this store waits for a network and plain functions cannot; use async functions, or a disk or memory store"
+        "this store waits for a network and plain functions cannot; use async functions, or a disk or memory "
+        "store"
     )

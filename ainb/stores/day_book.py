@@ -1,7 +1,7 @@
-"""What is spent and set aside a day, in SQLite, shared by all kernels of a home folder.
+"""Day book: spent and reserved money per day in SQLite, shared by all kernels of a home folder.
 
-Money is kept in whole picodollars, so that sums are exact. Reservations carry their owner; when its process has died, those
-not yet sent come back, and those already sent count as spent.
+Money is stored in whole picodollars, so that sums are exact. Reservations carry their owner; when its process
+has died, those not yet sent are released, and those already sent count as spent.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from ainb.stores.sqlite import Owner, tie
 T = TypeVar("T")
 Statement = tuple[str, tuple[object, ...]]
 
-# A transaction takes some 20 us, so that a lock is soon free; the event loop must not stand still for longer than this.
+# A transaction takes about 20 us, so that a lock is soon free; the event loop must not be blocked for longer
+# than this.
 BUSY_SECONDS = 0.05
 MAX_LOCKED_SECONDS = 5.0
 _PICO = 12
+_NO_LIMIT = 2**62
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -40,14 +42,24 @@ _BALANCE = (
     "SELECT coalesce((SELECT settled FROM spent WHERE account = :account), 0), "
     "coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0)"
 )
-# One statement is one transaction that takes the write lock at its start: no other process comes between sums and row.
+# One statement is one transaction that takes the write lock at its start: no other process can write between
+# sums and row.
 _RESERVE = (
-    "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent WHERE account = :account), 0) "
+    "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent "
+    "WHERE account = :account), 0) "
     "+ coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0) + :amount <= :limit"
 )
 _SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
 _DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
-_SPEND = "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled RETURNING settled"
+_SPEND = (
+    "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET settled = settled + "
+    "excluded.settled RETURNING settled"
+)
+# A job whose money is settled already has no row any more, and adds nothing.
+_SPEND_JOB = (
+    "INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) "
+    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
+)
 _INHERIT = (
     "INSERT INTO spent SELECT account, sum(amount) FROM held WHERE owner = ? AND sent GROUP BY account "
     "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
@@ -55,15 +67,15 @@ _INHERIT = (
 
 
 class DayBook:
-    """Balances of days, shared between processes and kept when they end; a `Book` for `Ledger`.
+    """Balances of days, shared between processes and persistent; a `Book` for `Ledger`.
 
-    Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s) this kernel goes on counting by
-    itself, from what it last read, and says so once: a budget then holds within this kernel and no longer across kernels.
+    Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s), this kernel
+    continues in memory from what it last read, and sends one notice: a budget then holds within this kernel
+    only.
 
     Args:
-        path: The SQLite file; its folder is made when it is missing, for this person only.
-        clock: Where time comes from.
-        sink: Who hears of a fault.
+        path: The SQLite file; its folder is created where it is missing, for this user only.
+        sink: Receives the notice of a fault.
     """
 
     def __init__(self, path: Path, *, clock: Clock = SYSTEM_CLOCK, sink: Sink = silent) -> None:
@@ -81,36 +93,54 @@ class DayBook:
         self._locked_since: float | None = None
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
-        """Set `amount` aside under `token` when it fits; WAIT also while another process holds the file."""
+        """Reserve `amount` under `token` if it fits; WAIT also while another process holds the file."""
         verdict = self._run(lambda db, owner: self._reserve(db, owner, token, claim, amount), Verdict.WAIT)
         return verdict if self._fallback is None else self._fallback.reserve(token, claim, amount)
 
     def mark_sent(self, token: int, account: Account) -> None:
-        """The money may be spent from here on: it does not come back when this process dies."""
+        """Mark a reservation as sent: it counts as spent if this process dies."""
         held = self._mine.get((token, account))
         if held is not None and self._fallback is None:
             self._write([(_SENT, (account.name, held[0], token))])
 
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
-        """Replace what is set aside under `token` by what it cost; returns what is spent in all, as far as known."""
+        """Replace the reservation of `token` by the actual cost; returns the total spent, as far as known."""
         held = self._mine.pop((token, account), None)
         if self._fallback is not None:
             return self._fallback.settle(token, account, cost)
         return self._spend(account, cost, [] if held is None else [(_DROP, (account.name, held[0], token))])
 
     def spend(self, account: Account, cost: Decimal) -> Decimal:
-        """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
+        """Book a cost without a reservation; returns the total spent, as far as known."""
         return (
             self._spend(account, cost, []) if self._fallback is None else self._fallback.spend(account, cost)
         )
 
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job: no process owns it, so it stays until the job is settled."""
+        row = _job_row(job, account, amount, limit)
+        verdict = self._run(lambda db, owner: self._hold_job(db, owner, row, account, limit), Verdict.WAIT)
+        return (
+            verdict if self._fallback is None else self._fallback.hold_job(job, account, amount, limit=limit)
+        )
+
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what is set aside for a job by what it cost, in one transaction; nothing happens the second time."""
+        if self._fallback is not None:
+            return self._fallback.settle_job(job, account, amount, cost)
+        name = _job_owner(job)
+        self._write(
+            [(_SPEND_JOB, (account.name, _pico(cost), account.name, name)), (_DROP, (account.name, name, 0))]
+        )
+        return self.balance(account).settled
+
     def balance(self, account: Account) -> Balance:
-        """How the account stands, over all processes."""
+        """The balance of an account over all processes."""
         found = self._run(lambda db, _: self._read(db, account), Balance(self._known.get(account, ZERO)))
         return found if self._fallback is None else self._fallback.balance(account)
 
     def reset(self, account: Account) -> None:
-        """Forget what is spent; what is set aside stays so."""
+        """Set what is spent to 0; reservations stay."""
         self._known.pop(account, None)
         if self._fallback is not None:
             self._fallback.reset(account)
@@ -118,7 +148,7 @@ class DayBook:
             self._write([("DELETE FROM spent WHERE account = ?", (account.name,))])
 
     def close(self) -> None:
-        """Write what is left to write and let go of the file; the next use opens it again."""
+        """Write postponed statements and close the file; the next use opens it again."""
         if self._process != os.getpid():
             self._reset_after_fork()
         if self._postponed:
@@ -146,12 +176,28 @@ class DayBook:
             verdict = decide(self._read(db, claim.account), claim.limit, amount)
             if verdict is Verdict.NEVER:
                 return verdict
-            # Either another process gave money back just now, or one that has died still holds some.
+            # Either another process has just released money, or a dead one still holds some.
             self._take_over_dead(db, owner)
             if db.execute(_RESERVE, row).rowcount != 1:
                 return Verdict.WAIT
         self._mine[token, claim.account] = (owner.name, amount)
         return Verdict.GRANTED
+
+    def _hold_job(
+        self,
+        db: sqlite3.Connection,
+        owner: Owner,
+        row: dict[str, object],
+        account: Account,
+        limit: Decimal | None,
+    ) -> Verdict:
+        held = db.execute("SELECT 1 FROM held WHERE account = :account AND owner = :owner", row).fetchone()
+        if held or db.execute(_RESERVE, row).rowcount == 1:
+            return Verdict.GRANTED
+        self._take_over_dead(db, owner)
+        if db.execute(_RESERVE, row).rowcount == 1:
+            return Verdict.GRANTED
+        return decide(self._read(db, account), limit or ZERO, _usd(int(str(row["amount"]))))
 
     def _spend(self, account: Account, cost: Decimal, before: Sequence[Statement]) -> Decimal:
         self._known[account] = self._known.get(account, ZERO) + cost
@@ -161,10 +207,10 @@ class DayBook:
         return self._known[account]
 
     def _write(self, statements: Sequence[Statement]) -> int | None:
-        """Run statements in one transaction; while the file is locked they are put off, and the reservation stands.
+        """Run statements in one transaction; while the file is locked they are postponed.
 
         Returns:
-            What the last statement gave back; None when it gave nothing back or was put off.
+            Result of the last statement; None when it has none or was postponed.
         """
         self._postponed += statements
         return self._guarded(lambda db, _: self._flush(db), None)
@@ -187,7 +233,7 @@ class DayBook:
         return balance
 
     def _take_over_dead(self, db: sqlite3.Connection, owner: Owner) -> None:
-        """Take over from owners whose process has ended."""
+        """Settle the reservations of owners whose process has ended."""
         names = owner.dead()
         if names:
             with _transaction(db):
@@ -198,7 +244,7 @@ class DayBook:
             owner.remove(name)
 
     def _run(self, work: Callable[[sqlite3.Connection, Owner], T], otherwise: T) -> T:
-        """Do `work` after what was put off; `otherwise` when the file is locked, or cannot be used at all."""
+        """Run `work` after postponed statements; `otherwise` when the file is locked or cannot be used."""
 
         def all_of_it(db: sqlite3.Connection, owner: Owner) -> T:
             self._flush(db)
@@ -229,7 +275,7 @@ class DayBook:
         return self._db, self._owner
 
     def _note_fault(self, error: Exception) -> None:
-        """Bear with a locked file for a while; after that, and with any other fault, go on alone."""
+        """Tolerate a locked file for a while; after that, and with any other fault, continue in memory."""
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             now = self._clock.monotonic()
             self._locked_since = now if self._locked_since is None else self._locked_since
@@ -243,14 +289,14 @@ class DayBook:
         self._fallback = fallback
         self._sink(
             Notice(
-                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself and does not see what "
-                "others spend. Free the file or remove it, then restart the kernel",
+                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself "
+                "and does not see what others spend. Free the file or remove it, then restart the kernel",
                 "budget_file",
             )
         )
 
     def _reset_after_fork(self) -> None:
-        """In a forked child: the parent keeps its connection, its name and its reservations."""
+        """Reset in a forked child: the parent keeps its connection, its name and its reservations."""
         if self._close_db is not None:
             self._close_db()
         if self._owner is not None:
@@ -263,7 +309,7 @@ class DayBook:
 
 @contextmanager
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")  # a plain BEGIN fails at once when another process wrote meanwhile
+    db.execute("BEGIN IMMEDIATE")  # a plain BEGIN fails at once when another process has written meanwhile
     try:
         yield
     except BaseException:
@@ -282,6 +328,22 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _job_owner(job: str) -> str:
+    # No process has a name of this form, so nobody takes it for dead.
+    return f"job:{job}"
+
+
+def _job_row(job: str, account: Account, amount: Decimal, limit: Decimal | None) -> dict[str, object]:
+    most = _NO_LIMIT if limit is None else int(limit.scaleb(_PICO))
+    return {
+        "account": account.name,
+        "owner": _job_owner(job),
+        "token": 0,
+        "amount": _pico(amount),
+        "limit": most,
+    }
 
 
 def _pico(usd: Decimal) -> int:

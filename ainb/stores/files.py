@@ -1,4 +1,4 @@
-"""A folder and files that belong to one person alone, checked before anything is opened in them."""
+"""Private files: folders and files of one user, checked before they are opened; and file locks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ FILE_MODE = 0o600
 
 
 class NotPrivateError(OSError):
-    """The folder or a file in it is a link, something else than it should be, or another person's."""
+    """The folder or a file in it is a link, of the wrong type, or owned by another user."""
 
 
 def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
-    """Make a folder (0700) and an empty file in it (0600), or check and tighten those that stand there.
+    """Create a folder (0700) and an empty file in it (0600), or check and tighten existing ones.
 
-    The file is made before a library opens it, because SQLite gives the files it puts beside a database the modes of
-    the database.
+    The file is created before a library opens it, because SQLite gives the files beside a database the mode
+    of the database.
 
     Args:
-        folder: Made with its parents where it is missing.
+        folder: Created with its parents where it is missing.
         name: The file.
-        beside: Ends of names of further files that may stand beside it.
+        beside: Suffixes of further files that may exist beside it.
 
     Returns:
         Path of the file.
 
     Raises:
-        NotPrivateError: Something is a link, of the wrong kind, or another person's.
-        OSError: The folder cannot be made or written.
+        NotPrivateError: One of them is a link, of the wrong type, or owned by another user.
+        OSError: The folder cannot be created or written.
     """
     if not os.path.lexists(folder):
         folder.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -50,23 +50,23 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
 
 
 def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None:
-    """Make an empty file (0600) for a library to open, in a folder (0700 where it is made); or check and tighten the one there.
+    """Create an empty file (0600) in a folder (0700 where created), or check and tighten an existing one.
 
-    A file that is there is not opened: closing it again would drop the locks that SQLite holds on it in this process.
+    An existing file is not opened: closing it would drop the locks that SQLite holds on it in this process.
 
     Args:
         path: The file.
-        beside: Ends of names of further files that may stand beside it.
+        beside: Suffixes of further files that may exist beside it.
 
     Raises:
-        NotPrivateError: A file is a link, of the wrong kind, or another person's.
-        OSError: The folder or the file cannot be made.
+        NotPrivateError: A file is a link, of the wrong type, or owned by another user.
+        OSError: The folder or the file cannot be created.
     """
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
     for end in ("", *beside):
-        # Another process may take away what stands beside at any moment.
+        # Another process may remove the files beside it at any moment.
         with contextlib.suppress(FileNotFoundError):
             _check(path.with_name(path.name + end), stat.S_ISREG, "file", FILE_MODE)
 
@@ -90,7 +90,7 @@ if sys.platform == "win32":
         """Lock an open file without waiting.
 
         Returns:
-            Whether nobody else holds it; from then on the caller does.
+            Whether the caller now holds the lock; False when another process does.
 
         Raises:
             OSError: The file system has no locks.
@@ -107,7 +107,7 @@ else:
         """Lock an open file or folder without waiting.
 
         Returns:
-            Whether nobody else holds it; from then on the caller does.
+            Whether the caller now holds the lock; False when another process does.
 
         Raises:
             OSError: The file system has no locks.

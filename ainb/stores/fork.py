@@ -1,4 +1,4 @@
-"""Renewal after a fork: locks, threads and connections that a child process must not share with its parent."""
+"""Renewal after a fork: locks, threads and connections that a child must not share with its parent."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class Renewable(Protocol):
-    """Something whose locks and threads do not survive a fork."""
+    """An object whose locks and threads do not survive a fork."""
 
     def renew(self) -> None:
-        """Start over in the child process."""
+        """Reset the object in the child process."""
         ...
 
 
@@ -19,7 +19,7 @@ _renewables: weakref.WeakSet[Renewable] = weakref.WeakSet()
 
 
 def renew_after_fork(item: Renewable) -> None:
-    """Have ``item.renew()`` called in every forked child for as long as the item lives."""
+    """Call ``item.renew()`` in every forked child while the item exists."""
     _renewables.add(item)
 
 

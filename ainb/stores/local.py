@@ -19,14 +19,15 @@ def make_store(
     clock: Clock = SYSTEM_CLOCK,
     sink: Sink = silent,
 ) -> Store:
-    """The store of a session; nothing is opened or created before the first use.
+    """Make the local store of a session; nothing is opened or created before the first use.
 
     Args:
         where: "disk" or "memory".
         folder: Folder of the disk store; unused for memory.
-        memory_bytes: Bound of the memory store, and of what the disk store keeps in memory when the disk fails.
-        clock: Where time comes from.
-        sink: Who is told, once, that the disk cannot be used.
+        memory_bytes: Limit of the memory store, and of what the disk store keeps in memory when the disk
+            fails.
+        clock: Source of time.
+        sink: Receives one notice when the disk cannot be used.
     """
     memory = MemoryStore(max_bytes=memory_bytes)
     if where == "memory":
@@ -37,7 +38,7 @@ def make_store(
 
 
 def default_home() -> Path:
-    """The folder of everything that is kept: ``AINB_HOME``, else the user's data folder; not created here."""
+    """The folder of everything stored: ``AINB_HOME``, else the user's data folder; not created here."""
     home = os.environ.get("AINB_HOME")
     if home:
         return Path(home).expanduser()

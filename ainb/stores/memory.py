@@ -1,4 +1,4 @@
-"""A bounded store in this process: what was used longest ago goes first."""
+"""Memory store: bounded, in this process, least recently used texts are dropped first."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class _Item(NamedTuple):
 
 
 class MemoryStore:
-    """Texts in memory, at most `max_bytes` of them; safe from any thread and on any event loop.
+    """Texts in memory, at most `max_bytes`; thread-safe and bound to no event loop.
 
     Args:
-        max_bytes: Bound of keys, texts and bookkeeping together; above 0.
+        max_bytes: Limit of keys, texts and overhead together in bytes; above 0.
 
     Raises:
-        ConfigError: The bound is not a whole number above 0.
+        ConfigError: The limit is not a whole number above 0.
     """
 
     name = "memory"
@@ -44,34 +44,34 @@ class MemoryStore:
         return len(self._items)
 
     async def get(self, namespace: str, key: str) -> str | None:
-        """The text, or None; a text that is read counts as used."""
+        """The text, or None; a read counts as use."""
         return self.read(f"{namespace}:{key}")
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
-        """Keep a text; one larger than the whole bound is not kept."""
+        """Store a text; one larger than the whole limit is not stored."""
         self.write(f"{namespace}:{key}", text, created_at)
 
     async def delete(self, namespace: str, key: str) -> None:
-        """Forget one text."""
+        """Delete one text."""
         self.remove(f"{namespace}:{key}")
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
-        """Forget texts of a namespace made before a wall-clock second."""
+        """Delete texts of a namespace created before a wall-clock second."""
         return self._remove_all(f"{namespace}:", created_before)
 
     async def clear(self, namespace: str) -> int:
-        """Forget a whole namespace."""
+        """Delete a whole namespace."""
         return self._remove_all(f"{namespace}:", None)
 
     async def stats(self) -> StoreStats:
-        """How much is held; `size_bytes` includes bookkeeping."""
+        """Size of the store; `size_bytes` includes overhead."""
         return StoreStats(entries=len(self._items), size_bytes=self._size_bytes)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
     def read(self, name: str) -> str | None:
-        """`get` under a whole name, ``namespace:key``."""
+        """`get` by the full name, ``namespace:key``."""
         with self._lock:
             item = self._items.get(name)
             if item is None:
@@ -80,7 +80,7 @@ class MemoryStore:
             return item.text
 
     def write(self, name: str, text: str, created_at: float) -> None:
-        """`set` under a whole name."""
+        """`set` by the full name."""
         size_bytes = len(name) + 4 * len(text) + ENTRY_OVERHEAD_BYTES
         if text.isascii():
             size_bytes -= 3 * len(text)
@@ -94,12 +94,12 @@ class MemoryStore:
                 self._remove(next(iter(self._items)))
 
     def remove(self, name: str) -> None:
-        """`delete` under a whole name."""
+        """`delete` by the full name."""
         with self._lock:
             self._remove(name)
 
     def renew(self) -> None:
-        """A lock that another thread held at the fork would never be released."""
+        """Replace the lock: one that another thread held at the fork would never be released."""
         self._lock = threading.Lock()
 
     def _remove(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Which notebook or script is running, as far as it can be known, and where its cassette lies."""
+"""The running notebook or script, as far as it can be known, and the path of its cassette."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ FRONT_END_VARIABLE = "JPY_SESSION_NAME"
 def find_notebook(told: str | None = None) -> Path | None:
     """Path of the running notebook or script.
 
-    Asked in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), what the front end told, the script that was started.
+    Sources in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), the front end, the started
+    script.
 
     Args:
         told: Path that a front end left in the notebook, such as VS Code's ``__vsc_ipynb_file__``.
 
     Returns:
-        An absolute path; None of a console, a notebook that is not saved yet, and a module that was started with ``-m``.
+        An absolute path; None for a console, an unsaved notebook, and a module started with ``-m``.
     """
     if named := os.environ.get(VARIABLE):
         return Path.cwd() / Path(named).expanduser()
@@ -32,7 +33,7 @@ def find_notebook(told: str | None = None) -> Path | None:
 
 
 def cassette_path(notebook: Path) -> Path:
-    """The cassette beside a notebook or script; a path that is a cassette's own stays as it is."""
+    """The cassette beside a notebook or script; the path of a cassette is returned as it is."""
     if notebook.name.endswith(SUFFIX):
         return notebook
     stem = notebook.stem if notebook.suffix in {".ipynb", ".py", ".md"} else notebook.name
@@ -40,7 +41,7 @@ def cassette_path(notebook: Path) -> Path:
 
 
 def _saved(text: str) -> Path | None:
-    """The file that a front end means: a path of the server may be relative to a folder that nobody tells."""
+    """The file that a front end names: the path may be relative to an unknown folder of the server."""
     path = Path(text)
     for place in (path if path.is_absolute() else None, Path.cwd() / path.name):
         if place is not None and place.suffix and place.is_file():
@@ -51,7 +52,7 @@ def _saved(text: str) -> Path | None:
 def _script() -> Path | None:
     started = getattr(sys.modules.get("__main__"), "__file__", None)
     path = Path(started) if started else None
-    # A program such as pytest is no script of the person's own.
+    # A program such as pytest is not the user's script.
     if path is None or path.suffix != ".py" or path.name == "__main__.py":
         return None
     return Path.cwd() / path

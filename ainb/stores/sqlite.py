@@ -1,11 +1,11 @@
-"""What every SQLite file of ainb shares: connections closed with their owner, inserts of many rows, owner locks.
+"""Shared by all SQLite files of ainb: connections closed with their owner, bulk inserts, owner locks.
 
-Rows: SQLite releases the interpreter's lock for every statement that it steps through and must win it back each time; beside
-a busy event loop that is up to 5 ms a row (`sys.getswitchinterval`), and ``executemany`` steps once per row. A statement of
-many rows steps once for all of them, and the event loop runs on meanwhile.
+Rows: SQLite releases the interpreter's lock for every statement that it steps through and must win it back
+each time; beside a busy event loop that is up to 5 ms a row (`sys.getswitchinterval`), and ``executemany``
+steps once per row. A statement of many rows steps once for all of them, and the event loop runs on meanwhile.
 
-Owners: each process locks a file of its own, and the system releases the lock when the process dies. Unlike a process id or a
-heartbeat this holds across containers, suspended laptops and stepped clocks.
+Owners: each process locks a file of its own, and the system releases the lock when the process dies. Unlike a
+process id or a heartbeat this holds across containers, suspended laptops and stepped clocks.
 """
 
 from __future__ import annotations
@@ -23,29 +23,31 @@ from typing import Any
 
 from ainb.stores.files import try_lock
 
-# Opened on the other side of a fork: SQLite must neither use nor close them here.
+# Connections opened before a fork: SQLite must neither use nor close them in the child.
 _inherited: list[sqlite3.Connection] = []
-# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number takes few statements.
+# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number of rows
+# takes few statements.
 SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 MAX_TRIES = 100
 
 
 def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
-    """Have a connection closed with its owner.
+    """Close a connection together with its owner.
 
     Args:
-        connection: Opened with ``check_same_thread=False``, because nobody can say which thread collects the owner.
-        owner: Holds the connection.
+        connection: Opened with ``check_same_thread=False``, because any thread may collect the owner.
+        owner: Object that holds the connection.
 
     Returns:
-        Closes the connection now; further calls do nothing. In a forked child the connection is put aside instead.
+        A function that closes the connection now; further calls do nothing. In a forked child the connection
+        is kept unclosed instead.
     """
     process = os.getpid()
     end = weakref.finalize(owner, _close_connection, connection, process)
-    end.atexit = False  # a thread may be using it, and the process lets go of it anyhow
+    end.atexit = False  # a thread may be using it, and the end of the process closes it anyway
 
     def close() -> None:
-        end.detach()  # not `end()`, which does nothing any more late in the exit of a process
+        end.detach()  # not `end()`, which does nothing late in the exit of a process
         _close_connection(connection, process)
 
     return close
@@ -62,16 +64,16 @@ def _close_connection(connection: sqlite3.Connection, process: int) -> None:
 def insert_rows(
     connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], *, tail: str = ""
 ) -> None:
-    """Insert rows of one width; inside a transaction of the caller's.
+    """Insert rows of equal width, inside a transaction of the caller.
 
     Args:
-        connection: Where to.
+        connection: Connection in a transaction.
         head: The statement up to VALUES: ``INSERT INTO table (column, …)``.
         rows: A value for each column.
-        tail: What follows the values, such as ON CONFLICT.
+        tail: SQL after the values, such as ON CONFLICT.
 
     Raises:
-        sqlite3.Error: A row or the file does not allow it; rows before it may stand in the transaction.
+        sqlite3.Error: A row was not accepted; earlier rows may already be in the transaction.
     """
     if not rows:
         return
@@ -90,10 +92,10 @@ def insert_rows(
 
 
 def insert_few(connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Insert up to 128 rows of at most 8 values in one statement: a transaction by itself, without BEGIN and COMMIT.
+    """Insert up to 128 rows of at most 8 values in one statement, which is its own transaction.
 
     Args:
-        connection: Where to; in no transaction.
+        connection: Connection outside a transaction.
         head: As for `insert_rows`.
         rows: At least one.
 
@@ -111,10 +113,10 @@ def _statement(head: str, width: int, size: int, tail: str) -> str:
 
 
 class Owner:
-    """A name that counts as alive for as long as this process lives or `close` is not called.
+    """Name of this process with a lock file that is held until the process ends or `close` is called.
 
     Args:
-        folder: Where the lock files of all owners stand; made when it is missing, for this person only.
+        folder: Folder of the lock files of all owners; created where it is missing, for this user only.
 
     Raises:
         OSError: The folder cannot be written.
@@ -127,22 +129,22 @@ class Owner:
         self._release = weakref.finalize(self, _close_handle, self._handle)
 
     def dead(self) -> list[str]:
-        """Owners whose process has ended."""
+        """Names of owners whose process has ended."""
         names = (path.stem for path in self._folder.glob("*.lock"))
         return [name for name in names if name != self.name and self._is_free(name)]
 
     def remove(self, name: str) -> None:
-        """Remove the lock file of a dead owner, once nothing is left of it."""
+        """Remove the lock file of a dead owner, after its reservations are settled."""
         with contextlib.suppress(OSError):
             self._path(name).unlink()
 
     def close(self) -> None:
-        """End this owner's life."""
+        """Remove this owner's lock file and release the lock."""
         self.remove(self.name)
         self.drop()
 
     def drop(self) -> None:
-        """Let go of the file alone, as a forked child must: the parent lives on."""
+        """Close the file without removing it, as a forked child must: the parent is still alive."""
         self._release()
 
     def _claim(self) -> tuple[str, int]:
@@ -150,7 +152,8 @@ class Owner:
             name = secrets.token_hex(8)
             path = self._path(name)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            # Between making and locking the file another process may take it for a dead one's and remove it.
+            # Between creating and locking the file another process may take it for a dead owner's and remove
+            # it.
             if _lock(handle) and path.exists():
                 return name, handle
             os.close(handle)
@@ -178,5 +181,5 @@ def _close_handle(handle: int) -> None:
 def _lock(handle: int) -> bool:
     try:
         return try_lock(handle)
-    except OSError:  # a file system without locks, where nobody can be known to live
+    except OSError:  # a file system without locks, where no owner can be proven alive
         return False

@@ -1,4 +1,7 @@
-"""Fakes for clocks, randomness and faults; shipped, so that users can test their own code with them."""
+"""Fakes for tests: a clock, an event loop with virtual time, scripted models; shipped for users' tests too.
+
+`contract` holds the tests that every provider adapter must pass.
+"""
 
 from ainb.testing.clock import FakeClock
 from ainb.testing.faults import Script, Step, script

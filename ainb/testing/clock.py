@@ -1,4 +1,4 @@
-"""A clock for tests that moves only when it is told to."""
+"""A clock for tests that moves only when a test advances it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.testing.loop import STUCK_SECONDS
 
 
 class FakeClock:
-    """A clock that moves only when told to, or with a virtual-time loop.
+    """A clock that moves only by `advance`, or with a virtual-time loop.
 
     Args:
         unix: Wall-clock seconds since 1970 at the start.
@@ -34,7 +34,7 @@ class FakeClock:
         return self._unix + self.monotonic()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self._now += seconds
 
     def step_wall_clock(self, seconds: float) -> None:
@@ -59,7 +59,7 @@ class FakeClock:
         return loop.call_soon(callback)
 
     def wait(self, event: threading.Event, seconds: float | None) -> None:
-        """Advance at once; a wait that only another thread can end is a real one, and bounded."""
+        """Advance at once; a wait without a limit is a real one, bounded by STUCK_SECONDS."""
         if event.is_set():
             return
         if seconds is not None:
@@ -68,5 +68,5 @@ class FakeClock:
             raise AinbError("this thread waits for something that never comes")
 
     def block(self, seconds: float) -> None:
-        """Let time pass at once, as a blocked thread would see it."""
+        """Advance at once, as after a blocking wait."""
         self.advance(max(0.0, seconds))

@@ -1,13 +1,13 @@
-"""What every adapter must keep, as a class of tests for those who write one.
+"""Contract of provider adapters, as a class of tests for authors of adapters.
 
     class TestMine(AdapterContract):
         secret = "sk-of-a-test"
 
-        def make_adapter(self): return MyProvider(clock=SYSTEM_CLOCK)
-        def make_request(self): return Request(provider="mine", model="m", messages=(Message("user", "hi"),))
-        def make_refused_request(self): return Request(provider="mine", model="no-such-model", messages=(Message("user", "hi"),))
+        def make_adapter(self): return MyProvider(clock=SYSTEM_CLOCK) def make_request(self): return
+        Request(provider="mine", model="m", messages=(Message("user", "hi"),)) def make_refused_request(self):
+        return Request(provider="mine", model="no-such-model", messages=(Message("user", "hi"),))
 
-The requests go wherever the adapter sends them: point it at a server of your own.
+The requests are really sent: point the adapter at a server of your own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class AdapterContract:
     """Tests that pytest collects from a subclass whose name begins with Test.
 
     Attributes:
-        secret: The key that the adapter was given for the test; None where there is none.
+        secret: API key of the adapter in the test; None where there is none.
     """
 
     secret: str | None = None
@@ -38,11 +38,11 @@ class AdapterContract:
         raise NotImplementedError
 
     def make_request(self) -> Request:
-        """A request that is answered with some text."""
+        """A request that is answered with text."""
         raise NotImplementedError
 
     def make_refused_request(self) -> Request:
-        """A request that the service refuses for good."""
+        """A request that the service refuses permanently."""
         raise NotImplementedError
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -55,10 +55,10 @@ class AdapterContract:
             loop.close()
 
     async def clean_up(self) -> None:
-        """Close what the adapter keeps for a loop."""
+        """Close what the adapter keeps open for a loop."""
 
     def test_the_service_has_a_name_of_one_word(self) -> None:
-        """It stands in front of the model's name."""
+        """It precedes the model's name."""
         name = self.make_adapter().name
         _must(bool(name) and not set(name) & set(":/ \t\n"), f"a name without : / and blanks, not {name!r}")
 
@@ -67,14 +67,14 @@ class AdapterContract:
         _must(isinstance(self.make_adapter().free, bool), "free is True or False")
 
     def test_the_body_is_json_and_the_same_each_time(self) -> None:
-        """The cache key is made of it, also by another process."""
+        """The cache key is made of it, in every process."""
         first, second = (
             json.dumps(self.make_adapter().body(self.make_request()), sort_keys=True) for _ in range(2)
         )
         _must(first == second, "the same request gives the same body")
 
     def test_no_key_is_in_body_endpoint_or_account(self) -> None:
-        """They are kept and shown."""
+        """They are stored and shown."""
         adapter, request = self.make_adapter(), self.make_request()
         shown = [
             str(adapter.body(request)),
@@ -85,7 +85,7 @@ class AdapterContract:
         _must(not self.secret or not any(self.secret in text for text in shown), "the key appears nowhere")
 
     def test_an_answer_is_a_whole_reply(self) -> None:
-        """With its text, and the words of ours for why it ended."""
+        """It has a text, and a finish reason in ainb's terms."""
         reply = self._ask(self.make_request())
         _must(isinstance(reply, Reply), f"a Reply, not {type(reply).__name__}")
         _must(bool(reply.text), "a text")
@@ -101,13 +101,13 @@ class AdapterContract:
         )
 
     def test_the_pieces_of_a_stream_add_up_to_the_reply(self) -> None:
-        """Whether the service streams or not."""
+        """Also where the service does not stream."""
         pieces: list[str] = []
         reply = self._ask(self.make_request(), CallOptions(on_text=pieces.append))
         _must("".join(pieces) == reply.text, "the pieces are the text")
 
     def test_a_refusal_is_an_error_of_ours_on_one_line_without_the_key(self) -> None:
-        """Retry, circuit and log know no others."""
+        """Retry, circuit and log handle no others."""
         try:
             self._ask(self.make_refused_request())
         except AinbError as error:
@@ -117,7 +117,7 @@ class AdapterContract:
             _must(False, "a refused request raises")
 
     def test_the_request_is_left_as_it_is(self) -> None:
-        """Another attempt, or another model, may need it."""
+        """Another attempt or model may use it."""
         request = self.make_request()
         before = repr(request)
         self._ask(request)

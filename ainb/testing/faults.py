@@ -11,7 +11,7 @@ from ainb.errors import AinbError
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What a scripted model does with one attempt.
+    """Reaction of a scripted model to one attempt.
 
     Attributes:
         text: The reply; None repeats the prompt.
@@ -36,12 +36,13 @@ class Step:
 
 @dataclass
 class Script:
-    """A deterministic model: one step an attempt, the last one repeated.
+    """A deterministic model: one step per attempt; the last one is repeated.
 
     Attributes:
-        steps: Played in order; a text stands for a step that replies with it, a whole number for a step that fails with that status.
+        steps: Run in order; a text is a step that replies with it, a whole number a step that fails with that
+            status.
         played: Attempts made so far.
-        token: Tells scripts of one name apart, so that no answer of an earlier one is taken from a cache.
+        token: Distinguishes scripts of one name, so that a cached answer of an earlier one is not used.
     """
 
     steps: Sequence[Step | str | int]
@@ -65,6 +66,6 @@ SCRIPTS: dict[str, Script] = {}
 
 
 def script(name: str, steps: Iterable[Step | str | int]) -> Script:
-    """Make ``scripted:NAME`` answer with `steps`; a script of that name that stood before is replaced."""
+    """Make ``scripted:NAME`` answer with `steps`; replaces an earlier script of that name."""
     SCRIPTS[name] = Script(tuple(steps))
     return SCRIPTS[name]

@@ -14,7 +14,7 @@ STUCK_SECONDS = 5.0
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where a real selector would sleep, it moves the loop's time forward instead."""
+    """Selector that advances the loop's time instead of sleeping."""
 
     now = 0.0
 
@@ -32,14 +32,14 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop on which an hour takes no time: when nothing is ready it jumps to the next timer."""
+    """Event loop with virtual time: when nothing is ready it jumps to the next timer."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Virtual seconds since the loop was made."""
+        """Virtual seconds since the loop was created."""
         return self._jumping.now
 
 

@@ -118,11 +118,9 @@ def test_any_value_in_any_column_of_a_run(session, answered, column, value):
 @pytest.mark.parametrize("value", [None, "", "text", b"bytes", -1, 2**63 - 1, 1e300, float("inf")])
 def test_any_value_in_any_column_of_a_row(session, answered, column, value):
     path, run = answered
-    statement = f"UPDATE rows SET {column} = ? WHERE row_key = (SELECT row_key FROM rows LIMIT 1)"  # noqa: S608 - a name of this file
+    first = "WHERE row_key = (SELECT row_key FROM rows LIMIT 1)"
     with contextlib.suppress(sqlite3.IntegrityError):
-        change(
-            path, f"UPDATE rows SET {column} = ? WHERE row_key = (SELECT row_key FROM rows LIMIT 1)", value
-        )
+        change(path, f"UPDATE rows SET {column} = ? {first}", value)  # noqa: S608 - a name of this file
 
     assert isinstance(session.runs(), pd.DataFrame)
     frame, asked = run()

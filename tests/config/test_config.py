@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ainb.config.tree import OPTIONS, Config, load_config
+from ainb.config import OPTIONS, Config, load_config
 from ainb.errors import ConfigError
 
 

@@ -15,7 +15,7 @@ import dask.dataframe as dd
 import pandas as pd
 import pytest
 
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.dask import compute
 from ainb.events import Notice
 from ainb.pipeline.budget.options import Budget

@@ -4,7 +4,7 @@ import pytest
 
 from ainb import errors
 from ainb import session as sessions
-from ainb.config.tree import OPTIONS
+from ainb.config import OPTIONS
 
 
 def test_config_lists_every_option_with_its_help(terminal):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.engine import ENGINE
 from ainb.messages import Reply, Usage
 from ainb.pipeline.cache.entry import decode_entry, encode_entry

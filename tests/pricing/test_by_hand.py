@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from tests.fault_server import Fault, FaultServer
 
 MILLION = 1_000_000

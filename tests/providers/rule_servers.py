@@ -30,7 +30,7 @@ SAMPLING = (
     "logprobs",
     "top_logprobs",
 )
-THOUGHT = 64  # output tokens that a thinking model takes before its text
+THOUGHT = 40  # output tokens that a thinking model takes before its text
 
 
 class RuleServer(FaultServer):
@@ -54,7 +54,7 @@ class RuleServer(FaultServer):
         for rule in self.rules:
             refusal = rule(body)
             if refusal is not None:
-                self.refusals.append(json.dumps(refusal.body))
+                self.refusals.append(json.dumps(refusal.body, default=str))
                 return refusal
         self.answered.append(body)
         speak = _claude_answer if seen.path.partition("?")[0].endswith("/messages") else _openai_answer
@@ -472,6 +472,14 @@ def claude_thinking(*kinds: str) -> Rule:
     return rule
 
 
+def claude_disabled_to_high(body: Json) -> Fault | None:
+    """Opus 5 and Haiku 5.5: thinking can be switched off only up to effort high."""
+    effort = (body.get("output_config") or {}).get("effort")
+    if (body.get("thinking") or {}).get("type") == "disabled" and effort in {"xhigh", "max"}:
+        return anthropic_error(f'thinking.type "disabled" cannot be combined with effort "{effort}"')
+    return None
+
+
 def no_forced_tool(body: Json) -> Fault | None:
     """Opus 5.5, Sonnet 5.5, Fable 5.1."""
     if (body.get("tool_choice") or {}).get("type") in {"tool", "any"}:
@@ -583,6 +591,16 @@ FAMILIES: dict[str, list[Rule]] = {
     "openai:gpt-6.1-terra": [no_max_tokens, while_none("medium"), efforts(*NONE_MAX), strict_schema],
     "openai:gpt-6-astra": [no_max_tokens, never(), efforts(*LOW_MAX), strict_schema],
     "openai:gpt-6.1-sol": [no_max_tokens, never(), efforts(*LOW_MAX), strict_schema],
+    "openai:o1": [no_max_tokens, never(), efforts("low", "medium", "high"), strict_schema],
+    "openai:gpt-5.3": [no_max_tokens, while_none("none"), efforts(*NONE_XHIGH), strict_schema],
+    "openai:gpt-5.2-pro": [no_max_tokens, never(), efforts("medium", "high", "xhigh"), strict_schema],
+    "anthropic:claude-mythos-5": [
+        claude_sampling_refused,
+        claude_efforts(*LOW_MAX),
+        claude_thinking("adaptive"),
+        no_forced_tool,
+        claude_schema,
+    ],
     "openai:gpt-5.2-chat-latest": [no_max_tokens, never(), efforts("medium"), strict_schema],
     "anthropic:claude-sonnet-4-20250514": [
         claude_efforts(),
@@ -620,12 +638,14 @@ FAMILIES: dict[str, list[Rule]] = {
         claude_schema,
     ],
     "anthropic:claude-opus-5": [
+        claude_disabled_to_high,
         claude_sampling_refused,
         claude_efforts(*LOW_MAX),
         claude_thinking("adaptive", "disabled"),
         claude_schema,
     ],
     "anthropic:claude-haiku-5-5": [
+        claude_disabled_to_high,
         claude_sampling_refused,
         claude_efforts(*LOW_MAX),
         claude_thinking("adaptive", "disabled"),
@@ -726,9 +746,11 @@ THINKING = frozenset(
     name
     for name in FAMILIES
     if name.startswith(("openai:o", "openai:gpt-5", "openai:gpt-6", "groq:openai", "openrouter"))
-    and not name.startswith(("openai:gpt-5.1", "openai:gpt-5.2", "openai:gpt-5.4"))
+    and not name.startswith(("openai:gpt-5.1", "openai:gpt-5.2", "openai:gpt-5.3", "openai:gpt-5.4"))
 ) | {
     "openai:gpt-5.2-chat-latest",
+    "openai:gpt-5.2-pro",
+    "anthropic:claude-mythos-5",
     "anthropic:claude-opus-5",
     "anthropic:claude-haiku-5-5",
     "anthropic:claude-sonnet-5-5",

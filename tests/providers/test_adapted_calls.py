@@ -7,7 +7,7 @@ import json
 import pytest
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.session import Session
 from tests.fault_server import Fault, FaultServer
@@ -227,7 +227,7 @@ def test_reasoning_is_kept_apart_from_the_text_and_counted(make, streamed):
         row = session.usage(session_id=session.core.log.session_id).iloc[-1]
 
     assert (reply.text, reply.reasoning) == ("an answer", "I weighed it.")
-    assert reply.usage.reasoning_output_tokens == row["reasoning_output_tokens"] == 64
+    assert reply.usage.reasoning_output_tokens == row["reasoning_output_tokens"] == 40
 
 
 @pytest.mark.parametrize(
@@ -332,6 +332,7 @@ def test_a_thinking_budget_leaves_room_for_the_answer(make):
 @pytest.mark.parametrize(
     ("model", "kind", "sent"),
     [
+        ("claude-opus-5", "disabled", "disabled"),
         ("claude-opus-5-5", "enabled", "adaptive"),
         ("claude-opus-5-5", "disabled", None),
         ("claude-haiku-4-5", "adaptive", None),
@@ -356,6 +357,66 @@ def test_tools_go_out_with_the_effort_that_they_need(make, model):
         make().ask("hi", model=model, api_base=server.base_url, tools=tools)
 
     assert server.refusals == []
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "claude-haiku-5-5"])
+def test_thinking_switched_off_bounds_the_effort(make, model):
+    with RuleServer(f"anthropic:{model}") as server:
+        options = {"thinking": {"type": "disabled"}, "effort": "max"}
+        make().ask("hi", model=f"anthropic:{model}", api_base=server.base_url, **options)
+
+    assert server.refusals == []
+    assert server.answered[0]["output_config"] == {"effort": "high"}
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "seconds"),
+    [
+        (Fault(status=429, code="slow_down", message="Slow down.", retry_after=7), "slow_down", 7),
+        (
+            Fault(status=503, code="server_is_overloaded", message="Busy.", retry_after=3),
+            "server_is_overloaded",
+            3,
+        ),
+    ],
+)
+def test_the_newer_codes_of_a_busy_service_are_transient_and_keep_their_wait(make, step, code, seconds):
+    with FaultServer([step]) as server, pytest.raises(ainb.TransientProviderError) as caught:
+        make().ask("hi", model=LUNA, api_base=server.base_url)
+
+    assert (caught.value.code, caught.value.retry_after) == (code, seconds)
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "spend_limit_exceeded"])
+def test_a_spent_limit_is_final_although_it_is_a_429(make, code):
+    step = Fault(status=429, code=code, message="You have reached your spend limit.")
+    with FaultServer([step]) as server, pytest.raises(ainb.PermanentProviderError):
+        make(retry=ainb.Retry(attempts=4)).ask("hi", model=LUNA, api_base=server.base_url)
+
+    assert server.hits == 1
+
+
+RAW = '{"error":{"message":"Unsupported parameter: \'top_p\' is not supported with this model."}}'
+
+
+@pytest.mark.parametrize("status", [400, 200])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_refusal_that_openrouter_passes_on_is_learnt_also_inside_a_200(make, status, streamed):
+    error = {"error": {"code": 400, "message": "Provider returned error", "metadata": {"raw": RAW}}}
+    body = f"data: {json.dumps(error)}\n\n".encode() if streamed and status == 200 else error
+    headers = {"content-type": "text/event-stream"} if isinstance(body, bytes) else {}
+    session = make()
+    with RuleServer(
+        [lambda sent: Fault(status=status, body=body, headers=headers) if "top_p" in sent else None]
+    ) as server:
+        options = {"on_text": [].append} if streamed else {}
+        for _ in range(2):
+            reply = session.ask(
+                "hi", model="openrouter:some/model", api_base=server.base_url, top_p=0.5, **options
+            )
+
+    assert reply.text == "an answer"
+    assert len(server.refusals) == 1
 
 
 def test_openrouter_gets_effort_in_its_own_object(make):

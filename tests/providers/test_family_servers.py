@@ -23,7 +23,7 @@ CALLS = {
     "schema": {"schema": Label},
     "list": {"schema": list[Label]},
     "temperature": {"temperature": 0},
-    "max_tokens": {"max_tokens": 100},
+    "max_tokens": {"max_tokens": 50},
     "effort": {"effort": "low"},
     "effort_max": {"effort": "max"},
     "effort_none": {"effort": "none"},
@@ -47,7 +47,7 @@ def keys(monkeypatch):
 @pytest.fixture
 def session(tmp_path):
     prices = {"*": {"input_usd_per_million": 1, "output_usd_per_million": 2}}
-    from ainb.config.tree import Config
+    from ainb.config import Config
 
     with Session(config=Config(home=tmp_path, prices=prices), retry=None, cache=None) as made:
         yield made

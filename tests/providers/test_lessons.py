@@ -93,6 +93,18 @@ SENT = {
             None,
             Lesson(field="reasoning_effort", refused=("xhigh",)),
         ),
+        (
+            "output_config.effort: Input should be 'medium' or 'high'",
+            None,
+            None,
+            Lesson(field="output_config.effort", allowed=("medium", "high")),
+        ),
+        (
+            "body.reasoning_effort: Input should be 'low', 'medium' or 'high'",
+            None,
+            None,
+            Lesson(field="reasoning_effort", allowed=("low", "medium", "high")),
+        ),
         ("stream_options is not supported", None, None, Lesson(field="stream_options")),
         (
             "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.",

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.engine import ENGINE
 from ainb.errors import PermanentProviderError
 from ainb.events import CallFinished

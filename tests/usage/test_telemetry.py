@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from usage_calls import finished
 
 import ainb
-from ainb.config.tree import Config, load_config
+from ainb.config import Config, load_config
 from ainb.errors import CircuitOpenError, ConfigError, PermanentProviderError
 from ainb.testing import Step, script
 from ainb.usage import telemetry

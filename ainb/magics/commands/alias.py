@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ainb.config.tree import find_pyproject
+from ainb.config import find_pyproject
 from ainb.errors import ConfigError
 from ainb.magics.commands.alias_file import TABLE, forget_alias, save_alias
 from ainb.magics.parsing.arguments import Arguments

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ainb.config.tree import OPTIONS
+from ainb.config import OPTIONS
 from ainb.errors import ConfigError
 from ainb.magics.commands.command import Command
 from ainb.magics.parsing.arguments import Arguments
@@ -23,6 +23,7 @@ VALUES: Final[Mapping[str, str]] = {
     "allow_insecure_http": "True",
     "env_file": '"~/keys.env"',
     "home": '"~/ainb"',
+    "batch_poll_seconds": "5",
     "chat_tokens": "4000",
     "display": '"static"',
     "state": '"redis://127.0.0.1:6379/0"',

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ainb import session as sessions
-from ainb.config.tree import REPLAYS
+from ainb.config import REPLAYS, stays_inside
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
@@ -85,7 +85,7 @@ def prune(shell: NotebookShell) -> str:
     """
     from ainb.pipeline.replay.cassettes import Library
 
-    cassette = Library(shell.notebook_path).own()
+    cassette = Library(shell.notebook_path, may_use=stays_inside).own()
     if not cassette.used:
         raise ConfigError(
             f"no record of {cassette.name} has been used since the kernel started; "
@@ -114,7 +114,11 @@ def _row(cassette: Cassette) -> tuple[str, ...]:
 def _cassettes(shell: NotebookShell) -> list[Cassette]:
     from ainb.pipeline.replay.cassettes import Library
 
-    return [cassette for cassette in Library(shell.notebook_path).cassettes() if cassette.size_bytes()]
+    return [
+        cassette
+        for cassette in Library(shell.notebook_path, may_use=stays_inside).cassettes()
+        if cassette.size_bytes()
+    ]
 
 
 def replay_row(shell: NotebookShell) -> tuple[str, str] | None:

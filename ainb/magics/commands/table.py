@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from ainb.config.tree import REPLAYS
+from ainb.config import REPLAYS
 from ainb.keys import KEY_VARIABLES
 from ainb.magics.commands import budget, cache
 from ainb.magics.commands.alias import SAVE, UNSAVE, drop_alias, set_alias
 from ainb.magics.commands.chat import reset, run_chat
 from ainb.magics.commands.command import Command
 from ainb.magics.commands.compare import show_comparison
-from ainb.magics.commands.cost import SINCE, show_cost, show_errors, show_usage
+from ainb.magics.commands.cost import ALL, SINCE, show_cost, show_errors, show_usage
 from ainb.magics.commands.explain import explain, fix
 from ainb.magics.commands.help import show_help, show_version
+from ainb.magics.commands.jobs import CANCEL, show_jobs
 from ainb.magics.commands.list import show_list
 from ainb.magics.commands.login import login, logout
 from ainb.magics.commands.panel import show_panel
 from ainb.magics.commands.pull import pull
 from ainb.magics.commands.replay import ACTIONS, replay
 from ainb.magics.commands.status import show_status
+from ainb.magics.commands.trust import trust_folder, untrust_folder
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import CELL_FLAGS
 from ainb.magics.shell import NotebookShell
@@ -36,7 +38,7 @@ COMMANDS: list[Command] = [
     Command(
         name="status",
         run=show_status,
-        help="what the model, its circuit, queue and buckets, the cache and the budget are doing now",
+        help="state of the models, their circuits and queues, of the cache and the budget",
         example="%ai status",
     ),
     Command(
@@ -59,11 +61,11 @@ COMMANDS: list[Command] = [
     Command(
         name="cost",
         run=show_cost,
-        metavar="[COLUMN…] [--since SPAN]",
+        metavar="[COLUMN…] [--since SPAN] [--all]",
         words=(0, 8),
-        flags=(SINCE,),
+        flags=(SINCE, ALL),
         choices=LABEL_COLUMNS,
-        help="tokens and money, by model or by any columns of the log; gives the frame",
+        help="tokens and cost, by model or by any columns of the log; returns the frame",
         example="%ai cost notebook day --since 7d",
     ),
     Command(
@@ -71,7 +73,7 @@ COMMANDS: list[Command] = [
         run=show_usage,
         metavar="[--since SPAN]",
         flags=(SINCE,),
-        help="every call, a row each; gives the frame",
+        help="one row per call; returns the frame",
         example="%ai usage --since 24h",
     ),
     Command(
@@ -81,7 +83,7 @@ COMMANDS: list[Command] = [
         words=(0, 8),
         flags=(SINCE,),
         choices=LABEL_COLUMNS,
-        help="failed calls, or how many there were by any columns of the log; gives the frame",
+        help="failed calls, or their number by any columns of the log; returns the frame",
         example="%ai errors error_type request_model",
     ),
     Command(
@@ -90,8 +92,17 @@ COMMANDS: list[Command] = [
         metavar="[USD[/session|day|user|batch] | reset | off]",
         words=(0, 1),
         choices=tuple(budget.ACTIONS),
-        help="what is spent, reserved and left; another budget, a new beginning, or none",
+        help="what is spent, reserved and left; set, reset or remove the budget",
         example="%ai budget 5/day",
+    ),
+    Command(
+        name="jobs",
+        run=show_jobs,
+        metavar="[cancel RUN]",
+        words=(0, 2),
+        choices=(CANCEL,),
+        help="batch jobs of providers, a row each; cancel stops those of a run, and what is done stays done",
+        example="%ai jobs",
     ),
     Command(
         name="cache",
@@ -100,7 +111,7 @@ COMMANDS: list[Command] = [
         words=(0, 1),
         flags=(cache.OLDER,),
         choices=cache.ACTIONS,
-        help="the stored answers; forget all, or those of an age",
+        help="the stored answers; delete all, or those past an age",
         example="%ai cache prune --older 7d",
     ),
     Command(
@@ -140,6 +151,22 @@ COMMANDS: list[Command] = [
         example="%ai logout openai",
     ),
     Command(
+        name="trust",
+        run=trust_folder,
+        metavar="[FOLDER]",
+        words=(0, 1),
+        help="let the project's pyproject.toml set destinations, files and credentials too",
+        example="%ai trust",
+    ),
+    Command(
+        name="untrust",
+        run=untrust_folder,
+        metavar="[FOLDER]",
+        words=(0, 1),
+        help="take the trust in a project back",
+        example="%ai untrust",
+    ),
+    Command(
         name="alias",
         run=set_alias,
         metavar="NAME MODEL [--save]",
@@ -156,7 +183,7 @@ COMMANDS: list[Command] = [
         words=(1, 1),
         flags=(UNSAVE,),
         synonyms=("delete",),
-        help="forget a short name",
+        help="remove a short name",
         example="%ai dealias fast",
     ),
     Command(
@@ -210,7 +237,7 @@ COMMANDS: list[Command] = [
         metavar="[cost|errors|batch]",
         words=(0, 1),
         choices=tuple(PANELS),
-        help="what was spent, what failed, how providers are doing",
+        help="panels of cost, errors and batches; without a name the board of all",
         example="%ai panel cost",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),

@@ -8,7 +8,7 @@ from ainb.magics.display.reply import braced
 from ainb.panels.markup import Report, Table, TextBlock
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Estimate
-from ainb.prompts.fill import Filled
+from ainb.prompts import Filled
 from ainb.redaction.filter import redact
 
 MAX_SHOWN_CHARACTERS = 20_000
@@ -56,10 +56,9 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     if request.schema is not None:
         yield "schema", request.schema.name
     if request.parameters:
-        yield (
-            "parameters",
-            redact(", ".join(f"{name}={value!r}" for name, value in request.parameters.items())),
-        )
+        # As cache and cassettes know them: values of secret headers are hidden.
+        asked = {name: value for name, value in request.asked().items() if name != "messages"}
+        yield "parameters", redact(", ".join(f"{name}={value!r}" for name, value in asked.items()))
     about = "" if estimate.input_source == "exact" else "about "
     yield "tokens in", f"{about}{estimate.input_tokens:,}"
     yield (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.magics.display.markup import code_block, markdown, sandboxed_page
+from ainb.magics.display.markup import HIGHLIGHTED, code_block, code_language, markdown, sandboxed_page
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
 from ainb.panels.markup import as_typed, box, escape
@@ -54,7 +55,8 @@ def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
         bundle["text/latex"] = _latex(text)
     else:
         kind = "page" if reply.form == "html" else "reply"
-        bundle["text/html"] = box(_body(reply, text), footer(reply, options, notes), kind=kind)
+        body = _body(reply, text)
+        bundle["text/html"] = box(body, footer(reply, options, notes), kind=kind, code=HIGHLIGHTED in body)
     return bundle
 
 
@@ -73,19 +75,28 @@ def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
 
 def live_bundle(text: str) -> Bundle:
     """MIME bundle of the text received so far."""
-    return {"text/plain": clean(text), "text/html": box(markdown(text))}
+    body = markdown(text)
+    return {"text/plain": clean(text), "text/html": box(body, code=HIGHLIGHTED in body)}
 
 
 def _body(reply: Reply, text: str) -> str:
     if reply.form in {"code", "json"}:
-        return code_block(text)
+        return code_block(text, "json" if reply.form == "json" else code_language(reply.text))
     if reply.form == "html":
         return sandboxed_page(text)
     return as_typed(text) if reply.form == "text" else markdown(text)
 
 
+# Commands that put links, styles, attributes or files into a page, in MathJax and KaTeX; \let and \def may rename others.
+_PAGE_COMMANDS = re.compile(
+    r"\\(?:href(?!\s*\{\s*https?://)|url|includegraphics|require|style|class|cssId|data|html[A-Za-z@]*|let|futurelet"
+    r"|[gex]?def|(?:re)?newcommand|(?:re)?newenvironment|DeclareMathOperator|providecommand)(?![A-Za-z@])\*?"
+)
+
+
 def _latex(text: str) -> str:
-    bare = text.strip()
+    """Mathematics for a renderer of TeX; what would reach beyond it is shown as text."""
+    bare = _PAGE_COMMANDS.sub(r"\\text", text.strip())
     return bare if bare.startswith(("$", "\\[", "\\(", "\\begin")) else f"$${bare}$$"
 
 

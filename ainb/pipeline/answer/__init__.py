@@ -1,1 +1,4 @@
-"""Answer check: validate a reply against the schema and ask once more."""
+"""Answer check: validates a reply against the requested schema and asks once more when it does not match.
+
+`schema` reads the shapes a schema may be given in; `stage` checks replies against it.
+"""

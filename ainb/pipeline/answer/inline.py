@@ -1,4 +1,4 @@
-"""A schema written in one line, such as ``label: a|b, score: int 0..10, tags: [str], why: str?``.
+"""Inline schemas: one line such as ``label: positive|negative, score: int 0..10, why: str?`` as JSON schema.
 
 ``|`` separates choices, ``a..b`` is a range, ``[x]`` a list, ``{…}`` a nested object, and ``?`` marks what
 may be missing.

@@ -1,4 +1,4 @@
-"""A reply schema in any of its usual shapes, as JSON schema and as a check of the reply."""
+"""Reply schemas: reads pydantic models, dataclasses, TypedDicts and JSON schemas, and checks replies."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ MAX_PROBLEMS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """What a reply must be.
+    """A schema that a reply must match.
 
     Attributes:
         name: Of the model or the schema's title; letters, digits, dashes and underscores.
-        json_schema: JSON schema, as the provider is told.
-        check: Turns the reply's text into the checked value; raises ValueError with one line that says what
-            is wrong.
-        fields: Top-level properties and the dtype of their column, in order; a schema that is no object has
-            the one field "value".
+        json_schema: JSON schema as it is sent to the provider.
+        check: Turns the reply's text into the checked value; raises ValueError with one line that names the
+            problems.
+        fields: Top-level properties and the dtype of their column, in order; a schema that is not an object
+            has the one field "value".
         dump: Turns a checked value into plain data by field.
     """
 
@@ -48,7 +48,7 @@ class Schema:
 
 
 def read_schema(schema: Any) -> Schema:
-    """Make a Schema.
+    """Make a `Schema`.
 
     Args:
         schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or
@@ -66,7 +66,8 @@ def read_schema(schema: Any) -> Schema:
     if is_schema_class(schema) or is_schema_type(schema):
         return _from_type(schema)
     raise ConfigError(
-        "a schema is a pydantic model, a dataclass, a TypedDict, an Enum, list[…], Literal[…], a Union, a JSON schema dict, or a "
+        "a schema is a pydantic model, a dataclass, a TypedDict, an Enum, list[…], Literal[…], a Union, a "
+        "JSON schema dict, or a "
         f'line such as "label: positive|negative, score: int 0..10"; it is {schema!r:.80}'
     )
 
@@ -82,7 +83,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def is_schema_type(value: Any) -> bool:
-    """Whether a value is a type other than a class of fields: ``list[…]``, ``Literal[…]``, a Union, an Enum."""
+    """Whether a value is a type other than a class of fields: ``list[…]``, ``Literal[…]``, Union, Enum."""
     if isinstance(value, type):
         return issubclass(value, enum.Enum | str | int | float | dt.date) and value is not enum.Enum
     return typing.get_origin(value) in _GENERIC
@@ -92,7 +93,7 @@ def is_schema_class(value: Any) -> bool:
     """Whether a value is a pydantic model, a dataclass or a TypedDict, the class itself."""
     if not isinstance(value, type):
         return False
-    # Those of typing_extensions are no TypedDicts to typing.
+    # `typing.is_typeddict` does not accept those of typing_extensions.
     is_typed_dict = issubclass(value, dict) and hasattr(value, "__required_keys__")
     return hasattr(value, "model_json_schema") or dataclasses.is_dataclass(value) or is_typed_dict
 
@@ -124,7 +125,7 @@ def _from_type(kind: Any) -> Schema:
 
 
 def _type_name(kind: Any) -> str:
-    """Of a class its name; of ``list[Label]`` and the like what is written, in letters that providers take."""
+    """Name of a class or a type such as ``list[Label]``, in characters that providers accept."""
     if isinstance(kind, type):
         return kind.__name__
     plain = re.sub(r"(?:[\w<>]+\.)+", "", repr(kind))
@@ -132,7 +133,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _by_field(plain: Any, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Plain data under the names of the fields; of a schema that is no object all of it stands under "value"."""
+    """Plain data by field; a schema that is not an object has the one field "value"."""
     return plain if isinstance(plain, dict) and set(fields) != {"value"} else _under_value(plain)
 
 
@@ -141,7 +142,7 @@ def _under_value(plain: Any) -> dict[str, Any]:
 
 
 def _readable(kind: Any) -> Any:
-    """Before Python 3.12 pydantic reads only the TypedDict of typing_extensions; the same fields make one."""
+    """The type as pydantic reads it: before Python 3.12 only the TypedDict of typing_extensions."""
     if not is_typeddict(kind) or READS_TYPING_TYPED_DICTS:
         return kind
     import typing_extensions
@@ -214,7 +215,7 @@ def _dtype(schema: Any, definitions: Mapping[str, Any]) -> str:
 
 
 def _closed(schema: Any) -> Any:
-    """Objects closed to further properties, as strict structured output asks; a schema that says otherwise is left alone."""
+    """The schema with additionalProperties set to false, as strict structured output requires."""
     if isinstance(schema, list):
         return [_closed(item) for item in schema]
     if not isinstance(schema, dict):

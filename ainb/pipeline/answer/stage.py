@@ -1,4 +1,4 @@
-"""Checks a reply against the schema that was asked for; asks once more with what was wrong."""
+"""Answer check: validates the reply against the schema; repeats the request once with the problem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ TIMES_ASKED = 2
 
 
 class AnswerStage:
-    """Lets valid replies through, inside the cache, so that only they are stored."""
+    """Passes valid replies on. It stands inside the cache, so that only valid replies are stored.
+
+    Args:
+        times_asked: How often the model is asked; a batch job asks once.
+    """
+
+    def __init__(self, times_asked: int = TIMES_ASKED) -> None:
+        self._times_asked = times_asked
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Ask, check, and where the check fails ask once more.
@@ -23,14 +30,14 @@ class AnswerStage:
             InvalidReplyError: The second reply is not valid either; its ``text`` is the raw reply.
         """
         schema = call.request.schema
-        return proceed(call) if schema is None else _ask(call, proceed, schema)
+        return proceed(call) if schema is None else _ask(call, proceed, schema, self._times_asked)
 
 
-async def _ask(call: Call, proceed: Handler, schema: ReplySchema) -> Reply:
+async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: int) -> Reply:
     asked = call.request
     spent: list[Reply] = []
     problem = ""
-    for _ in range(TIMES_ASKED):
+    for _ in range(times_asked):
         reply = await proceed(call)
         spent.append(reply)
         if reply.finish_reason == "length" and not reply.text.strip():
@@ -50,17 +57,18 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema) -> Reply:
 
 
 def check_again(schema: ReplySchema, reply: Reply) -> Any:
-    """The checked value of a reply that was checked when it was stored; a store keeps only its text.
+    """The checked value of a stored reply; a store keeps only the text.
 
     Raises:
-        InvalidReplyError: It is not valid any more, for the schema's own checks have changed since.
+        InvalidReplyError: It does not match any more, because the schema's own checks have changed since.
     """
     try:
         return schema.check(reply.code)
     except ValueError as error:
         problem = " ".join(str(error).split())[:MAX_SHOWN_CHARACTERS]
         raise InvalidReplyError(
-            f"the stored reply is not of the schema {schema.name}: {problem}; ask anew with --refresh (cache='refresh')",
+            f"the stored reply does not match the schema {schema.name}: {problem}; ask anew with --refresh "
+            "(cache='refresh')",
             text=reply.text,
         ) from None
 
@@ -74,15 +82,17 @@ def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
 def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:
     """Asked again it would end the same way."""
     return InvalidReplyError(
-        f"there is no reply to check against the schema {schema.name}: the output limit was reached before any text, for thinking "
+        f"there is no reply to check against the schema {schema.name}: the output limit was reached before "
+        "any text, for thinking "
         "counts in it; raise max_tokens (--max-tokens), or lower effort (--effort)",
         text=reply.text,
     )
 
 
 def _invalid(schema: ReplySchema, spent: list[Reply], problem: str) -> InvalidReplyError:
+    times = ", asked twice" if len(spent) > 1 else ""
     return InvalidReplyError(
-        f"the reply is not of the schema {schema.name}, asked twice: {problem[:MAX_SHOWN_CHARACTERS]}; "
-        "simplify the schema, show an example in the prompt, or take a larger model",
+        f"the reply does not match the schema {schema.name}{times}: {problem[:MAX_SHOWN_CHARACTERS]}; "
+        "simplify the schema, show an example in the prompt, or try a larger model",
         text=spent[-1].text,
     )

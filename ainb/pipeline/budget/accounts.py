@@ -1,4 +1,4 @@
-"""Accounts, and the books that hold their balances: money set aside and money spent. Plain data; no time, no waiting."""
+"""Accounts and their balances: money reserved and money spent. Plain data without I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ZERO = Decimal(0)
 
 
 class Verdict(Enum):
-    """What a book says to a reservation."""
+    """Result of a reservation."""
 
     GRANTED = "granted"
     WAIT = "wait"
@@ -19,7 +19,7 @@ class Verdict(Enum):
 
 
 class Account(NamedTuple):
-    """Whose money it is; a tuple, because its hash is taken many times a call.
+    """What a balance is kept for; a tuple, because its hash is taken many times per call.
 
     Attributes:
         scope: "call", "batch", "session", "user" or "day".
@@ -32,7 +32,7 @@ class Account(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An account and the USD that may never be passed in it."""
+    """An account and its limit in USD."""
 
     account: Account
     limit: Decimal
@@ -40,14 +40,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """USD of an account: spent, and set aside for calls under way."""
+    """Balance of an account in USD: spent, and reserved for calls in flight."""
 
     settled: Decimal = ZERO
     reserved: Decimal = ZERO
 
 
 def decide(balance: Balance, limit: Decimal, amount: Decimal) -> Verdict:
-    """Whether `amount` fits now, may fit once others have settled below their estimate, or never."""
+    """Whether `amount` fits now, may fit after other calls settle below their estimate, or never fits."""
     if balance.settled + amount > limit:
         return Verdict.NEVER
     if balance.settled + balance.reserved + amount > limit:
@@ -56,87 +56,110 @@ def decide(balance: Balance, limit: Decimal, amount: Decimal) -> Verdict:
 
 
 class Book(Protocol):
-    """Where balances live. Calls come one at a time, must not wait, and never raise."""
+    """Store of balances. Calls come one at a time, must not block, and never raise."""
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
-        """Set `amount` aside under `token` when it fits."""
+        """Reserve `amount` under `token` if it fits."""
         ...
 
     def mark_sent(self, token: int, account: Account) -> None:
-        """The money may be spent from here on: it is not to come back when this process dies."""
+        """Mark a reservation as sent: it counts as spent if this process dies."""
         ...
 
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
-        """Replace what is set aside under `token` by what it cost; returns what is spent in all."""
+        """Replace the reservation of `token` by the actual cost; returns the total spent."""
         ...
 
     def spend(self, account: Account, cost: Decimal) -> Decimal:
-        """Book a cost that nothing was set aside for; returns what is spent in all."""
+        """Book a cost without a reservation; returns the total spent."""
+        ...
+
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job until `settle_job`, whichever process calls that; None means no limit."""
+        ...
+
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what `hold_job` set aside by what the job cost, once; returns what is spent in all."""
         ...
 
     def balance(self, account: Account) -> Balance:
-        """How the account stands."""
+        """The balance of an account."""
         ...
 
     def reset(self, account: Account) -> None:
-        """Forget what is spent; what is set aside stays so."""
+        """Set what is spent to 0; reservations stay."""
         ...
 
     def close(self) -> None:
-        """Let go of file or server."""
+        """Close the file or connection."""
         ...
 
 
 class MemoryBook:
-    """Balances of this process."""
+    """Balances in memory, for this process."""
 
     def __init__(self) -> None:
         self._settled: dict[Account, Decimal] = {}
         self._reserved: dict[Account, Decimal] = {}
-        self._held: dict[tuple[int, Account], Decimal] = {}
+        self._held: dict[tuple[int | str, Account], Decimal] = {}
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
-        """Set `amount` aside under `token` when it fits."""
+        """Reserve `amount` under `token` if it fits."""
         verdict = decide(self.balance(claim.account), claim.limit, amount)
         if verdict is Verdict.GRANTED:
             self.hold(token, claim.account, amount)
         return verdict
 
-    def hold(self, token: int, account: Account, amount: Decimal) -> None:
-        """Set `amount` aside whether it fits or not."""
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Reserve `amount` for a batch job; a job that has a reservation keeps it."""
+        if (job, account) in self._held:
+            return Verdict.GRANTED
+        verdict = Verdict.GRANTED if limit is None else decide(self.balance(account), limit, amount)
+        if verdict is Verdict.GRANTED:
+            self.hold(job, account, amount)
+        return verdict
+
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace the reservation of a job by its actual cost; the second time nothing happens."""
+        if (job, account) not in self._held:
+            return self._settled.get(account, ZERO)
+        return self.settle(job, account, cost)
+
+    def hold(self, token: int | str, account: Account, amount: Decimal) -> None:
+        """Reserve `amount` whether it fits or not."""
         self._held[token, account] = amount
         self._reserved[account] = self._reserved.get(account, ZERO) + amount
 
     def mark_sent(self, token: int, account: Account) -> None:
-        """Nothing of this book outlives the process."""
+        """Do nothing: this book ends with the process."""
 
-    def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
-        """Replace what is set aside under `token` by what it cost; returns what is spent in all."""
+    def settle(self, token: int | str, account: Account, cost: Decimal) -> Decimal:
+        """Replace the reservation of `token` by the actual cost; returns the total spent."""
         self._reserved[account] = self._reserved.get(account, ZERO) - self._held.pop((token, account), ZERO)
         return self.spend(account, cost)
 
     def spend(self, account: Account, cost: Decimal) -> Decimal:
-        """Book a cost that nothing was set aside for; returns what is spent in all."""
+        """Book a cost without a reservation; returns the total spent."""
         total = self._settled[account] = self._settled.get(account, ZERO) + cost
         return total
 
     def balance(self, account: Account) -> Balance:
-        """How the account stands."""
+        """The balance of an account."""
         return Balance(self._settled.get(account, ZERO), self._reserved.get(account, ZERO))
 
     def reset(self, account: Account) -> None:
-        """Forget what is spent; what is set aside stays so."""
+        """Set what is spent to 0; reservations stay."""
         self._settled.pop(account, None)
 
     def forget(self, account: Account) -> None:
-        """Drop an account that nobody will ask for again."""
+        """Drop an account that is not used any more."""
         self._settled.pop(account, None)
         self._reserved.pop(account, None)
 
     def accounts(self, scope: str) -> list[Account]:
-        """Every account of a scope that money went through, sorted by name."""
+        """Every account of a scope with a reservation or a cost, sorted by name."""
         known = self._settled.keys() | self._reserved.keys()
         return sorted((item for item in known if item.scope == scope), key=lambda item: item.name)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: nothing is held open."""

@@ -1,4 +1,4 @@
-"""Which attempts of a failed call may have cost money all the same."""
+"""Billing of failed attempts: which of them the provider may have charged for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ainb.messages import Call
 
 
 def may_be_billed(error: BaseException) -> bool:
-    """Whether an attempt that ended so may have been charged for; an error that is not ours may have come at any time."""
+    """Whether an attempt that ended with `error` may be charged; unknown errors count."""
     if isinstance(error, ProviderError | DeadlineExceededError):
         return error.billed
     return not isinstance(error, CallRejectedError | ConfigError)
@@ -17,15 +17,15 @@ def billed_attempts(call: Call, error: BaseException, *, attempts: int = 0, erro
     """How many attempts of a call that ended with `error` may have been charged for.
 
     Args:
-        call: With the attempts it made and the error that each failed one left behind.
-        error: What it ended with, cancellation included.
-        attempts: Made before the part of the call that counts here.
-        errors: Left behind before the part of the call that counts here.
+        call: The call, with its attempts and the error of each failed one.
+        error: Error that it ended with, cancellation included.
+        attempts: Attempts made before the part of the call that counts here.
+        errors: Errors recorded before the part of the call that counts here.
     """
     sent = call.attempts - attempts
     noted = [item for item in call.errors[errors:] if not isinstance(item, CallRejectedError | ConfigError)]
     billed = sum(map(may_be_billed, noted))
-    # An attempt that left no error behind was under way when `error` came, or is what `error` tells of.
+    # An attempt without a recorded error was in flight when `error` came, or is the one that `error` reports.
     if sent > len(noted) and not any(item is error for item in noted):
         billed += may_be_billed(error)
     return billed

@@ -1,6 +1,6 @@
-"""The line in front of the money: reservations over several accounts at once, and who waits for some to come free.
+"""Ledger: reservations over several accounts at once, and the queue of waiting calls.
 
-No stage: `budget.py` asks it. Its books are `books.MemoryBook` and, for days, `stores.ledger.DayBook`.
+`stage` uses it. Balances are in `accounts.MemoryBook` and, for days, in `ainb.stores.day_book.DayBook`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _tokens = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A granted reservation: the same amount in every account it claims."""
+    """A granted reservation: the same amount in every account that it claims."""
 
     token: int
     claims: tuple[Claim, ...]
@@ -32,7 +32,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A claim that can never be met, and how its account stands."""
+    """A claim that can never be met, and the balance of its account."""
 
     claim: Claim
     balance: Balance
@@ -51,11 +51,11 @@ class _Waiter:
 class Ledger:
     """Reservations over several accounts at once, all or nothing, first come first served in each account.
 
-    Bound to no event loop: callers on different threads and loops share it, and each waiter is woken on its own loop. Nothing
-    is held while waiting, so that waiters cannot block each other.
+    Bound to no event loop: callers on different threads and loops share it, and each waiter is woken on its
+    own loop. A waiter holds no reservation while it waits, so that waiters cannot block each other.
 
     Args:
-        day_book: Where the accounts that others share live; None keeps all in this process.
+        day_book: Book of the accounts shared with other processes; None keeps all in this process.
         shared: Scopes of these accounts.
     """
 
@@ -67,14 +67,14 @@ class Ledger:
         _ledgers.add(self)
 
     async def reserve(self, claims: Callable[[], Sequence[Claim]], amount: Decimal) -> Hold | Refusal:
-        """Set `amount` aside, waiting while others' reservations may still come free.
+        """Reserve `amount`; waits while reservations of other calls may still be released.
 
         Args:
-            claims: Asked anew at every try, so that a wait may cross midnight.
-            amount: USD, for each claim the same.
+            claims: Evaluated again at every try, so that a wait may cross midnight.
+            amount: USD, the same for each claim.
 
         Returns:
-            A hold that must be settled, or a refusal when the money can never be there.
+            A hold that must be settled, or a refusal when the money can never be available.
         """
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -87,7 +87,7 @@ class Ledger:
         return await self._wait(waiter)
 
     def mark_sent(self, hold: Hold) -> None:
-        """The call of this hold is about to leave."""
+        """Mark the call of this hold as about to be sent."""
         with self._lock:
             for claim in hold.claims:
                 self._book(claim.account).mark_sent(hold.token, claim.account)
@@ -95,10 +95,10 @@ class Ledger:
     def settle(
         self, hold: Hold | None, cost: Decimal, *, also: Sequence[Account] = ()
     ) -> dict[Account, Decimal]:
-        """Book what a call cost, in the accounts of its hold and in `also`, and wake who waits.
+        """Book the cost of a call in the accounts of its hold and in `also`, and wake waiters.
 
         Returns:
-            What is now spent in each of these accounts.
+            Total spent in each of these accounts.
         """
         with self._lock:
             totals = self._settle(hold, cost) if hold is not None else {}
@@ -108,44 +108,87 @@ class Ledger:
             self._pump()
         return totals
 
+    def hold_job(self, job: str, claims: Sequence[tuple[Claim, bool]], amount: Decimal) -> Verdict:
+        """Set `amount` aside for a batch job in every account, all or nothing, without waiting.
+
+        Args:
+            job: Its id.
+            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds nothing.
+            amount: USD.
+        """
+        with self._lock:
+            for place, (claim, hard) in enumerate(claims):
+                verdict = self._book(claim.account).hold_job(
+                    job, claim.account, amount if hard else ZERO, limit=claim.limit if hard else None
+                )
+                if verdict is not Verdict.GRANTED:
+                    for other, held in claims[:place]:
+                        self._book(other.account).settle_job(
+                            job, other.account, amount if held else ZERO, ZERO
+                        )
+                    return verdict
+        return Verdict.GRANTED
+
+    def keep_job(self, job: str, account: Account, amount: Decimal) -> None:
+        """Set aside again what a job of an earlier process holds, in accounts that this process alone keeps."""
+        if account.scope not in self._shared or self._day_book is None:
+            with self._lock:
+                self._memory.hold_job(job, account, amount, limit=None)
+
+    def settle_job(
+        self, job: str, holds: Sequence[tuple[Account, Decimal]], cost: Decimal
+    ) -> dict[Account, Decimal]:
+        """Book what a job cost in the accounts that hold money for it, once, and wake who waits.
+
+        Returns:
+            What is now spent in each of these accounts.
+        """
+        with self._lock:
+            totals = {
+                account: self._book(account).settle_job(job, account, amount, cost)
+                for account, amount in holds
+            }
+            self._pump()
+        return totals
+
     def balance(self, account: Account) -> Balance:
-        """How an account stands."""
+        """The balance of an account."""
         with self._lock:
             return self._book(account).balance(account)
 
     def accounts(self, scope: str) -> list[Account]:
-        """Every account of a scope in this process that money went through."""
+        """Every account of a scope in this process with a reservation or a cost."""
         with self._lock:
             return self._memory.accounts(scope)
 
     def reset(self, account: Account) -> None:
-        """Forget what is spent in an account, and wake who waits."""
+        """Set what is spent in an account to 0, and wake waiters."""
         with self._lock:
             self._book(account).reset(account)
             self._pump()
 
     def forget(self, account: Account) -> None:
-        """Drop an account that nobody will ask for again."""
+        """Drop an account that is not used any more."""
         with self._lock:
             self._memory.forget(account)
 
     def wake(self) -> None:
-        """Try everybody in line again, as after a raised limit."""
+        """Try every waiter again, as after a raised limit."""
         with self._lock:
             self._pump()
 
     def waiting(self) -> int:
-        """How many calls are in line."""
+        """Number of waiting calls."""
         return len(self._waiters)
 
     def close(self) -> None:
-        """Let go of where days are kept."""
+        """Close the shared book."""
         with self._lock:
             if self._day_book is not None:
                 self._day_book.close()
 
     def _renew(self) -> None:
-        """Start with a free lock and nobody in line; in a forked child those of the parent mean nothing."""
+        """Start with a free lock and no waiters; in a forked child those of the parent are meaningless."""
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
 
@@ -177,7 +220,7 @@ class Ledger:
         return {account: self._book(account).settle(hold.token, account, cost) for account in accounts}
 
     def _pump(self) -> None:
-        """Serve the line in order; behind a waiter that still waits, nobody takes money of the same account."""
+        """Serve the queue in order; no call overtakes a waiter of the same account."""
         blocked: set[Account] = set()
         left: list[_Waiter] = []
         for waiter in self._waiters:
@@ -195,7 +238,7 @@ class Ledger:
         self._waiters = left
 
     async def _wait(self, waiter: _Waiter) -> Hold | Refusal:
-        # Another process says nothing when it gives money back, so the head of the line looks for itself.
+        # Another process does not notify this one when it releases money, so the first waiter polls.
         timeout = None if self._day_book is None else POLL_SECONDS
         try:
             while waiter.outcome is None:
@@ -209,7 +252,7 @@ class Ledger:
         return waiter.outcome
 
     def _leave(self, waiter: _Waiter) -> None:
-        """Step out of the line; a hold that was granted in the same moment goes back."""
+        """Leave the queue; a hold that was granted in the same moment is released."""
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)

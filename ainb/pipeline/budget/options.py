@@ -1,4 +1,4 @@
-"""What a budget is, how people write one, and how it reads."""
+"""Options of the budget: `Budget`, its short form such as ``5/day``, its status, and its messages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_USD = Decimal(1_000_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much may be spent.
+    """A limit on spending.
 
     Attributes:
         usd: From 0 to 1,000,000; a number or a text, kept as Decimal.
-        per: What it counts for: this session, a day (local midnight to midnight, over all kernels), each user, each batch.
-        hard: Refuse what does not fit; False only warns.
+        per: Scope: this session, a day (local midnight to midnight, over all kernels), each user, each batch.
+        hard: Refuse calls that do not fit; False only warns.
         warn_at: Share of it at which one notice is given, above 0 and up to 1.
 
     Raises:
@@ -51,10 +51,10 @@ class Budget:
 
 
 def read_usd(name: str, value: object) -> Decimal:
-    """A sum of money out of a number or a text.
+    """Read an amount of money from a number or a text.
 
     Raises:
-        ConfigError: It is none from 0 to 1,000,000.
+        ConfigError: It is not an amount from 0 to 1,000,000.
     """
     try:
         usd = Decimal("NaN" if isinstance(value, bool) else str(value).strip().removeprefix("$"))
@@ -69,11 +69,11 @@ def parse_budget(text: str, *, per: Scope = "session") -> Budget:
     """Read ``5/day``, ``$2.50`` or ``1/user``.
 
     Args:
-        text: USD, then optionally ``/`` and what it counts for.
-        per: What it counts for when the text does not say.
+        text: USD, then optionally ``/`` and the scope.
+        per: Scope when the text names none.
 
     Raises:
-        ConfigError: The text is no budget.
+        ConfigError: The text is not a budget.
     """
     usd, slash, scope = text.partition("/")
     wanted = scope.strip().lower() if slash else per
@@ -90,15 +90,15 @@ def money(usd: Decimal) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStatus:
-    """How one budget stands; money in USD.
+    """State of one budget; money in USD.
 
     Attributes:
-        scope: What it counts for.
+        scope: "session", "day", "user" or "batch".
         name: Which user, batch or day; "" for the session.
         limit_usd: As set.
         spent_usd: Spent so far.
-        reserved_usd: Set aside for calls under way.
-        left_usd: Neither spent nor set aside, never below 0.
+        reserved_usd: Reserved for calls in flight.
+        left_usd: Neither spent nor reserved, never below 0.
     """
 
     scope: str
@@ -110,7 +110,7 @@ class BudgetStatus:
 
 
 def status_of(account: Account, limit: Decimal, balance: Balance) -> BudgetStatus:
-    """How an account stands under a limit."""
+    """State of an account under a limit."""
     return BudgetStatus(
         scope=account.scope,
         name=account.name,
@@ -122,7 +122,7 @@ def status_of(account: Account, limit: Decimal, balance: Balance) -> BudgetStatu
 
 
 def raised(budget: Budget) -> str:
-    """Half as much again, as ``%ai budget`` reads it: what a refusal suggests."""
+    """The budget raised by half, in the form that ``%ai budget`` reads; a refusal suggests it."""
     step = Decimal(1) if budget.usd >= 1 else Decimal("0.01")
     return f"{max(step, (budget.usd * 3 / 2).quantize(step, ROUND_CEILING)):f}/{budget.per}"
 
@@ -130,14 +130,14 @@ def raised(budget: Budget) -> str:
 def refusal_text(
     amount: Decimal, limit: Decimal, *, budget: Budget | None, whole_run: bool, outcome: str
 ) -> str:
-    """Why a call does not get its money, and the way out.
+    """Message of a refused reservation: the limit, the amount and the fix.
 
     Args:
         amount: The most that the call can cost.
-        limit: What it does not fit into.
-        budget: The budget that has this limit; None when the limit came with the call.
-        whole_run: A limit that came with the call counts for a whole run.
-        outcome: What became of the call, such as "nothing was sent".
+        limit: Limit that it does not fit into.
+        budget: Budget with this limit; None when the limit came with the call.
+        whole_run: Whether a limit that came with the call counts for a whole run.
+        outcome: Outcome of the call, such as "nothing was sent".
     """
     if budget is None:
         name, raise_it = (
@@ -156,8 +156,10 @@ def refusal_text(
 
 
 def unpriced_text(model: str) -> str:
-    """Why a hard budget refuses a model without a price, and the way out."""
+    """Message of a hard budget that refuses a model without a price."""
     return (
-        f"no price is known for {model}, and a hard budget cannot hold what it cannot count; nothing was sent. Give one: prices = "
-        f'{{"{model}" = {{input_usd_per_million = …, output_usd_per_million = …}}}}, or make the budget soft (hard=False)'
+        f"no price is known for {model}, and a hard budget cannot hold what it cannot count; nothing was "
+        "sent. Give one: prices = "
+        f'{{"{model}" = {{input_usd_per_million = …, output_usd_per_million = …}}}}, or make the budget soft '
+        "(hard=False)"
     )

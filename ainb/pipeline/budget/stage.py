@@ -1,7 +1,8 @@
-"""Budgets: set the most that a call can cost aside before it queues, book what it did cost when it is back.
+"""Budget: reserves the most that a call can cost before it queues, and books its actual cost afterwards.
 
-Check, call, record lets 32 workers spend $15.62 of $10; here what is spent and what is set aside never pass the limit, and a
-call for which the money is only tied up waits instead of being refused.
+Check, call, record lets 32 workers spend $15.62 of $10. Here spent and reserved money together never exceed
+the limit, and a call waits, instead of being refused, while reservations of other calls may still be
+released.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ LONG_PROMPT_CHARS = 50_000
 
 
 def reported_cost(_call: Call, reply: Reply) -> Decimal | None:
-    """What the reply itself says it cost."""
+    """The cost that the reply itself reports."""
     return reply.cost_usd
 
 
 @dataclass(slots=True, eq=False)
 class _Spending:
-    """One call's money on its way through."""
+    """Reservation and bookings of one call."""
 
     call: Call
     attempts: int
@@ -53,21 +54,22 @@ class _Spending:
 
 
 class BudgetStage:
-    """Lets a call proceed when the most it can cost is set aside.
+    """Lets a call proceed when the most that it can cost is reserved.
 
-    Three places in the pipeline: the stage itself outside retry and every queue; `before_attempt` just inside retry, where an
-    attempt after one that may have been billed sets its own money aside; `before_sending` next to the provider, which makes
-    a day's reservation count as spent should the process die from there on.
+    Three places in the pipeline: the stage itself outside retry and every queue; `before_attempt` just inside
+    retry, where an attempt after one that may have been billed makes its own reservation; `before_sending`
+    next to the provider, from where on a day's reservation counts as spent if the process dies.
 
     Args:
-        options: The budget; None leaves only the limits that calls bring along (``CallOptions.budget_usd``).
-        ledger: Where the money is booked; sessions that share one share their budgets.
-        clock: Tells which day it is.
-        sink: Who hears of warnings.
-        quote: The most that one attempt of a call can cost.
-        cost: What a reply cost, or None when that is unknown; the estimate is booked then.
-        prepare: Run once in a thread before the first quote: what loads slowly (prices, vocabularies).
-        zone: Where midnight is; None means this machine's zone.
+        options: The budget; None leaves only the limits of single calls (``CallOptions.budget_usd``).
+        ledger: Book-keeping; sessions that share a ledger share their budgets.
+        clock: Source of the date.
+        sink: Receives warnings.
+        quote: Returns the most that one attempt of a call can cost.
+        cost: Returns the cost of a reply; None when it is unknown, then the estimate is booked.
+        prepare: Loads what is slow to load (prices, vocabularies); run once in a thread before the first
+            quote.
+        zone: Time zone of a day; None means this machine's zone.
     """
 
     def __init__(
@@ -99,16 +101,16 @@ class BudgetStage:
         return self._options
 
     def change(self, options: Budget | None) -> None:
-        """Take another budget; what is spent stays spent, and who waits is tried again."""
+        """Replace the budget; what is spent stays spent, and waiters are tried again."""
         self._options = options
         self._warned.clear()
         self._ledger.wake()
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Set money aside, proceed, and book what it cost; what may have been billed keeps its estimate.
+        """Reserve, proceed, and book the actual cost; attempts that may have been billed keep their estimate.
 
         Raises:
-            BudgetExceededError: The money is not left, or no price is known under a hard budget.
+            BudgetExceededError: The budget does not allow it, or no price is known under a hard budget.
         """
         if self._options is None and call.options.budget_usd is None:
             return proceed(call)
@@ -133,7 +135,8 @@ class BudgetStage:
             self._book(spending, ZERO if cost is None else cost, failed + (cost is None))
             if spending.output_limit is not None and reply.finish_reason == "length":
                 call.notes.append(
-                    f"cut at {spending.output_limit:,} output tokens, the limit that a hard budget sets when a call names "
+                    f"cut at {spending.output_limit:,} output tokens, the limit that a hard budget sets when "
+                    "a call names "
                     "none; give --max-tokens for more"
                 )
             return reply
@@ -142,10 +145,10 @@ class BudgetStage:
             self._forget(call)
 
     def before_attempt(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Set money aside anew when an earlier attempt may have been billed; that one keeps its estimate.
+        """Reserve again when an earlier attempt may have been billed; that one keeps its estimate.
 
         Raises:
-            BudgetExceededError: The money for another attempt is not left.
+            BudgetExceededError: The budget does not allow another attempt.
         """
         spending = self._spendings.get(id(call))
         if spending is None or spending.hold is None:
@@ -160,28 +163,28 @@ class BudgetStage:
         return await proceed(call)
 
     def before_sending(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """From here on the money may be spent, also when this process dies."""
+        """Mark the reservation as sent: from here on it counts as spent if this process dies."""
         spending = self._spendings.get(id(call))
         if spending is not None and spending.hold is not None:
             self._ledger.mark_sent(spending.hold)
         return proceed(call)
 
     def book_replayed(self, call: Call, cost: Decimal) -> None:
-        """Book what a call cost when it was recorded; nothing is refused for it. For ledgers that keep no real money."""
-        accounts = [claim.account for claim, _ in self._claims(call)]
+        """Book the recorded cost of a replayed call; refuses nothing. For ledgers without real money."""
+        accounts = [claim.account for claim, _ in self.claims(call)]
         if accounts:
-            self._warn(self._ledger.settle(None, cost, also=accounts))
+            self.warn(self._ledger.settle(None, cost, also=accounts))
         if not call.options.batch_id:
             self._ledger.forget(_own_account(call))
             self._ledger.forget(_single_account(call))
 
     def book_elsewhere(self, cost: Decimal) -> None:
-        """Book what other processes spent for this session, in the session's own budget; the other budgets they book themselves."""
+        """Book the cost of other processes in this session's budget; other scopes they book themselves."""
         if cost and self._options is not None and self._options.per == "session":
-            self._warn(self._ledger.settle(None, cost, also=[Account("session")]))
+            self.warn(self._ledger.settle(None, cost, also=[Account("session")]))
 
     def status(self) -> list[BudgetStatus]:
-        """How the budget stands: one item, or one for each user or batch that money went through."""
+        """State of the budget: one item, or one for each user or batch with a cost."""
         options = self._options
         if options is None:
             return []
@@ -192,7 +195,7 @@ class BudgetStage:
         return [status_of(account, options.usd, self._ledger.balance(account)) for account in accounts]
 
     def reset(self) -> None:
-        """Forget what is spent of the budget: today's, the session's, every user's or batch's."""
+        """Set what is spent to 0: of today, the session, every user or every batch."""
         for item in self.status():
             self._ledger.reset(Account(item.scope, item.name))
         self._warned.clear()
@@ -204,7 +207,7 @@ class BudgetStage:
             await self._reserve(spending, "nothing was sent")
 
     async def _estimate(self, spending: _Spending) -> None:
-        """Quote the call; an output limit that the quote counts on goes out with the request."""
+        """Quote the call; an output limit that the quote relies on is added to the request."""
         call = spending.call
         if self._prepare is not None and not call.provider.free:
             await asyncio.to_thread(self._prepare)
@@ -223,15 +226,15 @@ class BudgetStage:
 
     async def _reserve(self, spending: _Spending, outcome: str) -> None:
         amount = spending.estimate
-        if not amount:  # a free call always passes, also with the budget spent
+        if not amount:  # a free call always passes, even when the budget is spent
             return
         found = await self._ledger.reserve(lambda: self._hard_claims(spending.call), amount)
         if isinstance(found, Refusal):
-            raise self._refused(found, amount, outcome)
+            raise self.refused(found, amount, outcome)
         spending.hold = found
 
     def _book(self, spending: _Spending, cost: Decimal, billed: int) -> None:
-        """Book a cost, and the estimate for each of `billed` attempts beyond those that are booked already."""
+        """Book a cost, and the estimate for each of `billed` attempts that is not booked yet."""
         new = max(0, billed - spending.kept)
         spending.kept += new
         total = cost + new * self._known_estimate(spending) if new else cost
@@ -239,17 +242,17 @@ class BudgetStage:
         if hold is None and not total:
             return
         call, held = spending.call, hold is not None
-        accounts = [claim.account for claim, hard in self._claims(call) if not (held and hard)]
-        self._warn(self._ledger.settle(hold, total, also=accounts))
+        accounts = [claim.account for claim, hard in self.claims(call) if not (held and hard)]
+        self.warn(self._ledger.settle(hold, total, also=accounts))
 
     def _known_estimate(self, spending: _Spending) -> Decimal:
-        """The estimate; a soft budget asks for it only now, and books nothing for a model without a price."""
+        """The estimate; a soft budget makes it only here, and books nothing for a model without a price."""
         if spending.estimate is None:
             spending.estimate = self._quote(spending.call).usd or ZERO
         return spending.estimate
 
     def _forget(self, call: Call) -> None:
-        """Drop the accounts that were opened for this call alone."""
+        """Drop the accounts of this call alone."""
         if call.options.batch_id:
             return
         if call.options.budget_usd is not None:
@@ -257,8 +260,8 @@ class BudgetStage:
         if self._options is not None and self._options.per == "batch":
             self._ledger.forget(_single_account(call))
 
-    def _claims(self, call: Call) -> list[tuple[Claim, bool]]:
-        """What the call draws on, and whether it may be passed: its own limit first, then the budget."""
+    def claims(self, call: Call) -> list[tuple[Claim, bool]]:
+        """The claims of a call, and whether each is hard: its own limit first, then the budget."""
         claims: list[tuple[Claim, bool]] = []
         own, options = call.options.budget_usd, self._options
         if own is not None:
@@ -268,7 +271,7 @@ class BudgetStage:
         return claims
 
     def _hard_claims(self, call: Call) -> list[Claim]:
-        return [claim for claim, hard in self._claims(call) if hard]
+        return [claim for claim, hard in self.claims(call) if hard]
 
     def _account(self, per: Scope, call: Call | None) -> Account:
         if per == "day":
@@ -287,7 +290,8 @@ class BudgetStage:
         midnight = datetime.combine(self._today() + timedelta(days=1), time(), self._zone)
         return midnight.timestamp() - self._clock.unix()
 
-    def _warn(self, totals: dict[Account, Decimal]) -> None:
+    def warn(self, totals: dict[Account, Decimal]) -> None:
+        """Say once of each account that it nears its limit, or has passed it."""
         options = self._options
         if options is None:
             return
@@ -306,7 +310,8 @@ class BudgetStage:
             self._warned.add((account, text))
             self._sink(Notice(text, "budget"))
 
-    def _refused(self, refusal: Refusal, amount: Decimal, outcome: str) -> BudgetExceededError:
+    def refused(self, refusal: Refusal, amount: Decimal, outcome: str) -> BudgetExceededError:
+        """The error of a call whose money is not left."""
         claim, spent = refusal.claim, refusal.balance.settled
         own = claim.account.scope in {"call", "run"}
         budget = None if own else self._options
@@ -326,7 +331,7 @@ class BudgetStage:
 
 
 def _own_account(call: Call) -> Account:
-    """Where a limit that came with the call is counted: over its whole run, or for the call alone."""
+    """Account of a limit that came with the call: of its whole run, or of the call alone."""
     return Account("run", call.options.batch_id) if call.options.batch_id else Account("call", str(id(call)))
 
 

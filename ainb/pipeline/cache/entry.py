@@ -1,4 +1,4 @@
-"""What is stored of a reply, as JSON text, and how it is read back: strictly, because anybody may have written it."""
+"""Cache entries: a reply as JSON text. Reading is strict, because others may have written the store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ENTRY_VERSION = 2
 MAX_COST_DIGITS = 40
 NOTHING = Decimal(0)
 
-# A reply that ended for another reason is cut ("length", "content_filter", …) and is asked for again next time.
-# None is what one's own functions give, which return only when they are done.
+# A reply that ended for another reason is cut ("length", "content_filter", …) and is not stored. None comes
+# from the user's own functions, which return only complete results.
 WHOLE = frozenset(
     {None, "stop", "end_turn", "stop_sequence", "eos", "eos_token", "tool_calls", "tool_use", "function_call"}
 )
@@ -36,10 +36,10 @@ TOKENS = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored reply, read anew for every question.
+    """A stored reply, decoded anew for every lookup.
 
     Attributes:
-        reply: As it was when it was paid for.
+        reply: The reply as it was when it was paid for.
         created_at: Wall-clock seconds since 1970 at which it was stored.
     """
 
@@ -47,19 +47,19 @@ class Entry:
     created_at: float
 
     def hit(self, *, stale: bool = False) -> Reply:
-        """The reply, marked as one that costs nothing and says what it saved; asked for once, as the reply is handed out."""
+        """The reply marked as a cache hit, with cost 0 and the saved cost; called once per entry."""
         self.reply.stale = stale
         return _mark_saved(self.reply)
 
 
 def as_coalesced(reply: Reply) -> Reply:
-    """A copy of a reply for somebody who waited for another's call; shares nothing that can be changed."""
+    """A copy of a reply for a caller that joined an identical call; shares no mutable value."""
     copied = replace(reply, coalesced=True, parsed=copy_value(reply.parsed), headers=dict(reply.headers))
     return _mark_saved(copied)
 
 
 def _mark_saved(reply: Reply) -> Reply:
-    if not reply.cached:  # a copy of a hit has saved what the hit has
+    if not reply.cached:  # a copy of a hit keeps the saved cost of the hit
         reply.saved_usd = reply.cost_usd
     reply.cached = True
     reply.attempts = 0
@@ -74,18 +74,18 @@ def copy_value(value: T) -> T:
         return value
     try:
         return copy.deepcopy(value)
-    except Exception:  # noqa: BLE001 - a value of the person's own class; shared is better than lost
+    except Exception:  # noqa: BLE001 - a value of a user's class; shared is better than lost
         return value
 
 
 def is_whole(reply: Reply) -> bool:
-    """Whether a reply is complete, so that it may be given again."""
+    """Whether a reply is complete, so that it may be stored."""
     reason = reply.finish_reason
     return (reason.lower() if isinstance(reason, str) else reason) in WHOLE
 
 
 def encode_entry(reply: Reply, created_at: float) -> str:
-    """A reply as JSON text; `parsed` goes along where JSON can hold it, and halves of surrogate pairs become "?".
+    """Encode a reply as JSON text; `parsed` is included where JSON can hold it, lone surrogates become "?".
 
     Raises:
         TypeError: `parsed` holds an integer of more than 64 bits.
@@ -109,7 +109,7 @@ def encode_entry(reply: Reply, created_at: float) -> str:
     }
     try:
         return bytes(orjson.dumps(entry)).decode()
-    except TypeError:  # texts with halves of surrogate pairs, as a stream cut in a character gives
+    except TypeError:  # lone surrogates, as in a stream cut within a character
         return bytes(orjson.dumps(_encodable(entry))).decode()
 
 

@@ -1,9 +1,9 @@
 """Cache key: a digest of the request as the user made it, in one canonical encoding.
 
-Two values have one key exactly when they are the same JSON document with numbers kept apart by type: 1, 1.0, true and "1" are
-four values, 0.0 and -0.0 are two, a tuple is a list. What JSON cannot hold without loss is refused and never guessed at: keys
-that are no texts, NaN, infinities, sets, objects. Bytes count by their digest, marked by where they stand, so that no text
-can pass for them.
+Two values have one key exactly when they are the same JSON document with numbers kept apart by type: 1, 1.0,
+true and "1" are four values, 0.0 and -0.0 are two, a tuple is a list. What JSON cannot hold without loss is
+refused: keys that are not texts, NaN, infinities, sets, objects. Bytes count by their digest and their
+position, so that no text has the same key.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ Path = tuple[str | int, ...]
 def reply_key(call: Call) -> str:
     """Key of the answer to a call: 64 hexadecimal digits.
 
-    Made of the service, the place it goes to, the model, the request as the user made it (`Request.asked`), the schema of the
-    reply as given and the replica; of no secret, and of nothing that an adapter or a stage makes of the request.
+    Made of the service, its endpoint, the model, the request as the user made it (`Request.asked`), the
+    schema of the reply as given and the replica; never of a secret or of what an adapter or a stage makes of
+    the request.
 
     Raises:
         ConfigError: A parameter has no canonical form; the message names it.
@@ -52,11 +53,11 @@ def reply_key(call: Call) -> str:
 
 
 def digest(value: Mapping[str, Any], *names: Any) -> str:
-    """Digest of a mapping of named values and of what goes with it.
+    """Digest of a mapping of named values and of further values.
 
     Args:
         value: Parameters or arguments by name.
-        names: Further values that tell keys apart.
+        names: Further values that are part of the key.
 
     Returns:
         64 hexadecimal digits.
@@ -68,21 +69,21 @@ def digest(value: Mapping[str, Any], *names: Any) -> str:
 
 
 def canonical(value: Mapping[str, Any], names: tuple[Any, ...] = ()) -> bytes:
-    """The canonical encoding that `digest` is taken of."""
+    """The canonical encoding that `digest` hashes."""
     import orjson
 
     try:
         if _is_plain(value) and _is_plain(names):
             return bytes(orjson.dumps([KEY_VERSION, value, names, ()], option=orjson.OPT_SORT_KEYS))
     except (TypeError, RecursionError):
-        pass  # too large a number, a broken text, a circle: the walk below finds which
+        pass  # too large a number, a lone surrogate, a cycle: the walk below finds which
     digests: list[Path] = []
     normal = [_normalise(value, (), digests), _normalise(names, ("names",), digests)]
     return bytes(orjson.dumps([KEY_VERSION, *normal, digests], option=orjson.OPT_SORT_KEYS))
 
 
 def is_json(value: object) -> bool:
-    """Whether JSON gives a value back exactly as it is: texts, finite numbers, true, false, None, lists and dicts of them."""
+    """Whether JSON holds a value exactly: text, finite number, bool, None, lists and dicts of them."""
     try:
         return _is_plain(value, lists=(list,))
     except RecursionError:
@@ -90,7 +91,7 @@ def is_json(value: object) -> bool:
 
 
 def _is_plain(value: Any, lists: tuple[type, ...] = (list, tuple)) -> bool:
-    """Whether orjson writes a value the canonical way by itself; nearly every body is such."""
+    """Whether orjson alone writes a value in canonical form, which holds for nearly every body."""
     kind = type(value)
     if kind in SCALARS:
         return True
@@ -109,7 +110,7 @@ def _are_plain(values: Iterable[Any], lists: tuple[type, ...]) -> bool:
 
 
 def _normalise(value: object, path: Path, digests: list[Path]) -> Any:
-    """The same value in plain types."""
+    """The same value in plain JSON types."""
     if len(path) > MAX_DEPTH:
         raise _refusal(path[:3], f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
@@ -158,6 +159,7 @@ def _refusal(path: Path, what: str) -> ConfigError:
         "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".") or "call"
     )
     return ConfigError(
-        f"parameter {name} {what}; the cache key takes texts, finite numbers, true, false, None, bytes, lists and dicts with "
+        f"parameter {name} {what}; the cache key takes texts, finite numbers, true, false, None, bytes, "
+        "lists and dicts with "
         "text keys; convert it, or leave the cache aside for this call (--no-cache, cache='off')"
     )

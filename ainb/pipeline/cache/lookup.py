@@ -1,4 +1,4 @@
-"""A namespace of a store as the cache uses it: read and judge an entry, write one, count, and survive every fault."""
+"""Cache lookups in one namespace of a store: read, write, count. A fault of the store counts as a miss."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ E = TypeVar("E", bound=Dated)
 
 
 class Lookup:
-    """Entries of one namespace, and what became of the questions asked.
+    """Entries of one namespace, and counts of hits and misses.
 
     Args:
-        namespace: Family of keys in the store.
-        ttl_seconds: Age up to which an entry counts; None means for ever.
-        store: Where entries live.
-        clock: Where time comes from.
-        sink: Who is told, once, of an entry that cannot be read.
+        namespace: Namespace of the keys in the store.
+        ttl_seconds: Age up to which an entry is valid; None means no limit.
+        store: Holds the entries.
+        sink: Receives one notice when an entry cannot be read or written.
 
     Attributes:
-        hits: Questions answered from the store.
-        misses: Questions that went on to the model.
-        coalesced: Questions that joined another's identical call in flight.
-        stale: Those of the two that were answered by an entry past its age, because the circuit was open.
+        hits: Lookups answered from the store.
+        misses: Lookups that went on to the model.
+        coalesced: Calls that joined an identical call in flight.
+        stale: Calls answered by an expired entry because the circuit was open.
     """
 
     def __init__(
@@ -49,46 +48,48 @@ class Lookup:
         self._store = store
         self._clock = clock
         self._sink = sink
-        self._told = False
+        self._reported = False
         self.hits = self.misses = self.coalesced = self.stale = 0
 
     async def read(self, key: str, decode: Callable[[str], E | None]) -> E | None:
-        """The entry, or None when there is none or it is damaged; its age is not judged here."""
+        """The entry, or None when there is none or it is damaged; its age is not checked."""
         try:
             text = await self._store.get(self._namespace, key)
             entry = None if text is None else decode(text)
         except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
-            self.tell(f"a stored answer cannot be read ({type(error).__name__})")
+            self.report(f"a stored answer cannot be read ({type(error).__name__})")
             return None
         if text is not None and entry is None:
-            self.tell("a stored answer is not what ainb writes")
+            self.report("a stored answer is not what ainb writes")
         return entry
 
     async def write(self, key: str, encode: Callable[[float], str]) -> None:
-        """Store what `encode` makes of the moment; a fault is noticed and passed over."""
+        """Store the text that `encode` makes for the present time; a fault is reported, not raised."""
         created_at = self._clock.unix()
         try:
             await self._store.set(self._namespace, key, encode(created_at), created_at=created_at)
-        except Exception as error:  # noqa: BLE001 - the answer is there; that it is not kept fails nobody
-            self.tell(f"an answer cannot be stored ({type(error).__name__})")
+        except Exception as error:  # noqa: BLE001 - the answer is there, and must not fail for the store's sake
+            self.report(f"an answer cannot be stored ({type(error).__name__})")
 
     def is_fresh(self, created_at: float, ttl_seconds: float | None) -> bool:
-        """Whether an entry of that date counts.
+        """Whether an entry of that date is still valid.
 
         Args:
             created_at: Wall-clock seconds since 1970.
-            ttl_seconds: Age limit of this question; None means the usual one. An entry of exactly that age counts; one from
-                the future counts as old as it is early, so that a clock that was wrong keeps nothing alive for ever.
+            ttl_seconds: Age limit of this lookup; None means the cache's own. An entry of exactly that age is
+                valid; one dated in the future counts as old as it is early, so that a wrong clock keeps no
+                entry for ever.
         """
         limit = self._ttl_seconds if ttl_seconds is None else ttl_seconds
         return limit is None or abs(self._clock.unix() - created_at) <= limit
 
     def status(self) -> dict[str, Any]:
-        """Counts since the start, and what the store holds.
+        """Counts since the start, and the size of the store.
 
         Returns:
-            `store` (its name), `hits`, `misses`, `coalesced`, `stale`; `hit_rate`, the share of hits and coalesced,
-            None before the first; `entries` and `size_bytes` of the whole store, None where they are not known at once.
+            `store` (its name), `hits`, `misses`, `coalesced`, `stale`; `hit_rate`, the share of hits and
+            coalesced, None before the first lookup; `entries` and `size_bytes` of the whole store, None where
+            a network store does not know them at once.
         """
         saved = self.hits + self.coalesced
         asked = saved + self.misses
@@ -108,11 +109,11 @@ class Lookup:
         }
 
     async def clear(self) -> int:
-        """Forget the namespace; returns how many entries there were."""
+        """Delete all entries of the namespace; returns their number."""
         return await self._store.clear(self._namespace)
 
     async def prune(self, older_than_seconds: float | None) -> int:
-        """Forget entries past an age; None means past the usual limit, and nothing where there is none."""
+        """Delete entries older than an age; None means the cache's own limit, if it has one."""
         check_ttl(older_than_seconds)
         limit = self._ttl_seconds if older_than_seconds is None else older_than_seconds
         if limit is None:
@@ -120,11 +121,11 @@ class Lookup:
         return await self._store.prune(self._namespace, created_before=self._clock.unix() - limit)
 
     async def close(self) -> None:
-        """Let the store write what it has."""
+        """Write pending entries and close the store."""
         await self._store.close()
 
-    def tell(self, fault: str) -> None:
-        """Tell the person of a fault, the first time."""
-        if not self._told:
-            self._told = True
+    def report(self, fault: str) -> None:
+        """Report a fault to the sink, the first time only."""
+        if not self._reported:
+            self._reported = True
             self._sink(Notice(text=f"{fault}; the call goes on without it; see %ai cache", kind="cache"))

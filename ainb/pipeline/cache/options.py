@@ -15,15 +15,15 @@ PLACES = get_args(Where)
 
 @dataclass(frozen=True, kw_only=True)
 class Cache:
-    """How answers are kept.
+    """Options of the cache.
 
     Attributes:
-        ttl_seconds: Age up to which an answer is given again; above 0, None means for ever.
-        where: "disk" (shared by all kernels of the person, kept) or "memory" (this process, bounded).
-        memory_bytes: Bound of the memory store, and of what is kept in memory while the disk fails; above 0.
+        ttl_seconds: Age up to which an answer is returned from the cache; above 0, None means no limit.
+        where: "disk" (shared by all kernels of the user, kept) or "memory" (this process, bounded).
+        memory_bytes: Limit of the memory store, and of what is kept in memory while the disk fails; above 0.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is out of its range.
     """
 
     ttl_seconds: float | None = None

@@ -1,7 +1,7 @@
-"""Of many that want the same thing at once, one goes and all get what it brings.
+"""Single-flight: identical calls in flight at the same time share one execution and its result.
 
-The work is a task of its own, so nobody who waits can hurt the others by leaving; the last one to leave cancels it. Flights
-are told apart by event loop as well as by key: a task belongs to its loop.
+The work runs in a task of its own, so that a waiter that is cancelled does not affect the others; the last
+one to leave cancels the task. Calls are shared per event loop, because a task belongs to its loop.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ C = TypeVar("C")
 
 
 class Waiter(Generic[T, C]):
-    """One who waits for a shared.
+    """A caller that waits for a shared call.
 
     Attributes:
-        shared: What is waited for.
-        is_owner: Whether the work runs on this one's account: the first to come, and when it leaves, the next in line.
+        shared: The call that it waits for.
+        is_owner: Whether the work is accounted to this caller: the first one, and when it leaves, the next.
     """
 
     __slots__ = ("future", "is_owner", "shared")
@@ -31,28 +31,29 @@ class Waiter(Generic[T, C]):
         self.future: asyncio.Future[T] = shared.task.get_loop().create_future()
 
     async def wait(self) -> T:
-        """Wait for the outcome; called once, at once.
+        """Wait for the outcome; to be called exactly once, right after `join`.
 
         Returns:
-            The outcome itself for the one that is_owner, a copy for the others.
+            The outcome itself for the owner, a copy for the others.
 
         Raises:
-            Exception: What the work raised; a copy of it for those that do not lead.
+            Exception: What the work raised; a copy of it for callers other than the owner.
         """
         try:
             return await self.future
         finally:
             if self.future.done() and not self.future.cancelled():
-                self.future.exception()  # it may be unread when this one was cancelled in the same tick
+                # marks it as retrieved when this waiter was cancelled in the same tick
+                self.future.exception()
             await self.shared.leave(self)
 
 
 class SharedCall(Generic[T, C]):
-    """Work under way, and those who wait for it, oldest first.
+    """A task, and the callers that wait for it, oldest first.
 
     Attributes:
         task: The work.
-        payload: What the work is about; those who join may change it.
+        payload: What the work is about; callers that join may change it.
     """
 
     __slots__ = ("_forget", "_share", "_waiters", "payload", "task")
@@ -73,13 +74,13 @@ class SharedCall(Generic[T, C]):
         task.add_done_callback(self._finish)
 
     def join(self) -> Waiter[T, C]:
-        """Take a waiter; the one who takes it must `wait`."""
+        """Add a waiter; the caller must await its `wait`."""
         waiter = Waiter(self, is_owner=not self._waiters)
         self._waiters[waiter] = None
         return waiter
 
     async def leave(self, waiter: Waiter[T, C]) -> None:
-        """Give a waiter up; the last to leave cancels work that is not done and waits until it has ended."""
+        """Remove a waiter; the last one to leave cancels unfinished work and waits until it has ended."""
         del self._waiters[waiter]
         if self._waiters:
             if waiter.is_owner and not self.task.done():
@@ -105,10 +106,10 @@ class SharedCall(Generic[T, C]):
 
 
 class SingleFlight(Generic[T, C]):
-    """Flights by key.
+    """Shared calls by key.
 
     Args:
-        share: Makes a copy of an outcome for those who do not lead; must not raise.
+        share: Copies an outcome for callers other than the owner; must not raise.
     """
 
     def __init__(self, share: Callable[[T], T]) -> None:
@@ -119,13 +120,13 @@ class SingleFlight(Generic[T, C]):
         return len(self._calls)
 
     def find(self, key: Hashable) -> SharedCall[T, C] | None:
-        """The shared under way on this loop, or None."""
+        """The shared call in flight on this loop, or None."""
         shared = self._calls.get((asyncio.get_running_loop(), key))
-        # Between the end of a task and its callback others may run; they are too late for this shared.
+        # Between the end of a task and its callback other code may run; it is too late to join.
         return None if shared is None or shared.task.done() else shared
 
     def start(self, key: Hashable, work: Coroutine[Any, Any, T], payload: C) -> SharedCall[T, C]:
-        """Set work going in a task with the caller's context variables; `find` must just have returned None."""
+        """Start work in a task with the caller's context variables; `find` must just have returned None."""
         loop = asyncio.get_running_loop()
         place = (loop, key)
 
@@ -141,10 +142,10 @@ class SingleFlight(Generic[T, C]):
 
 
 def _copy_error(error: BaseException) -> BaseException:
-    """A copy, because each one that is raised gathers a traceback of its own; the error itself where it cannot be copied."""
+    """A copy, so that each raised error has its own traceback; the error itself where copying fails."""
     try:
         copied = copy.copy(error)
-    except Exception:  # noqa: BLE001 - an exception class of somebody else's may need arguments that a copy does not give
+    except Exception:  # noqa: BLE001 - exception classes of other packages may need arguments that a copy does not pass
         return error
     if type(copied) is not type(error):
         return error

@@ -1,4 +1,4 @@
-"""Answers that were paid for once: given again from a store, and shared while they are still on their way."""
+"""Cache: returns stored answers, and shares the request of identical calls in flight."""
 
 from __future__ import annotations
 
@@ -21,26 +21,25 @@ FAMILY = "reply"
 
 
 class Leases(Protocol):
-    """Of many processes that want the same answer, one pays for it; see `ainb.stores.redis.cache.RedisStore`."""
+    """Leases that let one of many processes make an answer; see `ainb.stores.redis.cache.RedisStore`."""
 
     async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
-        """Become the one that makes an answer (True), or wait for another to end (False: look again)."""
+        """Take the lease of an answer (True), or wait until another process is done (False: look again)."""
         ...
 
     def release(self, namespace: str, key: str) -> None:
-        """Let another process make it, where storing it has not done so."""
+        """Release the lease, where storing the answer has not done so."""
         ...
 
 
 class CacheStage:
-    """Gives stored answers, stores whole new ones, and lets one of many identical calls in flight go on.
+    """Returns stored answers, stores complete new ones, and runs identical calls in flight once.
 
     Args:
-        options: How answers are kept.
-        store: Where they live.
-        clock: Where time comes from.
-        sink: Who is told, once, of a stored answer that cannot be read.
-        leases: Lets one of many processes pay; None where the store is this machine's own.
+        options: Age limit and place of the answers.
+        store: Holds the answers.
+        sink: Receives one notice when a stored answer cannot be read or written.
+        leases: Lets one of many processes make an answer; None for a local store.
     """
 
     def __init__(
@@ -51,10 +50,10 @@ class CacheStage:
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answer from the store, from another's identical call, or let the call go on.
+        """Answer from the store or from an identical call in flight, or let the call proceed.
 
         Raises:
-            ConfigError: A parameter cannot be part of a key; nothing was sent.
+            ConfigError: A parameter cannot be part of a cache key; nothing was sent.
         """
         options, lookup = call.options, self._lookup
         if options.cache not in MODES:
@@ -78,10 +77,10 @@ class CacheStage:
             return entry.hit(stale=True)
 
     async def holds(self, call: Call) -> bool:
-        """Whether a stored answer would be given to this call; not counted as a question.
+        """Whether this call would be answered from the store; not counted as a lookup.
 
         Raises:
-            ConfigError: A parameter cannot be part of a key.
+            ConfigError: A parameter cannot be part of a cache key.
         """
         if call.options.cache != "use":
             return False
@@ -89,23 +88,24 @@ class CacheStage:
         return entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
 
     def status(self) -> dict[str, Any]:
-        """One row: `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes` (see `Lookup.status`)."""
+        """One row of counts and sizes; see `Lookup.status`."""
         return self._lookup.status()
 
     async def clear(self) -> int:
-        """Forget every stored answer; returns how many there were."""
+        """Delete every stored answer; returns their number."""
         return await self._lookup.clear()
 
     async def prune(self, older_than_seconds: float | None = None) -> int:
-        """Forget stored answers past an age; returns how many there were.
+        """Delete stored answers older than an age; returns their number.
 
         Args:
-            older_than_seconds: The age; None means the session's ttl_seconds, and nothing is forgotten where that is None too.
+            older_than_seconds: The age; None means the session's ttl_seconds; nothing is deleted where that
+                is None too.
         """
         return await self._lookup.prune(older_than_seconds)
 
     async def close(self) -> None:
-        """Write out what waits to be written."""
+        """Write pending answers and close the store."""
         await self._lookup.close()
 
     async def _share(self, key: str, call: Call, proceed: Handler, *, past_age: bool) -> Reply:
@@ -148,13 +148,13 @@ class CacheStage:
 
 
 def _extend_deadline(work: Call, joined: Call) -> None:
-    """The work may take as long as the most patient of those who wait for it."""
+    """The shared work may take as long as the latest deadline of its callers."""
     if work.deadline is not None:
         work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)
 
 
 def _settle(shared: SharedCall[Reply, Call], waiter: Waiter[Reply, Call], call: Call) -> None:
-    """Bring home what the work gathered, and send nothing more to a caller who has left."""
+    """Copy what the work recorded to the call, and stop streaming to a caller that has left."""
     work = shared.payload
     call.notes.extend(work.notes)
     if not waiter.is_owner:
@@ -164,6 +164,6 @@ def _settle(shared: SharedCall[Reply, Call], waiter: Waiter[Reply, Call], call: 
     call.first_text_at, call.shown = work.first_text_at, work.shown
     call.errors[:] = work.errors
     if not shared.task.done() and work.options.on_text is not None:
-        # Those who stay have seen nothing of the stream, so the work may be tried again for them.
+        # The remaining callers have seen nothing of the stream, so the work may be retried for them.
         work.options = replace(work.options, on_text=None)
         work.shown = False

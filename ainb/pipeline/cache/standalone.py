@@ -1,4 +1,4 @@
-"""The cache by itself, for those who keep their own client: a decorator, `get` and `set`."""
+"""The cache by itself, for users with their own client: `get`, `set` and a decorator."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class _Value:
 
 
 class ResponseCache:
-    """Answers by prompt, model and parameters, and results of functions by their arguments.
+    """Cache of answers by prompt, model and parameters, and of function results by arguments.
 
     Args:
-        options: How answers are kept; None means on disk and for ever.
-        store: Where they live; None means what `options` say.
+        options: Age limit and place of the answers; None means on disk without an age limit.
+        store: Holds the answers; None means the store that `options` choose.
         home: Folder for the disk store; None means ``AINB_HOME``, else the user's data folder.
-        clock: Where time comes from.
-        sink: Who is told, once, when the store cannot be used.
+        clock: Source of time.
+        sink: Receives one notice when the store cannot be used.
 
     Example:
         >>> cache = ResponseCache(Cache(where="memory"))
@@ -90,10 +90,10 @@ class ResponseCache:
             prompt: Text, or a list of messages as dicts.
             model: The model's name, as it was given to `set`.
             params: Request parameters; None means none.
-            ttl_seconds: Age up to which the answer counts; None means the cache's own.
+            ttl_seconds: Age up to which the answer is valid; None means the cache's own limit.
 
         Raises:
-            ConfigError: A parameter cannot be part of a key; the message names it.
+            ConfigError: A parameter cannot be part of a cache key; the message names it.
         """
         check_ttl(ttl_seconds)
         found = at_once(self._find(_prompt_key(prompt, model, params), ttl_seconds))
@@ -101,10 +101,10 @@ class ResponseCache:
         return found.value if found is not None and isinstance(found.value, str) else None
 
     def set(self, prompt: Prompt, model: str, params: Mapping[str, Any] | None, reply_text: str) -> None:
-        """Store the answer to a prompt; what stood there before is replaced.
+        """Store the answer to a prompt, in place of an earlier one.
 
         Raises:
-            ConfigError: The answer is no text, or a parameter cannot be part of a key.
+            ConfigError: The answer is not a text, or a parameter cannot be part of a cache key.
         """
         if not isinstance(reply_text, str):
             raise ConfigError(f"reply_text must be a text; it is {type(reply_text).__name__}")
@@ -119,19 +119,19 @@ class ResponseCache:
     def cached(
         self, function: F | None = None, *, ttl_seconds: float | None = None, ignore: Sequence[str] = ()
     ) -> Any:
-        """Decorator that keeps what a function returns, by its name, its code and its arguments.
+        """Decorator that caches the results of a function by its name, its code and its arguments.
 
-        An async function is run once for all who call it alike at the same time. A result that JSON cannot hold exactly (an
-        object, a tuple) is returned but not kept; an error is never kept.
+        An async function runs once for identical calls at the same time. A result that JSON cannot hold
+        exactly (an object, a tuple) is returned but not stored; errors are never stored.
 
         Args:
             function: The async or plain function, when the decorator is used without parentheses.
-            ttl_seconds: Age up to which a result counts; above 0, None means the cache's own.
-            ignore: Names of arguments that do not tell results apart, such as ``self`` or ``client``.
+            ttl_seconds: Age up to which a result is valid; above 0, None means the cache's own limit.
+            ignore: Names of arguments that are not part of the key, such as ``self`` or ``client``.
 
         Raises:
-            ConfigError: The function is a generator, `ignore` names no argument, or ttl_seconds makes no sense. A call raises it
-                when an argument cannot be part of a key.
+            ConfigError: The function is a generator, `ignore` names no argument, or ttl_seconds is out of its
+                range. A call raises it when an argument cannot be part of a cache key.
         """
         check_ttl(ttl_seconds)
         if function is None:
@@ -139,19 +139,19 @@ class ResponseCache:
         return self._wrap(function, ttl_seconds, tuple(ignore))
 
     def status(self) -> dict[str, Any]:
-        """One row: `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes` (see `Lookup.status`)."""
+        """One row of counts and sizes; see `Lookup.status`."""
         return self._lookup.status()
 
     def clear(self) -> int:
-        """Forget everything that was kept this way; returns how many entries there were."""
+        """Delete all entries; returns their number."""
         return at_once(self._lookup.clear())
 
     def prune(self, older_than_seconds: float | None = None) -> int:
-        """Forget entries past an age; None means the cache's ttl_seconds. Returns how many there were."""
+        """Delete entries older than an age and return their number; None means the cache's ttl_seconds."""
         return at_once(self._lookup.prune(older_than_seconds))
 
     def close(self) -> None:
-        """Write out what waits to be written."""
+        """Write pending entries and close the store."""
         at_once(self._lookup.close())
 
     def _wrap(self, function: F, ttl_seconds: float | None, ignore: tuple[str, ...]) -> Any:
@@ -204,15 +204,16 @@ class ResponseCache:
 
     async def _keep(self, key: str, value: Any) -> None:
         if not is_json(value):
-            self._lookup.tell(
-                f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not kept"
+            self._lookup.report(
+                f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not "
+                "kept"
             )
             return
         await self._lookup.write(key, lambda created_at: _encode_value(value, created_at))
 
 
 class _KeyOf:
-    """Keys of one function's calls: equal for equal arguments, however they are passed, as long as its code stays the same."""
+    """Keys of a function's calls: equal for equal arguments, however passed, while its code is unchanged."""
 
     def __init__(self, function: Callable[..., Any], ignore: tuple[str, ...]) -> None:
         inner = inspect.unwrap(function)
@@ -238,7 +239,7 @@ class _KeyOf:
 
 
 def _describe(constant: object) -> str:
-    """What a function's code says, the same in every process: an edited function is another function."""
+    """A function's code as text, the same in every process; an edited function gets other keys."""
     if isinstance(constant, CodeType):
         parts = ",".join(map(_describe, constant.co_consts))
         return f"{constant.co_code.hex()}:{constant.co_names}:{constant.co_varnames}:[{parts}]"

@@ -1,4 +1,4 @@
-"""Circuit breaker: a provider that fails too often is left alone for a while, then probed by two calls, not by all."""
+"""Circuit breaker: the stages that refuse calls to a failing provider and probe it later."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from ainb.pipeline.circuit.state_machine import Circuit
 
 
 class Breakers:
-    """The circuits of a session, one for each model at each place, made on first use.
+    """The circuits of a session, one per model and endpoint, created on first use.
 
     Args:
-        options: The thresholds of each.
-        clock: Where time comes from.
-        rng: Where jitter comes from; None means the system's.
+        options: Thresholds of each circuit.
     """
 
     def __init__(
@@ -29,53 +27,53 @@ class Breakers:
         self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
 
     def of(self, call: Call) -> CircuitBreaker:
-        """The circuit that this call runs through."""
+        """The circuit of this call."""
         request = call.request
         key = (call.place(), request.model)
         breaker = self._breakers.get(key)
         if breaker is None:
             made = self.make(call, f"{request.provider}:{request.model}", key[0])
-            breaker = self._breakers.setdefault(key, made)  # one step: two threads get the same one
+            breaker = self._breakers.setdefault(key, made)  # atomic: two threads get the same one
         return breaker
 
     def make(self, call: Call, name: str, endpoint: str) -> CircuitBreaker:
-        """A new circuit.
+        """Make a new circuit.
 
         Args:
-            call: The first call that runs through it.
+            call: First call of the circuit.
             name: ``provider:model``.
-            endpoint: Where its calls go.
+            endpoint: Endpoint of its calls.
         """
         return CircuitBreaker(self._options, name=name, clock=self._clock, rng=self._rng)
 
     def find(self, name: str) -> list[CircuitBreaker]:
-        """The circuits of a ``provider:model``, one for each place it was called at."""
+        """The circuits of a ``provider:model``, one per endpoint."""
         return [breaker for breaker in list(self._breakers.values()) if breaker.name == name]
 
     def reset(self) -> None:
-        """Close all of them and forget what happened."""
+        """Close all circuits and clear their windows."""
         for breaker in list(self._breakers.values()):
             breaker.reset()
 
     def status(self) -> list[CircuitStatus]:
-        """One row a circuit, in order of first use."""
+        """One row per circuit, in order of first use."""
         return [breaker.status(endpoint) for (endpoint, _), breaker in list(self._breakers.items())]
 
 
 class GateStage:
-    """Asks the circuit before the call stands in line: what would be refused is refused at once."""
+    """Checks the circuit before the call queues for the rate limit: refused calls do not wait first."""
 
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Let the call on to the queue, or raise CircuitOpenError."""
+        """Let the call proceed, or raise CircuitOpenError."""
         self._breakers.of(call).check()
         return proceed(call)
 
 
 class PermitStage:
-    """Takes the circuit's permit after the line (a probe must not wait in it) and reports how the attempt went."""
+    """Takes the circuit's permit after the rate limit (a probe must not queue), and reports the outcome."""
 
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers

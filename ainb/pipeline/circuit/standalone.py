@@ -22,11 +22,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitStatus:
-    """A circuit at one moment.
+    """State of a circuit at one moment.
 
     Attributes:
-        name: ``provider:model``, or the name of a breaker that stands alone.
-        endpoint: Where the calls go; None for a breaker that stands alone.
+        name: ``provider:model``, or the name of a stand-alone breaker.
+        endpoint: Endpoint of the calls; None for a stand-alone breaker.
         state: "closed", "open", "half-open", "forced-open" or "disabled".
         probe_in_s: Seconds until an open circuit lets a probe through; None in every other state.
         failure_rate: Share of failures in the window, 0 to 1; None without calls.
@@ -42,7 +42,7 @@ class CircuitStatus:
 
 
 class Permit:
-    """One call let through. Leaving the block gives it back and reports how it went, whatever ended it."""
+    """Permit for one call; leaving the block reports its outcome, whatever ended it."""
 
     __slots__ = ("_breaker", "_generation")
 
@@ -59,13 +59,13 @@ class Permit:
 
 
 class CircuitBreaker:
-    """A circuit breaker for any function; safe for threads, bound to no event loop.
+    """Circuit breaker for any function; thread-safe and bound to no event loop.
 
     Args:
-        options: The thresholds; None means the defaults.
-        name: What the error text calls it.
-        clock: Where time comes from.
-        rng: Where jitter comes from; None means the system's.
+        options: Thresholds; None means the defaults.
+        name: Name in error messages.
+        clock: Source of time.
+        rng: Source of jitter; None means the system's.
 
     >>> from ainb.testing import FakeClock
     >>> clock = FakeClock()
@@ -80,10 +80,10 @@ class CircuitBreaker:
     ...         pass
     >>> breaker.state
     'open'
-    >>> search("tea")
+    >>> search("tea")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ainb.errors.CircuitOpenError: search failed too often just now (50 % of at least 2 calls within 60 s); nothing was sent; try another model or wait
+    ainb.errors.CircuitOpenError: search failed too often just now (50 % of at least 2 calls within 60 s); ...
     >>> clock.advance(30)
     >>> search("tea"), breaker.state
     ('green', 'closed')
@@ -104,7 +104,8 @@ class CircuitBreaker:
         self._core = BreakerCore(options, rng or SystemRandom())
         self._lock = threading.Lock()
         self._refusal = (
-            f"{name} failed too often just now ({options.failure_rate * 100:g} % of at least {options.minimum_calls} calls within "
+            f"{name} failed too often just now ({options.failure_rate * 100:g} % of at least "
+            f"{options.minimum_calls} calls within "
             f"{options.window_seconds:g} s); nothing was sent; try another model or wait"
         )
 
@@ -118,7 +119,7 @@ class CircuitBreaker:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may be let through, 0 when one would be now, None when forced open."""
+        """Seconds until a call may pass; 0 when one may pass now, None when forced open."""
         with self._lock:
             return self._core.retry_after(self._clock.monotonic())
 
@@ -142,20 +143,21 @@ class CircuitBreaker:
             self._core.force("forced-open")
 
     def disable(self) -> None:
-        """Let every call through, uncounted, until `reset`."""
+        """Let every call pass, uncounted, until `reset`."""
         with self._lock:
             self._core.force("disabled")
 
     def reset(self) -> None:
-        """Close the circuit and forget what happened."""
+        """Close the circuit and clear its window."""
         with self._lock:
             self._core.reset()
 
     def check(self) -> None:
-        """Refuse at once what would be refused now; takes no permit.
+        """Raise when a call would be refused now; takes no permit.
 
         Raises:
-            CircuitOpenError: The circuit is open, or half-open with its probes under way; ``retry_after`` says how long.
+            CircuitOpenError: The circuit is open, or half-open with all probes in flight; see
+                ``retry_after``.
         """
         if self._core.state == "closed":
             return
@@ -165,11 +167,11 @@ class CircuitBreaker:
                 raise self._refused(now)
 
     def permit(self) -> Permit:
-        """A context manager around one call, in async and in plain code alike; entering it may raise CircuitOpenError."""
+        """Context manager around one call, async or plain; entering it may raise CircuitOpenError."""
         return Permit(self)
 
     def begin(self) -> int:
-        """Take a permit by hand; `permit` is the way that cannot lose one.
+        """Take a permit that must be given to `end`; prefer `permit`, which cannot lose one.
 
         Returns:
             The generation to hand to `end`.
@@ -178,7 +180,8 @@ class CircuitBreaker:
             CircuitOpenError: The call is refused; ``retry_after`` says how long.
         """
         core = self._core
-        # Without the lock, so in this order: a generation read before the state is at worst too old, and then it is dropped.
+        # Read without the lock, so in this order: a generation read before the state is at worst too old, and
+        # its outcome is then ignored.
         generation = core.generation
         if core.state == "closed":
             return generation
@@ -190,16 +193,16 @@ class CircuitBreaker:
             return taken
 
     def end(self, generation: int, error: BaseException | None) -> None:
-        """Give a permit back; `error` is what the call raised, or None."""
+        """Return a permit; `error` is what the call raised, or None."""
         failed: bool | None = None
         try:
             failed = error is not None and verdict(self._options, error)
-        finally:  # a failure_on that raises must not keep the permit
+        finally:  # a failure_on that raises must not lose the permit
             with self._lock:
                 self._core.end(generation, failed=failed, now=self._clock.monotonic())
 
     async def call(self, function: Callable[P, Awaitable[R] | R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call an async or a plain function under a permit; a plain one runs where this is awaited.
+        """Call an async or a plain function under a permit; a plain one runs on the event loop's thread.
 
         Raises:
             CircuitOpenError: The call is refused; ``retry_after`` says how long.
@@ -234,6 +237,7 @@ class CircuitBreaker:
     def _refused(self, now: float) -> CircuitOpenError:
         if self._core.state == "forced-open":
             return CircuitOpenError(
-                f"{self.name} is switched off (its circuit is forced open); nothing was sent; reset the circuit or try another model"
+                f"{self.name} is switched off (its circuit is forced open); nothing was sent; reset the "
+                "circuit or try another model"
             )
         return CircuitOpenError(self._refusal, retry_after=self._core.retry_after(now))

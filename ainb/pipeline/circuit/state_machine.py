@@ -1,4 +1,4 @@
-"""When to stop asking a provider that fails, and when to try it again: decisions only, `now` is passed in."""
+"""Core of the circuit breaker: options, window and state machine. No I/O; `now` is passed in."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ _NEUTRAL = (CallRejectedError, concurrent.futures.CancelledError)
 
 @dataclass(frozen=True, kw_only=True)
 class Circuit:
-    """When a circuit opens, and how it closes again.
+    """Options of the circuit breaker: when a circuit opens, and how it closes again.
 
     Attributes:
-        failure_rate: Share of failures in the window that opens it; above 0, at most 1.
-        minimum_calls: Calls in the window below which it stays closed; at least 1.
+        failure_rate: Share of failures in the window that opens the circuit; above 0, at most 1.
+        minimum_calls: Calls in the window below which the circuit stays closed; at least 1.
         window_seconds: Length of the window; above 0.
-        open_seconds: Time of the first opening, shortened by up to a tenth of jitter, and time that probes get; above 0.
-        max_open_seconds: Limit of the time that doubles with each opening in a row; at least `open_seconds`.
-        probes: Calls that are let through after that time and must all succeed; at least 1.
-        failure_on: Exception types, or a function of an exception, that say what counts as failure; everything else is then
-            neutral. None means `is_failure`.
+        open_seconds: Length of the first opening, shortened by up to a tenth of jitter, and time limit of
+            probes; above 0.
+        max_open_seconds: Upper limit of the opening, which doubles with each one in a row; at least
+            `open_seconds`.
+        probes: Calls that pass after that time and must all succeed; at least 1.
+        failure_on: Exception types that count as failures, or a function that decides; everything else is
+            then neutral. None means `is_failure`.
 
     Raises:
         ConfigError: An option is out of its range.
@@ -61,10 +63,11 @@ class Circuit:
 
 
 def is_failure(error: Exception) -> bool:
-    """Whether an error says that the provider is unwell: 5xx, 408, a timeout, a broken or unreadable reply.
+    """Whether an error is a failure of the provider: 5xx, 408, a timeout, a broken or unreadable reply.
 
-    409, 425, 429 and all other 4xx are the caller's doing or the rate limiter's business. An exception that is not ours came out
-    of a person's own function; it counts unless its ``status_code`` or ``status`` is such a 4xx.
+    409, 425, 429 and all other 4xx are caused by the caller or handled by the rate limiter. An exception of
+    another package comes from the user's own function; it counts unless its ``status_code`` or ``status`` is
+    such a 4xx.
     """
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
     if isinstance(status, int) and 400 <= status < 600:  # noqa: PLR2004 - HTTP's own classes
@@ -73,9 +76,9 @@ def is_failure(error: Exception) -> bool:
 
 
 def verdict(options: Circuit, error: BaseException) -> bool | None:
-    """What an error says of the provider: True that it failed, None nothing.
+    """Classify an error: True when the provider failed, None when it is neutral.
 
-    Cancellation, interrupts and rejections of our own never say anything.
+    Cancellation, interrupts and rejections by other stages are always neutral.
     """
     if not isinstance(error, Exception) or isinstance(error, _NEUTRAL):
         return None
@@ -90,9 +93,9 @@ def verdict(options: Circuit, error: BaseException) -> bool | None:
 
 
 class Window:
-    """Outcomes of the last seconds in ten buckets, so that a call costs the same however many went before.
+    """Outcomes of the last seconds in ten buckets, so that counting takes constant time.
 
-    A bucket leaves as a whole: what is counted spans between nine and ten tenths of the window.
+    A bucket is dropped as a whole, so the counts span between nine and ten tenths of the window.
 
     Args:
         seconds: Length of the window.
@@ -109,7 +112,7 @@ class Window:
 
     @property
     def calls(self) -> int:
-        """Outcomes that count, as of the last `add` or `roll`."""
+        """Outcomes in the window, as of the last `add` or `roll`."""
         return sum(self._calls)
 
     @property
@@ -124,12 +127,12 @@ class Window:
         return self.failures / calls if calls else None
 
     def clear(self) -> None:
-        """Forget every outcome."""
+        """Drop every outcome."""
         self._calls = [0] * BUCKETS
         self._failures = [0] * BUCKETS
 
     def add(self, *, failed: bool, now: float) -> None:
-        """Count an outcome; a `now` that lies a hair back (two threads) counts as the newest."""
+        """Count an outcome; a `now` slightly in the past (two threads) counts as the newest."""
         if now >= self._bucket_ends:
             self.roll(now)
         self._calls[self._place] += 1
@@ -137,7 +140,7 @@ class Window:
             self._failures[self._place] += 1
 
     def roll(self, now: float) -> None:
-        """Drop the buckets that are too old by now."""
+        """Drop expired buckets."""
         index = int(now // self._bucket_seconds)
         for step in range(1, min(index - self._index, BUCKETS) + 1):
             place = (self._index + step) % BUCKETS
@@ -149,20 +152,20 @@ class Window:
 
 
 class BreakerCore:
-    """Closed, open, half-open: who is let through, and what an outcome changes.
+    """State machine of a circuit: which calls pass, and what an outcome changes.
 
-    A permit is the generation it was taken in. Every change of state and every new round of probes starts a generation, so
-    that what an older state let through cannot move a newer one. An outcome is True (the provider failed), False (it answered)
-    or None (neutral: says nothing about the provider's health).
+    A permit is the generation it was taken in. Every change of state and every new round of probes starts a
+    generation, so that the outcome of a call admitted in an older state cannot change a newer one. An outcome
+    is True (the provider failed), False (it answered) or None (neutral).
 
     Args:
-        options: The thresholds.
-        rng: Where the jitter of an opening comes from.
+        options: Thresholds.
+        rng: Source of the jitter of an opening.
 
     Attributes:
-        state: What the circuit is now; an open one stays "open" until somebody asks after its time.
-        generation: Of permits taken now.
-        window: Outcomes while closed.
+        state: Current state; an open circuit stays "open" until the first call after its time.
+        generation: Generation of permits taken now.
+        window: Outcomes counted while closed.
 
     Source: Nygard, Release It! (2nd ed., 2018), for the three states; resilience4j's rate over a time window.
     """
@@ -193,7 +196,7 @@ class BreakerCore:
         self.window = Window(options.window_seconds)
 
     def admits(self, now: float) -> bool:
-        """Whether a call that asked now would be let through; takes nothing."""
+        """Whether a call would pass now; takes no permit."""
         if self.state == "open":
             return now >= self._until
         if self.state == "half-open":
@@ -213,14 +216,14 @@ class BreakerCore:
         if self.state == "open":
             self._start_probing(now)
         elif self.state == "half-open" and not self._has_slot():
-            # The probes have not come back in time: others take their slots.
+            # The probes have not ended in time: new ones take their slots.
             self._start_round(now)
         if self.state == "half-open":
             self._in_flight += 1
         return self.generation
 
     def end(self, generation: int, *, failed: bool | None, now: float) -> None:
-        """Give a permit back and say how the call went."""
+        """Return a permit with the outcome of its call."""
         if self.state == "half-open":
             self._end_probe(generation, failed=failed, now=now)
         elif self.state == "closed" and generation == self.generation and failed is not None:
@@ -229,9 +232,10 @@ class BreakerCore:
                 self._open(now)
 
     def retry_after(self, now: float) -> float | None:
-        """Seconds until a call may be let through, or None when waiting does not help (forced open).
+        """Seconds until a call may pass, or None when waiting does not help (forced open).
 
-        While probes are under way nobody knows; asking again in a second costs less than waiting the whole round.
+        While probes are in flight the time is unknown; a check every second costs less than a wait of the
+        whole round.
         """
         if self.state == "forced-open":
             return None
@@ -241,11 +245,11 @@ class BreakerCore:
         return min(left, PROBE_CHECK_SECONDS) if self.state == "half-open" else left
 
     def force(self, state: Literal["forced-open", "disabled"]) -> None:
-        """Refuse every call, or let every call through uncounted, until `reset`."""
+        """Refuse every call, or let every call pass uncounted, until `reset`."""
         self._enter(state)
 
     def reset(self) -> None:
-        """Start anew: closed, with an empty window and the first open time."""
+        """Close the circuit, with an empty window and the first open time."""
         self._enter("closed")
         self.window.clear()
         self._next_open_seconds = self._options.open_seconds
@@ -263,7 +267,8 @@ class BreakerCore:
 
     def _open(self, now: float) -> None:
         self._enter("open")
-        # Jitter only shortens: clients that were cut off together come back apart, and the option stays the longest wait.
+        # Jitter only shortens: clients that were refused together return at different times, and the option
+        # stays the longest wait.
         self._until = now + self._next_open_seconds * (1 - OPEN_JITTER * self._rng.random())
         self._next_open_seconds = min(self._options.max_open_seconds, 2 * self._next_open_seconds)
 
@@ -287,8 +292,8 @@ class BreakerCore:
             return
         if generation == self.generation:
             self._in_flight -= 1
-        # A probe of an earlier round still says how the provider is: without it one that answers more slowly than a round
-        # lasts would never be let in again.
+        # A probe of an earlier round still counts: otherwise a provider that answers more slowly than a round
+        # lasts would never be admitted again.
         if failed:
             self._open(now)
         elif failed is False:

@@ -1,4 +1,4 @@
-"""Time limits: one for the whole call (waits, attempts and sleeps together), one for each attempt."""
+"""Deadline: time limits of a whole call (waits, attempts and sleeps together) and of each attempt."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def check_seconds(name: str, value: object) -> None:
 
 
 class DeadlineStage:
-    """Stops waiting when the time of the whole call is up; every caller has a deadline of its own."""
+    """Ends a call when its total time is up; every caller has its own deadline."""
 
     def __init__(self, options: Deadline, clock: Clock) -> None:
         self._usual = None if options.timeout_seconds is None else TimeLimits(options.timeout_seconds)
         self._clock = clock
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Bound everything further in by the call's total time."""
+        """Limit all inner stages by the call's total time."""
         own = call.options.timeout_seconds
         if own is not None:
             return await self._within(own, call, proceed)
@@ -80,13 +80,13 @@ class DeadlineStage:
 
 
 class AttemptTimeoutStage:
-    """Ends one attempt that takes too long, as a transient fault that may have been billed."""
+    """Ends an attempt that takes too long, as a transient error that may have been billed."""
 
     def __init__(self, options: Deadline) -> None:
         self._limits = None if options.attempt_seconds is None else TimeLimits(options.attempt_seconds)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Bound one attempt; the whole call's deadline is the outer stage's business."""
+        """Limit one attempt; the outer stage limits the whole call."""
         if self._limits is None:
             return await proceed(call)
         limit = self._limits.limit()
@@ -97,7 +97,8 @@ class AttemptTimeoutStage:
             if not limit.expired:
                 raise
             raise TransientProviderError(
-                f"no answer from {call.request.provider}:{call.request.model} within the {self._limits.seconds:g} s of one attempt; "
-                "try again, ask for less, or raise attempt_seconds",
+                f"no answer from {call.request.provider}:{call.request.model} within the "
+                f"{self._limits.seconds:g} s of one attempt; "
+                "try again, lower max_tokens, or raise attempt_seconds",
                 billed=True,
             ) from None

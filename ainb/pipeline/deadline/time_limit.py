@@ -1,7 +1,7 @@
-"""One time limit for many calls: `asyncio.timeout` without a timer for each.
+"""Time limits with one timer for many calls: `asyncio.timeout` without a timer per call.
 
-Calls that share a length run out of time in the order in which they came, so one timer for the oldest is enough. A loop with
-thousands of calls a second would otherwise make, sort and throw away two timers for each of them.
+Limits of one length expire in the order in which they start, so one timer for the oldest is enough. A loop
+with thousands of calls a second would otherwise create, sort and discard two timers per call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Self
 
 
 class TimeLimits:
-    """Makes limits of one length; bound to no loop, but each limit to the loop and the task that enter it.
+    """Time limits of one length for any loop; each is bound to the loop and the task that enter it.
 
     Args:
         seconds: The length, above 0.
@@ -24,7 +24,7 @@ class TimeLimits:
         self._queues: dict[asyncio.AbstractEventLoop, _LimitQueue] = {}
 
     def limit(self) -> TimeLimit:
-        """A context manager around one call, entered at once; see `TimeLimit`."""
+        """Context manager around one call, to be entered at once; see `TimeLimit`."""
         loop = asyncio.get_running_loop()
         queue = self._queues.get(loop)
         if queue is None:
@@ -35,11 +35,11 @@ class TimeLimits:
 
 
 class TimeLimit:
-    """Cancels the task that entered it when the time is up, and leaves as TimeoutError then; entered once.
+    """Cancels the task that entered it when the time is up, and raises TimeoutError on exit; entered once.
 
     Attributes:
-        expired: Whether the time was up; tells its TimeoutError from one that came from within.
-        expires_at: Second of the loop's clock at which it will be, once entered.
+        expired: Whether the time was up; distinguishes its TimeoutError from one raised inside the block.
+        expires_at: Second of the loop's clock at which the limit expires, once entered.
 
     Source: the rules of cancellation are those of `asyncio.timeout`.
     """
@@ -70,14 +70,14 @@ class TimeLimit:
             raise TimeoutError from error
 
     def expire(self) -> None:
-        """The time is up."""
+        """Expire: cancel the task."""
         self.expired = True
         if self._task is not None:
             self._task.cancel()
 
 
 class _LimitQueue:
-    """The limits under way on one loop, the one that expires first in front."""
+    """The active limits of one loop, in order of expiry."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
@@ -92,7 +92,8 @@ class _LimitQueue:
             self._timer = self._loop.call_at(limit.expires_at, self._fire)
 
     def leave(self, limit: TimeLimit) -> None:
-        # The timer stays: at most one rings in vain each time the length has passed, and making one a call is what this spares.
+        # The timer stays: at most one fires in vain per length, and one timer per call is what this class
+        # avoids.
         del self._limits[limit]
 
     def _fire(self) -> None:

@@ -1,7 +1,8 @@
-"""Token buckets and in-flight caps: how long until a call fits, and what it takes; sans I/O, `now` is passed in.
+"""Token buckets and in-flight caps of the rate limiter. No I/O; `now` is passed in.
 
-A bucket bounds the burst: with capacity C and rate R no window of w seconds sees more than C + R * w. A bucket as large
-as its limit therefore lets almost twice the limit into some minute (119 of 60); a sixth of it lets 69.
+A bucket bounds the burst: with capacity C and rate R no window of w seconds admits more than C + R * w. A
+bucket as large as its limit therefore admits almost twice the limit in some minute (119 of 60); a sixth of it
+admits 69.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ ROUNDING = 1e-10
 
 
 def call_cost(input_tokens: float, output_tokens: float) -> Cost:
-    """What one request of so many tokens takes of each dimension."""
+    """Cost in each dimension of one request with these tokens."""
     return (1, input_tokens + output_tokens, input_tokens, output_tokens)
 
 
 class Shortage(NamedTuple):
-    """Why a call cannot go now.
+    """The limit that holds a call up, and for how long.
 
     Attributes:
-        wait_s: Seconds that it must wait at the least; 0 when that depends on a call that returns.
-        limit: The limit that holds it up, in words, such as "60 requests a minute".
+        wait_s: Minimum wait in seconds; 0 when the wait depends on a call in flight.
+        limit: The limit in words, such as "60 requests a minute".
     """
 
     wait_s: float
@@ -39,13 +40,13 @@ class Shortage(NamedTuple):
 
 
 class Bucket:
-    """One dimension: a level that refills at a rate up to a capacity; a level below 0 is owed.
+    """Token bucket of one dimension: a level that refills at a rate up to a capacity; it may be negative.
 
     Attributes:
         limit: Units a minute.
         capacity: Units that a full bucket holds.
-        rate: Units a second that flow back.
-        level: Units there at `stamp`.
+        rate: Units that flow back per second.
+        level: Units available at `stamp`.
         stamp: Monotonic second of `level`.
     """
 
@@ -58,7 +59,7 @@ class Bucket:
         self.level = self.capacity
 
     def resize(self, limit: float, now: float) -> None:
-        """Change the limit; what is in the bucket stays, up to the new capacity."""
+        """Change the limit; the level stays, up to the new capacity."""
         self.refill(now)
         self.limit = limit
         self.capacity, self.rate = self._shape(limit)
@@ -75,12 +76,12 @@ class Bucket:
             self.stamp = now
 
     def wait(self, amount: float, now: float, ahead: float = 0.0) -> float:
-        """Seconds until `amount` fits; more than the capacity waits for a full bucket, and owes the rest.
+        """Seconds until `amount` fits; an amount above the capacity waits for a full bucket.
 
         Args:
-            amount: Units asked for; nothing never waits.
+            amount: Units requested; 0 never waits.
             now: Monotonic second.
-            ahead: Units that others take first.
+            ahead: Units that callers ahead take first.
         """
         self.refill(now)
         if amount + ahead <= self.level or amount <= 0:
@@ -89,36 +90,37 @@ class Bucket:
         return short / self.rate if short > ROUNDING else 0.0
 
     def take(self, amount: float) -> None:
-        """Take `amount`, owing what is not there."""
+        """Take `amount`; the level may become negative."""
         self.level -= amount
 
     def settle(self, reserved: float, actual: float, now: float) -> None:
-        """Put right what was taken: `actual` in place of `reserved`."""
+        """Replace the amount `reserved` by `actual`."""
         if reserved != actual:
             self.refill(now)
             self.level = min(self.capacity, self.level + reserved - actual)
 
     def is_full(self, now: float) -> bool:
-        """Whether all that was taken has flowed back."""
+        """Whether the bucket is full."""
         self.refill(now)
         return self.level >= self.capacity - ROUNDING
 
     def lower(self, remaining: float, now: float) -> None:
-        """Leave at most `remaining` in it."""
+        """Lower the level to at most `remaining`."""
         self.refill(now)
         self.level = min(self.level, remaining)
 
 
 class StrictBucket(Bucket):
-    """A bucket that also keeps every sliding minute within the limit, as the server counts it.
+    """Token bucket that also keeps every sliding minute, as the server counts it, within the limit.
 
-    Capacity and rate are chosen so that capacity + rate * 60 s = limit. That alone does not hold for a request larger
-    than the bucket, nor for the server's clock: a call granted at 0 s may reach the server at 9 s. So what is in
-    flight counts until it returns and for a minute after that; whenever the server counted it, it was in between.
+    Capacity and rate are chosen so that capacity + rate * 60 s = limit. That alone does not hold for a
+    request larger than the bucket, nor for the server's clock: a call granted at 0 s may reach the server at
+    9 s. So a call counts while it is in flight and for a minute after its end; the server counted it at some
+    time in between.
 
     Attributes:
-        in_flight: Units taken and not settled yet.
-        recent: Monotonic second and units of what was settled within the last minute, oldest first.
+        in_flight: Units taken and not yet settled.
+        recent: Monotonic second and units of calls settled within the last minute, oldest first.
         recent_sum: Units in `recent`.
     """
 
@@ -137,18 +139,18 @@ class StrictBucket(Bucket):
         return capacity, (limit - capacity) / WINDOW_SECONDS
 
     def wait(self, amount: float, now: float, ahead: float = 0.0) -> float:
-        """Seconds until `amount` fits bucket and window; infinite while only a call that returns can make room."""
+        """Seconds until `amount` fits bucket and window; infinite while that depends on calls in flight."""
         if amount <= 0:
             return 0.0
         return max(super().wait(amount, now, ahead), self._window_wait(amount, now))
 
     def take(self, amount: float) -> None:
-        """Take `amount`, which is in flight from now on."""
+        """Take `amount`; it counts as in flight until it is settled."""
         super().take(amount)
         self.in_flight += amount
 
     def settle(self, reserved: float, actual: float, now: float) -> None:
-        """Count `actual` for a minute from now, in place of `reserved` in flight."""
+        """Count `actual` for a minute from now, in place of the amount `reserved`."""
         super().settle(reserved, actual, now)
         self.in_flight -= reserved
         if actual > 0:
@@ -156,7 +158,7 @@ class StrictBucket(Bucket):
             self.recent_sum += actual
 
     def is_full(self, now: float) -> bool:
-        """Whether all that was taken has flowed back and left the window."""
+        """Whether the bucket is full and its window empty."""
         self._forget(now)
         return not self.recent and super().is_full(now)
 
@@ -177,12 +179,12 @@ class StrictBucket(Bucket):
 
 
 class Pool:
-    """One scope's limits: buckets that must all have room, and a cap on calls in flight.
+    """Limits of one scope: buckets that must all have room, and a cap on calls in flight.
 
     Attributes:
-        buckets: Index into DIMENSIONS and bucket of every dimension that is limited. A new tuple when one is added, so
-            that a permit settles exactly the buckets it took from.
-        concurrency: Calls in flight at most; infinite when there is no cap.
+        buckets: Index into DIMENSIONS and bucket of every limited dimension. Adding one makes a new tuple, so
+            that a permit settles exactly the buckets that it took from.
+        concurrency: Cap on calls in flight; infinite when there is none.
         in_flight: Calls in flight.
     """
 
@@ -202,7 +204,7 @@ class Pool:
                 self._add(index, limit, now)
 
     def wait(self, cost: Cost, now: float) -> float:
-        """Seconds until `cost` fits everywhere: the longest of the dimensions, infinite while no slot is free."""
+        """Seconds until `cost` fits all buckets; infinite while no slot is free."""
         if self.in_flight >= self.concurrency:
             return math.inf
         longest = 0.0
@@ -213,10 +215,11 @@ class Pool:
         return longest
 
     def shortage(self, cost: Cost, now: float, ahead: int) -> Shortage:
-        """What `cost` must wait for at the least.
+        """The limit with the longest minimum wait for `cost`.
 
-        Requests of the `ahead` calls in line count, since nothing gives them back; their tokens do not, since those are
-        estimates, and what is settled early comes back. A wait for a call in flight is not known and counts as 0.
+        Requests of the `ahead` calls in the queue count, since they are not returned; their tokens do not,
+        since those are estimates and early settlements flow back. A wait for a call in flight is unknown and
+        counts as 0.
         """
         longest = 0.0
         limit = f"{self.concurrency:g} calls at once"
@@ -227,13 +230,13 @@ class Pool:
         return Shortage(longest, limit.replace("_", " "))
 
     def take(self, cost: Cost) -> None:
-        """Take a slot and `cost` of every bucket."""
+        """Take a slot, and `cost` from the buckets."""
         self.in_flight += 1
         for index, bucket in self.buckets:
             bucket.take(cost[index])
 
     def is_fresh(self, now: float) -> bool:
-        """Whether nothing would be lost if it were made anew."""
+        """Whether the pool is in its initial state."""
         return self.in_flight == 0 and all(bucket.is_full(now) for _, bucket in self.buckets)
 
     def levels(self, now: float) -> dict[str, float]:
@@ -248,7 +251,7 @@ class Pool:
         return row
 
     def cap(self, dimension: Dimension, limit: float, now: float) -> None:
-        """Keep to a limit learnt from the server where it is lower than ours."""
+        """Apply a limit learnt from the server where it is lower than the configured one."""
         index = DIMENSIONS.index(dimension)
         configured, learnt = self._limits.get(index, (math.inf, math.inf))
         if learnt == limit:
@@ -260,7 +263,7 @@ class Pool:
             self._resize(now)
 
     def scale(self, share: float, now: float) -> None:
-        """Run every bucket at a share of its limit."""
+        """Scale every bucket to a share of its limit."""
         self._share = share
         self._resize(now)
 

@@ -1,7 +1,7 @@
-"""Waiting for a permit in this process: tasks of any loop and plain threads in one line, without polling.
+"""Rate limiter of this process: tasks of any event loop and plain threads wait in one queue, without polling.
 
-The state is plain data under a lock. Whoever changes it wakes whoever is concerned by a callback; the waiter that can
-move next holds the one timer (its loop's, or the timeout of its thread's wait).
+The state is plain data under a lock. A change wakes the waiters concerned through a callback; the waiter that
+can be granted next holds the only timer (of its loop, or the timeout of its thread's wait).
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
 
-LATE_SECONDS = 1e-6  # a timer that fired a rounding error early would find the bucket short by as much
+LATE_SECONDS = 1e-6  # a timer that fires early by a rounding error would find the bucket short by as much
 
 
 class LocalLimiter:
-    """Limits shared by all callers of this process; safe from any thread and any loop.
+    """Rate limits shared by all callers of this process; thread-safe and bound to no event loop.
 
     Args:
         options: Limits of all callers together.
-        clock: Where time comes from.
         per_user: Limits of each named user inside them; None means users have none of their own.
-        name: What is limited, for messages, such as "openai:gpt-5-mini".
+        name: Name in messages, such as "openai:gpt-5-mini".
 
     Attributes:
-        counts_tokens: Whether a dimension of tokens is limited, so that an estimate is worth making.
+        counts_tokens: Whether a token dimension is limited, so that callers must estimate tokens.
     """
 
     def __init__(
@@ -50,25 +49,25 @@ class LocalLimiter:
         self.counts_tokens = self._core.counts_tokens()
 
     def try_acquire(self, cost: Cost, *, user: str | None = None) -> Permit | None:
-        """A permit when it is free now, else None; never waits and never passes those in line."""
+        """A permit if one is free now, else None; never waits and never overtakes waiters."""
         with self._lock:
             return self._core.try_take(cost, user, self.clock.monotonic())
 
     async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Permit:
-        """Wait in line for a permit.
+        """Wait in the queue for a permit.
 
         Args:
-            cost: What to reserve.
-            user: On whose behalf, or None.
-            deadline: Monotonic second; a wait for a bucket or a pause that must pass it is refused at once. A wait for
-                a call in flight cannot be known: ending that one is the caller's business.
+            cost: Cost to reserve.
+            user: Named user of the call, or None.
+            deadline: Monotonic second; a wait for a bucket or a pause that must exceed it is refused at once.
+                The length of a wait for a call in flight is unknown: the caller must end that one itself.
 
         Raises:
             RateLimitError: The wait is too long, or the options say not to wait.
         """
         permit = None
         with self._lock:
-            if not self._core.waking:  # or it would run before those who were granted theirs first
+            if not self._core.waking:  # else it would run before waiters that were granted theirs first
                 permit = self._core.try_take(cost, user, self.clock.monotonic())
         if permit is not None:
             return permit
@@ -87,7 +86,7 @@ class LocalLimiter:
     def acquire_blocking(
         self, cost: Cost, *, user: str | None = None, deadline: float | None = None
     ) -> Permit:
-        """`acquire` for a plain thread; an interrupt gives the place back.
+        """`acquire` for a plain thread; an interrupt leaves the queue.
 
         Raises:
             RateLimitError: The wait is too long, or the options say not to wait.
@@ -110,11 +109,11 @@ class LocalLimiter:
         return self._outcome(waiter)
 
     def settle(self, permit: Permit, actual: Cost | None = None) -> None:
-        """Give a permit back; a second time does nothing.
+        """Return a permit; a second call does nothing.
 
         Args:
             permit: What `acquire` returned.
-            actual: What was used; None keeps what was reserved, `NOTHING` gives all of it back.
+            actual: Actual use; None keeps the reservation, `NOTHING` returns all of it.
         """
         with self._lock:
             now = self.clock.monotonic()
@@ -124,7 +123,7 @@ class LocalLimiter:
             self.wake(woken)
 
     def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
-        """The server answered 429 to the call of this permit: drain, pause and slow down.
+        """After a 429 for this permit: empty the buckets, pause and slow down.
 
         Args:
             permit: What `acquire` returned.
@@ -144,7 +143,7 @@ class LocalLimiter:
         self.wake(woken)
 
     def learn(self, readings: Iterable[Reading]) -> None:
-        """Heed rate-limit headers: a limit caps ours, what remains only lowers our level."""
+        """Apply rate-limit headers: a limit caps ours, a remaining amount only lowers our level."""
         with self._lock:
             now = self.clock.monotonic()
             self._core.learn(readings, now)
@@ -153,19 +152,19 @@ class LocalLimiter:
         self.wake(woken)
 
     def status(self, user: str | None = None) -> dict[str, Any]:
-        """Callers waiting and in flight, seconds of pause left, and per limited dimension level, capacity and limit.
+        """Calls waiting and in flight, seconds of pause left, and level, capacity, limit per dimension.
 
         Args:
-            user: Whose own limits to show, where users have some; None means the shared ones.
+            user: User whose own limits to show; None means the shared ones.
         """
         with self._lock:
             return self._core.status(self.clock.monotonic(), user)
 
     def tick(self, waiter: Waiter) -> list[Waiter]:
-        """The timer of `waiter` has fired, or it was woken: see who may go.
+        """Serve the queue after the timer of `waiter` has fired or it was woken.
 
         Returns:
-            Those to wake, in the order in which they were granted.
+            Waiters to wake, in the order in which they were granted.
         """
         with self._lock:
             self._core.forget_timer(waiter)
@@ -178,11 +177,11 @@ class LocalLimiter:
         return None if due is None else max(0.0, due - self.clock.monotonic()) + LATE_SECONDS
 
     def wake(self, woken: Iterable[Waiter]) -> None:
-        """Have each look at its state; without the lock, since that may set a timer."""
+        """Let each waiter check its state; called without the lock, since that may set a timer."""
         for waiter in woken:
             try:
                 waiter.wake()
-            except RuntimeError:  # its loop was closed under it, so nobody will ever come for the permit
+            except RuntimeError:  # its loop was closed, so its permit must be returned
                 self._leave(waiter)
 
     def _check_may_wait(self, cost: Cost, user: str | None) -> None:
@@ -191,7 +190,8 @@ class LocalLimiter:
         with self._lock:
             shortage = self._core.shortage(cost, user, self.clock.monotonic())
         raise RateLimitError(
-            f"{self._name} is held to {shortage.limit}, and no permit is free now; try again after retry_after seconds, "
+            f"{self._name} is held to {shortage.limit}, and no permit is free now; try again after "
+            "retry_after seconds, "
             'or set RateLimit(on_full="wait")',
             retry_after=shortage.wait_s or None,
         )
@@ -204,7 +204,7 @@ class LocalLimiter:
         self.wake(woken)
 
     def _leave(self, waiter: Waiter) -> None:
-        """Out of line, or the permit back when it was granted just now."""
+        """Leave the queue, and return a permit that was granted in the same moment."""
         with self._lock:
             now = self.clock.monotonic()
             self._core.leave(waiter)
@@ -228,7 +228,7 @@ class LocalLimiter:
 
 
 class _LoopWaiter:
-    """A task's place in line: a future of its own loop, and the timer when it holds one."""
+    """A task in the queue: its waiter, a future of its own loop, and the timer when it holds one."""
 
     def __init__(self, limiter: LocalLimiter, cost: Cost, user: str | None, deadline: float | None) -> None:
         self.waiter = Waiter(cost, user, deadline, self.wake)
@@ -239,14 +239,14 @@ class _LoopWaiter:
         self.future: asyncio.Future[None] = self._loop.create_future()
 
     def wake(self) -> None:
-        """Look, on the loop's own thread."""
+        """Check the state on the loop's own thread."""
         if threading.get_ident() == self._thread:
             self._look()
         else:
             self._loop.call_soon_threadsafe(self._look)
 
     def close(self) -> None:
-        """Let go of the timer."""
+        """Cancel the timer."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

@@ -15,18 +15,18 @@ DIMENSIONS: tuple[Dimension, ...] = ("requests", "tokens", "input_tokens", "outp
 
 @dataclass(frozen=True, kw_only=True)
 class RateLimit:
-    """Limits that are kept before a request leaves.
+    """Rate limits, applied before a request is sent.
 
-    A bucket of a sixth of a minute's limit bounds the burst; a request larger than that waits for a full bucket and
-    owes the rest.
+    A bucket of a sixth of a minute's limit bounds the burst; a request larger than that waits for a full
+    bucket and leaves it with a negative level.
 
     Attributes:
-        requests_per_minute: Above 0; None means no limit but what the provider's headers teach.
+        requests_per_minute: Above 0; None means no limit but those in the provider's response headers.
         tokens_per_minute: Input and output together; above 0, None as before.
         input_tokens_per_minute: Above 0, None as before.
         output_tokens_per_minute: Above 0, None as before.
         concurrency: Calls in flight at once; at least 1, None means no cap.
-        strict: Keep every sliding minute within the limits, at the price of a sixth of the steady rate.
+        strict: Keep every sliding minute within the limits, at the cost of a sixth of the steady rate.
         on_full: "wait" in line, or "raise" RateLimitError when no permit is free.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who stands in line, where, and what they are given; plain data."""
+"""Data of the rate limiter: waiters, the queue of each user, permits."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ainb.pipeline.rate_limit.buckets import Bucket, Cost, Pool, Shortage
 
 
 class Waiter:
-    """A caller in line.
+    """A caller in the queue.
 
     Attributes:
-        cost: What it asks for.
-        user: On whose behalf, or None.
-        deadline: Monotonic second up to which it can wait, or None.
-        wake: Called without the lock, from any thread, when the waiter should look at its state.
-        number: Its place in the order of arrival.
-        line: Where it stands; None before and after.
-        permit: What it was granted, or None.
-        refused: What it would have had to wait for beyond its deadline, or None.
+        cost: Cost to reserve.
+        user: Named user of the call, or None.
+        deadline: Monotonic second up to which it may wait, or None.
+        wake: Called without the lock, from any thread, when the waiter must check its state.
+        number: Position in the order of arrival.
+        line: Queue it waits in; None before and after.
+        permit: The granted permit, or None.
+        refused: The shortage that lasts beyond its deadline, or None.
     """
 
     __slots__ = ("cost", "deadline", "number", "permit", "queue", "refused", "user", "wake")
@@ -38,7 +38,7 @@ class Waiter:
 
 
 class UserQueue:
-    """Callers of one user (or of nobody in particular), oldest first, and that user's own limits if there are any."""
+    """Waiters of one user (or without a user), oldest first, and the user's own limits, if any."""
 
     __slots__ = ("pool", "waiting")
 
@@ -48,14 +48,14 @@ class UserQueue:
 
 
 class Permit:
-    """Leave to make one call; settled once.
+    """Permission for one call; settled once.
 
     Attributes:
-        cost: What was reserved.
-        line: Where it was granted.
-        shared: Buckets of the shared pool that it took from.
+        cost: Reserved cost.
+        line: Queue it was granted in.
+        shared: Buckets of the shared pool that the cost was taken from.
         granted_at: Monotonic second.
-        settled: Whether it was given back.
+        settled: Whether it was returned.
     """
 
     __slots__ = ("cost", "granted_at", "queue", "settled", "shared")

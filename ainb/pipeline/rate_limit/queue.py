@@ -1,6 +1,7 @@
-"""Who may go next: one line a scope, first come first served, all or nothing; sans I/O, `now` is passed in.
+"""Core of the rate limiter: FIFO queues with all-or-nothing grants. No I/O; `now` is passed in.
 
-The core holds plain data and no lock; `ainb.pipeline.rate_limit.local` holds the lock, the clock and the waiting.
+The core holds plain data and no lock; `ainb.pipeline.rate_limit.local` holds the lock, the clock and the
+waiting.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ Reading = tuple[
 ]  # of a header: limit a minute, remaining, reset
 SLOWER = 0.7
 LEAST_SHARE = 0.02
-SLOW_DOWN_SECONDS = 1.0  # one slow-down per so many seconds
-REGROWTH = 0.005  # share of the limit that comes back per second and per settled call, whichever is less
+SLOW_DOWN_SECONDS = 1.0  # minimum distance of two slow-downs
+REGROWTH = 0.005  # growth of the share per second and per settled call, whichever is less
 MAX_PAUSE_SECONDS = 3600.0  # a Retry-After beyond it is probed hourly
 REMEMBERED_USERS = 1000
 
 
 class LimiterCore:
-    """The limits that all callers share, each user's own inside them, and those who wait.
+    """Shared limits, limits per user inside them, and the queues of waiters.
 
-    A caller whose user's own limits are used up holds up nobody but that user's later callers; among all others the
-    order of arrival holds, and nobody passes the first one, however small.
+    A caller whose user's own limits are used up delays only that user's later callers. All others are served
+    in order of arrival; a small request does not overtake the first one.
 
     Args:
         shared: Limits of all callers together.
@@ -40,8 +41,8 @@ class LimiterCore:
         self.shared = Pool(shared, now)
         self.paused_until = -math.inf
         self.share = 1.0
-        self.queues: dict[UserQueue, None] = {}  # lines in which somebody waits
-        self.waking: set[Waiter] = set()  # granted, and not running again yet
+        self.queues: dict[UserQueue, None] = {}  # the queues that are not empty
+        self.waking: set[Waiter] = set()  # granted, but not running again yet
         self._per_user = per_user
         self._unnamed = UserQueue(None)
         self._users: dict[str, UserQueue] = {}
@@ -56,11 +57,11 @@ class LimiterCore:
         return any(index > 0 for pool in pools for index, _ in pool.buckets)
 
     def waiting(self) -> int:
-        """Callers in line."""
+        """Number of waiters."""
         return sum(len(queue.waiting) for queue in self.queues)
 
     def try_take(self, cost: Cost, user: str | None, now: float) -> Permit | None:
-        """A permit where one is free and nobody who could use it came first, else None."""
+        """A permit if one is free and no earlier waiter can use it, else None."""
         queue = self._queue_of(user, now)
         if self.queues and not self._may_pass(queue, now):
             return None
@@ -71,7 +72,7 @@ class LimiterCore:
         return self._take(queue, cost, now)
 
     def shortage(self, cost: Cost, user: str | None, now: float) -> Shortage:
-        """What a new caller must wait for at the least."""
+        """The limit that a new caller must wait for, with the minimum wait."""
         queue = self._queue_of(user, now)
         found = self.shared.shortage(cost, now, len(queue.waiting))
         if queue.pool is not None:
@@ -83,7 +84,7 @@ class LimiterCore:
         return found
 
     def join(self, waiter: Waiter, now: float) -> None:
-        """Put a caller at the end of its line, or refuse it when the wait must pass its deadline."""
+        """Append a caller to its queue, or refuse it when the wait must exceed its deadline."""
         shortage = self.shortage(waiter.cost, waiter.user, now)
         if waiter.deadline is not None and now + shortage.wait_s > waiter.deadline:
             waiter.refused = shortage
@@ -95,7 +96,7 @@ class LimiterCore:
         self.queues[waiter.queue] = None
 
     def leave(self, waiter: Waiter) -> None:
-        """Take a caller out of line; it may have left already."""
+        """Remove a caller from its queue; it may have left already."""
         queue, waiter.queue = waiter.queue, None
         if queue is not None:
             del queue.waiting[waiter.number]
@@ -104,7 +105,7 @@ class LimiterCore:
         self.forget_timer(waiter)
 
     def forget_timer(self, waiter: Waiter) -> None:
-        """The timer that `waiter` held has fired, or is gone with it."""
+        """Drop the timer that `waiter` holds, if it holds one."""
         if self._timer is not None and self._timer[0] is waiter:
             self._timer = None
 
@@ -113,10 +114,10 @@ class LimiterCore:
         return self._timer[1] if self._timer is not None and self._timer[0] is waiter else None
 
     def pump(self, now: float) -> list[Waiter]:
-        """Grant, first come first served, what fits.
+        """Grant waiting calls that fit, in order of arrival.
 
         Returns:
-            Those to wake: granted, refused, or the one that now holds the timer.
+            Waiters to wake: granted, refused, or the one that now holds the timer.
         """
         woken: list[Waiter] = []
         while self.queues:
@@ -136,7 +137,7 @@ class LimiterCore:
         return woken
 
     def settle(self, permit: Permit, actual: Cost, now: float) -> None:
-        """Give a permit back with what was used in place of what was reserved; a second time does nothing."""
+        """Return a permit and replace its reservation by the actual use; a second call does nothing."""
         if permit.settled:
             return
         permit.settled = True
@@ -155,7 +156,7 @@ class LimiterCore:
         """Grant nothing for so many seconds.
 
         Returns:
-            Those to wake, because the pause is longer than they can wait.
+            Waiters to wake, because the pause is longer than they may wait.
         """
         if not 0 < seconds < math.inf:
             return []
@@ -171,9 +172,9 @@ class LimiterCore:
         return late
 
     def slow_down(self, permit: Permit, now: float) -> None:
-        """The server refused this call for its rate: empty the buckets and run at a smaller share of the limits.
+        """After a 429 for this permit: empty the buckets and reduce the share of the limits.
 
-        A call sent before the last slow-down says nothing about the share since, so it does not slow down again.
+        A call sent before the last slow-down does not slow down again: it was sent at the old share.
         """
         for _, bucket in self.shared.buckets:
             bucket.lower(0.0, now)
@@ -183,7 +184,7 @@ class LimiterCore:
             self.shared.scale(self.share, now)
 
     def learn(self, readings: Iterable[Reading], now: float) -> None:
-        """Heed what the server says of its own limits: a limit caps ours, what remains only lowers our level."""
+        """Apply the server's own limits: a limit caps ours, a remaining amount only lowers our level."""
         for dimension, limit, remaining, _ in readings:
             if limit is not None and 0 < limit < math.inf:
                 self.shared.cap(dimension, limit, now)
@@ -193,7 +194,7 @@ class LimiterCore:
                         bucket.lower(remaining, now)
 
     def status(self, now: float, user: str | None = None) -> dict[str, Any]:
-        """What there is to show of the shared limits, or of one user's; what is not limited has no entries."""
+        """State of the shared limits, or of one user's; unlimited dimensions have no entries."""
         pool = self._queue_of(user, now).pool or self.shared
         return {
             "waiting": self.waiting() if pool is self.shared else len(self._queue_of(user, now).waiting),
@@ -220,14 +221,14 @@ class LimiterCore:
                 del self._users[user]
 
     def _may_pass(self, queue: UserQueue, now: float) -> bool:
-        """Whether all who wait are held up by their own user's limits, and `line` is not among them."""
+        """Whether all waiters are held up by their own user's limits, and `queue` is not among them."""
         return queue not in self.queues and all(
             other.pool is not None and other.pool.wait(next(iter(other.waiting.values())).cost, now) > 0
             for other in self.queues
         )
 
     def _next(self, now: float) -> tuple[Waiter | None, float]:
-        """Who moves next and in how many seconds; None when that depends on a call that returns."""
+        """The next waiter and its wait in seconds; None when that depends on a call in flight."""
         first: Waiter | None = None
         soonest: Waiter | None = None
         soonest_wait = math.inf

@@ -1,4 +1,4 @@
-"""Rate limit: wait in line for requests, tokens and a slot, per provider, model and account; settle to what was used."""
+"""Rate limit: waits for a permit per provider, model and account, and settles it to the actual use."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ TOO_MANY_REQUESTS = 429
 
 
 class Limiter(Protocol):
-    """Where permits come from: `LocalLimiter` in this process, or one that many processes share.
+    """Source of permits: `LocalLimiter` in this process, or one that processes share.
 
-    A permit is opaque to the stage. Everything but `acquire` returns at once; a limiter that lives elsewhere reports
-    in the background.
+    A permit is opaque to the stage. Everything but `acquire` returns at once; a remote limiter reports in the
+    background.
     """
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether a dimension of tokens is limited, so that an estimate is worth making."""
+        """Whether a token dimension is limited, so that callers must estimate tokens."""
         ...
 
     async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Any:
-        """Wait in line for a permit.
+        """Wait in the queue for a permit.
 
         Raises:
-            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to wait.
+            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to
+                wait.
         """
         ...
 
     def settle(self, permit: Any, actual: Cost | None = None) -> None:
-        """Give a permit back with what was used; None keeps what was reserved."""
+        """Return a permit with the actual use; None keeps the reservation."""
         ...
 
     def throttle(self, permit: Any, retry_after: float | None = None) -> None:
-        """The server answered 429: drain, pause and slow down."""
+        """After a 429: empty the buckets, pause and slow down."""
         ...
 
     def pause(self, seconds: float) -> None:
@@ -56,53 +57,53 @@ class Limiter(Protocol):
         ...
 
     def learn(self, readings: Iterable[Reading]) -> None:
-        """Heed rate-limit headers."""
+        """Apply rate-limit headers."""
         ...
 
     def status(self) -> dict[str, Any]:
-        """What there is to show."""
+        """State for status tables."""
         ...
 
 
 Estimate = Callable[[Call], tuple[int, int]]
 ReadHeaders = Callable[[Mapping[str, str]], Iterable[Reading]]
-Place = tuple[str, str, str]  # provider, model, account: what a provider's limits are counted by
+Place = tuple[str, str, str]  # provider, model, account: the scope of a provider's limits
 MakeLimiter = Callable[[RateLimit, Place], Limiter]
 
 
 class RecentOutputs:
-    """Output tokens of the last replies, for a guess at the next one."""
+    """Output tokens of the last replies, to estimate the next one."""
 
     def __init__(self) -> None:
         self._recent: deque[int] = deque()
         self._sorted: list[int] = []
 
     def add(self, output_tokens: int) -> None:
-        """Remember one more, and forget the oldest beyond the last 100."""
+        """Add one, and drop the oldest beyond the last 100."""
         self._recent.append(output_tokens)
         insort(self._sorted, output_tokens)
         if len(self._recent) > OUTPUTS_KEPT:
             del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
 
     def guess(self) -> int | None:
-        """Tokens that 95 % of the last replies stayed within; None until 20 are known."""
+        """The 95th percentile of the last replies; None until 20 are known."""
         count = len(self._sorted)
         return self._sorted[int(OUTPUT_QUANTILE * (count - 1))] if count >= OUTPUTS_NEEDED else None
 
 
 class RateLimitStage:
-    """Lets a call proceed once its limiter grants a permit, and settles the permit to what was used.
+    """Lets a call proceed when its limiter grants a permit, and settles the permit to the actual use.
 
     Args:
         options: Limits per provider, model and account, shared by all callers.
-        clock: Where time comes from.
-        estimate: Input and output tokens that a call may take; asked only when a dimension of tokens is limited. Its
-            output is used where the call sets a maximum, or until enough replies are known.
-        read_headers: Rate-limit headers of a response (lower-case names) to readings: dimension, limit per minute or
-            None, remaining or None, seconds to the reset or None. Limits of other periods are to be left out.
+        estimate: Returns input and output tokens that a call may take; called only when a token dimension is
+            limited. Its output is used where the call sets a maximum, or until enough replies are known.
+        read_headers: Rate-limit headers of a response (lower-case names) to readings: dimension, limit per
+            minute or None, remaining or None, seconds to the reset or None. Limits of other periods must be
+            left out.
         per_user: Limits of each named user inside the shared ones; None means users have none of their own.
-        make_limiter: Options and what is limited to a limiter; None means one in this process, as a model that runs in this
-            process always has.
+        make_limiter: Makes a limiter for a place; None means one in this process, which models that run in
+            this process always use.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class RateLimitStage:
             actual = used(cost, reply.usage)
         except ProviderError as error:
             actual = None if error.billed else ONE_REQUEST
-            limiter.settle(permit, actual)  # before the buckets are drained, or it would fill them again
+            limiter.settle(permit, actual)  # before the buckets are emptied, or it would refill them
             self._heed(error, limiter, permit)
             raise
         except BaseException:
@@ -154,11 +155,12 @@ class RateLimitStage:
         return reply
 
     def status(self) -> list[dict[str, Any]]:
-        """One row a provider and model: calls waiting and in flight, pause left, and what is in the buckets.
+        """One row per provider and model: calls waiting and in flight, pause left, and levels of the buckets.
 
         Returns:
-            Dicts with `provider`, `model`, `endpoint`, `waiting`, `in_flight`, `concurrency` (None: no cap), `paused_s`, `share` (1
-            unless slowed down after a 429), and per limited dimension `…_level`, `…_capacity`, `…_limit` (a minute).
+            Dicts with `provider`, `model`, `endpoint`, `waiting`, `in_flight`, `concurrency` (None: no cap),
+            `paused_s`, `share` (1 unless slowed down after a 429), and per limited dimension `…_level`,
+            `…_capacity`, `…_limit` (a minute).
         """
         return [
             {"provider": provider, "model": model, "endpoint": account.partition("#")[0], **limiter.status()}
@@ -166,7 +168,7 @@ class RateLimitStage:
         ]
 
     def limiter(self, call: Call) -> Limiter:
-        """The limiter that this call goes through."""
+        """The limiter of this call."""
         return self._place(call)[0]
 
     def _place(self, call: Call) -> tuple[Limiter, RecentOutputs]:
@@ -194,7 +196,7 @@ class RateLimitStage:
         return call_cost(input_tokens, output_tokens)
 
     def _heed(self, error: ProviderError, limiter: Limiter, permit: Any) -> None:
-        """What a failed call says of the rate: a final 429 (no quota left) says nothing."""
+        """Apply a failed call's rate-limit information; a final 429 (no quota left) has none."""
         if isinstance(error, TransientProviderError):
             if error.status_code == TOO_MANY_REQUESTS:
                 limiter.throttle(permit, error.retry_after)
@@ -205,7 +207,7 @@ class RateLimitStage:
 
 
 def used(cost: Cost, usage: Usage) -> Cost:
-    """What a call took, by the provider's own count; what is unknown stays as it was reserved."""
+    """Actual cost of a call by the provider's count; unknown counts stay as reserved."""
     input_tokens = cost[2] if usage.input_tokens is None else usage.input_tokens
     output_tokens = cost[3] if usage.output_tokens is None else usage.output_tokens
     return call_cost(input_tokens, output_tokens)

@@ -1,4 +1,4 @@
-"""The rate limiter alone, for people who keep their own client: a decorator, a scope, or a plain question."""
+"""The rate limiter by itself, for users with their own client: decorator, scope, non-blocking check."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit
 
 F = TypeVar("F", bound=Callable[..., Any])
-NOBODY = ""  # calls that name no user share one place
+NOBODY = ""  # calls without a user share one queue
 UNLIMITED = RateLimit(concurrency=None)
 
 
 class RateLimiter:
-    """Limits for each user's calls, and for all of them together; on async and plain functions, any thread, any loop.
+    """Rate limits per user and for all users together, for async and plain functions on any thread and loop.
 
     Args:
         limit: Limits of each user; calls that name no user count as one user.
         shared: Limits of all users together; None means none.
-        clock: Where time comes from.
+        clock: Source of time.
 
     Without users, around a function:
 
@@ -36,13 +36,13 @@ class RateLimiter:
     >>> ask("hello", user="ann")
     'HELLO'
 
-    Around a block; what was really used is settled at its end:
+    Around a block; the actual use is settled at its end:
 
     >>> limiter = RateLimiter(RateLimit(tokens_per_minute=60_000))
     >>> with limiter.permit(user="ann", tokens=500) as permit:
     ...     permit.settle(tokens=320)
 
-    As a question, which never waits:
+    As a check, which never waits:
 
     >>> limiter = RateLimiter(RateLimit(requests_per_minute=12))
     >>> [limiter.try_acquire(user="ann") for _ in range(3)]
@@ -58,10 +58,10 @@ class RateLimiter:
         self._limiter = LocalLimiter(shared or UNLIMITED, clock, per_user=limit)
 
     def __call__(self, function: F) -> F:
-        """Have every call of `function` wait for a permit; the keyword ``user`` is taken out before the call.
+        """Make every call of `function` wait for a permit; the keyword ``user`` is removed before the call.
 
         Raises:
-            ConfigError: It is a generator function: hold `permit` around the loop that reads it instead.
+            ConfigError: It is a generator function; hold `permit` around the loop that reads it instead.
         """
         if is_async(function):
 
@@ -80,17 +80,17 @@ class RateLimiter:
         return cast(F, blocks)
 
     def try_acquire(self, *, user: str | None = None, tokens: int = 0) -> bool:
-        """Take one request (and tokens) from the buckets if they are free now; never waits, never passes those in line.
+        """Take one request (and tokens) if they are free now; never waits, never overtakes waiters.
 
-        No slot is held, since nothing says when the call ends: a slot must be free at this moment, and is free again at
-        the next. Tokens count as given. Use `permit` to hold a slot.
+        No slot is held, since the end of the call is unknown; a slot must only be free at this moment. Tokens
+        count as given. Use `permit` to hold a slot.
 
         Args:
-            user: On whose behalf; None means nobody in particular.
-            tokens: Tokens of the call, in every dimension of tokens that is limited.
+            user: User of the call; None means calls without a user.
+            tokens: Tokens of the call, in every limited token dimension.
 
         Returns:
-            Whether the call may go.
+            Whether the call may proceed.
         """
         permit = self._limiter.try_acquire(_cost(tokens), user=user or NOBODY)
         if permit is None:
@@ -99,29 +99,29 @@ class RateLimiter:
         return True
 
     def permit(self, *, user: str | None = None, tokens: int = 0) -> PermitScope:
-        """A scope that holds one permit: ``async with`` in a coroutine, ``with`` in a plain thread.
+        """Context manager that holds one permit: ``async with`` in a coroutine, ``with`` in a plain thread.
 
         Args:
-            user: On whose behalf; None means nobody in particular.
-            tokens: Tokens that the call may take, in every dimension of tokens that is limited.
+            user: User of the call; None means calls without a user.
+            tokens: Tokens that the call may take, in every limited token dimension.
         """
         return PermitScope(self._limiter, user or NOBODY, tokens)
 
     def pause(self, seconds: float) -> None:
-        """Grant nothing for so many seconds, as a Retry-After asks."""
+        """Grant nothing for so many seconds, as a Retry-After header asks."""
         self._limiter.pause(seconds)
 
     def status(self, *, user: str | None = None) -> dict[str, Any]:
-        """Callers waiting and in flight, seconds of pause left, and what is in the buckets of one user.
+        """Calls waiting and in flight, seconds of pause left, and bucket levels of one user.
 
         Args:
-            user: Whose; None means nobody in particular.
+            user: The user; None means calls without a user.
         """
         return self._limiter.status(user or NOBODY)
 
 
 class PermitScope:
-    """One permit while the block runs; given back on any exit.
+    """One permit while the block runs; returned on any exit.
 
     Entering raises RateLimitError when the limiter's options say not to wait.
     """
@@ -134,7 +134,7 @@ class PermitScope:
         self._permit: Permit | None = None
 
     def settle(self, *, tokens: int) -> None:
-        """Say what was really used; it is settled at the end of the block."""
+        """Set the actual use; it is settled at the end of the block."""
         self._actual = _cost(tokens)
 
     def __enter__(self) -> Self:
@@ -162,6 +162,6 @@ class PermitScope:
 
 
 def _cost(tokens: int) -> Cost:
-    """So many tokens in every dimension of tokens."""
+    """Cost of so many tokens in every token dimension."""
     requests, total, _, _ = call_cost(tokens, 0)
     return (requests, total, tokens, tokens)

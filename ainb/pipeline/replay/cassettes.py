@@ -1,7 +1,8 @@
-"""Which cassettes belong to a notebook: the one beside it, or every one of the folder where its name is not known."""
+"""The cassettes of a notebook: the one beside it, or all in the folder where its name is unknown."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,11 +18,14 @@ class Library:
     """The cassettes that answer a notebook's requests.
 
     Args:
-        notebook: Path of the notebook or script; None while nobody can tell.
+        notebook: Returns the path of the notebook or script; None while it is unknown.
+        may_use: Whether a cassette may be read and written where it really lies; a repository may ship a link in
+            its place.
     """
 
-    def __init__(self, notebook: Callable[[], Path | None]) -> None:
+    def __init__(self, notebook: Callable[[], Path | None], *, may_use: Callable[[Path], bool]) -> None:
         self._notebook = notebook
+        self._may_use = may_use
         self._own: Cassette | None = None
         self._known: list[Cassette] | None = None
         self._indexed: list[Mapping[bytes, Line]] = []
@@ -36,41 +40,42 @@ class Library:
         own = self._find_own()
         if own is None:
             raise ConfigError(
-                "this notebook's name is not known here (not saved yet, or the front end does not tell it), so there is no cassette to "
+                "this notebook's name is not known here (not saved yet, or the front end does not tell it), "
+                "so there is no cassette to "
                 "record into; save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
             )
         return own
 
     def cassettes(self) -> list[Cassette]:
-        """Where answers are looked for: the notebook's own cassette, or all of the folder where there is none."""
+        """Cassettes to search: the notebook's own, or all of the folder where there is none."""
         own = self._find_own()
         if own is not None and own.size_bytes():
             return [own]
         if self._known is None:
             folder = Path.cwd() if own is None else own.path.parent
-            self._known = [shared_cassette(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+            self._known = [self._open(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
         return self._known
 
     def find(self, asked: Asked) -> tuple[Cassette, Line] | None:
-        """The record of a request and where it stands, or None.
+        """The record of a request and its cassette, or None.
 
         Raises:
-            ConfigError: A cassette is not what ainb writes; the message names file and line.
+            ConfigError: A cassette is damaged; the message names file and line.
         """
         for cassette in self.cassettes():
             line = cassette.find(asked.key)
             if line is not None and asked.fits(line.fields):
                 return cassette, line
-        self._known = None  # another kernel may have begun a cassette meanwhile
+        self._known = None  # another kernel may have created a cassette meanwhile
         return None
 
     def usual_model(self) -> str | None:
-        """The model that most records are of, ``provider:model``; None where there are none."""
+        """The most frequent model of the records, ``provider:model``; None where there are none."""
         models = (cassette.usual_model() for cassette in self.cassettes())
         return next((model for model in models if model is not None), None)
 
     def explain(self, asked: Asked) -> str:
-        """Why there is no record of a request, in one line."""
+        """Explain in one line why there is no record of a request."""
         cassettes = [cassette for cassette in self.cassettes() if cassette.size_bytes()]
         lines = [cassette.lines() for cassette in cassettes]
         if list(map(id, lines)) != list(map(id, self._indexed)):
@@ -86,5 +91,13 @@ class Library:
     def _find_own(self) -> Cassette | None:
         if self._own is None:
             notebook = self._notebook()
-            self._own = None if notebook is None else shared_cassette(cassette_path(notebook))
+            self._own = None if notebook is None else self._open(cassette_path(notebook))
         return self._own
+
+    def _open(self, path: Path) -> Cassette:
+        if not self._may_use(path):
+            raise ConfigError(
+                f"{path.name} is a link out of its project, to {os.path.realpath(path)}, and is not used; if you trust the project "
+                "type %ai trust or set AINB_TRUST, else delete the link"
+            )
+        return shared_cassette(path)

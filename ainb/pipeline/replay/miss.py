@@ -1,6 +1,6 @@
-"""Why a cassette has no record of a request: the nearest record, and what is different, in one line.
+"""Explanation of a replay miss: the nearest record and the differences, in one line.
 
-The line is made of the request and of the cassette alone, so that the same miss reads the same everywhere.
+The line depends on the request and the cassette alone, so that the same miss reads the same everywhere.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Nearest:
     """Finds the record most like a request, by the rare words of its prompt first.
 
     Args:
-        lines: The records there are.
+        lines: All records.
     """
 
     def __init__(self, lines: Iterable[Line]) -> None:
@@ -60,12 +60,12 @@ class Nearest:
 def explain_miss(
     asked: Asked, nearest: Line | None, names: Sequence[str], *, has_notebook: bool = True
 ) -> str:
-    """The line that says what is missing and how to record it.
+    """The message: what is missing and how to record it.
 
     Args:
         asked: The request.
         nearest: The record most like it, or None.
-        names: Files that were searched.
+        names: Names of the files searched.
         has_notebook: Whether the notebook's name is known.
     """
     record = "record it with %ai replay record, or with AINB_REPLAY=record"
@@ -90,7 +90,7 @@ def explain_miss(
 
 
 def _differences(asked: Asked, recorded: Mapping[str, Any]) -> Iterator[str]:
-    """What is not the same, each as a few words: the model, parameters, the schema, the first differing line of the prompt."""
+    """The differences, a few words each: model, parameters, schema, first differing line of the prompt."""
     ours = asked.fields
     if ours["model"] != recorded["model"]:
         yield f"the model {_shown(ours['model'])} (recorded {_shown(recorded['model'])})"
@@ -150,7 +150,7 @@ def _line_difference(where: str, ours: str, theirs: str) -> str:
 
 
 def _excerpt(line: str, at: int) -> str:
-    """The line in quotes, or the part of a long one around the place of the difference."""
+    """The line in quotes; of a long one the part around the difference."""
     if len(line) <= SHOWN_CHARACTERS:
         return repr(line)
     start = max(0, min(at - SHOWN_BEFORE, len(line) - SHOWN_CHARACTERS))
@@ -167,12 +167,12 @@ def _shown(value: Any) -> str:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Whether two values are one JSON document: 1, 1.0 and true are three."""
+    """Whether two values are the same JSON; 1, 1.0 and true differ."""
     return orjson.dumps(left, option=orjson.OPT_SORT_KEYS) == orjson.dumps(right, option=orjson.OPT_SORT_KEYS)
 
 
 def _messages(body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Role and text of each message of a body, of whatever protocol."""
+    """Role and text of each message of a body of any protocol."""
     for name in _PROMPTS:
         items = body.get(name)
         if isinstance(items, list):

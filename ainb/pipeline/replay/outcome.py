@@ -1,4 +1,4 @@
-"""What became of a call, as a cassette holds it: a reply or an error, and what it took."""
+"""Outcome of a call as a cassette holds it: a reply or an error, with durations and attempts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKENS = tuple(item.name for item in fields(Usage) if item.name != "source")
 CostSource = Literal["table", "provider", "free", "unpriced"]
 Counted = Literal["provider", "estimate", "unknown"]
 
-# Errors that are given again, and what of them besides the message. A wrong option is none of them: it fails by itself.
+# Errors that are replayed, and their attributes. A ConfigError is not recorded: it is raised again by itself.
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "InvalidPromptError": (),
     "BudgetExceededError": (),
@@ -29,7 +29,7 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "InvalidReplyError": ("text",),
     "DeadlineExceededError": ("billed",),
 }
-# What a function in the place of a model raises; of others nobody knows how they are made.
+# Errors of a user's function that are replayed; the constructors of others are unknown.
 _PLAIN: Mapping[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
@@ -50,7 +50,7 @@ _PLAIN: Mapping[str, type[Exception]] = {
 
 
 def write_reply(reply: Reply) -> dict[str, Any]:
-    """The lasting part of a reply."""
+    """The recorded part of a reply."""
     usage = {name: count for name in TOKENS if (count := getattr(reply.usage, name)) is not None}
     reasoning = {} if reply.reasoning is None else {"reasoning": redacted(reply.reasoning)}
     return {
@@ -58,7 +58,7 @@ def write_reply(reply: Reply) -> dict[str, Any]:
         "model": redacted(reply.model),
         "provider": reply.provider,
         **reasoning,
-        "finish_reason": reply.finish_reason,
+        "finish_reason": None if reply.finish_reason is None else redacted(reply.finish_reason),
         "usage": {**usage, "source": reply.usage.source},
         "cost_usd": None if reply.cost_usd is None else f"{reply.cost_usd:f}",
         "cost_source": reply.cost_source,
@@ -66,7 +66,7 @@ def write_reply(reply: Reply) -> dict[str, Any]:
 
 
 def read_reply(record: Mapping[str, Any]) -> Reply:
-    """The reply of a record; what is not of its kind counts as unknown."""
+    """The reply of a record; a value of the wrong type counts as unknown."""
     usage = record.get("usage")
     counts: Mapping[str, Any] = usage if isinstance(usage, dict) else {}
     source: Any = counts.get("source")
@@ -87,7 +87,7 @@ def read_reply(record: Mapping[str, Any]) -> Reply:
 
 
 def write_failure(call: Call, error: Exception) -> dict[str, Any] | None:
-    """The lasting part of an error and of the replies that were paid for and of no use; None of one that cannot be given again."""
+    """The recorded part of an error, with replies that were paid for; None when it cannot be replayed."""
     written = _write_error(error)
     if written is not None and call.replies:
         written["replies"] = [write_reply(reply) for reply in call.replies]
@@ -95,11 +95,11 @@ def write_failure(call: Call, error: Exception) -> dict[str, Any] | None:
 
 
 def read_failure(call: Call, record: Mapping[str, Any], retry_after: object) -> Exception | None:
-    """The error of a record; None when it is of a kind that this ainb does not know.
+    """The error of a record; None when this version of ainb does not know its type.
 
     Args:
-        call: Gets the replies that were paid for.
-        record: What `write_failure` made.
+        call: Receives the replies that were paid for.
+        record: A record from `write_failure`.
         retry_after: Seconds that the provider asked to wait, or None.
     """
     paid = record.get("replies")
@@ -137,12 +137,12 @@ def _read_error(record: Mapping[str, Any], retry_after: object) -> Exception | N
 
 
 def write_measured(call: Call, duration_s: float, error: Exception | None = None) -> dict[str, Any]:
-    """What differs each time: seconds and attempts.
+    """The measured values of a call: seconds and attempts.
 
     Args:
         call: After it has ended.
-        duration_s: Seconds that it took.
-        error: What it ended with, or None.
+        duration_s: Duration in seconds.
+        error: Error that it ended with, or None.
     """
     first = None if call.first_text_at is None else call.first_text_at - call.started_at
     retry_after = getattr(error, "retry_after", None) if isinstance(error, errors.ProviderError) else None
@@ -155,7 +155,7 @@ def write_measured(call: Call, duration_s: float, error: Exception | None = None
 
 
 def apply_measured(call: Call, measured: Mapping[str, Any]) -> None:
-    """Let a call have taken what the record says."""
+    """Set the measured values of a call from a record."""
     call.duration_s = measured["duration_s"]
     call.attempts = measured["attempts"]
     first: Any = measured.get("first_text_s")
@@ -163,7 +163,7 @@ def apply_measured(call: Call, measured: Mapping[str, Any]) -> None:
 
 
 def mark_hit(reply: Reply) -> Reply:
-    """The same reply as the cache would give it: it costs nothing, and says what it saved."""
+    """Mark a reply as a cache hit, with cost 0 and the saved cost."""
     reply.cached, reply.attempts = True, 0
     reply.saved_usd, reply.cost_usd, reply.cost_source = reply.cost_usd, Decimal(0), "free"
     return reply

@@ -1,4 +1,4 @@
-"""A request as a cassette knows it: what leaves, without secrets and without anything of this machine."""
+"""The form of a request in a cassette: the outgoing body without secrets and machine-specific values."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ainb.stores.cassette.line import request_key
 LOCAL = "local"
 FUNCTION = "function"
 SCHEMA_DIGITS = 12
-# A picture in the body, shortened to its digest: a line of a cassette is to be read by people.
+# An image in the body is replaced by its digest, so that a cassette stays readable.
 _DATA_URL = re.compile(r"data:[\w.+/-]+;base64,[A-Za-z0-9+/=]{200,}")
-# Weights of a file that is here; one that is not here is known by its name alone.
+# Weights of a local file; a file that is not present is known by its name alone.
 _KNOWN_WEIGHTS = re.compile(r"-[0-9a-f]{16}$")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request.
+    """A request in cassette form.
 
     Attributes:
-        fields: `model` as ``provider:model``, `body` (messages and parameters as the user gave them), and where they apply
-            `schema` and `replica`.
-        key: What tells it from other requests.
-        weights: Which weights of a model on this machine would answer, where that is known; else None.
+        fields: `model` as ``provider:model``, `body` (messages and parameters as the user gave them), and
+            where they apply `schema` and `replica`.
+        key: Identifies the request.
+        weights: Weights of the local model that would answer; None where unknown.
     """
 
     fields: Mapping[str, Any]
@@ -41,15 +41,15 @@ class Asked:
     weights: str | None
 
     def fits(self, recorded: Mapping[str, Any]) -> bool:
-        """Whether a record of the same request was answered by the weights that would answer now, as far as anybody can tell."""
+        """Whether a record of the same request came from the same weights, as far as known."""
         weights = recorded.get("weights")
         return weights is None or self.weights is None or weights == self.weights
 
 
 def read_request(call: Call) -> Asked:
-    """What a cassette is asked for.
+    """The cassette form of a call's request.
 
-    Neither port, host nor folder counts: a request to the same model elsewhere is the same request.
+    Port, host and folder are left out: a request to the same model on another machine is the same request.
 
     Raises:
         ConfigError: A parameter has no canonical form.
@@ -69,7 +69,7 @@ def read_request(call: Call) -> Asked:
 
 
 def map_texts(change: Callable[[str], str], value: Any) -> Any:
-    """The same JSON with every text changed; one under a name is changed together with it, as ``name="text"``."""
+    """The JSON with every text changed; a text under a key is changed together with it: ``key="text"``."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
@@ -80,7 +80,7 @@ def map_texts(change: Callable[[str], str], value: Any) -> Any:
 
 
 def redacted(text: str) -> str:
-    """The text as it may stand in a file: without secrets and without halves of surrogate pairs."""
+    """The text without secrets and lone surrogates."""
     return redact(encodable(text))
 
 
@@ -89,7 +89,7 @@ def _named(change: Callable[[str], str], name: str, value: Any) -> Any:
         return map_texts(change, value)
     start = f'{name}="'
     pair = change(f'{start}{value}"')
-    # Some secrets are known by the name in front of them only.
+    # Some secrets are recognised only by the name in front of them.
     whole = pair.startswith(start) and pair.endswith('"')
     return pair[len(start) : -1] if whole else change(value)
 
@@ -104,7 +104,7 @@ def _shortened(match: re.Match[str]) -> str:
 
 
 def _model_name(request: Request) -> str:
-    """The model's name; of a model file only its last part, wherever it lies."""
+    """The model's name; of a model file only the file name."""
     if request.provider != LOCAL:
         return request.model
     return PureWindowsPath(PurePath(request.model).name).name
@@ -113,7 +113,9 @@ def _model_name(request: Request) -> str:
 def _schema_name(request: Request) -> str | None:
     if request.schema is None:
         return None
-    digest = hashlib.sha256(canonical(dict(request.schema.json_schema))).hexdigest()
+    # Without the version of cache keys, which is none of a cassette's business.
+    plain = orjson.loads(canonical(dict(request.schema.json_schema)))[1]
+    digest = hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return f"{request.schema.name}-{digest[:SCHEMA_DIGITS]}"
 
 

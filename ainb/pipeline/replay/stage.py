@@ -1,4 +1,4 @@
-"""Answers from the notebook's cassette in place of the model, or live ones that are recorded for the next time."""
+"""Replay: answers from the notebook's cassette, or live answers that are recorded into it."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from ainb.stores.cassette.line import MEASURED, Line, write_line
 
 Mode = Literal["record", "replay", "auto"]
 NEVER_RECORDED = "scripted"
-CLOCK_SECONDS = 0.005  # by which a loop's timer may be early
+CLOCK_SECONDS = 0.005  # a loop's timer may fire early by as much
 
 
 def not_booked(_call: Call, _cost: Decimal) -> None:
-    """For sessions whose money is real: what a cassette answers costs nothing."""
+    """Do nothing: in a session with a real budget replayed calls cost nothing."""
 
 
 class ReplayStage:
     """Answers from a cassette, records, or both.
 
-    A record is the final outcome of a logical call: what lies further in (cache, budget, retry, queues) is not asked in replay. A
-    request that is asked again in the same session is answered from the cassette like a cache hit, also while recording,
-    so that a notebook shows the same when it is recorded and when it is replayed.
+    A record is the final outcome of a call: inner stages (cache, budget, retry, rate limit) do not run in
+    replay. A request that is repeated in the same session is answered from the cassette like a cache hit,
+    also while recording, so that a notebook shows the same when it is recorded and when it is replayed.
 
     Args:
-        mode: "record" (live, and written down), "replay" (from the cassette only), "auto" (from the cassette, else as "record").
+        mode: "record" (live, and recorded), "replay" (from the cassette only), "auto" (from the cassette,
+            else as "record").
         library: The cassettes of this notebook.
-        clock: Where time comes from.
-        sink: Told, once, when an answer cannot be recorded.
-        caching: Whether the session caches: then the same request costs nothing the second time.
-        book: Told what a replayed call cost.
+        sink: Receives one notice when an answer cannot be recorded.
+        caching: Whether the session caches: then a repeated request costs nothing.
+        book: Called with the recorded cost of a replayed call.
     """
 
     def __init__(
@@ -69,24 +69,31 @@ class ReplayStage:
         self._caching = caching
         self._book = book
         self._given: set[bytes] = set()
-        self._told = False
+        self._reported = False
 
     @property
     def mode(self) -> Mode:
-        """What the stage does."""
+        """The mode of the stage."""
         return self._mode
 
+    def answers(self, call: Call) -> bool:
+        """Whether a cassette would answer this call, so that nothing need be sent for it."""
+        if call.request.provider == NEVER_RECORDED:
+            return False
+        asked = self._read(call)
+        return asked is not None and self._find(asked, call, again=asked.key in self._given) is not None
+
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answer from the cassette, or let the call go on and record how it ended.
+        """Answer from the cassette, or let the call proceed and record its outcome.
 
         Raises:
-            ReplayMissError: Only the cassette may answer, and it has no record of this request.
-            ConfigError: A cassette is not what ainb writes, or nobody knows which notebook to record for.
+            ReplayMissError: The mode is "replay", and the cassette has no record of this request.
+            ConfigError: A cassette is damaged, or the notebook to record for is unknown.
         """
         call.duration_s, call.replayed = (
             None,
             False,
-        )  # a model that this one stands in for may have left its own
+        )  # the model before a fallback may have set its own
         if call.request.provider == NEVER_RECORDED:
             return await proceed(call)
         asked = self._read(call)
@@ -96,34 +103,35 @@ class ReplayStage:
         found = self._find(asked, call, again=again)
         if found is not None:
             self._given.add(asked.key)
-            await asyncio.sleep(0)  # a batch of nothing but these must not hold up the loop
+            await asyncio.sleep(0)  # a batch of replayed rows must not block the loop
             return self._answer(call, *found, hit=again and self._may_hit(call))
         if self._mode == "replay":
             raise ReplayMissError(self.library.explain(asked))
         cassette = self.library.own()
-        cassette.lines()  # a file that cannot be recorded into is told of before money is spent
+        cassette.lines()  # raises for a damaged file before money is spent
         self._given.add(asked.key)
         return await self._record(call, proceed, asked, cassette)
 
     def _read(self, call: Call) -> Asked | None:
-        """The request as a cassette knows it; None of one that cannot stand in a cassette and so goes out live."""
+        """The cassette form of the request; None when it has none, so that the call runs live."""
         try:
             return read_request(call)
         except ConfigError as error:
             reason = str(error).partition(";")[0]
             if self._mode == "replay":
                 raise ReplayMissError(
-                    f"{reason}, so no cassette can hold this request; convert it, or run the cell with replay off"
+                    f"{reason}, so no cassette can hold this request; convert it, or run the cell with "
+                    "replay off"
                 ) from None
-            self._tell(f"{reason}, so this call is not recorded")
+            self._report(f"{reason}, so this call is not recorded")
             return None
 
     def _find(self, asked: Asked, call: Call, *, again: bool) -> tuple[Cassette, Line] | None:
-        """The record that answers, if one may."""
+        """The record that may answer, or None."""
         if self._mode == "record" and not (again and self._may_hit(call)):
             return None
         found = self.library.find(asked)
-        # An error is given again in replay only: whoever can call the model tries once more.
+        # Errors are replayed only in the mode "replay"; otherwise the call is made again.
         return found if found is not None and (self._mode == "replay" or found[1].is_reply) else None
 
     def _may_hit(self, call: Call) -> bool:
@@ -139,7 +147,8 @@ class ReplayStage:
             error = read_failure(call, line.fields["error"], measured.get("retry_after"))
             if error is None:
                 raise ReplayMissError(
-                    f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this ainb does not know; upgrade ainb"
+                    f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this "
+                    "ainb does not know; upgrade ainb"
                 )
             raise error
         reply = _reply_of(call, line)
@@ -155,7 +164,7 @@ class ReplayStage:
     async def _record(self, call: Call, proceed: Handler, asked: Asked, cassette: Cassette) -> Reply:
         options, notes = call.options, len(call.notes)
         if options.cache == "use":
-            # What the cache holds was paid for at another time; a record says what the call itself takes.
+            # A cached answer was paid for at another time; a record must hold what the call itself takes.
             call.options = dataclasses.replace(options, cache="refresh")
         try:
             reply = await proceed(call)
@@ -169,7 +178,7 @@ class ReplayStage:
             raise
         finally:
             call.options = options
-        if not reply.cached:  # else it is the answer to another's identical call, which records it
+        if not reply.cached:  # else it came from an identical call in flight, which records it
             line = await self._keep(call, asked, cassette, {"reply": write_reply(reply)}, notes=notes)
             if line is not None:
                 _take_over(reply, call, line)
@@ -185,12 +194,12 @@ class ReplayStage:
         notes: int,
         error: Exception | None = None,
     ) -> Line | None:
-        """Write the outcome down; what says nothing new keeps the record that stands. None when it cannot be written."""
+        """Record the outcome; an unchanged outcome keeps the existing record. None when writing fails."""
         try:
             line = self._put(call, asked, cassette, outcome, notes=notes, error=error)
             await asyncio.to_thread(cassette.flush)
         except (OSError, ConfigError) as fault:
-            self._tell(f"an answer cannot be recorded in {cassette.name} ({fault})")
+            self._report(f"an answer cannot be recorded in {cassette.name} ({fault})")
             return None
         return line
 
@@ -224,18 +233,18 @@ class ReplayStage:
         return line
 
     def _note_deadline(self, call: Call, asked: Asked, cassette: Cassette, notes: int) -> None:
-        """Record a call whose time ran out, which is an error of the stage outside this one; nothing may be waited for here."""
+        """Record a call that ran out of time, which the outer deadline stage raises; must not await."""
         if call.deadline is None or self._clock.monotonic() < call.deadline - CLOCK_SECONDS:
-            return  # somebody cancelled it
+            return  # it was cancelled
         late = DeadlineExceededError.after(call.deadline - call.started_at, billed=call.attempts > 0)
         with contextlib.suppress(ConfigError):
             self._put(call, asked, cassette, {"error": write_failure(call, late)}, notes=notes)
-            # What cannot be written now is tried again, and told of, with the next answer.
+            # A failed write is retried, and reported, with the next answer.
             asyncio.get_running_loop().run_in_executor(None, cassette.flush)
 
-    def _tell(self, text: str) -> None:
-        if not self._told:
-            self._told = True
+    def _report(self, text: str) -> None:
+        if not self._reported:
+            self._reported = True
             self._sink(Notice(text, "replay"))
 
 
@@ -247,23 +256,24 @@ def _reply_of(call: Call, line: Line) -> Reply:
             reply.parsed = schema.check(reply.code)
         except ValueError as error:
             raise InvalidReplyError(
-                f"the recorded reply is not of the schema {schema.name} any more: {' '.join(str(error).split())}; record it again",
+                f"the recorded reply does not match the schema {schema.name} any more: "
+                f"{' '.join(str(error).split())}; record it again",
                 text=reply.text,
             ) from None
     return reply
 
 
 def _take_over(reply: Reply, call: Call, line: Line) -> None:
-    """Let a live reply say what its record says, so that a notebook shows the same in replay."""
+    """Copy the record's values to a live reply, so that a notebook shows the same in replay."""
     recorded = read_reply(line.fields["reply"])
-    if recorded.text != reply.text:  # it held a secret
+    if recorded.text != reply.text:  # the text held a secret
         recorded = _reply_of(call, line)
         reply.text, reply.parsed = recorded.text, recorded.parsed
     reply.usage, reply.cost_usd, reply.cost_source = recorded.usage, recorded.cost_usd, recorded.cost_source
 
 
 def _stream(call: Call, text: str, clock: Clock) -> None:
-    """Hand the text to whoever watches, a line at a time."""
+    """Stream the text to the caller, a line at a time."""
     if call.options.on_text is None:
         return
     first = call.first_text_at

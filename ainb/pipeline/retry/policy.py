@@ -1,4 +1,4 @@
-"""Whether a failed attempt is followed by another, and when: decisions only, nothing here waits."""
+"""Retry policy: whether a failed attempt is repeated, and after which wait. Nothing waits here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ainb.errors import CallRejectedError, TransientProviderError
 from ainb.pipeline.checks import check_flag, check_number, exception_types
 from ainb.plain import plain_fields
 
-# Spent money and used-up days do not come back within a call's time, although the status may be 429. Codes are compared in
-# lower case with "_" for "-" and " ", so that Google's "…RequestsPerDay…" and Groq's "tokens_per_day" are found too.
+# Spent credit and daily quotas do not come back within a call's time, although the status may be 429. Codes
+# are compared in lower case with "_" for "-" and " ", so that Google's "…RequestsPerDay…" and Groq's
+# "tokens_per_day" match too.
 FINAL_CODE = re.compile(
     r"insufficient_(quota|credit|balance|fund)|credit_balance|exceeded_current_quota|out_of_credit|billing|spend|hard_limit"
     r"|per_?day|daily|per_?month|monthly"
@@ -27,18 +28,20 @@ NOTE_PREFIXES = ("not tried again", "earlier attempt")
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """How often a call is tried, and how long it waits in between.
+    """Options of retry: number of attempts and waits between them.
 
-    The wait after attempt n is drawn between 0 and ``min(max_seconds, base_seconds * multiplier ** (n - 1))``.
+    The wait after attempt n is drawn between 0 and ``min(max_seconds, base_seconds * multiplier ** (n -
+    1))``.
 
     Attributes:
-        attempts: Tries in all, the first included; at least 1.
+        attempts: Attempts in all, the first included; at least 1.
         base_seconds: Upper bound of the first wait; at least 0.
-        max_seconds: Upper bound of every wait of our own; at least 0.
+        max_seconds: Upper bound of every wait that the provider does not ask for; at least 0.
         multiplier: Growth of the bound; at least 1.
-        jitter: Whether the wait is drawn; False waits the whole bound.
-        retry_on: Exception types that are worth another attempt.
-        max_retry_after_seconds: Longest wait that a provider may ask for; above it the call fails at once. At least 0.
+        jitter: Whether the wait is random; False waits the whole bound.
+        retry_on: Exception types that are retried.
+        max_retry_after_seconds: Longest wait that a provider may ask for; above it the call fails at once. At
+            least 0.
 
     Raises:
         ConfigError: An option is out of its range.
@@ -71,9 +74,9 @@ def backoff_seconds(options: Retry, attempt: int, retry_after: float | None, rng
     Args:
         options: Bounds of the wait.
         attempt: Attempts that have failed so far, at least 1.
-        retry_after: Seconds the provider asked for: kept to, with up to `base_seconds` on top so that those who were refused
-            together do not return together. None, NaN and negative numbers mean it did not ask.
-        rng: Where jitter comes from.
+        retry_after: Seconds that the provider asked for; up to `base_seconds` are added, so that clients
+            refused together do not return together. None, NaN and negative numbers mean that it did not ask.
+        rng: Source of the jitter.
     """
     share = rng.random() if options.jitter else 1.0
     asked = _asked_seconds(retry_after)
@@ -93,9 +96,9 @@ def _asked_seconds(retry_after: object) -> float | None:
 
 
 def is_retryable(options: Retry, error: Exception) -> bool:
-    """Whether another attempt may help: the provider's own word first, then its error code, then the kind of error.
+    """Whether another attempt may help: by ``should_retry``, then the error code, then the exception type.
 
-    Rejections of our own do not come here; whoever calls raises them at once.
+    Rejections by other stages are not passed here; callers raise them at once.
     """
     should_retry = getattr(error, "should_retry", None)
     if isinstance(should_retry, bool):
@@ -107,10 +110,10 @@ def is_retryable(options: Retry, error: Exception) -> bool:
 
 
 class RetryBudget:
-    """How many retries a provider is worth just now: an outage costs 1.1 times the calls, not four times.
+    """Retry budget of an endpoint: during an outage it limits all requests to 1.1 times the calls.
 
-    A first attempt earns a tenth of a retry, a success a whole one; a retry costs one. Counted in tenths, because sums of 0.1
-    fall short of 1. Safe for threads.
+    A first attempt earns a tenth of a retry, a success a whole one; a retry costs one. Counted in tenths,
+    because sums of 0.1 fall short of 1. Thread-safe.
 
     Source: Finagle's RetryBudget and the retry throttling of gRPC (gRFC A6).
     """
@@ -124,19 +127,19 @@ class RetryBudget:
 
     @property
     def retries(self) -> float:
-        """Retries that are left, between 0 and CAP."""
+        """Available retries, between 0 and CAP."""
         return self._tenths / 10
 
     def first_attempt(self) -> None:
-        """A call begins."""
+        """Count the first attempt of a call."""
         self._earn(1)
 
     def success(self) -> None:
-        """An attempt succeeded."""
+        """Count a success."""
         self._earn(10)
 
     def spend(self) -> bool:
-        """Pay for a retry; False when there is not enough, and nothing is taken."""
+        """Take one retry; False, and nothing is taken, when less than one is left."""
         with self._lock:
             if self._tenths < 10:  # noqa: PLR2004 - ten tenths are one retry
                 return False
@@ -157,19 +160,19 @@ def next_wait(
     left_seconds: float | None = None,
     shown: bool = False,
 ) -> float | None:
-    """Decide what follows a failed attempt.
+    """Decide whether a failed attempt is repeated, and when.
 
     Args:
-        options: The rules.
+        options: Limits of attempts and waits.
         failures: The error of every attempt of this call, oldest first.
-        budget: Pays for the retry.
-        rng: Where jitter comes from.
-        left_seconds: Until the caller stops waiting; None means never.
-        shown: Whether part of the reply was shown already.
+        budget: Retry budget that a retry is taken from.
+        rng: Source of the jitter.
+        left_seconds: Seconds until the caller's deadline; None means no deadline.
+        shown: Whether part of the reply was already streamed to the caller.
 
     Returns:
-        Seconds to wait before the next attempt. None means that the last error is final; where another attempt was ruled out
-        for a reason that the error itself does not say, its notes say it and list the attempts before.
+        Seconds to wait before the next attempt. None means that the last error is final; its notes then give
+        the reason, where the error does not, and list the earlier attempts.
     """
     error = failures[-1]
     if not is_retryable(options, error):
@@ -194,10 +197,10 @@ def next_wait(
 
 
 def wait_after(error: Exception, failures: list[Exception], decide: Decide) -> float | None:
-    """Note the error of an attempt; seconds to wait before the next one, or None when the error is to be raised."""
+    """Record the error of an attempt; returns seconds until the next one, or None when the error is final."""
     if isinstance(error, CallRejectedError):
         if failures:
-            error.__cause__ = failures[-1]  # what "raise ... from" does: the person sees both
+            error.__cause__ = failures[-1]  # as "raise ... from" does, so that both are shown
         return None
     failures.append(error)
     return decide(failures)
@@ -217,7 +220,10 @@ def _reason_to_stop(
     if attempt >= options.attempts:
         return f"that was attempt {attempt} of {options.attempts}"
     if asked is not None and asked > options.max_retry_after_seconds:
-        return f"the provider asks for a longer wait than max_retry_after_seconds={options.max_retry_after_seconds:g}"
+        return (
+            "the provider asks for a longer wait than "
+            f"max_retry_after_seconds={options.max_retry_after_seconds:g}"
+        )
     if left_seconds is not None and wait >= left_seconds:
         return "the wait would pass the deadline of the call (timeout_seconds)"
     return None
@@ -225,7 +231,7 @@ def _reason_to_stop(
 
 def _add_notes(failures: Sequence[Exception], reason: str) -> None:
     last = failures[-1]
-    # A function may raise one and the same object again and again: notes of an earlier call would mislead, and pile up.
+    # A function may raise the same object again: notes of an earlier call would mislead, and accumulate.
     kept = [note for note in getattr(last, "__notes__", ()) if not note.startswith(NOTE_PREFIXES)]
     tried = [f"{NOTE_PREFIXES[1]} {n}: {type(e).__name__}: {e}" for n, e in enumerate(failures[:-1], start=1)]
     last.__notes__ = [*kept, f"{NOTE_PREFIXES[0]}: {reason}", *tried]

@@ -1,4 +1,4 @@
-"""Retry: transient faults only, with full jitter, within the call's deadline and within a budget for each provider."""
+"""Retry: repeats transient failures, within the call's deadline and the retry budget of its endpoint."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from ainb.pipeline.retry.policy import Retry, RetryBudget, next_wait, wait_after
 
 
 class RetryStage:
-    """Tries again after transient faults, within the call's deadline and the provider's retry budget.
+    """Repeats transient failures, within the call's deadline and the endpoint's retry budget.
 
-    A rejection further in (circuit open, no permit in time) is not tried again; after a failed attempt it is raised from that
-    attempt's error, so that both are seen.
+    A rejection by an inner stage (circuit open, no permit in time) is not retried; after a failed attempt it
+    is raised from that attempt's error, so that both are shown.
 
     Args:
-        options: The rules.
-        clock: Where time comes from.
-        rng: Where jitter comes from; None means the system's.
+        options: Limits of attempts and waits.
     """
 
     def __init__(self, options: Retry, *, clock: Clock = SYSTEM_CLOCK, rng: Random | None = None) -> None:
@@ -30,13 +28,13 @@ class RetryStage:
         self._budgets: dict[str, RetryBudget] = {}
 
     def budget(self, endpoint: str) -> RetryBudget:
-        """The retry budget of everything that is sent to one place."""
+        """The retry budget of an endpoint."""
         found = self._budgets.get(endpoint)
-        # One step, so that two threads get the same one.
+        # Atomic, so that two threads get the same one.
         return found or self._budgets.setdefault(endpoint, RetryBudget())
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Attempts, until one succeeds or the last error is final."""
+        """Repeat the call until it succeeds or its error is final."""
         budget = self.budget(call.place())
         budget.first_attempt()
         failures: list[Exception] = []
@@ -54,7 +52,7 @@ class RetryStage:
 
     def _decide(self, call: Call, budget: RetryBudget, failures: Sequence[Exception]) -> float | None:
         call.errors.append(failures[-1])
-        # Read now: another's identical call that joined in may have moved the deadline since the last attempt.
+        # Read at each attempt: an identical call that joined may have extended the deadline.
         left = None if call.deadline is None else call.deadline - self._clock.monotonic()
         return next_wait(
             self._options, failures, budget=budget, rng=self._rng, left_seconds=left, shown=call.shown

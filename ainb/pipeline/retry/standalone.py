@@ -18,15 +18,16 @@ R = TypeVar("R")
 def retrying(
     options: Retry | None = None, *, clock: Clock = SYSTEM_CLOCK, rng: Random | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate an async function (stays async) or a plain one (stays plain) so that transient faults are tried again.
+    """Decorate an async or a plain function so that transient failures are retried.
 
-    Each decorated function has a retry budget of its own (`RetryBudget`): one that hardly ever succeeds is soon called once only.
+    Each decorated function has its own retry budget (`RetryBudget`): one that rarely succeeds is soon called
+    only once.
 
     Args:
-        options: The rules; None means the defaults. An exception's ``should_retry``, ``code`` and ``retry_after`` are
-            honoured where it has them.
-        clock: Where time comes from; a plain function waits in its own thread and can be interrupted there.
-        rng: Where jitter comes from; None means the system's.
+        options: Limits of attempts and waits; None means the defaults. An exception's ``should_retry``,
+            ``code`` and ``retry_after`` are honoured where it has them.
+        clock: Source of time; a plain function waits in its own thread and can be interrupted there.
+        rng: Source of jitter; None means the system's.
 
     >>> from ainb.testing import FakeClock
     >>> answers = iter([ConnectionError("reset by peer"), "green"])

@@ -1,6 +1,7 @@
-"""Characters that no prompt needs: control characters, terminal escapes, overrides of the text direction, halves of surrogate pairs.
+"""Unprintable characters: control characters, terminal escapes, direction overrides, lone surrogates.
 
-They hide what a text says from the person who reads it, or cannot be sent at all. Line breaks, tabs and form feeds stay.
+They hide parts of a text from its reader, or cannot be sent at all. Line breaks, tabs and form
+feeds stay.
 
 Source: Unicode TR36 and "Trojan Source" (CVE-2021-42574) for the direction overrides.
 """
@@ -32,22 +33,22 @@ _ESCAPE = re.compile(rb"\x1b\[[0-?]{0,64}+[ -/]{0,8}+[@-~]")
 
 
 def may_be_odd(text: str) -> bool:
-    """Whether `find_odd` finds something."""
-    # Deleting what is plain is ten times as fast as searching for what is not.
+    """Whether `find_odd` finds anything."""
+    # Deleting plain characters is ten times as fast as searching for others.
     if text.isascii():
         return bool(text.encode().translate(None, _PLAIN))
     return _ANY.search(text) is not None
 
 
 def find_odd(text: str) -> Iterator[Place]:
-    """Runs of such characters, one place a run of one kind."""
+    """Runs of unprintable characters, one place per run of one kind."""
     for match in _ODD.finditer(text):
         start, end = match.span()
         yield start, end, _KINDS[match.lastgroup or "control"]
 
 
 def without_odd(text: str) -> str:
-    """The text without them."""
+    """The text without unprintable characters."""
     if not may_be_odd(text):
         return text
     if not text.isascii():

@@ -1,4 +1,7 @@
-"""How findings are told: a note for each rule that redacted or warns, and the one line of a refusal. Never the text that was found."""
+"""Wording of findings: notes for rules that redact or warn, and the message of a refusal.
+
+The text that was found is never repeated.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _WHERE: Mapping[Part, str] = {
 
 
 def count_of(number: int, noun: str) -> str:
-    """``1 secret``, ``2 secrets``; what stands in brackets stays behind the noun."""
+    """``1 secret``, ``2 secrets``; a part in brackets stays behind the noun."""
     word, bracket, rest = noun.partition(" (")
     if number != 1:
         word = _plural(word)
@@ -30,7 +33,7 @@ def _plural(word: str) -> str:
 
 
 def kinds_of(findings: Iterable[Finding], name: str) -> str:
-    """The kinds that were found, with their numbers; "" where the rule tells no kinds apart."""
+    """The kinds found, with their numbers; "" where the rule has no kinds."""
     counts = Counter(finding.kind for finding in findings)
     return ", ".join(
         kind if number == 1 else f"{kind} ({number})" for kind, number in counts.items() if kind != name
@@ -41,9 +44,9 @@ def notes(rules: Sequence[Rule], findings: Sequence[Finding], when: str = " befo
     """A line for each rule that redacted or warns.
 
     Args:
-        rules: Those that looked.
-        findings: What they found.
-        when: Behind what was done.
+        rules: The rules that were applied.
+        findings: Their findings.
+        when: Appended to the action.
     """
     for rule in rules:
         found = [finding for finding in findings if finding.rule == rule.name]
@@ -60,7 +63,7 @@ def notes(rules: Sequence[Rule], findings: Sequence[Finding], when: str = " befo
 
 
 def refusal(findings: Sequence[Finding]) -> str | None:
-    """Why a text is refused: the first rule that blocks, how often and where, and the way out; None when none blocks."""
+    """Message of a refusal: the first blocking rule, count, position and fix; None when no rule blocks."""
     blocking = [finding for finding in findings if finding.action == "block"]
     if not blocking:
         return None
@@ -68,7 +71,10 @@ def refusal(findings: Sequence[Finding]) -> str | None:
     same = [finding for finding in blocking if finding.rule == name]
     kinds = kinds_of(same, name)
     others = ", ".join(dict.fromkeys(finding.rule for finding in blocking if finding.rule != name))
-    what = f"{_WHERE[part]} holds {count_of(len(same), name)}{f' ({kinds})' if kinds else ''}, first at character {start}"
+    what = (
+        f"{_WHERE[part]} holds {count_of(len(same), name)}{f' ({kinds})' if kinds else ''}, first at "
+        f"character {start}"
+    )
     more = f", and more: {others}" if others else ""
     allow = f"allow it with Validation(actions={{{name!r}: 'allow'}})"
     if part == "reply":

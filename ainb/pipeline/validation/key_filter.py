@@ -1,68 +1,57 @@
-"""Own keys taken out of what a provider sends back, before anything shows or keeps it.
+"""Key filter: removes the values of API keys from replies before they are shown or stored.
 
-A server that repeats the headers of a request would put the key into the notebook, the cache and the journal. Of a reply that
-comes in pieces, what may be the beginning of a key is held back until it is known to be none.
+A server that echoes the headers of a request would put the key into the notebook, the cache and the journal.
+Of a streamed reply, text that may be the beginning of a key is held back until it is known not to be one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.validation.rules import replace_places
 from ainb.redaction import filter as redaction
 
+_TEXTS = tuple(item.name for item in dataclasses.fields(Reply) if str(item.type).partition(" ")[0] == "str")
+
 
 class KeyFilter:
-    """Hands pieces on without the values of keys, also where one is cut between two pieces.
+    """Filter of streamed text that redacts key values, also split over two pieces or encoded.
 
     Args:
-        values: Value to name.
-        show: Takes what may be shown.
+        values: Name of the variable by key value.
+        show: Receives the filtered text.
     """
 
     def __init__(self, values: Mapping[str, str], show: Callable[[str], None]) -> None:
         self._values = dict(values)
-        self._longest = max(map(len, self._values), default=0)
         self._show = show
         self._held = ""
 
     def feed(self, piece: str) -> None:
-        """Show what of the text so far can be no part of a key."""
+        """Pass on the text that cannot be part of a key."""
         text = self._held + piece
-        for value, name in self._values.items():
-            text = text.replace(value, f"[redacted {name}]")
-        at = len(text) - self._unsure(text, self._values)
+        places = redaction.find_values(text, self._values)
+        if places:
+            text = replace_places(text, places, lambda name, _value: f"[redacted {name}]")
+        at = redaction.beginning_of_value(text, self._values)
         self._held = text[at:]
         if at:
             self._show(text[:at])
 
     def end(self) -> None:
-        """Show what was held back; no more pieces come."""
+        """Pass on the rest at the end of the stream."""
         held, self._held = self._held, ""
         if held:
             self._show(held)
 
-    def _unsure(self, text: str, values: Iterable[str]) -> int:
-        """Length of the longest end of the text that begins a value."""
-        tail = text[-(self._longest - 1) :] if self._longest > 1 else ""
-        return max(
-            (
-                len(tail) - at
-                for at, letter in enumerate(tail)
-                for value in values
-                if value[0] == letter and value.startswith(tail[at:])
-            ),
-            default=0,
-        )
-
 
 class OwnKeyStage:
-    """Next to the provider: replies without the values of key variables, whole or streamed."""
+    """Innermost stage: removes the values of key variables from replies, whole or streamed."""
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed and look at what comes back."""
+        """Let the call proceed and filter its reply."""
         options = call.options
         if options.on_text is None:
             return self._clean(call, await proceed(call))
@@ -75,15 +64,27 @@ class OwnKeyStage:
             reply = await proceed(call)
             pieces.end()
         finally:
-            # Whoever took the stream away meanwhile is not to get it back.
+            # Another stage may have removed the stream meanwhile; it must not be restored.
             if call.options is filtered:
                 call.options = options
         return self._clean(call, reply)
 
     def _clean(self, call: Call, reply: Reply) -> Reply:
-        places = redaction.find_known(reply.text)
-        if places:
-            reply.text = replace_places(reply.text, places, lambda name, _value: f"[redacted {name}]")
-            names = ", ".join(dict.fromkeys(name for _, _, name in places))
-            call.notes.append(f"the reply repeated the value of {names}; it was redacted")
+        """Take the values of keys out of every text of a reply: a server may repeat a header in any of them."""
+        names: list[str] = []
+
+        def clean(text: str) -> str:
+            places = redaction.find_known(text)
+            names.extend(name for _, _, name in places)
+            return replace_places(text, places, lambda name, _value: f"[redacted {name}]") if places else text
+
+        for field in _TEXTS:
+            value = getattr(reply, field)
+            if value:
+                setattr(reply, field, clean(value))
+        if reply.headers:
+            reply.headers = {clean(name): clean(value) for name, value in reply.headers.items()}
+        if names:
+            found = ", ".join(dict.fromkeys(names))
+            call.notes.append(f"the reply repeated the value of {found}; it was redacted")
         return reply

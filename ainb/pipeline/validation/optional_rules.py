@@ -1,4 +1,4 @@
-"""The rules that are looked at only where they were asked for: for texts from strangers, personal data, steering phrases."""
+"""Rules that the options switch on: for untrusted text, personal data, and steering phrases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRICT_RULES = (
     Rule(name="dunder name", find=untrusted.find_dunders, may_hold=_holds("__"), parts=UNTRUSTED),
     Rule(name="HTML tag", find=untrusted.find_tags, may_hold=_holds("<"), parts=UNTRUSTED),
 )
-# What has a checksum comes first: a card number holds what looks like a phone number.
+# Rules with a checksum come first: a card number contains what looks like a phone number.
 PERSONAL_RULES = (
     Rule(
         name="email address",

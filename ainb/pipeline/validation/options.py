@@ -1,4 +1,4 @@
-"""The options of validation: which rules look, and what they do."""
+"""Options of validation: which rules apply, and what they do."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What is looked for in prompts before they are sent, and what is done about it.
+    """Options of validation: rules for prompts before they are sent, and their actions.
 
     Attributes:
-        preset: "default" redacts secrets and unprintable characters; "strict" also blocks code, markup and more than 10,000
-            characters in texts that nobody typed.
-        rules: Further rules; one with the name of a rule that ships replaces it.
+        preset: "default" redacts secrets and unprintable characters; "strict" also blocks code, markup and
+            more than 10,000 characters in texts that the user did not type.
+        rules: Further rules; one with the name of a shipped rule replaces it.
         actions: Action by name of rule, such as ``{"secret": "block"}``, in place of the rule's own.
-        personal_data: Whether e-mail addresses, phone numbers, IBANs, card numbers and US social security numbers are replaced by
-            placeholders such as ``<EMAIL_1>``.
-        put_back: Whether placeholders in the reply are replaced by what they stand for; such replies are not streamed.
-        injection: Whether filled-in values and rows are searched for phrases that try to steer the model; heuristics that only warn.
-        context: Whether a prompt longer than the model's context, where that is known, is refused before it is sent.
+        personal_data: Whether e-mail addresses, phone numbers, IBANs, card numbers and US social security
+            numbers are replaced by placeholders such as ``<EMAIL_1>``.
+        put_back: Whether placeholders in the reply are replaced by the original texts; such replies are not
+            streamed.
+        injection: Whether filled-in values and rows are searched for phrases that try to steer the model;
+            heuristic, only warns.
+        context: Whether a prompt longer than the model's context window, where that is known, is refused
+            before it is sent.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is not valid.
     """
 
     preset: Preset = "default"
@@ -57,7 +60,7 @@ class Validation:
             self._check_actions()
 
     def _check_actions(self) -> None:
-        # Imported here: the shipped rules take time to load, and options are made when the extension is.
+        # Imported here: the shipped rules take time to load, and options are created with the extension.
         from ainb.pipeline.validation.presets import shipped_names
 
         known = {*shipped_names(), *(rule.name for rule in self.rules)}
@@ -70,8 +73,8 @@ class Validation:
 
 
 def parse_validation(text: str) -> Validation:
-    """The short form of the options: the name of a preset."""
-    return Validation(preset=cast(Preset, text))  # whether it is one is checked there
+    """Read the short form of the options: the name of a preset."""
+    return Validation(preset=cast(Preset, text))  # checked there
 
 
 def _read_rules(rules: object) -> tuple[Rule, ...]:

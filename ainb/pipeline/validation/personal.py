@@ -1,6 +1,7 @@
-"""Personal data: e-mail addresses, phone numbers, IBANs, card numbers, US social security numbers.
+"""Rules for personal data: e-mail addresses, phone numbers, IBANs, card numbers, US social security numbers.
 
-Checksums are checked where there are any (ISO 13616 mod 97, Luhn), so order numbers and measurements are left alone.
+Checksums are verified where the format has one (ISO 13616 mod 97, Luhn), so that order numbers and
+measurements do not match.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ainb.pipeline.validation.rules import Place
 
-# Beyond so many candidates in a text, what looks like one counts as one: a checksum each would take too long.
+# Beyond so many candidates in a text each one counts without its checksum, which would take too long.
 MAX_CHECKED = 5_000
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]++@(?=[A-Za-z0-9])[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)++(?<=[A-Za-z]{2})"
@@ -18,7 +19,7 @@ _EMAIL = re.compile(
 _PHONES = (
     re.compile(r"\+[1-9](?<![\w+.]\+.)(?:[ \-./()]{0,3}+[0-9]){6,13}+(?![0-9])"),
     re.compile(r"00[1-9](?<![\w+.\-]00.)(?:[ \-./()]{0,3}+[0-9]){7,13}+(?![0-9])"),
-    # North America; a leading 1 stays outside. What the rest must be is looked at before what stands in front: it fails sooner.
+    # North America; a leading 1 stays outside. The look-behind stands last because the rest fails sooner.
     re.compile(r"\((?<![\w+]\()[2-9][0-9]{2}\) ?[2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"),
     re.compile(
         r"[2-9][0-9]{2}[ \-.][2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"
@@ -41,13 +42,13 @@ _ZERO = 48
 
 
 def is_iban(text: str) -> bool:
-    """Whether the check digits of an IBAN (blanks allowed) are right."""
+    """Whether the check digits of an IBAN (blanks allowed) are valid."""
     plain = text.translate(_NO_SPACES)
     return int((plain[4:] + plain[:4]).translate(_LETTERS)) % 97 == 1
 
 
 def is_card(text: str) -> bool:
-    """Whether the last digit of a card number (blanks and dashes allowed) is right."""
+    """Whether the check digit of a card number (blanks and dashes allowed) is valid."""
     digits = text.translate(_NO_SPACES).encode()
     plain, doubled = digits[::-2], digits[-2::-2].translate(_DOUBLED)
     return (sum(plain) - _ZERO * len(plain) + sum(doubled)) % 10 == 0
@@ -62,7 +63,7 @@ def _search(
 
 
 def may_hold_numbers(text: str) -> bool:
-    """Whether there is a digit, which every number has."""
+    """Whether the text contains a digit."""
     return _DIGIT.search(text) is not None
 
 
@@ -72,12 +73,12 @@ def find_emails(text: str) -> Iterator[Place]:
 
 
 def find_ibans(text: str) -> Iterator[Place]:
-    """IBANs with right check digits."""
+    """IBANs with valid check digits."""
     return _search(_IBAN, "IBAN", text, is_iban)
 
 
 def find_cards(text: str) -> Iterator[Place]:
-    """Card numbers with a right last digit."""
+    """Card numbers with a valid check digit."""
     return _search(_CARD, "card number", text, is_card)
 
 
@@ -87,6 +88,6 @@ def find_ssns(text: str) -> Iterator[Place]:
 
 
 def find_phones(text: str) -> Iterator[Place]:
-    """Phone numbers, international or North American; a stretch may be found twice."""
+    """Phone numbers, international or North American; a place may be found twice."""
     for pattern in _PHONES:
         yield from _search(pattern, "phone number", text)

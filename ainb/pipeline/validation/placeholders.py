@@ -9,11 +9,11 @@ _PLACEHOLDER = re.compile(r"<[A-Z]++(?:_[A-Z]++)*+_[0-9]++>")
 
 
 class Placeholders:
-    """Numbered names that stand for texts, the same for the same text.
+    """Numbered placeholders for texts; equal texts get the same one.
 
     Args:
-        known: Placeholder to text, from an earlier look at the same call.
-        taken: Texts in which placeholders may already stand as typed.
+        known: Texts by placeholder, from an earlier review of the same call.
+        taken: Texts that may already contain placeholders.
     """
 
     def __init__(self, known: Mapping[str, str], taken: Iterable[str]) -> None:
@@ -23,7 +23,7 @@ class Placeholders:
         self._taken = {name for text in taken for name in _PLACEHOLDER.findall(text)} | set(known)
 
     def __call__(self, kind: str, text: str) -> str:
-        """The placeholder of a text, made where there is none."""
+        """The placeholder of a text; creates one if needed."""
         known = self._names.get(text)
         if known is not None:
             return known
@@ -37,5 +37,5 @@ class Placeholders:
 
 
 def put_back(text: str, placeholders: Mapping[str, str]) -> str:
-    """The text with each known placeholder replaced by what it stands for."""
+    """The text with each known placeholder replaced by its original text."""
     return _PLACEHOLDER.sub(lambda match: placeholders.get(match.group(), match.group()), text)

@@ -1,4 +1,4 @@
-"""What sending a call would mean, found out without sending it."""
+"""Preview of a call without sending it: request, price estimate, cache, validation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ainb.pricing import Estimate, Prices, estimate_request
 
 
 class Review(Protocol):
-    """What validation says of a call."""
+    """Result of validating a call."""
 
     @property
     def request(self) -> Request:
-        """What may be sent."""
+        """The request that may be sent."""
         ...
 
     @property
@@ -27,20 +27,21 @@ class Review(Protocol):
 
     @property
     def refusal(self) -> str | None:
-        """Why it may not be sent; None when it may."""
+        """Why it must not be sent; None when it may."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """A call that was not sent.
+    """Preview of a call that was not sent.
 
     Attributes:
-        request: As it would leave, redactions made.
+        request: The request as it would be sent, after redactions.
         estimate: Tokens and price.
-        stored: Whether a stored answer would be given, so that nothing would be sent or paid; None when the cache is off.
-        notes: What validation redacted or warns of, a line each.
-        refusal: Why validation would refuse it, on one line; None when it would not.
+        stored: Whether the cache would answer, so that nothing would be sent or paid; None when the cache is
+            off.
+        notes: Notes of validation, one line per rule that redacts or warns.
+        refusal: Why validation would refuse the call, on one line; None when it would not.
     """
 
     request: Request
@@ -58,18 +59,19 @@ async def preview_call(
     holds: Callable[[Call], Awaitable[bool]] | None = None,
     review: Callable[[Call], Review] | None = None,
 ) -> Preview:
-    """Look at a call; nothing of it is changed.
+    """Preview a call without changing it.
 
     Args:
-        call: As it would be handed to the pipeline.
+        call: The call as it would enter the pipeline.
         prices: Price lists.
-        usual_output_tokens: Provider and model to the output of a usual reply, None where that is not known.
-        holds: Whether the cache holds an answer; None when it is off.
-        review: What validation says; None when it is off.
+        usual_output_tokens: Returns output tokens of a typical reply by provider and model, None where
+            unknown.
+        holds: Whether the cache holds an answer; None when the cache is off.
+        review: Validates a call; None when validation is off.
     """
     found = review(call) if review is not None else None
     request = found.request if found is not None else call.request
-    # Prices and vocabularies load slowly the first time, and the loop has other calls.
+    # In a thread: prices and vocabularies are slow to load the first time, and would block the loop.
     usual = await asyncio.to_thread(usual_output_tokens, request.provider, request.model)
     estimate = await asyncio.to_thread(
         estimate_request, request, prices, free=call.provider.free, likely_output_tokens=usual

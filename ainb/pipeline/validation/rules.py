@@ -1,7 +1,7 @@
-"""Rules: what a text may hold, which part of a call they look at, and what is done about it.
+"""Validation rules and findings: what to search for, in which part of a call, and what to do.
 
-A rule is a function from a text to places in it, with a name and an action. Findings are data and hold no piece of the text:
-they may stand in logs and notebooks.
+A rule is a function from a text to places in it, with a name and an action. Findings contain no part of the
+text, so they may be logged and shown.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 PARTS: tuple[Part, ...] = get_args(Part)
 SENT: tuple[Part, ...] = ("typed", "values", "rows")
 UNTRUSTED: tuple[Part, ...] = ("values", "rows")
-# Beyond so many places the rest of the text counts as one: no list of places grows without bound.
+# Beyond so many places the rest of the text counts as one, so that the list is bounded.
 MAX_PLACES = 25_000
 
 
 class Finding(NamedTuple):
-    """A place where a rule applies; never the text that stands there.
+    """A place where a rule applies; never the text at that place.
 
     Attributes:
         rule: Name of the rule.
-        kind: What was found, such as "OpenAI key"; the rule's name where it tells no kinds apart.
-        action: What is done about it.
-        part: "typed" by a person, filled-in "values", batch "rows", or the "reply".
-        start: First character, counted in the text as the rule saw it (rules before it may have redacted).
+        kind: Kind of finding, such as "OpenAI key"; the rule's name where it has no kinds.
+        action: "allow", "warn", "redact" or "block".
+        part: "typed" by the user, filled-in "values", batch "rows", or the "reply".
+        start: First character, counted in the text as the rule received it (earlier rules may have redacted).
         end: One past the last character.
-        message: Which message of the call, from 0; None for a parameter, a reply, or a text alone.
+        message: Index of the message in the call; None for a parameter, a reply, or a text alone.
     """
 
     rule: str
@@ -50,22 +50,27 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One thing to look for, and what to do about it.
+    """A validation rule: what to search for, and what to do about it.
 
     Attributes:
-        name: A noun in the singular, such as "secret"; it stands in notes and errors, and names the rule in `Validation.actions`.
-        find: Gives ``(start, end)`` or ``(start, end, kind)`` of each place in a text, in time linear in its length.
-        action: "block" refuses the call, "redact" replaces the place, "warn" says so, "allow" only lists it among the findings.
-        parts: Which parts of a call it looks at: "typed", "values", "rows", "reply".
-        replacement: What stands there after "redact"; ``{kind}`` in it is the kind.
-        may_hold: A quick look that spares `find` most texts: False only where neither the text nor a piece of it holds a place.
-            None means that `find` looks at every text.
-        reversible: Whether "redact" puts numbered placeholders such as ``<EMAIL_1>`` there instead, which can be put back in the reply.
+        name: A noun in the singular, such as "secret"; used in notes, errors and `Validation.actions`.
+        find: Returns ``(start, end)`` or ``(start, end, kind)`` of each place in a text, in time linear in
+            its length.
+        action: "block" refuses the call, "redact" replaces the place, "warn" adds a note, "allow" only lists
+            it among the findings.
+        parts: Parts of a call that it checks: "typed", "values", "rows", "reply".
+        replacement: Replacement of "redact"; ``{kind}`` in it is the kind.
+        may_hold: Fast pre-check: False only where neither the text nor a part of it contains a place. None
+            means that `find` is called for every text.
+        reversible: Whether "redact" inserts numbered placeholders such as ``<EMAIL_1>``, which can be
+            replaced in the reply.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is not valid.
 
-    >>> Rule(name="project name", find=lambda text: [(m, m + 6) for m in [text.find("Apollo")] if m >= 0], action="redact").places("To Apollo!")
+    >>> import re
+    >>> rule = Rule(name="project name", find=lambda text: [m.span() for m in re.finditer("Apollo", text)])
+    >>> rule.places("To Apollo!")
     [(3, 9, 'project name')]
     """
 
@@ -93,7 +98,8 @@ class Rule:
         parts: object = self.parts
         if not isinstance(parts, tuple) or not parts or not set(parts) <= set(PARTS):
             raise ConfigError(
-                f"parts of the rule {self.name!r} must be a tuple of some of {', '.join(PARTS)}; it is {parts!r}"
+                f"parts of the rule {self.name!r} must be a tuple of some of {', '.join(PARTS)}; it is "
+                f"{parts!r}"
             )
         if not isinstance(self.replacement, str):
             raise ConfigError(f"replacement of the rule {self.name!r} must be a text")
@@ -102,7 +108,7 @@ class Rule:
         """``(start, end, kind)`` of each place, in order, without overlap.
 
         Raises:
-            ConfigError: The function fails or gives something else: a rule that cannot look lets nothing through.
+            ConfigError: The function fails or returns something else; nothing passes a rule that fails.
         """
         try:
             if self.may_hold is not None and not self.may_hold(text):
@@ -117,11 +123,13 @@ class Rule:
             inside = all(0 <= start < end <= len(text) for start, end, _ in places)
         except Exception as error:
             raise ConfigError(
-                f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its function or leave the rule out"
+                f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its "
+                "function or leave the rule out"
             ) from error
         if not inside:
             raise ConfigError(
-                f"the rule {self.name!r} failed: it gave a place that is not inside the text; nothing was sent; mend its function"
+                f"the rule {self.name!r} failed: it gave a place that is not inside the text; nothing was "
+                "sent; mend its function"
             )
         if len(places) > MAX_PLACES:
             start, _, kind = places[-1]
@@ -130,7 +138,7 @@ class Rule:
 
 
 def merged(places: list[Place]) -> list[Place]:
-    """Places in order; those that overlap become one, under the kind of the one that starts first."""
+    """Places in order; overlapping ones are merged, with the kind of the first."""
     if all(before[1] <= after[0] for before, after in itertools.pairwise(places)):
         return places
     joined: list[Place] = []
@@ -147,9 +155,9 @@ def replace_places(text: str, places: Iterable[Place], write: Callable[[str, str
     """The text with each place replaced.
 
     Args:
-        text: The whole.
+        text: Text with the places.
         places: In order, without overlap.
-        write: Makes the replacement of kind and original.
+        write: Returns the replacement for kind and original text.
     """
     pieces, at = [], 0
     for start, end, kind in places:
@@ -159,17 +167,17 @@ def replace_places(text: str, places: Iterable[Place], write: Callable[[str, str
 
 
 def check_action(name: str, value: object) -> None:
-    """Refuse what is no action.
+    """Raise unless a value is an action.
 
     Raises:
-        ConfigError: It names the option and the actions.
+        ConfigError: Names the option and the actions.
     """
     if value not in ACTIONS:
         raise ConfigError(f"{name} must be one of {', '.join(ACTIONS)}; it is {value!r}")
 
 
 def with_actions(rules: Iterable[Rule], actions: Mapping[str, Action]) -> list[Rule]:
-    """The rules with other actions where `actions` names them."""
+    """The rules with the actions of `actions`, where it names them."""
     import dataclasses
 
     return [

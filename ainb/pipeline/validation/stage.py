@@ -1,4 +1,4 @@
-"""The second stage from outside: what is sent is looked at before anything is spent, and the reply before anybody sees it."""
+"""Validation: checks what is sent before anything is spent, and the reply before it is shown."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from ainb.pipeline.validation.placeholders import put_back
 from ainb.pipeline.validation.rules import Finding
 from ainb.pipeline.validation.validator import Validator
 
-# No model takes less than 4,096 tokens, and a token is at least one byte: shorter prompts need no look.
+# Every model takes 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
 LEAST_CONTEXT = 4_096
 LONG_PROMPT_CHARS = 50_000
-# Of a vocabulary that is not public the count is an estimate.
+# For a vocabulary that is not public the count is an estimate.
 ESTIMATE_MARGIN = 1.5
 MAX_BYTES_A_CHARACTER = 4
 
 
 def validate(text: str, preset: Preset = "default") -> list[Finding]:
-    """What the rules of a preset find in a text; nothing is changed and nothing raised.
+    """Find what the rules of a preset match in a text; nothing is changed.
 
     Args:
-        text: Taken as a text from elsewhere: every rule of the preset looks at it.
+        text: Treated as untrusted: every rule of the preset applies.
         preset: "default" or "strict".
 
     Returns:
         Findings in the order of the rules, then of the text; an empty list means nothing was found.
 
     Raises:
-        ConfigError: There is no such preset.
+        ConfigError: The preset is unknown.
 
     >>> [(finding.rule, finding.action) for finding in validate("<script>", "strict")]
     [('script tag', 'block'), ('HTML tag', 'block')]
@@ -49,11 +49,11 @@ def _validator(preset: Preset) -> Validator:
 
 
 class ValidationStage:
-    """Redacts, warns or refuses by its rules; refuses prompts longer than the model's context; looks at the reply.
+    """Redacts, warns or refuses by rules, refuses prompts longer than the model's context, checks replies.
 
     Args:
-        options: Which rules, and what is done.
-        context_window: Tokens that the model of a call takes, None where that is not known.
+        options: Rules and actions.
+        context_window: Returns the context window of a call's model in tokens, None where unknown.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class ValidationStage:
         self._context_window = context_window if options.context else None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Look at the call, let it proceed with what may be sent, look at the reply.
+        """Validate the call, let it proceed, and validate the reply.
 
         Raises:
-            InvalidPromptError: A rule blocks it, or the model cannot take so much; nothing was sent.
+            InvalidPromptError: A rule blocks the call, or the prompt is too long; nothing was sent.
             InvalidReplyError: A rule blocks the reply.
         """
         if not self.validator.passes(call):
@@ -89,7 +89,7 @@ class ValidationStage:
             raise InvalidPromptError(review.refusal)
 
     def _needs_whole(self, call: Call) -> bool:
-        """Whether nothing of the reply may be shown before all of it was looked at."""
+        """Whether the whole reply must be validated before any of it is shown."""
         return self.validator.changes_reply or bool(self.validator.options.put_back and call.placeholders)
 
     async def _send_whole(self, call: Call, proceed: Handler) -> Reply:
@@ -121,7 +121,8 @@ class ValidationStage:
         if counted.tokens > window * (1 if own else ESTIMATE_MARGIN):
             about = "" if own else "about "
             raise InvalidPromptError(
-                f"the prompt of {about}{counted.tokens:,} tokens is longer than the {window:,} that {call.request.model} takes; "
+                f"the prompt of {about}{counted.tokens:,} tokens is longer than the {window:,} that "
+                f"{call.request.model} takes; "
                 "nothing was sent; shorten it, or use a model with a longer context"
             )
 
@@ -135,7 +136,7 @@ def _most_tokens(messages: Sequence[Message]) -> int:
 
 
 def _with_text(call: Call, reply: Reply, text: str) -> Reply:
-    # A copy: what stands in the cache is what the model said.
+    # A copy: the cache keeps what the model said.
     changed = dataclasses.replace(reply, text=text)
     schema = call.request.schema
     if reply.parsed is None or schema is None:
@@ -144,7 +145,8 @@ def _with_text(call: Call, reply: Reply, text: str) -> Reply:
         changed.parsed = schema.check(changed.code)
     except ValueError:
         raise InvalidReplyError(
-            f"the reply is not of the schema {schema.name} any more after validation has changed it; ask for less, or allow the rule",
+            f"the reply does not match the schema {schema.name} any more after validation has changed it; "
+            "simplify the schema, or allow the rule",
             text=text,
         ) from None
     return changed

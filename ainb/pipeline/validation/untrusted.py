@@ -1,6 +1,7 @@
-"""Text from strangers: code and markup that it should not hold, phrases that try to steer the model, and how to make it plain.
+"""Rules for untrusted text: code, markup, phrases that try to steer the model; and `sanitize`.
 
-The first are certain finds; the phrases are heuristics: they miss what is worded otherwise and hit people who write about them.
+Code and markup are exact matches; the phrases are heuristics: they miss other wordings and match texts about
+prompt injection.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from ainb.pipeline.validation.rules import Place
 
 MAX_CHARACTERS = 10_000
 _ELLIPSIS = "..."
-# Patterns begin with a literal where they can: the search then jumps from one to the next.
+# Patterns begin with a literal where possible, so that the search jumps from one to the next.
 _SCRIPT = re.compile(r"<(?=[\s/sS])\s{0,8}+/?\s{0,8}+(?i:script)(?![A-Za-z0-9])")
 _URLS = tuple(
     re.compile(pattern) for pattern in (r"javascript\s{0,8}:", r"vbscript\s{0,8}:", r"data:\s{0,8}text/html")
 )
 _CALLS = tuple(re.compile(rf"{name}(?<![A-Za-z0-9_]{name})[ \t]{{0,8}}\(") for name in ("eval", "exec"))
 _IMPORT = re.compile(
-    r"[\n\r;][ \t]*+(?:import[ \t]++[A-Za-z_][\w.]*+(?=[ \t]*+(?:$|[\r\n,;#]|as[ \t]))|from[ \t]++[\w.]++[ \t]++import(?!\w))"
+    r"[\n\r;][ \t]*+(?:import[ \t]++[A-Za-z_][\w.]*+(?=[ \t]*+(?:$|[\r\n,;#]|as[ \t]))|from[ \t]++[\w.]++[ "
+    r"\t]++import(?!\w))"
 )
 _DUNDER = re.compile(r"__(?<![A-Za-z0-9_]__)[A-Za-z][A-Za-z0-9_]*+(?<=[A-Za-z0-9]__)")
 _TAG = re.compile(r"<(?:[A-Za-z/][^<>]*+>|![^<>]*+>|\?[^<>]*+>)")
@@ -48,7 +50,7 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ("imitates a turn of the conversation", r"<\|[a-z_]{2,24}\|>"),
     ("imitates a turn of the conversation", r"\[/?inst\]"),
     ("imitates a turn of the conversation", r"\n#{2,4}\s{0,4}(?:system|instructions?|assistant)\b"),
-    # A black flag before tag characters is the flag of a region, an emoji.
+    # A black flag followed by tag characters is an emoji, the flag of a region.
     (
         "hidden text",
         "[\U000e0020-\U000e007f](?<![\U0001f3f4\U000e0020-\U000e007f].)[\U000e0020-\U000e007f]++",
@@ -59,7 +61,7 @@ _STEERING = tuple((kind, re.compile(pattern)) for kind, pattern in _PHRASES)
 
 
 def _lowered(text: str) -> str:
-    # Of all letters only this one becomes two, and places would shift.
+    # This letter alone becomes two when lowered, which would shift all places.
     return text.replace("\u0130", "i").lower()
 
 
@@ -102,17 +104,17 @@ def find_dunders(text: str) -> Iterator[tuple[int, int]]:
 
 
 def is_overlong(text: str) -> bool:
-    """Whether there is something beyond MAX_CHARACTERS."""
+    """Whether the text is longer than MAX_CHARACTERS."""
     return len(text) > MAX_CHARACTERS
 
 
 def find_length(text: str) -> list[tuple[int, int]]:
-    """What stands beyond MAX_CHARACTERS."""
+    """The part of the text beyond MAX_CHARACTERS."""
     return [(MAX_CHARACTERS, len(text))] if is_overlong(text) else []
 
 
 def find_steering(text: str) -> Iterator[Place]:
-    """Phrases that try to steer the model, and text that a person does not see; heuristics, in English."""
+    """Phrases that try to steer the model, and hidden text; heuristics, in English."""
     lowered = _lowered(text)
     for kind, pattern in _STEERING:
         for match in pattern.finditer(lowered):
@@ -120,10 +122,11 @@ def find_steering(text: str) -> Iterator[Place]:
 
 
 def sanitize(text: str) -> str:
-    """Make a text from strangers plain: for a prompt, a log line or a page.
+    """Clean untrusted text for a prompt, a log line or a page.
 
-    Control characters, direction overrides and broken characters go; so do script and style elements with what is in them, and
-    all other tags. White space is collapsed to single blanks. A text of more than 10,000 characters is cut there and ends in "...".
+    Removes control characters, direction overrides, lone surrogates, script and style elements with their
+    content, and all other tags. White space is collapsed to single blanks. A text of more than 10,000
+    characters is cut there and ends in "...".
 
     >>> sanitize("<p>Very   <b>good</b><script>steal()</script></p>")
     'Very good'
@@ -133,7 +136,7 @@ def sanitize(text: str) -> str:
         for name in _DROPPED:
             text = _without_element(text, name)
         text, dropped = _TAG.subn(" ", text)
-        # What was inside out, such as <<b>script>, must not come together to a tag.
+        # Nested tags, such as <<b>script>, must not form a new tag.
         if (dropped and _TAG.search(text)) or ("script" in _lowered(text) and _SCRIPT.search(text)):
             text = text.replace("<", " ")
     text = " ".join(text.split())
@@ -146,7 +149,7 @@ def _without_element(text: str, name: str) -> str:
     at = 0
     while (start := lowered.find(f"<{name}", at)) >= 0:
         end = lowered.find(f"</{name}", start)
-        if end < 0:  # never closed: a browser would take all the rest for it
+        if end < 0:  # never closed: a browser would treat all the rest as its content
             return "".join([*pieces, text[at:start]])
         pieces.append(text[at:start] + " ")
         close = lowered.find(">", end)

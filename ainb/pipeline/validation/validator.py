@@ -1,4 +1,4 @@
-"""Rules applied to texts and to calls: what was found, what may be sent in its place, and how that is told. No waiting, no network."""
+"""Validator: applies rules to texts and calls; returns findings and the redacted request. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ainb.messages import Call, Message, Request
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.placeholders import Placeholders
-from ainb.pipeline.validation.presets import DEFAULT_RULES
+from ainb.pipeline.validation.presets import DEFAULT_RULES, OWN_KEY_RULE
 from ainb.pipeline.validation.rules import (
     PARTS,
     Finding,
@@ -29,12 +29,12 @@ _PLAIN = frozenset({int, float, bool, type(None)})
 
 
 class Source(NamedTuple):
-    """Who wrote a text.
+    """Origin of a text.
 
     Attributes:
-        part: Of the text itself.
-        filled: Texts in it that came from elsewhere.
-        filled_part: Part of those.
+        part: Part of the text itself.
+        filled: Texts in it that were filled in.
+        filled_part: Part of the filled-in texts.
     """
 
     part: Part
@@ -44,14 +44,14 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What validation says of a call.
+    """Result of validating a call.
 
     Attributes:
-        request: What may be sent; the call's own where nothing was redacted.
-        findings: Every place where a rule applies, in the order in which rules looked.
-        notes: A line for the person for each rule that redacted or warns.
-        refusal: Why it may not be sent, on one line; None when it may.
-        placeholders: Placeholder to what it stands for.
+        request: The request that may be sent; the call's own where nothing was redacted.
+        findings: Every place where a rule applies, in the order of the rules.
+        notes: One line per rule that redacts or warns.
+        refusal: Why it must not be sent, on one line; None when it may.
+        placeholders: Original text by placeholder.
     """
 
     request: Request
@@ -62,15 +62,15 @@ class Review:
 
 
 class Validator:
-    """The rules of some options, ready to look.
+    """Applies the rules that the options select.
 
     Args:
         options: None means the defaults.
 
     Attributes:
-        options: Those it was made of.
-        rules: In the order in which they look.
-        changes_reply: Whether some rule may change or refuse a reply, so that only the whole can be shown.
+        options: The options.
+        rules: The rules in the order in which they apply.
+        changes_reply: Whether some rule may change or refuse a reply, so that it cannot be streamed.
 
     >>> [finding.rule for finding in Validator(Validation(preset="strict")).check("<b>eval(x)</b>")]
     ['eval or exec call', 'HTML tag', 'HTML tag']
@@ -81,17 +81,20 @@ class Validator:
         self.rules = tuple(rules_of(self.options))
         self._of_part = {part: [rule for rule in self.rules if part in rule.parts] for part in PARTS}
         self._sent = [rule for rule in self.rules if set(rule.parts) != {"reply"}]
+        secrets = next((rule for rule in self._sent if rule.name == OWN_KEY_RULE.name), None)
+        # With the action that the rule for secrets has.
+        self._own_keys = None if secrets is None else dataclasses.replace(OWN_KEY_RULE, action=secrets.action)
         self._reversible = any(rule.reversible for rule in self.rules)
         looks = [rule.may_hold for rule in self._sent]
         self._looks = None if None in looks else tuple(look for look in looks if look is not None)
         self.changes_reply = any(rule.action in {"redact", "block"} for rule in self._of_part["reply"])
 
     def check(self, text: str, part: Part = "values") -> list[Finding]:
-        """Every place where a rule for this part applies; nothing is changed and nothing raised.
+        """Find every place where a rule for this part applies; nothing is changed.
 
         Args:
-            text: Anything.
-            part: What the text is to a call: "typed", "values" (texts from elsewhere), "rows" or "reply".
+            text: Text to check.
+            part: Part of a call: "typed", "values" (filled-in texts), "rows" or "reply".
         """
         return [
             Finding(rule.name, kind, rule.action, part, start, end)
@@ -100,12 +103,12 @@ class Validator:
         ]
 
     def redact(self, text: str, part: Part = "values") -> str:
-        """The text after every rule for this part that redacts; those that block are left aside."""
+        """The text after every redacting rule for this part; blocking rules are not applied."""
         work = _Work(Placeholders({}, (text,)))
         return self._look(text, Source(part), work)
 
     def passes(self, call: Call) -> bool:
-        """Whether a quick look settles that no rule finds anything in what is sent; most calls are done with that."""
+        """Fast pre-check: whether no rule can find anything in what is sent, as in most calls."""
         if self._looks is None:
             return False
         request = call.request
@@ -124,12 +127,12 @@ class Validator:
             for look in looks:
                 if look(text):
                     return True
-        except Exception:  # noqa: BLE001 - a rule of anybody's; the long look tells whose
+        except Exception:  # noqa: BLE001 - a user's rule; the full check names it
             return True
         return False
 
     def review(self, call: Call) -> Review:
-        """Look at everything of a call that is sent as text: messages, their text parts, and texts among the parameters."""
+        """Validate everything that is sent as text: messages, their text parts, and texts in parameters."""
         request, options = call.request, call.options
         taken = [item.text for item in request.messages] if self._reversible else ()
         work = _Work(Placeholders(call.placeholders, taken))
@@ -144,7 +147,7 @@ class Validator:
             messages.append(self._look_at_message(message, source, work))
         work.message = None
         parameters = request.parameters
-        # A function of the caller's own gets its arguments as they are: only its prompt is for a model.
+        # A user's function receives its arguments unchanged: only its prompt is for a model.
         plain = request.provider == "function" or _PLAIN.issuperset(map(type, parameters.values()))
         if not plain:
             parameters = self._look_at_value(parameters, Source("typed"), work)
@@ -161,7 +164,7 @@ class Validator:
         )
 
     def review_reply(self, text: str) -> tuple[str, list[Finding]]:
-        """The reply's text after redaction, and what was found in it."""
+        """The reply's text after redaction, and the findings."""
         if not self._of_part["reply"]:
             return text, []
         work = _Work(Placeholders({}, ()))
@@ -172,28 +175,35 @@ class Validator:
         if isinstance(content, str):
             text = self._look(content, source, work)
             return message if text is content else Message(message.role, text)
-        parts = [
-            {**part, "text": self._look(part["text"], source, work)}
-            if part.get("type") == "text" and isinstance(part.get("text"), str)
-            else part
-            for part in content
-        ]
+        parts = [self._look_at_part(part, source, work) for part in content]
         return Message(message.role, parts) if work.changed else message
 
+    def _look_at_part(self, part: Mapping[str, Any], source: Source, work: _Work) -> Mapping[str, Any]:
+        """A content part: its text by every rule, the rest (the URL of a picture, …) for the user's own keys alone.
+
+        What looks like a secret in a URL may be the signature with which the provider is to fetch it.
+        """
+        looked = {
+            name: self._look(value, source, work)
+            if name == "text" and part.get("type") == "text" and isinstance(value, str)
+            else self._without_own_keys(value, source, work)
+            for name, value in part.items()
+        }
+        return looked if any(looked[name] is not part[name] for name in looked) else part
+
+    def _without_own_keys(self, value: Any, source: Source, work: _Work) -> Any:
+        rules = [] if self._own_keys is None else [self._own_keys]
+        return _mapped(value, lambda text: self._apply(rules, text, source, work))
+
     def _look_at_value(self, value: Any, source: Source, work: _Work) -> Any:
-        """A parameter with the texts in it looked at; the very same object where nothing in it changes."""
-        if isinstance(value, str):
-            return self._look(value, source, work)
-        if isinstance(value, Mapping):
-            named = {name: self._look_at_value(item, source, work) for name, item in value.items()}
-            return named if any(named[name] is not value[name] for name in named) else value
-        if isinstance(value, list | tuple):
-            items = [self._look_at_value(item, source, work) for item in value]
-            return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
-        return value
+        """A parameter with its texts validated; the same object where nothing changes."""
+        return _mapped(value, lambda text: self._look(text, source, work))
 
     def _look(self, text: str, source: Source, work: _Work) -> str:
-        rules = self._sent if source.filled else self._of_part[source.part]
+        return self._apply(self._sent if source.filled else self._of_part[source.part], text, source, work)
+
+    @staticmethod
+    def _apply(rules: Iterable[Rule], text: str, source: Source, work: _Work) -> str:
         for rule in rules:
             places = _places(rule, text, source) if source.filled else rule.places(text)
             if not places:
@@ -205,17 +215,17 @@ class Validator:
 
 
 def rules_of(options: Validation) -> list[Rule]:
-    """The rules that the options choose, in the order in which they look."""
+    """The rules that the options select, in order."""
     chosen = list(DEFAULT_RULES)
     if options.preset == "strict" or options.personal_data or options.injection:
         chosen += _optional(options)
-    # Replaced where it stands, so that the order stays.
+    # Replaced in place, so that the order stays.
     named = {rule.name: rule for rule in (*chosen, *options.rules)}
     return with_actions(named.values(), options.actions)
 
 
 def _optional(options: Validation) -> list[Rule]:
-    # Imported here: their patterns take time to compile, and most sessions never ask for them.
+    # Imported here: their patterns take time to compile, and most sessions do not use them.
     from ainb.pipeline.validation import optional_rules
 
     rules: list[Rule] = []
@@ -228,8 +238,35 @@ def _optional(options: Validation) -> list[Rule]:
     return rules
 
 
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """A value with its texts changed, names of mappings included; the very same object where nothing in it changes."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        named = [(_mapped(name, change), _mapped(item, change)) for name, item in value.items()]
+        pairs = zip(named, value.items(), strict=True)
+        if all(new is old for after, before in pairs for new, old in zip(after, before, strict=True)):
+            return value
+        return _with_distinct_names(named)
+    if isinstance(value, list | tuple):
+        items = [_mapped(item, change) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def _with_distinct_names(named: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """A mapping of these pairs; two names that have become the same are told apart by a number."""
+    made: dict[Any, Any] = {}
+    for name, item in named:
+        distinct, number = name, 2
+        while distinct in made:
+            distinct, number = f"{name} {number}", number + 1
+        made[distinct] = item
+    return made
+
+
 class _Work:
-    """What one look at a call gathers."""
+    """State of one review: findings, placeholders, current message."""
 
     def __init__(self, placeholders: Placeholders) -> None:
         self.findings: list[Finding] = []
@@ -245,7 +282,7 @@ class _Work:
 
 
 class _Stretches:
-    """Stretches of a text that were filled in."""
+    """The filled-in parts of a text."""
 
     def __init__(self, text: str, filled: Iterable[str]) -> None:
         places = [
@@ -256,18 +293,18 @@ class _Stretches:
         self._ends = [end for _, end, _ in joined]
 
     def touch(self, start: int, end: int) -> bool:
-        """Whether some of the characters from `start` to `end` were filled in."""
+        """Whether any character from `start` to `end` was filled in."""
         first = bisect.bisect_right(self._ends, start)
         return first < len(self._starts) and self._starts[first] < end
 
     def hold(self, start: int, end: int) -> bool:
-        """Whether all of them were, in one stretch."""
+        """Whether all of them were, as one part."""
         first = bisect.bisect_right(self._starts, start) - 1
         return first >= 0 and end <= self._ends[first]
 
 
 def _places(rule: Rule, text: str, source: Source) -> list[Place]:
-    """Where a rule applies in a text that was partly filled in."""
+    """Places of a rule in a text that was partly filled in."""
     if source.filled_part not in rule.parts:
         if source.part not in rule.parts:
             return []
@@ -286,7 +323,7 @@ def _places(rule: Rule, text: str, source: Source) -> list[Place]:
 
 
 def _redacted(rule: Rule, places: list[Place], text: str, source: Source, work: _Work) -> tuple[str, Source]:
-    """The text without what was found, and its filled-in texts as they stand in it now."""
+    """The redacted text, and its filled-in parts after redaction."""
     work.changed = True
     write = (
         work.placeholders if rule.reversible else lambda kind, _text: rule.replacement.replace("{kind}", kind)

@@ -126,6 +126,8 @@ def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
             body["output_config"] = {**(config if isinstance(config, Mapping) else {}), "effort": level}
     thinking = body.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if kind == "disabled" and family.default_effort != "none":
+        _bound_effort(wire)
     if kinds is None or kind is None or kind in kinds:
         return
     if kind == "enabled" and "adaptive" in kinds:
@@ -134,6 +136,14 @@ def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
     else:
         del body["thinking"]
         wire.note(f"{request.model} takes no thinking of type {kind}; it was left out")
+
+
+def _bound_effort(wire: Wire) -> None:
+    """Models that think by themselves can be told not to only up to effort high."""
+    config = wire.body.get("output_config")
+    if isinstance(config, Mapping) and config.get("effort") in {"xhigh", "max"}:
+        wire.body["output_config"] = {**config, "effort": "high"}
+        wire.note(f"{wire.body['model']} takes no effort {config['effort']} without thinking; high was sent")
 
 
 def _thinks(body: Json) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +17,8 @@ import aiohttp
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http.faults import Origin, clean
 from ainb.providers.http.headers import rate_limit_headers, request_id
+from ainb.providers.http.refusal import Refusal
+from ainb.providers.http.resolver import Resolver
 from ainb.providers.http.target import Target, certificates, proxy_for
 from ainb.providers.shutdown import at_close
 
@@ -33,10 +35,13 @@ _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSes
 )
 
 
+Body = bytes | AsyncIterable[bytes] | aiohttp.FormData | None
+
+
 class Response:
     """A response whose body is read within bounds, and whose faults are ours."""
 
-    __slots__ = ("_raw", "headers", "request_id", "status", "target")
+    __slots__ = ("_raw", "headers", "on_refusal", "request_id", "status", "target")
 
     def __init__(self, raw: aiohttp.ClientResponse, target: Target) -> None:
         self._raw = raw
@@ -44,6 +49,8 @@ class Response:
         self.status = raw.status
         self.headers = rate_limit_headers(raw.headers.items())
         self.request_id = request_id(raw.headers)
+        # Called with what an error body says, also of one that comes with status 200.
+        self.on_refusal: Callable[[Refusal], None] | None = None
 
     @property
     def is_event_stream(self) -> bool:
@@ -69,15 +76,18 @@ class Response:
             size += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self, *, bounded: bool = True) -> AsyncIterator[bytes]:
         """The body as it arrives.
 
+        Args:
+            bounded: Whether a body larger than 64 MB is refused; one that goes into a file may be larger.
+
         Raises:
-            ProviderError: It was cut, or is larger than 64 MB.
+            ProviderError: It was cut, or is too large.
         """
         size = 0
         while piece := await self._next(size):
-            size += len(piece)
+            size += len(piece) if bounded else 0
             yield piece
 
     async def _next(self, size: int) -> bytes:
@@ -132,13 +142,36 @@ class Response:
         )
 
 
-async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
+class StoredResponse(Response):
+    """A response that came in a result file of a batch job, in place of a connection."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, target: Target, *, status: int, body: bytes, request_id: str | None) -> None:
+        self.target = target
+        self.status = status
+        self.body = body
+        self.headers = {}
+        self.request_id = request_id
+        self.on_refusal = None
+
+    @property
+    def location(self) -> str | None:
+        """None: redirects do not stand in files."""
+        return None
+
+
+async def request(
+    target: Target, url: URL, *, body: Body, own_type: bool = False, length: int | None = None
+) -> Response:
     """Send and wait for the head of the response; the caller must `release` it.
 
     Args:
         target: Where to.
         url: Under the target's base URL.
-        body: Sent with POST; None sends a GET.
+        body: Sent with POST, bytes at once and pieces as they come; None sends a GET.
+        own_type: Whether the body brings its own Content-Type, as a form does.
+        length: Bytes of a body that comes in pieces; None sends it chunked.
 
     Raises:
         ProviderError: There is no connection, or no HTTP at its other end.
@@ -146,12 +179,19 @@ async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
     """
     proxy = None if target.loopback else proxy_for(url)
     tls = certificates() if url.scheme == "https" else True
+    headers = target.headers
+    if own_type or length is not None:
+        headers = headers.copy()
+    if own_type:
+        headers.pop("Content-Type", None)
+    if length is not None:
+        headers["Content-Length"] = str(length)
     try:
         raw = await client().request(
             "GET" if body is None else "POST",
             url,
             data=body,
-            headers=target.headers,
+            headers=headers,
             allow_redirects=False,
             proxy=proxy,
             ssl=tls,
@@ -174,7 +214,7 @@ def client() -> aiohttp.ClientSession:
     if session is None or session.closed:
         # trust_env would cost two thread hops a request and read ~/.netrc; the proxy is given with each request instead.
         session = _clients[loop] = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS, resolver=Resolver()),
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

@@ -11,7 +11,7 @@ import orjson
 from ainb.clock import Clock
 from ainb.errors import InvalidPromptError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply
-from ainb.providers.http.client import Response, request
+from ainb.providers.http.client import Response, StoredResponse, request
 from ainb.providers.http.faults import embedded_status, response_fault
 from ainb.providers.http.refusal import Refusal, read_refusal, refusal_of
 from ainb.providers.http.sse import EventParser
@@ -87,19 +87,17 @@ class Exchange:
             call: Who asks, and who is shown the pieces.
             target: Where to.
             body: The whole body, stream flags included.
-            on_refusal: Called with what the body of an error status says, before the error is raised.
+            on_refusal: Called with what an error body says, before the error is raised.
 
         Raises:
             ProviderError: It failed.
             InvalidPromptError: The body cannot be written as JSON.
         """
-        response = await request(target, target.chat_url, body=_encode(body))
+        response = await request(target, target.chat_url, body=encode_body(body))
+        response.on_refusal = on_refusal
         try:
             if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-                refusal = read_refusal(await response.read())
-                if on_refusal is not None:
-                    on_refusal(refusal)
-                raise self._fault(call, response, response.status, refusal)
+                raise self._fault(call, response, response.status, read_refusal(await response.read()))
             if response.is_event_stream:
                 answer = await self._read_stream(call, response)
             else:
@@ -107,6 +105,23 @@ class Exchange:
         finally:
             response.release()
         return self._dialect.reply(call, response, answer)
+
+    def read_stored(
+        self,
+        call: Call,
+        response: StoredResponse,
+        *,
+        on_refusal: Callable[[Refusal], None] | None = None,
+    ) -> Reply:
+        """The reply that a result file of a batch job holds; arguments and faults are those of `send`.
+
+        Raises:
+            ProviderError: The request failed.
+        """
+        response.on_refusal = on_refusal
+        if not 200 <= response.status < 300:  # noqa: PLR2004 - success
+            raise self._fault(call, response, response.status, read_refusal(response.body))
+        return self._dialect.reply(call, response, self._read_whole(call, response, response.body))
 
     def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
         try:
@@ -173,6 +188,8 @@ class Exchange:
             raise fault
 
     def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
+        if response.on_refusal is not None:
+            response.on_refusal(refusal)
         return response_fault(
             response.target.origin,
             status,
@@ -185,7 +202,12 @@ class Exchange:
         )
 
 
-def _encode(body: Mapping[str, Any]) -> bytes:
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """A request's body as JSON.
+
+    Raises:
+        InvalidPromptError: It cannot be written as JSON.
+    """
     try:
         return orjson.dumps(body, default=_plain)
     except TypeError as error:

@@ -1,7 +1,7 @@
-"""Recorded answers beside a notebook: a text file of one line a request, sorted, made for git.
+"""Cassette file: recorded answers beside a notebook, one sorted line per request, made for git.
 
-Several kernels may record into one file at once: each write takes a lock, reads what is there, adds its own records and puts
-the whole file in place in one step. A file that is not what ainb writes is never written over.
+Several kernels may record into one file at once: each write takes a lock, reads the file, adds its own
+records and replaces the whole file atomically. A damaged file is never overwritten.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -32,12 +33,12 @@ class Cassette:
     """The records of one file.
 
     Args:
-        path: The file; it need not exist. A link is followed, so that it stays one.
-        clock: For waiting while another kernel writes.
+        path: The file, which need not exist. A link is followed, so that it stays one.
+        clock: Used to wait while another kernel writes.
 
     Attributes:
         path: The file itself.
-        used: Keys of the records that this process has given or recorded.
+        used: Keys of the records that this process has replayed or recorded.
     """
 
     def __init__(self, path: Path, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -53,14 +54,14 @@ class Cassette:
 
     @property
     def name(self) -> str:
-        """The file's name, for messages: the folder differs from machine to machine."""
+        """The file name, for messages; the folder differs between machines."""
         return self.path.name
 
     def lines(self) -> Mapping[bytes, Line]:
-        """Every record by its key, those included that other kernels have written meanwhile.
+        """Every record by key, including those that other kernels have written meanwhile.
 
         Raises:
-            ConfigError: The file cannot be read, or a line of it is no record; the message names file and line.
+            ConfigError: The file cannot be read or is damaged; the message names file and line.
         """
         with self._reading:
             self._refresh()
@@ -76,7 +77,7 @@ class Cassette:
         return line if line is not None else self.lines().get(key)
 
     def usual_model(self) -> str | None:
-        """The model of most records, ``provider:model``; None where there is none but functions of the person's own."""
+        """The most frequent model, ``provider:model``, without the user's functions; None if unknown."""
         lines = self.lines()
         if self._usual_model is None and lines:
             models = (line.model for line in lines.values())
@@ -85,26 +86,26 @@ class Cassette:
         return self._usual_model
 
     def put(self, line: Line) -> None:
-        """Take a record; `find` sees it at once, `flush` writes it."""
+        """Add a record; `find` returns it at once, `flush` writes it."""
         self._pending[line.key] = line
 
     def flush(self) -> None:
-        """Write what was put; of many threads that flush at once the first writes for all.
+        """Write pending records; of several threads that flush at once the first writes for all.
 
         Raises:
-            OSError: The file cannot be written, or another kernel keeps it locked; what was put is kept for the next try.
-            ConfigError: The file is not what ainb writes; it is left as it is.
+            OSError: The file cannot be written, or another kernel keeps it locked; the records stay pending.
+            ConfigError: The file is damaged; it is left as it is.
         """
         with self._flushing:
             if self._pending:
                 self._flush()
 
     def keep_only(self, keys: Collection[bytes]) -> int:
-        """Drop every other record; returns how many were dropped.
+        """Drop all records but those of `keys`; returns the number dropped.
 
         Raises:
             OSError: The file cannot be written.
-            ConfigError: The file is not what ainb writes; it is left as it is.
+            ConfigError: The file is damaged; it is left as it is.
         """
         self.flush()
         with self._flushing, self._writing():
@@ -127,11 +128,13 @@ class Cassette:
 
     def _find_stamp(self) -> Stamp | None:
         try:
-            found = os.stat(self.path)  # noqa: PTH116 - asked for every call, a Path costs twice that
+            found = os.stat(self.path)  # noqa: PTH116 - runs for every call, and a Path takes twice the time
         except FileNotFoundError:
             return None
         except OSError as error:
             raise ConfigError(f"{self.name} cannot be read ({error.strerror})") from None
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read without an end
+            raise ConfigError(f"{self.name} is no plain file and is not read; delete it")
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _refresh(self) -> None:
@@ -152,13 +155,13 @@ class Cassette:
             replacement_file(self.path, b"".join(text + b"\n" for text in texts)) as replacement,
             self._reading,
         ):
-            # Whoever reads in this process finds file and memory changed together, and need not read what we know.
+            # Readers in this process see file and memory change together, and need not read the file again.
             replacement.replace(self.path)
             self._lines, self._stamp, self._usual_model = new, self._find_stamp(), None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold the only right to write this file, among the threads and processes that would."""
+        """Hold the write lock of this file, among threads and processes."""
         handle = _open_lock(self.path)
         try:
             until = self._clock.monotonic() + LOCK_SECONDS
@@ -172,17 +175,17 @@ class Cassette:
 
 
 def _changed(lines: Mapping[bytes, Line], pending: Mapping[bytes, Line]) -> dict[bytes, Line]:
-    """The pending records that say something new: what was recorded before and has not changed keeps its line."""
+    """The pending records with a new outcome; unchanged ones keep their line."""
     return {
         key: line for key, line in pending.items() if key not in lines or not lines[key].same_outcome(line)
     }
 
 
 def read_cassette(path: Path) -> dict[bytes, Line]:
-    """Every record of a file by its key.
+    """Read every record of a file, by key.
 
     Raises:
-        ConfigError: The file cannot be read, or a line of it is no record; the message names file and line.
+        ConfigError: The file cannot be read or is damaged; the message names file and line.
     """
     try:
         texts = path.read_bytes().split(b"\n")
@@ -199,7 +202,8 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
         if line.key in lines:
             first = next(place for place, key in enumerate(lines, 1) if key == line.key)
             raise ConfigError(
-                f"{path.name}, line {number} repeats the request of line {first}; delete one of the two; nothing was changed"
+                f"{path.name}, line {number} repeats the request of line {first}; delete one of the two; "
+                "nothing was changed"
             )
         lines[line.key] = line
     return lines
@@ -207,10 +211,10 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
 
 @contextlib.contextmanager
 def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
-    """A whole file beside another, safe on disk, to be put in its place in one step; gone when that fails.
+    """Write a replacement beside a file, safely on disk, for an atomic rename; removed when that fails.
 
     Raises:
-        OSError: It cannot be written; the other one stands as it was.
+        OSError: It cannot be written; the original is unchanged.
     """
     replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -230,7 +234,7 @@ _sharing = threading.Lock()
 
 
 def _renew_after_fork() -> None:
-    global _sharing  # noqa: PLW0603 - a lock held by a thread that is not here would never come free
+    global _sharing  # noqa: PLW0603 - a lock held by a thread of the parent would never be released
     _sharing = threading.Lock()
     _shared.clear()
 
@@ -240,7 +244,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def shared_cassette(path: Path) -> Cassette:
-    """The process's one cassette of that file, so that what one session records another one finds."""
+    """The cassette of a file that all sessions of this process share."""
     place = Path(os.path.realpath(path))
     with _sharing:
         return _shared.setdefault(place, Cassette(place))
@@ -249,12 +253,12 @@ def shared_cassette(path: Path) -> Cassette:
 def _open_lock(path: Path) -> int:
     if sys.platform == "win32":
         return os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    # The folder itself is locked, so that no lock file is left beside the notebook.
+    # The folder itself is locked, so that no lock file stays beside the notebook.
     return os.open(path.parent, os.O_RDONLY)
 
 
 def _lock(handle: int) -> bool:
     try:
         return try_lock(handle)
-    except OSError:  # a file system without locks: then the last writer wins, as without ainb
+    except OSError:  # a file system without locks: the last writer wins
         return True

@@ -1,7 +1,7 @@
-"""One line of a cassette: a request, what became of it, and a checksum; written one way only, read strictly.
+"""Cassette record: one line with a request, its outcome and a checksum, in one canonical form.
 
-A line is a JSON object with its fields in a fixed order and the keys inside the request sorted, so that the same record is
-the same bytes everywhere and a diff of two cassettes reads like a diff of two texts.
+A line is a JSON object with its fields in a fixed order and the keys inside the request sorted, so that equal
+records are equal bytes and a diff of two cassettes is readable.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ MEASURED = "measured"
 _CHECKSUM = b',"sha256":"'
 _MODEL, _BODY = b'{"model":', b',"body":'
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
-# What tells requests apart, in the order of the line; all but the first two are left out where they do not apply.
+# Fields that identify a request, in the order of the line; all but the first two are optional.
 _REQUEST = ("model", "body", "schema", "replica")
 _SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies"})
 _REST = ("weights", "reply", "error", "notes", MEASURED)
 
 
 class LineError(ValueError):
-    """A line is no record; the text says why and what to do, without naming the line."""
+    """A line is not a valid record; the text says why and what to do, without the line number."""
 
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """A record of a cassette, kept as the text that it is: most records of a long cassette are never looked into.
+    """A record of a cassette, kept as text: most records of a long cassette are never decoded.
 
     Attributes:
-        key: What tells its request from others; equal bytes mean the same request.
-        text: The line as it stands in the file, without its end; checked.
+        key: Identifies the request; equal bytes mean the same request.
+        text: The line as in the file, without its end; validated.
     """
 
     key: bytes
@@ -50,7 +50,8 @@ class Line:
     def fields(self) -> Mapping[str, Any]:
         """The record without version and checksum.
 
-        `model`, `body`, and where they apply `schema`, `replica`, `weights`, `reply` or `error`, `notes`, `measured`.
+        `model`, `body`, and where they apply `schema`, `replica`, `weights`, `reply` or `error`, `notes`,
+        `measured`.
         """
         if self._fields is None:
             self._fields = _without_frame(orjson.loads(self.text))
@@ -58,32 +59,32 @@ class Line:
 
     @property
     def model(self) -> str:
-        """``provider:model``, which stands first in the line."""
+        """``provider:model``, the first field of the line."""
         return str(orjson.loads(self.text[len(_MODEL) : self.text.index(_BODY)]))
 
     @property
     def is_reply(self) -> bool:
-        """Whether the call was answered; otherwise it failed."""
+        """Whether the outcome is a reply; otherwise it is an error."""
         return "reply" in self.fields
 
     def same_outcome(self, other: Line) -> bool:
-        """Whether both ended the same way: the same answer or error, whatever it took in time, tokens and money.
+        """Whether both have the same answer or error, regardless of time, tokens and cost.
 
-        A provider's own cache changes what the same answer costs from day to day.
+        The cost of the same answer varies with the provider's own cache.
         """
         return self.key == other.key and _lasting(self.fields) == _lasting(other.fields)
 
 
 def request_key(fields: Mapping[str, Any]) -> bytes:
-    """The key of a request of these fields, the keys of its body sorted (as in a line, and in what `cache_key.canonical` gives)."""
+    """The key of a request with these fields; the keys of its body must be sorted, as in a line."""
     return orjson.dumps([fields.get(name) for name in _REQUEST])
 
 
 def write_line(fields: Mapping[str, Any]) -> Line:
-    """The record of these fields.
+    """Make a record from fields.
 
     Raises:
-        ConfigError: A field is no JSON.
+        ConfigError: A field is not JSON.
     """
     ordered = {name: fields[name] for name in (*_REQUEST, *_REST) if fields.get(name) is not None}
     ordered["body"] = orjson.loads(orjson.dumps(ordered["body"], option=orjson.OPT_SORT_KEYS))
@@ -97,13 +98,13 @@ def write_line(fields: Mapping[str, Any]) -> Line:
 
 
 def read_line(text: bytes) -> Line:
-    """The record that a line holds.
+    """Read the record of a line.
 
     Args:
-        text: Without the end of the line.
+        text: The line without its end.
 
     Raises:
-        LineError: It is anything but what `write_line` writes.
+        LineError: It is not exactly what `write_line` writes.
     """
     if text.startswith(_MARKERS):
         raise LineError("is a merge marker; keep the lines of both sides and delete the markers")
@@ -111,14 +112,16 @@ def read_line(text: bytes) -> Line:
         record = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise LineError(
-            "is cut off or was edited by hand; take the file back from git, or delete the line and record it again"
+            "is cut off or was edited by hand; take the file back from git, or delete the line and record it "
+            "again"
         ) from None
     version = record.get("version") if type(record) is dict else None
     if type(version) is int and version > VERSION:
         raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
     if type(version) is int and 0 < version < VERSION:
         raise LineError(
-            f"is of version {version}, which knows requests by another form than version {VERSION}; record the notebook again: "
+            f"is of version {version}, which knows requests by another form than version {VERSION}; record "
+            "the notebook again: "
             "delete the file and run it with %ai replay record"
         )
     if type(version) is not int or version != VERSION:
@@ -126,7 +129,8 @@ def read_line(text: bytes) -> Line:
     head, found, checksum = text.rpartition(_CHECKSUM)
     if not found or checksum != _checksum(head) + b'"}':
         raise LineError(
-            "was edited by hand (its sha256 does not fit); take the file back from git, or delete the line and record it again"
+            "was edited by hand (its sha256 does not fit); take the file back from git, or delete the line "
+            "and record it again"
         )
     if not _is_whole(_without_frame(record)) or not text.startswith(_MODEL) or _BODY not in text:
         raise LineError("is no record of ainb; delete it and record it again")
@@ -151,7 +155,7 @@ def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether the fields are what they should be; a checksum can be forged, and what is read here becomes a reply."""
+    """Whether the fields have the right types; a checksum can be forged, and the record becomes a reply."""
     if not record.keys() >= _NEEDED or ("reply" in record) == ("error" in record):
         return False
     for name, value in record.items():
@@ -179,7 +183,7 @@ def _is_texts(value: object) -> bool:
 
 
 def is_reply(value: object) -> bool:
-    """Whether a value is the outcome of an answered call."""
+    """Whether a value is a recorded reply."""
     return type(value) is dict and type(value.get("text")) is str
 
 

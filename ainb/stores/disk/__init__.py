@@ -1,1 +1,5 @@
-"""The disk store: one diskcache database of plain texts."""
+"""The disk store: one diskcache database of plain texts.
+
+`store` is the store, `text_cache` the database, `write_queue` the thread that writes, `faults` the handling
+of disk errors.
+"""

@@ -1,4 +1,4 @@
-"""What a store does about its own faults: leave the disk alone for a while, and say so once."""
+"""Faults of the disk store: the disk is not used for a while, and one notice is sent."""
 
 from __future__ import annotations
 
@@ -9,45 +9,44 @@ REST_SECONDS = 30.0
 
 
 class Faults:
-    """Remembers a fault until a thread that uses the store comes by to tell the person.
+    """Keeps a fault until a thread that uses the store reports it.
 
-    A writer thread has no cell to print to, so it only notes what went wrong.
+    The writer thread has no cell to print to, so it only notes the fault.
 
     Args:
-        clock: Where time comes from.
-        sink: Who is told, once.
+        sink: Receives one notice.
     """
 
     def __init__(self, clock: Clock, sink: Sink) -> None:
         self._clock = clock
         self._sink = sink
         self._rest_until: float | None = None
-        self._told = False
+        self._reported = False
         self.noted: str | None = None
 
     def is_resting(self) -> bool:
-        """Whether the disk failed a moment ago and is left alone."""
+        """Whether the disk failed recently and is not used."""
         return self._rest_until is not None and self._clock.monotonic() < self._rest_until
 
     def rest(self, error: Exception) -> None:
-        """The disk failed: leave it alone for 30 s."""
+        """Note a failure of the disk, which is not used for 30 s."""
         self._rest_until = self._clock.monotonic() + REST_SECONDS
-        # diskcache's Timeout is empty; what SQLite said stands behind it.
+        # diskcache's Timeout has no text; the error of SQLite is its context.
         reason = " ".join((str(error) or str(error.__context__ or "")).split()) or type(error).__name__
         self.note(f"the disk cache cannot be used just now ({reason}); answers are kept in memory meanwhile")
 
     def wake(self) -> None:
-        """Try the disk again at once."""
+        """Use the disk again at once."""
         self._rest_until = None
 
     def note(self, fault: str) -> None:
-        """Something went wrong that does not stop the store."""
-        if not self._told and self.noted is None:
+        """Note a fault that does not stop the store."""
+        if not self._reported and self.noted is None:
             self.noted = fault
 
-    def tell(self) -> None:
-        """Tell what was noted, unless something was told before."""
+    def report(self) -> None:
+        """Send the noted fault to the sink, unless one was sent before."""
         fault, self.noted = self.noted, None
-        told, self._told = self._told, True
-        if fault is not None and not told:
+        reported, self._reported = self._reported, True
+        if fault is not None and not reported:
             self._sink(Notice(text=f"{fault}; see %ai cache", kind="cache"))

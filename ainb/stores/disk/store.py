@@ -1,4 +1,4 @@
-"""The default store: one diskcache database of texts, read in place and written by a thread of its own."""
+"""Disk store, the default: one diskcache database of texts, written by a thread."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ EXIT_SECONDS = 2.0
 
 
 class DiskStore:
-    """Texts in a private folder, shared by every kernel of the person.
+    """Texts in a private folder, shared by all kernels of the user.
 
-    A read takes a few microseconds and happens where it is asked for, waiting 50 ms at most for a locked database. Writes are
-    put in line and committed in groups by a thread, which ends when there is nothing to write for a while; reads see what is in
-    line. Nothing is ever evicted. After a fault the disk is left alone for 30 s, and the answers of that time are kept in memory.
+    A read takes a few microseconds on the calling thread, and waits 50 ms at most for a locked database.
+    Writes are queued and committed in groups by a thread, which ends when it is idle; reads see queued texts.
+    Nothing is ever evicted. After a fault the disk is not used for 30 s, and the answers of that time are
+    kept in memory.
 
     Args:
-        folder: Made on first use (0700); the files in it are 0600.
-        fallback: Takes answers that the disk cannot; None means a memory store of the usual size.
-        clock: Where time comes from.
-        sink: Who is told, once, what is wrong; always called by a thread that uses the store, never by the writer.
+        folder: Created on first use (0700); the files in it are 0600.
+        fallback: Store of answers that the disk cannot take; None means a memory store of the default size.
+        sink: Receives one notice of a fault; called by a thread that uses the store, never by the writer.
     """
 
     name = "disk"
@@ -65,11 +65,11 @@ class DiskStore:
         if text is None:
             text = self._read(name)
         if self._faults.noted is not None:
-            self._faults.tell()
+            self._faults.report()
         return text
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
-        """Put a text in line to be written; it can be read at once."""
+        """Queue a text to be written; it can be read at once."""
         name = f"{namespace}:{key}"
         if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
             self._faults.note(
@@ -82,16 +82,16 @@ class DiskStore:
                 self._fallback.remove(name)
             self._queue.put(name, text, created_at)
         if self._faults.noted is not None:
-            self._faults.tell()
+            self._faults.report()
 
     async def delete(self, namespace: str, key: str) -> None:
-        """Forget one text; waits for a commit under way."""
+        """Delete one text; waits for a commit in progress."""
         name = f"{namespace}:{key}"
         self._fallback.remove(name)
         self._change(lambda waiting: waiting == name, lambda database: int(database.delete(name)))
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
-        """Forget texts made before a wall-clock second; waits for a commit under way."""
+        """Delete texts created before a wall-clock second; waits for a commit in progress."""
         await self._fallback.prune(namespace, created_before=created_before)
         self.flush()
         return self._change(
@@ -99,7 +99,7 @@ class DiskStore:
         )
 
     async def clear(self, namespace: str) -> int:
-        """Forget a whole namespace; a database that cannot be read is deleted with all that is in it."""
+        """Delete a whole namespace; a database that cannot be read is deleted with all its contents."""
         spared = await self._fallback.clear(namespace)
         prefix = f"{namespace}:"
         self._faults.wake()
@@ -111,7 +111,7 @@ class DiskStore:
         return spared + gone
 
     async def stats(self) -> StoreStats:
-        """Rows (with those in line) and bytes of the files."""
+        """Rows (queued ones included) and size of the files."""
         if self._faults.is_resting() or (database := self._open()) is None:
             return await self._fallback.stats()
         try:
@@ -127,24 +127,24 @@ class DiskStore:
         return StoreStats(entries=entries + len(self._queue) + len(self._fallback), size_bytes=size_bytes)
 
     async def close(self) -> None:
-        """Write what is in line, end the writer, close the connections of all threads; a later call opens the store again."""
+        """Write queued texts, end the writer, close all connections; a later call opens the store again."""
         self._queue.close()
         if self._database is not None:
             self._database.close_all()
             self._database = None
         if self._faults.noted is not None:
-            self._faults.tell()
+            self._faults.report()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Block until everything in line is written or given up; returns whether that happened in time (15 s; at exit 2 s)."""
+        """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""
         return self._queue.flush(timeout_seconds)
 
     def hurry(self) -> None:
-        """At exit: have what is in line written at once."""
+        """At exit: write the queue at once."""
         self._queue.hurry()
 
     def renew(self) -> None:
-        """After a fork: the parent writes what was in line there, and keeps its own connections."""
+        """Reset in a forked child: the parent writes its queue and keeps its connections."""
         self._database = None
         self._queue.renew()
 
@@ -205,13 +205,13 @@ class DiskStore:
         return True
 
     def _close_connection(self) -> None:
-        """Close this thread's connection: one that failed to commit may still hold its transaction."""
+        """Close this thread's connection: after a failed commit it may still hold its transaction."""
         if self._database is not None:
             with contextlib.suppress(Exception):
                 self._database.close()
 
     def _change(self, drops: Callable[[str], bool], change: Callable[[TextCache], int]) -> int:
-        """Drop names from the line and change the database, with no commit in between."""
+        """Drop names from the queue and change the database, with no commit in between."""
         with self._queue.writing:
             dropped = self._queue.drop(drops)
             if self._faults.is_resting() or (database := self._open()) is None:
@@ -238,7 +238,7 @@ _stores: weakref.WeakSet[DiskStore] = weakref.WeakSet()
 
 
 def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: every store's own thread writes what is in line, all at the same time and for EXIT_SECONDS together."""
+    """At exit: the threads of all stores write their queues at the same time, for EXIT_SECONDS together."""
     until = clock.monotonic() + EXIT_SECONDS
     stores = list(_stores)
     for store in stores:

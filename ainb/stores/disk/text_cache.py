@@ -1,8 +1,9 @@
-"""diskcache bound to plain text: nothing in the file can make it run code, read or delete a file, or change a setting.
+"""diskcache restricted to plain text: the file cannot run code, access other files or change settings.
 
-The stock `Disk` unpickles what a row says is a pickle, and its JSONDisk does the same one step later; a row may also name a
-file to read, and one to delete when it is overwritten; and every row of the table ``Settings`` becomes an attribute or a
-PRAGMA. Here a row is text or an error, and the settings are those written below.
+The stock `Disk` unpickles what a row says is a pickle, and its JSONDisk does the same one step later; a row
+may also name a file to read, and one to delete when it is overwritten; and every row of the table
+``Settings`` becomes an attribute or a PRAGMA. Here a row is text or an error, and the settings are those
+written below.
 
 Source: CVE-2025-69872 (diskcache up to 5.6.3).
 """
@@ -31,8 +32,8 @@ OPEN_TRIES = 100
 OPEN_PAUSE_SECONDS = 0.005
 MAX_COLUMN_BYTES = MAX_TEXT_BYTES + 2**20
 
-# Written out in full, so that no setting is ever taken from the file. No memory map: a file that someone cuts short while
-# it is mapped kills the process.
+# Written out in full, so that no setting is ever taken from the file. No memory map: a file that someone cuts
+# short while it is mapped kills the process.
 SETTINGS = {
     "statistics": 0,
     "tag_index": 0,
@@ -58,11 +59,11 @@ _OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
 
 
 class TamperedRowError(Exception):
-    """A row is not what this package writes."""
+    """A row was not written by this package."""
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
-    """Keys and values are texts, and stand in the database itself."""
+    """Disk format of diskcache with texts only, all in the database itself."""
 
     def __init__(self, directory: str, **_settings: object) -> None:
         super().__init__(directory)
@@ -86,24 +87,24 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
         return len(value), MODE_RAW, None, value
 
     def fetch(self, mode: object, filename: object, value: object, read: object) -> str:
-        """The value of a row, refused unless it is a text that stands in the row."""
+        """The value of a row; refused unless it is a text in the row itself."""
         if mode != MODE_RAW or filename is not None or type(value) is not str or read:
             raise TamperedRowError("a row is not a text")
         return value
 
     def filename(self, key: object = UNKNOWN, value: object = UNKNOWN) -> tuple[str, str]:
-        """Values never go to files."""
+        """Refuse: values are never written to files."""
         raise TypeError("values stand in the database")
 
     def remove(self, file_path: object) -> None:
-        """No file is ours to delete, whatever an overwritten row says."""
+        """Delete nothing, whatever file an overwritten row names."""
 
 
 class _Connected:
-    """One thread's connection; closed when the thread or the cache is gone, or by `close`."""
+    """Connection of one thread; closed by `close`, or when the thread or the cache is gone."""
 
     def __init__(self, path: Path, timeout_seconds: float) -> None:
-        # Whoever closes the cache closes the connections of all threads.
+        # Closing the cache closes the connections of all threads, from one thread.
         self.connection = sqlite3.connect(
             path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
         )
@@ -121,7 +122,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
     """One database of texts under ``namespace:key``; every thread gets a connection of its own.
 
     Args:
-        folder: Where the database lives, prepared by `private_folder`.
+        folder: Folder of the database, prepared by `ainb.stores.files.prepare`.
     """
 
     def __init__(self, folder: str) -> None:
@@ -132,9 +133,9 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of the stock one that only its own thread could close.
+        """This thread's connection, in place of diskcache's, which only its own thread could close.
 
-        The process's number is not asked for each time: after a fork the store takes a new cache (`DiskStore.renew`).
+        The process id is not checked each time: after a fork the store opens a new cache (`DiskStore.renew`).
         """
         known: _Connected | None = getattr(self._local, "connected", None)
         if known is not None and known.is_open:
@@ -144,7 +145,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             self._connected.add(known)
         try:
             known.connection.execute("SELECT key FROM Settings").close()
-        except sqlite3.OperationalError:  # a new file, which the opening sets up
+        except sqlite3.OperationalError:  # a new file, which diskcache sets up on opening
             return known.connection
         for key in SETTINGS:
             if key.startswith("sqlite_"):
@@ -169,7 +170,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return self._execute
 
     def _execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-        """Run a statement of the opening; the stock one keeps trying for a minute while the event loop stands still."""
+        """Run a statement of the opening; diskcache's version blocks the event loop for up to a minute."""
         while True:
             try:
                 return self._con.execute(statement, *arguments)
@@ -180,7 +181,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
                 threading.Event().wait(OPEN_PAUSE_SECONDS)
 
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # noqa: FBT001, FBT002 - diskcache's signature
-        """Apply one of our settings; the value that stands in the file counts for the row counters alone."""
+        """Apply one of our settings; values of the file are used for the row counters only."""
         if key in METADATA:
             return super().reset(key)
         if key not in SETTINGS:
@@ -195,24 +196,24 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return setting
 
     def be_patient(self) -> None:
-        """Let this thread's connection wait for other kernels' writes; the event loop's may not."""
+        """Let this thread's connection wait for writes of other kernels; that of the event loop must not."""
         self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
 
     def read(self, name: str) -> str | None:
         """The text under a name, or None.
 
         Raises:
-            TamperedRowError: The row is not what this package writes.
+            TamperedRowError: The row was not written by this package.
             sqlite3.Error: The file cannot be read.
         """
         found = self._con.execute(_SELECT, (name,)).fetchone()
         return None if found is None else self._disk.fetch(*found, False)
 
     def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
-        """Keep texts under their names, each with the wall-clock second it was made at, in one transaction.
+        """Store texts by name, each with its wall-clock second of creation, in one transaction.
 
         Raises:
-            sqlite3.Error: None of them was kept.
+            sqlite3.Error: None of them was stored.
         """
         rows = [
             (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
@@ -230,7 +231,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             raise
 
     def delete_all(self, namespace: str, created_before: float | None = None) -> int:
-        """Delete a namespace, or the texts in it that were made before a wall-clock second; returns how many."""
+        """Delete a namespace, or its texts created before a wall-clock second; returns their number."""
         statement = "DELETE FROM Cache WHERE key >= ? AND key < ?"
         arguments: list[object] = [f"{namespace}:", f"{namespace};"]
         if created_before is not None:
@@ -240,6 +241,6 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             return self._con.execute(statement, arguments).rowcount
 
     def count_entries(self) -> int | None:
-        """Rows of all namespaces, as the file's own triggers count them."""
+        """Rows of all namespaces, as the triggers of the database count them."""
         found = self._con.execute("SELECT value FROM Settings WHERE key = 'count'").fetchall()
         return found[0][0] if len(found) == 1 and type(found[0][0]) is int else None

@@ -1,4 +1,4 @@
-"""Texts in line to be written, and the thread that hands them over in batches."""
+"""Write queue of the disk store: pending texts, and the thread that writes them in batches."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ GATHER_SECONDS = 0.02
 FLUSH_SECONDS = 15.0
 IDLE_SECONDS = 5.0
 
-# Name, and the text with the wall-clock second it was made at.
+# Name, and the text with its wall-clock second of creation.
 Item = tuple[str, tuple[str, float]]
 Waiting = dict[str, tuple[str, float]]
 
 
 class WriteQueue:
-    """A line that readers look into, and a thread of its own that ends when there is nothing to write for a while.
+    """Queue that can be read, with a writer thread that ends when it is idle.
 
     Args:
         write: Writes a batch; called by the thread, with `writing` held.
-        on_idle: Called by the thread at its end.
+        on_idle: Called by the thread when it ends.
 
     Attributes:
-        writing: Held while a batch is written; whoever holds it, as to open or change the file, sees no write begin.
+        writing: Held while a batch is written; hold it to open or change the file without a concurrent write.
     """
 
     _thread: threading.Thread | None
@@ -37,7 +37,7 @@ class WriteQueue:
         self.renew()
 
     def renew(self) -> None:
-        """Begin with nothing in line, no thread and free locks."""
+        """Start with an empty queue, no thread and free locks."""
         self.writing = threading.RLock()
         self._changed = threading.Condition(threading.Lock())
         self._hurry = threading.Event()
@@ -52,17 +52,18 @@ class WriteQueue:
         return len(self._waiting) + len(self._under_way)
 
     def find(self, name: str) -> str | None:
-        """The text in line under a name, or None."""
-        # In this order, and the thread fills `_under_way` before it empties `_waiting`: no lock is needed to miss nothing.
+        """The queued text of a name, or None."""
+        # In this order without a lock: the thread fills `_under_way` before it empties `_waiting`, so nothing
+        # is missed.
         found = self._waiting.get(name) or self._under_way.get(name)
         return None if found is None else found[0]
 
     def has_room(self, text: str) -> bool:
-        """Whether one more text may wait."""
+        """Whether the queue has room for one more text."""
         return len(self._waiting) < MAX_WAITING and self._characters + len(text) <= MAX_WAITING_CHARACTERS
 
     def put(self, name: str, text: str, created_at: float) -> None:
-        """Put a text in line; the thread is started where there is none."""
+        """Queue a text; starts the thread if there is none."""
         with self._changed:
             first = not self._waiting
             self._waiting[name] = (text, created_at)
@@ -74,7 +75,7 @@ class WriteQueue:
                 self._changed.notify_all()
 
     def drop(self, is_dropped: Callable[[str], bool]) -> int:
-        """Take names out of the line; returns how many there were."""
+        """Remove names from the queue; returns their number."""
         with self._changed:
             dropped = [name for name in self._waiting if is_dropped(name)]
             for name in dropped:
@@ -83,15 +84,15 @@ class WriteQueue:
         return len(dropped)
 
     def hurry(self) -> None:
-        """At exit: have what is in line written at once, and wait for it no longer than somebody says."""
+        """At exit: write the queue at once; `flush` then waits only as long as its caller says."""
         self._patience_seconds = 0.0
         self._hurry.set()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Block until everything in line is written or given up.
+        """Block until the queue is written or given up.
 
         Args:
-            timeout_seconds: How long to wait; None means FLUSH_SECONDS, and at exit not at all.
+            timeout_seconds: Time limit; None means FLUSH_SECONDS, and no wait at exit.
 
         Returns:
             Whether that happened in time.
@@ -104,7 +105,7 @@ class WriteQueue:
             return done
 
     def close(self) -> None:
-        """Write what is in line and end the thread; the next text starts another."""
+        """Write the queue and end the thread; the next text starts another one."""
         self.flush()
         thread = self._thread
         with self._changed:
@@ -116,7 +117,7 @@ class WriteQueue:
             self._closed = False
 
     def _run(self) -> None:
-        """Gather for a moment, write, wait until there is more."""
+        """Collect for a moment, write, wait for more."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)

@@ -1,4 +1,4 @@
-"""Where shared state lives: a Redis URL whose password is never shown."""
+"""Address of the shared state: a Redis URL whose password is never shown."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class StateAddress:
     """A Redis server and a namespace in it.
 
     Attributes:
-        url: The whole URL as it was given, password included; never printed.
-        namespace: In front of every key, so that teams on one server do not meet.
+        url: The URL as given, password included; never printed.
+        namespace: Prefix of every key, so that teams on one server are separated.
     """
 
     url: str = field(repr=False)
@@ -35,7 +35,7 @@ class StateAddress:
 
     @property
     def place(self) -> str:
-        """Host, port and database, with nothing secret in it."""
+        """Host, port and database, without secrets."""
         parts = urlsplit(self.url)
         return f"{parts.hostname}:{parts.port or DEFAULT_PORT}{parts.path}"
 
@@ -46,7 +46,7 @@ class StateAddress:
         return f"StateAddress({str(self)!r})"
 
     def credentials(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Name and password that the URL leaves out, from the environment.
+        """User name and password from the environment, where the URL has none.
 
         Args:
             environ: Environment variables; None means the process's own.
@@ -64,7 +64,7 @@ class StateAddress:
         }
 
     def without_secrets(self) -> StateAddress:
-        """The same place for another machine, which reads name and password from its own environment."""
+        """The address for another machine, which reads user name and password from its own environment."""
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         query = "&".join(
@@ -74,10 +74,10 @@ class StateAddress:
 
 
 def parse_state(value: Any) -> StateAddress | None:
-    """Read the option ``state``; None and "" mean state of this machine.
+    """Read the option ``state``; None and "" mean local state.
 
     Raises:
-        ConfigError: It is no Redis URL; the value is not repeated, since it may hold a password.
+        ConfigError: It is not a Redis URL; the value is not repeated, since it may contain a password.
     """
     if value is None or isinstance(value, StateAddress):
         return value
@@ -99,17 +99,18 @@ def parse_state(value: Any) -> StateAddress | None:
     namespace = options.pop("namespace", [DEFAULT_NAMESPACE])[-1]
     if not _NAMESPACE.fullmatch(namespace):
         raise ConfigError(
-            f"the namespace of state takes 1 to 64 letters, digits, dots, dashes and underscores; it is {namespace!r}"
+            "the namespace of state takes 1 to 64 letters, digits, dots, dashes and underscores; it is "
+            f"{namespace!r}"
         )
     query = "&".join(item for item in parts.query.split("&") if item and not item.startswith("namespace="))
     return StateAddress(urlunsplit(parts._replace(query=query)), namespace)
 
 
 def require_extra() -> None:
-    """Make sure that redis-py is there, without loading it.
+    """Check that redis-py is installed, without loading it.
 
     Raises:
-        ConfigError: It is not; the message names the extra.
+        ConfigError: It is not installed; the message names the extra.
     """
     if importlib.util.find_spec("redis") is None:
         raise ConfigError(

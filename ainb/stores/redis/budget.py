@@ -1,11 +1,12 @@
-"""What is spent and set aside a shared, or of a run that many processes work on, in Redis, shared by all machines of a namespace.
+"""Shared budget: spent and reserved money of days and runs in Redis, for all machines of a namespace.
 
-A book must not wait, and Redis is a round trip away. So a reservation that this process has no money at hand for says WAIT and
-sends for some; the ledger is woken when it comes. What was drawn counts as set aside on the server from that moment, so that no
-other process can spend it. Far from the limit a process draws for a few calls at once; near it, for one.
+A book must not block, and Redis is a round trip away. So a reservation without enough drawn money returns
+WAIT and requests some; the ledger is woken by the answer. Drawn money counts as reserved on the server from
+that moment, so that no other process can spend it. Far from the limit a process draws for a few calls at
+once; near it, for one.
 
-Money is kept in whole nanodollars, of which a script's numbers hold 9 million dollars' worth exactly. What is drawn carries its
-owner: when that is not heard of any more, calls it had sent count as spent, and the rest comes back.
+Money is stored in whole nanodollars; a script's numbers hold 9 million dollars of them exactly. Drawn money
+carries its owner: when its heartbeat stops, calls that it had sent count as spent, and the rest is released.
 """
 
 from __future__ import annotations
@@ -32,14 +33,11 @@ DAYS_WATCHED = 2  # around midnight
 class RedisBook:
     """Balances of days and runs, shared between machines; a `Book` for `Ledger`.
 
-    While the server is out of reach this process spends its share of what was left: that divided by the peers last seen. What
-    it spends is told when the server is back.
-
-    Args:
-        client: The connection.
+    While the server is unavailable this process spends its share of what was left: that divided by the peers
+    last seen. Its costs are reported when the server is back.
 
     Attributes:
-        wake: Has the ledger try its line again; called on the home loop.
+        wake: Lets the ledger try its queue again; called on the connection's loop.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -47,8 +45,9 @@ class RedisBook:
         self._accounts: dict[Account, SharedAccount] = {}
         self._held: dict[tuple[int, Account], Hold] = {}
         self._unconfirmed: deque[Report] = deque()
+        self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
-        self._lock = threading.RLock()  # calls come from any thread, answers on the home loop
+        self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
         self.wake: Callable[[], None] = lambda: None
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.disconnected.append(self._on_disconnect)
@@ -57,7 +56,7 @@ class RedisBook:
 
     @locked
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
-        """Set `amount` aside under `token` when it fits; WAIT also while money is on its way."""
+        """Reserve `amount` under `token` if it fits; WAIT also while money is being drawn."""
         shared, needed = self._account(claim.account), nano(amount)
         shared.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
         if self._client.is_down:
@@ -74,7 +73,7 @@ class RedisBook:
 
     @locked
     def mark_sent(self, token: int, account: Account) -> None:
-        """The money may be spent from here on: it does not come back when this process dies."""
+        """Mark a reservation as sent: it counts as spent if this process dies."""
         hold = self._held.get((token, account))
         if hold is not None and not hold.is_local:
             hold.is_sent = True
@@ -82,7 +81,7 @@ class RedisBook:
 
     @locked
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
-        """Replace what is set aside under `token` by what it cost; returns what is spent in all, as far as known."""
+        """Replace the reservation of `token` by the actual cost; returns the total spent, as far as known."""
         hold = self._held.pop((token, account), None)
         if hold is None:
             return self.spend(account, cost)
@@ -99,17 +98,37 @@ class RedisBook:
 
     @locked
     def spend(self, account: Account, cost: Decimal) -> Decimal:
-        """Book a cost that nothing was set aside for; returns what is spent in all, as far as known."""
+        """Book a cost without a reservation; returns the total spent, as far as known."""
         shared, paid = self._account(account), nano(cost)
-        if paid:
+        if paid:  # below 0 where a job cost less than was booked for it
             shared.spent += paid
             shared.share = None if shared.share is None else shared.share - paid
             self._report(SPEND, account, self._client.owner, 0, paid)
         return usd(shared.spent)
 
     @locked
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job; when this process dies it counts as spent, until another settles the job."""
+        if job in self._jobs:
+            return Verdict.GRANTED
+        token = -next(self._serials)
+        if limit is not None:
+            verdict = self.reserve(token, Claim(account, limit), amount)
+            if verdict is not Verdict.GRANTED:
+                return verdict
+            self.mark_sent(token, account)
+        self._jobs[job] = token
+        return Verdict.GRANTED
+
+    @locked
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what was set aside for a job by what it cost; of a process that has died the difference to what was booked."""
+        token = self._jobs.pop(job, None)
+        return self.spend(account, cost - amount) if token is None else self.settle(token, account, cost)
+
+    @locked
     def balance(self, account: Account) -> Balance:
-        """How the account stands over all machines, as last heard: a second ago at most once it has been asked for."""
+        """The balance over all machines, at most one second old after the first request."""
         shared = self._account(account)
         mine = sum(hold.amount for (_, held), hold in self._held.items() if held == account)
         return Balance(
@@ -118,13 +137,13 @@ class RedisBook:
 
     @locked
     def reset(self, account: Account) -> None:
-        """Forget what is spent; what is set aside stays so."""
+        """Set what is spent to 0; reservations stay."""
         self._account(account).spent = 0
         self._client.send_script(RESET, self._keys(account), (account.name,))
 
     @locked
     def close(self) -> None:
-        """Give back what is at hand."""
+        """Give drawn money back."""
         for account, shared in self._accounts.items():
             self._give_back(account, shared)
 
@@ -168,7 +187,8 @@ class RedisBook:
                 granted = self._update(shared, answer)
                 if granted > 0 and owner == self._client.owner:
                     shared.available += granted
-            # The ledger's own poll comes back for what did not fit; from here it may be waiting for us, so not at once.
+            # What did not fit is tried again by the ledger's poll. Not called directly, because the ledger
+            # may hold its lock here.
             if granted > 0 or shared.spent + need > shared.limit:
                 self._client.call_soon(self.wake)
 
@@ -180,7 +200,7 @@ class RedisBook:
         granted, spent, aside = map(int, answer.split(" "))
         if not self._unconfirmed:
             shared.spent, shared.reserved = spent, aside
-        else:  # what the server has not heard of yet is spent all the same
+        else:  # costs that the server has not confirmed are spent all the same
             shared.spent, shared.reserved = max(shared.spent, spent), aside
         return granted
 
@@ -211,7 +231,7 @@ class RedisBook:
 
     @locked
     def _on_heartbeat(self) -> None:
-        """Once a second: look how the days stand, and give back what nobody came for."""
+        """Once a second: refresh the balances, and give unused drawn money back."""
         now = self._client.clock.monotonic()
         newest = len(self._accounts) - DAYS_WATCHED
         for place, (account, shared) in enumerate(list(self._accounts.items())):
@@ -229,7 +249,7 @@ class RedisBook:
 
     @locked
     def _on_disconnect(self) -> None:
-        """The server is out of reach: what is at hand goes into this process's share."""
+        """The server became unavailable: drawn money becomes part of this process's share."""
         for shared in self._accounts.values():
             shared.is_drawing = False
             if shared.limit:
@@ -240,7 +260,7 @@ class RedisBook:
 
     @locked
     def _on_reconnect(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back: say what is held, and everything that it has not confirmed, in order."""
+        """The server is back: restore what is held, then repeat all unconfirmed reports in order."""
         for account, shared in self._accounts.items():
             shared.share = None
             unheard = sum(
@@ -267,7 +287,7 @@ class RedisBook:
         self._client.call_soon(self.wake)
 
     def _register_sent(self) -> None:
-        """Tell a server that remembers nothing of the calls under way, so that their settling counts."""
+        """Register the calls in flight at a server that lost its data, so that their settlements count."""
         sent = [
             (account, hold.owner, hold.serial, hold.amount)
             for (_, account), hold in self._held.items()
@@ -280,12 +300,12 @@ class RedisBook:
             self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
     def _on_rename(self) -> None:
-        """This process counted as dead: what it had sent is booked at its estimate, what it had at hand is gone."""
+        """This process counted as dead: its sent calls are booked, its drawn money was released."""
         for shared in self._accounts.values():
             shared.available = 0
 
     def _keys(self, account: Account) -> tuple[str, str, str]:
-        # All days stand in one hash; a run has its own, so that it expires.
+        # All days share one hash; a run has its own, so that it expires.
         which = (account.name,) if account.scope == "day" else (account.scope, account.name)
         spent = () if account.scope == "day" else which
         return self._client.key("spent", *spent), self._client.key("aside", *which), self._client.key("peers")

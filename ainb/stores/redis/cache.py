@@ -1,4 +1,4 @@
-"""Answers in Redis: texts with an age limit, and a lease that lets one process of many pay for an answer they all want."""
+"""Shared cache in Redis: answers with an age limit, and leases that let one process make each answer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.script import load_script
 
-LEASE_SECONDS = 5.0  # renewed at every heartbeat; when its owner dies somebody else may go so much later
+LEASE_SECONDS = 5.0  # renewed at every heartbeat; after its owner's death another process waits so long
 POLL_SECONDS = 0.04
 MAX_POLL_SECONDS = 0.25
-STALE_FACTOR = 2  # an answer past its age is kept as long again, for the time when a circuit is open
+STALE_FACTOR = 2  # an expired answer is kept as long again, for use while a circuit is open
 SCAN_COUNT = 500
 _MINE, _ANSWERED = 1, 2
-LEASED = "reply"  # the family of keys whose answers cost money; a look at another takes no lease
+LEASED = "reply"  # the namespace of answers that cost money; lookups in others take no lease
 
 GET = load_script("cache/get")
 LEAD = load_script("cache/lead")
@@ -25,14 +25,13 @@ RENEW = load_script("cache/renew")
 
 
 class RedisStore:
-    """A `Store` that every process of the namespace shares; JSON texts only, never anything that could run.
+    """A `Store` shared by all processes of the namespace; JSON texts only.
 
-    While the server is out of reach answers come from and go to the local store.
+    While the server is unavailable the local store is used.
 
     Args:
-        client: The connection.
-        fallback: The local store.
-        ttl_seconds: Age up to which answers are given again; they are kept twice as long. None keeps them for ever.
+        fallback: Local store.
+        ttl_seconds: Age up to which answers are valid; they are kept twice as long. None means no limit.
     """
 
     name = "redis"
@@ -46,7 +45,7 @@ class RedisStore:
         client.on.heartbeat.append(self._renew_leases)
 
     async def get(self, namespace: str, key: str) -> str | None:
-        """The text, or None when there is none; the right to make one comes along where nobody else has it."""
+        """The text, or None when there is none; then also takes its lease, if that is free."""
         if self._client.is_down:
             return await self._fallback.get(namespace, key)
         try:
@@ -55,7 +54,7 @@ class RedisStore:
             return await self._fallback.get(namespace, key)
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
-        """Keep a text and let go of its lease; returns before the server has it."""
+        """Store a text and release its lease; returns before the server has it."""
         name = f"{namespace}:{key}"
         if self._client.is_down:
             await self._fallback.set(namespace, key, text, created_at=created_at)
@@ -64,16 +63,16 @@ class RedisStore:
         self._client.send_script(SET, self._keys(name), (self._client.owner, text, self._keep_ms))
 
     async def delete(self, namespace: str, key: str) -> None:
-        """Forget one text."""
+        """Delete one text."""
         await self._fallback.delete(namespace, key)
         self._client.send(("DEL", self._keys(f"{namespace}:{key}")[0]))
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
-        """Forget local texts made before a wall-clock second; the server forgets its own when their time is up."""
+        """Delete local texts created before a wall-clock second; those of the server expire."""
         return await self._fallback.prune(namespace, created_before=created_before)
 
     async def clear(self, namespace: str) -> int:
-        """Forget a whole namespace, for everybody who shares it; returns how many texts there were."""
+        """Delete a whole namespace for all processes; returns the number of texts."""
         gone = await self._fallback.clear(namespace)
         try:
             return gone + await self._client.run_on_loop(lambda: self._clear(namespace))
@@ -81,31 +80,32 @@ class RedisStore:
             return gone
 
     async def stats(self) -> StoreStats:
-        """What is known at once of a server that others use too: nothing."""
+        """Unknown: the server would have to scan its keys."""
         return StoreStats(entries=None, size_bytes=None)
 
     async def close(self) -> None:
-        """Give leases back, and close the local store."""
+        """Release leases and close the local store."""
         for name in self._leased:
             self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
         self._leased.clear()
         await self._fallback.close()
 
     async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
-        """Become the one that makes an answer; waits while another process is at it.
+        """Take the lease of an answer; waits while another process holds it.
 
         Args:
-            namespace: Family of keys.
-            key: Name inside the family.
-            anew: A text that is there will not do.
+            namespace: Namespace of the key.
+            key: Key inside the namespace.
+            anew: An existing text does not count.
 
         Returns:
-            True: nobody else is at it, `release` it when done. False: another process has ended, so look again.
+            True: this process holds the lease and must `release` it. False: another process is done, so look
+            again.
         """
         name = f"{namespace}:{key}"
         if self._client.is_down:
             return True
-        # What a look has claimed and nobody came for (it was cancelled just then) is not renewed, and so is free again soon.
+        # A lease taken by a lookup that was then cancelled is not renewed, so it expires soon.
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
         try:
@@ -114,7 +114,7 @@ class RedisStore:
             return True
 
     def release(self, namespace: str, key: str) -> None:
-        """Let another process make the answer, where `set` has not done so."""
+        """Release the lease, where `set` has not done so."""
         name = f"{namespace}:{key}"
         if name in self._leased:
             self._leased.discard(name)
@@ -150,7 +150,7 @@ class RedisStore:
             pause = min(MAX_POLL_SECONDS, 1.5 * pause)
 
     def _drop(self, name: str, answer: Any) -> None:
-        """Whoever asked was cancelled before the lease came."""
+        """Release a lease whose requester was cancelled before the answer came."""
         if answer == _MINE and name not in self._leased:
             self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
 

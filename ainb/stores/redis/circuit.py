@@ -1,7 +1,7 @@
-"""One circuit for many processes: outcomes are counted in Redis, and what it makes of them is seen by all.
+"""Shared circuit breaker: outcomes are counted in Redis, and all processes see the same state.
 
-Each process keeps a picture of every circuit it uses, drawn anew by each report and each heartbeat, so that a call under a
-closed circuit asks nobody. Only a probe asks: the server hands out its permits.
+Each process keeps a copy of the state, updated by each report and each heartbeat, so that a call under a
+closed circuit needs no request. Only a probe requests its permit from the server.
 """
 
 from __future__ import annotations
@@ -31,15 +31,12 @@ STATES: dict[str, State] = {
 
 
 class SharedBreaker(CircuitBreaker):
-    """A circuit whose state is the server's; while that is out of reach, one of this process.
+    """A circuit breaker with its state on the server, or in this process while the server is unavailable.
 
     Args:
-        client: The connection.
-        options: The thresholds; every process brings its own, the same ones as a rule.
-        name: What the error text calls it.
-        endpoint: Where its calls go.
-        clock: Where time comes from.
-        rng: Where jitter comes from.
+        options: Thresholds; normally the same in every process.
+        name: Name in error messages.
+        endpoint: Endpoint of its calls.
     """
 
     def __init__(
@@ -53,7 +50,7 @@ class SharedBreaker(CircuitBreaker):
         numbers = (options.window_seconds, options.minimum_calls, options.failure_rate)
         self._fixed = (*numbers, options.open_seconds, options.max_open_seconds, options.probes)
         self._seen: State = "closed"
-        self._is_known = False  # until the server has said so, a permit asks
+        self._is_known = False  # until the first answer a permit is requested from the server
         self._generation = 0
         self._until = 0.0
         self._busy_until = 0.0
@@ -66,12 +63,12 @@ class SharedBreaker(CircuitBreaker):
 
     @property
     def state(self) -> State:
-        """As all processes see it, a heartbeat ago at most."""
+        """State for all processes, at most one heartbeat old."""
         return super().state if self._client.is_down else self._seen
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may be let through, 0 when one would be now, None when forced open."""
+        """Seconds until a call may pass; 0 when one may pass now, None when forced open."""
         if self._client.is_down:
             return super().retry_after
         if self._seen == "forced-open":
@@ -98,20 +95,20 @@ class SharedBreaker(CircuitBreaker):
         self._force("forced-open")
 
     def disable(self) -> None:
-        """Let every call of every process through, uncounted, until `reset`."""
+        """Let every call of every process pass, uncounted, until `reset`."""
         super().disable()
         self._force("disabled")
 
     def reset(self) -> None:
-        """Close the circuit for all and forget what happened."""
+        """Close the circuit for all processes and clear its window."""
         super().reset()
         self._force("closed")
 
     def check(self) -> None:
-        """Refuse at once what would be refused now; takes no permit and asks nobody.
+        """Raise when a call would be refused now; takes no permit and sends no request.
 
         Raises:
-            CircuitOpenError: The circuit is open, or half-open with its probes under way.
+            CircuitOpenError: The circuit is open, or half-open with all probes in flight.
         """
         if self._client.is_down:
             super().check()
@@ -143,7 +140,7 @@ class SharedBreaker(CircuitBreaker):
             self._end(generation, probe, failed=failed)
 
     async def _permit(self) -> tuple[int, int]:
-        """Generation and number of the probe; 0 where the call is none."""
+        """Generation and number of the probe; 0 for a call that is not a probe."""
         if self._client.is_down:
             raise UnavailableError("local state is in use")
         if self._is_known and self._seen in {"closed", "disabled"}:
@@ -166,7 +163,7 @@ class SharedBreaker(CircuitBreaker):
         return granted - 1
 
     def _give_back(self, found: Any) -> None:
-        """The caller was cancelled before its permit came."""
+        """Return a permit whose requester was cancelled before the answer came."""
         granted = self._update(found)
         if granted > 1:
             self._end(self._generation, granted - 1, failed=None)
@@ -180,7 +177,7 @@ class SharedBreaker(CircuitBreaker):
             self._report(generation, -1 if failed is None else int(failed), probe)
 
     def _count_answer(self) -> None:
-        """A good answer changes no state, so it can wait a moment for others, or for a failure, to be told with them."""
+        """A success changes no state, so it is reported later, together with others or a failure."""
         self._answers += 1
         if not self._is_reporting:
             self._is_reporting = True
@@ -209,12 +206,12 @@ class SharedBreaker(CircuitBreaker):
             self._client.send_script(LOOK, self._keys, self._words(), self._update)
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back, and others may have gone on without us."""
+        """The server is back; the state may have changed meanwhile."""
         self._is_known = False
         self._on_heartbeat()
 
     def _update(self, found: Any) -> int:
-        """Draw the picture anew; returns what was granted."""
+        """Update the copy of the state; returns the granted permit."""
         if not isinstance(found, str):
             return 0
         granted, state, generation, left, calls, failures = found.split(" ")
@@ -230,19 +227,17 @@ class SharedBreaker(CircuitBreaker):
         error = self._refused(self._clock.monotonic())
         if self._seen == "forced-open":
             return CircuitOpenError(
-                f"{self.name} is switched off for everybody (its circuit is forced open); nothing was sent; reset the circuit or try another model"
+                f"{self.name} is switched off for everybody (its circuit is forced open); nothing was sent; "
+                "reset the circuit or try another model"
             )
         return CircuitOpenError(str(error), retry_after=self.retry_after)
 
 
 class SharedBreakers(Breakers):
-    """The circuits of a session, shared with every process of the namespace; a model that runs in this process has its own.
+    """The circuits of a session, shared by all processes of the namespace; local models have their own.
 
     Args:
-        client: The connection.
-        options: The thresholds of each.
-        clock: Where time comes from.
-        rng: Where jitter comes from.
+        options: Thresholds of each circuit.
     """
 
     def __init__(self, client: RedisClient, options: Circuit, *, clock: Clock, rng: Random) -> None:
@@ -250,7 +245,7 @@ class SharedBreakers(Breakers):
         self._client = client
 
     def make(self, call: Call, name: str, endpoint: str) -> CircuitBreaker:
-        """A new circuit."""
+        """Make a new circuit."""
         if getattr(call.provider, "slots", None) is not None:
             return super().make(call, name, endpoint)
         return SharedBreaker(
@@ -259,7 +254,7 @@ class SharedBreakers(Breakers):
 
 
 class SharedPermitStage:
-    """Takes the circuit's permit after the line and reports how the attempt went; a probe asks the server for it."""
+    """Takes the permit of a shared circuit after the rate limit, and reports the outcome."""
 
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers

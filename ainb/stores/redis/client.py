@@ -1,7 +1,7 @@
-"""A session's side of the shared state: one connection, a heartbeat, and what to do while the server is away.
+"""Redis client of a session: one connection, a heartbeat, and reconnection in the background.
 
-The connection lives on one loop (the engine's), wherever calls come from. After a fault nobody asks the server again until a
-background attempt has reached it: the fault costs the calls of that moment their timeout, and later ones nothing.
+The connection belongs to one loop (the engine's), wherever calls come from. After a fault the server is not
+used until a background attempt has reached it: only the calls of that moment wait for the timeout.
 """
 
 from __future__ import annotations
@@ -25,25 +25,23 @@ from ainb.stores.redis.script import SCRIPTS
 HEARTBEAT_SECONDS = 1.0
 NOTICE_SECONDS = 60.0
 MAX_BACKLOG = 10_000
-OPEN_SECONDS = 2.0  # for the background; no call waits longer than TIMEOUT_SECONDS for it
+OPEN_SECONDS = 2.0  # in the background; no call waits longer than TIMEOUT_SECONDS for it
 
 
 class RedisClient(CommandClient):
-    """Commands to one server, from any thread and any loop.
+    """Commands and scripts to one server, from any thread and any loop.
 
     Args:
-        address: Where the server is.
-        home: The loop that the connection lives on, running in a thread of its own; asked at each use, since a forked child
-            has another.
-        clock: Where time comes from.
-        sink: Who is told that the server cannot be reached.
-        rng: Where jitter comes from.
+        address: Address of the server.
+        get_loop: Returns the loop of the connection, which runs in its own thread; called at each use, since
+            a forked child has another loop.
+        sink: Receives a notice when the server is unavailable.
 
     Attributes:
         owner: Name of this process among its peers.
-        peers: Names of all that were alive at the last heartbeat, this one included; never empty.
-        distance_s: Seconds to the server and back, smoothed; None before the first heartbeat.
-        on: Who is told what.
+        peers: Names of all processes alive at the last heartbeat, this one included; never empty.
+        distance_s: Round-trip time to the server in seconds, smoothed; None before the first heartbeat.
+        on: Listeners of the connection.
     """
 
     def __init__(
@@ -77,15 +75,15 @@ class RedisClient(CommandClient):
 
     @property
     def is_down(self) -> bool:
-        """Whether the server was out of reach a moment ago, so that nobody need ask."""
+        """Whether the server is unavailable, so that local state is used."""
         return self._down
 
     def key(self, *parts: str) -> str:
-        """A key of this namespace; all share one hash slot, so that a cluster takes scripts over several of them."""
+        """A key of this namespace; all share one hash slot, as a cluster requires for scripts."""
         return f"{{ainb:{self.address.namespace}}}:" + ":".join(parts)
 
     def send(self, words: Sequence[Any], done: Lost | None = None) -> None:
-        """`report` for a plain command."""
+        """`send_script` for a plain command."""
         if self.is_on_loop():
             self._send(words, done)
         else:
@@ -96,7 +94,7 @@ class RedisClient(CommandClient):
         self._get_loop().call_soon_threadsafe(self._start)
 
     def status(self) -> dict[str, Any]:
-        """Where the state is, whether it can be reached, how far away it is, and who else is there."""
+        """One row: address, connection, round-trip time and peers."""
         others = [name for name in self.peers if name != self.owner]
         return {
             "store": "redis",
@@ -108,8 +106,8 @@ class RedisClient(CommandClient):
         }
 
     async def close(self) -> None:
-        """Say goodbye and hang up; whoever comes later finds the server out of reach."""
-        self._down = True  # or a late report would connect again
+        """Leave the peers and close the connection; later calls use local state."""
+        self._down = True  # else a late report would connect again
         for task in (self._heartbeat_task, self._opening):
             if task is not None and not task.done():
                 task.cancel()
@@ -123,7 +121,7 @@ class RedisClient(CommandClient):
         self._heartbeat_task = self._opening = None
 
     def renew(self) -> None:
-        """Start as a new process does; what a forked child inherits belongs to its parent."""
+        """Reset in a forked child: connection and name belong to its parent."""
         self._connection = None
         self._down = False
         self._opening = self._heartbeat_task = self._closing = None
@@ -133,7 +131,7 @@ class RedisClient(CommandClient):
         self._name()
 
     def _name(self) -> None:
-        # A name is never taken up again: what it held may have been given back.
+        # A name is never reused: what it held may have been released.
         self.owner = new_name()
         self.peers = (self.owner,)
         self._is_new = True
@@ -143,7 +141,7 @@ class RedisClient(CommandClient):
             self._start_heartbeat()
 
     def _send(self, words: Sequence[Any], done: Lost | None) -> None:
-        def heard(found: Any) -> None:
+        def on_answer(found: Any) -> None:
             if isinstance(found, Exception) and not isinstance(found, UnavailableError):
                 self._fault(found)
             if done is not None:
@@ -151,15 +149,15 @@ class RedisClient(CommandClient):
 
         connection = self._connection
         if connection is not None and connection.is_open:
-            connection.send(words, heard)
+            connection.send(words, on_answer)
         elif self._down or len(self._backlog) >= MAX_BACKLOG:
-            heard(UnavailableError("the server is out of reach"))
+            on_answer(UnavailableError("the server is out of reach"))
         else:
-            self._backlog.append((words, heard))
+            self._backlog.append((words, on_answer))
             self._start()
 
     def _fault(self, error: Exception) -> None:
-        """The server answered with an error: scripts that it has forgotten are sent again, all else makes it unusable."""
+        """Handle an error answer: unknown scripts are loaded again, all else makes the server unavailable."""
         if str(error).startswith("NOSCRIPT") and self._connection is not None:
             for item in SCRIPTS:
                 self._connection.send(("SCRIPT", "LOAD", item.text))
@@ -167,7 +165,7 @@ class RedisClient(CommandClient):
             self._break(UnavailableError(f"it answered {str(error)[:120]!r}"))
 
     async def _connected(self) -> Connection:
-        """The open connection; many callers share one attempt, none waits long for it, and after a fault there is none."""
+        """The open connection; callers share one attempt to open it, with a short timeout."""
         if self._down:
             raise UnavailableError("the server was out of reach a moment ago")
         done, _ = await asyncio.wait([self._attempt()], timeout=TIMEOUT_SECONDS)
@@ -178,14 +176,14 @@ class RedisClient(CommandClient):
         return self._connection
 
     def _attempt(self) -> asyncio.Task[None]:
-        """The one attempt to connect that is under way."""
+        """The current attempt to connect, started if there is none."""
         if self._opening is None or self._opening.done():
             self._opening = asyncio.get_running_loop().create_task(self._open())
             self._opening.add_done_callback(_retrieve)
         return self._opening
 
     async def _open(self) -> None:
-        """Connect, load the scripts, make this process known."""
+        """Connect, load the scripts, send the first heartbeat."""
         connection = Connection(self.address, self._break)
         try:
             await connection.open(OPEN_SECONDS)
@@ -195,7 +193,7 @@ class RedisClient(CommandClient):
             if not await self._heartbeat(connection):
                 self._rename()
                 await self._heartbeat(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server cannot be used
+        except Exception as error:  # noqa: BLE001 - any fault makes the server unavailable
             self._break(error)
             await connection.close()
             return
@@ -206,7 +204,7 @@ class RedisClient(CommandClient):
         self._clear_backlog()
 
     async def _heartbeat(self, connection: Connection) -> bool:
-        """Show that we live; returns whether we still count as alive under our name."""
+        """Send a heartbeat; returns whether the name of this process is still valid."""
         began = self.clock.monotonic()
         keys = (self.key("peers"), self.key("data"))
         args = (self.owner, int(self._is_new), LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8))
@@ -231,7 +229,7 @@ class RedisClient(CommandClient):
             self._heartbeat_task.add_done_callback(_retrieve)
 
     async def _heartbeats(self) -> None:
-        """Once a second: show that we live and let every part look after itself, or try to reach the server again."""
+        """Once a second: send a heartbeat and call the listeners, or try to reconnect."""
         while True:
             try:
                 if self._connection is None or not self._connection.is_open:
@@ -246,7 +244,7 @@ class RedisClient(CommandClient):
             await asyncio.sleep(HEARTBEAT_SECONDS * (0.9 + 0.2 * self.rng.random()))
 
     async def _live(self, connection: Connection) -> None:
-        """A beat of a connection that stands; the database may have been emptied under it."""
+        """A heartbeat of an open connection; notices when the database was emptied."""
         before = self._data
         if not await self._heartbeat(connection):
             self._rename()
@@ -256,7 +254,7 @@ class RedisClient(CommandClient):
                 listener(True)
 
     def _break(self, error: Exception) -> None:
-        """The server cannot be used: local state from here on, one line for the person, and attempts in the background."""
+        """Mark the server as unavailable: local state, one notice, reconnection in the background."""
         connection, self._connection = self._connection, None
         if connection is not None and connection.is_open:
             self._closing = asyncio.get_running_loop().create_task(connection.close())
@@ -268,7 +266,8 @@ class RedisClient(CommandClient):
         if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
             self._told_at = now
             text = (
-                f"the shared state at {self.address.place} cannot be used ({error}); limits and budgets are held by this process alone "
+                f"the shared state at {self.address.place} cannot be used ({error}); limits and budgets are "
+                "held by this process alone "
                 f"(its share of {len(self.peers)}) until it is back; see %ai status"
             )
             self._sink(Notice(text, "state"))
@@ -278,11 +277,11 @@ class RedisClient(CommandClient):
 
     def _clear_backlog(self) -> None:
         backlog, self._backlog = self._backlog, []
-        for words, heard in backlog:
+        for words, on_answer in backlog:
             if self._connection is not None:
-                self._connection.send(words, heard)
+                self._connection.send(words, on_answer)
             else:
-                heard(UnavailableError("the server is out of reach"))
+                on_answer(UnavailableError("the server is out of reach"))
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

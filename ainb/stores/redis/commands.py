@@ -1,4 +1,4 @@
-"""Running scripts on the server: with an answer that is waited for, or without."""
+"""Commands and scripts to the server, with an awaited answer or without."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ainb.stores.redis.script import Script
 
 
 class CommandClient(LoopBound, ABC):
-    """What asks a server; whoever derives from it knows the connection."""
+    """Sends commands over the connection that its subclass provides."""
 
     _connection: Connection | None
 
     async def run_script(
         self, script: Script, keys: Sequence[str], args: Sequence[Any], lost: Lost | None = None
     ) -> Any:
-        """Run a script and wait for what it returns; on the home loop only.
+        """Run a script and await its result; on the connection's loop only.
 
         Args:
-            script: What to run.
+            script: Script to run.
             keys: Its keys.
             args: Its arguments.
-            lost: Called with what it returned when the caller was cancelled meanwhile.
+            lost: Called with the result when the caller was cancelled meanwhile.
 
         Raises:
-            UnavailableError: The server is out of reach; local state is to be used.
+            UnavailableError: The server is unavailable; local state is to be used.
         """
         return await self.run_command(("EVALSHA", script.sha, len(keys), *keys, *args), script, lost)
 
     async def run_command(
         self, words: Sequence[Any], script: Script | None = None, lost: Lost | None = None
     ) -> Any:
-        """`run` for a plain command."""
+        """`run_script` for a plain command."""
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._connected()
@@ -49,7 +49,7 @@ class CommandClient(LoopBound, ABC):
             raise
         except UnavailableError:
             raise
-        except Exception as error:  # noqa: BLE001 - an error that the server answered with
+        except Exception as error:  # noqa: BLE001 - an error answer of the server
             if script is not None and str(error).startswith("NOSCRIPT"):
                 return await connection.request(("EVAL", script.text, *words[2:]), lost)
             self._fault(error)
@@ -58,24 +58,24 @@ class CommandClient(LoopBound, ABC):
     def send_script(
         self, script: Script, keys: Sequence[str], args: Sequence[Any], done: Lost | None = None
     ) -> None:
-        """Run a script and wait for nothing; from any thread. While the server is out of reach it is dropped.
+        """Run a script without waiting, from any thread; dropped while the server is unavailable.
 
         Args:
-            script: What to run.
+            script: Script to run.
             keys: Its keys.
             args: Its arguments.
-            done: Called on the home loop with what it returned, or with an exception.
+            done: Called on the connection's loop with the result or an exception.
         """
         self.send(("EVALSHA", script.sha, len(keys), *keys, *args), done)
 
     @abstractmethod
     def send(self, words: Sequence[Any], done: Lost | None = None) -> None:
-        """`report` for a plain command."""
+        """`send_script` for a plain command."""
 
     @abstractmethod
     async def _connected(self) -> Connection:
-        """The open connection, made where there is none."""
+        """The open connection; opened if needed."""
 
     @abstractmethod
     def _fault(self, error: Exception) -> None:
-        """The server answered with an error."""
+        """Handle an error answer of the server."""

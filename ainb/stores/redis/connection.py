@@ -1,8 +1,8 @@
-"""One connection to Redis that many callers write to at once; answers come back in the order of the questions.
+"""Pipelined connection to Redis: many callers write at once; answers come in the order of the commands.
 
-redis-py opens it (URL, TLS, password, database) and speaks the protocol; what it would add to a call (a pool, a task and a
-timer for each command, its retries) is left out: a command costs a third of what its client takes, and those of one tick of
-the loop travel together.
+redis-py opens it (URL, TLS, password, database) and parses the protocol. Its pool, its retries and a task and
+timer per command are left out: a command takes a third of the time of its client, and the commands of one
+tick of the loop are sent together.
 """
 
 from __future__ import annotations
@@ -22,24 +22,22 @@ from redis.exceptions import ResponseError
 from ainb.stores.redis.address import StateAddress
 
 TIMEOUT_SECONDS = 0.25
-GRACE_SECONDS = (
-    0.02  # a loop that stood still itself reads what came meanwhile before it calls the server late
-)
+GRACE_SECONDS = 0.02  # a loop that was blocked reads pending answers before it declares the server late
 
 Answer = asyncio.Future[Any]
 Lost = Callable[[Any], object]
 
 
 class UnavailableError(Exception):
-    """The server does not answer, or not as one that can be used."""
+    """The server does not answer, or with an error that makes it unusable."""
 
 
 class Connection:
-    """A connection of one event loop, all of whose methods are called on that loop.
+    """A connection of one event loop; all methods must be called on that loop.
 
     Args:
-        address: Where the server is.
-        broken: Told once, with the reason, when the connection is of no use any more.
+        address: Address of the server.
+        broken: Called once, with the reason, when the connection fails.
 
     Attributes:
         is_open: Whether commands may be sent.
@@ -81,22 +79,22 @@ class Connection:
         """Send a command.
 
         Args:
-            command: Its words.
-            lost: Called with the answer when whoever waited for it was cancelled.
+            command: Words of the command.
+            lost: Called with the answer when the waiting caller was cancelled.
 
         Returns:
-            A future of the answer; it fails with UnavailableError when the server is late or gone.
+            A future of the answer; fails with UnavailableError when the server is late or gone.
         """
         answer: Answer = self._loop.create_future()
         self._send(command, answer, lost)
         return answer
 
     def send(self, command: Sequence[Any], done: Lost | None = None) -> None:
-        """Send a command whose answer nobody waits for; `done` gets it when there is one."""
+        """Send a command without waiting; `done` receives the answer."""
         self._send(command, None, done)
 
     async def close(self) -> None:
-        """Wait a moment for what is under way, then hang up; everything still waiting fails."""
+        """Wait a moment for pending answers, then close; commands still waiting fail."""
         if self.is_open and self._pending:
             with contextlib.suppress(Exception):
                 await self.request(("PING",))
@@ -143,14 +141,15 @@ class Connection:
             self._fail(error)
 
     def _look(self) -> None:
-        """The one timer: give the oldest command up when it is late, else come back when it would be."""
+        """The only timer: fail when the oldest command is late, else set the timer again."""
         self._timer = None
         if not self._pending:
             return
         now = self._loop.time()
         left = self._pending[0][2] - now
         if left <= 0:
-            # A loop that was held up itself has not read what lies there: no word against the server before it has.
+            # A loop that was blocked has not read pending answers: give it time before the server counts as
+            # late.
             if now - self._look_at > GRACE_SECONDS and left > -TIMEOUT_SECONDS:
                 self._look_in(GRACE_SECONDS)
             else:
@@ -165,7 +164,7 @@ class Connection:
         self._timer = self._loop.call_later(seconds, self._look)
 
     def _fail(self, error: Exception | None) -> None:
-        """End it all; None where that is what was wanted."""
+        """Close and fail all pending commands; None means a normal close."""
         if not self.is_open:
             return
         self.is_open = False
@@ -189,7 +188,7 @@ class Connection:
 
 
 def pack(command: Sequence[Any]) -> bytes:
-    """A command as the protocol writes it; redis-py takes five times as long for the same bytes."""
+    """Encode a command in the protocol; redis-py takes five times as long for the same bytes."""
     parts = [f"*{len(command)}\r\n"]
     for word in command:
         text = word if type(word) is str else str(word)
@@ -199,7 +198,7 @@ def pack(command: Sequence[Any]) -> bytes:
 
 
 def _drop(answer: Answer | None, lost: Lost | None, gone: UnavailableError) -> None:
-    """Tell who waits that no answer comes; who was cancelled meanwhile has nothing to give back."""
+    """Fail a pending command; callers that were cancelled need no answer."""
     if answer is None:
         if lost is not None:
             lost(gone)
@@ -208,7 +207,7 @@ def _drop(answer: Answer | None, lost: Lost | None, gone: UnavailableError) -> N
 
 
 def _maker(address: StateAddress) -> Callable[[], Any]:
-    """How redis-py makes the connection, with its retries and health checks off."""
+    """Factory of redis-py connections, without retries and health checks."""
     given: dict[str, Any] = {**parse_url(address.url), **address.credentials()}
     kind: Any = given.pop("connection_class", RedisConnection)
     fixed = {
@@ -223,7 +222,7 @@ def _maker(address: StateAddress) -> Callable[[], Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong on one line; nothing that redis-py was given stands in it."""
+    """The error on one line; it contains no credentials."""
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {TIMEOUT_SECONDS} s"
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Who is there: a name for each process, its heartbeat, and those who want to know how the connection fares."""
+"""Heartbeat: a name for each process, its script, and the listeners of the connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ainb.stores.redis.script import load_script
 
-LIVE_SECONDS = 10.0  # a process not heard of for so long is dead, and what it held comes back
+LIVE_SECONDS = 10.0  # a process without a heartbeat for so long is dead, and what it held is released
 FORGET_SECONDS = 3600
 
 HEARTBEAT = load_script("heartbeat")
@@ -18,13 +18,13 @@ HEARTBEAT = load_script("heartbeat")
 
 @dataclass(slots=True)
 class Listeners:
-    """Who wants to know how the connection fares; all are called on the home loop and must not wait.
+    """Callbacks for events of the connection; called on its loop, must not block.
 
     Attributes:
-        beat: Once a second while it is up.
-        renamed: This process was declared dead and has another name now.
-        back: The server can be reached (again); the argument says whether its data was lost meanwhile.
-        gone: It cannot be reached any more.
+        heartbeat: Once a second while the server is available.
+        renamed: This process was declared dead and has a new name.
+        reconnected: The server is available (again); the argument says whether its data was lost meanwhile.
+        disconnected: The server became unavailable.
     """
 
     heartbeat: list[Callable[[], object]] = field(default_factory=list)
@@ -34,6 +34,6 @@ class Listeners:
 
 
 def new_name() -> str:
-    """A name for this process that no other has or had; what an earlier one held may have been given back."""
+    """A new, unique name for this process."""
     host = "".join(letter if letter.isalnum() or letter in ".-_" else "-" for letter in socket.gethostname())
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"

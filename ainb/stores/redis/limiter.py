@@ -1,16 +1,14 @@
-"""One rate limit for many processes: the buckets of `ainb.pipeline.rate_limit.buckets`, kept in Redis by scripts on the server's clock.
+"""Shared rate limiter: the token buckets of `ainb.pipeline.rate_limit`, kept in Redis by scripts.
 
-A script grants a call everything it asks for or nothing, and says how long to wait. In each process only the first in line asks
-again; the server remembers who asked first, and others pass only while what that one needs stays untouched, so that nobody
-starves and processes get equal shares.
+A script grants a call its whole cost or nothing, and returns the seconds to wait. In each process only the
+first waiter asks again; the server remembers the order of the processes, and later ones are granted only what
+earlier ones do not need, so that no process starves and all get equal shares.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import math
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +33,7 @@ from ainb.stores.redis.limiter_scripts import (
     PAUSED,
     SETTLE,
 )
-from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, divided
+from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, SharedQueue, divided
 
 SLOT_POLL_SECONDS = 0.05
 JITTER_SECONDS = 0.005
@@ -47,14 +45,13 @@ Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
 
 
 class RedisLimiter:
-    """A `Limiter` whose buckets and slots all processes of a namespace share.
+    """A `Limiter` with buckets and slots shared by all processes of a namespace.
 
-    While the server is out of reach the limits hold in this process, divided by the peers that were last seen.
+    While the server is unavailable the limits hold in this process, divided by the number of peers last seen.
 
     Args:
-        client: The connection.
-        options: Limits of all processes together; each brings its own, the same ones as a rule.
-        place: Provider, model and account that are limited.
+        options: Limits of all processes together; normally the same in every process.
+        place: Provider, model and account of the limits.
     """
 
     def __init__(self, client: RedisClient, options: RateLimit, place: Place) -> None:
@@ -66,7 +63,7 @@ class RedisLimiter:
         self._keys.append(client.key("peers"))
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
-        self._line: deque[QueueEntry] = deque()
+        self._queue = SharedQueue(self._leave_server_queue)
         self._in_flight = 0
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
@@ -77,10 +74,11 @@ class RedisLimiter:
         client.on.renamed.append(self._announce)
 
     async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Permit:
-        """Wait in line for a permit; `user` has no limits of its own here.
+        """Wait in the queue for a permit; limits per `user` are not supported here.
 
         Raises:
-            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to wait.
+            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to
+                wait.
         """
         if not self._client.is_down:
             try:
@@ -91,7 +89,7 @@ class RedisLimiter:
         return fallback, await fallback.acquire(cost, user=user, deadline=deadline)
 
     def settle(self, permit: Permit, actual: Cost | None = None) -> None:
-        """Give a permit back with what was used; None keeps what was reserved. A second time does nothing."""
+        """Return a permit with the actual use; None keeps the reservation. A second call does nothing."""
         if isinstance(permit, tuple):
             permit[0].settle(permit[1], actual)
             return
@@ -106,11 +104,12 @@ class RedisLimiter:
             else tuple(map(float.__sub__, map(float, cost), map(float, actual)))
         )
         self._client.send_script(SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
-        if self._line:
-            self._line[0].look(self._client)
+        first = self._queue.first
+        if first is not None:
+            first.wake_from_any_thread(self._client)
 
     def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
-        """The server answered 429: all processes drain, pause and slow down."""
+        """After a 429: all processes empty their buckets, pause and slow down."""
         if isinstance(permit, tuple):
             permit[0].throttle(permit[1], retry_after)
         else:
@@ -120,14 +119,14 @@ class RedisLimiter:
             )
 
     def pause(self, seconds: float) -> None:
-        """No process is granted anything for so many seconds; nonsense (negative, NaN) is ignored."""
+        """Grant nothing to any process for so many seconds; negative numbers and NaN are ignored."""
         if self._fallback is not None:
             self._fallback.pause(seconds)
         elif _pause(seconds):
             self._client.send_script(PAUSE, self._keys, (_pause(seconds),))
 
     def learn(self, readings: Iterable[Reading]) -> None:
-        """Heed rate-limit headers: a limit caps everybody's, what remains only lowers the level."""
+        """Apply rate-limit headers: a limit caps ours, a remaining amount only lowers the level."""
         known = list(readings)
         if self._fallback is not None:
             self._fallback.learn(known)
@@ -147,14 +146,14 @@ class RedisLimiter:
             )
 
     def status(self) -> dict[str, Any]:
-        """Callers waiting here, calls in flight of all processes, and per limited dimension level, capacity and limit.
+        """Callers waiting here, calls in flight of all processes, and level, capacity, limit per dimension.
 
-        As of the last heartbeat, a second ago at most while calls are made.
+        As of the last heartbeat, at most one second ago while calls are made.
         """
         if self._fallback is not None:
             return self._fallback.status()
         row = {
-            "waiting": len(self._line),
+            "waiting": len(self._queue),
             "in_flight": self._in_flight,
             "concurrency": self._options.concurrency,
             "paused_s": 0.0,
@@ -163,12 +162,12 @@ class RedisLimiter:
         return row | self._view
 
     async def _shared(self, cost: Cost, deadline: float | None) -> SharedPermit:
-        """`acquire` on the home loop."""
+        """`acquire` on the connection's loop."""
         self._used_at = self._client.clock.monotonic()
         entry: QueueEntry | None = None
         try:
-            if self._line:
-                entry = await self._join()
+            if self._queue:
+                entry = await self._queue.join()
             while True:
                 left = math.inf if deadline is None else max(0.0, deadline - self._client.clock.monotonic())
                 granted, wait, why = await self._ask(cost, left, is_first=entry is not None)
@@ -177,7 +176,7 @@ class RedisLimiter:
                 if self._options.on_full == "raise" or wait > left:
                     raise self._refusal(wait, why)
                 if entry is None:
-                    entry = await self._join()
+                    entry = await self._queue.join()
                 if why == NO_SLOT:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
@@ -185,7 +184,7 @@ class RedisLimiter:
                 await entry.rest(wait, self._client)
         finally:
             if entry is not None:
-                self._leave(entry)
+                self._queue.leave(entry)
 
     async def _ask(
         self, cost: Cost, left: float, *, is_first: bool
@@ -205,36 +204,18 @@ class RedisLimiter:
         return None, float(text), int(why)
 
     def _give_back(self, cost: Cost, answer: Any) -> None:
-        """Whoever asked was cancelled before the answer came."""
+        """Return a permit whose requester was cancelled before the answer came."""
         if isinstance(answer, str) and answer.startswith("1 "):
             self._in_flight += 1
             self.settle(SharedPermit(cost, answer.split(" ")[1]), NOTHING)
-        elif not self._line:
+        elif not self._queue:
             self._client.send_script(LEAVE, self._keys, (self._client.owner,))
 
     def _undo(self, permit: SharedPermit) -> None:
         self.settle(permit, NOTHING)
 
-    async def _join(self) -> QueueEntry:
-        entry = QueueEntry()
-        self._line.append(entry)
-        if self._line[0] is not entry:
-            try:
-                await entry.woken
-            except BaseException:
-                self._leave(entry)
-                raise
-            entry.woken = asyncio.get_running_loop().create_future()
-        return entry
-
-    def _leave(self, entry: QueueEntry) -> None:
-        first = self._line[0] is entry
-        self._line.remove(entry)
-        if not first:
-            return
-        if self._line:
-            self._line[0].wake()
-        elif not self._client.is_down:
+    def _leave_server_queue(self) -> None:
+        if not self._client.is_down:
             self._client.send_script(LEAVE, self._keys, (self._client.owner,))
 
     def _refusal(self, wait: float, why: int) -> RateLimitError:
@@ -248,7 +229,10 @@ class RedisLimiter:
                 'no permit is free now; try again after retry_after seconds, or set RateLimit(on_full="wait")'
             )
         else:
-            way_out = "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, or send less"
+            way_out = (
+                "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, "
+                "or send less"
+            )
         return RateLimitError(
             f"{self._name} is held to {limit}, shared by all processes, and {way_out}",
             retry_after=wait or None,
@@ -266,12 +250,12 @@ class RedisLimiter:
         return self._fallback
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back: what it grants counts again; permits of the meantime settle where they came from."""
+        """The server is back: it grants permits again; local permits are settled locally."""
         self._fallback = None
         self._announce()
 
     def _announce(self) -> None:
-        """Say what is in flight: reports may have been lost, or the server's memory, or our name."""
+        """Report calls in flight: reports, the server's data or our name may have been lost."""
         owner = self._client.owner
         words = (
             ("HSET", self._keys[2], owner, self._in_flight)

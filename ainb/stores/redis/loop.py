@@ -1,4 +1,4 @@
-"""The loop on which a connection lives, reached from any other loop and any thread."""
+"""Access to the event loop of a connection from any other loop and any thread."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ T = TypeVar("T")
 
 
 class LoopBound:
-    """Work for one loop.
+    """Runs work on one event loop.
 
     Args:
-        home: The loop, running in a thread of its own; asked at each use, since a forked child has another.
+        get_loop: Returns the loop, which runs in its own thread; called at each use, since a forked child has
+            another loop.
     """
 
     def __init__(self, get_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -29,11 +30,11 @@ class LoopBound:
     async def run_on_loop(
         self, work: Callable[[], Coroutine[Any, Any, T]], lost: Callable[[T], object] | None = None
     ) -> T:
-        """Await `work()` on the home loop, wherever the caller runs.
+        """Await `work()` on the connection's loop, wherever the caller runs.
 
         Args:
-            work: Makes the coroutine.
-            lost: Gets its outcome when the caller is cancelled after it was there.
+            work: Returns the coroutine.
+            lost: Called with its result when the caller was cancelled after the work had ended.
         """
         if self.is_on_loop():
             return await work()
@@ -43,25 +44,25 @@ class LoopBound:
             made.append(await work())
             return made[0]
 
-        home = self._get_loop()
-        future = asyncio.run_coroutine_threadsafe(keep(), home)
+        loop = self._get_loop()
+        future = asyncio.run_coroutine_threadsafe(keep(), loop)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             if (
                 lost is not None
-            ):  # looks after the cancellation has reached the work, or has come too late for it
-                home.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
+            ):  # runs after the cancellation has reached the work, or has come too late for it
+                loop.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
             raise
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called on the home loop, after whatever runs now; from any thread."""
+        """Call `callback` soon on the connection's loop; from any thread."""
         self._get_loop().call_soon_threadsafe(callback)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        """Have `callback` called on the home loop in so many seconds; from any thread."""
-        home = self._get_loop()
+        """Call `callback` on the connection's loop after so many seconds; from any thread."""
+        loop = self._get_loop()
         if self.is_on_loop():
-            home.call_later(seconds, callback)
+            loop.call_later(seconds, callback)
         else:
-            home.call_soon_threadsafe(home.call_later, seconds, callback)
+            loop.call_soon_threadsafe(loop.call_later, seconds, callback)

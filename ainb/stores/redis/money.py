@@ -1,4 +1,4 @@
-"""What a process knows of a shared account: whole nanodollars, what it holds, and what it has not been confirmed yet."""
+"""Data of the shared budget in this process: account balances, reservations, unconfirmed reports."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NANO_DIGITS = 9
 
 @dataclass(slots=True)
 class SharedAccount:
-    """One account as this process knows it, in nanodollars.
+    """A shared account as this process knows it, in nanodollars.
 
     Attributes:
-        spent: By all, as last heard, and what this process booked since.
-        reserved: By all, as last heard.
-        available: Drawn and at hand.
-        is_drawing: Whether an answer is on its way.
-        drawn_at: Monotonic second at which money was last asked for.
-        share: What this process may still set aside or spend while the server is away; None while it is there.
-        limit: The last one that was asked for.
+        spent: Spent by all processes, as last reported, and booked by this one since.
+        reserved: Reserved by all processes, as last reported.
+        available: Drawn and not yet used.
+        is_drawing: Whether a request for money is in flight.
+        drawn_at: Monotonic second of the last request for money.
+        share: What this process may still reserve or spend while the server is unavailable; None otherwise.
+        limit: Limit of the last reservation.
     """
 
     spent: int = 0
@@ -42,14 +42,15 @@ class SharedAccount:
 
 @dataclass(slots=True)
 class Hold:
-    """Money set aside for one call.
+    """Reservation of one call.
 
     Attributes:
-        serial: What the server knows the call by, among those of its owner.
+        serial: Identifies the call on the server, together with the owner.
         owner: Name of this process at that time.
         amount: Nanodollars.
-        is_sent: Whether the server was told that they may be spent from here on.
-        is_local: Whether they come from this process's share, while the server was away.
+        is_sent: Whether the call was reported as sent.
+        is_local: Whether the money comes from this process's share, reserved while the server was
+            unavailable.
     """
 
     serial: str
@@ -61,12 +62,12 @@ class Hold:
 
 @dataclass(slots=True)
 class Report:
-    """A report that the server has not confirmed yet; it can be told again without counting twice.
+    """A report that the server has not confirmed yet; it can be repeated without counting twice.
 
     Attributes:
-        script: What is to run.
-        account: On which account.
-        words: Its arguments.
+        script: Script to run.
+        account: Account of the report.
+        words: Arguments of the script.
     """
 
     script: Script
@@ -91,5 +92,5 @@ def nano(dollars: Decimal) -> int:
 
 
 def usd(nanodollars: int) -> Decimal:
-    """US dollars."""
+    """Nanodollars as US dollars."""
     return Decimal(nanodollars).scaleb(-NANO_DIGITS)

@@ -1,4 +1,4 @@
-"""Lua scripts that run on the server: what several processes decide together is decided there, in one step."""
+"""Lua scripts, run by the server: what several processes decide together is decided there, in one step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def load_script(name: str, *, head: str | None = None, **constants: float) -> Sc
     Args:
         name: Path below ``lua`` without its end, such as "limiter/acquire".
         head: Script of shared functions that stands in front of it, or None.
-        constants: Numbers that the Lua names; they are defined in Python, because the local implementation uses them too.
+        constants: Numbers that the Lua names; they are defined in Python, because the local implementation
+            uses them too.
     """
     folder = files(__package__) / "lua"
     parts = [f"local {constant} = {value!r}" for constant, value in constants.items()]

@@ -1,8 +1,10 @@
-"""A permit, this process's line for a shared limit, and its share of the limit while the server is away."""
+"""Queue of this process for a shared limiter, its permits, and its share of the limits."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +15,12 @@ from ainb.stores.redis.client import RedisClient
 
 @dataclass(slots=True, eq=False)
 class SharedPermit:
-    """Leave to make one call, granted by the server.
+    """Permission for one call, granted by the server.
 
     Attributes:
-        cost: What was reserved.
-        granted_at: The server's second.
-        settled: Whether it was given back.
+        cost: Reserved cost.
+        granted_at: Second of the server's clock, as text.
+        settled: Whether it was returned.
     """
 
     cost: Cost
@@ -27,19 +29,19 @@ class SharedPermit:
 
 
 class QueueEntry:
-    """A place in this process's line: its first one asks the server, the others wait until they are first."""
+    """A caller in the queue: the first one asks the server, the others wait until they are first."""
 
-    __slots__ = ("_asked_at", "woken")
+    __slots__ = ("woken",)
 
     def __init__(self) -> None:
         self.woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def wake(self) -> None:
-        """Look again."""
+        """Wake the caller."""
         if not self.woken.done():
             self.woken.set_result(None)
 
-    def look(self, client: RedisClient) -> None:
+    def wake_from_any_thread(self, client: RedisClient) -> None:
         """`wake` from any thread."""
         if client.is_on_loop():
             self.wake()
@@ -47,7 +49,7 @@ class QueueEntry:
             self.woken.get_loop().call_soon_threadsafe(self.wake)
 
     async def rest(self, seconds: float, client: RedisClient) -> None:
-        """Wait so long, or until something here was given back."""
+        """Wait so many seconds, or until a permit of this process is returned."""
         loop = asyncio.get_running_loop()
         handle = client.clock.call_later(loop, seconds, self.wake)
         try:
@@ -57,8 +59,50 @@ class QueueEntry:
             self.woken = loop.create_future()
 
 
+class SharedQueue:
+    """Queue of this process for one shared limiter; only its first entry may ask the server.
+
+    Args:
+        on_empty: Called when the first entry leaves and no other waits.
+    """
+
+    def __init__(self, on_empty: Callable[[], None]) -> None:
+        self._entries: deque[QueueEntry] = deque()
+        self._on_empty = on_empty
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def first(self) -> QueueEntry | None:
+        """The entry that may ask the server; None in an empty queue."""
+        return self._entries[0] if self._entries else None
+
+    async def join(self) -> QueueEntry:
+        """Append an entry and wait until it is the first; the caller must `leave`."""
+        entry = QueueEntry()
+        self._entries.append(entry)
+        if self.first is not entry:
+            try:
+                await entry.woken
+            except BaseException:
+                self.leave(entry)
+                raise
+            entry.woken = asyncio.get_running_loop().create_future()
+        return entry
+
+    def leave(self, entry: QueueEntry) -> None:
+        """Remove an entry, and wake the next one when it was the first."""
+        was_first = self.first is entry
+        self._entries.remove(entry)
+        if was_first and self._entries:
+            self._entries[0].wake()
+        elif was_first:
+            self._on_empty()
+
+
 def divided(options: RateLimit, peers: int) -> RateLimit:
-    """This process's share of the limits: one of `peers` equal parts."""
+    """The limits divided by the number of peers."""
     if peers <= 1:
         return options
     changes: dict[str, Any] = {}

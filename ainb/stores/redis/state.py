@@ -1,6 +1,6 @@
-"""Shared state: one rate limit, one circuit, one budget and one cache for all processes of a namespace on a Redis server.
+"""Shared state of a session: makes the rate limiters, circuits, budget and cache that are kept in Redis.
 
-When the server cannot be reached every part goes on with state of this process; see `ainb.stores.redis.client`.
+While the server is unavailable every part uses state of this process; see `ainb.stores.redis.client`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,12 @@ from ainb.stores.redis.limiter import RedisLimiter
 
 
 class SharedState:
-    """Everything that a session shares with others, behind one connection.
+    """The parts that a session shares with other processes, over one connection.
 
     Args:
-        address: Where the server is.
-        home: The loop that the connection lives on, running in a thread of its own.
-        clock: Where time comes from.
-        sink: Who is told that the server cannot be reached.
-        rng: Where jitter comes from.
+        address: Address of the server.
+        get_loop: Returns the loop of the connection, which runs in its own thread.
+        sink: Receives a notice when the server is unavailable.
     """
 
     def __init__(
@@ -50,21 +48,21 @@ class SharedState:
         self._book: RedisBook | None = None
 
     def store(self, fallback: Store, ttl_seconds: float | None) -> RedisStore:
-        """The cache's store; `fallback` takes over while the server is away, and must not take time to load then."""
+        """The store of the cache; `fallback`, used while the server is unavailable, is loaded now."""
         if fallback.name == "disk":
             threading.Thread(target=lambda: at_once(fallback.get("reply", "")), daemon=True).start()
         return RedisStore(self.client, fallback, ttl_seconds)
 
     def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:
-        """The rate limit of a place."""
+        """The rate limiter of a place."""
         return RedisLimiter(self.client, options, place)
 
     def breakers(self, options: Circuit) -> SharedBreakers:
-        """The circuits."""
+        """The circuits of the session."""
         return SharedBreakers(self.client, options, clock=self.client.clock, rng=self.client.rng)
 
     def ledger(self) -> Ledger:
-        """A ledger whose days are shared, and the runs that went to several processes."""
+        """A ledger with shared days and runs."""
         self._book = book = RedisBook(self.client)
         ledger = Ledger(book, shared=frozenset({"day", "run"}))
         book.wake = ledger.wake
@@ -75,7 +73,7 @@ class SharedState:
         return self.client.status()
 
     async def close(self) -> None:
-        """Give back what is held and hang up; from any loop."""
+        """Give drawn money back and close the connection; from any loop."""
         if self._book is not None:
             self._book.close()
         await self.client.run_on_loop(self.client.close)

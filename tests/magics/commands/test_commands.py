@@ -9,7 +9,7 @@ import pytest
 import ainb
 from ainb import errors
 from ainb import session as sessions
-from ainb.config.tree import OPTIONS, load_config
+from ainb.config import OPTIONS, load_config
 from ainb.magics.commands.help import VALUES, topics
 from ainb.magics.commands.status import ROWS
 from ainb.magics.commands.table import COMMANDS

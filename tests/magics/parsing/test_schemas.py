@@ -54,7 +54,7 @@ def test_a_reply_that_is_not_of_the_schema_is_asked_for_again_and_then_fails(ter
     cell = terminal.run("%%ai scripted:labels --schema Label\nhow?")
 
     assert isinstance(cell.error, errors.InvalidReplyError)
-    assert "not of the schema Label" in str(cell.error)
+    assert "does not match the schema Label" in str(cell.error)
     assert played.played == 2
 
 

@@ -22,7 +22,7 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.pipeline import compose
-from ainb.pipeline.circuit import stage as circuit_breaker
+from ainb.pipeline.circuit import standalone as circuit_breaker
 from ainb.pipeline.circuit import state_machine as circuit_core
 from ainb.pipeline.circuit.stage import Breakers, GateStage, PermitStage
 from ainb.pipeline.circuit.standalone import CircuitBreaker

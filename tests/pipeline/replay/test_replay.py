@@ -518,7 +518,7 @@ def test_a_broken_cassette_stops_a_call_before_it_is_sent(cassette):
 def test_a_cassette_that_cannot_be_written_fails_no_call(cassette, monkeypatch):
     events = []
     monkeypatch.setattr(
-        "ainb.stores.cassette.file.spare_file", lambda *_: (_ for _ in ()).throw(OSError("no room"))
+        "ainb.stores.cassette.file.replacement_file", lambda *_: (_ for _ in ()).throw(OSError("no room"))
     )
 
     replies, _ = ask("record", "one", "two", events=events)
@@ -625,13 +625,13 @@ def test_a_picture_stands_in_the_cassette_as_its_digest(cassette):
 
 def test_the_environment_and_pyproject_choose_the_mode(monkeypatch, tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.ainb]\nreplay = "auto"\n')
-    assert ainb.config.tree.load_config().replay == "auto"
+    assert ainb.config.load_config().replay == "auto"
 
     monkeypatch.setenv("AINB_REPLAY", "replay")
-    assert ainb.config.tree.load_config().replay == "replay"
+    assert ainb.config.load_config().replay == "replay"
     monkeypatch.setenv("AINB_REPLAY", "reply")
     with pytest.raises(ConfigError, match=r"replay takes one of off, record, replay, auto; it is 'reply'"):
-        ainb.config.tree.load_config()
+        ainb.config.load_config()
 
 
 def test_any_text_comes_back_as_it_was():

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 import ainb
 from ainb import Finding, Rule, Validation, Validator, testing
-from ainb.config.tree import load_config
+from ainb.config import load_config
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError, InvalidPromptError, InvalidReplyError
 from ainb.messages import Call, Message, Reply, Request

@@ -21,7 +21,7 @@ from pydantic_ai.usage import RequestUsage
 import ainb
 from ainb import providers
 from ainb.clock import SYSTEM_CLOCK
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.contract import AdapterContract
 from ainb.errors import AinbError, ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Reply, Request

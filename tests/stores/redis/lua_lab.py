@@ -1,4 +1,4 @@
-"""The Lua of the shared state on a real server, with a clock that tests entry.
+"""The Lua of the shared state on a real server, with a clock that tests turn.
 
 The text that runs is the package's own but for the one place where it asks the server what time it is.
 """

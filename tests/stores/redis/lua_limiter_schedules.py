@@ -14,7 +14,7 @@ from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from ainb.stores.redis.limiter_scripts import COMEBACK_SECONDS
 from tests.stores.redis.lua_lab import thorough
 
-KEYS = ["level", "queue", "flight", "peers"]
+KEYS = ["level", "line", "flight", "peers"]
 OWNERS = ["a", "b", "c"]
 SLOTS = 3
 LIMIT = RateLimit(requests_per_minute=24, tokens_per_minute=600, concurrency=SLOTS)

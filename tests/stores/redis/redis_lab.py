@@ -103,7 +103,7 @@ class Server:
         self.stop()
         self.start()
 
-    def request(self, *words):
+    def ask(self, *words):
         """A plain client for looking behind the scenes."""
         import redis
 
@@ -115,7 +115,7 @@ HEAD = """
 import asyncio, json, os, sys, time
 from decimal import Decimal
 import ainb
-from ainb.config.tree import Config
+from ainb.config import Config
 from ainb.session import Session
 from ainb.runtime import Runtime
 from ainb.stores.redis.address import parse_state
@@ -124,7 +124,7 @@ def session(**options):
     options.setdefault("circuit", None)
     made = Session("openai:gpt-4o", state=sys.argv[1], home=sys.argv[2], runtime=Runtime(sink=said.append), **options)
     return made
-def send_script(**found):
+def report(**found):
     print(json.dumps(found, default=str), flush=True)
 """
 

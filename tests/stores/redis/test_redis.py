@@ -13,7 +13,7 @@ import time
 import pytest
 
 from ainb import testing
-from ainb.config.tree import Config, load_config
+from ainb.config import Config, load_config
 from ainb.engine import ENGINE
 from ainb.errors import CircuitOpenError, ConfigError, RateLimitError, TransientProviderError
 from ainb.events import Notice
@@ -300,7 +300,7 @@ def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
     one, two = open_session(), open_session()
     script = testing.script("once", ["paid"])
     one.ask("same", model="scripted:once")
-    until(lambda: one.core.stages.shared.client.command)
+    until(lambda: one.core.stages.shared.client.run_command)
 
     found = two.ask("same", model="scripted:once")
 
@@ -432,12 +432,15 @@ def test_the_namespace_is_part_of_the_address():
 
 def test_state_comes_from_argument_environment_and_pyproject(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.ainb]\nstate = "redis://file:1/0"\n')
+    trusted = {"AINB_TRUST": str(tmp_path)}
 
-    assert load_config(environ={}, folder=tmp_path).state.place == "file:1/0"
+    with pytest.raises(ConfigError, match="state, which sends replies and the password of state to file:1/0"):
+        load_config(environ={}, folder=tmp_path)
+    assert load_config(environ=trusted, folder=tmp_path).state.place == "file:1/0"
     assert load_config(environ={"AINB_STATE": "redis://env:2/0"}, folder=tmp_path).state.place == "env:2/0"
     assert Config().state is None
     assert load_config(environ={"AINB_STATE": ""}, folder=tmp_path).state is None
-    assert pickle.loads(pickle.dumps(load_config(environ={}, folder=tmp_path))).state.place == "file:1/0"  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(load_config(environ=trusted, folder=tmp_path))).state.place == "file:1/0"  # noqa: S301 - our own bytes
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch, tmp_path):

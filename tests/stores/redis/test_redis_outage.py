@@ -103,7 +103,7 @@ def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_sessio
     client = open_session().core.stages.shared.client
 
     async def held_up():
-        answer = asyncio.ensure_future(client.command(("PING",)))
+        answer = asyncio.ensure_future(client.run_command(("PING",)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         time.sleep(0.4)  # noqa: ASYNC251 - this is what holds the loop up

@@ -51,7 +51,7 @@ s = session(rate_limit=RateLimit(requests_per_minute=1200), cache=None)
 ainb.testing.script("other", ["warm"])
 s.ask("warm up", model="scripted:other")
 grants = []
-async def request(until):
+async def ask(until):
     while time.monotonic() < until:
         call = s.make_call("hi", model="scripted:echo", cache="off")
         call.deadline = until

@@ -1,0 +1,58 @@
+"""``%ai trust`` and ``%ai untrust``: whether the pyproject.toml of a folder may set every option."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ainb import config
+from ainb import session as sessions
+from ainb.config.trust import VARIABLE
+from ainb.errors import ConfigError
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.shell import NotebookShell
+
+
+def trust_folder(shell: NotebookShell, arguments: Arguments) -> str:
+    """Trust the project of a folder.
+
+    Raises:
+        ConfigError: There is no such folder, its pyproject.toml cannot be read, or the list of trusted folders not written.
+    """
+    folder = _project_folder(arguments)
+    needing = config.needs_trust(folder)
+    config.trust(folder)
+    _read_options_again(shell)
+    now = f"it sets {', '.join(sorted(needing))}" if needing else "it sets none that needs trust now"
+    return f"{folder} is trusted: its pyproject.toml may set every option; {now}"
+
+
+def untrust_folder(shell: NotebookShell, arguments: Arguments) -> str:
+    """Take the trust in the project of a folder back."""
+    folder = _project_folder(arguments)
+    was_listed = config.untrust(folder)
+    _read_options_again(shell)
+    if config.is_trusted(folder, os.environ):
+        return f"{folder} is trusted by {VARIABLE} of the environment; take it out there"
+    others = sorted(config.trusted_folders())
+    rest = f"; still trusted: {', '.join(others)}" if others else ""
+    return f"{folder} {'is not trusted any more' if was_listed else 'was not trusted'}{rest}"
+
+
+def _project_folder(arguments: Arguments) -> Path:
+    """The folder whose pyproject.toml counts in the folder that was named, links followed."""
+    named = arguments.words[0] if arguments.words else os.curdir
+    folder = Path(os.path.realpath(Path(named).expanduser()))
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {named!r} to trust; give the folder of a pyproject.toml")
+    found = config.find_pyproject(folder)
+    return folder if found is None else Path(os.path.realpath(found.parent))
+
+
+def _read_options_again(shell: NotebookShell) -> None:
+    """Let the next call see the options that count now; an error in them is the next call's."""
+    try:
+        if shell.settings.changed is not None:
+            shell.settings.changed()
+    except ConfigError:
+        sessions.use(None)

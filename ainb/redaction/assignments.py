@@ -1,0 +1,176 @@
+"""Secrets that are known by what stands before them: a name and a separator, a header, a URL.
+
+``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…``, in the spellings of shells,
+.env files, YAML, TOML, JSON, XML and connection strings. Every pattern takes linear time: a run of characters is read once, possessively.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+PASSWORD_CHARACTERS = 8
+# No "=" in a value but padding, so that in ``KEY=KEY=KEY=…`` each run is read once.
+_CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
+_NO_COLON = r"[^\s\"'`,;()\[\]{}<>\\=:]"
+# A letter, and a digit or (in passwords) a sign, near the beginning; no template, no call.
+_LETTER = r"(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]{0,128}+[A-Za-z])"
+_DIGIT = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9]{0,128}+[0-9])"
+_DIGIT_OR_SIGN = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9!@#$%^&*?+~]{0,128}+[0-9!@#$%^&*?+~])"
+_SECRET = rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
+_VALUE = rf"(?![$*%&]){_LETTER}{_DIGIT}{_SECRET}"
+# An unquoted value may also be code, a path or a stand-in: words with a short number behind, joined by marks; a URL, a date, a
+# file; a variable that is called like what it holds.
+_WORD = r"(?:(?:[A-Z]?[a-z]{1,40}+(?:[A-Z][a-z]{1,40}+){0,6}+|[A-Z]{1,40}+)[0-9]{0,3}+|[0-9]{1,8}+)"
+_NO_NAMES = (
+    rf"(?!(?:[/~.@#|]{{1,3}}+{_WORD}|{_WORD}[._\-/:+@]{{1,3}}+{_WORD})(?:[._\-/:+@]{{1,3}}+{_WORD}){{0,16}}+"
+    rf"[._\-/:+@]?+(?!{_CHARACTER}))"
+)
+_NO_PATH = r"(?![A-Za-z][A-Za-z0-9+.\-]{0,20}+://|[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Za-z]:[/\\])"
+_NO_VARIABLE = (
+    r"(?![A-Za-z]{0,24}(?i:pass|pwd|token|secret|key|value|param|arg|field|text|string|config|user)"
+    rf"[A-Za-z]{{0,24}}+[0-9]{{0,3}}+(?!{_CHARACTER}))"
+)
+_NO_DUMMY = r"(?!(?i:your|change_?me|placeholder|dummy|redacted|x{4}|\.{3}|none|null|true|false))"
+_LOOKS_SECRET = f"{_NO_PATH}{_NO_DUMMY}{_NO_NAMES}{_NO_VARIABLE}"
+_KEY_KINDS = (
+    "api",
+    "access",
+    "secret",
+    "private",
+    "auth",
+    "account",
+    "client",
+    "signing",
+    "encryption",
+    "app",
+    "application",
+    "service",
+    "subscription",
+    "master",
+    "shared",
+    "storage",
+    "session",
+    "admin",
+    "license",
+)
+
+
+def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
+    """A name that ends in `word`, a separator and a value: quoted, in capitals with "=", or plain.
+
+    Args:
+        word: What the name ends in.
+        kinds: What must stand before the word where it is not in capitals with "="; nothing means anything may.
+        shortest: Characters that a quoted or plain value has at least.
+    """
+    any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
+    named = f"(?i:{'|'.join(_after_kind(kinds, word))})" if kinds else ""
+    long_enough = f"(?={_CHARACTER}{{{shortest}}})"
+    # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
+    quote = r"\\{0,8}+[\"']"
+    # Right behind a colon a value holds none, so that in ``key:key:key:…`` each run is read once.
+    unquoted = rf"[ \t]{{0,8}}+(?:(?<!:)|(?={_NO_COLON}{{{shortest},}}+={{0,2}}(?![:=]))){long_enough}"
+    separator = r"(?::=?+|=>?+)(?![=~:])"
+    opening = (
+        rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
+        # Tried only where a separator may begin: most texts that hurt fail there.
+        rf"|(?=[:\\\s\"'\]>]|=(?![=~]|{any_case}[=:])){named}(?:(?:{quote})?+\]?+[ \t]{{0,8}}+{separator}"
+        rf"(?:\s{{0,8}}+{quote}(?P<quoted>){long_enough}|{unquoted}(?P<plain>))"
+        rf"|>(?={_CHARACTER}{{{shortest},256}}+={{0,2}}</)(?P<element>)))"
+    )
+    sign = _DIGIT if shortest > PASSWORD_CHARACTERS else _DIGIT_OR_SIGN
+    value = f"(?![$*%&]){sign}{_LETTER}(?(plain){_LOOKS_SECRET})(?(element){_LOOKS_SECRET}){_SECRET}"
+    # A quoted value ends at its quote.
+    return rf"{any_case}{opening}{value}(?(quoted)(?<=[^\s\"']{{{shortest}}})(?=\\{{0,8}}[\"']))"
+
+
+def _after_kind(kinds: Iterable[str], word: str) -> Iterable[str]:
+    """Look-behinds for a word behind one of the kinds; those of one width in one."""
+    by_width: dict[int, list[str]] = {}
+    for kind in kinds:
+        by_width.setdefault(len(kind), []).append(kind)
+    for same in by_width.values():
+        for joint in (r"[_\-. ]", ""):
+            yield f"(?<=(?:{'|'.join(same)}){joint}{word})"
+
+
+# Between the colon and the last @ before the host: as most clients read it, up to the first "/", "?" or "#"; where no host with a dot or
+# a port is found so, with these characters in it, as others do.
+_URL_RUN = r"(?:[^\s\"'<>@:]++|:(?!//))*+"
+_LOGIN_IN_URL = (
+    r"://[^\s/:@\[\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>"
+    r"[^\s/?#\"'<>]{3,256}(?=@(?:[A-Za-z0-9\-]{1,63}+\.[A-Za-z0-9]|localhost|[A-Za-z0-9\-]{1,63}+:[0-9]|\[))"
+    rf"|(?![0-9]{{1,5}}+[/?#])(?=[^\s\"'<>@]{{3}}|[^\s\"'<>@]{{0,2}}@[^\s\"'<>@]{{1,256}}@){_URL_RUN}(?:@{_URL_RUN})*(?=@[A-Za-z0-9\[])"
+    r"|[^\s/@\"'<>]{3,256}+(?=@))@"
+)
+_OPTION = (
+    r"--(?:[A-Za-z]{1,20}+[_\-.]){0,4}+"
+    r"(?i:[a-z]{0,20}(?:key|token|secret|password|passwd|passphrase|pwd|pass))"
+    rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
+)
+
+# Name, pattern, and the literals of which one must occur for the pattern to have a chance.
+ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    (
+        "private key",
+        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^\-]++|-(?!----))*+(?:-----END [A-Z0-9 ]{0,40}-----)?",
+        ("PRIVATE KEY",),
+    ),
+    ("password in a URL", _LOGIN_IN_URL, ("://",)),
+    (
+        "bearer token",
+        r"[Bb]earer\s{1,8}(?=[A-Za-z_.~+/=\-]*+[0-9])(?P<secret>[A-Za-z0-9_.~+/=\-]{20,}+)",
+        ("earer ",),
+    ),
+    (
+        "authorization value",
+        (
+            r"(?i:authorization)[\"'\\\]]{0,8}\s{0,8}[:=]\s{0,8}[\"'\\]{0,8}"
+            r"(?i:(?:basic|bearer|token|apikey|api-key|key|digest|negotiate|ssws|splunk|bot)\s{1,4})?"
+            r"(?![$*%&{<])(?P<secret>(?=[A-Za-z_.~+/=\-]*+[0-9]|[A-Za-z]*+={1,2})[A-Za-z0-9_.~+/=\-]{8,}+)(?![(\[{])"
+        ),
+        ("uthorization", "UTHORIZATION"),
+    ),
+    (
+        "basic credentials",
+        r"[Bb]asic\s{1,8}(?=[A-Z]?[A-Za-z+/]*+[0-9])(?P<secret>[A-Za-z0-9+/]{16,}+={0,2})(?![A-Za-z0-9_\-])",
+        ("asic ",),
+    ),
+    (
+        "curl password",
+        r"curl\s{1,4}(?:-{1,2}[A-Za-z\-]{1,20}\s{1,4}){0,4}(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"'$]{1,64}:(?![$*%{<])(?P<secret>[^\s\"']{3,128})",
+        ("curl ",),
+    ),
+    (
+        "netrc password",
+        r"machine\s{1,8}\S{1,128}\s{1,8}login\s{1,8}\S{1,128}\s{1,8}password\s{1,8}(?P<secret>\S{3,128})",
+        ("machine ",),
+    ),
+    ("option value", _OPTION, ("--",)),
+    ("key value", _named("key", _KEY_KINDS), ("key", "KEY", "Key")),
+    ("token value", _named("token"), ("token", "TOKEN", "Token")),
+    ("secret value", _named("secret"), ("secret", "SECRET", "Secret")),
+    (
+        "password value",
+        _named("password", shortest=PASSWORD_CHARACTERS),
+        ("password", "PASSWORD", "Password"),
+    ),
+    ("password value", _named("passwd", shortest=PASSWORD_CHARACTERS), ("passwd", "PASSWD", "Passwd")),
+    (
+        "password value",
+        _named("passphrase", shortest=PASSWORD_CHARACTERS),
+        ("passphrase", "PASSPHRASE", "Passphrase"),
+    ),
+    ("password value", _named("pwd", shortest=PASSWORD_CHARACTERS), ("pwd", "PWD", "Pwd")),
+    (
+        "password value",
+        _named(
+            "pass",
+            ("db", "user", "smtp", "mail", "admin", "root", "ftp", "login", "http", "proxy"),
+            shortest=PASSWORD_CHARACTERS,
+        ),
+        ("pass", "PASS", "Pass"),
+    ),
+    ("credential value", _named("credentials"), ("credentials", "CREDENTIALS", "Credentials")),
+)

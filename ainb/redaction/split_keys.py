@@ -1,0 +1,157 @@
+"""Values of keys that are split or encoded: by line breaks, characters of no width, escapes, percent encoding.
+
+A text is compared twice: first the letters and digits of both alone, which is quick and settles nearly all texts, then with what may
+stand between two characters of a key taken out and percent codes decoded.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterable, Mapping
+
+Place = tuple[int, int, str]
+
+_NO_WIDTH = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
+)
+_BREAK = "\r\n\x0b\x0c\x85\u2028\u2029"
+# The same in JSON and in HTML.
+_ESCAPED = r"\\{1,8}(?:[nrtbf]|u00[aA][dD]|u200[b-fB-F89]|u202[89a-eA-E]|u20[67][0-9a-fA-F]|u[fF][eE][fF]{2}|u034[fF])"
+_MARKUP = r"&(?:shy|ZeroWidthSpace|#173|#8203|#[xX](?:[aA][dD]|200[bB]));|<w?br ?/?>"
+# A text that goes on in the next line: of a quotation, a comment, a shell; as a literal of a program.
+_NEXT_LINE = rf"[ \t]{{0,8}}\\?[{_BREAK}]++[ \t>|#*]{{0,80}}+"
+_NEXT_LITERAL = rf"[\"'][ \t]{{0,8}}[+.&\\]?[ \t]{{0,8}}[{_BREAK}]++[ \t]{{0,80}}+[+.&]?[ \t]{{0,8}}[\"']"
+_BETWEEN = rf"(?:[{_NO_WIDTH}]++|{_NEXT_LINE}|{_NEXT_LITERAL}|(?:{_ESCAPED})[ \t]{{0,80}}+|{_MARKUP})++"
+_CODE = r"%(?:25){0,4}([0-9A-Fa-f]{2})"
+_PIECES = re.compile(f"{_CODE}|{_BETWEEN}")
+# Mail marks a line that goes on with "=", which may be a character of the key as well.
+_PIECES_OF_MAIL = re.compile(f"{_CODE}|=\r?\n|{_BETWEEN}")
+# An escape or a percent code that the next piece of a text may complete.
+_UNFINISHED = re.compile(
+    r"(?:\\(?:u[0-9a-fA-F]{0,3})?|%(?:25)*[0-9A-Fa-f]?|&[#A-Za-z0-9]{0,20}|<w?b?r? ?/?)\Z"
+)
+_UNFINISHED_BREAK = re.compile(
+    rf"[\"']?[ \t]{{0,8}}[+.&\\=]?[ \t]{{0,8}}(?:[{_BREAK}]++[ \t]{{0,80}}[+.&]?[ \t]{{0,8}})?\Z"
+)
+# Of a text that comes in pieces so many characters are held back at most.
+MAX_HELD = 4_096
+_ESCAPES = re.compile(f"{_ESCAPED}|{_MARKUP}".encode())
+_CODES = re.compile(_CODE.encode())
+_NOT_LETTERS = bytes(byte for byte in range(256) if not chr(byte).isalnum() or byte > 127)  # noqa: PLR2004 - ASCII
+_PLAIN = bytes(set(range(32, 127)) - set(b"%\\&<"))
+
+
+def may_be_split(text: str) -> bool:
+    """Whether anything stands in a text that may split or encode a key; most texts of one line have nothing of the kind."""
+    # Deleting what is plain is many times as fast as searching for what is not.
+    return not text.isascii() or bool(text.encode().translate(None, _PLAIN))
+
+
+def may_hold_split(text: str, values: Iterable[str]) -> bool:
+    """Whether `find_split` may find one of the values: a quick look."""
+    values = list(values)
+    if not values or not may_be_split(text):
+        return False
+    letters = _letters(text)
+    return any(_letters(value) in letters for value in values)
+
+
+def find_split(text: str, values: Mapping[str, str]) -> list[Place]:
+    """Places of values that are split or encoded, and of those that are not.
+
+    Args:
+        text: Anything.
+        values: Value to name.
+
+    Returns:
+        ``(start, end, name)`` of each, in the order of the values.
+    """
+    if not may_hold_split(text, values):
+        return []
+    kinds = (_PIECES, _PIECES_OF_MAIL) if "=\n" in text or "=\r" in text else (_PIECES,)
+    return [place for kind in kinds for place in _places(_Joined(text, kind), values)]
+
+
+def _places(joined: _Joined, values: Mapping[str, str]) -> list[Place]:
+    found = []
+    for value, name in values.items():
+        at = joined.text.find(value)
+        while at >= 0:
+            end = at + len(value)
+            found.append((joined.origin(at)[0], joined.origin(end - 1)[1], name))
+            at = joined.text.find(value, end)
+    return found
+
+
+def beginning_of_value(text: str, values: Iterable[str]) -> int:
+    """Where the longest end of a text starts that may be the beginning of one of the values, whole, split or encoded.
+
+    Returns:
+        A position in the text; its length where no end of it begins a value.
+    """
+    tail_starts = max(0, len(text) - MAX_HELD)
+    tail = text[tail_starts:]
+    starts = [
+        joined.origin(at)[0]
+        for kind in (_PIECES, _PIECES_OF_MAIL)
+        for rest in dict.fromkeys((tail, _UNFINISHED_BREAK.sub("", _UNFINISHED.sub("", tail))))
+        for joined in (_Joined(rest, kind),)
+        for value in values
+        for at in _occurrences(value[0], joined.text)
+        if len(joined.text) - at < len(value) and value.startswith(joined.text[at:])
+    ]
+    if starts:
+        return tail_starts + min(starts)
+    unfinished = _UNFINISHED.search(tail)
+    return tail_starts + unfinished.start() if unfinished else len(text)
+
+
+def _occurrences(letter: str, text: str) -> Iterable[int]:
+    at = text.find(letter)
+    while at >= 0:
+        yield at
+        at = text.find(letter, at + 1)
+
+
+def _letters(text: str) -> bytes:
+    """ASCII letters and digits of a text, escapes taken out and percent codes decoded."""
+    raw = text.encode("utf-8", "replace")
+    if b"\\" in raw or b"&" in raw or b"<" in raw:
+        raw = _ESCAPES.sub(b"", raw)
+    if b"%" in raw:
+        raw = _CODES.sub(lambda match: bytes([int(match[1], 16)]), raw)
+    return raw.translate(None, _NOT_LETTERS)
+
+
+class _Joined:
+    """A text without what splits and encodes, and where each character of it comes from."""
+
+    def __init__(self, text: str, kind: re.Pattern[str]) -> None:
+        pieces: list[str] = []
+        # Of each piece: where it starts in the joined text, where in the text itself, and its width there if it is a percent code.
+        self._starts: list[int] = []
+        self._origins: list[tuple[int, int]] = []
+        length = end = 0
+        for match in kind.finditer(text):
+            for piece, start, width in (
+                (text[end : match.start()], end, 1),
+                (chr(int(match[1], 16)) if match[1] else "", match.start(), len(match[0])),
+            ):
+                if piece:
+                    pieces.append(piece)
+                    self._starts.append(length)
+                    self._origins.append((start, width))
+                    length += len(piece)
+            end = match.end()
+        self._starts.append(length)
+        self._origins.append((end, 1))
+        self.text = "".join([*pieces, text[end:]])
+
+    def origin(self, at: int) -> tuple[int, int]:
+        """Start and end of the character at `at` in the text itself."""
+        piece = bisect.bisect_right(self._starts, at) - 1
+        start, width = self._origins[piece]
+        start += at - self._starts[piece]
+        return start, start + width
