@@ -16,7 +16,7 @@ from ainb.batch.concurrency import Concurrency
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
 from ainb.batch.forecast import forecast
-from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError
+from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
 from ainb.batch.source import Source
@@ -177,12 +177,12 @@ def _open_journal(
     # A row that the journal answers would be missing from a cassette.
     if not options.journal or core.config.replay != "off" or (run_id is not None and path is None):
         return None, new_id
-    journal = None
+    journal, log_first = None, LogFirst(core.log, core.runtime.clock)
     try:
         if path is None:
-            journal = Journal(core.config.home_folder() / JOURNAL_FILE)
+            journal = Journal(core.config.home_folder() / JOURNAL_FILE, before_commit=log_first)
         else:
-            journal = Journal(path, mode="TRUNCATE")
+            journal = Journal(path, mode="TRUNCATE", before_commit=log_first)
         found = None if run_id is not None else _find_run(journal, options, identity)
         if found is None:
             title, now = short_title(calls.title), core.runtime.clock.unix()

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,13 +78,21 @@ class Journal:
         mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may
             be on a network folder, where "WAL" does not work.
 
+        before_commit: Called before rows are committed, on another thread.
+
     Every method raises `JournalError` when the file fails (disk full, locked, damaged, …).
 
     Raises:
         JournalError: The file cannot be used.
     """
 
-    def __init__(self, path: Path, *, mode: Literal["WAL", "TRUNCATE"] = "WAL") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mode: Literal["WAL", "TRUNCATE"] = "WAL",
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
         self._mode = mode
         self._lock = threading.Lock()
@@ -100,7 +108,7 @@ class Journal:
                 f"mend or move {path.name} in the home folder, or "
                 "give journal=False"
             ) from None
-        self._writer = GroupWriter(self._connect)
+        self._writer = GroupWriter(self._connect, before_commit)
 
     def unfinished(self, identity: str) -> str | None:
         """Id of the newest unfinished run of the same work, or None."""
