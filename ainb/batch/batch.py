@@ -168,7 +168,10 @@ class Batch:
         again = "run the cell again to go on" if kept else "nothing was kept on disk"
         if jobs := self.progress.jobs_under_way:
             rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
-            again = f"{many} with {rows:,} rows at {jobs[0].provider} go on: run the cell again to collect them, or see %ai jobs"
+            again = (
+                f"{many} with {rows:,} rows at {jobs[0].provider} go on: "
+                "run the cell again to collect them, or see %ai jobs"
+            )
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"
         return BatchInterrupted(text, frame=self.frame())
 

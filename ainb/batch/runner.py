@@ -33,7 +33,7 @@ MAX_BACKLOG = 20_000
 CAUGHT_UP_BACKLOG = 15_000
 CATCH_UP_SECONDS = 0.02
 CATCH_UP_LOOKS = 250
-# Rows that are rejected or resumed never wait; without a pause they would hold up every other call on the loop.
+# Rows that are rejected or resumed never wait; without a pause they would block every other call.
 YIELD_ROWS = 100
 
 

@@ -95,7 +95,10 @@ class Mapper:
                 try:
                     run.finish(number)
                 except OSError as error:
-                    text = f"partition {number} cannot be marked as finished ({error}); another run reads its journal"
+                    text = (
+                        f"partition {number} cannot be marked as finished ({error}); "
+                        "another run reads its journal"
+                    )
                     core.runtime.sink(Notice(text, "journal"))
             core.log.flush()  # the calls of a finished frame are in the usage log
             return frame

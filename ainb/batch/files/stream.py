@@ -1,4 +1,4 @@
-"""Temporary file beside a target: keeps bytes that the disk does not take, and is put in place when it is whole."""
+"""Temporary file beside a target, put in place when it is whole; keeps bytes that the disk does not take."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TIMES_TRIED = 2
 class TemporaryFile:
     """Takes bytes in order, with their size and digest.
 
-    A write that fails (disk full, I/O error, …) costs a notice: its bytes wait in memory and are written again with
-    the next ones, behind the last byte that is known to be whole.
+    A write that fails (disk full, I/O error, …) costs a notice: its bytes wait in memory and are written
+    again with the next ones, behind the last byte that is known to be whole.
 
     Args:
         target: The file that it becomes.
@@ -140,8 +140,8 @@ class TemporaryFile:
                 file.writelines(self._pieces())
         except OSError as error:
             raise AinbError(
-                f"{target.name} cannot be written ({error}), nor a file in {folder}; the answers are in the journal: "
-                "run the batch again with another out="
+                f"{target.name} cannot be written ({error}), nor a file in {folder}; "
+                "the answers are in the journal: run the batch again with another out="
             ) from None
         self._notify(f"{target.name} cannot be written; the result is in {other}")
         self.discard()

@@ -15,8 +15,8 @@ SKIP_SECONDS = 10.0
 class LogFirst:
     """Writes out the usage log before each commit of the journal, on the thread of the commit.
 
-    A process that is killed then has no row in the journal whose call is missing from the log. A log that cannot be
-    written does not delay the batch: it is left alone for SKIP_SECONDS.
+    A process that is killed then has no row in the journal whose call is missing from the log. A log that
+    cannot be written does not delay the batch: it is left alone for SKIP_SECONDS.
 
     Args:
         log: The usage log.
