@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ainb.batch.context import BatchContext
+from ainb.batch.finished import FinishedRows
 from ainb.batch.job_context import JobContext
 from ainb.batch.job_merge import Merge, Tally
 from ainb.batch.job_rows import OpenRows
@@ -66,6 +67,11 @@ class JobRunner:
         self._resends = 0
         self._offsets: tuple[str, array[int]] = ("", array("q"))
         self._started = jobs.clock.monotonic()
+
+    @property
+    def finished(self) -> FinishedRows:
+        """Rows that have a result."""
+        return self._rows.finished
 
     @property
     def all_ended(self) -> bool:

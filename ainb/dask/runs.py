@@ -51,7 +51,10 @@ class PartitionedRun:
     @property
     def is_here(self) -> bool:
         """Whether this machine sees the notebook's folder."""
-        return self.folder is not None and (self.folder / MARK).is_file()
+        try:
+            return self.folder is not None and (self.folder / MARK).is_file()
+        except OSError:  # a network folder that does not answer
+            return False
 
 
 def open_run(

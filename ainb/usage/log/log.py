@@ -21,7 +21,7 @@ from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.plain import plain_fields
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
-from ainb.usage.log.writer import Logged, QueueItem, Recorded, WarningListener, Writer
+from ainb.usage.log.writer import FLUSH_SECONDS, Logged, QueueItem, Recorded, WarningListener, Writer
 from ainb.usage.log.writer_registry import shared_writer
 from ainb.usage.rows import Row, build_row
 
@@ -143,9 +143,13 @@ class UsageLog(WarningListener):
         """Seconds since 1970 by the log's clock."""
         return self._clock.unix()
 
-    def flush(self) -> bool:
-        """Wait until every finished call is in the log, or in memory where the log cannot be written."""
-        return self._writer.flush()
+    def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait until every finished call is in the log, or in memory where the log cannot be written.
+
+        Returns:
+            Whether that was so before the time ran out.
+        """
+        return self._writer.flush(timeout_seconds)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection to all rows of the home, including every finished call of this process."""
