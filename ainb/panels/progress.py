@@ -39,7 +39,10 @@ def progress_view(
     ]
     headline, counts, money = headlines
     bar = [] if progress.state == "finished" else [ProgressBar("rows done", progress.done, progress.total)]
-    under_way = [Line(_under_way(progress, now or {}), "quiet")] if running else []
+    if progress.jobs:
+        under_way = _jobs(progress)
+    else:
+        under_way = [Line(_under_way(progress, now or {}), "quiet")] if running else []
     blocks: list[Block] = [
         Line([title, Cell(text=progress.model, tone="quiet")], "title"),
         headline,
@@ -118,6 +121,30 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
     return pieces
 
 
+def _jobs(progress: Progress) -> list[Block]:
+    """The batch jobs of the run, and that nobody need wait for them."""
+    rows = [
+        (
+            job.job_id or "",
+            job.state if job.state != "submitted" else job.status or job.state,
+            f"{job.rows:,}",
+            formatting.count(job.answered),
+            formatting.count(job.failed),
+        )
+        for job in progress.jobs
+    ]
+    table = Table(
+        caption="Batch jobs",
+        columns=("job", "state", "rows", "answered", "failed"),
+        rows=rows,
+        numeric={2, 3, 4},
+        limit=ROWS,
+        history=True,  # a run that a cassette answers has no jobs
+    )
+    line = progress.jobs_line
+    return [*([Line([line])] if line else []), table]
+
+
 def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     """Tokens and cost; the cost differs from run to run, because cached answers cost nothing."""
     tokens_in, tokens_out = (formatting.compact(n) for n in (progress.input_tokens, progress.output_tokens))
@@ -134,6 +161,8 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
         money = [f"{spent} so far"]
     else:
         money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} in all"]
+    if progress.saved_nano_usd:
+        money.append(f"{formatting.nano_dollars(progress.saved_nano_usd)} saved against live calls")
     budget = [] if budget_usd is None else [f"budget {formatting.dollars(budget_usd)}"]
     return [tokens, *(Cell(text=text, volatile=True) for text in money), *budget]
 
