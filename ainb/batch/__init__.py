@@ -20,6 +20,7 @@ from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
 from ainb.batch.progress import Progress, ProgressReporter, Watcher
 from ainb.batch.results import column_name
+from ainb.batch.short_form import short_form
 from ainb.batch.template import Template
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "make_batch",
     "preview_rows",
     "runs_frame",
+    "short_form",
 ]

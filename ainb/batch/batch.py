@@ -88,7 +88,7 @@ class Batch:
             BatchPendingError: Batch jobs are not done within ``max_wait_seconds``.
         """
         try:
-            self._reporter.update()
+            self._reporter.start()
             with self._collecting():
                 await self._runner.run()
             self.progress.state = "finished" if self._runner.complete else "stopped"

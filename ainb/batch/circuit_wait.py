@@ -36,5 +36,9 @@ class CircuitWait:
             progress.waiting_until = now + wait
             self._notify(f"{error}; the batch waits {wait:.0f} s for it", "circuit")
             self._reporter.update()
-        await self._clock.sleep(max(0.0, progress.waiting_until - now))
+        progress.paused += 1
+        try:
+            await self._clock.sleep(max(0.0, progress.waiting_until - now))
+        finally:
+            progress.paused -= 1
         return True

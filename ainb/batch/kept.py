@@ -50,7 +50,9 @@ class KeptColumns:
             return frame
         # In one step: a column at a time fragments the frame, and pandas warns of each from the hundredth on.
         columns = {**kept, **{name: frame[name].array for name in frame.columns}}
-        return type(frame)(columns, index=frame.index, columns=list(columns))
+        result = type(frame)(columns, index=frame.index, columns=list(columns))
+        result.attrs = frame.attrs
+        return result
 
 
 def _padded(values: list[Any], length: int) -> list[Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ainb.batch.row_result import RowResult
 
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
     from ainb.clock import Clock
 
 PERIOD_SECONDS = 0.2
+# Where no row ends, the watcher is called all the same: time passes, calls go out, a circuit is probed.
+BEAT_SECONDS = 1.0
 RATE_WINDOW_SECONDS = 10.0
 LAST_ERRORS = 3
+LAST_ANSWERS = 3
 QUARTERS = 4
 
 
@@ -55,7 +59,8 @@ class Progress:
         resumed: Rows that an earlier, interrupted run had finished.
         failed: Rows that ended in an error.
         rejected: Rows that were not sent.
-        in_flight: Rows being sent.
+        in_flight: Rows under way: their calls are out, or wait for a permit.
+        paused: Of these, rows that wait for an open circuit; their calls are not out.
         concurrency: Rows that may be in flight.
         input_tokens: Of all rows whose tokens are known.
         output_tokens: The same.
@@ -63,12 +68,15 @@ class Progress:
         cost_nano_usd: Sum of the known costs, in 1e-9 USD.
         unpriced: Rows that were sent and have no known price.
         elapsed_s: Seconds since the start.
-        rows_per_s: Over the last 10 s; None before anything has ended.
+        rows_per_s: Over the last 10 s, or over all of them where no row has ended in these; None before
+            anything has ended.
         kinds: Number of errors by class name and HTTP status (None without one).
         last_errors: Position, kind and message of the newest failures, newest last.
+        last_answers: Position, input and result of the newest answered rows, newest last.
         waiting_until: Monotonic second until which the batch waits for an open circuit, or None.
         jobs: Batch jobs of the run, oldest first; empty where rows are sent live.
         saved_nano_usd: What the batch rate has saved against the live one, in 1e-9 USD, of what is known.
+        next_try_s: Seconds until then; None while it does not wait.
         state: "running", "finished", "stopped" (by the user) or "failed".
     """
 
@@ -82,6 +90,7 @@ class Progress:
     failed: int = 0
     rejected: int = 0
     in_flight: int = 0
+    paused: int = 0
     concurrency: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -92,9 +101,13 @@ class Progress:
     rows_per_s: float | None = None
     kinds: Counter[tuple[str, int | None]] = field(default_factory=Counter)
     last_errors: deque[tuple[int, str, str]] = field(default_factory=lambda: deque(maxlen=LAST_ERRORS))
+    last_answers: deque[tuple[int, Any, RowResult]] = field(
+        default_factory=lambda: deque(maxlen=LAST_ANSWERS)
+    )
     waiting_until: float | None = None
     jobs: tuple[JobProgress, ...] = ()
     saved_nano_usd: int = 0
+    next_try_s: float | None = None
     state: str = "running"
 
     @property
@@ -123,6 +136,11 @@ class Progress:
         return max(0, self.total - self.done) / self.rows_per_s
 
     @property
+    def average_rows_per_s(self) -> float | None:
+        """Rows per second over the whole run; None before anything has ended."""
+        return self.done / self.elapsed_s if self.done and self.elapsed_s > 0 else None
+
+    @property
     def projected_nano_usd(self) -> int | None:
         """What the whole run will cost if the rest is like the rows so far; None when unknown."""
         if self.total is None or not self.done or self.unpriced:
@@ -139,8 +157,15 @@ class Progress:
         """Whole quarters of the rows that have ended; 0 while the total is unknown."""
         return QUARTERS * self.done // self.total if self.total else 0
 
-    def count(self, position: int, result: RowResult, *, resumed: bool) -> None:
-        """Add a row that has ended."""
+    def count(self, position: int, result: RowResult, *, resumed: bool, item: Any = None) -> None:
+        """Add a row that has ended.
+
+        Args:
+            position: Its position.
+            result: Its result.
+            resumed: Whether an earlier run had finished it.
+            item: The input row.
+        """
         self.done += 1
         self.input_tokens += result.input_tokens or 0
         self.output_tokens += result.output_tokens or 0
@@ -149,6 +174,8 @@ class Progress:
             self.resumed += 1
         elif result.status == "ok":
             self._count_answer(result)
+        if result.status == "ok":
+            self.last_answers.append((position, item, result))
         if result.status == "rejected":
             self.rejected += 1
         elif result.status == "error":
@@ -184,7 +211,7 @@ Watcher = Callable[[Progress], None]
 
 
 class ProgressReporter:
-    """Calls a watcher with the progress at most five times a second, and always with the last state.
+    """Calls a watcher with the progress once to five times a second, and always with the last state.
 
     A watcher that raises is not called again; the batch goes on.
     """
@@ -196,10 +223,19 @@ class ProgressReporter:
         self._started = clock.monotonic()
         self._reported_at = float("-inf")
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Call the watcher now, and once a second until the last state; on the running loop."""
+        self.update()
+        if self._watcher is not None:
+            self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self.start)
 
     def update(self, *, last: bool = False) -> None:
         """Call the watcher if the last call is 0.2 s ago or more."""
         now = self._clock.monotonic()
+        if last and self._timer is not None:
+            self._timer.cancel()
         if not last and now - self._reported_at < PERIOD_SECONDS:
             return
         self._reported_at = now
@@ -214,9 +250,13 @@ class ProgressReporter:
     def _measure(self, now: float) -> None:
         progress = self.progress
         progress.elapsed_s = now - self._started
+        until = progress.waiting_until
+        progress.next_try_s = until - now if until is not None and until > now else None
         self._marks.append((now, progress.done))
         while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:  # noqa: PLR2004 - two ends of a span
             self._marks.popleft()
         (then, before) = self._marks[0]
         if now > then and progress.done > before:
             progress.rows_per_s = (progress.done - before) / (now - then)
+        else:
+            progress.rows_per_s = progress.average_rows_per_s

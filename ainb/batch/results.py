@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.batch.cells import INT64, json_text
 from ainb.batch.row_result import STATUSES, RowResult
+from ainb.batch.short_form import TYPED
 from ainb.plain import mended, plain_scalar
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    "reply", "status", "error_type", "error_message", "attempts", "cached",
+    "status", "reply", "error_type", "error_message", "attempts", "cached",
     "cost_usd", "input_tokens", "output_tokens", "duration_s",
 )  # fmt: skip
 _UNKNOWN = -1
@@ -73,8 +74,8 @@ class Results:
             rows: Rows there are at least, where no index says so.
 
         Returns:
-            Frame of shape (n_rows, 10 + n_fields): `reply` string, one typed column a schema field, `status`
-            category, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
+            Frame of shape (n_rows, 10 + n_fields): one typed column a schema field, `status` category, `reply`
+            string, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
             `cost_usd` Float64 (NA when unknown), `input_tokens` and `output_tokens` Int64, `duration_s`
             Float64 (seconds).
         """
@@ -84,12 +85,14 @@ class Results:
         count = len(self)
         errors = [self._errors.get(row, (None, None)) for row in range(count)] if self._errors else None
         replies: Any = self._reply
-        columns: dict[str, Any] = {"reply": _reply_column(replies)}
-        for name, dtype in self.fields.items():
-            columns[column_name(name)] = typed_column(self._values[name], dtype)
+        columns = {
+            column_name(name): typed_column(self._values[name], dtype) for name, dtype in self.fields.items()
+        }
+        typed = list(columns)
         columns["status"] = pd.Categorical.from_codes(
             _numbers(self._status, "int8"), categories=pd.Index(STATUSES)
         )
+        columns["reply"] = _reply_column(replies)
         columns["error_type"] = _labels([pair[0] for pair in errors] if errors else [None] * count)
         columns["error_message"] = _texts([pair[1] for pair in errors] if errors else [None] * count)
         columns["attempts"] = pd.array(_numbers(self._attempts, "int16"), dtype="Int16")
@@ -98,7 +101,9 @@ class Results:
         columns["input_tokens"] = _masked(self._numbers["input_tokens"])
         columns["output_tokens"] = _masked(self._numbers["output_tokens"])
         columns["duration_s"] = pd.array(_numbers(self._duration, "float64"), dtype="Float64")
-        return pd.DataFrame(columns, index=index)
+        frame = pd.DataFrame(columns, index=index)
+        frame.attrs[TYPED] = typed
+        return frame
 
     def _add_fields(self, names: Iterable[str]) -> None:
         for name in names:

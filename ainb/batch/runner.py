@@ -116,11 +116,13 @@ class Runner:
         while not self._stopping and (row := self._next_row()) is not None:
             position, item = row
             self._progress.in_flight += 1
+            # Not when the row before has ended: that moment counts one too few in flight.
+            self._reporter.update()
             try:
                 result, resumed = await self._row(item)
             finally:
                 self._progress.in_flight -= 1
-            self._end(position, result, resumed=resumed)
+            self._end(position, item, result, resumed=resumed)
             if not self._progress.done % YIELD_ROWS:
                 await asyncio.sleep(0)
             if self._context.core.log.backlog > MAX_BACKLOG:
@@ -128,7 +130,8 @@ class Runner:
             if len(self._workers) > self._context.concurrency.limit:
                 # At once, not when the task is collected: workers that end together would all leave.
                 self._workers.discard(asyncio.current_task())
-                return
+                break
+        self._reporter.update()
 
     async def _wait_for_log(self) -> None:
         """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
@@ -231,10 +234,9 @@ class Runner:
             self._start_workers()
         self._progress.concurrency = concurrency.limit
 
-    def _end(self, position: int, result: RowResult, *, resumed: bool) -> None:
+    def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
         self._output.put(position, result)
-        self._progress.count(position, result, resumed=resumed)
-        self._reporter.update()
+        self._progress.count(position, result, resumed=resumed, item=item)
         if self._context.options.fail_fast and result.status == "error" and not resumed:
             self._stopping = True
             current = asyncio.current_task()

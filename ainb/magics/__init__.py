@@ -18,6 +18,7 @@ from IPython.core.completer import context_matcher
 from IPython.core.magic import no_var_expand
 
 from ainb import host
+from ainb.magics.display import frames
 from ainb.magics.errors import CellErrors
 from ainb.magics.jupyter_ai import AiMagics
 
@@ -100,6 +101,7 @@ class _Extension:
             else:
                 self._register_magics(name)
         self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
+        frames.register(self.shell)
         self.shell.configurables.append(self.settings)
         if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
             self.shell.configurables.append(self.jupyter_ai)
@@ -116,6 +118,7 @@ class _Extension:
             if table.get(name) is function:
                 del table[name]
         self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
+        frames.unregister(self.shell)
         _remove(self.shell.configurables, self.settings)
         _remove(self.shell.configurables, self.jupyter_ai)
         with contextlib.suppress(ValueError):

@@ -34,7 +34,7 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
     Raises:
         ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no
             column.
-        BatchInterrupted: The user stopped it; `_ai` holds what is done.
+        BatchInterrupted: The user stopped it; `_ai`, and the name of ``--into``, hold what is done.
     """
     cell = arguments.cell
     for name in NOT_FOR_EACH:
@@ -56,10 +56,11 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
     watch = _watch(shell, options)
     try:
         result = _run(session, data, body, {**options, "watcher": watch})
-    except KeyboardInterrupt as stop:
-        if type(stop) is not KeyboardInterrupt:
-            raise
-        raise CallInterrupted("stopped by you before the first row was sent; nothing was spent") from None
+    except BaseException as error:
+        _bind_done(shell, cell.get("into"), error)
+        if type(error) is KeyboardInterrupt:
+            raise CallInterrupted("stopped by you before the first row was sent; nothing was spent") from None
+        raise
     finally:
         watch.close()
         if session.last_map is not None:
@@ -68,6 +69,14 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
         shell.bind(str(into), result)
         return None
     return result
+
+
+def _bind_done(shell: NotebookShell, name: Any, error: BaseException) -> None:
+    """Bind the rows that are done when a batch ends early, and say so."""
+    frame = getattr(error, "frame", None)
+    if name and frame is not None:
+        shell.bind(str(name), frame)
+        error.args = (f"{error}; {name} holds what is done",)
 
 
 def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any:

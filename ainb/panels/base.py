@@ -107,7 +107,7 @@ class Panel:
         if self.windows:
             names = [window.name for window in self.windows]
             found.append(
-                Control(label="window", options=names, value=self.window.name, changed=choose_window)
+                Control(label="period", options=names, value=self.window.name, changed=choose_window)
             )
         if self.groups:
             found.append(Control(label="by", options=self.groups, value=self.by, changed=choose_group))

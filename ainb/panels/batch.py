@@ -88,7 +88,7 @@ class BatchPanel:
         return panel
 
     def __call__(self, progress: Progress) -> None:
-        """Show the state of the batch; called at most five times a second, on the engine's thread."""
+        """Show the state of the batch; called once to five times a second, on the engine's thread."""
         first, self.progress = self.progress is None, progress
         if progress.state != "running":
             self._slot.close(self.view)
@@ -113,7 +113,13 @@ class BatchPanel:
         """View of the batch at this moment."""
         if self.progress is None:
             return View("ainb batch", [Line(["The batch has not begun."])])
-        return progress_view(self.progress, title=self._title, budget_usd=self._budget, now=self._model_state)
+        return progress_view(
+            self.progress,
+            title=self._title,
+            budget_usd=self._budget,
+            now=self._model_state,
+            unix=self._clock.unix(),
+        )
 
     def _cancel(self) -> None:
         if self.job is not None:
@@ -156,7 +162,11 @@ class BatchesPanel(Panel):
         from ainb.usage.frames.batches import outcomes
 
         frame = outcomes(self.frame)
-        return charts.bars(frame) if len(frame) else charts.empty("No batch has run in this home yet.")
+        return (
+            charts.bars(frame, label="rows")
+            if len(frame)
+            else charts.empty("No batch has run in this home yet.")
+        )
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """The newest batch, then the table of all."""

@@ -39,24 +39,24 @@ class BoardPanel(Panel):
         return board.providers_now(self.session.log, self.session.state())
 
     def figure(self) -> Figure:
-        """Cumulative cost over the window."""
+        """Cumulative cost over the period."""
         from ainb.panels.cost import CostPanel
 
         return CostPanel(self.session, window=self.window).figure()
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Key figures, cost beside failures, cumulative cost, providers, cache, the running batch."""
-        from ainb.usage.frames import spending
-
         sums = key_figures(self.session)
         if sums is None:
             return [Line([NO_CALLS])]
-        costs = spending.cost_by(self.session.log, window=self.window)
-        cost = cost_table(costs, "model", self.window.name)
+        cost = cost_table(self, "model")
+        tables = [block for block in cost if isinstance(block, Table)]
+        left_out = [block for block in cost if not isinstance(block, Table)]
         return [
             sums,
             *budget_lines(self.session),
-            SideBySide([cost, self._failures()]),
+            SideBySide([*tables, *self._failures()]),
+            *left_out,
             *unpriced_lines(self),
             *(cost_chart(self) if charts else []),
             *self._providers(),
@@ -71,23 +71,30 @@ class BoardPanel(Panel):
         return f"{CostPanel(self.session).summary_line()}; {ErrorsPanel(self.session).summary_line()}"
 
     def change_key(self) -> Any:
-        """Newest call and state of circuits and queues, without buckets, which refill by themselves."""
-        deterministic = ("name", "circuit", "waiting", "in_flight", "hits", "entries")
-        return super().change_key(), [[row.get(key) for key in deterministic] for row in self.session.state()]
+        """Newest call and state of circuits and queues, without buckets, which refill by themselves.
 
-    def _failures(self) -> Block:
+        A pause is in it with its seconds, so that these are counted down.
+        """
+        deterministic = ("name", "circuit", "waiting", "in_flight", "activity", "hits", "entries")
+        rows = self.session.state()
+        pauses = [round(row.get("probe_in_s") or row.get("paused_s") or 0) for row in rows]
+        return super().change_key(), [[row.get(key) for key in deterministic] for row in rows], pauses
+
+    def _failures(self) -> list[Block]:
+        from ainb.usage.frames import failures
+
         errors = ErrorsPanel(self.session)
-        frame = errors.frame
-        if not len(frame):
-            return Line([no_failures_text(errors)])
-        return kinds_table(frame, errors.window.name, now=self.session.log.now())
+        sent = failures.sent(errors.frame)
+        if not len(sent):
+            return [Line([no_failures_text(errors)])]
+        return [kinds_table(sent, f"What failed, {errors.window.name}", now=self.session.log.now())]
 
     def _providers(self) -> list[Block]:
         frame = self.frame
         rows = [
             (
                 str(model),
-                formatting.circuit(row["circuit"], row["probe_in_s"]),
+                formatting.provider(row["circuit"], row["next_try_s"]),
                 formatting.count(row["waiting"]),
                 formatting.count(row["in_flight"]),
                 formatting.remaining(row["requests_level"], row["requests_capacity"]),
@@ -97,7 +104,7 @@ class BoardPanel(Panel):
             )
             for model, row in frame.iterrows()
         ]
-        columns = ("model", "circuit", "waiting", "in flight", "requests left", "tokens left", "p50", "p95")
+        columns = ("model", "provider", "waiting", "in flight", "requests left", "tokens left", "p50", "p95")
         table = Table(
             caption="Providers now",
             columns=columns,

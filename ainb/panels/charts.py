@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import threading
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,60 +19,125 @@ if TYPE_CHECKING:
 
 DPI = 100
 PIXELS_A_CSS_PIXEL = 2
-WIDTH_INCHES, HEIGHT_INCHES = 6.4, 1.9
+# Narrow enough for its texts to be readable where the page is 480 pixels wide.
+WIDTH_INCHES, HEIGHT_INCHES = 5.6, 2.3
 INK = "#808080"
-FONT_POINTS = 9
-LEAST_STEPS = 6.6
+FONT_POINTS = 9.5
+LEAST_STEPS = 7
+LEGEND_COLUMNS = 3
+Span = tuple[dt.datetime, dt.datetime]
 # Each has a contrast of 3 : 1 or more with both white and the dark theme's #111.
 COLOURS = ("#2f86d6", "#d1672f", "#3b9a5f", "#a766c9", "#b58900", "#c2577f", "#5f8a94", "#808080")
 # Text layout in matplotlib shares caches that two threads may not fill at once.
 _LOCK = threading.Lock()
 
 
-def line(series: pd.Series, *, step: dt.timedelta, unit: str = "") -> Figure:
-    """Line chart over time.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a chart over time covers, in local time without a zone.
+
+    Attributes:
+        start: Start of the first hour or day.
+        end: End of the last one.
+        step: An hour or a day.
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+    step: dt.timedelta
+
+    @property
+    def text(self) -> str:
+        """Its dates, and for hours its times."""
+        start, end = self.start, self.end
+        if self.step >= dt.timedelta(days=1):
+            final = end - self.step
+            return f"{start:%Y-%m-%d}" if final <= start else f"{start:%Y-%m-%d} to {final:%Y-%m-%d}"
+        if end.date() == start.date():
+            return f"{start:%Y-%m-%d %H:%M} to {end:%H:%M}"
+        if end == dt.datetime.combine(start.date(), dt.time()) + dt.timedelta(days=1):
+            return f"{start:%Y-%m-%d %H:%M} to 24:00"
+        return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+
+
+def drawn(index: Any, step: dt.timedelta, span: Span | None = None) -> Drawn:
+    """What a chart of these points covers.
+
+    Args:
+        index: DatetimeIndex of the points.
+        step: Distance between two points.
+        span: Start and end that it covers at least; None means those of the points.
+    """
+    first, last = index[0].to_pydatetime(), index[-1].to_pydatetime() + step
+    start, end = span or (first, last)
+    return Drawn(min(first, start), max(last, end), step)
+
+
+def line(
+    series: pd.Series,
+    *,
+    step: dt.timedelta,
+    unit: str = "",
+    span: Span | None = None,
+    title: str = "",
+    label: str = "",
+) -> Figure:
+    """Line chart over time; a single point is drawn as a bar.
 
     Args:
         series: Numbers on a DatetimeIndex.
         step: Distance between two points.
         unit: Prefix of the numbers on the axis.
+        span: As for `drawn`.
+        title: Title in front of the dates that are drawn.
+        label: What the numbers are, with their unit.
     """
     figure, axes = _blank()
     moments, values = series.index.to_numpy(), series.to_numpy(dtype=float)
-    axes.plot(moments, values, color=COLOURS[0], linewidth=1.6, marker="o" if len(series) == 1 else "")
-    axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
+    if len(series) == 1:
+        width: Any = step
+        axes.bar(moments, values, width=width, align="edge", color=COLOURS[0])
+    else:
+        axes.plot(moments, values, color=COLOURS[0], linewidth=1.6)
+        axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
     axes.set_ylim(bottom=0)
     _even_digits(axes, unit)
-    _date_axis(axes, series.index, step)
+    _label(axes, drawn(series.index, step, span), title=title, label=label)
     return figure
 
 
-def stacks(frame: pd.DataFrame, *, step: dt.timedelta) -> Figure:
-    """Stacked bars over time, one colour per column.
+def stacks(
+    frame: pd.DataFrame, *, step: dt.timedelta, span: Span | None = None, title: str = "", label: str = ""
+) -> Figure:
+    """Stacked bars over time, one colour per column; each covers its hour or day.
 
     Args:
         frame: Counts on a DatetimeIndex.
         step: Distance between two bars.
+        span: As for `drawn`.
+        title: Title in front of the dates that are drawn.
+        label: What is counted.
     """
     figure, axes = _blank()
     moments = frame.index.to_numpy()
-    width: Any = step * 0.8
+    width: Any = step
     bottom: Any = 0
     for name, colour in zip(frame.columns, COLOURS, strict=False):
         heights = frame[name].to_numpy(dtype=float)
-        axes.bar(moments, heights, width=width, bottom=bottom, color=colour, label=str(name))
+        axes.bar(moments, heights, width=width, align="edge", bottom=bottom, color=colour, label=str(name))
         bottom = bottom + heights
     _legend(axes)
     _whole_numbers(axes)
-    _date_axis(axes, frame.index, step)
+    _label(axes, drawn(frame.index, step, span), title=title, label=label)
     return figure
 
 
-def bars(frame: pd.DataFrame) -> Figure:
+def bars(frame: pd.DataFrame, *, label: str = "") -> Figure:
     """Horizontal stacked bars, one per row, one colour per column.
 
     Args:
         frame: Counts on an index of names.
+        label: What is counted.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -85,6 +151,7 @@ def bars(frame: pd.DataFrame) -> Figure:
     axes.set_yticks(places, [_short(str(name)) for name in frame.index])
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel(label, color=INK, fontsize=FONT_POINTS)
     _legend(axes)
     return figure
 
@@ -97,12 +164,14 @@ def empty(description: str) -> Figure:
     return figure
 
 
-def chart(figure: Figure, description: str) -> Chart:
-    """A figure as an image with its description."""
+def chart(figure: Figure, description: str, *, span: str = "") -> Chart:
+    """A figure as an image with its description; `span` are the dates that it covers."""
     return Chart(
         png=_png(figure, DPI * PIXELS_A_CSS_PIXEL),
         description=description,
         width=round(figure.get_figwidth() * DPI),
+        height=round(figure.get_figheight() * DPI),
+        span=span,
     )
 
 
@@ -141,16 +210,27 @@ def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _date_axis(axes: Axes, index: Any, step: dt.timedelta) -> None:
+def _label(axes: Axes, covered: Drawn, *, title: str, label: str) -> None:
+    """Dates, labels of the axes, and the title."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(minticks=3, maxticks=8)
+    locator = AutoDateLocator(minticks=3, maxticks=7)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.xaxis.get_offset_text().set(color=INK, fontsize=FONT_POINTS)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
     # Few points would be drawn as wide as the whole chart.
-    first, last = index[0].to_pydatetime(), index[-1].to_pydatetime()
-    axes.set_xlim(min(first - step * 0.6, last - step * LEAST_STEPS), last + step * 0.6)
+    axes.set_xlim(min(covered.start, covered.end - covered.step * LEAST_STEPS), covered.end)  # type: ignore[arg-type]  # dates are units
+    look: Any = {"color": INK, "fontsize": FONT_POINTS}
+    axes.set_xlabel("hour, local time" if covered.step < dt.timedelta(days=1) else "day", **look)
+    axes.set_ylabel(label, **look)
+    text = ", ".join(filter(None, (title, covered.text)))
+    axes.set_title(text, loc="left", pad=_title_pad(axes), parse_math=False, **look)
+
+
+def _title_pad(axes: Axes) -> float:
+    """Points between axes and title: the legend stands between them."""
+    legend = axes.get_legend()
+    rows = 0 if legend is None else -(-len(legend.get_texts()) // LEGEND_COLUMNS)
+    return 6.0 + rows * FONT_POINTS * 1.6
 
 
 def _even_digits(axes: Axes, unit: str) -> None:
@@ -176,7 +256,7 @@ def _legend(axes: Axes) -> None:
         frameon=False,
         labelcolor=INK,
         fontsize=FONT_POINTS,
-        ncols=4,
+        ncols=LEGEND_COLUMNS,
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0,

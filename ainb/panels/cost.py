@@ -9,7 +9,6 @@ from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
 from ainb.panels.slot import in_notebook
 from ainb.panels.view import Block, KeyFigures, Line
-from ainb.usage.windows import ALL_TIME, LAST_DAY, TODAY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from ainb.panels.view import Chart
     from ainb.session import Session
+    from ainb.usage.windows import Window
 
 HINT = 'give one: prices = { "MODEL" = { input_usd_per_million = …, output_usd_per_million = … } }'
 
@@ -26,62 +26,59 @@ class CostPanel(Panel):
 
     name = "cost"
     title = "Cost"
-    groups = ("model", "day", "provider", "notebook", "user")
+    groups = ("model", "day", "provider", "notebook", "user", "all models")
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Tokens and cost of the window by group; see `ainb.usage.frames.spending.cost_by`."""
+        """Tokens and cost of the period by group; see `ainb.usage.frames.spending.cost_by`."""
         from ainb.usage.frames import spending
 
         return spending.cost_by(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
-        """Cumulative cost over the window."""
+        """Cumulative cost over the period."""
         from ainb.panels import charts
         from ainb.usage.frames import spending
 
-        frame = spending.cumulative_cost(self.session.log, window=self.window)
-        return (
-            charts.line(frame["total_usd"], step=self.window.step, unit="$")
-            if len(frame)
-            else charts.empty("No calls in this window.")
-        )
+        log = self.session.log
+        frame = spending.cumulative_cost(log, window=self.window)
+        if not len(frame):
+            return charts.empty("No calls in this period.")
+        return _cumulative(frame, self.window, log.now())
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Key figures, cost table, cumulative cost."""
         sums = key_figures(self.session)
         if sums is None:
             return [Line([NO_CALLS])]
-        frame = self.frame
-        table = cost_table(frame, self.by, self.window.name)
         return [
             sums,
             *budget_lines(self.session),
-            table,
+            *cost_table(self, self.by),
             *unpriced_lines(self),
             *(cost_chart(self) if charts else []),
         ]
 
     def summary_line(self) -> str:
-        """Cost of today and in all."""
+        """Cost of today and of all time."""
         from ainb.usage.frames import spending
 
         spent = spending.spent(self.session.log)
         today, ever = spent.loc["today"], spent.loc["all time"]
         spent_today = formatting.dollars(today["cost_usd"], today["unpriced"])
         spent_ever = formatting.dollars(ever["cost_usd"], ever["unpriced"])
-        return f"{spent_today} today, {spent_ever} in all"
+        return f"{spent_today} today, {spent_ever} total"
 
 
 def key_figures(session: Session) -> KeyFigures | None:
-    """Cost of today, of this notebook and in all; None when the log holds no calls."""
+    """Cost of today, of this notebook and of all time; None when the log holds no calls."""
     from ainb.usage.frames import board, spending
 
     spent = spending.spent(session.log, notebook=session.runtime.origin()[0])
     if not spent["calls"].iloc[-1]:
         return None
     budgets = board.budgets(session.state())
-    names = {"today": "spent today", "all time": "in all"}
+    names = {"today": "spent today", "all time": "total"}
     if in_notebook():  # where its name is not known, its session stands for it
         names["this session"] = "this notebook"
     items: list[tuple[Any, Any]] = []
@@ -89,16 +86,17 @@ def key_figures(session: Session) -> KeyFigures | None:
         label = names.get(str(span), str(span))
         if span == "today" and "day" in budgets.index:
             label += f" of {formatting.dollars(budgets['limit_usd']['day'])}"
-        items.append((formatting.dollars(row["cost_usd"], row["unpriced"]), label))
+        if row["unpriced"]:
+            label += f", besides {formatting.counted(int(row['unpriced']), 'call')} without a price"
+        items.append((formatting.priced_dollars(row["cost_usd"], row["unpriced"]), label))
     ever, today = spent.loc["all time"], spent.loc["today"]
     if not formatting.is_unknown(ever["saved_usd"]):
         items.append((formatting.dollars(ever["saved_usd"]), "saved by the cache"))
-    items.append(
-        (
-            formatting.count(today["calls"]),
-            f"call{'' if today['calls'] == 1 else 's'} today, {formatting.percent(today['ok_share'])} ok",
-        )
-    )
+    sent = today["calls"] - today["not_sent"]
+    calls = [f"call{'' if sent == 1 else 's'} today", f"{formatting.percent(today['sent_ok_share'])} ok"]
+    if today["not_sent"]:
+        calls.append(f"besides {formatting.count(today['not_sent'])} not sent")
+    items.append((formatting.count(sent), ", ".join(calls)))
     return KeyFigures(items)
 
 
@@ -129,8 +127,27 @@ def budget_lines(session: Session) -> list[Block]:
     return lines
 
 
-def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
-    """A frame of `cost_by` as a table with totals."""
+def cost_table(panel: Panel, by: str) -> list[Block]:
+    """Table of the cost by group with totals, and what it leaves out.
+
+    Args:
+        panel: Session and period.
+        by: A key of `ainb.usage.frames.spending.GROUPS`; only "all models" has the models that cost nothing.
+    """
+    from ainb.usage.frames import spending
+
+    frame = spending.cost_by(
+        panel.session.log, by, window=panel.window, only="sent" if by == spending.ALL_MODELS else "billed"
+    )
+    table = (
+        [_cost_table(frame, by.removeprefix("all ").removesuffix("s"), panel.window.name)]
+        if len(frame)
+        else []
+    )
+    return [*table, *_left_out_lines(frame)]
+
+
+def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
     from ainb.usage.frames import spending
 
     dated = by == "day"
@@ -159,12 +176,27 @@ def cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
         caption=f"Cost by {by}, {window}",
         columns=(by, "calls", "tokens in", "out", "cost", "share"),
         rows=rows,
-        footer=foot if rows else None,
+        footer=foot,
         numeric={1, 2, 3, 4},
         volatile={0} if dated else (),
         nowrap={5},
         limit=ROWS,
     )
+
+
+def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
+    """Calls that a frame of `cost_by` leaves out, and where they are shown."""
+    lines = []
+    if frame.attrs["free_calls"]:
+        calls = formatting.counted(frame.attrs["free_calls"], "free call")
+        models = formatting.listed(frame.attrs["free_models"])
+        lines.append(
+            f"{calls} to {models} left out; %ai cost --all, and the cost panel by all models, show them."
+        )
+    if frame.attrs["not_sent"]:
+        calls = formatting.counted(frame.attrs["not_sent"], "call")
+        lines.append(f"{calls} never sent and left out; %ai panel errors shows them.")
+    return [Line([Cell(text=line, volatile=True)], "quiet") for line in lines]
 
 
 def unpriced_lines(panel: Panel) -> list[Block]:
@@ -185,18 +217,27 @@ def cost_chart(panel: Panel) -> list[Chart]:
     if not known:
         return []
     total = formatting.dollars(known, unpriced)
-    span = {
-        ALL_TIME.name: "Cost since the first call",
-        TODAY.name: "Cost of today",
-        LAST_DAY.name: "Cost of the last 24 hours",
-    }
-    what = span.get(panel.window.name, f"Cost of the {panel.window.name}")
+    now = panel.session.log.now()
     return [
         charts.chart(
-            charts.line(frame["total_usd"], step=panel.window.step, unit="$"),
-            f"{what}, added up: {total} at the end.",
+            _cumulative(frame, panel.window, now),
+            f"Cumulative cost, {panel.window.name}: {total} at the end.",
+            span=charts.drawn(frame.index, panel.window.step, panel.window.span(now)).text,
         )
     ]
+
+
+def _cumulative(frame: pd.DataFrame, window: Window, now: float) -> Figure:
+    from ainb.panels import charts
+
+    return charts.line(
+        frame["total_usd"],
+        step=window.step,
+        unit="$",
+        span=window.span(now),
+        title="Cumulative cost",
+        label="US dollars",
+    )
 
 
 def _share(share: Any) -> Cell:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ainb.panels import formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Table, Tone
 from ainb.panels.view import Block, Line
 from ainb.usage.windows import LAST_DAY
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ainb.panels.view import Chart
+
+SENT = ("error",)
 
 
 class ErrorsPanel(Panel):
@@ -37,51 +39,71 @@ class ErrorsPanel(Panel):
         from ainb.panels import charts
         from ainb.usage.frames import failures
 
-        frame = failures.over_time(self.session.log, window=self.window)
-        return (
-            charts.stacks(frame, step=self.window.step)
-            if len(frame)
-            else charts.empty("Nothing failed in this window.")
-        )
+        frame = failures.over_time(self.session.log, window=self.window, statuses=SENT)
+        return self._stacks(frame) if len(frame) else charts.empty("Nothing failed in this period.")
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Table of kinds, chart over time, the latest failures."""
         from ainb.usage.frames import failures
 
         frame = self.frame
-        if not len(frame):
-            return [Line([no_failures_text(self)])]
         now = self.session.log.now()
-        again = failures.retried(self.session.log, window=self.window)
-        retried = f"{formatting.counted(again, 'call')} answered after another attempt, and not counted here."
-        return [
-            kinds_table(frame, self.window.name, now=now),
-            *([Line([retried], "quiet")] if again else []),
-            *(self._chart() if charts else []),
-            self._latest(now),
-        ]
+        sent, refused = failures.sent(frame), failures.not_sent(frame)
+        blocks: list[Block] = []
+        if len(sent):
+            again = failures.retried(self.session.log, window=self.window)
+            retried = (
+                f"{formatting.counted(again, 'call')} answered after another attempt, and not counted here."
+            )
+            blocks = [
+                kinds_table(sent, f"What failed, {self.window.name}", now=now),
+                *([Line([retried], "quiet")] if again else []),
+                *(self._chart() if charts else []),
+                self._latest(now),
+            ]
+        elif not len(refused):
+            return [Line([no_failures_text(self)])]
+        if len(refused):
+            blocks.append(kinds_table(refused, f"Not sent, {self.window.name}", now=now, tone="warn"))
+        return blocks
 
     def summary_line(self) -> str:
-        """Number of failed calls."""
+        """Number of failed calls, and of those that were not sent."""
         from ainb.usage.frames import failures
 
-        return f"{formatting.counted(failures.total(self.frame), 'failed call')}, {self.window.name}"
+        frame = self.frame
+        failed = formatting.counted(failures.total(failures.sent(frame)), "failed call")
+        refused = failures.total(failures.not_sent(frame))
+        return ", ".join(filter(None, (failed, f"{refused:,} not sent" if refused else "", self.window.name)))
 
     def _chart(self) -> list[Chart]:
         from ainb.panels import charts
         from ainb.usage.frames import failures
 
-        frame = failures.over_time(self.session.log, window=self.window)
+        log = self.session.log
+        frame = failures.over_time(log, window=self.window, statuses=SENT)
         parts = "; ".join(
             f"{kind}: {formatting.count(number)}" for kind, number in failures.per_kind(frame).items()
         )
         description = f"Failed calls over time, {self.window.name}. {parts}."
-        return [charts.chart(charts.stacks(frame, step=self.window.step), description)]
+        drawn = charts.drawn(frame.index, self.window.step, self.window.span(log.now()))
+        return [charts.chart(self._stacks(frame), description, span=drawn.text)]
+
+    def _stacks(self, frame: pd.DataFrame) -> Figure:
+        from ainb.panels import charts
+
+        return charts.stacks(
+            frame,
+            step=self.window.step,
+            span=self.window.span(self.session.log.now()),
+            title="Failed calls",
+            label="calls per hour" if self.window.hourly else "calls per day",
+        )
 
     def _latest(self, now: float) -> Table:
         from ainb.usage.frames import failures
 
-        frame = failures.latest(self.session.log, window=self.window)
+        frame = failures.latest(self.session.log, window=self.window, statuses=SENT)
         rows = [
             (
                 formatting.local_time(row["started_at"], now),
@@ -95,7 +117,7 @@ class ErrorsPanel(Panel):
         ]
         columns = ("at", "kind", "model", "message", "attempts", "request id")
         return Table(
-            caption="The latest",
+            caption="Latest failures",
             columns=columns,
             rows=rows,
             numeric={4},
@@ -114,12 +136,12 @@ def no_failures_text(panel: Panel) -> str:
     return f"Nothing failed, {panel.window.name}." if calls else NO_CALLS
 
 
-def kinds_table(frame: pd.DataFrame, window: str, *, now: float) -> Table:
+def kinds_table(frame: pd.DataFrame, caption: str, *, now: float, tone: Tone = "bad") -> Table:
     """A frame of `kinds` as a table."""
     placed = bool(frame["where"].notna().any())
     rows = [
         (
-            Cell(text=str(kind), tone="bad"),
+            Cell(text=str(kind), tone=tone),
             *([str(row["where"])] if placed else []),
             formatting.count(row["calls"]),
             formatting.local_time(row["last_at"], now),
@@ -130,7 +152,7 @@ def kinds_table(frame: pd.DataFrame, window: str, *, now: float) -> Table:
     columns = ("kind", *(["where"] if placed else []), "calls", "last", "what to do")
     first_number = columns.index("calls")
     return Table(
-        caption=f"What failed, {window}",
+        caption=caption,
         columns=columns,
         rows=rows,
         numeric={first_number},

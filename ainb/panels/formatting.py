@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from ainb.panels.markup import Cell
+from ainb.panels.markup import Cell, Tone
 
 UNKNOWN = "\N{EN DASH}"
 _NANO = Decimal(1_000_000_000)
@@ -72,6 +73,17 @@ def dollars(usd: Any, unpriced: Any = 0) -> str:
     return f"≥ {money(amount)}" if missing else money(amount)
 
 
+def priced_dollars(usd: Any, unpriced: Any = 0) -> str:
+    """Money for a headline: that of the calls with a price, "$0.00" where there is no such call."""
+    return dollars(0) if is_unknown(usd) or not usd else dollars(usd, unpriced)
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
 def nano_dollars(nano: int) -> str:
     """Money given in 1e-9 USD."""
     return dollars(Decimal(nano) / _NANO)
@@ -89,6 +101,28 @@ def seconds(value: Any) -> str:
         return f"{number / _MINUTE_S:.0f} min"
     hours, rest = divmod(round(number / _MINUTE_S), 60)
     return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
+
+
+def elapsed(value: float) -> str:
+    """Time since a start, which grows with every second: "44 s", "3 min 05 s", "2 h 05 min"."""
+    whole = int(value)
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02} s"
+    return f"{whole // _HOUR_S:,} h {whole % _HOUR_S // _MINUTE_S:02} min"
+
+
+def rate(rows_per_s: float) -> str:
+    """Rows per second, or per minute where they are few."""
+    if rows_per_s >= 1 or not rows_per_s:
+        return f"{rows_per_s:,.1f} rows/s"
+    return f"{rows_per_s * _MINUTE_S:,.1f} rows/min"
+
+
+def time_of_day(unix: float) -> str:
+    """A moment in local time, to the second; `unix` is in seconds since 1970."""
+    return f"{dt.datetime.fromtimestamp(unix, dt.UTC).astimezone():%H:%M:%S}"
 
 
 def local_time(moment: Any, now: float) -> str:
@@ -121,3 +155,26 @@ def circuit(state: Any, probe_in_s: Any = None) -> Cell:
         return Cell(text=f"open, probed in {seconds(probe_in_s)}", tone="bad")
     tone = {"closed": "good", "open": "bad", "forced-open": "bad", "half-open": "warn"}.get(name, "quiet")
     return Cell(text=name.replace("-", " "), tone=tone)  # type: ignore[arg-type]  # the values above are tones
+
+
+def provider(state: Any, next_try_s: Any = None) -> Cell:
+    """Whether calls go out to a provider, from the state of its circuit and of its queue.
+
+    Args:
+        state: State of the circuit; None or NA means unknown.
+        next_try_s: Seconds until the next call goes out, of an open circuit or a paused queue; None means now.
+    """
+    detail = "" if is_unknown(state) else f"circuit {circuit(state)}"
+    if not is_unknown(next_try_s) and next_try_s > 0:
+        return Cell(text=f"paused, next try in {seconds(next_try_s)}", tone="bad", detail=detail)
+    if is_unknown(state):
+        return Cell(text=UNKNOWN)
+    texts: dict[str, tuple[str, Tone]] = {
+        "closed": ("OK", "good"),
+        "open": ("paused, next try now", "bad"),
+        "half-open": ("trying again", "warn"),
+        "forced-open": ("paused by you", "bad"),
+        "disabled": ("OK", "quiet"),
+    }
+    text, tone = texts.get(str(state), (str(state), "quiet"))
+    return Cell(text=text, tone=tone, detail=detail)

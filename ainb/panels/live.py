@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ainb.session import Session
 
 REFRESH_SECONDS = 1.0
-# A saved notebook must not hold a live panel, so an idle one ends by itself.
+# An idle panel ends by itself: its widgets cost the page and the kernel memory.
 IDLE_SECONDS = 120.0
 # Largest share of time for drawing: the calls run in the same interpreter.
 SHARE_OF_TIME = 0.02
@@ -100,6 +100,7 @@ class Live:
         pause = REFRESH_SECONDS
         while self._clock.monotonic() - self._changed_at < IDLE_SECONDS and not self._slot.closed:
             await self._clock.sleep(pause)
+            self._slot.renew_copy()
             now = await asyncio.to_thread(self._panel.change_key)
             if now == seen:
                 pause = REFRESH_SECONDS

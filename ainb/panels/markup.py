@@ -28,7 +28,9 @@ def as_typed(text: str) -> str:
 
 
 def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
-    """A scrollable region around a table, for narrow pages; the keyboard reaches it.
+    """A scrollable box around a table, for narrow pages; the keyboard reaches it.
+
+    It is a group, not a landmark: panels and replies of one page may hold tables of the same name.
 
     Args:
         table: HTML.
@@ -36,17 +38,18 @@ def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
         volatile: Whether it differs from run to run.
     """
     look = "scroll run" if volatile else "scroll"
-    return f'<div class="{look}" role="region" tabindex="0" aria-label="{escape(label)}">{table}</div>'
+    return f'<div class="{look}" role="group" tabindex="0" aria-label="{escape(label)}">{table}</div>'
 
 
-def box(*parts: str, kind: str = "reply") -> str:
+def box(*parts: str, kind: str = "reply", code: bool = False) -> str:
     """The parts in ainb's CSS scope, with its style.
 
     Args:
         parts: HTML.
         kind: "reply", "page" (an HTML reply), "words" (tables), "wait" (a progress bar) or "panel".
+        code: Whether highlighted code is among them.
     """
-    return f'{style(kind)}<div class="{classes(kind)}">{"".join(parts)}</div>'
+    return f'{style(kind, code=code)}<div class="{classes(kind)}">{"".join(parts)}</div>'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class Cell:
         volatile: Whether it differs from run to run (a time, a rate): deterministic display omits it.
         share: Length of a bar before the text, 0 to 1; None means no bar.
         strong: Whether it is bold.
+        detail: Further words that are shown when the pointer rests on it.
     """
 
     text: str
@@ -66,6 +70,7 @@ class Cell:
     volatile: bool = False
     share: float | None = None
     strong: bool = False
+    detail: str = ""
 
     def __str__(self) -> str:
         return self.text
@@ -73,8 +78,9 @@ class Cell:
     def html(self, *, deterministic: bool = False) -> str:
         """As HTML; a volatile value is in a ``span.run``, which is empty in deterministic display."""
         text = f"<b>{escape(self.text)}</b>" if self.strong else escape(self.text)
-        if self.tone:
-            text = f'<span class="{self.tone}">{text}</span>'
+        title = f' title="{escape(self.detail)}"' if self.detail else ""
+        if self.tone or title:
+            text = f'<span class="{self.tone}"{title}>{text}</span>'
         if self.share:
             text = f'<span class="bar" style="width:{self.share * BAR_EM:.1f}em"></span> {text}'
         if not self.volatile:
@@ -132,6 +138,13 @@ class Table:
         # A recorded run may have earlier rows where the replay has none: their pages must not differ.
         if self.history and (deterministic or not self.rows):
             return OMITTED
+        table = self.table_html(deterministic=deterministic)
+        return scrolled(table, self.caption, volatile=self.history)
+
+    def table_html(self, *, deterministic: bool = False) -> str:
+        """As an HTML table that is not in a scrollable region of its own; empty for a history without rows."""
+        if self.history and not self.rows:
+            return ""
         head = "".join(
             f'<th scope="col"{self._class(place)}>{escape(name)}</th>'
             for place, name in enumerate(self.columns)
@@ -143,11 +156,10 @@ class Table:
             else ""
         )
         more = f'<p class="quiet">{escape(self._more())}</p>' if self._more() else ""
-        table = (
+        return (
             f"<table><caption>{escape(self.caption)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody>{foot}</table>{more}"
         )
-        return scrolled(table, self.caption, volatile=self.history)
 
     def text(self, *, deterministic: bool = False) -> str:
         """In columns of plain text."""

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.panels import formatting
 from ainb.panels.base import ROWS
+from ainb.panels.escapes import one_line
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
 
 if TYPE_CHECKING:
     from ainb.batch import Progress
+
+SHOWN_CHARACTERS = 90
 
 
 def progress_view(
@@ -21,6 +24,7 @@ def progress_view(
     title: str = "",
     budget_usd: Decimal | float | None = None,
     now: Mapping[str, Any] | None = None,
+    unix: float | None = None,
 ) -> View:
     """View of a batch at one moment.
 
@@ -29,35 +33,32 @@ def progress_view(
         title: Title; empty means the batch's own.
         budget_usd: Budget of the run in US dollars, or None.
         now: Row of the model in `Session.state`, while the batch runs.
+        unix: This moment in seconds since 1970, for a file that is saved meanwhile; None leaves it out.
     """
     running = progress.state == "running"
     title = title or progress.title or "batch"
-    headlines = [
-        _headline(progress),
-        Line(_counts(progress), "quiet"),
-        Line(_money(progress, budget_usd), "quiet"),
-    ]
-    headline, counts, money = headlines
-    bar = [] if progress.state == "finished" else [ProgressBar("rows done", progress.done, progress.total)]
-    if progress.jobs:
-        under_way = _jobs(progress)
-    else:
-        under_way = [Line(_under_way(progress, now or {}), "quiet")] if running else []
-    blocks: list[Block] = [
-        Line([title, Cell(text=progress.model, tone="quiet")], "title"),
-        headline,
-        *bar,
-        counts,
-        *under_way,
-        money,
-        *_failures(progress),
-    ]
+    headline = _headline(progress)
+    counts, money = Line(_counts(progress), "quiet"), Line(_money(progress, budget_usd), "quiet")
+    under_way = Line(_under_way(progress, now or {}), "quiet")
+    jobs = _jobs(progress) if progress.jobs else []
+
+    def blocks(first: Line, *middle: Line) -> list[Block]:
+        bar = (
+            [] if progress.state == "finished" else [ProgressBar("rows done", progress.done, progress.total)]
+        )
+        last = _last_answers(progress) if progress.state != "finished" else []
+        head = Line([title, Cell(text=progress.model, tone="quiet")], "title")
+        return [head, first, *bar, counts, *(jobs or middle), money, *last, *_failures(progress)]
+
+    label = f"ainb batch {title}"
+    lines = (headline, *([under_way] if running else []), counts, money)
     return View(
-        label=f"ainb batch {title}",
-        blocks=blocks,
-        line=_one_line(headlines),
-        deterministic_line=_one_line(headlines, deterministic=True),
+        label=label,
+        blocks=blocks(headline, *([under_way] if running else [])),
+        line=_one_line(lines),
+        deterministic_line=_one_line((headline, counts, money), deterministic=True),
         status=_status(progress, headline.text(deterministic=True)),
+        saved=View(label, blocks(_saved_headline(progress, unix))) if running else None,
     )
 
 
@@ -74,12 +75,23 @@ def _headline(progress: Progress) -> Line:
     rows = Cell(text=f"{_done_of_total(progress)} rows", strong=True)
     if progress.state == "running":
         left = "" if progress.left_s is None else f"about {formatting.seconds(progress.left_s)} left"
-        return Line([rows, left])
+        return Line([rows, left, f"{formatting.elapsed(progress.elapsed_s)} elapsed"])
     took = [Cell(text=f"in {formatting.seconds(progress.elapsed_s)}", volatile=True)]
-    if progress.rows_per_s is not None:
-        took.append(Cell(text=f"{progress.rows_per_s:.1f} rows/s", volatile=True))
+    if progress.average_rows_per_s is not None:
+        took.append(Cell(text=formatting.rate(progress.average_rows_per_s), volatile=True))
     ended = {"finished": Cell(text="done", tone="good"), "failed": Cell(text="ended by an error", tone="bad")}
     return Line([rows, ended.get(progress.state) or Cell(text=_why_stopped(progress), tone="warn"), *took])
+
+
+def _saved_headline(progress: Progress, unix: float | None) -> Line:
+    """In a file nothing goes on: the kernel that ran the batch may have ended since."""
+    pieces: list[Any] = [
+        Cell(text=f"stopped at {_done_of_total(progress)} rows", strong=True),
+        "run the cell again to go on",
+    ]
+    if unix is not None:
+        pieces.append(Cell(text=f"state at {formatting.time_of_day(unix)}", volatile=True))
+    return Line(pieces)
 
 
 def _why_stopped(progress: Progress) -> str:
@@ -103,21 +115,25 @@ def _counts(progress: Progress) -> list[Any]:
 
 
 def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
+    waiting = int(now.get("waiting") or 0)
+    out = max(0, progress.in_flight - progress.paused - waiting)
     most = f" of at most {progress.concurrency:,}" if progress.concurrency else ""
-    pieces: list[Any] = [f"{progress.in_flight:,} in flight{most}"]
+    pieces: list[Any] = [f"{out:,} in flight{most}"]
     if progress.rows_per_s is not None:
-        pieces.append(f"{progress.rows_per_s:.1f} rows/s")
+        pieces.append(formatting.rate(progress.rows_per_s))
     if now.get("requests_limit"):
         pieces.append(f"rate limit {formatting.compact(now['requests_limit'])} requests/min")
     if now.get("tokens_limit"):
         pieces.append(f"{formatting.compact(now['tokens_limit'])} tokens/min")
-    if now.get("waiting"):
-        pieces.append(f"{now['waiting']:,} waiting for a permit")
-    if now.get("circuit"):
-        state = formatting.circuit(now["circuit"], now.get("probe_in_s"))
-        pieces.append(Cell(text=f"circuit {state}", tone=state.tone))
-    elif progress.waiting_until is not None:
-        pieces.append(Cell(text="waits for an open circuit", tone="warn"))
+    if waiting:
+        pieces.append(f"{waiting:,} waiting for the rate limit")
+    if now.get("activity"):
+        pieces.append(Cell(text=str(now["activity"]), tone="warn"))
+    elif now.get("circuit") or progress.next_try_s is not None:
+        state = formatting.provider(now.get("circuit") or "open", _next_try_s(progress, now))
+        pieces.append(
+            Cell(text=f"provider {state.text}" if state.text == "OK" else state.text, tone=state.tone)
+        )
     return pieces
 
 
@@ -145,6 +161,51 @@ def _jobs(progress: Progress) -> list[Block]:
     return [*([Line([line])] if line else []), table]
 
 
+def _next_try_s(progress: Progress, now: Mapping[str, Any]) -> float | None:
+    """Seconds until calls go out again; None while they do."""
+    waits = (progress.next_try_s, now.get("probe_in_s"), now.get("paused_s"))
+    return max((float(wait) for wait in waits if wait), default=None)
+
+
+def _last_answers(progress: Progress) -> list[Block]:
+    """The rows answered last: which they are depends on the order in which answers came."""
+    if not progress.last_answers:
+        return []
+    newest = [(position, _input(item), result) for position, item, result in progress.last_answers]
+    fields = list(newest[-1][2].fields or ())
+    rows = [
+        (
+            f"{position:,}",
+            text,
+            *([_shown((result.fields or {}).get(name)) for name in fields] or [_shown(result.reply)]),
+        )
+        for position, text, result in newest
+    ]
+    return [
+        Table(
+            caption="Last answers",
+            columns=("row", "input", *(fields or ["reply"])),
+            rows=rows,
+            numeric={0},
+            wide={1},
+            history=True,
+        )
+    ]
+
+
+def _input(item: Any) -> str:
+    """The fields that the prompt uses, or the item."""
+    values = list(item.values()) if isinstance(item, Mapping) else [item]
+    return _shown(SEPARATOR.join(str(value) for value in values))
+
+
+def _shown(value: Any) -> str:
+    from ainb.redaction.filter import redact
+
+    text = "" if value is None else redact(one_line(str(value)[: 4 * SHOWN_CHARACTERS]))
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+
+
 def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     """Tokens and cost; the cost differs from run to run, because cached answers cost nothing."""
     tokens_in, tokens_out = (formatting.compact(n) for n in (progress.input_tokens, progress.output_tokens))
@@ -156,11 +217,11 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
         rows = formatting.counted(progress.unpriced, "row")
         money = [f"{spent} known", f"cost of {rows} unknown"]
     elif progress.state != "running":
-        money = [f"{spent} in all"]
+        money = [f"{spent} total"]
     elif progress.projected_nano_usd is None:
         money = [f"{spent} so far"]
     else:
-        money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} in all"]
+        money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} total"]
     if progress.saved_nano_usd:
         money.append(f"{formatting.nano_dollars(progress.saved_nano_usd)} saved against live calls")
     budget = [] if budget_usd is None else [f"budget {formatting.dollars(budget_usd)}"]

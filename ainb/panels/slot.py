@@ -1,7 +1,9 @@
 """Output slot of a panel: live at first, static afterwards. The only panel module that uses IPython.
 
-A saved notebook must show everything without a kernel, so the live widget is replaced, not kept. Nothing here
-fails a call: after the first display error the slot turns itself off and says so once.
+A saved notebook must show everything without a kernel, at any moment: a static copy stands in the cell's outputs
+behind the live widget, which hides it while its kernel runs. At the end the copy is the panel, and the output of
+the widget is emptied. Nothing here fails a call: after the first display error the slot turns itself off and says
+so once.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from ainb.panels.view import Chart, View
 from ainb.panels.widgets import Control, Widgets, load
 
 PERIOD_SECONDS = 0.2
+# Least pause between two static copies: each is a message to the page and marks the notebook as changed.
+COPY_SECONDS = 2.0
 
 
 def print_line(text: str) -> None:
@@ -82,6 +86,8 @@ class Slot:
         self._lock = threading.RLock()
         self._display_id = uuid.uuid4().hex
         self._next_at = 0.0
+        self._copy_at = 0.0
+        self._uncopied: View | None = None
         self._waiting: Callable[[], View] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._live: Widgets | None = None
@@ -134,6 +140,12 @@ class Slot:
                 ):  # no loop on this thread: close() shows the last state
                     self._timer = asyncio.get_running_loop().call_later(wait, self._flush)
 
+    def renew_copy(self) -> None:
+        """Bring the static copy up to date, where it is not and the last one is old enough."""
+        with self._lock:
+            if not self.closed and self._live is not None:
+                self._guard(self._renew_copy)
+
     def close(self, make: Callable[[], View]) -> None:
         """Show the final view and release everything; later calls do nothing."""
         with self._lock:
@@ -175,8 +187,9 @@ class Slot:
             _rewrite(view.line)
             return
         if self.mode == "widgets":
-            self._live = Widgets(view, controls, cancel)
-            self._publish(self._live.bundle())
+            self._live = Widgets(view, controls, cancel, name=self._display_id)
+            self._publish(self._live.bundle(), display_id=self._live_id)
+            self._publish_copy(view)
         else:
             self._publish(view.bundle())
         self._opened = True
@@ -186,6 +199,8 @@ class Slot:
             _rewrite(view.line)
         elif self._live is not None:
             self._live.update_view(view)
+            self._uncopied = view
+            self._renew_copy()
         elif self._opened:
             self._publish(view.bundle())
 
@@ -193,15 +208,30 @@ class Slot:
         if self.mode == "text":
             _rewrite(view.deterministic_line if self._deterministic else view.line, last=True)
             return
-        if self._live is not None:
-            self._live.finish(view)
         self._publish(view.bundle(deterministic=self._deterministic))
+        if self._live is not None:
+            self._publish({}, display_id=self._live_id)
+            self._live.finish(view)
         for picture in view.charts() if self._deterministic else ():
             self._publish_alone(picture)
 
-    def _publish(self, bundle: dict[str, Any]) -> None:
+    @property
+    def _live_id(self) -> str:
+        return f"{self._display_id}-live"
+
+    def _renew_copy(self) -> None:
+        if self._uncopied is not None and self._clock.monotonic() >= self._copy_at:
+            self._publish_copy(self._uncopied)
+
+    def _publish_copy(self, view: View) -> None:
+        self._uncopied = None
+        self._copy_at = self._clock.monotonic() + COPY_SECONDS
+        self._publish(view.copy(self._display_id))
+
+    def _publish(self, bundle: dict[str, Any], *, display_id: str = "") -> None:
         publisher = find_shell().display_pub
-        publisher.publish(bundle, transient={"display_id": self._display_id}, update=self._opened)
+        transient = {"display_id": display_id or self._display_id}
+        publisher.publish(bundle, transient=transient, update=self._opened)
 
     def _publish_alone(self, picture: Chart) -> None:
         # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The

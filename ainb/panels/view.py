@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from ainb.panels.escapes import one_line
 from ainb.panels.markup import OMITTED, Cell, Table, Tone, cell_html, cell_text, escape
-from ainb.panels.style import classes, style
+from ainb.panels.style import classes, copy_style, style
 
 Bundle = dict[str, Any]
 SEPARATOR = " · "
@@ -125,24 +124,31 @@ class Chart:
         png: The image.
         description: What it shows, in one sentence.
         width: In CSS pixels.
+        height: In CSS pixels; 0 means unknown. With it the page keeps the place of an image that is replaced.
+        span: Dates that it covers, which differ from run to run.
     """
 
     png: bytes
     description: str
     width: int
+    height: int = 0
+    span: str = ""
 
     def html(self, *, deterministic: bool = False) -> str:
         """The image above its description; deterministic display shows the image in a separate output."""
         image = base64.b64encode(self.png).decode()
-        picture = (
-            f'<img width="{self.width}" alt="{escape(self.description)}" src="data:image/png;base64,{image}">'
-        )
+        size = f'width="{self.width}"' + (f' height="{self.height}"' if self.height else "")
+        alt = escape(SEPARATOR.join(filter(None, (self.description, self.span))))
+        picture = f'<img {size} alt="{alt}" src="data:image/png;base64,{image}">'
         figure = OMITTED if deterministic else f"<figure>{picture}</figure>"
-        return f'{figure}<p class="quiet">{escape(self.description)}</p>'
+        return f"{figure}{self._words().html(deterministic=deterministic)}"
 
     def text(self, *, deterministic: bool = False) -> str:
         """The description."""
-        return one_line(self.description)
+        return self._words().text(deterministic=deterministic)
+
+    def _words(self) -> Line:
+        return Line([self.description, Cell(text=self.span, volatile=True)], "quiet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,7 @@ class View:
         line: A summary on one line, for a terminal.
         deterministic_line: The same without what differs from run to run.
         status: Status for screen readers; changes seldom.
+        saved: The view for a file that is saved at this moment, where it differs: nothing goes on in a file.
     """
 
     label: str
@@ -178,11 +185,25 @@ class View:
     line: str = ""
     deterministic_line: str = ""
     status: str = ""
+    saved: View | None = None
 
-    def inner(self, *, deterministic: bool = False) -> str:
+    def inner(self, *, deterministic: bool = False, copy: str = "") -> str:
         """HTML without the style."""
         body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
-        return f'<div class="{classes("panel")}" role="group" aria-label="{escape(self.label)}">{body}</div>'
+        look = f"{classes('panel')} copy-{copy}" if copy else classes("panel")
+        return f'<div class="{look}" role="group" aria-label="{escape(self.label)}">{body}</div>'
+
+    def copy(self, name: str) -> Bundle:
+        """The bundle that stands beside the live form, so that a file saved at any moment has the content.
+
+        Args:
+            name: By which the live form finds and hides it.
+        """
+        view = self.saved or self
+        return {
+            "text/plain": view.text(deterministic=True),
+            "text/html": style("panel") + copy_style(name) + view.inner(copy=name),
+        }
 
     def bundle(self, *, deterministic: bool = False) -> Bundle:
         """``text/plain`` and ``text/html`` that need no kernel; the text is the same in every mode."""

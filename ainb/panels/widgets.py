@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ainb.panels.live_body import LiveBody
 from ainb.panels.markup import escape
-from ainb.panels.style import classes, style
+from ainb.panels.style import classes, hiding_style, live_class, style
 from ainb.panels.view import View
 
 # A page that was reloaded meanwhile does not get the replacement, so its widgets are kept for a while.
 KEPT_WIDGETS = 20
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-WAS_LIVE = "This panel was live when the notebook was saved; run the cell again to see it."
 _kept: deque[Any] = deque()
 
 
@@ -43,24 +43,29 @@ def load() -> None:
 
 
 class Widgets:
-    """Live form of a panel: controls, a status for screen readers, one HTML widget, a Cancel button.
+    """Live form of a panel: controls, a status for screen readers, the blocks of the view, a Cancel button.
+
+    While it is connected to its kernel, it hides the static copy of the panel that stands beside it in the
+    cell's outputs; once it is disconnected, it hides itself.
 
     Args:
         view: The first view.
         controls: Controls above it.
         cancel: Action of the button; None means no button.
+        name: Name of the panel's static copy, see `View.bundle`.
     """
 
-    def __init__(self, view: View, controls: Sequence[Control], cancel: Callable[[], None] | None) -> None:
+    def __init__(
+        self, view: View, controls: Sequence[Control], cancel: Callable[[], None] | None, *, name: str
+    ) -> None:
         import ipywidgets
 
+        self._name = name
         self._status_text = view.status
-        self._status = ipywidgets.HTML(_status(view), layout={"margin": "0", "height": "0"})
-        flush = ipywidgets.Layout(margin="0")
-        # Each model is a message to the page, so equal styles are shared.
-        self._body = ipywidgets.HTML(view.inner(), layout=flush, style=self._status.style)
+        self._status = ipywidgets.HTML(self._status_html(view), layout={"margin": "0", "height": "0"})
+        self._body = LiveBody(view.blocks)
         self._extra = [_dropdown(control) for control in controls]
-        children: list[Any] = [self._status, self._body]
+        children: list[Any] = [self._status, self._body.box]
         self._choices = None
         if self._extra:
             self._choices = ipywidgets.HBox(
@@ -72,24 +77,24 @@ class Widgets:
             button.on_click(lambda _button: cancel())
             self._extra.append(button)
             children.append(button)
-        self._box = ipywidgets.VBox(children, layout=flush)
+        self._box = ipywidgets.VBox(children, layout={"margin": "0"})
+        self._box.add_class(live_class(name))
 
     def bundle(self) -> dict[str, Any]:
-        """MIME bundle that refers to the widgets, with a text for front ends without."""
-        view = self._box._repr_mimebundle_()[WIDGET_VIEW]
-        return {"text/plain": WAS_LIVE, WIDGET_VIEW: view}
+        """MIME bundle that refers to the widgets; its text is empty, because the static copy has the words."""
+        return {"text/plain": "", WIDGET_VIEW: self._box._repr_mimebundle_()[WIDGET_VIEW]}
 
     def update_view(self, view: View) -> None:
         """Show a new view."""
-        self._body.value = view.inner()
+        self._body.update(view.blocks)
         if view.status != self._status_text:
             self._status_text = view.status
-            self._status.value = _status(view)
+            self._status.value = self._status_html(view)
 
     def finish(self, view: View) -> None:
         """Show the final view without controls, where the page still has the widgets."""
         self.update_view(view)
-        self._box.children = (self._status, self._body)
+        self._box.children = (self._status, self._body.box)
         for widget in (*self._extra, *([self._choices] if self._choices is not None else [])):
             _close(widget)
         _kept.append(self)
@@ -98,8 +103,13 @@ class Widgets:
 
     def drop(self) -> None:
         """Close the remaining widgets."""
-        for widget in (self._status, self._body, self._box):
+        self._body.close()
+        for widget in (self._status, self._box):
             _close(widget)
+
+    def _status_html(self, view: View) -> str:
+        text = f'<p class="sr" role="status">{escape(view.status)}</p>'
+        return f'{style("panel")}{hiding_style(self._name)}<div class="{classes("panel")}">{text}</div>'
 
 
 def _close(widget: Any) -> None:
@@ -121,8 +131,3 @@ def _dropdown(control: Control) -> Any:
     )
     widget.observe(lambda change: control.changed(str(change["new"])), names="value")
     return widget
-
-
-def _status(view: View) -> str:
-    text = f'<p class="sr" role="status">{escape(view.status)}</p>'
-    return f'{style("panel")}<div class="{classes("panel")}">{text}</div>'

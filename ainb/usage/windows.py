@@ -42,6 +42,20 @@ class Window:
             return dt.timedelta(hours=self.hours)
         return None if self.days is None else local_day(now) - dt.timedelta(days=self.days - 1)
 
+    def span(self, now: float) -> tuple[dt.datetime, dt.datetime] | None:
+        """Start and end of its steps in local time without a zone; None where the calls alone say it.
+
+        Args:
+            now: Seconds since 1970.
+        """
+        since = self.since(now)
+        if since is None:
+            return None
+        today = dt.datetime.fromtimestamp(now, dt.UTC).astimezone().replace(tzinfo=None)
+        end = today.replace(minute=0, second=0, microsecond=0) if self.hourly else _midnight(today.date())
+        start = end - since + self.step if isinstance(since, dt.timedelta) else _midnight(since)
+        return start, end + self.step
+
 
 TODAY = Window("today", days=1)
 LAST_DAY = Window("last 24 hours", hours=24)
@@ -49,6 +63,10 @@ LAST_WEEK = Window("last 7 days", days=7)
 LAST_MONTH = Window("last 30 days", days=30)
 ALL_TIME = Window("all time")
 WINDOWS = (TODAY, LAST_DAY, LAST_WEEK, LAST_MONTH, ALL_TIME)
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time())
 
 
 def local_day(seconds: float) -> dt.date:

@@ -19,7 +19,7 @@ from ainb.usage.log.log import UsageLog
 from ainb.usage.log.writer import RING_ROWS
 
 COLUMNS = [
-    "reply", "status", "error_type", "error_message", "attempts", "cached",
+    "status", "reply", "error_type", "error_message", "attempts", "cached",
     "cost_usd", "input_tokens", "output_tokens", "duration_s",
 ]  # fmt: skip
 
@@ -235,8 +235,8 @@ def test_a_schema_gives_one_typed_column_a_field(session):
 
     result = session.map(["a", "b"], "{value}", schema=Label, model="scripted:labels", concurrency=1)
 
-    assert list(result.columns[:4]) == ["reply", "label", "score", "status_reply"]
-    assert [str(dtype) for dtype in result.dtypes[1:4]] == ["category", "Float64", "string"]
+    assert list(result.columns[:5]) == ["label", "score", "status_reply", "status", "reply"]
+    assert [str(dtype) for dtype in result.dtypes[:3]] == ["category", "Float64", "string"]
     assert list(result["label"]) == ["good", "bad"]
     assert result["score"][0] == 0.5
     assert result["score"].isna()[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from ainb.batch import BatchInterrupted
 from ainb.errors import CallInterrupted, ConfigError
 from ainb.testing import script
 
@@ -52,14 +53,72 @@ def test_into_binds_the_frame_and_shows_nothing(ask, shell, reviews):
     line = "scripted:echo --each reviews --into labels --limit 2 --keep id"
 
     assert ask(line, "{text}", reviews=reviews) is None
-    assert list(shell.user_ns["labels"].columns[:2]) == ["id", "reply"]
+    assert list(shell.user_ns["labels"].columns[:2]) == ["id", "status"]
     assert len(shell.user_ns["labels"]) == 2
+
+
+SCHEMA = {"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]}
+
+
+def shown(shell, value):
+    return shell.display_formatter.format(value)[0]
+
+
+def test_a_result_shows_what_was_asked_for_and_names_the_rest(ask, shell, reviews):
+    script("labels", ['{"label": "good"}', '{"label": "bad"}'])
+    line = "scripted:labels --each reviews --schema SCHEMA --into labels"
+    ask(line, "{text}", reviews=reviews, SCHEMA=SCHEMA)
+    labels = shell.user_ns["labels"]
+
+    for frame in (labels, labels.head(3), labels.sort_values("label"), labels.copy()):
+        bundle = shown(shell, frame)
+        assert bundle["text/plain"].splitlines()[0].split() == ["label", "status", "error_message"]
+        assert "also: reply, error_type, attempts" in bundle["text/plain"]
+        assert "<th>label</th>" in bundle["text/html"]
+        assert "duration_s</th>" not in bundle["text/html"]
+    first = shown(shell, labels.iloc[:2])
+    assert first["text/plain"].splitlines()[0].split() == ["label", "status"]
+
+
+def test_without_a_schema_a_result_shows_the_reply(ask, shell, reviews):
+    frame = ask("scripted:echo --each reviews --limit 2 --keep id", "{text}", reviews=reviews)
+
+    assert shown(shell, frame)["text/plain"].splitlines()[0].split() == ["id", "status", "reply"]
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [lambda frame: frame[["reply"]], lambda frame: frame.drop(columns="attempts"), lambda frame: frame.T],
+)
+def test_chosen_columns_are_shown_as_they_were_chosen(ask, shell, reviews, choose):
+    frame = choose(ask("scripted:echo --each reviews --limit 2", "{text}", reviews=reviews))
+
+    assert shown(shell, frame)["text/plain"] == repr(frame)
+
+
+def test_other_frames_are_left_to_pandas(ask, shell, reviews):
+    ask("scripted:echo --each reviews --limit 2", "{text}", reviews=reviews)
+
+    assert shown(shell, reviews)["text/plain"] == repr(reviews)
+    assert "also" not in shown(shell, reviews)["text/html"]
+
+
+def test_an_interrupt_binds_the_rows_that_are_done(ask, shell, reviews, monkeypatch):
+    def stopped(session, *_args, **_options):
+        raise BatchInterrupted("stopped by you: 1 of 3 rows done", frame=reviews.head(1))
+
+    monkeypatch.setattr("ainb.session.Session.map", stopped)
+
+    with pytest.raises(BatchInterrupted, match="1 of 3 rows done; labels holds what is done"):
+        ask("scripted:echo --each reviews --into labels", "{text}", reviews=reviews)
+
+    assert list(shell.user_ns["labels"]["text"]) == ["good"]
 
 
 def test_keep_star_carries_all_columns(ask, reviews):
     frame = ask("scripted:echo --each reviews --keep *", "{text}", reviews=reviews)
 
-    assert list(frame.columns[:3]) == ["text", "id", "reply"]
+    assert list(frame.columns[:3]) == ["text", "id", "status"]
 
 
 @pytest.mark.parametrize(

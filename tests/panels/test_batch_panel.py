@@ -52,8 +52,8 @@ def test_a_running_batch_says_how_far_it_is():
 
     assert "181 of 300 rows · about 29 s left" in text
     assert "180 answered · 11 of them from cache · 1 failed" in text
-    assert "8 in flight of at most 16 · 4.1 rows/s · rate limit 500 requests/min · circuit closed" in text
-    assert "9,000 tokens in, 900 out · $0.017 so far · about $0.028 in all · budget $0.10" in text
+    assert "8 in flight of at most 16 · 4.1 rows/s · rate limit 500 requests/min · provider OK" in text
+    assert "9,000 tokens in, 900 out · $0.017 so far · about $0.028 total · budget $0.10" in text
     assert "reply does not match the schema" in text
     html = view.inner()
     assert '<progress aria-label="rows done" value="181" max="300">181 of 300</progress>' in html
@@ -66,7 +66,7 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
 
     assert "181 of 181 rows · done" in steady["text/plain"]
     assert "180 answered · 1 failed" in steady["text/plain"]
-    assert "$0.017 in all" in view.text()
+    assert "$0.017 total" in view.text()
     assert "in 44 s" in view.text()
     assert "<progress" not in steady["text/html"]
     shown = steady["text/html"].split("</style>")[1] + steady["text/plain"]
@@ -89,7 +89,7 @@ def test_rows_of_unknown_cost_are_admitted():
     text = progress_view(running(unpriced=3)).text()
 
     assert "cost of 3 rows unknown" in text
-    assert "in all" not in text
+    assert "total" not in text
 
 
 def test_a_source_of_unknown_length_is_counted_all_the_same():

@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from ainb.panels import slot as slots
 from ainb.panels import widgets
+from ainb.panels.markup import Table
 from ainb.panels.slot import Slot, resolve
-from ainb.panels.view import Chart, Line, View
+from ainb.panels.view import Chart, Line, SideBySide, View
 from ainb.panels.widgets import KEPT_WIDGETS, WIDGET_VIEW, Control
 from ainb.testing import FakeClock, run_virtual
 
@@ -113,20 +115,89 @@ def test_the_live_widget_is_replaced_by_a_static_bundle(shell):
     slot.open(lambda: view("first"))
     slot.close(lambda: view("last"))
 
-    (first, _, display_id), (last, update, same_id) = shell.display_pub.published
-    assert set(first) == {"text/plain", WIDGET_VIEW}
-    assert "run the cell again" in first["text/plain"]
-    assert set(last) == {"text/plain", "text/html"}
+    (live, _, live_id), (copy, _, display_id), (last, update, same_id), (emptied, too, gone_id) = (
+        shell.display_pub.published
+    )
+    assert set(live) == {"text/plain", WIDGET_VIEW}
+    assert live["text/plain"] == ""
+    assert set(copy) == set(last) == {"text/plain", "text/html"}
+    assert "first" in copy["text/html"]
     assert "last" in last["text/html"]
+    assert emptied == {}
     assert update
+    assert too
     assert display_id == same_id is not None
+    assert live_id == gone_id not in {display_id, None}
+
+
+def copies(shell):
+    return [
+        data["text/plain"] for data, _, _ in shell.display_pub.published if data and WIDGET_VIEW not in data
+    ]
+
+
+def test_a_static_copy_is_renewed_now_and_then_and_at_the_end(shell):
+    clock = FakeClock()
+    slot = Slot("auto", clock=clock)
+    slot.open(lambda: view("0"))
+
+    for text in "123":
+        clock.advance(0.5)
+        slot.update(lambda text=text: view(text))
+    assert copies(shell) == ["0"]
+    clock.advance(1)
+    slot.renew_copy()
+    slot.renew_copy()
+    assert copies(shell) == ["0", "3"]
+    slot.close(lambda: view("end"))
+    slot.renew_copy()
+
+    assert copies(shell) == ["0", "3", "end"]
+
+
+def test_a_copy_shows_what_is_true_of_a_file(shell):
+    slot = Slot("auto", clock=FakeClock())
+
+    slot.open(lambda: replace(view("goes on"), saved=view("stopped at 1")))
+
+    assert copies(shell) == ["stopped at 1"]
+
+
+def test_content_that_stays_is_not_sent_again(shell):
+    clock = FakeClock()
+    slot = Slot("auto", clock=clock)
+    table = Table(caption="c", columns=("a",), rows=[("1",)])
+    slot.open(lambda: View("x", [Line(["0"]), table]))
+    line, cells = slot._live._body._texts
+    sent = []
+    for widget in (line, cells):
+        widget.observe(lambda change: sent.append(change["owner"]), names="value")
+
+    clock.advance(1)
+    slot.update(lambda: View("x", [Line(["1"]), table]))
+
+    assert sent == [line]
+
+
+def test_blocks_may_come_and_go(shell):
+    clock = FakeClock()
+    slot = Slot("auto", clock=clock)
+    table = Table(caption="c", columns=("a",), rows=[("1",)])
+    slot.open(lambda: View("x", [Line(["0"])]))
+
+    for blocks in ([Line(["1"]), table], [SideBySide([table, Line(["2"])]), Line(["3"])], [table]):
+        clock.advance(1)
+        slot.update(lambda blocks=blocks: View("x", blocks))
+        shown = [widget.value for widget in slot._live._body._texts]
+        assert len(slot._live._body.box.children) == len(blocks)
+        assert "".join(shown).count("<table") == sum(block.html().count("<table") for block in blocks)
 
 
 def test_updates_come_five_times_a_second_and_the_last_one_always(shell):
     clock = FakeClock()
     slot = Slot("auto", clock=clock)
     slot.open(lambda: view("0"))
-    body = slot._live._body
+    (body,) = slot._live._body._texts
 
     slot.update(lambda: view("too early"))
     assert "0" in body.value
@@ -137,7 +208,7 @@ def test_updates_come_five_times_a_second_and_the_last_one_always(shell):
     slot.close(lambda: view("the end"))
 
     assert "the end" in body.value
-    assert "the end" in shell.display_pub.published[-1][0]["text/html"]
+    assert "the end" in shell.display_pub.published[-2][0]["text/html"]
 
 
 def test_a_state_that_came_too_early_is_shown_when_its_turn_is(shell):
@@ -316,9 +387,9 @@ def test_only_the_last_widgets_are_kept_for_pages_that_were_reloaded(shell, monk
         slot.close(view)
 
     assert len(widgets._kept) == KEPT_WIDGETS
-    assert live[0]._body.comm is None
-    assert live[0]._body.style.comm is None
-    assert live[-1]._body.comm is not None
+    assert live[0]._body.box.comm is None
+    assert live[0]._body._texts[0].style.comm is None
+    assert live[-1]._body.box.comm is not None
 
 
 def test_nothing_of_a_panel_that_is_no_longer_kept_stays_in_the_kernel(shell, monkeypatch):

@@ -61,7 +61,7 @@ def budget_tables(session: Session) -> list[Table]:
         for item in session.budget_status()
     ]
     columns = ("budget", "spent", "reserved", "left", "limit")
-    return [Table(caption="Budget", columns=columns, rows=rows)] if rows else []
+    return [Table(caption="Budget", columns=columns, rows=rows, numeric={1, 2, 3, 4})] if rows else []
 
 
 def _set(shell: NotebookShell, text: str) -> str:

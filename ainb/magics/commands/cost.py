@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
@@ -13,10 +13,13 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import since
 from ainb.magics.shell import NotebookShell
+from ainb.panels.formatting import listed
 from ainb.panels.markup import Report, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ainb.usage.frames.billed import BilledCosts
 
 SINCE = Flag(
     name="since",
@@ -27,32 +30,63 @@ SINCE = Flag(
     example="%ai cost --since 7d",
 )
 _SPAN = re.compile(r"\d+[mhdw]|\d{4}-\d\d-\d\d")
+ALL = Flag(
+    name="all",
+    value=True,
+    goes_to="cell",
+    help="also the models whose calls are free",
+    example="%ai cost --all",
+)
 USUAL_COST = ("request_model",)
+# Shown in the place of names of columns that a heading does not explain.
+HEADINGS = {
+    "request_model": "model",
+    "provider_name": "provider",
+    "error_type": "error",
+    "http_status": "status",
+}
 
 
 def show_cost(shell: NotebookShell, arguments: Arguments) -> FrameReport:
-    """Tokens and money by columns of the log.
+    """Tokens and money by columns of the log, of the calls that were sent; the frame holds all calls.
 
     Raises:
         ConfigError: A word names no column; the message lists them.
     """
+    from ainb.usage.frames.billed import billed_costs
+
     by = _names(arguments) or USUAL_COST
-    frame = shell.session().costs(by, **arguments.cell)
-    first = frame.sort_values("cost_usd", ascending=False, kind="stable").head(MAX_ROWS)
+    options = dict(arguments.cell)
+    with_free = bool(options.pop("all", False))
+    session = shell.session()
+    frame = session.costs(by, **options)
+    billed = billed_costs(session.log, by, only="sent" if with_free else "billed", **options)
+    first = billed.frame.sort_values("cost_usd", ascending=False, kind="stable").head(MAX_ROWS)
     rows = [
         (
             *_key(key),
             count(row.calls),
             count(row.input_tokens),
             count(row.output_tokens),
-            _money(row.cost_usd, row.unpriced),
+            _price(row),
             _saved(row.saved_usd),
         )
         for key, row in zip(first.index, first.itertuples(index=False), strict=True)
     ]
     columns = (*by, "calls", "tokens in", "tokens out", "cost", "saved")
-    lines = [_total(frame), *_more(frame, "groups, the costliest first")]
-    return FrameReport(Report(lines, _table("Cost", columns, rows)), frame)
+    lines = [_total(billed.frame), *_left_out(billed), *_more(billed.frame, "groups, the costliest first")]
+    numeric = range(len(by), len(columns))
+    return FrameReport(Report(lines, _table("Cost", columns, rows, numeric=numeric)), frame)
+
+
+def _left_out(billed: BilledCosts) -> list[str]:
+    lines = []
+    if billed.free_calls:
+        models = listed(billed.free_models)
+        lines.append(f"{_calls(billed.free_calls, 'free call')} to {models} left out; --all shows them")
+    if billed.not_sent:
+        lines.append(f"{_calls(billed.not_sent)} never sent and left out; %ai errors shows them")
+    return lines
 
 
 def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
@@ -72,11 +106,9 @@ def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
         for row in _latest(frame)
     ]
     columns = ("started", "model", "status", "tokens in", "tokens out", "cost", "took", "notebook")
-    total = _money(
-        frame["cost_usd"].sum(min_count=1) if len(frame) else 0, int(frame["cost_usd"].isna().sum())
-    )
+    total = _headline(frame["cost_usd"].sum(), int(frame["cost_usd"].isna().sum()))
     lines = [f"{_calls(len(frame))}, {total}", *_more(frame, "calls, the latest first")]
-    return FrameReport(Report(lines, _table("Usage", columns, rows)), frame)
+    return FrameReport(Report(lines, _table("Usage", columns, rows, numeric={3, 4, 5, 6})), frame)
 
 
 def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
@@ -94,24 +126,30 @@ def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
             for key, row in zip(first.index, first.itertuples(index=False), strict=True)
         ]
         columns: Sequence[str] = (*by, "calls", "last", "last message")
-        lines = [
-            _calls(int(frame["calls"].sum()), "failed call"),
-            *_more(frame, "groups, the most frequent first"),
-        ]
+        numeric = {len(by)}
+        lines = [_failed(shell, arguments), *_more(frame, "groups, the most frequent first")]
     else:
         rows = [
             (
                 local_time(row.started_at),
                 _model(row),
-                _error(row),
+                _error(row) + (", not sent" if row.status == "rejected" else ""),
                 count(row.attempts),
                 as_text(row.error_message),
             )
             for row in _latest(frame)
         ]
         columns = ("started", "model", "error", "attempts", "message")
-        lines = [_calls(len(frame), "failed call"), *_more(frame, "calls, the latest first")]
-    return FrameReport(Report(lines, _table("Errors", columns, rows)), frame)
+        numeric = {3}
+        lines = [_failed(shell, arguments), *_more(frame, "calls, the latest first")]
+    return FrameReport(Report(lines, _table("Errors", columns, rows, numeric=numeric)), frame)
+
+
+def _failed(shell: NotebookShell, arguments: Arguments) -> str:
+    """Number of failed calls, and of those that were refused before they were sent."""
+    calls = shell.session().errors("status", **arguments.cell)["calls"]
+    refused = int(calls.get("rejected", 0))
+    return _calls(int(calls.get("error", 0)), "failed call") + (f", {refused:,} not sent" if refused else "")
 
 
 def _names(arguments: Arguments) -> tuple[str, ...]:
@@ -126,8 +164,11 @@ def _names(arguments: Arguments) -> tuple[str, ...]:
     return tuple(name for word in arguments.words for name in word.split(",") if name)
 
 
-def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Table]:
-    return [Table(caption=caption, columns=columns, rows=rows)] if rows else []
+def _table(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Collection[int]
+) -> list[Table]:
+    shown = [HEADINGS.get(name, name) for name in columns]
+    return [Table(caption=caption, columns=shown, rows=rows, numeric=numeric)] if rows else []
 
 
 def _key(key: Any) -> tuple[str, ...]:
@@ -155,8 +196,7 @@ def _error(row: Any) -> str:
 
 def _total(frame: pd.DataFrame) -> str:
     calls, unpriced = int(frame["calls"].sum()), int(frame["unpriced"].sum())
-    cost = frame["cost_usd"].sum(min_count=1) if len(frame) else 0
-    line = f"{_calls(calls)}, {_money(cost, unpriced)}"
+    line = f"{_calls(calls)}, {_headline(frame['cost_usd'].sum(), unpriced)}"
     saved = frame["saved_usd"].sum(min_count=1)
     return f"{line}; the cache saved {_money(saved)}" if is_known(saved) and saved > 0 else line
 
@@ -167,8 +207,22 @@ def _money(usd: Any, unpriced: Any = 0) -> str:
     return money(usd, int(unpriced))
 
 
+def _headline(usd: Any, unpriced: int) -> str:
+    """Money of the calls with a price, and how many have none."""
+    return f"{_money(usd)}, besides {_calls(unpriced)} without a price" if unpriced else _money(usd)
+
+
+def _price(row: Any) -> str:
+    free = is_known(row.cost_usd) and row.cost_usd == 0 and not row.unpriced and not _is_saved(row.saved_usd)
+    return "free" if free and is_known(row.output_tokens) else _money(row.cost_usd, row.unpriced)
+
+
+def _is_saved(usd: Any) -> bool:
+    return bool(is_known(usd) and usd > 0)
+
+
 def _saved(usd: Any) -> str:
-    return _money(usd) if is_known(usd) and usd > 0 else as_text(None)
+    return _money(usd) if _is_saved(usd) else as_text(None)
 
 
 def _calls(number: int, noun: str = "call") -> str:

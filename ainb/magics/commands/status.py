@@ -23,6 +23,7 @@ from ainb.magics.display.numbers import (
 )
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
+from ainb.panels.formatting import counted
 from ainb.panels.markup import Report, Table
 from ainb.pricing import format_usd
 
@@ -35,7 +36,7 @@ def model_row(shell: NotebookShell) -> tuple[str, str]:
     try:
         return "model", ":".join(shell.session().find_model())
     except ConfigError:
-        return "model", "none configured; write one behind %%ai, or see %ai help model"
+        return "model", "none configured; name one behind %%ai, or see %ai help model"
 
 
 def aliases_row(shell: NotebookShell) -> tuple[str, str] | None:
@@ -56,7 +57,11 @@ def spent_row(shell: NotebookShell) -> tuple[str, str]:
 
     session = shell.session()
     costs = session.costs(since=local_midnight(session.runtime.clock.unix())).iloc[0]
-    return "spent today", money(costs["cost_usd"], int(costs["unpriced"]))
+    unpriced = int(costs["unpriced"])
+    known = money(costs["cost_usd"] if is_known(costs["cost_usd"]) else 0)
+    return "spent today", known + (
+        f", besides {counted(unpriced, 'call')} without a price" if unpriced else ""
+    )
 
 
 def budget_row(shell: NotebookShell) -> tuple[str, str] | None:
@@ -98,7 +103,7 @@ def state_row(shell: NotebookShell) -> tuple[str, str] | None:
     if not row:
         return None
     if not row["connected"]:
-        return "shared state", f"{row['endpoint']}, out of reach; this kernel's own meanwhile"
+        return "shared state", f"{row['endpoint']}, not reachable; this kernel's own meanwhile"
     away = "" if row["distance_ms"] is None else f", {row['distance_ms']:.1f} ms away"
     others = f" ({row['peer_names']})" if row["peers"] else ""
     return "shared state", f"{row['endpoint']}{away}, {count(row['peers'])} others connected{others}"
@@ -128,7 +133,7 @@ def short_status(shell: NotebookShell) -> Report:
     """The short status: every row that applies."""
     rows = [row for make in ROWS if (row := make(shell)) is not None]
     return Report(
-        tables=[Table(caption="ainb, %ai help lists what there is", columns=("what", "now"), rows=rows)]
+        tables=[Table(caption="ainb (%ai help lists the options)", columns=("what", "now"), rows=rows)]
     )
 
 
@@ -154,6 +159,7 @@ def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
             caption="Circuits",
             columns=("model", "endpoint", "state", "failures", "next probe"),
             rows=circuits,
+            numeric={4},
         )
     queues = [_queue(row) for row in models if "waiting" in row]
     if queues:
@@ -161,10 +167,16 @@ def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
             caption="Queues",
             columns=("model", "waiting", "in flight", "at most", "paused", "retries left"),
             rows=queues,
+            numeric={1, 2, 3, 4, 5},
         )
     buckets = [bucket for row in models for bucket in _buckets(row)]
     if buckets:
-        yield Table(caption="Buckets", columns=("model", "limit of", "left", "a minute"), rows=buckets)
+        yield Table(
+            caption="Buckets",
+            columns=("model", "limit of", "left", "per minute"),
+            rows=buckets,
+            numeric={2, 3},
+        )
 
 
 def _circuit(row: Mapping[Any, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from ainb.magics.commands.alias import SAVE, UNSAVE, drop_alias, set_alias
 from ainb.magics.commands.chat import reset, run_chat
 from ainb.magics.commands.command import Command
 from ainb.magics.commands.compare import show_comparison
-from ainb.magics.commands.cost import SINCE, show_cost, show_errors, show_usage
+from ainb.magics.commands.cost import ALL, SINCE, show_cost, show_errors, show_usage
 from ainb.magics.commands.explain import explain, fix
 from ainb.magics.commands.help import show_help, show_version
 from ainb.magics.commands.jobs import CANCEL, show_jobs
@@ -38,7 +38,7 @@ COMMANDS: list[Command] = [
     Command(
         name="status",
         run=show_status,
-        help="what the model, its circuit, queue and buckets, the cache and the budget are doing now",
+        help="state of the models, their circuits and queues, of the cache and the budget",
         example="%ai status",
     ),
     Command(
@@ -61,11 +61,11 @@ COMMANDS: list[Command] = [
     Command(
         name="cost",
         run=show_cost,
-        metavar="[COLUMN…] [--since SPAN]",
+        metavar="[COLUMN…] [--since SPAN] [--all]",
         words=(0, 8),
-        flags=(SINCE,),
+        flags=(SINCE, ALL),
         choices=LABEL_COLUMNS,
-        help="tokens and money, by model or by any columns of the log; gives the frame",
+        help="tokens and cost, by model or by any columns of the log; returns the frame",
         example="%ai cost notebook day --since 7d",
     ),
     Command(
@@ -73,7 +73,7 @@ COMMANDS: list[Command] = [
         run=show_usage,
         metavar="[--since SPAN]",
         flags=(SINCE,),
-        help="every call, a row each; gives the frame",
+        help="one row per call; returns the frame",
         example="%ai usage --since 24h",
     ),
     Command(
@@ -83,7 +83,7 @@ COMMANDS: list[Command] = [
         words=(0, 8),
         flags=(SINCE,),
         choices=LABEL_COLUMNS,
-        help="failed calls, or how many there were by any columns of the log; gives the frame",
+        help="failed calls, or their number by any columns of the log; returns the frame",
         example="%ai errors error_type request_model",
     ),
     Command(
@@ -92,7 +92,7 @@ COMMANDS: list[Command] = [
         metavar="[USD[/session|day|user|batch] | reset | off]",
         words=(0, 1),
         choices=tuple(budget.ACTIONS),
-        help="what is spent, reserved and left; another budget, a new beginning, or none",
+        help="what is spent, reserved and left; set, reset or remove the budget",
         example="%ai budget 5/day",
     ),
     Command(
@@ -111,7 +111,7 @@ COMMANDS: list[Command] = [
         words=(0, 1),
         flags=(cache.OLDER,),
         choices=cache.ACTIONS,
-        help="the stored answers; forget all, or those of an age",
+        help="the stored answers; delete all, or those past an age",
         example="%ai cache prune --older 7d",
     ),
     Command(
@@ -183,7 +183,7 @@ COMMANDS: list[Command] = [
         words=(1, 1),
         flags=(UNSAVE,),
         synonyms=("delete",),
-        help="forget a short name",
+        help="remove a short name",
         example="%ai dealias fast",
     ),
     Command(
@@ -237,7 +237,7 @@ COMMANDS: list[Command] = [
         metavar="[cost|errors|batch]",
         words=(0, 1),
         choices=tuple(PANELS),
-        help="what was spent, what failed, how providers are doing",
+        help="panels of cost, errors and batches; without a name the board of all",
         example="%ai panel cost",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),

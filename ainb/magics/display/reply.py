@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.magics.display.markup import code_block, markdown, sandboxed_page
+from ainb.magics.display.markup import HIGHLIGHTED, code_block, code_language, markdown, sandboxed_page
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
 from ainb.panels.markup import as_typed, box, escape
@@ -55,7 +55,8 @@ def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
         bundle["text/latex"] = _latex(text)
     else:
         kind = "page" if reply.form == "html" else "reply"
-        bundle["text/html"] = box(_body(reply, text), footer(reply, options, notes), kind=kind)
+        body = _body(reply, text)
+        bundle["text/html"] = box(body, footer(reply, options, notes), kind=kind, code=HIGHLIGHTED in body)
     return bundle
 
 
@@ -74,12 +75,13 @@ def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
 
 def live_bundle(text: str) -> Bundle:
     """MIME bundle of the text received so far."""
-    return {"text/plain": clean(text), "text/html": box(markdown(text))}
+    body = markdown(text)
+    return {"text/plain": clean(text), "text/html": box(body, code=HIGHLIGHTED in body)}
 
 
 def _body(reply: Reply, text: str) -> str:
     if reply.form in {"code", "json"}:
-        return code_block(text)
+        return code_block(text, "json" if reply.form == "json" else code_language(reply.text))
     if reply.form == "html":
         return sandboxed_page(text)
     return as_typed(text) if reply.form == "text" else markdown(text)

@@ -20,6 +20,7 @@ RECENT_CALLS = 2_000
 PROVIDER_COLUMNS: Mapping[str, Any] = {
     "circuit": TEXT_DTYPE,
     "probe_in_s": "Float64",
+    "paused_s": "Float64",
     "waiting": "Int64",
     "in_flight": "Int64",
     "concurrency": "Int64",
@@ -39,9 +40,10 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
 
     Returns:
         Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s`
-        Float64 (seconds until an open circuit is probed), `waiting`, `in_flight`, `concurrency` Int64,
+        Float64 (seconds until an open circuit is probed), `paused_s` Float64 (seconds until a paused queue
+        goes on), `waiting`, `in_flight`, `concurrency` Int64,
         `requests_level`, `requests_capacity`, `tokens_level`, `tokens_capacity` Float64 (NA where not
-        limited), `p50_s`, `p95_s` Float64: durations of answered calls among the newest 2,000 of the log, NA
+        limited), `next_try_s` Float64 (the longer of the two waits; NA without one), `p50_s`, `p95_s` Float64: durations of answered calls among the newest 2,000 of the log, NA
         without any.
     """
     merged = _merged(rows)
@@ -53,6 +55,7 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
         },
         index=pd.Index(list(merged), dtype=TEXT_DTYPE, name="model"),
     )
+    frame["next_try_s"] = frame[["probe_in_s", "paused_s"]].max(axis=1).where(lambda waits: waits > 0)
     return frame.join(speed)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ainb.usage.filters import sql_condition
+from ainb.usage.frames.billed import NOT_SENT
 from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
 from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
@@ -23,6 +24,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "kind and model": ("provider_name", "request_model"),
 }
 LATEST = 20
+FAILED = ("error", NOT_SENT)
 _SERVER_FAULT = 500
 
 # By HTTP status: name and advice.
@@ -93,11 +95,11 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
         window: Which calls.
 
     Returns:
-        Frame of shape (n_groups, 6) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
+        Frame of shape (n_groups, 7) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
         or ``provider:model``; NA for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message`
-        str, `error_type` str, `advice` str.
+        str, `error_type` str, `advice` str, `sent` bool (False: it was refused on this machine).
     """
-    frame = errors(log, ["error_type", "http_status", *GROUPS[by]], since=window.since(log.now()))
+    frame = errors(log, ["error_type", "http_status", "status", *GROUPS[by]], since=window.since(log.now()))
     keys = frame.index.to_frame(index=False).astype(object)
     described = [
         describe(_plain(error_type), _plain(status))
@@ -112,18 +114,22 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
             "last_message": frame["last_message"].array,
             "error_type": pd.array([_plain(name) for name in keys["error_type"]], dtype=TEXT_DTYPE),
             "advice": pd.array([advice for _, advice in described], dtype=TEXT_DTYPE),
+            "sent": (keys["status"] != NOT_SENT).to_numpy(dtype=bool),
         },
         index=pd.Index([name for name, _ in described], dtype=TEXT_DTYPE, name="kind"),
     )
 
 
-def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
+def over_time(
+    log: UsageLog, *, window: Window, most: int = 7, statuses: Sequence[str] = FAILED
+) -> pd.DataFrame:
     """Number of failed calls over time.
 
     Args:
         log: The usage log.
         window: Which calls.
         most: Kinds with a column of their own; the others share "other kinds".
+        statuses: "error" (it was sent and failed), "rejected" (it was not sent).
 
     Returns:
         Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
@@ -131,7 +137,7 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
         failures.
     """
     with log.reading() as connection:
-        where = {"status": ["error", "rejected"]}
+        where = {"status": statuses}
         condition, values = sql_condition(
             connection, since=window.since(log.now()), where=where, now=log.now()
         )
@@ -140,8 +146,8 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
             f"http_status, count(*) FROM calls WHERE error_type > 0 AND {condition} GROUP BY 1, 2, 3",
             values,
         )
-        slices, types, statuses, counts = fetch_columns(cursor, [np.int64, object, object, np.int64])
-    names = [describe(kind, status)[0] for kind, status in zip(types, statuses, strict=True)]
+        slices, types, codes, counts = fetch_columns(cursor, [np.int64, object, object, np.int64])
+    names = [describe(kind, status)[0] for kind, status in zip(types, codes, strict=True)]
     hours = local_hours(slices)
     frame = pd.DataFrame(
         {"at": hours if window.hourly else hours.normalize(), "kind": names, "calls": counts}
@@ -157,6 +163,16 @@ def over_time(log: UsageLog, *, window: Window, most: int = 7) -> pd.DataFrame:
     return table[order[:most]].assign(**{"other kinds": table[order[most:]].sum(axis=1)})
 
 
+def sent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a frame of `kinds` whose calls were sent and failed."""
+    return frame[frame["sent"]]
+
+
+def not_sent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a frame of `kinds` whose calls were refused before they were sent."""
+    return frame[~frame["sent"]]
+
+
 def total(frame: pd.DataFrame) -> int:
     """Number of calls in a frame of `kinds`."""
     return int(frame["calls"].sum())
@@ -167,22 +183,23 @@ def per_kind(frame: pd.DataFrame) -> dict[str, int]:
     return {str(kind): int(count) for kind, count in frame.sum().items()}
 
 
-def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFrame:
+def latest(
+    log: UsageLog, *, window: Window, count: int = LATEST, statuses: Sequence[str] = FAILED
+) -> pd.DataFrame:
     """The newest failures of a window, newest first.
 
     Args:
         log: The usage log.
         window: Which calls.
         count: At most so many.
+        statuses: As for `over_time`.
 
     Returns:
         Frame of shape (<= count, 17) with a RangeIndex; columns as of `errors`, then `kind` str.
     """
     since: Any = window.since(log.now())
     with log.reading() as connection:
-        condition, values = sql_condition(
-            connection, since=since, where={"status": ["error", "rejected"]}, now=log.now()
-        )
+        condition, values = sql_condition(connection, since=since, where={"status": statuses}, now=log.now())
         oldest = connection.execute(
             f"SELECT started_us FROM calls WHERE error_type > 0 AND {condition} "  # noqa: S608 - bound values
             "ORDER BY started_us DESC LIMIT 1 OFFSET ?",
@@ -190,7 +207,7 @@ def latest(log: UsageLog, *, window: Window, count: int = LATEST) -> pd.DataFram
         ).fetchone()
     if oldest is not None:
         since = pd.Timestamp(oldest[0], unit="us", tz="UTC").to_pydatetime()
-    frame = failures(log, since=since).tail(count).iloc[::-1].reset_index(drop=True)
+    frame = failures(log, since=since, status=statuses).tail(count).iloc[::-1].reset_index(drop=True)
     pairs = zip(frame["error_type"].astype(object), frame["http_status"].astype(object), strict=True)
     frame["kind"] = pd.array(
         [describe(_plain(kind), _plain(status))[0] for kind, status in pairs], dtype=TEXT_DTYPE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ainb.usage.frames.billed import NOT_SENT, SUMS, Only, billed_costs
 from ainb.usage.frames.calls import TEXT_DTYPE
 from ainb.usage.frames.hours import calls_by_hour
 from ainb.usage.frames.totals import costs
@@ -17,7 +18,6 @@ from ainb.usage.windows import Window, local_day
 if TYPE_CHECKING:
     from ainb.usage.log.log import UsageLog
 
-SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
 # Groupings and the columns of the log that they use.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "model": ("provider_name", "request_model"),
@@ -25,7 +25,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "provider": ("provider_name",),
     "notebook": ("notebook",),
     "user": ("user",),
+    "all models": ("provider_name", "request_model"),
 }
+ALL_MODELS = "all models"
 UNNAMED = "(none)"
 
 
@@ -37,10 +39,11 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
         notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
 
     Returns:
-        Frame of shape (3, 8) indexed by `span`: "today" (since local midnight), "this notebook" or "this
+        Frame of shape (3, 10) indexed by `span`: "today" (since local midnight), "this notebook" or "this
         script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
         and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
-        any).
+        any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64: the
+        share of answered calls without these.
     """
     session: dict[str, Any] = {"session_id": log.session_id}
     here, place = [session], "this session"
@@ -58,21 +61,26 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
     return frame
 
 
-def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame:
-    """Tokens and cost of a window by model, day, provider, notebook or user.
+def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "all") -> pd.DataFrame:
+    """Tokens and cost of a window by group.
 
     Args:
         log: The usage log.
         by: A key of GROUPS.
         window: Which calls.
+        only: "sent" leaves out calls that were refused before they were sent, "billed" also models whose calls
+            are free.
 
     Returns:
         Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest
         first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then `share`
         Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
-        cost, and not by the cache alone).
+        cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls that
+        are left out, and `free_models`.
     """
-    frame = costs(log, GROUPS[by], since=window.since(log.now()))
+    since = window.since(log.now())
+    billed = billed_costs(log, GROUPS[by], since=since, only=only)
+    frame = billed.frame
     if by == "day":
         frame = frame.sort_index(ascending=False)
     else:
@@ -88,6 +96,11 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window) -> pd.DataFrame
         .fillna(value=False)
         .astype(bool)
     )
+    frame.attrs = {
+        "not_sent": billed.not_sent,
+        "free_calls": billed.free_calls,
+        "free_models": billed.free_models,
+    }
     return frame
 
 
@@ -136,7 +149,10 @@ def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | 
     sums["ok"] = frame.loc[frame.index == "ok", "calls"].sum()
     tried = frame.loc[frame.index != "cancelled", "calls"].sum()
     sums["ok_share"] = sums["ok"] / tried if tried else pd.NA
-    whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok"}
+    sums["not_sent"] = frame.loc[frame.index == NOT_SENT, "calls"].sum()
+    sent = tried - sums["not_sent"]
+    sums["sent_ok_share"] = sums["ok"] / sent if sent else pd.NA
+    whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok", "not_sent"}
     # Without any call the cost is known: zero.
     if not sums["ok"] and pd.isna(sums["calls"]):
         sums |= dict.fromkeys(("calls", "cost_usd", "unpriced"), 0)
