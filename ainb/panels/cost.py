@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ainb.panels.view import Chart
     from ainb.session import Session
+    from ainb.usage.frames.billed import Only
     from ainb.usage.windows import Window
 
 HINT = 'give one: prices = { "MODEL" = { input_usd_per_million = …, output_usd_per_million = … } }'
@@ -136,7 +137,8 @@ def cost_table(panel: Panel, by: str) -> list[Block]:
     """
     from ainb.usage.frames import spending
 
-    frame = spending.cost_by(panel.session.log, by, window=panel.window, with_free=by == spending.ALL_MODELS)
+    only: Only = "sent" if by == spending.ALL_MODELS else "billed"
+    frame = spending.cost_by(panel.session.log, by, window=panel.window, only=only)
     table = (
         [_cost_table(frame, by.removeprefix("all ").removesuffix("s"), panel.window.name)]
         if len(frame)

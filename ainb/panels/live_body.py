@@ -54,7 +54,9 @@ class LiveBody:
 
         # Each model is a message to the page, so equal layouts and styles are shared.
         self._flush = ipywidgets.Layout(margin="0", overflow="visible")
-        self._scrolling = ipywidgets.Layout(margin="0", overflow="auto hidden")
+        self._scrolling = ipywidgets.Layout(
+            margin="0", overflow="auto hidden", min_width="0", max_width="100%"
+        )
         self._columns = ipywidgets.Layout(margin="0", flex_flow="row wrap", grid_gap="0 3.2em")
         self._style: Any = None
         self._shape: tuple[Any, ...] = ()
