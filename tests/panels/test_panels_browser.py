@@ -185,9 +185,10 @@ def test_an_update_keeps_focus_selection_and_height(page):
     page.run(0)
     page.run(1)
     page.page.wait_for_function(f"() => document.querySelector('{LIVE_PROGRESS}')?.value >= 12")
+    page.page.wait_for_selector('.jupyter-widgets[tabindex="0"] table >> visible=true')
     page.page.evaluate(
         """() => {
-          window.box = document.querySelector('.jupyter-widgets [tabindex="0"]:has(table), [tabindex="0"].jupyter-widgets:has(table)');
+          window.box = document.querySelector('.jupyter-widgets[tabindex="0"]:has(table)');
           window.box.focus();
           const area = window.box.closest('.jp-OutputArea');
           window.heights = new Set();
