@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ainb.engine import Job
     from ainb.errors import (
         AinbError,
+        BatchPendingError,
         BudgetExceededError,
         CallRejectedError,
         CircuitOpenError,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BatchFailedError": "batch",
     "BatchInterrupted": "batch",
+    "BatchPendingError": "errors",
     "Agreement": "compare",
     "Comparison": "compare",
     "agreement": "compare",
@@ -108,6 +110,7 @@ __all__ = [
     "AinbError",
     "BatchFailedError",
     "BatchInterrupted",
+    "BatchPendingError",
     "Budget",
     "BudgetExceededError",
     "Cache",

@@ -15,6 +15,7 @@ from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Stage
 from ainb.pipeline.answer.stage import AnswerStage
+from ainb.pipeline.budget.jobs import JobBudget
 from ainb.pipeline.budget.ledger import Ledger
 from ainb.pipeline.budget.stage import BudgetStage
 from ainb.pipeline.cache.stage import CacheStage
@@ -74,6 +75,7 @@ class Stages:
             quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
             prepare=_preload,
         )
+        self.job_budget = JobBudget(self.budget, self.ledger)
         self.replay = self._make_replay(config, runtime)
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
@@ -105,6 +107,14 @@ class Stages:
             self.budget.before_sending,
             OwnKeyStage() if self.validation else None,
         ]
+        return [stage for stage in order if stage is not None]
+
+    def of_batch_rows(self) -> list[Stage]:
+        """The stages that the result of a batch job's row passes, outermost first, behind `record`.
+
+        What a job spends is reserved and booked as a whole, and nothing is sent that could be limited, retried or timed.
+        """
+        order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]
 
     def status(self) -> list[dict[str, Any]]:

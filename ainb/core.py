@@ -16,7 +16,7 @@ from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.families import LEVELS
-from ainb.messages import Alternative, Call, CallOptions, HasActivities, Provider, Reply, Request
+from ainb.messages import Alternative, Call, CallOptions, Handler, HasActivities, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.answer.stage import check_again
@@ -25,7 +25,7 @@ from ainb.pipeline.send import Sender
 from ainb.pipeline.validation.preview import Preview, preview_call
 from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
-from ainb.prompts.messages import Prompt, read_prompt
+from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
 from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
@@ -182,8 +182,12 @@ class Core:
 
     async def handle(self, call: Call) -> Reply:
         """Take a call through every stage, on the running loop."""
+        return await self.through(self._handle, call)
+
+    async def through(self, handler: Handler, call: Call) -> Reply:
+        """Take a call through a composed pipeline, and give a reply that a store kept as text its checked value."""
         call.started_at = self.runtime.clock.monotonic()
-        reply = await self._handle(call)
+        reply = await handler(call)
         schema = call.request.schema
         # JSON text cannot hold an object of the user's class, and another class may have the same JSON schema.
         if schema is not None and (reply.cached or reply.parsed is None):

@@ -9,6 +9,7 @@ AinbError
 |  |- PermanentProviderError  not worth another attempt
 |- InvalidReplyError          not the schema, not JSON
 |- DeadlineExceededError
+|- BatchPendingError(TimeoutError)   a provider's batch job is still running
 
 A message states the problem, the limit, the value and the fix, on one line. Messages are part of the
 contract: numbers fixed by the input are in the text; what depends on time or on the run (seconds left, ids)
@@ -19,6 +20,10 @@ from __future__ import annotations
 
 import traceback
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class _OneLine:
@@ -187,6 +192,16 @@ class DeadlineExceededError(AinbError):
             "or lower max_tokens",
             billed=billed,
         )
+
+
+class BatchPendingError(AinbError, TimeoutError):
+    """Batch jobs of a provider are not done within ``max_wait_seconds``; they go on, and the same call collects them.
+
+    Attributes:
+        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to a file.
+    """
+
+    frame: pd.DataFrame | None = None
 
 
 class CallInterrupted(_OneLine, KeyboardInterrupt):

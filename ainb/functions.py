@@ -10,7 +10,7 @@ from ainb.core import Core
 from ainb.engine import ENGINE
 from ainb.messages import Call, Request
 from ainb.pipeline.checks import is_async
-from ainb.prompts.messages import read_prompt
+from ainb.prompts import read_prompt
 
 P = ParamSpec("P")
 R = TypeVar("R")

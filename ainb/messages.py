@@ -21,6 +21,7 @@ __all__ = [
     "CacheMode",
     "Call",
     "CallOptions",
+    "Delivery",
     "Effort",
     "Form",
     "Handler",
@@ -42,6 +43,7 @@ HIDDEN = "***"
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
+Delivery = Literal["live", "batch"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
@@ -194,6 +196,8 @@ class Call:
         queue_wait_s: Seconds spent waiting for permits so far.
         first_text_at: Monotonic second of the first streamed piece, or None.
         duration_s: Recorded duration in seconds when a cassette answered, else None.
+        ended_at: Wall-clock seconds since 1970 at which the batch job that answered ended, else None.
+        delivery: "batch" when a provider's batch job answered, else "live".
         replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was passed to the caller; then no further attempt may follow.
         cache_key: Digest of what is sent, computed on first use; code that changes `request` resets it to
@@ -220,6 +224,8 @@ class Call:
     queue_wait_s: float = 0.0
     first_text_at: float | None = None
     duration_s: float | None = None
+    ended_at: float | None = None
+    delivery: Delivery = "live"
     replayed: bool = False
     shown: bool = False
     cache_key: str | None = None
@@ -246,6 +252,8 @@ class Call:
             queue_wait_s=self.queue_wait_s,
             first_text_at=self.first_text_at,
             duration_s=self.duration_s,
+            ended_at=self.ended_at,
+            delivery=self.delivery,
             replayed=self.replayed,
             shown=self.shown,
             cache_key=self.cache_key,

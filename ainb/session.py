@@ -14,7 +14,7 @@ from ainb import functions, host
 from ainb.config import Config, load_config, read_arguments
 from ainb.core import Core, Models, read_fallback
 from ainb.engine import ENGINE, Job
-from ainb.errors import ConfigError
+from ainb.errors import BatchPendingError, ConfigError
 from ainb.messages import Call, Provider, Reply
 from ainb.pipeline.budget.options import Budget, BudgetStatus
 from ainb.pipeline.cache.options import Cache
@@ -25,7 +25,7 @@ from ainb.pipeline.retry.policy import Retry
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Prices
-from ainb.prompts.messages import Prompt
+from ainb.prompts import Prompt
 from ainb.runtime import Runtime
 from ainb.stores.redis.address import StateAddress, parse_state
 from ainb.suggestions import closest
@@ -224,7 +224,8 @@ class Session:
                 (values of the notebook), ``limit``, ``sample``, ``read`` (a file's ``sep``, ``encoding``, ``sheet``, …),
                 ``budget_usd`` (of the whole run); fields of `BatchOptions` (``keep``, ``resume``, ``retry_failed``,
                 ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``,
-                ``csv_formulas``, ``watcher``); everything else as for `ask`.
+                ``csv_formulas``, ``watcher``, ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything
+                else as for `ask`.
 
         Returns:
             Frame on the index of `data`, same order and length: `reply` string, one typed column a schema field, `status`
@@ -237,6 +238,7 @@ class Session:
             ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.
             BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` holds all rows.
             BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
+            BatchPendingError: Batch jobs are not done within ``max_wait_seconds``; its `frame`, also `last_map`, holds what is done.
         """
         from ainb.batch import make_batch
 
@@ -371,6 +373,37 @@ class Session:
 
         return runs_frame(self.core)
 
+    def batch_jobs(self) -> pd.DataFrame:
+        """Batch jobs of providers that calls with ``batch_api=True`` of this home have submitted, newest first.
+
+        Returns:
+            Frame of shape (n_jobs, 10), a row per job: `run_id` (equals `batch_id` in the log), `provider`, `job_id` (NA before the
+            provider has it), `state` str (planned, uploaded, submitting, submitted, cancelling, ended, fetched, merged), `rows`,
+            `answered`, `failed` Int64 (NA when unknown), `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until
+            merged, and when unknown).
+        """
+        from ainb.jobs import jobs_frame
+
+        return jobs_frame(self.core)
+
+    def cancel_batch_jobs(self, run_id: str) -> pd.DataFrame:
+        """Ask the provider to stop the batch jobs of a run; rows that are done stay done, and the same `map` call collects them.
+
+        Args:
+            run_id: As `batch_jobs` shows it.
+
+        Returns:
+            The jobs of the run, as `batch_jobs` shows them.
+
+        Raises:
+            ConfigError: The run has no job under way.
+            ProviderError: The provider cannot be asked now; whoever collects the jobs asks again.
+        """
+        from ainb.jobs import cancel_run, jobs_frame
+
+        ENGINE.run(cancel_run(self.core, run_id))
+        return jobs_frame(self.core, run_id)
+
     def _run_batch(self, batch: Batch) -> pd.DataFrame | Path:
         from ainb.batch import BatchInterrupted
 
@@ -378,6 +411,9 @@ class Session:
             result = batch.run_blocking()
         except BatchInterrupted as stopped:
             self.last_map = stopped.frame
+            raise
+        except BatchPendingError as pending:
+            self.last_map = pending.frame
             raise
         self.last_map = None if isinstance(result, Path) else result
         return result

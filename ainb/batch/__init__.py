@@ -14,6 +14,7 @@ From ``Session.map`` to the result of a row:
 """
 
 from ainb.batch.batch import Batch, BatchFailedError, BatchInterrupted
+from ainb.batch.files import is_path
 from ainb.batch.journal import runs_frame
 from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
@@ -32,6 +33,7 @@ __all__ = [
     "Template",
     "Watcher",
     "column_name",
+    "is_path",
     "make_batch",
     "preview_rows",
     "runs_frame",

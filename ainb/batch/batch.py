@@ -13,10 +13,12 @@ from ainb.batch.output import Output
 from ainb.batch.progress import Progress, ProgressReporter
 from ainb.batch.runner import Runner
 from ainb.engine import ENGINE, Job
-from ainb.errors import AinbError
+from ainb.errors import AinbError, BatchPendingError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ainb.batch.job_runner import JobRunner
 
 STOP_SECONDS = 1.5
 CANCEL_SECONDS = 0.4
@@ -65,7 +67,15 @@ class Batch:
         self.progress = Progress(title=context.title, model=context.calls.model, total=context.source.length)
         self._output = output
         self._reporter = ProgressReporter(self.progress, context.options.watcher, context.clock)
-        self._runner = Runner(context, self._rows(), output, self._reporter)
+        self._runner = self._make_runner()
+
+    def _make_runner(self) -> Runner | JobRunner:
+        context = self.context
+        if context.jobs is None:
+            return Runner(context, self._rows(), self._output, self._reporter)
+        from ainb.batch.job_runner import JobRunner
+
+        return JobRunner(context, context.jobs, self._rows(), self._output, self._reporter)
 
     async def run(self) -> pd.DataFrame | Path:
         """Send all rows, on the running loop.
@@ -75,12 +85,17 @@ class Batch:
 
         Raises:
             BatchFailedError: Rows failed and ``on_error="raise"``.
+            BatchPendingError: Batch jobs are not done within ``max_wait_seconds``.
         """
         try:
             self._reporter.start()
             with self._collecting():
                 await self._runner.run()
             self.progress.state = "finished" if self._runner.complete else "stopped"
+        except BatchPendingError as error:
+            self.progress.state = "stopped"
+            error.frame = self.frame()
+            raise
         except BaseException as error:
             self.progress.state = "failed" if isinstance(error, Exception) else "stopped"
             raise
@@ -152,6 +167,9 @@ class Batch:
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""
         kept = self.context.journal is not None
         again = "run the cell again to go on" if kept else "nothing was kept on disk"
+        if jobs := self.progress.jobs_under_way:
+            rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
+            again = f"{many} with {rows:,} rows at {jobs[0].provider} go on: run the cell again to collect them, or see %ai jobs"
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"
         return BatchInterrupted(text, frame=self.frame())
 

@@ -16,7 +16,7 @@ from ainb.batch.row_result import RowResult
 from ainb.batch.template import Template
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
-from ainb.messages import Call, CallOptions, Message, Reply, Request
+from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request
 from ainb.pipeline.answer.schema import Schema
 from ainb.pipeline.cache.key import reply_key
 from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
@@ -74,6 +74,9 @@ class TemplateCalls:
         given: Keyword arguments of ``Session.ask``.
         schema: What each reply must match; None without a schema.
 
+    Attributes:
+        delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in for batch jobs.
+
     Raises:
         ConfigError: Model or an option makes no sense.
     """
@@ -105,6 +108,7 @@ class TemplateCalls:
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
         self._provider, self._options = first.provider, first.options
         self._endpoint, self._account = first.place(), first.payer()
+        self.delivery: Delivery = "live"
 
     def result(self, reply: Reply) -> RowResult:
         """The reply with the fields of its schema; see `RowCalls.result`."""
@@ -113,6 +117,20 @@ class TemplateCalls:
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
         """Fill the template from the row; see `RowCalls.make`."""
         prompt, values = self.template.fill(row)
+        return self.make_from(prompt, values, run_id=run_id)
+
+    def sample(self, *, run_id: str = "") -> Call:
+        """A call like that of every row, but for its prompt."""
+        return self.make_from("a row's prompt comes here", run_id=run_id)
+
+    def make_from(self, prompt: str, values: tuple[str, ...] | None = None, *, run_id: str) -> Call:
+        """Build the call of a filled prompt.
+
+        Args:
+            prompt: The last message.
+            values: Texts in it that come from the row; None means unknown.
+            run_id: Id of the run.
+        """
         messages = (*self._before, Message("user", prompt))
         self._options = _with_run(self._options, run_id)
         call = Call(
@@ -122,6 +140,7 @@ class TemplateCalls:
             endpoint=self._endpoint,
             account=self._account,
             values=values,
+            delivery=self.delivery,
         )
         call.row_key = reply_key(call)
         return call

@@ -14,6 +14,7 @@ from ainb.core import Core
 from ainb.events import Notice
 
 if TYPE_CHECKING:
+    from ainb.batch.job_context import JobContext
     from ainb.clock import Clock
     from ainb.messages import Call
 
@@ -33,6 +34,7 @@ class BatchContext:
         identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
         journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
+        jobs: The provider's batch API, which answers the rows; None sends them live.
     """
 
     core: Core
@@ -43,6 +45,7 @@ class BatchContext:
     identity: str
     run_id: str
     journal: Journal | None
+    jobs: JobContext | None = None
 
     @property
     def clock(self) -> Clock:

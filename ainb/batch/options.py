@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,9 @@ class BatchOptions:
         csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as
             formulas, in CSV and TSV; "keep" writes them as they are.
         watcher: Called with the progress at most five times a second; None means no watcher.
+        batch_api: Send the rows as batch jobs of the provider, at the batch rate.
+        max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
+        batch_poll_seconds: First wait between polls of a batch job; None means the configured one.
 
     Raises:
         ConfigError: A value makes no sense.
@@ -50,6 +54,9 @@ class BatchOptions:
     overwrite: bool = False
     csv_formulas: Literal["escape", "keep"] = "escape"
     watcher: Watcher | None = None
+    batch_api: bool = False
+    max_wait_seconds: float | None = None
+    batch_poll_seconds: float | None = None
 
     def __post_init__(self) -> None:
         plain_fields(self)
@@ -63,6 +70,17 @@ class BatchOptions:
             )
         if not self.circuit_wait_seconds >= 0:
             raise ConfigError(f"circuit_wait_seconds must be 0 or more; it is {self.circuit_wait_seconds!r}")
+        for name in ("max_wait_seconds", "batch_poll_seconds"):
+            self._check_job_option(name, getattr(self, name))
+
+    def _check_job_option(self, name: str, value: object) -> None:
+        if value is None:
+            return
+        if not self.batch_api:
+            raise ConfigError(f"{name} is an option of batch jobs; add batch_api=True (--batch-api)")
+        number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+        if not number:
+            raise ConfigError(f"{name} must be a number of seconds above 0; it is {value!r}")
 
 
 _NAMES = frozenset(item.name for item in dataclasses.fields(BatchOptions))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from ainb.events import Notice
 from ainb.pipeline.answer.schema import read_schema
 
 if TYPE_CHECKING:
+    from ainb.batch.job_context import JobContext
     from ainb.core import Core
     from ainb.messages import Call
     from ainb.pipeline.validation.preview import Preview
@@ -58,6 +59,7 @@ def make_batch(
         ConfigError: Something makes no sense; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
+    jobs = _jobs(core, calls, options)
     # Before the journal is opened: a batch that is refused leaves no run behind.
     # The parts of a shared run must agree on their columns, so what a function returns is a text there.
     fields = calls.fields if run_id is None else calls.fields or {}
@@ -73,7 +75,7 @@ def make_batch(
     if run_id is None:
         _show_notes(core, calls)
     if options.watcher is not None and run_id is None:
-        _show_forecast(core, source, calls)
+        _show_forecast(core, source, calls, batch_api=options.batch_api)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened = _open_journal(core, options, path=journal, is_part=run_id is not None)
     context = BatchContext(
@@ -83,8 +85,9 @@ def make_batch(
         options=options,
         concurrency=_concurrency(core, options, calls),
         identity=identity,
-        run_id=_open_run(core, opened, calls, options, identity=identity, run_id=run_id),
+        run_id=_open_run(core, opened, calls, options, identity=identity, run_id=run_id, jobs=jobs),
         journal=opened,
+        jobs=jobs,
     )
     return Batch(context, output)
 
@@ -101,14 +104,14 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     Raises:
         ConfigError: Something makes no sense, or no row can be filled.
     """
-    source, calls, _ = _read_arguments(core, data, text, given)
+    source, calls, options = _read_arguments(core, data, text, given)
     _show_notes(core, calls)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
     call = next(_fillable(calls, source, run_id=core.new_id()), None)
     if call is None or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    return core.preview(call), forecast(source, calls, prices=core.prices)
+    return core.preview(call), forecast(source, calls, prices=core.prices, batch_api=options.batch_api)
 
 
 def _fillable(calls: RowCalls, source: Source, *, run_id: str) -> Iterator[Call]:
@@ -123,6 +126,8 @@ def _read_arguments(
     names = given.pop("names", None) or {}
     schema = given.pop("schema", None)
     options = take_options(given)
+    if options.batch_api:
+        _check_for_jobs(given)
     source = open_rows(data, task, names, given)
     with giving_back(source):
         checked = None if schema is None else read_schema(schema)
@@ -130,6 +135,16 @@ def _read_arguments(
         if isinstance(read, Template):
             return source, TemplateCalls(core, read, given, schema=checked), options
         return source, FunctionCalls(core, read, given, schema=checked), options
+
+
+def _check_for_jobs(given: Mapping[str, Any]) -> None:
+    if given.get("fallback"):
+        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
+    for name in ("stream", "on_text"):
+        if given.get(name):
+            raise ConfigError(
+                f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
+            )
 
 
 def _concurrency(core: Core, options: BatchOptions, calls: RowCalls) -> Concurrency:
@@ -162,15 +177,17 @@ def _open_run(
     *,
     identity: str,
     run_id: str | None,
+    jobs: JobContext | None,
 ) -> str:
     """Id of the run to resume or, registered in the journal, of a new one."""
+    open_run = jobs.store.open_run(identity) if jobs is not None and options.resume else None
     if journal is None:
-        return run_id or core.new_id()
+        return run_id or open_run or core.new_id()
     found = None
     if run_id is None and options.retry_failed:
         found = journal.latest(identity)
     elif run_id is None and options.resume:
-        found = journal.unfinished(identity)
+        found = journal.unfinished(identity) or open_run
     if found is not None:
         return found
     run_id = run_id or core.new_id()
@@ -185,9 +202,21 @@ def _show_notes(core: Core, calls: RowCalls) -> None:
             core.runtime.sink(Notice(note, "fields"))
 
 
-def _show_forecast(core: Core, source: Source, calls: RowCalls) -> None:
+def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
+    """The provider's batch API where it was asked for; None in replay, where a cassette answers the rows."""
+    if not options.batch_api:
+        return None
+    from ainb.batch.job_context import JobContext, check_jobs
+
+    if core.config.replay == "replay":
+        check_jobs(calls, options).delivery = "batch"
+        return None
+    return JobContext(core, calls, options)
+
+
+def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
     if isinstance(calls, TemplateCalls):
-        text = forecast(source, calls, prices=core.prices)
+        text = forecast(source, calls, prices=core.prices, batch_api=batch_api)
         if text is not None:
             core.runtime.sink(Notice(text, "forecast"))
 

@@ -22,6 +22,29 @@ LAST_ANSWERS = 3
 QUARTERS = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """One batch job of a run.
+
+    Attributes:
+        provider: Service name.
+        job_id: The provider's id; None before it has one.
+        state: How far it is ("submitted", "merged", …; see `ainb.jobs.State`).
+        status: The provider's last word for it; "" before there is one.
+        rows: Rows that it answers.
+        answered: Rows with an answer so far; None when unknown.
+        failed: Rows without one so far; None when unknown.
+    """
+
+    provider: str
+    job_id: str | None
+    state: str
+    status: str
+    rows: int
+    answered: int | None
+    failed: int | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """The state of a batch at one moment.
@@ -51,6 +74,8 @@ class Progress:
         last_errors: Position, kind and message of the newest failures, newest last.
         last_answers: Position, input and result of the newest answered rows, newest last.
         waiting_until: Monotonic second until which the batch waits for an open circuit, or None.
+        jobs: Batch jobs of the run, oldest first; empty where rows are sent live.
+        saved_nano_usd: What the batch rate has saved against the live one, in 1e-9 USD, of what is known.
         next_try_s: Seconds until then; None while it does not wait.
         state: "running", "finished", "stopped" (by the user) or "failed".
     """
@@ -80,8 +105,28 @@ class Progress:
         default_factory=lambda: deque(maxlen=LAST_ANSWERS)
     )
     waiting_until: float | None = None
+    jobs: tuple[JobProgress, ...] = ()
+    saved_nano_usd: int = 0
     next_try_s: float | None = None
     state: str = "running"
+
+    @property
+    def jobs_under_way(self) -> list[JobProgress]:
+        """Jobs whose rows are not merged yet."""
+        return [job for job in self.jobs if job.state != "merged"]
+
+    @property
+    def jobs_line(self) -> str | None:
+        """How far the batch jobs are, and that nobody need wait for them; None without jobs under way."""
+        jobs = self.jobs_under_way
+        if not jobs:
+            return None
+        rows, answered = sum(job.rows for job in jobs), sum(job.answered or 0 for job in jobs)
+        many = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
+        return (
+            f"{rows:,} rows sent to {jobs[0].provider} in {many}, {answered:,} answered. "
+            "You can interrupt or close: the job goes on; run the cell again to collect."
+        )
 
     @property
     def left_s(self) -> float | None:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch import outcomes
 from ainb.batch.circuit_wait import CircuitWait
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
-from ainb.batch.row_result import RowResult, to_nano_usd
+from ainb.batch.row_result import RowResult
 from ainb.errors import (
     AinbError,
     CallRejectedError,
@@ -21,11 +22,9 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
-from ainb.messages import add_up
-from ainb.pipeline.budget.billing import billed_attempts
 
 if TYPE_CHECKING:
-    from ainb.messages import Call, Reply
+    from ainb.messages import Call
 
 OVERLOAD_STATUSES = frozenset({429, 529})
 MAX_REQUEUES = 20
@@ -209,16 +208,10 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
                 return self._failed(call, error, started), error
             self._adapt(call, None, started)
-            return self._answered(reply), None
+            return outcomes.of_reply(reply, self._context.calls.result), None
         self.unfinished += 1
         text = f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"
         return RowResult.of_error(AinbError(text), status="rejected"), None
-
-    def _answered(self, reply: Reply) -> RowResult:
-        try:
-            return self._context.calls.result(reply)
-        except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
-            return RowResult.of_reply(reply).with_error(error)
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
         self._adapt(call, error, started)
@@ -226,19 +219,7 @@ class Runner:
         if refused:
             self.unfinished += 1
         took = self._context.clock.monotonic() - started if call.duration_s is None else call.duration_s
-        result = RowResult.of_error(
-            error,
-            status="rejected" if refused else "error",
-            attempts=call.attempts,
-            duration_s=None if refused else took,
-        )
-        if call.replies:  # they were paid for, although they could not be used
-            usage, cost = add_up(call.replies)
-            result.input_tokens, result.output_tokens = usage.input_tokens, usage.output_tokens
-            result.cost_nano_usd = to_nano_usd(cost)
-        elif not refused and (call.provider.free or not billed_attempts(call, error)):
-            result.cost_nano_usd = 0
-        return result
+        return outcomes.of_failure(call, error, was_sent=not refused, took_s=took)
 
     def _adapt(self, call: Call, error: Exception | None, started: float) -> None:
         """Adapt the number of rows in flight to the result of a call."""

@@ -8,9 +8,18 @@ from typing import Any, NamedTuple
 
 from ainb.batch.source import is_missing
 from ainb.errors import ConfigError, InvalidPromptError
-from ainb.prompts.fields import Field, FieldFinder, first_word, look_up, near_label, nearest
-from ainb.prompts.fill import is_value, not_a_value, value_text
-from ainb.prompts.protected import ProtectedPlaces
+from ainb.prompts import (
+    Field,
+    FieldFinder,
+    ProtectedPlaces,
+    first_word,
+    is_value,
+    look_up,
+    near_label,
+    nearest,
+    not_a_value,
+    value_text,
+)
 
 SHOWN_COLUMNS = 12
 SHOWN_FIELDS = 6

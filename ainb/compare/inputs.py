@@ -69,8 +69,9 @@ def read_table(data: Any) -> pd.DataFrame:
 
     if isinstance(data, pd.DataFrame):
         return data
-    if hasattr(data, "compute"):
-        raise ConfigError("compare takes a table in memory; pass data.compute()")
+    for method in ("compute", "collect"):
+        if hasattr(data, method):
+            raise ConfigError(f"compare takes a table in memory; pass data.{method}()")
     if hasattr(data, "to_pandas"):
         return cast("pd.DataFrame", data.to_pandas())
     if isinstance(data, Sequence) and data and all(isinstance(row, Mapping) for row in data):

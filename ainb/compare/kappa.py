@@ -64,6 +64,9 @@ def kappa_interval(counts: np.ndarray, weights: np.ndarray, *, seed: int = 0) ->
     Resamples in which kappa is undefined are left out. Where all rows agree no resample could differ, and the interval would have
     no width: its lower limit is then that of the share of agreement (Wilson), with the chance agreement as observed.
 
+    In 2,000 simulated tables each it held the true kappa in 93 to 97 % from 300 rows and 20 % for the rarest class on, in 95 to 99 % of 30
+    and 100 rows of two equal classes, and in 86 to 99 % where the rarer class had 10 rows (`tests/compare/test_simulations.py`).
+
     Args:
         counts: As for `kappa`.
         weights: As for `kappa`.
@@ -123,6 +126,11 @@ def _resampled(counts: np.ndarray, weights: np.ndarray, rng: np.random.Generator
     """Kappa of each resample. Resampling rows is a multinomial draw over the cells, and only cells that hold rows are drawn."""
     n = int(counts.sum())
     rows, columns = np.nonzero(counts)
+    # In an order that does not tell which rater stands first, so that swapping the two does not change the interval.
+    order = np.lexsort(
+        (rows > columns, np.maximum(rows, columns), np.minimum(rows, columns), counts[rows, columns])
+    )
+    rows, columns = rows[order], columns[order]
     shares = counts[rows, columns] / n
     weight = weights[rows, columns]
     size = len(counts)

@@ -24,31 +24,29 @@ def markdown(frame: pd.DataFrame, verdict: str, *, truth: str, field: Field) -> 
         field: What was compared.
     """
     numbers = field.kind == "number"
-    figures = (
-        ("mean error (95 %)", "RMSE", "Spearman")
-        if numbers
-        else ("accuracy (95 %)", "kappa (95 %)", "macro F1")
-    )
-    against = ("nearer than first", "p") if numbers else ("only first right", "only this right", "p")
-    columns = [
-        "variant",
-        "model",
-        "rows",
-        "failed",
-        "invalid",
-        *figures,
-        "$ / 1,000 rows",
-        "median s",
-        *against,
-    ]
+    whole = bool((frame["answered"] == frame["rows"]).all())
+    columns = _columns(numbers=numbers, whole=whole)
     lines = [
         f"| {' | '.join(columns)} |",
         f"| --- | --- |{' ---: |' * (len(columns) - 2)}",
-        *(f"| {' | '.join(_cells(row, numbers=numbers))} |" for row in frame.to_dict("records")),
+        *(f"| {' | '.join(_cells(row, numbers=numbers, whole=whole))} |" for row in frame.to_dict("records")),
     ]
     if verdict:
         lines += ["", f"**Verdict: {escape(verdict)}.**"]
-    return "\n".join([*lines, "", _note(frame, truth)])
+    return "\n".join([*lines, "", _note(frame, truth, numbers=numbers)])
+
+
+def _columns(*, numbers: bool, whole: bool) -> list[str]:
+    if numbers:
+        figures, against = ["mean error (95 %)", "RMSE", "Spearman"], ["nearer: first", "nearer: this"]
+    else:
+        figures, against = (
+            ["accuracy (95 %)", "kappa (95 %)", "macro F1"],
+            ["only first right", "only this right"],
+        )
+        figures[1:1] = [] if whole else ["accuracy of the answered"]
+    counts = ["rows", "failed", "invalid"]
+    return ["variant", "model", *counts, *figures, "$ / 1,000 rows", "median s", *against, "p"]
 
 
 def escape(text: Any) -> str:
@@ -56,7 +54,7 @@ def escape(text: Any) -> str:
     return str(text).translate(_SPECIAL)
 
 
-def _cells(row: dict[Any, Any], *, numbers: bool) -> list[str]:
+def _cells(row: dict[Any, Any], *, numbers: bool, whole: bool) -> list[str]:
     cells = [escape(row["variant"]), escape(row["model"])]
     cells += [f"{row[name]:,}" for name in ("rows", "failed", "invalid")]
     if numbers:
@@ -65,16 +63,12 @@ def _cells(row: dict[Any, Any], *, numbers: bool) -> list[str]:
             _figure(row["rmse"]),
             _figure(row["spearman"]),
         ]
-        against = ["only_this_right"]
     else:
-        cells += [
-            _interval(row, "accuracy", "low", "high"),
-            _interval(row, "kappa", "kappa_low", "kappa_high"),
-        ]
-        cells += [_figure(row["macro_f1"])]
-        against = ["only_first_right", "only_this_right"]
+        cells += [_interval(row, "accuracy", "low", "high")]
+        cells += [] if whole else [_figure(row["accuracy_answered"])]
+        cells += [_interval(row, "kappa", "kappa_low", "kappa_high"), _figure(row["macro_f1"])]
     cells += [_figure(row["cost_usd_per_1000"], "{:,.4f}"), _figure(row["p50_s"], "{:.2f}")]
-    cells += [_figure(row[name], "{:,}") for name in against]
+    cells += [_figure(row[name], "{:,}") for name in ("only_first_right", "only_this_right")]
     return [*cells, UNKNOWN if _is_unknown(row["p_value"]) else escape(shown_p(row["p_value"]))]
 
 
@@ -96,9 +90,12 @@ def _is_unknown(value: Any) -> bool:
     return bool(pd.isna(value))
 
 
-def _note(frame: pd.DataFrame, truth: str) -> str:
+def _note(frame: pd.DataFrame, truth: str, *, numbers: bool) -> str:
     left_out = int(frame["unlabelled"].iloc[0])
-    note = f"n = {int(frame['rows'].iloc[0]):,} rows with a value in {escape(truth)}; failed and invalid rows count as wrong."
+    counted = (
+        "figures are those of the answered rows" if numbers else "failed and invalid rows count as wrong"
+    )
+    note = f"n = {int(frame['rows'].iloc[0]):,} rows with a value in {escape(truth)}; {counted}."
     if left_out:
         note += f" {left_out:,} row{'' if left_out == 1 else 's'} without one left out."
     return note

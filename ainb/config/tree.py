@@ -19,6 +19,7 @@ from ainb.config.values import (
     read_table,
     read_text,
     read_tokens,
+    read_wait,
     section,
 )
 from ainb.errors import ConfigError
@@ -88,6 +89,11 @@ class Config:
         "Redis URL of limits, circuits, budgets and cache that others share (default: this machine's own)",
     )
     aliases: Mapping[str, str] = option(dict, read_names, "short names for models")
+    batch_poll_seconds: float = option(
+        15.0,
+        read_wait,
+        "first wait between looks at a provider's batch job; it grows to 20 times itself, at most 300 s",
+    )
     prices: Mapping[str, Mapping[str, Any]] = option(
         dict, read_table, "prices of models: NAME = { input_usd_per_million = …, … }"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -117,6 +118,21 @@ def read_tokens(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise ValueError("a whole number of at least 0")
+
+
+def read_wait(value: Any) -> float:
+    """A number of seconds.
+
+    Raises:
+        ValueError: It is no number above 0.
+    """
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if 0 < seconds < math.inf:
+        return seconds
+    raise ValueError("a number of seconds above 0")
 
 
 def read_table(value: Any) -> Mapping[str, Mapping[str, Any]]:

@@ -117,6 +117,11 @@ def _prepare(
     partitions: int | None,
 ) -> tuple[Mapper, Any]:
     """Check the arguments, open the run and make the mapper and the empty result."""
+    if given.get("batch_api"):
+        raise ConfigError(
+            "batch_api does not go with a Dask collection, whose workers send their rows one by one; "
+            "compute the rows first: session.map(ddf.compute(), …, batch_api=True)"
+        )
     for name, instead in NOT_FOR_PARTS.items():
         if given.pop(name, None) is not None:
             raise ConfigError(

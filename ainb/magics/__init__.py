@@ -21,7 +21,6 @@ from ainb import host
 from ainb.magics.display import frames
 from ainb.magics.errors import CellErrors
 from ainb.magics.jupyter_ai import AiMagics
-from ainb.magics.parsing.pasted import ask_instead_of_help, uncover_cell_magic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from ainb.messages import Reply
 
 NAMES = ("ainb", "ai")
-TRANSFORMERS = (uncover_cell_magic, ask_instead_of_help)
 REPLY = "ainb.replies.Reply"
 # Another project's distribution that also unpacks into a folder called ainb.
 OTHER_DISTRIBUTION = "ainb"
@@ -43,6 +41,27 @@ def add_accessor(_info: object = None) -> None:
 
         if OWNED is not None:
             _print_line(OWNED)
+
+
+def _uncover_cell_magic(lines: list[str]) -> list[str]:
+    """Run before each cell: see `pasted.uncover_cell_magic`."""
+    if not lines or not lines[0].startswith("#|"):
+        return lines
+    from ainb.magics.parsing.pasted import uncover_cell_magic
+
+    return uncover_cell_magic(lines)
+
+
+def _ask_instead_of_help(lines: list[str]) -> list[str]:
+    """Run before each cell: see `pasted.ask_instead_of_help`."""
+    if not any(line.startswith(("%ai ", "%ainb ")) and "?" in line for line in lines):
+        return lines
+    from ainb.magics.parsing.pasted import ask_instead_of_help
+
+    return ask_instead_of_help(lines)
+
+
+TRANSFORMERS = (_uncover_cell_magic, _ask_instead_of_help)
 
 
 class _Extension:

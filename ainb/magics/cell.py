@@ -18,7 +18,7 @@ from ainb.magics.parsing.flags import CELL_FLAGS, EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
 from ainb.magics.shell import NotebookShell
 from ainb.messages import Call, Form, Reply
-from ainb.prompts.fill import Filled, fill
+from ainb.prompts import Filled, fill
 from ainb.providers.services import SERVICES
 
 NOT_FILLED = Filled("")

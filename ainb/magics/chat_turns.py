@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ainb import tokens
 from ainb.magics.shell import NotebookShell
 from ainb.messages import Call, Message, Reply
-from ainb.prompts.chats import Chat, Turn, window
+from ainb.prompts import Chat, Turn, window
 from ainb.session import Session
 
 # Key of the chats where the notebook's name is not known.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.files import is_path
 from ainb.errors import CallInterrupted, ConfigError
 from ainb.magics.display.dry_run import rows_report
 from ainb.magics.parsing.arguments import Arguments, one_word
 from ainb.magics.parsing.flags import EACH_ONLY
 from ainb.magics.parsing.schemas import find_schema
 from ainb.magics.shell import NotebookShell
-from ainb.prompts.fields import first_word
+from ainb.prompts import first_word
 from ainb.providers.parameters import PARAMETERS
 from ainb.session import Session, is_dask
 from ainb.suggestions import closest
@@ -111,6 +110,8 @@ def _parameters(arguments: Arguments) -> dict[str, Any]:
 
 def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
     """The rows that a name, the path of a file, or an expression stands for."""
+    from ainb.batch import is_path
+
     if typed in names:
         return names[typed]
     if is_path(typed) and first_word(typed) not in names:

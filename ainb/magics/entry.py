@@ -43,8 +43,8 @@ def run_line_magic(shell: NotebookShell, line: str, magic: str) -> Any:
         line, question = split_question(line, lambda word: _is_model(shell, word))
         if not question:
             raise ConfigError(
-                f"{magic} {first} needs a question behind it ({magic} {first} What is …?); "
-                f"for a longer prompt write %{magic} {first} above its lines"
+                f"{magic} {first} lacks a question; to ask a model write %{magic} {first} above a prompt, "
+                f"or a question of one line behind it: {magic} {first} What is …?"
                 if not rest
                 else f"{magic} {first} takes a question alone; "
                 f"with options write %{magic} {line.strip()} above the prompt"

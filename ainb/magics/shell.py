@@ -18,7 +18,7 @@ from ainb.magics.settings import Ainb
 from ainb.messages import Reply
 from ainb.panels.escapes import clean, one_line
 from ainb.panels.markup import Report
-from ainb.prompts.chats import Chats
+from ainb.prompts import Chats
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.notebook import find_notebook

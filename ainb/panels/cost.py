@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ainb.panels.view import Chart
     from ainb.session import Session
-    from ainb.usage.frames.billed import Only
     from ainb.usage.windows import Window
 
 HINT = 'give one: prices = { "MODEL" = { input_usd_per_million = …, output_usd_per_million = … } }'
@@ -137,8 +136,9 @@ def cost_table(panel: Panel, by: str) -> list[Block]:
     """
     from ainb.usage.frames import spending
 
-    only: Only = "sent" if by == spending.ALL_MODELS else "billed"
-    frame = spending.cost_by(panel.session.log, by, window=panel.window, only=only)
+    frame = spending.cost_by(
+        panel.session.log, by, window=panel.window, only="sent" if by == spending.ALL_MODELS else "billed"
+    )
     table = (
         [_cost_table(frame, by.removeprefix("all ").removesuffix("s"), panel.window.name)]
         if len(frame)

@@ -40,6 +40,7 @@ def progress_view(
     headline = _headline(progress)
     counts, money = Line(_counts(progress), "quiet"), Line(_money(progress, budget_usd), "quiet")
     under_way = Line(_under_way(progress, now or {}), "quiet")
+    jobs = _jobs(progress) if progress.jobs else []
 
     def blocks(first: Line, *middle: Line) -> list[Block]:
         bar = (
@@ -47,7 +48,7 @@ def progress_view(
         )
         last = _last_answers(progress) if progress.state != "finished" else []
         head = Line([title, Cell(text=progress.model, tone="quiet")], "title")
-        return [head, first, *bar, counts, *middle, money, *last, *_failures(progress)]
+        return [head, first, *bar, counts, *(jobs or middle), money, *last, *_failures(progress)]
 
     label = f"ainb batch {title}"
     # A narrow terminal cuts the end of the line.
@@ -141,6 +142,30 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
     return pieces
 
 
+def _jobs(progress: Progress) -> list[Block]:
+    """The batch jobs of the run, and that nobody need wait for them."""
+    rows = [
+        (
+            job.job_id or "",
+            job.state if job.state != "submitted" else job.status or job.state,
+            f"{job.rows:,}",
+            formatting.count(job.answered),
+            formatting.count(job.failed),
+        )
+        for job in progress.jobs
+    ]
+    table = Table(
+        caption="Batch jobs",
+        columns=("job", "state", "rows", "answered", "failed"),
+        rows=rows,
+        numeric={2, 3, 4},
+        limit=ROWS,
+        history=True,  # a run that a cassette answers has no jobs
+    )
+    line = progress.jobs_line
+    return [*([Line([line])] if line else []), table]
+
+
 def _next_try_s(progress: Progress, now: Mapping[str, Any]) -> float | None:
     """Seconds until calls go out again; None while they do."""
     waits = (progress.next_try_s, now.get("probe_in_s"), now.get("paused_s"))
@@ -202,6 +227,8 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
         money = [f"{spent} so far"]
     else:
         money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} total"]
+    if progress.saved_nano_usd:
+        money.append(f"{formatting.nano_dollars(progress.saved_nano_usd)} saved against live calls")
     budget = [] if budget_usd is None else [f"budget {formatting.dollars(budget_usd)}"]
     return [tokens, *(Cell(text=text, volatile=True) for text in money), *budget]
 

@@ -40,4 +40,5 @@ class RecordStage:
                 reply.attempts = call.attempts
             # A sink must not raise. If one does, the answer, which was paid for, is not lost.
             with contextlib.suppress(Exception):
-                self._sink(CallFinished(call, reply, error, duration, clock.unix()))
+                ended_at = clock.unix() if call.ended_at is None else call.ended_at
+                self._sink(CallFinished(call, reply, error, duration, ended_at))

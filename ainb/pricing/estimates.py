@@ -116,6 +116,7 @@ def estimate(
     max_tokens: int | None = None,
     effort: str | None = None,
     likely_output_tokens: int | None = None,
+    batch: bool = False,
     prices: Prices | None = None,
 ) -> Estimate:
     """What sending `prompt` would cost, without sending it.
@@ -128,6 +129,7 @@ def estimate(
         effort: How much the model thinks; None means its default.
         likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256, and for a
             model that thinks an eighth of the room for it.
+        batch: At the rate of the provider's batch API.
         prices: Price lists with a table of one's own; None means the published ones.
     """
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
@@ -137,7 +139,9 @@ def estimate(
     if likely_output_tokens is None:
         likely_output_tokens = LIKELY_OUTPUT_TOKENS + room // THOUGHT_SHARE
     lists = prices or _PUBLISHED
-    return _estimate(model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage))
+    return _estimate(
+        model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage, batch=batch)
+    )
 
 
 def estimate_request(

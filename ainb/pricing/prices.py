@@ -24,6 +24,9 @@ CostSource = Literal["table", "provider", "free", "unpriced"]
 FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
 _GENAI_PROVIDERS = {"gemini": "google"}
 _BATCH = {"processing": "batch"}
+BATCH_SHARE = Decimal("0.5")
+# Their price lists say 50 % off every column for batches.
+HALF_PRICE = frozenset({"openai", "azure", "anthropic", "groq"})
 _REQUESTS_PER_RATE = 1_000
 _SAMPLE_TOKENS = 1_000  # below every size from which a prompt costs more
 
@@ -74,7 +77,8 @@ class Prices:
             usage: Tokens; cached, written, and reasoning ones at their own rates.
             at: When they were used, for prices that changed; None means now.
             free: The service charges nothing (the person's own table may still put a price on it).
-            batch: Sent through the service's batch interface; full price where no discount is published.
+            batch: Sent through the service's batch API: at the published batch rate, else at half of every rate of your own table and
+                of services that sell batches at half price, else at the full price.
             service_tier: As asked for in the request ("priority", "flex", …); None means the usual one.
 
         Returns:
@@ -82,14 +86,18 @@ class Prices:
         """
         provider, model = real_name(provider, model)
         rates: Rates | _Conditional | None = self._own_rates(provider, model)
+        halved = batch and rates is not None
         if rates is None:
             if free or _is_free(provider, model):
                 return ZERO, "free"
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
+            halved = batch and provider in HALF_PRICE and not _has_batch_price(rates, at or self._now())
         if rates is None:
             return None, "unpriced"
         cost = rates.cost(usage) if isinstance(rates, Rates) else rates.cost(usage, at or self._now())
-        return (cost, "table") if cost is not None else (None, "unpriced")
+        if cost is None:
+            return None, "unpriced"
+        return (cost * BATCH_SHARE if halved else cost), "table"
 
     def reply_cost(self, call: Call, reply: Reply) -> tuple[Decimal | None, CostSource]:
         """Price a reply that just came in.
@@ -106,7 +114,8 @@ class Prices:
         tier = reply.service_tier or service_tier_of(request)
         own = self._own_rates(provider, asked) is not None
         for model in (asked,) if own else (answered, asked):
-            cost, source = self.cost(provider, model, reply.usage, free=free, service_tier=tier)
+            batch = call.delivery == "batch"
+            cost, source = self.cost(provider, model, reply.usage, free=free, batch=batch, service_tier=tier)
             if cost is not None:
                 return cost, source
         return None, "unpriced"
@@ -189,6 +198,19 @@ class _Conditional:
             ).total_price
         except (LookupError, ValueError):  # a price list that genai-prices itself cannot apply
             return None
+
+
+def _has_batch_price(rates: Rates | _Conditional | None, at: datetime) -> bool:
+    """Whether published prices hold a batch rate of their own for this moment; many begin in October 2026."""
+    if not isinstance(rates, _Conditional) or rates.context is None:
+        return False
+    variants = rates.model.price_variants or ()
+    return any(
+        variant.when.items() <= rates.context.items()
+        and "processing" in variant.when
+        and (variant.constraint is None or variant.constraint.active(at))
+        for variant in variants
+    )
 
 
 def _is_free(provider: str, model: str) -> bool:

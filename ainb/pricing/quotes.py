@@ -41,7 +41,7 @@ FREE = Quote(usd=ZERO)
 UNPRICED = Quote(usd=None)
 
 
-def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
+def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool = False) -> Quote:
     """Price a request at its full prompt and its whole output limit.
 
     Without a limit in the request the output is taken as 4,096 tokens and room for thinking where the model
@@ -53,6 +53,7 @@ def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
         prices: Price lists.
         request: What would be sent.
         free: The service charges nothing; then nothing is counted, unless the person's own table prices it.
+        batch: Through the service's batch API, where what goes into its prompt cache is kept for an hour.
     """
     probe, source = prices.cost(
         request.provider, request.model, Usage(input_tokens=0, output_tokens=0), free=free
@@ -67,11 +68,12 @@ def quote(prices: Prices, request: Request, *, free: bool = False) -> Quote:
         input_tokens=prompt,
         output_tokens=output * choices(request),
         cache_creation_input_tokens=prompt if may_write_cache(request, prompt) else None,
-        cache_creation_1h_input_tokens=prompt if _writes_for_an_hour(request) else None,
+        cache_creation_1h_input_tokens=prompt if _writes_for_an_hour(request, batch=batch) else None,
     )
     tiers = {service_tier_of(request), None}
     costs = [
-        prices.cost(request.provider, request.model, usage, free=free, service_tier=tier)[0] for tier in tiers
+        prices.cost(request.provider, request.model, usage, free=free, batch=batch, service_tier=tier)[0]
+        for tier in tiers
     ]
     return Quote(usd=max((cost for cost in costs if cost is not None), default=None), output_limit=limit)
 
@@ -111,9 +113,10 @@ def may_write_cache(request: Request, prompt: int) -> bool:
     return unasked or bool(_cache_wishes(request))
 
 
-def _writes_for_an_hour(request: Request) -> bool:
+def _writes_for_an_hour(request: Request, *, batch: bool) -> bool:
     """Whether some of it is to be kept for an hour, which costs more again."""
-    return any(isinstance(wish, Mapping) and wish.get("ttl") == "1h" for wish in _cache_wishes(request))
+    wishes = _cache_wishes(request)
+    return any(batch or (isinstance(wish, Mapping) and wish.get("ttl") == "1h") for wish in wishes)
 
 
 def _cache_wishes(request: Request) -> list[Any]:

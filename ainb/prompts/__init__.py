@@ -1,1 +1,36 @@
-"""Prompts: messages, placeholders, tables, images and conversations."""
+"""Prompts: messages, fields, tables as text, images and conversations.
+
+`read_prompt` makes messages of what users give. `fill` puts values of the notebook into a cell's prompt: `FieldFinder`
+finds the fields, `ProtectedPlaces` says where a name stays as typed, `value_text` writes a value. `Chats` holds the turns
+of conversations; `picture_part` encodes an image.
+"""
+
+from ainb.prompts.chats import Chat, Chats, Turn, window
+from ainb.prompts.fields import Field, FieldFinder, first_word, look_up, near_label, nearest
+from ainb.prompts.fill import Filled, fill, is_value, not_a_value, value_text
+from ainb.prompts.images import SUFFIXES, picture_part
+from ainb.prompts.messages import Prompt, read_prompt
+from ainb.prompts.protected import ProtectedPlaces
+
+__all__ = [
+    "SUFFIXES",
+    "Chat",
+    "Chats",
+    "Field",
+    "FieldFinder",
+    "Filled",
+    "Prompt",
+    "ProtectedPlaces",
+    "Turn",
+    "fill",
+    "first_word",
+    "is_value",
+    "look_up",
+    "near_label",
+    "nearest",
+    "not_a_value",
+    "picture_part",
+    "read_prompt",
+    "value_text",
+    "window",
+]

@@ -25,6 +25,7 @@ class Service:
         key_needed: Whether it refuses calls without a key.
         free: Whether calls cost nothing, because they run on the person's own machine.
         json_mode: Whether it takes ``response_format={"type": "json_object"}``.
+        batch_api: Whether it has a batch API that `ainb.jobs` can use.
     """
 
     name: str
@@ -35,10 +36,17 @@ class Service:
     key_needed: bool = True
     free: bool = False
     json_mode: bool = False
+    batch_api: bool = False
 
 
 def _service(
-    name: str, base_url: str, *, key_needed: bool = True, free: bool = False, json_mode: bool = True
+    name: str,
+    base_url: str,
+    *,
+    key_needed: bool = True,
+    free: bool = False,
+    json_mode: bool = True,
+    batch_api: bool = False,
 ) -> Service:
     return Service(
         name=name,
@@ -48,6 +56,7 @@ def _service(
         key_needed=key_needed,
         free=free,
         json_mode=json_mode,
+        batch_api=batch_api,
     )
 
 
@@ -57,24 +66,26 @@ SERVICES: Mapping[str, Service] = {
     service.name: service
     for service in (
         Service(name="local", protocol="local", key_needed=False, free=True, json_mode=True),
-        _service("openai", "https://api.openai.com/v1"),
+        _service("openai", "https://api.openai.com/v1", batch_api=True),
         Service(
             name="anthropic",
             protocol="anthropic",
             base_url="https://api.anthropic.com/v1",
             base_url_variable="ANTHROPIC_BASE_URL",
             key_variable=KEY_VARIABLES["anthropic"],
+            batch_api=True,
         ),
         Service(
             name="azure",
             base_url_variable="AZURE_OPENAI_ENDPOINT",
             key_variable=KEY_VARIABLES["azure"],
             json_mode=True,
+            batch_api=True,
         ),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
         _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True, json_mode=False),
         _service("vllm", "http://127.0.0.1:8000/v1", key_needed=False, free=True),
-        _service("groq", "https://api.groq.com/openai/v1"),
+        _service("groq", "https://api.groq.com/openai/v1", batch_api=True),
         _service("mistral", "https://api.mistral.ai/v1"),
         _service("deepseek", "https://api.deepseek.com/v1"),
         _service("together", "https://api.together.xyz/v1"),

@@ -28,6 +28,7 @@ Statement = tuple[str, tuple[object, ...]]
 BUSY_SECONDS = 0.05
 MAX_LOCKED_SECONDS = 5.0
 _PICO = 12
+_NO_LIMIT = 2**62
 _SCHEMA = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -53,6 +54,11 @@ _DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
 _SPEND = (
     "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET settled = settled + "
     "excluded.settled RETURNING settled"
+)
+# A job whose money is settled already has no row any more, and adds nothing.
+_SPEND_JOB = (
+    "INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) "
+    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
 )
 _INHERIT = (
     "INSERT INTO spent SELECT account, sum(amount) FROM held WHERE owner = ? AND sent GROUP BY account "
@@ -110,6 +116,24 @@ class DayBook:
             self._spend(account, cost, []) if self._fallback is None else self._fallback.spend(account, cost)
         )
 
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job: no process owns it, so it stays until the job is settled."""
+        row = _job_row(job, account, amount, limit)
+        verdict = self._run(lambda db, owner: self._hold_job(db, owner, row, account, limit), Verdict.WAIT)
+        return (
+            verdict if self._fallback is None else self._fallback.hold_job(job, account, amount, limit=limit)
+        )
+
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what is set aside for a job by what it cost, in one transaction; nothing happens the second time."""
+        if self._fallback is not None:
+            return self._fallback.settle_job(job, account, amount, cost)
+        name = _job_owner(job)
+        self._write(
+            [(_SPEND_JOB, (account.name, _pico(cost), account.name, name)), (_DROP, (account.name, name, 0))]
+        )
+        return self.balance(account).settled
+
     def balance(self, account: Account) -> Balance:
         """The balance of an account over all processes."""
         found = self._run(lambda db, _: self._read(db, account), Balance(self._known.get(account, ZERO)))
@@ -158,6 +182,22 @@ class DayBook:
                 return Verdict.WAIT
         self._mine[token, claim.account] = (owner.name, amount)
         return Verdict.GRANTED
+
+    def _hold_job(
+        self,
+        db: sqlite3.Connection,
+        owner: Owner,
+        row: dict[str, object],
+        account: Account,
+        limit: Decimal | None,
+    ) -> Verdict:
+        held = db.execute("SELECT 1 FROM held WHERE account = :account AND owner = :owner", row).fetchone()
+        if held or db.execute(_RESERVE, row).rowcount == 1:
+            return Verdict.GRANTED
+        self._take_over_dead(db, owner)
+        if db.execute(_RESERVE, row).rowcount == 1:
+            return Verdict.GRANTED
+        return decide(self._read(db, account), limit or ZERO, _usd(int(str(row["amount"]))))
 
     def _spend(self, account: Account, cost: Decimal, before: Sequence[Statement]) -> Decimal:
         self._known[account] = self._known.get(account, ZERO) + cost
@@ -288,6 +328,22 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _job_owner(job: str) -> str:
+    # No process has a name of this form, so nobody takes it for dead.
+    return f"job:{job}"
+
+
+def _job_row(job: str, account: Account, amount: Decimal, limit: Decimal | None) -> dict[str, object]:
+    most = _NO_LIMIT if limit is None else int(limit.scaleb(_PICO))
+    return {
+        "account": account.name,
+        "owner": _job_owner(job),
+        "token": 0,
+        "amount": _pico(amount),
+        "limit": most,
+    }
 
 
 def _pico(usd: Decimal) -> int:

@@ -77,6 +77,7 @@ _ALL = (
     _column("coalesced", "flag", "bool"),
     _column("stale", "flag", "bool"),
     _column("replayed", "flag", "bool"),
+    _column("delivery", "word", "category"),
     _column("request_id", "text", "str"),
     _column("finish_reason", "word", "category"),
     _column("notebook", "word", "str"),

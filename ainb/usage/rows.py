@@ -55,6 +55,7 @@ class Row(NamedTuple):
     coalesced: bool = False
     stale: bool = False
     replayed: bool = False
+    delivery: str = "live"
     request_id: str | None = None
     finish_reason: str | None = None
     notebook: str | None = None
@@ -98,6 +99,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         request_id=label(getattr(error or reply, "request_id", None)),
         finish_reason=None if reply is None else label(reply.finish_reason),
         replayed=call.replayed,
+        delivery=call.delivery,
         notebook=label(options.notebook),
         cell_id=label(options.cell_id),
         session_id=session_id,

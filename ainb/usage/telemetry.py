@@ -49,6 +49,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "coalesced": "ainb.coalesced",
     "stale": "ainb.stale",
     "replayed": "ainb.replayed",
+    "delivery": "ainb.delivery",
     "attempts": "ainb.attempts",
     "queue_wait_s": "ainb.queue_wait_s",
     "tokens_source": "ainb.tokens_source",

@@ -599,6 +599,26 @@ def test_the_markdown_is_a_table_for_a_pull_request(session):
     assert str(result) == text
 
 
+@pytest.mark.parametrize("numbers", [False, True])
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_markdown_holds_the_answered_only_figure_where_rows_failed(session, numbers, missing):
+    frame = pd.DataFrame({"t": [1, 2, 3, 4], "a": pd.array([1, 2, 3, 3], dtype="Int64")})
+    if missing:
+        frame.loc[0, "a"] = pd.NA
+    schema = {
+        "type": "object",
+        "properties": {"x": {"type": "integer"} if numbers else {"enum": [1, 2, 3, 4]}},
+    }
+
+    text = session.compare(frame, '{"x": {a}}', truth="t", schema=schema).to_markdown()
+
+    lines = [line.count("|") for line in text.splitlines()[:3]]
+    assert len(set(lines)) == 1
+    assert ("accuracy of the answered" in text) == (missing and not numbers)
+    assert ("figures are those of the answered rows" in text) == numbers
+    assert f"| 4 | {int(missing)} | 0 |" in text
+
+
 def test_it_is_the_same_from_the_cassette_where_nothing_can_be_sent(tmp_path):
     frame = table(40)
 

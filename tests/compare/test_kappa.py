@@ -81,6 +81,12 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     assert kappa_interval(counts, disagreement(2), seed=1) != kappa_interval(counts, disagreement(2), seed=2)
 
 
+def test_it_does_not_matter_which_rater_stands_first():
+    counts = np.array([[30, 10, 2], [8, 40, 5], [1, 0, 12]])
+
+    assert kappa_interval(counts, disagreement(3)) == pytest.approx(kappa_interval(counts.T, disagreement(3)))
+
+
 @pytest.mark.parametrize(("rows", "least"), [(4, 0.1), (40, 0.8), (4000, 0.99)])
 def test_full_agreement_of_few_rows_has_a_wide_interval(rows, least):
     low, high = kappa_interval(np.diag([rows // 2, rows // 2]), disagreement(2))

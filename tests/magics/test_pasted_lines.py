@@ -91,7 +91,7 @@ def test_a_model_without_a_question_says_both_ways_and_neither_leads_back(run):
     done = run("%ai scripted:echo")
 
     assert "%ai scripted:echo What is …?" in str(done.error)
-    assert "%%ai scripted:echo above its lines" in str(done.error)
+    assert "%%ai scripted:echo above a prompt" in str(done.error)
     assert "has no subcommand 'sttus'" in str(run("%ai sttus").error)
 
 

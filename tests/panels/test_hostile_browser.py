@@ -56,6 +56,10 @@ for text in HOSTILE[:5]:
     "the frame of a batch": """script("rows", frame["text"])
 session.map(frame, "{text}", model="scripted:rows")""",
     "a frame of the log": "session.usage().tail(20)",
+    "columns and labels of a table": """labels = [text for text in HOSTILE if text.isascii()]
+wide = pd.DataFrame([labels] * 2, columns=labels, index=labels[:2])
+display(session.map(wide.assign(text=["one", "two"]), "say {text}", keep=True, model="scripted:echo"))
+session.map(wide, "say {" + labels[0] + "}", model="scripted:echo", watcher=BatchPanel.open(title=labels[0]))""",
     "a comparison": """texts = frame["text"].tolist()
 rows = pd.DataFrame({"text": texts, "truth": texts, "b": texts[::-1]})
 session.compare(rows, {texts[0]: "{text}", texts[1]: "{b} {text}"}, truth="truth", models="scripted:echo")""",

@@ -328,3 +328,23 @@ def test_a_killed_process_returns_what_it_had_not_sent(path):
     assert rows[1] == 0
     assert usd("9.5") <= Decimal(rows[0]).scaleb(-12) <= 10
     assert Decimal(rows[0]).scaleb(-12) <= paid + at_most
+
+
+def test_a_job_holds_its_money_over_processes_and_is_settled_once(tmp_path):
+    path, day = tmp_path / "budget.sqlite3", Account("day", "2026-11-27")
+    first = DayBook(path)
+    assert first.hold_job("job", day, Decimal("0.5"), limit=Decimal(1)) is Verdict.GRANTED
+    assert first.hold_job("job", day, Decimal("0.5"), limit=Decimal(1)) is Verdict.GRANTED
+    first.close()
+
+    second = DayBook(path)
+    assert second.balance(day).reserved == Decimal("0.5")
+    assert second.hold_job("other", day, Decimal("0.6"), limit=Decimal(1)) is Verdict.WAIT
+    assert second.hold_job("third", day, Decimal("1.1"), limit=Decimal(1)) is Verdict.NEVER
+    assert second.hold_job("soft", day, Decimal(0), limit=None) is Verdict.GRANTED
+    for _ in range(2):
+        assert second.settle_job("job", day, Decimal("0.5"), Decimal("0.2")) == Decimal("0.2")
+    assert second.settle_job("soft", day, Decimal(0), Decimal("0.1")) == Decimal("0.3")
+    assert second.settle_job("unknown", day, Decimal("0.5"), Decimal(9)) == Decimal("0.3")
+    assert second.balance(day).reserved == 0
+    second.close()

@@ -8,7 +8,7 @@ from ainb.magics.display.reply import plain_text
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.messages import Reply
-from ainb.prompts.fill import Filled
+from ainb.prompts import Filled
 
 EXPLAIN = (
     "Explain this Python error to the author of the notebook: "

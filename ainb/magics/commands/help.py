@@ -23,6 +23,7 @@ VALUES: Final[Mapping[str, str]] = {
     "allow_insecure_http": "True",
     "env_file": '"~/keys.env"',
     "home": '"~/ainb"',
+    "batch_poll_seconds": "5",
     "chat_tokens": "4000",
     "display": '"static"',
     "state": '"redis://127.0.0.1:6379/0"',

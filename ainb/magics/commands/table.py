@@ -12,6 +12,7 @@ from ainb.magics.commands.compare import show_comparison
 from ainb.magics.commands.cost import ALL, SINCE, show_cost, show_errors, show_usage
 from ainb.magics.commands.explain import explain, fix
 from ainb.magics.commands.help import show_help, show_version
+from ainb.magics.commands.jobs import CANCEL, show_jobs
 from ainb.magics.commands.list import show_list
 from ainb.magics.commands.login import login, logout
 from ainb.magics.commands.panel import show_panel
@@ -93,6 +94,15 @@ COMMANDS: list[Command] = [
         choices=tuple(budget.ACTIONS),
         help="what is spent, reserved and left; set, reset or remove the budget",
         example="%ai budget 5/day",
+    ),
+    Command(
+        name="jobs",
+        run=show_jobs,
+        metavar="[cancel RUN]",
+        words=(0, 2),
+        choices=(CANCEL,),
+        help="batch jobs of providers, a row each; cancel stops those of a run, and what is done stays done",
+        example="%ai jobs",
     ),
     Command(
         name="cache",

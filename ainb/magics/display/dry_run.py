@@ -8,7 +8,7 @@ from ainb.magics.display.reply import braced
 from ainb.panels.markup import Report, Table, TextBlock
 from ainb.pipeline.validation.preview import Preview
 from ainb.pricing import Estimate
-from ainb.prompts.fill import Filled
+from ainb.prompts import Filled
 from ainb.redaction.filter import redact
 
 MAX_SHOWN_CHARACTERS = 20_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ainb.panels.markup import escape
 
@@ -31,6 +31,8 @@ def short_bundle(frame: Any) -> dict[str, str] | None:
         return None
     hidden = [name for name in frame.columns if name not in short.columns]
     more = f"also: {', '.join(map(str, hidden))}"
-    html = short._repr_html_()  # None where the option display.notebook_repr_html is off
+    html: str | None = cast(
+        Any, short
+    )._repr_html_()  # None where the option display.notebook_repr_html is off
     bundle = {"text/plain": f"{short!r}\n{more}"}
     return bundle if html is None else {**bundle, "text/html": f"{html}<p>{escape(more)}</p>"}

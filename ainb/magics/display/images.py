@@ -9,7 +9,7 @@ from pathlib import Path
 from ainb.errors import ConfigError
 from ainb.magics.shell import NotebookShell
 from ainb.messages import Call, Message
-from ainb.prompts.images import SUFFIXES, picture_part
+from ainb.prompts import SUFFIXES, picture_part
 
 MAX_IMAGES = 20
 MAX_OFFERED = 50

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from ainb.magics.display.maths import add_maths
 from ainb.panels.escapes import clean
@@ -73,7 +73,7 @@ def _parser() -> Any:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": True})
     parser.enable(["table", "strikethrough", "linkify"]).disable("image")
     # What has a scheme is a link; a file name is none.
-    parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
+    cast(Any, parser.linkify).set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
     add_maths(parser)
     parser.core.ruler.push("ainb_tables", _align_tables)
     parser.core.ruler.push("ainb_tasks", _mark_tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -86,8 +87,16 @@ def _body(reply: Reply, text: str) -> str:
     return as_typed(text) if reply.form == "text" else markdown(text)
 
 
+# Commands that put links, styles, attributes or files into a page, in MathJax and KaTeX; \let and \def may rename others.
+_PAGE_COMMANDS = re.compile(
+    r"\\(?:href(?!\s*\{\s*https?://)|url|includegraphics|require|style|class|cssId|data|html[A-Za-z@]*|let|futurelet"
+    r"|[gex]?def|(?:re)?newcommand|(?:re)?newenvironment|DeclareMathOperator|providecommand)(?![A-Za-z@])\*?"
+)
+
+
 def _latex(text: str) -> str:
-    bare = text.strip()
+    """Mathematics for a renderer of TeX; what would reach beyond it is shown as text."""
+    bare = _PAGE_COMMANDS.sub(r"\\text", text.strip())
     return bare if bare.startswith(("$", "\\[", "\\(", "\\begin")) else f"$${bare}$$"
 
 

@@ -20,8 +20,7 @@ from ainb.magics.origin import notebook_name
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag
 from ainb.magics.parsing.schemas import schema_names
 from ainb.magics.shell import NotebookShell
-from ainb.prompts.fields import first_word
-from ainb.prompts.fill import is_value
+from ainb.prompts import first_word, is_value
 
 _CELL = re.compile(r"%%(?:ai|ainb)\s+")
 _FIELD = re.compile(r"\{([^{}\n]*)$")

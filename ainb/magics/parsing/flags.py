@@ -12,7 +12,7 @@ from ainb.messages import Effort, Form
 FORMATS: tuple[str, ...] = get_args(Form)
 EFFORTS: tuple[str, ...] = get_args(Effort)
 # Options that need --each beside them, by keyword.
-EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep"})
+EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +218,22 @@ CELL_FLAGS: list[Flag] = [
         goes_to="cell",
         help="with --each: send the rows again that failed in the last run of this cell",
         example="%%ai --each reviews --retry-failed",
+    ),
+    Flag(
+        name="batch-api",
+        value=True,
+        goes_to="cell",
+        help="with --each: send the rows as batch jobs of the provider, at half the price; answers come within 24 hours",
+        example="%%ai --each reviews --batch-api",
+    ),
+    Flag(
+        name="max-wait",
+        metavar="SECONDS",
+        read=readers.seconds,
+        key="max_wait_seconds",
+        goes_to="cell",
+        help="with --batch-api: how long the cell waits; the jobs go on, and running it again collects them",
+        example="%%ai --each reviews --batch-api --max-wait 10m",
     ),
     Flag(
         name="stream",

@@ -14,7 +14,14 @@ TIMES_ASKED = 2
 
 
 class AnswerStage:
-    """Passes valid replies on. It stands inside the cache, so that only valid replies are stored."""
+    """Passes valid replies on. It stands inside the cache, so that only valid replies are stored.
+
+    Args:
+        times_asked: How often the model is asked; a batch job asks once.
+    """
+
+    def __init__(self, times_asked: int = TIMES_ASKED) -> None:
+        self._times_asked = times_asked
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Ask, check, and where the check fails ask once more.
@@ -23,14 +30,14 @@ class AnswerStage:
             InvalidReplyError: The second reply is not valid either; its ``text`` is the raw reply.
         """
         schema = call.request.schema
-        return proceed(call) if schema is None else _ask(call, proceed, schema)
+        return proceed(call) if schema is None else _ask(call, proceed, schema, self._times_asked)
 
 
-async def _ask(call: Call, proceed: Handler, schema: ReplySchema) -> Reply:
+async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: int) -> Reply:
     asked = call.request
     spent: list[Reply] = []
     problem = ""
-    for _ in range(TIMES_ASKED):
+    for _ in range(times_asked):
         reply = await proceed(call)
         spent.append(reply)
         if reply.finish_reason == "length" and not reply.text.strip():
@@ -83,8 +90,9 @@ def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:
 
 
 def _invalid(schema: ReplySchema, spent: list[Reply], problem: str) -> InvalidReplyError:
+    times = ", asked twice" if len(spent) > 1 else ""
     return InvalidReplyError(
-        f"the reply does not match the schema {schema.name}, asked twice: {problem[:MAX_SHOWN_CHARACTERS]}; "
+        f"the reply does not match the schema {schema.name}{times}: {problem[:MAX_SHOWN_CHARACTERS]}; "
         "simplify the schema, show an example in the prompt, or try a larger model",
         text=spent[-1].text,
     )

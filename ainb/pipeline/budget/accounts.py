@@ -74,6 +74,14 @@ class Book(Protocol):
         """Book a cost without a reservation; returns the total spent."""
         ...
 
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job until `settle_job`, whichever process calls that; None means no limit."""
+        ...
+
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what `hold_job` set aside by what the job cost, once; returns what is spent in all."""
+        ...
+
     def balance(self, account: Account) -> Balance:
         """The balance of an account."""
         ...
@@ -93,7 +101,7 @@ class MemoryBook:
     def __init__(self) -> None:
         self._settled: dict[Account, Decimal] = {}
         self._reserved: dict[Account, Decimal] = {}
-        self._held: dict[tuple[int, Account], Decimal] = {}
+        self._held: dict[tuple[int | str, Account], Decimal] = {}
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Reserve `amount` under `token` if it fits."""
@@ -102,7 +110,22 @@ class MemoryBook:
             self.hold(token, claim.account, amount)
         return verdict
 
-    def hold(self, token: int, account: Account, amount: Decimal) -> None:
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Reserve `amount` for a batch job; a job that has a reservation keeps it."""
+        if (job, account) in self._held:
+            return Verdict.GRANTED
+        verdict = Verdict.GRANTED if limit is None else decide(self.balance(account), limit, amount)
+        if verdict is Verdict.GRANTED:
+            self.hold(job, account, amount)
+        return verdict
+
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace the reservation of a job by its actual cost; the second time nothing happens."""
+        if (job, account) not in self._held:
+            return self._settled.get(account, ZERO)
+        return self.settle(job, account, cost)
+
+    def hold(self, token: int | str, account: Account, amount: Decimal) -> None:
         """Reserve `amount` whether it fits or not."""
         self._held[token, account] = amount
         self._reserved[account] = self._reserved.get(account, ZERO) + amount
@@ -110,7 +133,7 @@ class MemoryBook:
     def mark_sent(self, token: int, account: Account) -> None:
         """Do nothing: this book ends with the process."""
 
-    def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
+    def settle(self, token: int | str, account: Account, cost: Decimal) -> Decimal:
         """Replace the reservation of `token` by the actual cost; returns the total spent."""
         self._reserved[account] = self._reserved.get(account, ZERO) - self._held.pop((token, account), ZERO)
         return self.spend(account, cost)

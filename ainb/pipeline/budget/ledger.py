@@ -108,6 +108,49 @@ class Ledger:
             self._pump()
         return totals
 
+    def hold_job(self, job: str, claims: Sequence[tuple[Claim, bool]], amount: Decimal) -> Verdict:
+        """Set `amount` aside for a batch job in every account, all or nothing, without waiting.
+
+        Args:
+            job: Its id.
+            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds nothing.
+            amount: USD.
+        """
+        with self._lock:
+            for place, (claim, hard) in enumerate(claims):
+                verdict = self._book(claim.account).hold_job(
+                    job, claim.account, amount if hard else ZERO, limit=claim.limit if hard else None
+                )
+                if verdict is not Verdict.GRANTED:
+                    for other, held in claims[:place]:
+                        self._book(other.account).settle_job(
+                            job, other.account, amount if held else ZERO, ZERO
+                        )
+                    return verdict
+        return Verdict.GRANTED
+
+    def keep_job(self, job: str, account: Account, amount: Decimal) -> None:
+        """Set aside again what a job of an earlier process holds, in accounts that this process alone keeps."""
+        if account.scope not in self._shared or self._day_book is None:
+            with self._lock:
+                self._memory.hold_job(job, account, amount, limit=None)
+
+    def settle_job(
+        self, job: str, holds: Sequence[tuple[Account, Decimal]], cost: Decimal
+    ) -> dict[Account, Decimal]:
+        """Book what a job cost in the accounts that hold money for it, once, and wake who waits.
+
+        Returns:
+            What is now spent in each of these accounts.
+        """
+        with self._lock:
+            totals = {
+                account: self._book(account).settle_job(job, account, amount, cost)
+                for account, amount in holds
+            }
+            self._pump()
+        return totals
+
     def balance(self, account: Account) -> Balance:
         """The balance of an account."""
         with self._lock:

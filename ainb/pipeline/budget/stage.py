@@ -171,9 +171,9 @@ class BudgetStage:
 
     def book_replayed(self, call: Call, cost: Decimal) -> None:
         """Book the recorded cost of a replayed call; refuses nothing. For ledgers without real money."""
-        accounts = [claim.account for claim, _ in self._claims(call)]
+        accounts = [claim.account for claim, _ in self.claims(call)]
         if accounts:
-            self._warn(self._ledger.settle(None, cost, also=accounts))
+            self.warn(self._ledger.settle(None, cost, also=accounts))
         if not call.options.batch_id:
             self._ledger.forget(_own_account(call))
             self._ledger.forget(_single_account(call))
@@ -181,7 +181,7 @@ class BudgetStage:
     def book_elsewhere(self, cost: Decimal) -> None:
         """Book the cost of other processes in this session's budget; other scopes they book themselves."""
         if cost and self._options is not None and self._options.per == "session":
-            self._warn(self._ledger.settle(None, cost, also=[Account("session")]))
+            self.warn(self._ledger.settle(None, cost, also=[Account("session")]))
 
     def status(self) -> list[BudgetStatus]:
         """State of the budget: one item, or one for each user or batch with a cost."""
@@ -230,7 +230,7 @@ class BudgetStage:
             return
         found = await self._ledger.reserve(lambda: self._hard_claims(spending.call), amount)
         if isinstance(found, Refusal):
-            raise self._refused(found, amount, outcome)
+            raise self.refused(found, amount, outcome)
         spending.hold = found
 
     def _book(self, spending: _Spending, cost: Decimal, billed: int) -> None:
@@ -242,8 +242,8 @@ class BudgetStage:
         if hold is None and not total:
             return
         call, held = spending.call, hold is not None
-        accounts = [claim.account for claim, hard in self._claims(call) if not (held and hard)]
-        self._warn(self._ledger.settle(hold, total, also=accounts))
+        accounts = [claim.account for claim, hard in self.claims(call) if not (held and hard)]
+        self.warn(self._ledger.settle(hold, total, also=accounts))
 
     def _known_estimate(self, spending: _Spending) -> Decimal:
         """The estimate; a soft budget makes it only here, and books nothing for a model without a price."""
@@ -260,7 +260,7 @@ class BudgetStage:
         if self._options is not None and self._options.per == "batch":
             self._ledger.forget(_single_account(call))
 
-    def _claims(self, call: Call) -> list[tuple[Claim, bool]]:
+    def claims(self, call: Call) -> list[tuple[Claim, bool]]:
         """The claims of a call, and whether each is hard: its own limit first, then the budget."""
         claims: list[tuple[Claim, bool]] = []
         own, options = call.options.budget_usd, self._options
@@ -271,7 +271,7 @@ class BudgetStage:
         return claims
 
     def _hard_claims(self, call: Call) -> list[Claim]:
-        return [claim for claim, hard in self._claims(call) if hard]
+        return [claim for claim, hard in self.claims(call) if hard]
 
     def _account(self, per: Scope, call: Call | None) -> Account:
         if per == "day":
@@ -290,7 +290,8 @@ class BudgetStage:
         midnight = datetime.combine(self._today() + timedelta(days=1), time(), self._zone)
         return midnight.timestamp() - self._clock.unix()
 
-    def _warn(self, totals: dict[Account, Decimal]) -> None:
+    def warn(self, totals: dict[Account, Decimal]) -> None:
+        """Say once of each account that it nears its limit, or has passed it."""
         options = self._options
         if options is None:
             return
@@ -309,7 +310,8 @@ class BudgetStage:
             self._warned.add((account, text))
             self._sink(Notice(text, "budget"))
 
-    def _refused(self, refusal: Refusal, amount: Decimal, outcome: str) -> BudgetExceededError:
+    def refused(self, refusal: Refusal, amount: Decimal, outcome: str) -> BudgetExceededError:
+        """The error of a call whose money is not left."""
         claim, spent = refusal.claim, refusal.balance.settled
         own = claim.account.scope in {"call", "run"}
         budget = None if own else self._options

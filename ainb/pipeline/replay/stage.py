@@ -76,6 +76,13 @@ class ReplayStage:
         """The mode of the stage."""
         return self._mode
 
+    def answers(self, call: Call) -> bool:
+        """Whether a cassette would answer this call, so that nothing need be sent for it."""
+        if call.request.provider == NEVER_RECORDED:
+            return False
+        asked = self._read(call)
+        return asked is not None and self._find(asked, call, again=asked.key in self._given) is not None
+
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the cassette, or let the call proceed and record its outcome.
 

@@ -9,7 +9,8 @@ from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
 from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
-from ainb.providers.http.client import Response
+from ainb.providers.batch_service import BatchService
+from ainb.providers.http.client import Response, StoredResponse
 from ainb.providers.http.exchange import Dialect, Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
 from ainb.providers.http.target import Target, make_target, without_path
@@ -72,6 +73,37 @@ class AnthropicProvider(RemoteProvider):
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
         return read_schema_lesson(refused, wire, schema)
+
+    def batches(self, request: Request) -> BatchService:
+        """The service's batch API at the endpoint of a request.
+
+        Raises:
+            ConfigError: The key or the base URL is missing or makes no sense.
+        """
+        from ainb.providers.anthropic.batches import AnthropicBatches
+        from ainb.providers.http.batches import BatchHttp
+
+        target = self._target_for(request)
+        return AnthropicBatches(
+            BatchHttp(target, self._clock.unix),
+            body=lambda asked: build(asked, self._lessons(target, asked)).body,
+            read=self._read_stored,
+        )
+
+    def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
+        """The reply that a result file of a batch job holds, in the form of the user's schema."""
+        request, target = call.request, response.target
+        plain = request.schema is None and 200 <= response.status < 300  # noqa: PLR2004 - success
+        wire = Wire({}) if plain else build(request, self._lessons(target, request))
+        try:
+            reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
+        if request.schema is not None:
+            reply.text = wire.read_back(reply.text, request.schema)
+        tell_limit(call, reply)
+        return reply
 
     def _target(self, url: str, given: Settings) -> Target:
         # Anthropic's own clients take the base URL without the version, gateways often write it with.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +33,9 @@ DNS_CACHE_SECONDS: Final = 60
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
     weakref.WeakKeyDictionary()
 )
+
+
+Body = bytes | AsyncIterable[bytes] | aiohttp.FormData | None
 
 
 class Response:
@@ -73,15 +76,18 @@ class Response:
             size += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self, *, bounded: bool = True) -> AsyncIterator[bytes]:
         """The body as it arrives.
 
+        Args:
+            bounded: Whether a body larger than 64 MB is refused; one that goes into a file may be larger.
+
         Raises:
-            ProviderError: It was cut, or is larger than 64 MB.
+            ProviderError: It was cut, or is too large.
         """
         size = 0
         while piece := await self._next(size):
-            size += len(piece)
+            size += len(piece) if bounded else 0
             yield piece
 
     async def _next(self, size: int) -> bytes:
@@ -136,13 +142,36 @@ class Response:
         )
 
 
-async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
+class StoredResponse(Response):
+    """A response that came in a result file of a batch job, in place of a connection."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, target: Target, *, status: int, body: bytes, request_id: str | None) -> None:
+        self.target = target
+        self.status = status
+        self.body = body
+        self.headers = {}
+        self.request_id = request_id
+        self.on_refusal = None
+
+    @property
+    def location(self) -> str | None:
+        """None: redirects do not stand in files."""
+        return None
+
+
+async def request(
+    target: Target, url: URL, *, body: Body, own_type: bool = False, length: int | None = None
+) -> Response:
     """Send and wait for the head of the response; the caller must `release` it.
 
     Args:
         target: Where to.
         url: Under the target's base URL.
-        body: Sent with POST; None sends a GET.
+        body: Sent with POST, bytes at once and pieces as they come; None sends a GET.
+        own_type: Whether the body brings its own Content-Type, as a form does.
+        length: Bytes of a body that comes in pieces; None sends it chunked.
 
     Raises:
         ProviderError: There is no connection, or no HTTP at its other end.
@@ -150,12 +179,19 @@ async def request(target: Target, url: URL, *, body: bytes | None) -> Response:
     """
     proxy = None if target.loopback else proxy_for(url)
     tls = certificates() if url.scheme == "https" else True
+    headers = target.headers
+    if own_type or length is not None:
+        headers = headers.copy()
+    if own_type:
+        headers.pop("Content-Type", None)
+    if length is not None:
+        headers["Content-Length"] = str(length)
     try:
         raw = await client().request(
             "GET" if body is None else "POST",
             url,
             data=body,
-            headers=target.headers,
+            headers=headers,
             allow_redirects=False,
             proxy=proxy,
             ssl=tls,

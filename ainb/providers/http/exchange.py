@@ -11,7 +11,7 @@ import orjson
 from ainb.clock import Clock
 from ainb.errors import InvalidPromptError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply
-from ainb.providers.http.client import Response, request
+from ainb.providers.http.client import Response, StoredResponse, request
 from ainb.providers.http.faults import embedded_status, response_fault
 from ainb.providers.http.refusal import Refusal, read_refusal, refusal_of
 from ainb.providers.http.sse import EventParser
@@ -93,7 +93,7 @@ class Exchange:
             ProviderError: It failed.
             InvalidPromptError: The body cannot be written as JSON.
         """
-        response = await request(target, target.chat_url, body=_encode(body))
+        response = await request(target, target.chat_url, body=encode_body(body))
         response.on_refusal = on_refusal
         try:
             if not 200 <= response.status < 300:  # noqa: PLR2004 - success
@@ -105,6 +105,23 @@ class Exchange:
         finally:
             response.release()
         return self._dialect.reply(call, response, answer)
+
+    def read_stored(
+        self,
+        call: Call,
+        response: StoredResponse,
+        *,
+        on_refusal: Callable[[Refusal], None] | None = None,
+    ) -> Reply:
+        """The reply that a result file of a batch job holds; arguments and faults are those of `send`.
+
+        Raises:
+            ProviderError: The request failed.
+        """
+        response.on_refusal = on_refusal
+        if not 200 <= response.status < 300:  # noqa: PLR2004 - success
+            raise self._fault(call, response, response.status, read_refusal(response.body))
+        return self._dialect.reply(call, response, self._read_whole(call, response, response.body))
 
     def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
         try:
@@ -185,7 +202,12 @@ class Exchange:
         )
 
 
-def _encode(body: Mapping[str, Any]) -> bytes:
+def encode_body(body: Mapping[str, Any]) -> bytes:
+    """A request's body as JSON.
+
+    Raises:
+        InvalidPromptError: It cannot be written as JSON.
+    """
     try:
         return orjson.dumps(body, default=_plain)
     except TypeError as error:

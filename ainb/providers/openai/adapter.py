@@ -8,6 +8,8 @@ from typing import Any
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.adapted import Wire, tell, tell_limit
+from ainb.providers.batch_service import BatchService, no_batch_api
+from ainb.providers.http.client import StoredResponse
 from ainb.providers.http.exchange import Exchange
 from ainb.providers.http.remote import RemoteProvider, Settings
 from ainb.providers.http.target import Target, make_target, without_path
@@ -54,6 +56,40 @@ class OpenAIProvider(RemoteProvider):
             tell(call, wire.notes)
         try:
             reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
+        if request.schema is not None:
+            reply.text = wire.read_back(reply.text, request.schema)
+        tell_limit(call, reply)
+        return reply
+
+    def batches(self, request: Request) -> BatchService:
+        """The service's batch API at the endpoint of a request.
+
+        Raises:
+            ConfigError: It has none, or the key or the base URL is missing or makes no sense.
+        """
+        from ainb.providers.openai.batches import make_batches
+
+        if not self._service.batch_api:
+            raise no_batch_api(f"{self.name}:{request.model}")
+        target = self._target_for(request)
+        return make_batches(
+            target,
+            azure=self.name == "azure",
+            unix=self._clock.unix,
+            body=lambda asked: build(asked, self.name, self._lessons(target, asked)).body,
+            read=self._read_stored,
+        )
+
+    def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
+        """The reply that a result file of a batch job holds, in the form of the user's schema."""
+        request, target = call.request, response.target
+        plain = request.schema is None and 200 <= response.status < 300  # noqa: PLR2004 - success
+        wire = Wire({}) if plain else build(request, self.name, self._lessons(target, request))
+        try:
+            reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise

@@ -45,6 +45,7 @@ class RedisBook:
         self._accounts: dict[Account, SharedAccount] = {}
         self._held: dict[tuple[int, Account], Hold] = {}
         self._unconfirmed: deque[Report] = deque()
+        self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
         self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
         self.wake: Callable[[], None] = lambda: None
@@ -99,11 +100,31 @@ class RedisBook:
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost without a reservation; returns the total spent, as far as known."""
         shared, paid = self._account(account), nano(cost)
-        if paid:
+        if paid:  # below 0 where a job cost less than was booked for it
             shared.spent += paid
             shared.share = None if shared.share is None else shared.share - paid
             self._report(SPEND, account, self._client.owner, 0, paid)
         return usd(shared.spent)
+
+    @locked
+    def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
+        """Set `amount` aside for a batch job; when this process dies it counts as spent, until another settles the job."""
+        if job in self._jobs:
+            return Verdict.GRANTED
+        token = -next(self._serials)
+        if limit is not None:
+            verdict = self.reserve(token, Claim(account, limit), amount)
+            if verdict is not Verdict.GRANTED:
+                return verdict
+            self.mark_sent(token, account)
+        self._jobs[job] = token
+        return Verdict.GRANTED
+
+    @locked
+    def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
+        """Replace what was set aside for a job by what it cost; of a process that has died the difference to what was booked."""
+        token = self._jobs.pop(job, None)
+        return self.spend(account, cost - amount) if token is None else self.settle(token, account, cost)
 
     @locked
     def balance(self, account: Account) -> Balance:

@@ -146,8 +146,8 @@ def over_time(
             f"http_status, count(*) FROM calls WHERE error_type > 0 AND {condition} GROUP BY 1, 2, 3",
             values,
         )
-        slices, types, statuses, counts = fetch_columns(cursor, [np.int64, object, object, np.int64])
-    names = [describe(kind, status)[0] for kind, status in zip(types, statuses, strict=True)]
+        slices, types, codes, counts = fetch_columns(cursor, [np.int64, object, object, np.int64])
+    names = [describe(kind, status)[0] for kind, status in zip(types, codes, strict=True)]
     hours = local_hours(slices)
     frame = pd.DataFrame(
         {"at": hours if window.hourly else hours.normalize(), "kind": names, "calls": counts}

@@ -92,8 +92,8 @@ MUTANTS = [
     (BUDGET, "        if not amount:  #", "        if amount is None:  #", "a free call needs money"),
     (
         BUDGET,
-        "accounts = [claim.account for claim, hard in self._claims(call) if not (held and hard)]",
-        "accounts = [claim.account for claim, hard in self._claims(call) if not hard]",
+        "accounts = [claim.account for claim, hard in self.claims(call) if not (held and hard)]",
+        "accounts = [claim.account for claim, hard in self.claims(call) if not hard]",
         "an unreserved cost is not booked",
     ),
     (BILLING, "if sent > len(noted) and", "if", "what was never sent is billed"),

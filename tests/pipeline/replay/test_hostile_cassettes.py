@@ -175,7 +175,7 @@ def test_what_is_no_cassette_is_one_line_and_stays_as_it_is(cassette, content):
 
 def test_a_record_without_a_checksum_or_with_a_wrong_one_is_refused(cassette, record):
     whole = forge(record)
-    for content in (whole[:-30] + b"}", whole.replace(b"hello", b"hullo"), whole[:-3] + b'0"}', whole[:50]):
+    for content in (whole[:-30] + b"}", whole.replace(b"hello", b"hullo"), whole[:-3] + b'x"}', whole[:50]):
         assert isinstance(outcome(cassette, content), ConfigError)
 
 

@@ -518,7 +518,7 @@ def test_a_broken_cassette_stops_a_call_before_it_is_sent(cassette):
 def test_a_cassette_that_cannot_be_written_fails_no_call(cassette, monkeypatch):
     events = []
     monkeypatch.setattr(
-        "ainb.stores.cassette.file.spare_file", lambda *_: (_ for _ in ()).throw(OSError("no room"))
+        "ainb.stores.cassette.file.replacement_file", lambda *_: (_ for _ in ()).throw(OSError("no room"))
     )
 
     replies, _ = ask("record", "one", "two", events=events)

@@ -1,0 +1,138 @@
+"""What a run needs beyond its rows to send them as batch jobs, and how it treats them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ainb import pricing
+from ainb.batch.calls import RowCalls, TemplateCalls
+from ainb.batch.options import BatchOptions
+from ainb.errors import BudgetExceededError, ConfigError
+from ainb.events import Notice
+from ainb.jobs import Delivery, JobDriver, JobStore, logged_calls
+from ainb.pipeline.budget.options import unpriced_text
+from ainb.providers.batch_service import BatchService, find_batch_service
+
+if TYPE_CHECKING:
+    from ainb.core import Core
+    from ainb.jobs import JobRecord
+    from ainb.messages import Call, Reply, Request
+    from ainb.pipeline.budget.jobs import JobBudget
+
+PICO = 12
+
+
+def check_jobs(calls: RowCalls, options: BatchOptions) -> TemplateCalls:
+    """Refuse what batch jobs cannot do.
+
+    Raises:
+        ConfigError: The message says why, and what works.
+    """
+    if not isinstance(calls, TemplateCalls):
+        raise ConfigError("batch_api sends prompts; a function of one item runs here, so leave batch_api out")
+    if options.concurrency is not None:
+        raise ConfigError(
+            f"concurrency={options.concurrency} is for rows that are sent one by one; "
+            "a batch job takes all at once, so leave it out"
+        )
+    return calls
+
+
+class JobContext:
+    """A run's access to the provider's batch API, the jobs on disk, the budgets and the pipeline.
+
+    Args:
+        core: Core of the session whose pipeline the rows go through.
+        calls: Calls of the rows.
+        options: How rows are treated.
+
+    Raises:
+        ConfigError: The provider has no batch API.
+        AinbError: The store of jobs cannot be used.
+    """
+
+    def __init__(self, core: Core, calls: RowCalls, options: BatchOptions) -> None:
+        self._core = core
+        self.calls = check_jobs(calls, options)
+        self.call = call = self.calls.sample()
+        poll = options.batch_poll_seconds
+        self.poll_seconds = core.config.batch_poll_seconds if poll is None else poll
+        self.max_wait_seconds = options.max_wait_seconds
+        self.clock = core.runtime.clock
+        self.service: BatchService = find_batch_service(call.provider, call.request)
+        self.endpoint, self.account = call.place(), call.payer()
+        self.store = JobStore(core.config.home_folder())
+        self.delivery = Delivery(core)
+        self.budget: JobBudget = core.stages.job_budget
+        self.shares_budget = core.stages.shared is not None
+        self.driver = JobDriver(self.store, self.service, self.clock, account=self.account, tell=self.tell)
+
+    zero = Decimal(0)
+
+    def begin(self, run_id: str) -> None:
+        """Say which run the rows belong to: its budget counts for them."""
+        self.call = self.calls.sample(run_id=run_id)
+
+    @property
+    def provider(self) -> str:
+        """Service name."""
+        return self.call.request.provider
+
+    @property
+    def model(self) -> str:
+        """The service's own model name."""
+        return self.call.request.model
+
+    def tell(self, text: str, kind: str = "jobs") -> None:
+        """One line for the user."""
+        self._core.runtime.sink(Notice(text, kind))
+
+    def claim(self, call: Call, run_id: str) -> str:
+        """What no two open jobs of a home hold at once: the row and the key, and the run where the answer is not shared."""
+        own = f"{run_id}|" if call.options.cache != "use" else ""
+        return hashlib.sha256(f"{own}{call.row_key}|{self.account}".encode()).hexdigest()
+
+    async def prepare(self) -> None:
+        """Load what loads slowly, before rows are quoted or replies priced."""
+        await asyncio.to_thread(pricing.preload)
+
+    def quote(self, request: Request) -> pricing.Quote | None:
+        """The most that a request can cost at the batch rate; None where no hard budget asks for it.
+
+        Raises:
+            BudgetExceededError: No price is known, and a hard budget cannot hold what it cannot count.
+        """
+        if not self.budget.limits(self.call):
+            return None
+        quoted = pricing.quote(self._core.prices, request, free=self.call.provider.free, batch=True)
+        if quoted.usd is None:
+            raise BudgetExceededError(unpriced_text(f"{request.provider}:{request.model}"))
+        return quoted
+
+    def live_cost(self, call: Call, reply: Reply) -> Decimal | None:
+        """What a reply would have cost live; None when unknown."""
+        request = call.request
+        return self._core.prices.cost(request.provider, request.model, reply.usage, free=call.provider.free)[
+            0
+        ]
+
+    async def logged(self, job: JobRecord) -> set[str]:
+        """Ids of usage rows that an earlier merge of this job has written; empty when there was none."""
+        return await asyncio.to_thread(logged_calls, self._core, job) if job.merge_begun else set()
+
+    async def flush_log(self) -> None:
+        """Wait until every usage row is in the log."""
+        await asyncio.to_thread(self._core.log.flush)
+
+
+def pico(usd: Decimal | None) -> int | None:
+    """Money as a whole number of 1e-12 USD."""
+    return None if usd is None else int(usd.scaleb(PICO).to_integral_value())
+
+
+def usd(value: int) -> Decimal:
+    """USD of a number of 1e-12 USD."""
+    return Decimal(value).scaleb(-PICO)

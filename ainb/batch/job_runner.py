@@ -1,0 +1,292 @@
+"""A run whose rows are answered by batch jobs of the provider: submits, waits, merges; attaches to what is under way already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from array import array
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ainb.batch.context import BatchContext
+from ainb.batch.job_context import JobContext
+from ainb.batch.job_merge import Merge, Tally
+from ainb.batch.job_rows import OpenRows
+from ainb.batch.job_submission import Submission
+from ainb.batch.output import Output
+from ainb.batch.progress import JobProgress, ProgressReporter
+from ainb.batch.row_result import RowResult, to_nano_usd
+from ainb.errors import BatchPendingError
+from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
+
+if TYPE_CHECKING:
+    from ainb.jobs import RunLock
+    from ainb.messages import Call
+
+LOCK_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 300.0
+BREATH_ROWS = 256
+MAX_RESENDS = 5
+
+
+class JobRunner:
+    """One run of a batch through the provider's batch API, on the running loop.
+
+    Args:
+        context: Context of the batch.
+        jobs: The provider's batch API and what goes with it.
+        rows: Position and item of each row.
+        output: Takes the result of a row when its commit to the journal is through.
+        reporter: Counts results and shows progress.
+    """
+
+    def __init__(
+        self,
+        context: BatchContext,
+        jobs: JobContext,
+        rows: Iterator[tuple[int, Any]],
+        output: Output,
+        reporter: ProgressReporter,
+    ) -> None:
+        self._batch = context
+        self._context = jobs
+        self._source = rows
+        self._reporter = reporter
+        self._run_id = context.run_id
+        jobs.begin(context.run_id)
+        self._rows = OpenRows(context, output, reporter)
+        self._submission = Submission(jobs, self._rows, run_id=context.run_id, identity=context.identity)
+        self._merge = Merge(jobs, self._rows, call=self._call_of_request, ask_live=context.core.handle)
+        self._jobs: dict[str, JobRecord] = {}
+        self._stopping = False
+        self._pausing: asyncio.Future[None] | None = None
+        self._source_ended = False
+        self._resends = 0
+        self._offsets: tuple[str, array[int]] = ("", array("q"))
+        self._started = jobs.clock.monotonic()
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether every row of the source has a result, rejected ones included."""
+        return self._source_ended and not self._stopping and not self._rows
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row of the source was read and none is left for a later run."""
+        left = self._submission.unfinished or self._rows.finished.holds_back
+        return self.all_ended and not left
+
+    def stop(self) -> None:
+        """Wait no longer; jobs under way go on at the provider."""
+        self._stopping = True
+        if self._pausing is not None:
+            self._pausing.cancel()
+
+    async def run(self) -> None:
+        """Submit, wait and merge until every row has ended, or until `stop`.
+
+        Raises:
+            BatchPendingError: The jobs are not done within ``max_wait_seconds``.
+            ProviderError: The provider refuses the key or the endpoint; jobs under way stay on disk.
+            ConfigError: The endpoint has no batch API.
+        """
+        lock = None
+        try:
+            lock = await self._take_run()
+            if lock is not None:
+                self._rows.read_journal()
+                await self._context.prepare()
+                await self._read_rows(await self._attach())
+                await self._loop()
+        finally:
+            if lock is not None:
+                lock.release()
+            self._context.store.close()
+
+    async def _take_run(self) -> RunLock | None:
+        """The right to drive the run; another kernel that has it is waited for, and its results are in the journal then."""
+        told = False
+        while not self._stopping:
+            lock = self._context.store.lock_run(self._run_id)
+            if lock is not None:
+                return lock
+            if not told:
+                told = True
+                self._context.tell("another kernel drives this run; its rows are taken over when it is done")
+            await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
+        return None
+
+    async def _attach(self) -> set[str]:
+        """Go on with the run's jobs; returns the keys of their rows."""
+        context = self._context
+        held: set[str] = set()
+        jobs = await asyncio.to_thread(context.store.jobs, self._run_id, is_open=True)
+        for job in reversed(jobs):
+            if sends_nothing(job) and not context.store.request_file(job.job_uuid).exists():
+                context.budget.settle(job.job_uuid, job.holds, context.zero, reserved=job.reserved)
+                await asyncio.to_thread(context.store.forget, job)
+                continue
+            context.budget.keep(job.job_uuid, job.holds)
+            await self._note(await context.driver.save(attached(job, context.poll_seconds)))
+            requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
+            held.update(request.row_key for request in requests)
+        return held
+
+    async def _read_rows(self, held: set[str]) -> None:
+        for count, (position, item) in enumerate(self._source):
+            if count % BREATH_ROWS == 0:
+                await asyncio.sleep(0)
+            if self._stopping:
+                return
+            try:
+                key = self._batch.make_call(item).row_key or ""
+            except Exception as error:  # noqa: BLE001 - whatever a row's own data does to the template stays with that row
+                self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
+                continue
+            if key not in held:
+                known = self._rows.finished.find(key)
+                if known is not None:
+                    self._rows.put(position, known[0], resumed=known[1])
+                    continue
+            if self._rows.add(key, item, position) and key not in held:
+                self._submission.waiting.append(key)
+        self._source_ended = True
+
+    async def _loop(self) -> None:
+        while not self._stopping:
+            await self._submission.submit(self._begin, has_jobs=lambda: bool(self._open()))
+            results = await asyncio.gather(*map(self._advance, self._open()), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+            await self._collect_elsewhere()
+            if not self._open() and not self._submission.waiting and not self._submission.elsewhere:
+                return
+            if not self._submission.waiting or self._submission.is_blocked:
+                await self._pause(self._seconds_to_next())
+
+    def _open(self) -> list[JobRecord]:
+        return [job for job in self._jobs.values() if job.is_open]
+
+    async def _begin(self, job: JobRecord) -> None:
+        await self._note(job)
+        await self._advance(job)
+
+    async def _advance(self, job: JobRecord) -> None:
+        """Take every step that is due, the merge included."""
+        while not self._stopping:
+            after = await self._context.driver.advance(job)
+            if after is job:
+                break
+            job = await self._note(after)
+        if job.state is State.FETCHED and not self._stopping:
+            resend = self._resends < MAX_RESENDS
+            job, tally, again = await self._merge.merge(job, may_resend=resend)
+            self._resends += bool(again)
+            self._submission.waiting.extend(key for key in again if key in self._rows)
+            self._count(tally)
+            await self._note(job)
+
+    async def _collect_elsewhere(self) -> None:
+        """Rows that a job of another run holds: taken from there, or sent here once that job has let go of them."""
+        context, elsewhere = self._context, self._submission.elsewhere
+        for job_uuid in sorted({uuid for uuid, _ in elsewhere.values()}):
+            job = await asyncio.to_thread(context.store.job, job_uuid)
+            keys = {custom_id: key for key, (uuid, custom_id) in elsewhere.items() if uuid == job_uuid}
+            if job is not None and job.is_open:
+                lock = context.store.lock_run(job.run_id)
+                if lock is None:  # a kernel drives it, and its answers will be in the cache
+                    continue
+                try:
+                    job = await self._drive(job)
+                    if job.state is not State.FETCHED:
+                        continue
+                    await self._merge.collect(job, keys)
+                finally:
+                    lock.release()
+            for key in keys.values():
+                del elsewhere[key]
+                if key in self._rows:
+                    self._submission.waiting.append(key)
+
+    async def _drive(self, job: JobRecord) -> JobRecord:
+        while not self._stopping:
+            after = await self._context.driver.advance(job)
+            if after is job:
+                break
+            job = after
+        return job
+
+    def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
+        """The call of a request: from its row, else from what was sent."""
+        if key in self._rows:
+            return self._rows.call(key)
+        with contextlib.suppress(OSError, ValueError):
+            prompt = last_message(orjson.loads(self._sent_line(job.job_uuid, number)))
+            if prompt is not None:
+                call = self._context.calls.make_from(prompt, run_id=self._run_id)
+                call.row_key = key
+                return call
+        return None
+
+    def _sent_line(self, job_uuid: str, number: int) -> bytes:
+        with self._context.store.request_file(job_uuid).open("rb") as file:
+            if self._offsets[0] != job_uuid:
+                offsets = array("q", [0])
+                for line in file:
+                    offsets.append(offsets[-1] + len(line))
+                self._offsets = job_uuid, offsets
+            file.seek(self._offsets[1][number])
+            return file.readline()
+
+    async def _note(self, job: JobRecord) -> JobRecord:
+        self._jobs[job.job_uuid] = job
+        self._reporter.progress.jobs = tuple(map(_progress, self._jobs.values()))
+        self._reporter.update(last=True)
+        return job
+
+    def _count(self, tally: Tally) -> None:
+        self._reporter.progress.saved_nano_usd += (
+            to_nano_usd(max(tally.live - tally.cost, self._context.zero)) or 0
+        )
+
+    def _seconds_to_next(self) -> float:
+        now, poll = self._context.clock.unix(), self._context.poll_seconds
+        waits = [job.next_at - now for job in self._open()]
+        if self._submission.elsewhere or self._submission.waiting:
+            waits.append(poll)
+        return min(max(0.01, min(waits, default=poll)), LONGEST_PAUSE_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, until `stop` or the end of ``max_wait_seconds``."""
+        context, most = self._context, self._context.max_wait_seconds
+        if most is not None:
+            left = most - (context.clock.monotonic() - self._started)
+            if left <= 0:
+                raise BatchPendingError(
+                    f"the batch jobs are not done within max_wait_seconds={most:g}; they go on at {context.provider}, and the "
+                    "same call collects them; .frame holds the rows so far"
+                )
+            seconds = min(seconds, left)
+        if self._stopping:
+            return
+        self._pausing = asyncio.ensure_future(context.clock.sleep(seconds))
+        try:
+            await asyncio.wait([self._pausing])
+        finally:
+            self._pausing.cancel()
+            self._pausing = None
+
+
+def _progress(job: JobRecord) -> JobProgress:
+    return JobProgress(
+        provider=job.provider,
+        job_id=job.job_id,
+        state=job.state,
+        status=job.status,
+        rows=job.rows,
+        answered=job.answered,
+        failed=job.failed,
+    )

@@ -1,0 +1,215 @@
+"""Fills jobs with rows that no stage can answer and no other job holds, as far as limits and budgets let it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from ainb.batch import outcomes
+from ainb.batch.job_context import JobContext, pico
+from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
+from ainb.jobs import Chunk, JobRecord, PlannedRequest
+
+if TYPE_CHECKING:
+    from ainb.batch.job_rows import OpenRows
+    from ainb.messages import Call, Request
+
+ZERO = Decimal(0)
+ID_CHARS = 64
+
+
+class _Candidate(NamedTuple):
+    """A row that may go into a job: its place in the store, its line, the most that it can cost in USD, and its call."""
+
+    request: PlannedRequest
+    line: bytes
+    price: Decimal
+    call: Call
+
+
+class Submission:
+    """Turns waiting rows into planned jobs.
+
+    Args:
+        context: The provider, the store and the budgets.
+        rows: The run's open rows.
+        run_id: The run.
+        identity: What makes two runs the same work.
+
+    Attributes:
+        waiting: Keys of rows that are in no job yet.
+        elsewhere: Keys of rows that a job of another run holds: the job, and the row's id in it.
+        unfinished: Rows that were refused and are sent when the batch is run again.
+        is_blocked: Whether rows wait for money that is set aside elsewhere.
+    """
+
+    def __init__(
+        self,
+        context: JobContext,
+        rows: OpenRows,
+        *,
+        run_id: str,
+        identity: str,
+    ) -> None:
+        self._context = context
+        self._rows = rows
+        self._run_id = run_id
+        self._identity = identity
+        self.waiting: deque[str] = deque()
+        self.elsewhere: dict[str, tuple[str, str]] = {}
+        self.unfinished = 0
+        self.is_blocked = False
+
+    async def submit(
+        self, begin: Callable[[JobRecord], Awaitable[None]], *, has_jobs: Callable[[], bool]
+    ) -> None:
+        """Plan jobs until no row waits that may be sent now.
+
+        Args:
+            begin: Sends a planned job on its way.
+            has_jobs: Whether the run has jobs under way, whose money may come free.
+        """
+        self.is_blocked = False
+        while self.waiting and not self.is_blocked:
+            chunk = Chunk(
+                self._context.store.folder / f"{secrets.token_hex(8)}.spool", self._context.service.limits
+            )
+            try:
+                amount = await self._fill(chunk, has_jobs=has_jobs())
+                job = await self._plan(chunk, amount) if chunk.requests else None
+            finally:
+                chunk.discard()
+            if job is not None:
+                await begin(job)
+
+    async def _fill(self, chunk: Chunk, *, has_jobs: bool) -> Decimal:
+        """Add rows until the chunk or a budget is full; returns the most that they can cost."""
+        amount, room = ZERO, self._context.budget.room(self._context.call)
+        while self.waiting:
+            await asyncio.sleep(0)
+            key = self.waiting[0]
+            candidate = await self._candidate(key)
+            if candidate is None:
+                self.waiting.popleft()
+                continue
+            if not chunk.fits(candidate.line):
+                break
+            if room is not None and amount + candidate.price > room:
+                if not await self._no_room(key, candidate, may_come=has_jobs or bool(chunk.requests)):
+                    break
+                continue
+            self.waiting.popleft()
+            amount += candidate.price
+            chunk.add(candidate.request, candidate.line)
+        return amount
+
+    async def _candidate(self, key: str) -> _Candidate | None:
+        """The row as a line; None when it needs none: answered, refused, or in a job of another run."""
+        context, call = self._context, self._rows.call(key)
+        request = await context.delivery.screen(call)
+        if request is None:
+            await self._answer(key, call)
+            return None
+        claim = context.claim(call, self._run_id)
+        held = context.store.holder(claim)
+        if held is not None:
+            self.elsewhere[key] = held
+            return None
+        try:
+            return self._make(key, call, request, claim)
+        except AinbError as error:
+            await self._refuse(key, call, error)
+            return None
+
+    def _make(self, key: str, call: Call, request: Request, claim: str) -> _Candidate:
+        context, quote = self._context, self._context.quote(request)
+        if quote is not None and quote.output_limit is not None:
+            parameters = {**request.parameters, "max_tokens": quote.output_limit}
+            request = dataclasses.replace(request, parameters=parameters)
+        custom_id = self._custom_id(key)
+        line = context.service.line(custom_id, request)
+        most = context.service.limits.size_bytes
+        if len(line) >= most:
+            raise InvalidPromptError(
+                f"this row alone has {len(line):,} bytes and a job of {context.provider} holds {most:,}; nothing was sent; shorten it"
+            )
+        usd = None if quote is None else quote.usd
+        planned = PlannedRequest(custom_id=custom_id, row_key=key, claim=claim, estimate_pico_usd=pico(usd))
+        return _Candidate(planned, line, usd or ZERO, call)
+
+    def _custom_id(self, key: str) -> str:
+        """Run and row, in the characters and the length that every protocol takes."""
+        head = f"{self._run_id}-"
+        if (
+            not head.isascii()
+            or len(head) > ID_CHARS // 2
+            or not head.replace("-", "").replace("_", "").isalnum()
+        ):
+            head = hashlib.sha256(head.encode()).hexdigest()[:26] + "-"
+        return (head + hashlib.sha256(key.encode()).hexdigest())[:ID_CHARS]
+
+    async def _answer(self, key: str, call: Call) -> None:
+        """End a row that a cassette or the cache answers, or that validation refuses."""
+        context = self._context
+        try:
+            reply = await context.delivery.answer(call)
+        except Exception as error:  # noqa: BLE001 - it is this row's outcome
+            self.unfinished += 1
+            await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
+        else:
+            await self._rows.end(key, outcomes.of_reply(reply, self._rows.read))
+
+    async def _refuse(self, key: str, call: Call, error: Exception) -> None:
+        self.unfinished += 1
+        await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
+
+    async def _no_room(self, key: str, candidate: _Candidate, *, may_come: bool) -> bool:
+        """Refuse a row that no money is left for; False while money that is set aside may still come free."""
+        error: BudgetExceededError | None = self._context.budget.refusal(candidate.call, candidate.price)
+        if error is None:
+            self.is_blocked = True
+            if not may_come:
+                self._context.tell(
+                    "the budget is set aside for other calls and jobs; rows wait for it", "budget"
+                )
+            return False
+        self.waiting.popleft()
+        await self._refuse(key, candidate.call, error)
+        return True
+
+    async def _plan(self, chunk: Chunk, amount: Decimal) -> JobRecord | None:
+        """Write the job, set its money aside and name its file, in this order: a crash in between leaves nothing that counts."""
+        context = self._context
+        job = JobRecord(
+            job_uuid=secrets.token_hex(16),
+            run_id=self._run_id,
+            provider=context.provider,
+            model=context.model,
+            endpoint=context.endpoint,
+            account=context.account,
+            api_key_name=context.call.request.api_key_name,
+            rows=len(chunk.requests),
+            requests=len(chunk.requests),
+            planned_at=context.clock.unix(),
+            poll_seconds=context.poll_seconds,
+            holds=context.budget.holds(context.call, amount),
+        )
+        job, places = await asyncio.to_thread(context.store.plan, job, self._identity, chunk.requests)
+        taken = set(range(len(chunk.requests))) - set(places)
+        self.waiting.extendleft(chunk.requests[place].row_key for place in sorted(taken, reverse=True))
+        if not places:
+            return None
+        if not context.budget.reserve(job.job_uuid, context.call, amount):
+            await asyncio.to_thread(context.store.forget, job)
+            self.waiting.extendleft(chunk.requests[place].row_key for place in reversed(places))
+            self.is_blocked = True
+            return None
+        job = await context.driver.save(dataclasses.replace(job, reserved=True))
+        await asyncio.to_thread(chunk.finish, places, context.store.request_file(job.job_uuid))
+        return job

@@ -1,0 +1,32 @@
+"""Batch jobs of providers: rows that are answered later, at half the price.
+
+`state_machine` decides the next step of a job, `store` keeps jobs on disk, `driver` acts through an adapter's `BatchService`, `chunk`
+gathers the requests of the next job, `results` matches the lines that come back to their requests, `delivery` takes each result
+through the pipeline, and `listing` makes the table of ``Session.batch_jobs``. The rows of a run are the business of `ainb.batch`.
+"""
+
+from ainb.jobs.chunk import Chunk
+from ainb.jobs.delivery import Delivery, last_message, logged_calls, request_call_id
+from ainb.jobs.driver import JobDriver
+from ainb.jobs.listing import cancel_run, jobs_frame
+from ainb.jobs.state_machine import JobRecord, State, attached, merged, sends_nothing
+from ainb.jobs.store import JobStore, PlannedRequest, RunLock
+
+__all__ = [
+    "Chunk",
+    "Delivery",
+    "JobDriver",
+    "JobRecord",
+    "JobStore",
+    "PlannedRequest",
+    "RunLock",
+    "State",
+    "attached",
+    "cancel_run",
+    "jobs_frame",
+    "last_message",
+    "logged_calls",
+    "merged",
+    "request_call_id",
+    "sends_nothing",
+]

@@ -1,0 +1,245 @@
+"""Takes the rows of batch jobs through the pipeline: what can be answered without a job before, what came back from one after."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ainb.errors import AinbError, InvalidPromptError, PermanentProviderError
+from ainb.messages import Call, CallOptions, Handler, Provider, Reply, Request
+from ainb.pipeline import compose
+from ainb.pipeline.send import Sender
+
+if TYPE_CHECKING:
+    from ainb.core import Core
+    from ainb.jobs.state_machine import JobRecord
+    from ainb.providers.batch_service import BatchService, RequestResult
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # ULIDs are written in Crockford's base 32
+_TIME_CHARS = 10
+_HASH_CHARS = 16
+
+
+class DeliveredProvider:
+    """Stands in for a provider whose answer to this one call has come in a result file.
+
+    Args:
+        provider: The provider itself.
+        service: Its batch API, which reads the result.
+        result: What came back; None when nothing did.
+        job: The job that it came from.
+        number: Number of the request in it.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        service: BatchService,
+        result: RequestResult | None,
+        job: JobRecord,
+        number: int,
+    ) -> None:
+        self._provider = provider
+        self._service = service
+        self._result = result
+        self._job = job
+        self._number = number
+        self.name = provider.name
+        self.free = provider.free
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The provider's."""
+        return self._provider.body(request)
+
+    def endpoint(self, request: Request) -> str:
+        """The provider's."""
+        return self._provider.endpoint(request)
+
+    def account(self, request: Request) -> str:
+        """The provider's."""
+        return self._provider.account(request)
+
+    async def send(self, call: Call) -> Reply:
+        """The reply that came back.
+
+        Raises:
+            ProviderError: The request failed, or was not processed.
+        """
+        result = self._result
+        if result is None:
+            raise self._not_returned()
+        if result.status_code is None:
+            code = f" ({result.code})" if result.code else ""
+            words = result.message or "the provider did not process it"
+            raise PermanentProviderError(
+                f"{self.name} did not answer this row{code}: {words}; retry_failed=True sends it again",
+                code=result.code,
+            )
+        reply = self._service.reply(call, result)
+        call.first_text_at = None  # nobody saw it come
+        return reply
+
+    def _not_returned(self) -> PermanentProviderError:
+        job = self._job
+        if job.fault is None:
+            # Nobody can tell whether it was processed, and so whether it is on the bill.
+            return PermanentProviderError(
+                f"the provider returned nothing for this row of the job {job.job_id}; retry_failed=True sends it again",
+                billed=True,
+            )
+        words = job.fault_lines.get(self._number, job.fault)
+        lost = job.ended_at is not None and job.status not in {"failed", ""} and not job.fault_lines
+        code = f" ({job.fault_code})" if job.fault_code else ""
+        return PermanentProviderError(
+            f"the job of this row failed{code}: {words}; retry_failed=True sends it again",
+            code=job.fault_code,
+            billed=lost,
+        )
+
+
+class Delivery:
+    """The pipeline of rows that batch jobs answer.
+
+    Args:
+        core: Whose stages they pass.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        stages, sender = core.stages, Sender(core.prices)
+        inner = stages.of_batch_rows()
+        self._recorded = compose([stages.record, *inner], sender)
+        self._unrecorded = compose(inner, sender)
+        front = [stages.validation] if stages.validation else []
+        self._screen = compose(front, self._look)
+        self._refreshed: dict[int, tuple[CallOptions, CallOptions]] = {}
+
+    async def screen(self, call: Call) -> Request | None:
+        """The request as it would leave; None when the stages answer or refuse the call without the provider."""
+        probe = call.fork()
+        try:
+            await self._screen(probe)
+        except _NotAnswered:
+            return probe.request
+        except Exception:  # noqa: BLE001 - what a stage refuses with is raised again, and recorded, by `answer`
+            return None
+        return None
+
+    async def answer(self, call: Call) -> Reply:
+        """Answer a call that `screen` gave no request for, without the provider.
+
+        Raises:
+            AinbError: The stages refuse it.
+        """
+        call.provider = _NoProvider(call.provider)
+        return await self._core.through(self._recorded, call)
+
+    async def deliver(
+        self,
+        call: Call,
+        job: JobRecord,
+        number: int,
+        result: RequestResult | None,
+        *,
+        service: BatchService,
+        is_logged: bool,
+    ) -> Reply:
+        """Take a result through the stages, as a live reply.
+
+        Args:
+            call: The row's call, not yet started.
+            job: The job that answered it.
+            number: Number of the request in the job.
+            result: What came back; None when nothing did.
+            service: Reads the result.
+            is_logged: Whether the usage log has its row already, from a merge that was broken off.
+
+        Raises:
+            ProviderError: The request failed, or was not processed.
+            InvalidReplyError: The reply does not match the schema, or is blocked.
+        """
+        call.provider = DeliveredProvider(call.provider, service, result, job, number)
+        call.delivery = "batch"
+        call.call_id = request_call_id(job, number)
+        call.ended_at = job.ended_at
+        call.duration_s = max(0.0, (job.ended_at or 0.0) - (job.submitted_at or job.planned_at))
+        call.options = self._refresh(call.options)
+        handler: Handler = self._unrecorded if is_logged else self._recorded
+        return await self._core.through(handler, call)
+
+    async def _look(self, call: Call) -> Reply:
+        stages = self._core.stages
+        if stages.replay is not None and stages.replay.answers(call):
+            raise _AnsweredError
+        if stages.cache is not None and await stages.cache.holds(call):
+            raise _AnsweredError
+        raise _NotAnswered
+
+    def _refresh(self, options: CallOptions) -> CallOptions:
+        """The same options with a cache that is written and not read: the answer is here, and was paid for."""
+        if options.cache != "use":
+            return options
+        known = self._refreshed.get(id(options))
+        if known is None or known[0] is not options:
+            known = options, dataclasses.replace(options, cache="refresh")
+            self._refreshed = {id(options): known}
+        return known[1]
+
+
+class _NotAnswered(AinbError):  # noqa: N818 - a signal between two functions of this module
+    def __init__(self) -> None:
+        Exception.__init__(self)
+
+
+class _AnsweredError(AinbError):
+    def __init__(self) -> None:
+        Exception.__init__(self)
+
+
+class _NoProvider:
+    """Refuses what a stage was expected to answer."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self.name = provider.name
+        self.free = provider.free
+        self.body = provider.body
+        self.endpoint = provider.endpoint
+        self.account = provider.account
+
+    async def send(self, call: Call) -> Reply:
+        raise InvalidPromptError(
+            "the stored answer of this row was removed while it was read; nothing was sent; run the batch again"
+        )
+
+
+def request_call_id(job: JobRecord, number: int) -> str:
+    """The id of a request's usage row: the same whenever it is made, so that no row is logged twice."""
+    milliseconds = int((job.submitted_at or job.planned_at) * 1000)
+    digest = int.from_bytes(hashlib.sha256(f"{job.job_uuid}/{number}".encode()).digest()[:10])
+    return _crockford(milliseconds, _TIME_CHARS) + _crockford(digest, _HASH_CHARS)
+
+
+def logged_calls(core: Core, job: JobRecord) -> set[str]:
+    """Ids of the usage rows of batch jobs since a job was submitted; asked only after a merge was broken off."""
+    core.log.flush()
+    since = int(((job.submitted_at or job.planned_at) - 1.0) * 1e6)
+    query = "SELECT call_id FROM calls WHERE started_us >= ? AND delivery = (SELECT id FROM words WHERE word = 'batch')"
+    with core.log.reading() as connection:
+        return {call_id for (call_id,) in connection.execute(query, (since,))}
+
+
+def last_message(line: Mapping[str, Any]) -> str | None:
+    """The last message's text of a request line of either protocol; None when it has none."""
+    body = line.get("body") or line.get("params") or {}
+    messages = body.get("messages") or [{}]
+    content = messages[-1].get("content")
+    if isinstance(content, list):
+        content = "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else None
+
+
+def _crockford(value: int, length: int) -> str:
+    return "".join(_ALPHABET[value >> 5 * place & 31] for place in reversed(range(length)))

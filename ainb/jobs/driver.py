@@ -1,0 +1,238 @@
+"""Takes a job one step further: reads the state machine's next step, writes the intent, acts, and writes the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from ainb.clock import Clock
+from ainb.errors import AinbError, ConfigError, ProviderError, TransientProviderError
+from ainb.jobs import state_machine as machine
+from ainb.jobs.results import ResultFiles
+from ainb.jobs.state_machine import JobRecord, Step
+from ainb.jobs.store import JobStore
+from ainb.providers.batch_service import BatchService, RemoteJob
+
+NOT_FOUND = 404
+CONFLICT = 409
+SERVER_ERROR = 500
+# What a wrong key or a missing right says; the job is not to blame.
+CANCELLING = frozenset({"cancelling", "canceling"})
+ACCOUNT_STATUSES = frozenset({401, 403})
+
+
+class JobDriver:
+    """Drives the jobs of one provider and endpoint.
+
+    Args:
+        store: Where the records stand.
+        service: The provider's batch API.
+        clock: Time.
+        account: The endpoint and a digest of the key in use.
+        tell: Told of an outage and of what was left out, one line each.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        service: BatchService,
+        clock: Clock,
+        *,
+        account: str,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._clock = clock
+        self._account = account
+        self._tell = tell
+        self._out = False
+
+    async def advance(self, job: JobRecord) -> JobRecord:
+        """Take the step that is due, if one is, up to the merge, which is the caller's.
+
+        Returns:
+            The record after it, as it stands on disk.
+
+        Raises:
+            ProviderError: The key may not use the job or the endpoint; the job stays as it is on disk.
+            ConfigError: The endpoint has no batch API; the job was never sent.
+        """
+        step = machine.next_step(job, self._clock.unix(), uploads=self._service.uploads)
+        if step is None or step is Step.MERGE:
+            return job
+        try:
+            if await asyncio.to_thread(self._store.is_unwanted, job.job_uuid):
+                after = await self._call_off(job, step)
+            else:
+                after = await self._steps()[step](job)
+        except TransientProviderError as error:
+            if not self._out:
+                self._out = True
+                self._tell(f"{error}; the job is asked about again")
+            return await self.save(machine.unreachable(await self._stored(job), self._clock.unix()))
+        self._out = False
+        return after
+
+    async def save(self, job: JobRecord) -> JobRecord:
+        """Write a record."""
+        await asyncio.to_thread(self._store.save, job)
+        return job
+
+    async def cancel(self, job: JobRecord) -> None:
+        """Ask the provider to stop a job; one that has ended meanwhile is left alone.
+
+        Raises:
+            ProviderError: The provider cannot be asked.
+        """
+        if job.job_id is None:
+            return
+        try:
+            await self._service.cancel(job.job_id)
+        except ProviderError as error:
+            if error.status_code not in {CONFLICT, 400}:
+                raise
+
+    def results(self, job: JobRecord, numbers: dict[str, int]) -> ResultFiles:
+        """The result files of a fetched job."""
+        paths = [self._store.result_file(job.job_uuid, place) for place in range(len(job.files))]
+        return ResultFiles(paths, numbers, self._service.read_line)
+
+    def _steps(self) -> dict[Step, Callable[[JobRecord], Awaitable[JobRecord]]]:
+        return {
+            Step.FIND_UPLOAD: self._find_upload,
+            Step.UPLOAD: self._upload,
+            Step.CREATE: self._create,
+            Step.FIND: self._find,
+            Step.POLL: self._poll,
+            Step.FETCH: self._fetch,
+        }
+
+    async def _call_off(self, job: JobRecord, step: Step) -> JobRecord:
+        """Take the next step of a job that is to be cancelled: one that was not created is not created any more."""
+        if step in {Step.UPLOAD, Step.FIND_UPLOAD, Step.CREATE}:
+            words = "cancelled before it was submitted"
+            return await self.save(machine.failed(job, self._clock.unix(), words=words, code="cancelled"))
+        if step is Step.POLL and job.verified and job.status not in CANCELLING:
+            await self.cancel(job)
+        return await self._steps()[step](job)
+
+    async def _stored(self, job: JobRecord) -> JobRecord:
+        return await asyncio.to_thread(self._store.job, job.job_uuid) or job
+
+    async def _find_upload(self, job: JobRecord) -> JobRecord:
+        found = await self._service.find_upload(_file_name(job))
+        return await self.save(machine.upload_missing(job) if found is None else machine.uploaded(job, found))
+
+    async def _upload(self, job: JobRecord) -> JobRecord:
+        job = await self.save(machine.intend_upload(job))
+        path = self._store.request_file(job.job_uuid)
+        try:
+            input_id = await self._service.upload(path, name=_file_name(job))
+        except ProviderError as error:
+            return await self._refused(job, error)
+        return await self.save(machine.uploaded(job, input_id))
+
+    async def _create(self, job: JobRecord) -> JobRecord:
+        job = await self.save(machine.intend_create(job, self._clock.unix()))
+        path = self._store.request_file(job.job_uuid)
+        try:
+            remote = await self._service.create(path, input_id=job.input_id, tag=job.job_uuid)
+        except ProviderError as error:
+            if _may_have_acted(error):
+                self._tell(f"{error}; the job is looked for before another is created")
+                return await self.save(machine.may_exist(job, self._clock.unix()))
+            return await self._refused(job, error)
+        return await self.save(machine.created(job, remote, self._clock.unix()))
+
+    async def _refused(self, job: JobRecord, error: ProviderError) -> JobRecord:
+        """The provider answered that it did not take the file or the job."""
+        now = self._clock.unix()
+        if error.status_code in ACCOUNT_STATUSES:
+            await self.save(replace(machine.not_created(job, now), next_at=0.0))
+            raise error
+        if error.status_code == NOT_FOUND and job.submitted_at is None and not job.not_ours:
+            await asyncio.to_thread(self._store.forget, job)
+            raise ConfigError(
+                f"{job.endpoint} has no batch API ({error}); batch_api works with openai, azure, anthropic and groq; "
+                "leave batch_api out to send the rows one by one"
+            )
+        if isinstance(error, TransientProviderError):
+            return await self.save(machine.not_created(job, now))
+        return await self.save(machine.failed(job, now, words=str(error), code=error.code))
+
+    async def _find(self, job: JobRecord) -> JobRecord:
+        now = self._clock.unix()
+        begun = job.intended_at if job.intended_at is not None else now
+        found = await self._service.find(tag=job.job_uuid, requests=job.requests, created_after=begun)
+        taken = {other.job_id for other in await asyncio.to_thread(self._store.jobs)} | set(job.not_ours)
+        found = [remote for remote in found if remote.job_id not in taken]
+        if not found:
+            return await self.save(machine.not_found(job, now))
+        remote = min(found, key=lambda item: abs((item.created_at or now) - begun))
+        return await self.save(machine.created(job, remote, now, verified=remote.tag == job.job_uuid))
+
+    async def _poll(self, job: JobRecord) -> JobRecord:
+        now = self._clock.unix()
+        try:
+            remote: RemoteJob = await self._service.get(job.job_id or "")
+        except ProviderError as error:
+            if error.status_code != NOT_FOUND:
+                raise
+            if machine.is_young(job, now):
+                return await self.save(machine.unreachable(job, now))
+            if job.account != self._account:
+                raise AinbError(
+                    f"{job.provider} does not know the job {job.job_id} under the key in use; it was submitted with another key: "
+                    "set that one to collect it"
+                ) from None
+            words = f"{job.provider} does not know the job {job.job_id} any more, so its results are lost"
+            return await self.save(machine.failed(job, now, words=words, code="job_lost"))
+        return await self.save(machine.polled(job, remote, self._clock.unix()))
+
+    async def _fetch(self, job: JobRecord) -> JobRecord:
+        now = self._clock.unix()
+        for place, name in enumerate(job.files):
+            path = self._store.result_file(job.job_uuid, place)
+            if path.exists():
+                continue
+            try:
+                await self._service.download(job.job_id or "", name, path)
+            except ProviderError as error:
+                if error.status_code != NOT_FOUND:
+                    raise
+                if (
+                    now - (job.ended_at or now) < machine.YOUNG_SECONDS
+                ):  # a fresh file can be missing for a moment
+                    return await self.save(machine.unreachable(job, now))
+                words = f"{job.provider} does not have the results of the job {job.job_id} any more"
+                return await self.save(machine.failed(job, now, words=words, code="results_lost"))
+        return await self._check_ownership(job, now)
+
+    async def _check_ownership(self, job: JobRecord, now: float) -> JobRecord:
+        requests = await asyncio.to_thread(self._store.requests, job.job_uuid)
+        numbers = {item.custom_id: number for number, item in enumerate(requests)}
+        files = self.results(job, numbers)
+        if not await asyncio.to_thread(files.is_foreign):
+            return await self.save(machine.fetched(job))
+        for place in range(len(job.files)):
+            self._store.result_file(job.job_uuid, place).unlink(missing_ok=True)
+        if not job.verified:
+            return await self.save(machine.not_this_one(job, now))
+        words = (
+            f"the results of the job {job.job_id} hold no row of this run, so none of them was taken; "
+            f"ask {job.provider} about the job"
+        )
+        return await self.save(machine.failed(job, now, words=words, code="foreign_results"))
+
+
+def _file_name(job: JobRecord) -> str:
+    return f"ainb-{job.job_uuid}.jsonl"
+
+
+def _may_have_acted(error: ProviderError) -> bool:
+    """Whether the provider may have done what it was asked although no answer says so."""
+    if error.status_code is None:
+        return error.billed  # whether the request was sent
+    return error.status_code >= SERVER_ERROR or error.billed

@@ -1,0 +1,119 @@
+"""Jobs of a home as a table, and the wish to cancel those of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from ainb.errors import ConfigError
+from ainb.jobs import state_machine as machine
+from ainb.jobs.driver import CANCELLING, JobDriver
+from ainb.jobs.state_machine import JobRecord
+from ainb.jobs.store import FILE_NAME, FOLDER, JobStore
+from ainb.messages import Request
+from ainb.providers.batch_service import find_batch_service
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ainb.core import Core
+
+_PICO = 10**12
+
+
+def jobs_frame(core: Core, run_id: str | None = None) -> pd.DataFrame:
+    """The jobs of the home, newest first; see `Session.batch_jobs`."""
+    import pandas as pd
+
+    jobs = _read(core, run_id)
+    texts = {
+        name: pd.array([getattr(job, name) for job in jobs], dtype="string")
+        for name in ("run_id", "provider", "job_id")
+    }
+    counts = {
+        name: pd.array([getattr(job, name) for job in jobs], dtype="Int64")
+        for name in ("rows", "answered", "failed")
+    }
+    times = {
+        name: pd.to_datetime([getattr(job, name) for job in jobs], unit="s", utc=True).astype(
+            "datetime64[us, UTC]"
+        )
+        for name in ("submitted_at", "expires_at")
+    }
+    costs = [None if job.cost_pico_usd is None else job.cost_pico_usd / _PICO for job in jobs]
+    return pd.DataFrame(
+        {
+            **texts,
+            "state": pd.array([shown_state(job) for job in jobs], dtype="string"),
+            **counts,
+            **times,
+            "cost_usd": pd.array(costs, dtype="Float64"),
+        }
+    )
+
+
+def shown_state(job: JobRecord) -> str:
+    """How far a job is, in one word."""
+    return (
+        "cancelling" if job.state is machine.State.SUBMITTED and job.status in CANCELLING else str(job.state)
+    )
+
+
+async def cancel_run(core: Core, run_id: str) -> None:
+    """Ask the provider to stop the jobs of a run; see `Session.cancel_batch_jobs`.
+
+    Raises:
+        ConfigError: The run has no job under way.
+        ProviderError: The provider cannot be asked; the wish stays, and whoever drives the job asks again.
+    """
+    if core.config.replay == "replay":
+        raise ConfigError("in replay no job is under way; switch replay off to cancel one")
+    store = JobStore(core.config.home_folder())
+    try:
+        jobs = store.jobs(run_id, is_open=True)
+        if not jobs:
+            others = sorted({job.run_id for job in store.jobs(is_open=True)})
+            known = (
+                f"runs with jobs under way: {', '.join(others)}" if others else "no run has jobs under way"
+            )
+            raise ConfigError(f"the run {run_id!r} has no batch job under way; {known}")
+        store.wish_cancel([job.job_uuid for job in jobs])
+        lock = store.lock_run(run_id)
+        try:
+            for job in jobs:
+                await _cancel(core, store, job, drives=lock is not None)
+        finally:
+            if lock is not None:
+                lock.release()
+    finally:
+        store.close()
+
+
+async def _cancel(core: Core, store: JobStore, job: JobRecord, *, drives: bool) -> None:
+    request = Request(
+        provider=job.provider,
+        model=job.model,
+        messages=(),
+        api_base=job.endpoint,
+        api_key_name=job.api_key_name,
+    )
+    provider = core.provider(job.provider)
+    service = find_batch_service(provider, request)
+    driver = JobDriver(
+        store, service, core.runtime.clock, account=provider.account(request), tell=lambda _text: None
+    )
+    if drives:  # nobody else does, so the wish is taken to the provider here
+        await driver.advance(dataclasses.replace(job, next_at=0.0))
+    elif job.verified:
+        await driver.cancel(job)
+
+
+def _read(core: Core, run_id: str | None) -> list[JobRecord]:
+    home = core.config.home_folder()
+    if core.config.replay == "replay" or not (home / FOLDER / FILE_NAME).exists():
+        return []
+    store = JobStore(home)
+    try:
+        return store.jobs(run_id)
+    finally:
+        store.close()

@@ -1,0 +1,297 @@
+"""Batch jobs of a home on disk: their records, the rows that each holds, and the requests and results as files.
+
+A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every change is on disk
+(``synchronous=FULL``) before the call returns, because a record that is lost may be a job that is paid for and lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ainb.errors import AinbError
+from ainb.jobs.state_machine import JobRecord, State
+from ainb.stores.files import make_private, try_lock
+from ainb.stores.sqlite import tie
+
+FOLDER = "jobs"
+FILE_NAME = "jobs.sqlite3"
+BUSY_SECONDS = 10.0
+KEEP_MERGED_SECONDS = 30 * 86_400.0
+SCHEMA_VERSION = 1
+_FIELDS = frozenset(item.name for item in fields(JobRecord))
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    job_uuid TEXT PRIMARY KEY, run_id TEXT NOT NULL, identity TEXT NOT NULL, state TEXT NOT NULL,
+    planned_at REAL NOT NULL, record TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS jobs_run ON jobs (run_id);
+CREATE TABLE IF NOT EXISTS requests (
+    job_uuid TEXT NOT NULL, number INTEGER NOT NULL, custom_id TEXT NOT NULL, row_key TEXT NOT NULL,
+    claim TEXT, estimate_pico_usd INTEGER, PRIMARY KEY (job_uuid, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cancels (job_uuid TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS requests_claim ON requests (claim) WHERE claim IS NOT NULL;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRequest:
+    """One line of a job's file.
+
+    Attributes:
+        custom_id: The id that it carries at the provider.
+        row_key: The row: digest of what it sends.
+        claim: What no two open jobs of a home may hold; None once its job has ended.
+        estimate_pico_usd: The most that it can cost, in 1e-12 USD; None when no price is known.
+    """
+
+    custom_id: str
+    row_key: str
+    claim: str | None
+    estimate_pico_usd: int | None = None
+
+
+class JobStore:
+    """The jobs of a home.
+
+    Args:
+        home: The home folder; files are made in its folder "jobs", for this user only.
+
+    Raises:
+        AinbError: It cannot be used; no job may be submitted then.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / FOLDER
+        self._lock = threading.Lock()
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self.folder / FILE_NAME
+            make_private(path)
+            self._db = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._close = tie(self._db, self)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+        except (OSError, sqlite3.Error) as error:
+            raise AinbError(
+                f"the file of batch jobs cannot be used ({error}), and a job that is not kept on disk may be paid twice; "
+                f"mend or move the folder {FOLDER!r} of the home, or leave batch_api out"
+            ) from None
+
+    def plan(
+        self, job: JobRecord, identity: str, requests: Sequence[PlannedRequest]
+    ) -> tuple[JobRecord, list[int]]:
+        """Write a new job with those of its requests that no open job holds.
+
+        Returns:
+            The job as it was written, and the places in `requests` that it got; without any, nothing was written.
+        """
+        got: list[int] = []
+        with self._writing() as db:
+            for place, item in enumerate(requests):
+                values = (
+                    job.job_uuid,
+                    len(got),
+                    item.custom_id,
+                    item.row_key,
+                    item.claim,
+                    item.estimate_pico_usd,
+                )
+                # Another kernel may have claimed the row since it was looked at.
+                if db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
+                    got.append(place)
+            job = _with_count(job, len(got))
+            if got:
+                db.execute(
+                    "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
+                    (job.job_uuid, job.run_id, identity, job.state, job.planned_at, _encode(job)),
+                )
+                old = job.planned_at - KEEP_MERGED_SECONDS
+                db.execute("DELETE FROM jobs WHERE state = ? AND planned_at < ?", (State.MERGED, old))
+        return job, got
+
+    def save(self, job: JobRecord) -> None:
+        """Write a job's record; a merged one lets go of its rows and files."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, record = ? WHERE job_uuid = ?",
+                (job.state, _encode(job), job.job_uuid),
+            )
+            if job.state is State.MERGED:
+                db.execute("DELETE FROM requests WHERE job_uuid = ?", (job.job_uuid,))
+                db.execute("DELETE FROM cancels WHERE job_uuid = ?", (job.job_uuid,))
+        if job.state is State.MERGED:
+            self.remove_files(job.job_uuid)
+
+    def wish_cancel(self, job_uuids: Sequence[str]) -> None:
+        """Have jobs cancelled by whoever drives them."""
+        with self._writing() as db:
+            db.executemany("INSERT OR IGNORE INTO cancels VALUES (?)", [(name,) for name in job_uuids])
+
+    def is_unwanted(self, job_uuid: str) -> bool:
+        """Whether a job is to be cancelled."""
+        return self._one("SELECT 1 FROM cancels WHERE job_uuid = ?", job_uuid) is not None
+
+    def forget(self, job: JobRecord) -> None:
+        """Drop a job that was never sent."""
+        with self._writing() as db:
+            db.execute("DELETE FROM requests WHERE job_uuid = ?", (job.job_uuid,))
+            db.execute("DELETE FROM jobs WHERE job_uuid = ?", (job.job_uuid,))
+        self.remove_files(job.job_uuid)
+
+    def jobs(self, run_id: str | None = None, *, is_open: bool = False) -> list[JobRecord]:
+        """Jobs of a run or of all, newest first.
+
+        Args:
+            run_id: None means all.
+            is_open: Only those that are not merged.
+        """
+        query = "SELECT record FROM jobs WHERE (?1 IS NULL OR run_id = ?1) AND (NOT ?2 OR state <> ?3)"
+        with self._lock:
+            found = self._db.execute(
+                f"{query} ORDER BY planned_at DESC, job_uuid DESC", (run_id, is_open, State.MERGED)
+            ).fetchall()
+        return [_decode(text) for (text,) in found]
+
+    def job(self, job_uuid: str) -> JobRecord | None:
+        """One job, or None."""
+        row = self._one("SELECT record FROM jobs WHERE job_uuid = ?", job_uuid)
+        return None if row is None else _decode(row[0])
+
+    def open_run(self, identity: str) -> str | None:
+        """Newest run of the same work that has an open job, or None."""
+        row = self._one(
+            "SELECT run_id FROM jobs WHERE identity = ? AND state <> ? ORDER BY planned_at DESC LIMIT 1",
+            identity,
+            State.MERGED,
+        )
+        return None if row is None else str(row[0])
+
+    def requests(self, job_uuid: str) -> list[PlannedRequest]:
+        """The requests of an open job, in the order of its file."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT custom_id, row_key, claim, estimate_pico_usd FROM requests WHERE job_uuid = ? ORDER BY number",
+                (job_uuid,),
+            ).fetchall()
+        names = ("custom_id", "row_key", "claim", "estimate_pico_usd")
+        return [PlannedRequest(**dict(zip(names, row, strict=True))) for row in found]
+
+    def holder(self, claim: str) -> tuple[str, str] | None:
+        """The open job that holds a row and the row's custom id in it, or None."""
+        row = self._one("SELECT job_uuid, custom_id FROM requests WHERE claim = ?", claim)
+        return None if row is None else (str(row[0]), str(row[1]))
+
+    def request_file(self, job_uuid: str) -> Path:
+        """Where the lines of a job stand."""
+        return self.folder / f"{job_uuid}.jsonl"
+
+    def result_file(self, job_uuid: str, place: int) -> Path:
+        """Where a job's result file of that number stands once it is fetched."""
+        return self.folder / f"{job_uuid}.result-{place}.jsonl"
+
+    def write_requests(self, job_uuid: str, lines: Iterable[bytes]) -> None:
+        """Write the lines of a job; the file has its name only once it is whole and on disk."""
+        path = self.request_file(job_uuid)
+        part = path.with_suffix(".part")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            for line in lines:
+                file.write(line)
+                file.write(b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def remove_files(self, job_uuid: str) -> None:
+        """Remove the requests and the results of a job."""
+        for path in self.folder.glob(f"{job_uuid}.*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def lock_run(self, run_id: str) -> RunLock | None:
+        """The right to drive a run's jobs; None while another kernel has it."""
+        return RunLock.take(self.folder / f"{run_id}.lock")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._close()
+
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        with self._lock:
+            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+        return row
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"it was written by a newer ainb, version {version} of its tables")
+        for statement in _SCHEMA.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+class RunLock:
+    """A lock file that is held until `release`, or until the process dies."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path = path
+        self._handle = handle
+
+    @classmethod
+    def take(cls, path: Path) -> RunLock | None:
+        """Lock without waiting; None while another holds it."""
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            # Whoever held it may have removed the file between opening and locking.
+            if try_lock(handle) and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                return cls(path, handle)
+        except OSError:
+            pass
+        os.close(handle)
+        return None
+
+    def release(self) -> None:
+        """Let another kernel have it."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+        with contextlib.suppress(OSError):
+            os.close(self._handle)
+
+
+def _with_count(job: JobRecord, count: int) -> JobRecord:
+    return replace(job, requests=count, rows=count)
+
+
+def _encode(job: JobRecord) -> str:
+    return orjson.dumps(job, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _decode(text: str) -> JobRecord:
+    data = {name: value for name, value in orjson.loads(text).items() if name in _FIELDS}
+    data["state"] = State(data["state"])
+    data["not_ours"], data["files"] = tuple(data["not_ours"]), tuple(data["files"])
+    data["holds"] = tuple(tuple(hold) for hold in data["holds"])
+    data["fault_lines"] = {int(number): words for number, words in data["fault_lines"].items()}
+    return JobRecord(**data)

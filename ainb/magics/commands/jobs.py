@@ -1,0 +1,72 @@
+"""``%ai jobs``: batch jobs of providers, and cancelling those of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ainb.errors import ConfigError
+from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
+from ainb.magics.display.numbers import as_text, count, is_known, local_time
+from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.shell import NotebookShell
+from ainb.panels.markup import Report, Table
+from ainb.suggestions import closest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CANCEL = "cancel"
+WORDS = 2
+NONE = "no batch job was submitted in this home; %%ai --each FRAME --batch-api submits one"
+
+
+def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Report:
+    """Show the jobs, or cancel those of a run.
+
+    Raises:
+        ConfigError: The word is no action, or the run has no job under way.
+    """
+    session, words = shell.session(), arguments.words
+    if words and words[0].lower() != CANCEL:
+        raise ConfigError(
+            f"%ai jobs takes no word, or cancel RUN; it is {words[0]!r}; {closest(words[0].lower(), [CANCEL])}"
+        )
+    if len(words) == 1:
+        raise ConfigError("%ai jobs cancel takes the run: %ai jobs shows them")
+    if len(words) == WORDS:
+        frame = session.cancel_batch_jobs(words[1])
+        line = "the provider was asked to stop; rows that are done stay done, and running the cell again collects them"
+        return FrameReport(Report([line], _tables(frame)), frame)
+    frame = session.batch_jobs()
+    return FrameReport(Report([_gist(frame)], _tables(frame)), frame) if len(frame) else Report([NONE])
+
+
+def _gist(frame: pd.DataFrame) -> str:
+    under_way = int((frame["state"] != "merged").sum())
+    jobs = f"{len(frame):,} job{'s' if len(frame) != 1 else ''}, {under_way:,} under way"
+    return f"{jobs}; run the cell again to collect, %ai jobs cancel RUN stops them" if under_way else jobs
+
+
+def _cost(usd: Any) -> str:
+    from ainb.usage.frames.totals import money
+
+    return money(usd, 0) if is_known(usd) else as_text(None)
+
+
+def _tables(frame: pd.DataFrame) -> list[Table]:
+    rows = [
+        (
+            job.run_id,
+            job.provider,
+            as_text(job.job_id),
+            job.state,
+            count(job.rows),
+            count(job.answered),
+            count(job.failed),
+            local_time(job.submitted_at),
+            _cost(job.cost_usd),
+        )
+        for job in frame.head(MAX_ROWS).itertuples(index=False)
+    ]
+    columns = ("run", "provider", "job", "state", "rows", "answered", "failed", "submitted", "cost")
+    return [Table(caption="Batch jobs", columns=columns, rows=rows)]

@@ -1,0 +1,53 @@
+"""Sessions whose provider is the batch server."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import ainb
+from ainb.config import load_config
+from ainb.runtime import Runtime
+
+PRICES = {
+    "openai:test-model": {"input_usd_per_million": 2, "output_usd_per_million": 8},
+    "anthropic:test-model": {"input_usd_per_million": 2, "output_usd_per_million": 8},
+}
+POLL_SECONDS = 0.02
+
+
+@pytest.fixture
+def events():
+    return []
+
+
+@pytest.fixture
+def make_session(tmp_path, events, monkeypatch):
+    """A session on the server, in one home; ``anthropic=True`` for the other protocol."""
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
+    made = []
+
+    def make(server, *, anthropic=False, sink=events.append, **options):
+        config = load_config(
+            {"prices": PRICES, "batch_poll_seconds": POLL_SECONDS, "home": tmp_path / "home"}
+        )
+        session = ainb.Session(
+            "anthropic:test-model" if anthropic else "openai:test-model",
+            api_base=server.anthropic_url if anthropic else server.base_url,
+            config=config,
+            runtime=Runtime(sink=sink),
+            **options,
+        )
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def texts():
+    """A frame of 20 rows with an index of its own."""
+    return pd.DataFrame({"text": [f"row {number}" for number in range(20)]}, index=range(100, 120))
