@@ -101,7 +101,7 @@ def line(
         axes.bar(series.index.to_numpy(), values, width=width, align="edge", color=COLOURS[0])
     else:
         # A sum is reached at the end of its hour or day, and begins at nothing.
-        moments = [series.index[0], *(series.index + step)]
+        moments = [series.index[0], *(moment + step for moment in series.index)]
         values = np.array([0.0, *values])
         axes.plot(moments, values, color=COLOURS[0], linewidth=1.6)
         axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
