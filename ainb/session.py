@@ -471,8 +471,15 @@ class Session:
         return status_frame(self.state())
 
     def state(self) -> list[dict[str, Any]]:
-        """The rows of `status` as plain dictionaries; cheap. See `ainb.assembly.Stages.status`."""
-        return self.core.stages.status()
+        """The rows of `status` as plain dictionaries; cheap. See `ainb.assembly.Stages.status`.
+
+        A model's row has also `activity` where its calls wait for this machine, such as "loading the model".
+        """
+        activities = self.core.activities()
+        rows = self.core.stages.status()
+        return [
+            {**row, "activity": activities[row["name"]]} if row["name"] in activities else row for row in rows
+        ]
 
     def cache_status(self) -> dict[str, Any]:
         """Counts and size of the cache, as in `status`; empty when it is off."""
