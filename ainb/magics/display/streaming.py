@@ -1,12 +1,13 @@
 """Display of a reply while it is generated: one updated output in a notebook, pieces in a terminal.
 
-Pieces arrive on the engine's thread, with the context variables of the cell that sent the call.
+Pieces arrive in order in a thread of the call, with the context variables of the cell that sent the call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import sys
 import threading
 import uuid
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ainb.clock import Clock
+from ainb.engine import ENGINE
 from ainb.magics.display.reply import live_bundle
 from ainb.panels.escapes import Cleaner
 
@@ -28,7 +30,7 @@ class Stream(Protocol):
     shown: bool
 
     def feed(self, piece: str) -> None:
-        """Show a piece; called on the engine's thread."""
+        """Show a piece; called in a thread of the call."""
         ...
 
     def end(self, *, complete: bool) -> None:
@@ -65,7 +67,7 @@ class NotebookStream:
             self._show()
         elif not self._waiting:
             self._waiting = True
-            asyncio.get_running_loop().call_later(wait, self._show)
+            _call_later(wait, self._show)
 
     def end(self, *, complete: bool) -> None:
         """Clear the output for the complete reply, or leave the pieces received."""
@@ -93,6 +95,21 @@ class NotebookStream:
                 self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
             now = self._clock.monotonic()
             self._next_at = now + max(PERIOD_SECONDS, (now - began) / SHARE_OF_TIME)
+
+
+def _call_later(seconds: float, work: Callable[[], None]) -> None:
+    """Call `work` on the running loop or, from a thread, on the engine's, with the cell's context variables."""
+    context = contextvars.copy_context()
+
+    def schedule() -> None:
+        asyncio.get_running_loop().call_later(seconds, work, context=context)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        ENGINE.post(schedule)
+    else:
+        schedule()
 
 
 class TerminalStream:
