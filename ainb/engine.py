@@ -131,7 +131,9 @@ class Job(Generic[T]):
             return
         self._task = self._loop.create_task(self._catch(work), context=context)
         self._task.add_done_callback(self._finish)
-        self._task.add_done_callback(lambda _: work.close())  # it never began where the task was cancelled first
+        self._task.add_done_callback(
+            lambda _: work.close()
+        )  # it never began where the task was cancelled first
 
     async def _catch(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result, None after an error: SystemExit and KeyboardInterrupt of a task would end the loop."""

@@ -95,7 +95,11 @@ class Contained(Generic[T]):
                 cancelled = cancelled or isinstance(thrown, asyncio.CancelledError)
                 resume = functools.partial(inner.throw, thrown)  # type: ignore[attr-defined]
             else:
-                resume = functools.partial(inner.send, sent) if sent is not None else functools.partial(next, inner)  # type: ignore[attr-defined]
+                resume = (
+                    functools.partial(inner.send, sent)
+                    if sent is not None
+                    else functools.partial(next, inner)
+                )  # type: ignore[attr-defined]
 
 
 class UserThread:

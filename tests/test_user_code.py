@@ -25,7 +25,15 @@ class Own(BaseException):
     """Of the user."""
 
 
-LOCAL = [StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError, Own, ValueError, RecursionError]
+LOCAL = [
+    StopIteration,
+    StopAsyncIteration,
+    GeneratorExit,
+    asyncio.CancelledError,
+    Own,
+    ValueError,
+    RecursionError,
+]
 ENDING = [SystemExit, KeyboardInterrupt]
 ALL = LOCAL + ENDING
 
@@ -150,7 +158,9 @@ def _futures_cancelled():
     return concurrent.futures.CancelledError
 
 
-@pytest.mark.parametrize("error", [StopAsyncIteration, GeneratorExit, Own, ValueError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    "error", [StopAsyncIteration, GeneratorExit, Own, ValueError, SystemExit, KeyboardInterrupt]
+)
 def test_guard_raises_what_an_async_function_raised(session, error):
     @session.guard(model="m", cache=False)
     async def ask(prompt):
@@ -223,7 +233,9 @@ def generated(error):
 
 
 @pytest.mark.parametrize("source", [Rows, SizedRows, generated])
-@pytest.mark.parametrize("error", [StopAsyncIteration, GeneratorExit, Own, ValueError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    "error", [StopAsyncIteration, GeneratorExit, Own, ValueError, SystemExit, KeyboardInterrupt]
+)
 @pytest.mark.parametrize("task", ["{value}", lambda item: item])
 def test_an_error_of_the_source_reaches_the_caller(session, source, error, task):
     with pytest.raises(error):

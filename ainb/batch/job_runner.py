@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -159,7 +159,7 @@ class JobRunner:
                 return
             try:
                 key = self._batch.make_call(item).row_key or ""
-            except BaseException as error:  # noqa: BLE001 - whatever a row's own data does to the template stays with that row
+            except BaseException as error:
                 if ends_program(error):
                     raise carried(error) from error
                 self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
