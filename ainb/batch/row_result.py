@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 from ainb.user_code import original
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
-from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
+from ainb.pipeline.budget import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
 from ainb.stores.files import make_folders, make_private
 from ainb.stores.sqlite import Owner, tie
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ainb.pipeline.replay.request import Asked
-from ainb.stores.cassette.line import Line
+from ainb.stores.cassette import Line
 
 CANDIDATES = 8
 RARE_WORDS = 12

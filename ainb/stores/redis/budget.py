@@ -18,7 +18,7 @@ from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict, decide
+from ainb.pipeline.budget import Account, Balance, Claim, Verdict, decide
 from ainb.stores.redis.budget_scripts import DRAW, GIVE_BACK, LOOK, RESET, RESTORE, SENT, SETTLE, SPEND
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
