@@ -147,7 +147,8 @@ class CallOptions:
         fallback: Models to ask, in order, when the one before is unavailable.
         values: Texts that were filled into the prompt (a notebook's variables, a row's columns), while the
             rest was typed; None means unknown: validation treats the whole prompt as filled in.
-        on_text: Called with each piece of a streamed reply on the engine's thread; None means no streaming.
+        on_text: Called with each piece of a streamed reply, in order, in a thread of the call and with the
+            caller's context variables; None means no streaming.
     """
 
     timeout_seconds: float | None = None

@@ -282,7 +282,8 @@ class Session:
                 `truth`, else of the schema's values, else of numbers.
             sample: Compare on so many rows, drawn by `seed` from those with a truth; None means all.
             seed: Of the sample and of the bootstrap.
-            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent.
+            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent. With ``batch_api=True`` all variants
+                are submitted at once, and each may spend an equal share.
             options: As for `map`: ``temperature``, ``system``, ``max_tokens``, ``concurrency``, ``names``, …
 
         Returns:

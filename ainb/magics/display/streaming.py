@@ -1,6 +1,6 @@
 """Display of a reply while it is generated: one updated output in a notebook, pieces in a terminal.
 
-Pieces arrive on the engine's thread, with the context variables of the cell that sent the call.
+Pieces arrive in order in a thread of the call, with the context variables of the cell that sent the call.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Stream(Protocol):
         ...
 
     def feed(self, piece: str) -> None:
-        """Show a piece; called on the engine's thread."""
+        """Show a piece; called in a thread of the call."""
         ...
 
     def end(self, *, complete: bool) -> None:
@@ -105,7 +105,7 @@ class NotebookStream:
             self._show()
         elif not self._waiting:
             self._waiting = True
-            asyncio.get_running_loop().call_later(wait, self._show)
+            _call_later(wait, self._show)
 
     def end(self, *, complete: bool) -> None:
         """Clear the output for the complete reply, or leave the pieces received."""
@@ -135,6 +135,21 @@ class NotebookStream:
         except Exception as error:  # noqa: BLE001 - a display error never fails a call
             self._ended = True
             self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
+
+
+def _call_later(seconds: float, work: Callable[[], None]) -> None:
+    """Call `work` on the running loop or, from a thread, on the engine's, with the cell's context variables."""
+    context = contextvars.copy_context()
+
+    def schedule() -> None:
+        asyncio.get_running_loop().call_later(seconds, work, context=context)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        ENGINE.post(schedule)
+    else:
+        schedule()
 
 
 class TerminalStream:
