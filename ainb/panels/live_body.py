@@ -69,7 +69,7 @@ class Part:
 class LiveBody:
     """The blocks of a view as widgets.
 
-    Content that stays is not replaced, so that its selection is kept. A table scrolls in a box of its own,
+    Content that stays is not replaced, so that its selection is kept. A table scrolls in its widget,
     which keeps scroll position and keyboard focus while its content is replaced.
 
     Args:
@@ -124,14 +124,15 @@ class LiveBody:
             children = [self._widget(child, part) for child in node.children]
             part.boxes.append(ipywidgets.Box(children, layout=self._columns))
             return part.boxes[-1]
-        shared = {} if self._style is None else {"style": self._style}
-        text = ipywidgets.HTML(node.html, layout=self._flush, **shared)
+        # Of the widgets without a control of their own, only HTML takes the focus.
+        is_table = node.kind == "table"
+        options: dict[str, Any] = {"tabbable": True} if is_table else {}
+        if self._style is not None:
+            options["style"] = self._style
+        text = ipywidgets.HTML(node.html, layout=self._scrolling if is_table else self._flush, **options)
         self._style = text.style
         part.texts.append(text)
-        if node.kind == "text":
-            return text
-        part.boxes.append(ipywidgets.Box((text,), layout=self._scrolling, tabbable=True))
-        return part.boxes[-1]
+        return text
 
 
 def _nodes(blocks: Sequence[Block]) -> list[Node]:
