@@ -52,8 +52,8 @@ _RESERVE = (
 _SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
 _DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
 _SPEND = (
-    "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET settled = settled + "
-    "excluded.settled RETURNING settled"
+    "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE "
+    "SET settled = settled + excluded.settled RETURNING settled"
 )
 # A job whose money is settled already has no row any more, and adds nothing.
 _SPEND_JOB = (
