@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from ainb.batch.context import BatchContext
+from ainb.batch.finished import FinishedRows
 from ainb.batch.job_context import JobContext
 from ainb.batch.job_merge import Merge, Tally
 from ainb.batch.job_rows import OpenRows
 from ainb.batch.job_submission import Submission
 from ainb.batch.output import Output
 from ainb.batch.progress import JobProgress, ProgressReporter
+from ainb.batch.reader import RowReader
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
+from ainb.user_code import carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.jobs import RunLock
@@ -46,7 +48,7 @@ class JobRunner:
         self,
         context: BatchContext,
         jobs: JobContext,
-        rows: Iterator[tuple[int, Any]],
+        rows: RowReader,
         output: Output,
         reporter: ProgressReporter,
     ) -> None:
@@ -61,11 +63,17 @@ class JobRunner:
         self._merge = Merge(jobs, self._rows, call=self._call_of_request, ask_live=context.core.handle)
         self._jobs: dict[str, JobRecord] = {}
         self._stopping = False
+        self._exit: Exception | None = None
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
         self._resends = 0
         self._offsets: tuple[str, array[int]] = ("", array("q"))
         self._started = jobs.clock.monotonic()
+
+    @property
+    def finished(self) -> FinishedRows:
+        """Rows that have a result."""
+        return self._rows.finished
 
     @property
     def all_ended(self) -> bool:
@@ -83,6 +91,11 @@ class JobRunner:
         self._stopping = True
         if self._pausing is not None:
             self._pausing.cancel()
+
+    def end_program(self, error: Exception) -> None:
+        """Wait no longer, and raise `error` from `run`."""
+        self._exit = self._exit or error
+        self.stop()
 
     async def run(self) -> None:
         """Submit, wait and merge until every row has ended, or until `stop`.
@@ -103,7 +116,10 @@ class JobRunner:
         finally:
             if lock is not None:
                 lock.release()
+            self._source.close()
             self._context.store.close()
+        if self._exit is not None:
+            raise self._exit
 
     async def _take_run(self) -> RunLock | None:
         """The right to drive the run; another kernel that has it is waited for, and its results are in the journal then."""
@@ -135,14 +151,17 @@ class JobRunner:
         return held
 
     async def _read_rows(self, held: set[str]) -> None:
-        for count, (position, item) in enumerate(self._source):
-            if count % BREATH_ROWS == 0:
+        while (row := await self._source.read()) is not None:
+            position, item = row
+            if position % BREATH_ROWS == 0:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
             try:
                 key = self._batch.make_call(item).row_key or ""
-            except Exception as error:  # noqa: BLE001 - whatever a row's own data does to the template stays with that row
+            except BaseException as error:
+                if ends_program(error):
+                    raise carried(error) from error
                 self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
                 continue
             if key not in held:
@@ -156,16 +175,28 @@ class JobRunner:
 
     async def _loop(self) -> None:
         while not self._stopping:
-            await self._submission.submit(self._begin, has_jobs=lambda: bool(self._open()))
             results = await asyncio.gather(*map(self._advance, self._open()), return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
+            if not self._is_unresolved():
+                await self._submission.submit(
+                    self._begin,
+                    has_jobs=lambda: bool(self._open()),
+                    may_go_on=lambda: not self._is_unresolved(),
+                )
             await self._collect_elsewhere()
             if not self._open() and not self._submission.waiting and not self._submission.elsewhere:
                 return
-            if not self._submission.waiting or self._submission.is_blocked:
+            if not self._submission.waiting or self._submission.is_blocked or self._is_unresolved():
                 await self._pause(self._seconds_to_next())
+
+    def _is_unresolved(self) -> bool:
+        """Whether a job may exist at the provider that is not identified yet.
+
+        No other is created meanwhile: where the protocol keeps no mark, one could be taken for the other.
+        """
+        return any(job.state is State.SUBMITTING for job in self._open())
 
     def _open(self) -> list[JobRecord]:
         return [job for job in self._jobs.values() if job.is_open]
