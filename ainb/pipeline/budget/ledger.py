@@ -113,7 +113,8 @@ class Ledger:
 
         Args:
             job: Its id.
-            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds nothing.
+            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds
+                nothing.
             amount: USD.
         """
         with self._lock:
