@@ -108,7 +108,7 @@ class Reply:
         return self.text
 
     def _repr_markdown_(self) -> str:
-        """The text as Markdown, for those who call this method; what shows it decides which HTML in it runs."""
+        """The text as Markdown; the front end that shows it decides which HTML in it runs."""
         return self.text
 
     @property
