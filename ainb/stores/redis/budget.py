@@ -108,7 +108,7 @@ class RedisBook:
 
     @locked
     def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
-        """Reserve `amount` for a batch job; counts as spent if this process dies, until the job is settled."""
+        """Reserve `amount` for a batch job; it counts as spent if this process dies before it is settled."""
         if job in self._jobs:
             return Verdict.GRANTED
         token = -next(self._serials)
