@@ -24,7 +24,10 @@ T = TypeVar("T")
 WAIT_SLICE_SECONDS = 0.2
 INTERRUPT_GRACE_SECONDS = 0.25
 SHUTDOWN_SECONDS = 2.0
-LOOP_ENDED = "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new thread"
+LOOP_ENDED = (
+    "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new "
+    "thread"
+)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -215,10 +215,11 @@ class DeadlineExceededError(AinbError):
 
 
 class BatchPendingError(AinbError, TimeoutError):
-    """Batch jobs of a provider are not done within ``max_wait_seconds``; they go on, and the same call collects them.
+    """Batch jobs are not done within ``max_wait_seconds``; they go on, and the same call collects them.
 
     Attributes:
-        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to a file.
+        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to
+            a file.
     """
 
     frame: pd.DataFrame | None = None
