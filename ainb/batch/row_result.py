@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from ainb.batch.cells import INT64, clean_text, json_text
+from ainb.batch.input.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
 from ainb.redaction import redact
 from ainb.user_code import original

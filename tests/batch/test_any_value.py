@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
 import ainb
-from ainb.batch.cells import check_fields, json_text
 from ainb.batch.files import OrderedFile
+from ainb.batch.input.cells import check_fields, json_text
 from ainb.batch.results import Results
 from ainb.batch.row_result import RowResult
 from ainb.events import Notice

@@ -11,13 +11,13 @@ import orjson
 
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
-from ainb.batch.job_context import JobContext
-from ainb.batch.job_merge import Merge, Tally
-from ainb.batch.job_rows import OpenRows
-from ainb.batch.job_submission import Submission
+from ainb.batch.input.reader import RowReader
+from ainb.batch.jobs.context import JobContext
+from ainb.batch.jobs.merge import Merge, Tally
+from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.jobs.submission import Submission
 from ainb.batch.output import Output
 from ainb.batch.progress import JobProgress, ProgressReporter
-from ainb.batch.reader import RowReader
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing
-from ainb.batch.calls import RowCalls, TemplateCalls
+from ainb.batch.input.calls import RowCalls, TemplateCalls
 from ainb.batch.options import BatchOptions
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice

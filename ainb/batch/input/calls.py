@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
-from ainb.batch.cells import check_fields
+from ainb.batch.input.cells import check_fields
+from ainb.batch.input.template import Template
 from ainb.batch.options import MAP_OPTIONS
 from ainb.batch.row_result import RowResult
-from ainb.batch.template import Template
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request
