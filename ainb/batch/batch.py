@@ -156,9 +156,7 @@ class Batch:
         if uses is None:
             open_rows = source.items
         else:
-            open_rows = functools.partial(
-                source.read, tuple(dict.fromkeys((*uses, *self._output.carries)))
-            )
+            open_rows = functools.partial(source.read, tuple(dict.fromkeys((*uses, *self._output.carries))))
         return RowReader(open_rows, self._output.start, in_thread=source.may_block)
 
     def _close_journal(self) -> None:

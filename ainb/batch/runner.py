@@ -11,8 +11,8 @@ from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
-from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.reader import RowReader
+from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult
 from ainb.errors import (
     AinbError,
