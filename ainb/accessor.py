@@ -53,8 +53,12 @@ class ShortAccessor(RowsAccessor):
         super().__init__(rows)
 
 
-def _register() -> str | None:
-    """Add the accessors to DataFrame and Series; a line about a name that another package owns, or None."""
+def _register() -> list[str]:
+    """Add the accessors to DataFrame and Series.
+
+    Returns:
+        A line about the name that another package owns; none where it is free.
+    """
     owner = None
     for kind, register in (
         (pd.DataFrame, pd.api.extensions.register_dataframe_accessor),
@@ -67,11 +71,14 @@ def _register() -> str | None:
             elif present is None:
                 register(name)(accessor)
     if owner is None:
-        return None
-    return (
-        f"df.ai belongs to another package ({owner}) and stays with it; "
-        "df.ainb.map(…) does what df.ai.map(…) would"
-    )
+        return []
+    return [
+        (
+            f"df.ai belongs to another package ({owner}) and stays with it; "
+            "df.ainb.map(…) does what df.ai.map(…) would"
+        )
+    ]
 
 
-OWNED = _register()
+# Lines for the user, each removed when it is shown.
+notices = _register()

@@ -16,7 +16,7 @@ from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.families import LEVELS
-from ainb.messages import Alternative, Call, CallOptions, Handler, Provider, Reply, Request
+from ainb.messages import Alternative, Call, CallOptions, Handler, HasActivities, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.answer.stage import check_again
@@ -109,6 +109,15 @@ class Core:
         if self._replays():
             return []
         return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
+
+    def activities(self) -> dict[str, str]:
+        """What calls wait for on this machine, by ``provider:model``, such as "loading the model"."""
+        return {
+            f"{service}:{model}": activity
+            for service, provider in list(self._providers.items())
+            if isinstance(provider, HasActivities)
+            for model, activity in provider.activities().items()
+        }
 
     def function_provider(
         self, function: Callable[..., Any], *, name: str, text_only: bool = False

@@ -161,6 +161,26 @@ class PermanentProviderError(ProviderError):
     """400, 401, 402, 403, 404, 413, 422, insufficient quota: another attempt would fail the same way."""
 
 
+class RefusedError(PermanentProviderError):
+    """The model refused to answer; the same request would be refused again.
+
+    Attributes:
+        category: The provider's category of the refusal, or None.
+    """
+
+    category: str | None = None
+
+
+class ContentFilteredError(PermanentProviderError):
+    """A content filter of the provider withheld the prompt or the reply.
+
+    Attributes:
+        category: The filter's category, or None.
+    """
+
+    category: str | None = None
+
+
 class InvalidReplyError(AinbError):
     """The model answered, but the reply does not match the schema or is not JSON.
 

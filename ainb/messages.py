@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ainb.replies import UNKNOWN_USAGE, Form, Reply, Usage, add_up
 
@@ -336,4 +336,13 @@ class Stage(Protocol):
         returns the result of `proceed`: each coroutine that only awaits the next one adds a step to every
         resume.
         """
+        ...
+
+
+@runtime_checkable
+class HasActivities(Protocol):
+    """An adapter whose calls may wait for something on this machine."""
+
+    def activities(self) -> Mapping[str, str]:
+        """Model to what its calls wait for, such as "loading the model"."""
         ...

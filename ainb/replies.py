@@ -69,6 +69,7 @@ class Reply:
             `text`.
         service_tier: The service tier that answered, in the provider's word, or None.
         headers: Rate-limit headers of the response, lower-case names.
+        complete: False where a stream ended without its end; such a reply is shown, and never stored.
         form: Requested form, in which it is shown.
         filled: Fields of the cell's prompt that were filled, as typed between their braces.
         as_typed: Fields that name something of the notebook and were sent as typed, because of where they stand.
@@ -93,6 +94,7 @@ class Reply:
     reasoning: str | None = field(default=None, repr=False)
     service_tier: str | None = field(default=None, repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+    complete: bool = field(default=True, repr=False)
     form: Form = field(default="markdown", repr=False, compare=False)
     filled: tuple[str, ...] = field(default=(), repr=False, compare=False)
     as_typed: tuple[str, ...] = field(default=(), repr=False, compare=False)

@@ -282,7 +282,8 @@ class Session:
                 `truth`, else of the schema's values, else of numbers.
             sample: Compare on so many rows, drawn by `seed` from those with a truth; None means all.
             seed: Of the sample and of the bootstrap.
-            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent.
+            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent. With ``batch_api=True`` all variants
+                are submitted at once, and each may spend an equal share.
             options: As for `map`: ``temperature``, ``system``, ``max_tokens``, ``concurrency``, ``names``, …
 
         Returns:
@@ -470,8 +471,15 @@ class Session:
         return status_frame(self.state())
 
     def state(self) -> list[dict[str, Any]]:
-        """The rows of `status` as plain dictionaries; cheap. See `ainb.assembly.Stages.status`."""
-        return self.core.stages.status()
+        """The rows of `status` as plain dictionaries; cheap. See `ainb.assembly.Stages.status`.
+
+        A model's row has also `activity` where its calls wait for this machine, such as "loading the model".
+        """
+        activities = self.core.activities()
+        rows = self.core.stages.status()
+        return [
+            {**row, "activity": activities[row["name"]]} if row["name"] in activities else row for row in rows
+        ]
 
     def cache_status(self) -> dict[str, Any]:
         """Counts and size of the cache, as in `status`; empty when it is off."""

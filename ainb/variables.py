@@ -1,4 +1,4 @@
-"""Names of environment variables that hold keys; names alone, so that whoever needs one loads nothing else."""
+"""Names of environment variables that hold keys; at the bottom, so that it loads nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_VARIABLES: Mapping[str, str] = {
     "vllm": "VLLM_API_KEY",
 }
 
-# What the same people tend to have in their environment beside the services' own.
+# Often in the environment beside the services' own.
 OTHER_KEY_VARIABLES = (
     "GOOGLE_API_KEY",
     "XAI_API_KEY",

@@ -69,7 +69,7 @@ class Other:
     def __init__(self, rows): self.rows = rows
 
 import ainb.accessor
-print(type(pd.DataFrame().ai).__name__, ainb.accessor.OWNED)
+print(type(pd.DataFrame().ai).__name__, *ainb.accessor.notices)
 print(pd.DataFrame({"w": ["x"]}).ainb.map("{w}", model="scripted:echo")["reply"][0], pd.Series(["x"]).ai.map is not None)
 """
     environment = {**os.environ, "AINB_HOME": str(tmp_path)}

@@ -104,8 +104,7 @@ class Batch:
             raise
         finally:
             self._reporter.update(last=True)
-            self._output.close(complete=self._runner.all_ended)
-            self._close_journal()
+            self._close()
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()
         return self._output.result()
@@ -147,6 +146,15 @@ class Batch:
         """The rows so far; None where they go to a file."""
         return self._output.frame()
 
+    def _close(self) -> None:
+        complete = False
+        try:
+            self._output.close(complete=self._runner.all_ended)
+            complete = self._runner.complete
+        finally:
+            # A run whose result could not be kept stays unfinished: its answers are in the journal.
+            self._runner.finished.close(complete=complete, row_count=self.progress.done)
+
     def _collecting(self) -> contextlib.AbstractContextManager[None]:
         # A user function may leave cycles that hold much memory.
         return contextlib.nullcontext() if self.context.calls.uses is None else COLLECTOR.rare()
@@ -159,22 +167,16 @@ class Batch:
             open_rows = functools.partial(source.read, tuple(dict.fromkeys((*uses, *self._output.carries))))
         return RowReader(open_rows, self._output.start, in_thread=source.may_block)
 
-    def _close_journal(self) -> None:
-        journal = self.context.journal
-        if journal is None:
-            return
-        if self._runner.complete:
-            now = self.context.clock.unix()
-            journal.finish(self.context.run_id, row_count=self.progress.done, now=now)
-        journal.close()
-
     def _interruption(self) -> BatchInterrupted:
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""
         kept = self.context.journal is not None
         again = "run the cell again to go on" if kept else "nothing was kept on disk"
         if jobs := self.progress.jobs_under_way:
             rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
-            again = f"{many} with {rows:,} rows at {jobs[0].provider} go on: run the cell again to collect them, or see %ai jobs"
+            again = (
+                f"{many} with {rows:,} rows at {jobs[0].provider} go on: "
+                "run the cell again to collect them, or see %ai jobs"
+            )
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"
         return BatchInterrupted(text, frame=self.frame())
 

@@ -75,7 +75,8 @@ class TemplateCalls:
         schema: What each reply must match; None without a schema.
 
     Attributes:
-        delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in for batch jobs.
+        delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in
+            for batch jobs.
 
     Raises:
         ConfigError: Model or an option makes no sense.

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from ainb.batch.cells import check_fields
 from ainb.batch.context import BatchContext
+from ainb.batch.journal import JournalError
 from ainb.batch.row_result import RowResult
-from ainb.errors import AinbError
 
 RECENT_ROWS = 10_000
 
@@ -20,14 +20,14 @@ class FinishedRows:
     """
 
     def __init__(self, context: BatchContext) -> None:
+        self._context = context
         self._run_id = context.run_id
         self._journal = context.journal
-        self._resuming = self._journal is not None and self._journal.has_rows(self._run_id)
         self._retry_failed = context.options.retry_failed
         self._schema = context.calls.schema
-        self._notify = context.notify
         self._recent: OrderedDict[str, RowResult] = OrderedDict()
         self._held: dict[str, RowResult] = {}
+        self._resuming = self._has_rows()
 
     @property
     def holds_back(self) -> bool:
@@ -42,7 +42,11 @@ class FinishedRows:
             return recent.shared(), False
         if not self._resuming or self._journal is None:
             return None
-        result = self._journal.find(self._run_id, row_key)
+        try:
+            result = self._journal.find(self._run_id, row_key)
+        except JournalError as error:
+            self._fail(error)
+            return None
         if result is None or (result.status == "error" and self._retry_failed) or not self._fits(result):
             return None
         return result, True
@@ -84,6 +88,39 @@ class FinishedRows:
             return
         try:
             await self._journal.write(self._run_id, row_key, result)
-        except AinbError as error:
+        except JournalError as error:
+            self._fail(error)
+
+    def close(self, *, complete: bool, row_count: int) -> None:
+        """Mark a complete run as finished, and close the journal; after a fault it stays unfinished.
+
+        Args:
+            complete: Whether no row is left for another run.
+            row_count: Rows of the source.
+        """
+        journal = self._context.journal
+        if journal is None:
+            return
+        try:
+            if complete and self._journal is not None:
+                journal.finish(self._run_id, row_count=row_count, now=self._context.clock.unix())
+        except JournalError as error:
+            self._fail(error)
+        finally:
+            journal.close()
+
+    def _has_rows(self) -> bool:
+        if self._journal is None:
+            return False
+        try:
+            return self._journal.has_rows(self._run_id)
+        except JournalError as error:
+            self._fail(error)
+            return False
+
+    def _fail(self, error: JournalError) -> None:
+        """Go on without the journal; rows that waited for the same commit report nothing more."""
+        if self._journal is not None:
             self._journal = None
-            self._notify(f"{error}; the batch goes on, but cannot be resumed", "journal")
+            text = f"{error}; the batch goes on, but rows from here on are sent again by another run"
+            self._context.notify(text, "journal")

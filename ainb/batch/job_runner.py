@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from ainb.batch.context import BatchContext
+from ainb.batch.finished import FinishedRows
 from ainb.batch.job_context import JobContext
 from ainb.batch.job_merge import Merge, Tally
 from ainb.batch.job_rows import OpenRows
@@ -68,6 +69,11 @@ class JobRunner:
         self._resends = 0
         self._offsets: tuple[str, array[int]] = ("", array("q"))
         self._started = jobs.clock.monotonic()
+
+    @property
+    def finished(self) -> FinishedRows:
+        """Rows that have a result."""
+        return self._rows.finished
 
     @property
     def all_ended(self) -> bool:
@@ -175,16 +181,28 @@ class JobRunner:
 
     async def _loop(self) -> None:
         while not self._stopping:
-            await self._submission.submit(self._begin, has_jobs=lambda: bool(self._open()))
             results = await asyncio.gather(*map(self._advance, self._open()), return_exceptions=True)
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
+            if not self._is_unresolved():
+                await self._submission.submit(
+                    self._begin,
+                    has_jobs=lambda: bool(self._open()),
+                    may_go_on=lambda: not self._is_unresolved(),
+                )
             await self._collect_elsewhere()
             if not self._open() and not self._submission.waiting and not self._submission.elsewhere:
                 return
-            if not self._submission.waiting or self._submission.is_blocked:
+            if not self._submission.waiting or self._submission.is_blocked or self._is_unresolved():
                 await self._pause(self._seconds_to_next())
+
+    def _is_unresolved(self) -> bool:
+        """Whether a job may exist at the provider that is not identified yet.
+
+        No other is created meanwhile: where the protocol keeps no mark, one could be taken for the other.
+        """
+        return any(job.state is State.SUBMITTING for job in self._open())
 
     def _open(self) -> list[JobRecord]:
         return [job for job in self._jobs.values() if job.is_open]

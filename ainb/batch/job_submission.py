@@ -67,16 +67,21 @@ class Submission:
         self.is_blocked = False
 
     async def submit(
-        self, begin: Callable[[JobRecord], Awaitable[None]], *, has_jobs: Callable[[], bool]
+        self,
+        begin: Callable[[JobRecord], Awaitable[None]],
+        *,
+        has_jobs: Callable[[], bool],
+        may_go_on: Callable[[], bool],
     ) -> None:
         """Plan jobs until no row waits that may be sent now.
 
         Args:
             begin: Sends a planned job on its way.
             has_jobs: Whether the run has jobs under way, whose money may come free.
+            may_go_on: Whether another job may be created.
         """
         self.is_blocked = False
-        while self.waiting and not self.is_blocked:
+        while self.waiting and not self.is_blocked and may_go_on():
             chunk = Chunk(
                 self._context.store.folder / f"{secrets.token_hex(8)}.spool", self._context.service.limits
             )

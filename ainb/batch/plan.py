@@ -16,12 +16,12 @@ from ainb.batch.concurrency import Concurrency
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
 from ainb.batch.forecast import forecast
-from ainb.batch.journal import JOURNAL_FILE, Journal
+from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
 from ainb.batch.source import Source
 from ainb.batch.template import Template
-from ainb.errors import AinbError, ConfigError, InvalidPromptError
+from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer.schema import read_schema
 
@@ -77,7 +77,9 @@ def make_batch(
     if options.watcher is not None and run_id is None:
         _show_forecast(core, source, calls, batch_api=options.batch_api)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
-    opened = _open_journal(core, options, path=journal, is_part=run_id is not None)
+    opened, run_id = _open_journal(
+        core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
+    )
     context = BatchContext(
         core=core,
         source=source,
@@ -85,7 +87,7 @@ def make_batch(
         options=options,
         concurrency=_concurrency(core, options, calls),
         identity=identity,
-        run_id=_open_run(core, opened, calls, options, identity=identity, run_id=run_id, jobs=jobs),
+        run_id=run_id,
         journal=opened,
         jobs=jobs,
     )
@@ -156,44 +158,47 @@ def _concurrency(core: Core, options: BatchOptions, calls: RowCalls) -> Concurre
     return Concurrency(options.concurrency or min(most, calls.slots or most), fixed=fixed)
 
 
-def _open_journal(core: Core, options: BatchOptions, *, path: Path | None, is_part: bool) -> Journal | None:
-    # A row that the journal answers would be missing from a cassette.
-    if not options.journal or core.config.replay != "off" or (is_part and path is None):
-        return None
-    try:
-        if path is not None:
-            return Journal(path, mode="TRUNCATE")
-        return Journal(core.config.home_folder() / JOURNAL_FILE)
-    except AinbError as error:
-        core.runtime.sink(Notice(str(error), "journal"))
-        return None
-
-
-def _open_run(
+def _open_journal(
     core: Core,
-    journal: Journal | None,
-    calls: RowCalls,
     options: BatchOptions,
+    calls: RowCalls,
     *,
     identity: str,
     run_id: str | None,
+    path: Path | None,
     jobs: JobContext | None,
-) -> str:
-    """Id of the run to resume or, registered in the journal, of a new one."""
+) -> tuple[Journal | None, str]:
+    """The journal and the id of the run to resume or, registered in the journal, of a new one.
+
+    A journal that fails costs a notice: the batch runs without one.
+    """
     open_run = jobs.store.open_run(identity) if jobs is not None and options.resume else None
-    if journal is None:
-        return run_id or open_run or core.new_id()
-    found = None
-    if run_id is None and options.retry_failed:
-        found = journal.latest(identity)
-    elif run_id is None and options.resume:
-        found = journal.unfinished(identity) or open_run
-    if found is not None:
-        return found
-    run_id = run_id or core.new_id()
-    title, now = short_title(calls.title), core.runtime.clock.unix()
-    journal.start(run_id, identity=identity, title=title, model=calls.model, now=now)
-    return run_id
+    new_id = run_id or open_run or core.new_id()
+    # A row that the journal answers would be missing from a cassette.
+    if not options.journal or core.config.replay != "off" or (run_id is not None and path is None):
+        return None, new_id
+    journal, log_first = None, LogFirst(core.log, core.runtime.clock)
+    try:
+        if path is None:
+            journal = Journal(core.config.home_folder() / JOURNAL_FILE, before_commit=log_first)
+        else:
+            journal = Journal(path, mode="TRUNCATE", before_commit=log_first)
+        found = None if run_id is not None else _find_run(journal, options, identity)
+        if found is None:
+            title, now = short_title(calls.title), core.runtime.clock.unix()
+            journal.start(new_id, identity=identity, title=title, model=calls.model, now=now)
+    except JournalError as error:
+        core.runtime.sink(Notice(f"{error}; the batch goes on, but cannot be resumed", "journal"))
+        if journal is not None:
+            journal.close()
+        return None, new_id
+    return journal, found or new_id
+
+
+def _find_run(journal: Journal, options: BatchOptions, identity: str) -> str | None:
+    if options.retry_failed:
+        return journal.latest(identity)
+    return journal.unfinished(identity) if options.resume else None
 
 
 def _show_notes(core: Core, calls: RowCalls) -> None:

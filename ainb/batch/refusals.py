@@ -44,7 +44,7 @@ class AccountRefusals:
 
 
 def kind_of(error: Exception) -> Kind | None:
-    """Class name and status (or "quota") of a refusal that holds for the whole account; None for other errors."""
+    """Class name and status (or "quota") of a refusal for the whole account; None for other errors."""
     status = http_status(error)
     if isinstance(error, ProviderError):
         if error.out_of_quota or error.code == QUOTA_CODE:

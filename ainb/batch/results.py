@@ -74,8 +74,8 @@ class Results:
             rows: Rows there are at least, where no index says so.
 
         Returns:
-            Frame of shape (n_rows, 10 + n_fields): one typed column a schema field, `status` category, `reply`
-            string, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
+            Frame of shape (n_rows, 10 + n_fields): one typed column a schema field, `status` category,
+            `reply` string, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
             `cost_usd` Float64 (NA when unknown), `input_tokens` and `output_tokens` Int64, `duration_s`
             Float64 (seconds).
         """
@@ -136,8 +136,8 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
 
     Args:
         values: Values that `check_fields` let through; None where missing.
-        dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the type
-            that the values have in common).
+        dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the
+            type that the values have in common).
     """
     import pandas as pd
 

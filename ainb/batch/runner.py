@@ -35,7 +35,7 @@ MAX_BACKLOG = 20_000
 CAUGHT_UP_BACKLOG = 15_000
 CATCH_UP_SECONDS = 0.02
 CATCH_UP_LOOKS = 250
-# Rows that are rejected or resumed never wait; without a pause they would hold up every other call on the loop.
+# Rows that are rejected or resumed never wait; without a pause they would block every other call.
 YIELD_ROWS = 100
 
 
@@ -49,6 +49,7 @@ class Runner:
         reporter: Counts results and shows progress.
 
     Attributes:
+        finished: Rows that have a result.
         unfinished: Rows left for a later run.
     """
 
@@ -64,7 +65,7 @@ class Runner:
         self._output = output
         self._reporter = reporter
         self._progress = reporter.progress
-        self._finished = FinishedRows(context)
+        self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
@@ -83,7 +84,7 @@ class Runner:
     @property
     def complete(self) -> bool:
         """Whether every row of the source was read and none is left for a later run."""
-        return self.all_ended and not self.unfinished and not self._finished.holds_back
+        return self.all_ended and not self.unfinished and not self.finished.holds_back
 
     def stop(self) -> None:
         """Take no more rows; those in flight go on."""
@@ -182,7 +183,7 @@ class Runner:
                 self._leave(carried(error))
             return RowResult.of_error(error, status="rejected"), False
         key = call.row_key or ""
-        if (known := self._finished.find(key)) is not None:
+        if (known := self.finished.find(key)) is not None:
             return known
         if (first := self._in_flight.get(key)) is not None:
             return (await asyncio.shield(first)).shared(), False
@@ -206,14 +207,14 @@ class Runner:
             return _not_sent(cause)
         result, error = await self._send(call, item)
         if error is not None and self._refusals.add_error(error):
-            self._finished.hold_back(key, result)
+            self.finished.hold_back(key, result)
             if error is self._refusals.cause:
                 self._context.notify(_stop_notice(error), "batch")
             return result
         if isinstance(error, InvalidReplyError) or (error is None and result.attempts and not result.cached):
             self._refusals.add_success()
-            await self._finished.release()
-        await self._finished.add(key, result)
+            await self.finished.release()
+        await self.finished.add(key, result)
         return result
 
     async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:

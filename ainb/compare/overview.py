@@ -64,6 +64,17 @@ def _round_ends(low: float, high: float, *, most: float) -> tuple[float, float]:
     return max(0.0, start), max(min(end, most), start + step)
 
 
+def narrowed(confusion: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The matrix with answers that are no class summed up as "other" where there are more than `most` labels in all."""
+    classes, outcomes = len(confusion), 2
+    others = confusion.iloc[:, classes:-outcomes]
+    if confusion.shape[1] - outcomes <= most:
+        return confusion
+    narrow = confusion.drop(columns=others.columns)
+    narrow.insert(classes, "other answers", others.sum(axis=1), allow_duplicates=True)
+    return narrow
+
+
 def row_shares(confusion: pd.DataFrame) -> np.ndarray:
     """Each count as a share of its row, 0 to 1; 0 in a row without counts."""
     counts = confusion.to_numpy(dtype=float)

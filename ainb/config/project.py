@@ -1,8 +1,8 @@
 """What a project's pyproject.toml may set: one rule per option.
 
-A project that was only cloned must not decide where prompts, replies and keys go, which files are read or written, or which
-program runs. Such an option counts where it stays on this machine and inside the project, or where the user trusts the folder
-(see `ainb.config.trust`). An option without a rule here needs trust.
+A project that was only cloned must not decide where prompts, replies and keys go, which files are read or
+written, or which program runs. Such an option counts where it stays on this machine and inside the project,
+or where the user trusts the folder (see `ainb.config.trust`). An option without a rule here needs trust.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def inside(value: Any, folder: Path) -> str | None:
 
 
 def aliases_inside(value: Any, folder: Path) -> str | None:
-    """Aliases: as for model names; an alias must not stand for a full name, which would send it elsewhere unseen."""
+    """Aliases: as for model names.
+
+    An alias must not stand for a full name, which would send it elsewhere unseen.
+    """
     for name in value:
         if set(name) & set(":/"):
             return f"in which {name!r} stands for another model than it says"
@@ -83,6 +86,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "headers": trusted_only,
     "env_file": trusted_only,
     "home": trusted_only,
+    "batch_poll_seconds": free,
     "chat_tokens": free,
     "display": free,
     "state": local_state,
@@ -143,7 +147,10 @@ def refused(values: Mapping[str, Any], table: Mapping[str, Any], folder: Path) -
 
 
 def stays_inside(path: Path) -> bool:
-    """Whether a file beside a notebook may be used: every link followed, it lies in the notebook's project, or that is trusted."""
+    """Whether a file beside a notebook may be used.
+
+    Every link followed, it lies in the notebook's project, or that is trusted.
+    """
     base = Path(os.path.realpath(path.parent))
     found = find_pyproject(base)
     root = base if found is None else found.parent
@@ -156,12 +163,14 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
     if reason.startswith("which sends your prompts"):
         place = reason.removeprefix("which sends your prompts and keys to ")
         return ConfigError(
-            f"pyproject.toml sends your prompts and keys to {place}; if you trust this project type %ai trust, or set "
+            f"pyproject.toml sends your prompts and keys to {place}; if you trust this project type %ai "
+            f"trust, or set "
             f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to nothing"
         )
     variable = "" if option in WITHOUT_VARIABLE else f"AINB_{option.upper()} (empty for none) or "
     return ConfigError(
-        f"pyproject.toml sets {name}, {reason}; if you trust this project type %ai trust or set {VARIABLE}={folder}; "
+        f"pyproject.toml sets {name}, {reason}; if you trust this project type %ai trust or set "
+        f"{VARIABLE}={folder}; "
         f"else set {variable}%config Ainb.{option}"
     )
 
@@ -183,11 +192,15 @@ def _leads_out(name: str, folder: Path) -> str | None:
 
 
 def _is_inside(model: str, folder: Path) -> bool:
-    """Whether a local model's name is a plain name, or a path that stays inside the folder with every link followed."""
+    """Whether a local model is named or lies inside the folder.
+
+    Its name is a plain name, or a path that stays inside the folder with every link followed.
+    """
     if model.startswith("\\\\"):  # a share of another machine, which Windows would log in to
         return False
     place = Path(os.path.realpath(os.path.expanduser(model)))  # noqa: PTH111 - an unknown ~user stays as it is
     if place.is_relative_to(os.path.realpath(folder)):
-        # Where there is no such file, the name is looked up in the folder of pulled models: it must not lead out of that.
+        # Where there is no such file, the name is looked up in the folder of pulled models: it must not lead
+        # out of that.
         return place.exists() or ".." not in Path(model).parts
     return Path(model).name == model and not set(model) & set("\\:~") and not os.path.lexists(model)

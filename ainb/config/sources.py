@@ -1,4 +1,4 @@
-"""Where options come from: arguments, ``%config Ainb``, ``AINB_…`` variables, ``[tool.ainb]``; the first found wins."""
+"""Sources of options: arguments, ``%config Ainb``, environment, pyproject.toml; the first found wins."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def load_config(
         folder: Where the search for pyproject.toml starts; None means the working folder.
 
     Raises:
-        ConfigError: A key is unknown (the message names the nearest known one), a value makes no sense, or a project that is
-            not trusted sets an option that needs trust.
+        ConfigError: A key is unknown (the message names the nearest known one), a value makes no sense, or a
+            project that is not trusted sets an option that needs trust.
     """
     variables = os.environ if environ is None else environ
     found = _read_project(folder)
@@ -130,7 +130,10 @@ def _check_project(found: _Project, own: Mapping[str, Any], environ: Mapping[str
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Scalars from ``AINB_NAME``; options of a stage from ``AINB_STAGE_NAME``, such as AINB_RETRY_ATTEMPTS."""
+    """Scalars from ``AINB_NAME``.
+
+    Options of a stage from ``AINB_STAGE_NAME``, such as AINB_RETRY_ATTEMPTS.
+    """
     read: dict[str, Any] = {}
     for name, item in OPTIONS.items():
         variable = f"AINB_{name.upper()}"
@@ -171,7 +174,7 @@ def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str)
 
 
 def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a session by name of their option: those of a stage may be given as options, a dict or a short form.
+    """Arguments of a session by name of option; a stage takes its options, a dict or a short form.
 
     Raises:
         ConfigError: One of them is none of these.

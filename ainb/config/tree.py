@@ -1,4 +1,4 @@
-"""The tree of options: one frozen dataclass, with the default, the reader and the help line of each option."""
+"""The tree of options: one frozen dataclass; default, reader and help line of each option."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ class Config:
     allow_insecure_http: bool = option(
         default=False,
         read=read_flag,
-        text="let prompts and keys go to another machine over plain http (from pyproject.toml only if trusted)",
+        text="let prompts and keys go to another machine over plain http (pyproject.toml: only if trusted)",
     )
     headers: Mapping[str, Mapping[str, str]] = option(
         dict,
         read_headers,
-        'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call is made (from '
-        "pyproject.toml only if trusted)",
+        'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call '
+        "is made (from pyproject.toml only if trusted)",
     )
     env_file: Path | None = option(
         None,
@@ -75,7 +75,8 @@ class Config:
     home: Path | None = option(
         None,
         read_path,
-        "folder of cache, usage log and journals (default: the user's data folder; from pyproject.toml only if trusted)",
+        "folder of cache, usage log and journals (default: the user's data folder; from pyproject.toml "
+        "only if trusted)",
     )
     chat_tokens: int = option(
         8_000, read_tokens, "tokens of earlier turns that go out with a question of a chat"
@@ -136,6 +137,9 @@ class Config:
     circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
 
     def __post_init__(self) -> None:
+        for name in ("home", "env_file"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, read_path(getattr(self, name)))
         plain_fields(self)
         if self.local is None:
             raise ConfigError(

@@ -1,7 +1,8 @@
 """Projects and trust: the nearest pyproject.toml, and the folders whose file may set every option.
 
-The list lies in the user's data folder, wherever ``home`` points: a project that could move the list could trust itself.
-A folder is trusted by its resolved path and for itself alone, so a repository cloned into a trusted one is not trusted.
+The list lies in the user's data folder, wherever ``home`` points: a project that could move the list could
+trust itself. A folder is trusted by its resolved path and for itself alone, so a repository cloned into a
+trusted one is not trusted.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def is_trusted(folder: Path, environ: Mapping[str, str]) -> bool:
 
 
 def trusted_folders() -> frozenset[str]:
-    """Resolved paths of the folders that were trusted with ``%ai trust``; empty where the list cannot be relied on."""
+    """Resolved paths of the folders that were trusted with ``%ai trust``.
+
+    Empty where the list cannot be relied on.
+    """
     path = _path()
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -109,5 +113,6 @@ def _write(folders: Iterable[str]) -> None:
     except OSError as error:
         spare.unlink(missing_ok=True)
         raise ConfigError(
-            f"the list of trusted folders {path} cannot be written ({error.strerror}); set {VARIABLE} in the environment"
+            f"the list of trusted folders {path} cannot be written ({error.strerror}); set {VARIABLE} in "
+            f"the environment"
         ) from None

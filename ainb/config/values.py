@@ -1,4 +1,4 @@
-"""Readers of option values: from the texts and tables of users to typed values; fields of the tree of options."""
+"""Readers of option values, from texts and tables to typed values; fields of the tree of options."""
 
 from __future__ import annotations
 
@@ -164,5 +164,8 @@ def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
 
 
 def section(kind: type, text: str, *, on: bool = True, short: Callable[[str], Any] | None = None) -> Any:
-    """The options of a stage: a frozen dataclass beside it; None turns the stage off, `short` reads a short form of them."""
+    """The options of a stage: a frozen dataclass beside it.
+
+    None turns the stage off, `short` reads a short form of them.
+    """
     return field(default=kind() if on else None, metadata={"section": kind, "help": text, "short": short})

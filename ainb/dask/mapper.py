@@ -14,6 +14,7 @@ from ainb.dask.reporter import PartitionReporter, delivery
 from ainb.dask.reports import PartitionReport
 from ainb.dask.runs import PartitionedRun
 from ainb.dask.worker import local_run, process_core, run_batch
+from ainb.events import Notice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,14 @@ class Mapper:
             batch = make_batch(core, rows, self.task, given, run_id=run.run_id, journal=run.journal(number))
             frame: pd.DataFrame = run_batch(batch)
             if batch.progress.state == "finished":
-                run.finish(number)
+                try:
+                    run.finish(number)
+                except OSError as error:
+                    text = (
+                        f"partition {number} cannot be marked as finished ({error}); "
+                        "another run reads its journal"
+                    )
+                    core.runtime.sink(Notice(text, "journal"))
             core.log.flush()  # the calls of a finished frame are in the usage log
             return frame
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ainb.events import Notice
-from ainb.stores.files import FOLDER_MODE
+from ainb.stores.files import FOLDER_MODE, make_folders
 
 if TYPE_CHECKING:
     from ainb.core import Core
@@ -51,7 +51,10 @@ class PartitionedRun:
     @property
     def is_here(self) -> bool:
         """Whether this machine sees the notebook's folder."""
-        return self.folder is not None and (self.folder / MARK).is_file()
+        try:
+            return self.folder is not None and (self.folder / MARK).is_file()
+        except OSError:  # a network folder that does not answer
+            return False
 
 
 def open_run(
@@ -72,7 +75,7 @@ def open_run(
     home = core.config.home_folder().absolute() / FOLDER
     stem = f"{identity[:IDENTITY_LETTERS]}-{partitions or 0}"
     try:
-        home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        make_folders(home)
         _delete_old(home, core.runtime.clock.unix() - KEEP_SECONDS)
         old = sorted(home.glob(f"{stem}.*"))
         if old and partitions and (retry_failed or (resume and not _is_finished(old[-1], partitions))):

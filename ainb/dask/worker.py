@@ -14,6 +14,7 @@ from ainb.dask.reporter import current_worker, dispatch
 from ainb.dask.runs import FOLDER, PartitionedRun
 from ainb.errors import AinbError, ConfigError
 from ainb.runtime import Runtime
+from ainb.stores.files import make_folders
 from ainb.stores.local import default_home
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def local_run(run: PartitionedRun) -> tuple[PartitionedRun, bool]:
         return run, not run.is_here
     folder = default_home() / FOLDER / run.folder.name
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(folder)
     except OSError:
         return dataclasses.replace(run, folder=None), True
     return dataclasses.replace(run, folder=folder), True

@@ -166,8 +166,13 @@ class JobDriver:
         now = self._clock.unix()
         begun = job.intended_at if job.intended_at is not None else now
         found = await self._service.find(tag=job.job_uuid, requests=job.requests, created_after=begun)
-        taken = {other.job_id for other in await asyncio.to_thread(self._store.jobs)} | set(job.not_ours)
+        others = [
+            other for other in await asyncio.to_thread(self._store.jobs) if other.job_uuid != job.job_uuid
+        ]
+        taken = {other.job_id for other in others} | set(job.not_ours)
         found = [remote for remote in found if remote.job_id not in taken]
+        if not found and any(_may_have_taken(other, job) for other in others):
+            return await self.save(machine.unreachable(job, now))
         if not found:
             return await self.save(machine.not_found(job, now))
         remote = min(found, key=lambda item: abs((item.created_at or now) - begun))
@@ -225,6 +230,11 @@ class JobDriver:
             f"ask {job.provider} about the job"
         )
         return await self.save(machine.failed(job, now, words=words, code="foreign_results"))
+
+
+def _may_have_taken(other: JobRecord, job: JobRecord) -> bool:
+    """Whether another job, which only its results will identify, may have been taken for this one's at the provider."""
+    return other.is_open and not other.verified and other.requests == job.requests
 
 
 def _file_name(job: JobRecord) -> str:

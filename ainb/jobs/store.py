@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
 from ainb.jobs.state_machine import JobRecord, State
 from ainb.stores.files import make_private, try_lock
@@ -25,6 +26,8 @@ from ainb.stores.sqlite import tie
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
 BUSY_SECONDS = 10.0
+LOCKED_TRIES = 100
+LOCKED_SECONDS = 0.05
 KEEP_MERGED_SECONDS = 30 * 86_400.0
 SCHEMA_VERSION = 1
 _FIELDS = frozenset(item.name for item in fields(JobRecord))
@@ -79,7 +82,6 @@ class JobStore:
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._close = tie(self._db, self)
-            self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except (OSError, sqlite3.Error) as error:
@@ -247,9 +249,25 @@ class JobStore:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer ainb, version {version} of its tables")
-        for statement in _SCHEMA.split(";"):
-            self._db.execute(statement)
-        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version == SCHEMA_VERSION:  # nothing is written, so that opening waits for nobody
+            return
+        self._set_wal()
+        with self._writing() as db:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _set_wal(self) -> None:
+        # SQLite does not wait for a lock here, and two kernels may make the file at once.
+        for attempt in range(LOCKED_TRIES):
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if attempt == LOCKED_TRIES - 1:
+                    raise
+                SYSTEM_CLOCK.block(LOCKED_SECONDS)
+            else:
+                return
 
 
 class RunLock:

@@ -1,7 +1,8 @@
-"""Where keys come from: the environment, a file of the person's choice, the OS keyring; and never into any text.
+"""API keys: looked up in the environment, in the file given as ``env_file``, in the OS keyring; never shown.
 
-A key is a `Key`: a text that shows itself as ``'***'``, so that neither a cell's echo nor a verbose traceback prints it. Keys are
-looked up when a call is made. First found wins: the environment, the file given as ``env_file``, what ``%ai login`` has stored.
+A key is a `Key`: a text that shows itself as ``'***'``, so that neither a cell's echo nor a verbose traceback
+prints it. Keys are looked up when a call is made. First found wins: the environment, the file given as
+``env_file``, what ``%ai login`` has stored.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Key(str):
 
 
 def unquoted(value: str) -> str:
-    """The value without outer white space and the quotes that people copy along."""
+    """The value without outer white space and the quotes that are copied along."""
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         value = value[1:-1].strip()
@@ -57,7 +58,8 @@ def variable(name: str) -> str:
         return known
     if not is_variable_name(name):
         raise ConfigError(
-            "a key is asked for by the name of its variable (letters, digits, _), such as OPENAI_API_KEY; what was given is no such "
+            "a key is asked for by the name of its variable (letters, digits, _), such as "
+            "OPENAI_API_KEY; what was given is no such "
             "name, and is not repeated here because it may be the key itself"
         )
     return name
@@ -67,10 +69,12 @@ def get(name: str) -> str | None:
     """The key of a service (``"openai"``) or the value of a variable (``"DATABASE_URL"``).
 
     Returns:
-        The value without outer white space and quotes around it, shown as ``'***'``; None when it is set nowhere or empty.
+        The value without outer white space and quotes around it, shown as ``'***'``; None when it is set
+        nowhere or empty.
 
     Raises:
-        ConfigError: `name` cannot be the name of a variable, or the file of keys or the keyring cannot be read.
+        ConfigError: `name` cannot be the name of a variable, or the file of keys or the keyring cannot be
+            read.
     """
     known = KEY_VARIABLES.get(name)
     value = os.environ.get(known or name)
@@ -112,7 +116,7 @@ def found() -> list[str]:
 def where(name: str) -> str | None:
     """Where a key would come from: "environment", the file's name, or "keyring"; None when it is set nowhere.
 
-    The keyring itself is not opened: it may ask the person for a password.
+    The keyring itself is not opened: it may ask the user for a password.
     """
     wanted = variable(name)
     if os.environ.get(wanted, "").strip():
@@ -133,7 +137,8 @@ def login(name: str, value: str) -> str:
         A line that says what was done, without the key.
 
     Raises:
-        ConfigError: The key cannot be one (the message says why and does not show it), or there is no keyring.
+        ConfigError: The key cannot be one (the message says why and does not show it), or there is no
+            keyring.
     """
     wanted, key = variable(name), value.strip()
     fault = fault_of(wanted, key)

@@ -1,4 +1,4 @@
-"""Keys from a file of ``NAME=value`` lines, such as .env; read only when the person names it."""
+"""Keys from a file of ``NAME=value`` lines, such as .env; read only when the user names it."""
 
 from __future__ import annotations
 
@@ -57,13 +57,16 @@ def read() -> Mapping[str, str]:
             _kept = _Kept(_path, stamp, parse(_path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"env_file {_path.name} cannot be read ({type(error).__name__}); correct env_file or set it to None"
+            f"env_file {_path.name} cannot be read ({type(error).__name__}); correct env_file or set it "
+            f"to None"
         ) from None
     return _kept.values
 
 
 def parse(text: str) -> dict[str, str]:
-    r"""Names and values of the lines ``NAME=value``, with or without ``export`` and quotes; nothing is expanded or executed.
+    r"""Names and values of the lines ``NAME=value``, with or without ``export`` and quotes.
+
+    Nothing is expanded or executed.
 
     >>> parse("export A='1 2' # note\nB=3 # three\n# C=4")
     {'A': '1 2', 'B': '3'}

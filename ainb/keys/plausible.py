@@ -1,4 +1,4 @@
-"""What can be no key, told without showing it."""
+"""Plausibility checks of keys; no message shows the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _SAME = {frozenset({"GEMINI_API_KEY", "GOOGLE_API_KEY"})}
 
 
 def is_variable_name(text: str) -> bool:
-    """Whether a text is the name of an environment variable, and not likely a key that was given in its place."""
+    """Whether a text is the name of an environment variable.
+
+    What is more likely a key, given in the place of its name, is none.
+    """
     if _NAME.fullmatch(text) is None:
         return False
     # Keys are long runs of letters and digits; names of that length are made of words.

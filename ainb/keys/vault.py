@@ -1,7 +1,7 @@
-"""Keys in the OS keyring (macOS Keychain, Windows Credential Manager, Secret Service), which only ``%ai login`` fills.
+"""Keys in the OS keyring (macOS Keychain, Windows Credential Manager, Secret Service); see ``%ai login``.
 
-A keyring may ask the person to unlock it, so it is asked for nothing that was not stored: a file beside the usage log names the
-variables that are in it, without their values.
+A keyring may ask the user to unlock it, so it is asked for nothing that was not stored: a file beside the
+usage log names the variables that are in it, without their values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _values: dict[str, str | None] = {}
 
 def names() -> frozenset[str]:
     """Variables whose values are in the keyring; the keyring is not opened."""
-    global _known  # noqa: PLW0603 - one keyring a person, one memory of it a process
+    global _known  # noqa: PLW0603 - one keyring per user, one cache of it per process
     path = _path_for(os.environ.get("AINB_HOME"), os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME"))
     try:
         found = os.stat(path)  # noqa: PTH116 - asked for with every call that has no key
@@ -97,7 +97,8 @@ def _backend() -> Any:
         import keyring
     except ImportError:
         raise ConfigError(
-            "keys are kept in the OS keyring, and keyring is not installed; pip install 'ainb-notebook[keyring]', "
+            "keys are kept in the OS keyring, and keyring is not installed; pip install "
+            "'ainb-notebook[keyring]', "
             "or set the key in the environment"
         ) from None
     backend: Any = keyring.get_keyring()
@@ -105,7 +106,8 @@ def _backend() -> Any:
         if backend.priority >= LEAST_PRIORITY:
             return backend
     raise ConfigError(
-        "this machine has no keyring that keeps keys safe (none, or a plain file); set the key in the environment"
+        "this machine has no keyring that keeps keys safe (none, or a plain file); set the key in the "
+        "environment"
     )
 
 
@@ -126,7 +128,9 @@ def _path_for(*_where: str | None) -> str:
 
 def _write(kept: frozenset[str]) -> None:
     path = _path()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # One by one: a parent that `mkdir` makes on the way gets the mode that the umask leaves.
+    for missing in reversed([place for place in path.parents if not place.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:

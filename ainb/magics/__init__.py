@@ -36,11 +36,11 @@ OTHER_DISTRIBUTION = "ainb"
 
 def add_accessor(_info: object = None) -> None:
     """Add ``.ai`` to DataFrames and Series once pandas is loaded; runs before every cell, so it is cheap."""
-    if "pandas" in sys.modules and "ainb.accessor" not in sys.modules:
-        from ainb.accessor import OWNED
+    if "pandas" in sys.modules:
+        from ainb.accessor import notices
 
-        if OWNED is not None:
-            _print_line(OWNED)
+        while notices:
+            _print_line(notices.pop())
 
 
 def _uncover_cell_magic(lines: list[str]) -> list[str]:

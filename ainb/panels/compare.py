@@ -233,20 +233,14 @@ def _interval(
 
 
 def _matrices(result: Comparison) -> list[Block]:
-    from ainb.compare.overview import row_shares
+    from ainb.compare.overview import narrowed, row_shares
 
     tables: list[Block] = []
     for answers, name in list(zip(result.answers_by_variant, result.names, strict=True))[:MOST_MATRICES]:
-        counts = result.confusion(answers.variant, answers.model)
-        if counts.shape[1] > MOST_CLASSES + 2:
-            return [
-                Line(
-                    [
-                        f"{counts.shape[1] - 2} labels are too many to draw; see .confusion({answers.variant!r})"
-                    ],
-                    "quiet",
-                )
-            ]
+        counts = narrowed(result.confusion(answers.variant, answers.model), MOST_CLASSES)
+        if len(counts) > MOST_CLASSES:
+            text = f"{len(counts):,} classes are too many to draw; see .confusion({answers.variant!r})"
+            return [Line([text], "quiet")]
         tables.append(_matrix(counts, row_shares(counts), name))
     more = len(result.answers_by_variant) - len(tables)
     hidden = [Line([f"and {more:,} more: see .confusion(…)"], "quiet")] if more else []

@@ -51,7 +51,12 @@ def progress_view(
         return [head, first, *bar, counts, *(jobs or middle), money, *last, *_failures(progress)]
 
     label = f"ainb batch {title}"
-    lines = (headline, *([under_way] if running else []), counts, money)
+    # A narrow terminal cuts the end of the line.
+    cost = Line([piece for piece in money.pieces if "$" in str(piece)][:1])
+    failed = Line([f"{progress.failed:,} failed" if progress.failed else ""])
+    lines = (
+        (headline, failed, cost, under_way, Line(counts.pieces[:1])) if running else (headline, counts, money)
+    )
     return View(
         label=label,
         blocks=blocks(headline, *([under_way] if running else [])),

@@ -123,6 +123,8 @@ def drop_sampling(wire: Wire, family: Family, model: str, effort: str | None) ->
 def schema_lesson(lessons: Sequence[Lesson], schema: ReplySchema) -> str | None:
     """The form that earlier refusals left for a schema: the schema's own lesson, else the model's."""
     wanted = {item.field: item.value for item in lessons if item.field.startswith(SCHEMA_PREFIX)}
+    if not wanted:  # most calls; the digest of a schema takes longer than the rest
+        return None
     return wanted.get(schema_field(schema)) or wanted.get(ANY_SCHEMA)
 
 

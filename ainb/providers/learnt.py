@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from ainb.providers.lessons import MAX_VALUES, PROTECTED, Lesson
+from ainb.stores.files import make_folders
 
 FILE_NAME: Final = "learnt.json"
 VERSION: Final = 1
@@ -211,7 +212,7 @@ def _write_file(path: Path, known: _Known, now: float) -> None:
     text = orjson.dumps({"version": VERSION, "records": records[-MAX_RECORDS:]}, option=orjson.OPT_INDENT_2)
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(path.parent)
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(text)

@@ -84,6 +84,10 @@ ANTHROPIC: Final = Profile(
 BOUNDS_FREE: Final = Profile(keywords=_ANNOTATIONS | {"format"})
 
 
+MAX_REWRITTEN: Final = 64
+_rewritten: dict[tuple[int, int], tuple[Mapping[str, Any], WireSchema | None]] = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireSchema:
     """A schema as it is sent.
@@ -101,11 +105,19 @@ class WireSchema:
 
 def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
     """The schema in the part of the language that a service takes; None where it cannot be said in it."""
-    writer = _Writer(schema, profile)
+    # Rows of a batch share one schema, and rewriting it took longer than all stages of a row together.
+    key = (id(schema), id(profile))
+    known = _rewritten.get(key)
+    if known is not None and known[0] is schema:
+        return known[1]
     try:
-        return writer.write()
+        written = _Writer(schema, profile).write()
     except (_CannotBeSaidError, RecursionError):
-        return None
+        written = None
+    if len(_rewritten) >= MAX_REWRITTEN:
+        _rewritten.clear()
+    _rewritten[key] = (schema, written)
+    return written
 
 
 def wrap(schema: Mapping[str, Any]) -> Json:

@@ -1,7 +1,8 @@
 """Secrets that are known by what stands before them: a name and a separator, a header, a URL.
 
-``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…``, in the spellings of shells,
-.env files, YAML, TOML, JSON, XML and connection strings. Every pattern takes linear time: a run of characters is read once, possessively.
+``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…``,
+in the spellings of shells, .env files, YAML, TOML, JSON, XML and connection strings. Every pattern takes
+linear time: a run of characters is read once, possessively.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _DIGIT = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9]{0,128}+[0-9])"
 _DIGIT_OR_SIGN = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9!@#$%^&*?+~]{0,128}+[0-9!@#$%^&*?+~])"
 _SECRET = rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
 _VALUE = rf"(?![$*%&]){_LETTER}{_DIGIT}{_SECRET}"
-# An unquoted value may also be code, a path or a stand-in: words with a short number behind, joined by marks; a URL, a date, a
-# file; a variable that is called like what it holds.
+# An unquoted value may also be code, a path or a stand-in: words with a short number behind, joined by marks;
+# a URL, a date, a file; a variable that is called like what it holds.
 _WORD = r"(?:(?:[A-Z]?[a-z]{1,40}+(?:[A-Z][a-z]{1,40}+){0,6}+|[A-Z]{1,40}+)[0-9]{0,3}+|[0-9]{1,8}+)"
 _NO_NAMES = (
     rf"(?!(?:[/~.@#|]{{1,3}}+{_WORD}|{_WORD}[._\-/:+@]{{1,3}}+{_WORD})(?:[._\-/:+@]{{1,3}}+{_WORD}){{0,16}}+"
@@ -61,7 +62,8 @@ def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
 
     Args:
         word: What the name ends in.
-        kinds: What must stand before the word where it is not in capitals with "="; nothing means anything may.
+        kinds: What must stand before the word where it is not in capitals with "="; nothing means anything
+            may.
         shortest: Characters that a quoted or plain value has at least.
     """
     any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
@@ -95,8 +97,8 @@ def _after_kind(kinds: Iterable[str], word: str) -> Iterable[str]:
             yield f"(?<=(?:{'|'.join(same)}){joint}{word})"
 
 
-# Between the colon and the last @ before the host: as most clients read it, up to the first "/", "?" or "#"; where no host with a dot or
-# a port is found so, with these characters in it, as others do.
+# Between the colon and the last @ before the host: as most clients read it, up to the first "/", "?" or "#";
+# where no host with a dot or a port is found so, with these characters in it, as others do.
 _URL_RUN = r"(?:[^\s\"'<>@:]++|:(?!//))*+"
 _LOGIN_IN_URL = (
     r"://[^\s/:@\[\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>"
@@ -114,7 +116,10 @@ _OPTION = (
 ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "private key",
-        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^\-]++|-(?!----))*+(?:-----END [A-Z0-9 ]{0,40}-----)?",
+        (
+            r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+            r"(?:[^\-]++|-(?!----))*+(?:-----END [A-Z0-9 ]{0,40}-----)?"
+        ),
         ("PRIVATE KEY",),
     ),
     ("password in a URL", _LOGIN_IN_URL, ("://",)),
@@ -139,7 +144,10 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     (
         "curl password",
-        r"curl\s{1,4}(?:-{1,2}[A-Za-z\-]{1,20}\s{1,4}){0,4}(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"'$]{1,64}:(?![$*%{<])(?P<secret>[^\s\"']{3,128})",
+        (
+            r"curl\s{1,4}(?:-{1,2}[A-Za-z\-]{1,20}\s{1,4}){0,4}(?:-u|--user)[ =]{0,2}"
+            r"[\"']?[^\s:\"'$]{1,64}:(?![$*%{<])(?P<secret>[^\s\"']{3,128})"
+        ),
         ("curl ",),
     ),
     (

@@ -1,8 +1,8 @@
-"""Redaction filter: keeps secrets out of what is sent and out of error texts, log lines, rows, journals and cassettes.
+"""Redaction filter: keeps secrets out of prompts, error texts, log lines, rows, journals and cassettes.
 
-Two kinds are found: the values of key variables in the environment, wherever they stand, and what looks like a secret by a
-pack of patterns. A secret is a long run without blanks, and most texts hold none: one look settles them. Otherwise a pattern is
-run where one of its literals occurs.
+Two kinds are found: the values of key variables in the environment, wherever they stand, and what looks like
+a secret by a pack of patterns. A secret is a long run without blanks, and most texts hold none: one look
+settles them. Otherwise a pattern is run where one of its literals occurs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ __all__ = [
     "watch",
 ]
 
-# The table beneath the environment: asked through the environment itself, each variable that is not set costs an error raised and
-# caught, which was a third of a look at a text.
+# The table beneath the environment: asked through the environment itself, each variable that is not set costs
+# an error raised and caught, which was a third of a look at a text.
 _table: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
 _table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 # Name to what it is called in that table.
 _variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 MIN_KEY_CHARACTERS = 16
-# Beyond so many secrets of a kind the rest of the text counts as one, and beyond so many long runs it is searched as it is.
+# Beyond so many secrets of a kind the rest of the text counts as one, and beyond so many long runs it is
+# searched as it is.
 MAX_MATCHES = 10_000
 MAX_RUNS = 1_000
 _MIN_DISTINCT = 8
@@ -60,7 +61,10 @@ class _Rule:
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Compiled when its literal is met for the first time: most never are, and all of them take 100 ms."""
+        """Compiled when its literal is met for the first time.
+
+        Most never are, and all of them take 100 ms.
+        """
         return re.compile(self.text)
 
 
@@ -81,7 +85,8 @@ def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[
     return tuple((gate, tuple(literals)) for gate, literals in groups.items())
 
 
-# A literal of a token stands in it, and so in a long run; a name stands beside its value, in any case of letters.
+# A literal of a token stands in it, and so in a long run; a name stands beside its value, in any case of
+# letters.
 _BESIDE = _gated(_NAMED_RULES, ":", lower=True)
 _INSIDE = _gated(_TOKEN_RULES, "-_.=")
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
@@ -126,12 +131,14 @@ def find(text: str) -> list[tuple[int, int, str]]:
         text: Anything.
 
     Returns:
-        ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable whose value it is.
+        ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable
+        whose value it is.
     """
     raw = text.encode("utf-8", "replace")
     rules = _rules_for(raw) if _LONG_RUN in raw.translate(_RUNS) else _rules_for_short(text)
     found = _known_values(text)
-    # In the order of the pack: of two names for one place the first counts, and a token's says more than that it was assigned.
+    # In the order of the pack: of two names for one place the first counts, and a token's says more than that
+    # it was assigned.
     for rule in sorted(set(rules), key=_ORDER.__getitem__):
         found += _matches(rule, text)
     return _without_overlap(found) if found else found
@@ -156,12 +163,15 @@ def may_hold(text: str) -> bool:
 
 
 def find_known(text: str) -> list[tuple[int, int, str]]:
-    """Places of key variables' values alone, as `find` gives them; what only looks like a secret is left aside."""
+    """Places of key variables' values alone, as `find` gives them.
+
+    What only looks like a secret is left aside.
+    """
     return _known_values(text)
 
 
 def remember(value: str, name: str) -> None:
-    """Have a value that stands in no key variable (from a file, a keyring, a variable of the person's own) treated like one.
+    """Treat a value from a file, a keyring or a variable of the user's own like that of a key variable.
 
     Args:
         value: The secret; nothing happens where `is_secret` says that it is none.
@@ -189,18 +199,19 @@ def encodable(text: str) -> str:
 
 
 def watch(name: str) -> None:
-    """Count the variable `name` among those that hold keys; for a key variable that the person named."""
+    """Count the variable `name` among those that hold keys; for a key variable that the user named."""
     _variables[name] = _table_name(name)
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Values that must not be seen: those of key variables, and where this process's own are asked for, those that were remembered.
+    """Values that must not be seen: those of key variables and, for this process, those remembered.
 
     Args:
         environ: Where to look; None means the process's environment.
 
     Returns:
-        Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a key.
+        Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a
+        key.
     """
     if environ is None:
         variables: Mapping[str, str] = os.environ
@@ -224,7 +235,8 @@ def is_secret(value: str) -> bool:
 
 def _rules_for(raw: bytes) -> list[_Rule]:
     """Rules of which a literal occurs."""
-    # As text, in which literals are searched three times as fast; a character a byte, which for literals of ASCII is the same.
+    # As text, in which literals are searched three times as fast; a character a byte, which for literals of
+    # ASCII is the same.
     lowered, runs = raw.lower().decode("latin-1"), _long_runs(raw).decode("latin-1")
     return [*_of_literals(_BESIDE, lowered), *_of_literals(_INSIDE, runs)]
 
@@ -248,7 +260,10 @@ def _rules_for_short(text: str) -> list[_Rule]:
 
 
 def _long_runs(raw: bytes) -> bytes:
-    """The runs that are long enough for a key, a blank between them; most texts have none, and are looked at once."""
+    """The runs that are long enough for a key, a blank between them.
+
+    Most texts have none, and are looked at once.
+    """
     shape = raw.translate(_RUNS)
     runs: list[bytes] = []
     at = shape.find(_LONG_RUN)
@@ -290,7 +305,10 @@ def _known_values(text: str) -> list[tuple[int, int, str]]:
 
 
 def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Overlapping places joined under the name of the one that starts first (the longer, where two start together)."""
+    """Overlapping places joined under the name of the one that starts first.
+
+    Where two start together, the longer one's.
+    """
     if all(before[1] <= after[0] for before, after in itertools.pairwise(found)):
         return found
     joined: list[tuple[int, int, str]] = []

@@ -1,7 +1,7 @@
-"""Values of keys that are split or encoded: by line breaks, characters of no width, escapes, percent encoding.
+"""Values of keys that are split or encoded: line breaks, zero-width characters, percent encoding.
 
-A text is compared twice: first the letters and digits of both alone, which is quick and settles nearly all texts, then with what may
-stand between two characters of a key taken out and percent codes decoded.
+A text is compared twice: first the letters and digits of both alone, which is quick and settles nearly all
+texts, then with what may stand between two characters of a key taken out and percent codes decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _NO_WIDTH = (
 )
 _BREAK = "\r\n\x0b\x0c\x85\u2028\u2029"
 # The same in JSON and in HTML.
-_ESCAPED = r"\\{1,8}(?:[nrtbf]|u00[aA][dD]|u200[b-fB-F89]|u202[89a-eA-E]|u20[67][0-9a-fA-F]|u[fF][eE][fF]{2}|u034[fF])"
+_ESCAPED = (
+    r"\\{1,8}(?:[nrtbf]|u00[aA][dD]|u200[b-fB-F89]|u202[89a-eA-E]|u20[67][0-9a-fA-F]"
+    r"|u[fF][eE][fF]{2}|u034[fF])"
+)
 _MARKUP = r"&(?:shy|ZeroWidthSpace|#173|#8203|#[xX](?:[aA][dD]|200[bB]));|<w?br ?/?>"
 # A text that goes on in the next line: of a quotation, a comment, a shell; as a literal of a program.
 _NEXT_LINE = rf"[ \t]{{0,8}}\\?[{_BREAK}]++[ \t>|#*]{{0,80}}+"
@@ -44,7 +47,10 @@ _PLAIN = bytes(set(range(32, 127)) - set(b"%\\&<"))
 
 
 def may_be_split(text: str) -> bool:
-    """Whether anything stands in a text that may split or encode a key; most texts of one line have nothing of the kind."""
+    """Whether anything stands in a text that may split or encode a key.
+
+    Most texts of one line have nothing of the kind.
+    """
     # Deleting what is plain is many times as fast as searching for what is not.
     return not text.isascii() or bool(text.encode().translate(None, _PLAIN))
 
@@ -86,7 +92,7 @@ def _places(joined: _Joined, values: Mapping[str, str]) -> list[Place]:
 
 
 def beginning_of_value(text: str, values: Iterable[str]) -> int:
-    """Where the longest end of a text starts that may be the beginning of one of the values, whole, split or encoded.
+    """Start of the longest end of a text that may begin one of the values, whole, split or encoded.
 
     Returns:
         A position in the text; its length where no end of it begins a value.
@@ -130,7 +136,8 @@ class _Joined:
 
     def __init__(self, text: str, kind: re.Pattern[str]) -> None:
         pieces: list[str] = []
-        # Of each piece: where it starts in the joined text, where in the text itself, and its width there if it is a percent code.
+        # Of each piece: where it starts in the joined text, where in the text itself, and its width there if
+        # it is a percent code.
         self._starts: list[int] = []
         self._origins: list[tuple[int, int]] = []
         length = end = 0

@@ -1,7 +1,8 @@
 """Token formats: secrets that are known by their own prefix, alphabet and length.
 
-Lengths are minima, so that a longer token is taken whole. Source: the providers' documentation, GitHub's secret scanning patterns,
-and the rule packs of gitleaks 8 and detect-secrets 1.5 for prefix, alphabet and length.
+Lengths are minima, so that a longer token is taken whole. Source: the providers' documentation, GitHub's
+secret scanning patterns, and the rule packs of gitleaks 8 and detect-secrets 1.5 for prefix, alphabet and
+length.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_W}"
 def token(prefixes: tuple[str, ...], rest: str) -> str:
     r"""The pattern of a token: one of its prefixes where a word starts, then the rest.
 
-    The look-behind stands after the prefix, so that the search still jumps from literal to literal. A word may also start after an
+    The look-behind stands after the prefix, so that the search still jumps from literal to literal. A word
+    may also start after an
     escape: in JSON after ``\n``, where the ``n`` looks like part of it, in a URL after ``%3D``.
     """
     by_width: dict[int, list[str]] = {}

@@ -17,7 +17,7 @@ from typing import TypeVar
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
 from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
-from ainb.stores.files import make_private
+from ainb.stores.files import make_folders, make_private
 from ainb.stores.sqlite import Owner, tie
 
 T = TypeVar("T")
@@ -267,7 +267,7 @@ class DayBook:
 
     def _open(self) -> tuple[sqlite3.Connection, Owner]:
         if self._db is None or self._owner is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(self._path.parent)
             self._owner = self._owner or Owner(self._path.with_suffix(".owners"))
             self._db = _connect(self._path)
             self._close_db = tie(self._db, self)

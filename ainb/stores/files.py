@@ -17,6 +17,18 @@ class NotPrivateError(OSError):
     """The folder or a file in it is a link, of the wrong type, or owned by another user."""
 
 
+def make_folders(folder: Path) -> None:
+    """Create a folder and its missing parents, each 0700.
+
+    `Path.mkdir` gives parents the mode that the umask leaves: with umask 000 another user could replace the folder.
+
+    Raises:
+        OSError: One of them cannot be created.
+    """
+    for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+        missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
 def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
     """Create a folder (0700) and an empty file in it (0600), or check and tighten existing ones.
 
@@ -36,8 +48,7 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
         OSError: The folder cannot be created or written.
     """
     if not os.path.lexists(folder):
-        folder.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folders(folder)
     _check(folder, stat.S_ISDIR, "folder", FOLDER_MODE)
     path = folder / name
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
@@ -62,7 +73,7 @@ def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None
         NotPrivateError: A file is a link, of the wrong type, or owned by another user.
         OSError: The folder or the file cannot be created.
     """
-    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    make_folders(path.parent)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
     for end in ("", *beside):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ainb.stores.files import try_lock
+from ainb.stores.files import make_folders, try_lock
 
 # Connections opened before a fork: SQLite must neither use nor close them in the child.
 _inherited: list[sqlite3.Connection] = []
@@ -124,7 +124,7 @@ class Owner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folders(folder)
         self.name, self._handle = self._claim()
         self._release = weakref.finalize(self, _close_handle, self._handle)
 

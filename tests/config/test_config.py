@@ -119,3 +119,9 @@ def test_the_person_may():
 
     read = load_config(folder=Path("/"), environ=environ)
     assert (read.allow_insecure_http, read.env_file) == (True, Path("/x/.env"))
+
+
+def test_a_path_given_as_text_is_a_path():
+    made = Config(home="~/x", env_file="y.env")
+
+    assert (made.home, made.env_file) == (Path("~/x").expanduser(), Path("y.env"))

@@ -55,7 +55,8 @@ class Behaviour:
         counts: Offset that is added to the counts it reports.
         foreign: Whether the custom ids in the result files are those of somebody else's job.
         unknown_lines: Lines of rows that nobody asked for, added to the output.
-        create: "lost" makes the job and closes the connection without an answer; "late" makes it and answers 500; a status makes none.
+        create: "lost" makes the job and closes the connection without an answer; "late" makes it and answers 500; a status makes none,
+            nor does "never", which closes the connection.
         upload: The same for the file's upload.
         result_faults: Statuses of the first downloads of a result file.
         cut_download: Whether the first download of the output file breaks off half-way.
@@ -75,7 +76,7 @@ class Behaviour:
     counts: int = 0
     foreign: bool = False
     unknown_lines: int = 0
-    create: Literal["lost", "late"] | int | None = None
+    create: Literal["lost", "late", "never"] | int | None = None
     upload: Literal["lost", "late"] | int | None = None
     result_faults: tuple[int, ...] = ()
     cut_download: bool = False
@@ -624,9 +625,8 @@ class _Handler(BaseHTTPRequestHandler):
             how = server.behaviour(len(server.jobs)).create
             if stored is None:
                 self._error(404, "no such file")
-            elif isinstance(how, int):
-                server.jobs.append(_never_made(len(server.jobs), how))
-                self._error(how, "no batch can be made now")
+            elif isinstance(how, int) or how == "never":
+                self._refuse_job(how)
             elif len(lines) > server.max_rows:
                 self._error(400, f"{len(lines)} lines are more than {server.max_rows}")
             else:
@@ -639,6 +639,14 @@ class _Handler(BaseHTTPRequestHandler):
                     endpoint=wish["endpoint"],
                 )
                 self._answer_as(how, openai_view(job))
+
+    def _refuse_job(self, how: Literal["never"] | int) -> None:
+        jobs = self.batch_server.jobs
+        jobs.append(_never_made(len(jobs), 0 if how == "never" else how))
+        if how == "never":
+            self._hang_up()
+        else:
+            self._error(how, "no batch can be made now")
 
     def _find(self, job_id: str) -> ServerJob | None:
         return next((job for job in self.batch_server.jobs if job.job_id == job_id), None)
@@ -705,9 +713,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with server.lock:
             how = server.behaviour(len(server.jobs)).create
-            if isinstance(how, int):
-                server.jobs.append(_never_made(len(server.jobs), how))
-                self._error(how, "no batch can be made now")
+            if isinstance(how, int) or how == "never":
+                self._refuse_job(how)
                 return
             job = server.create("anthropic", lines, self._key())
         self._answer_as(how, anthropic_view(job, server.base_url))

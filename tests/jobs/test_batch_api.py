@@ -363,6 +363,28 @@ def test_limits_split_a_run_into_several_jobs(make_session, anthropic, monkeypat
 
 
 @BOTH
+def test_a_job_whose_creation_never_arrived_is_not_taken_for_the_next_of_its_size(
+    make_session, anthropic, monkeypatch
+):
+    from ainb.providers.anthropic import batches as theirs
+    from ainb.providers.batch_service import BatchLimits
+    from ainb.providers.openai import batches as ours
+
+    small = BatchLimits(requests=6, size_bytes=100_000)
+    monkeypatch.setattr(ours, "OPENAI_LIMITS", small)
+    monkeypatch.setattr(theirs.AnthropicBatches, "limits", small)
+    with BatchServer(
+        [Behaviour(create="never"), Behaviour(create="lost"), Behaviour(create="lost")]
+    ) as server:
+        session = make_session(server, anthropic=anthropic)
+        frame = session.map([f"row {number}" for number in range(18)], "{value}", batch_api=True)
+
+        assert (frame["status"] == "ok").all()
+        assert set(server.submissions().values()) == {1}
+        assert spent_in(session) == spent_at(server)
+
+
+@BOTH
 def test_a_row_that_no_job_can_hold_is_rejected_alone(make_session, anthropic, monkeypatch):
     from ainb.providers.anthropic import batches as theirs
     from ainb.providers.batch_service import BatchLimits

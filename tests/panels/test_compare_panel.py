@@ -98,9 +98,20 @@ def test_many_classes_and_many_variants_are_named_not_drawn(session):
     many = session.compare(frame, AB, truth="label")
     few = session.compare(table(60), {f"v{number}": "{a}" for number in range(6)}, truth="label")
 
-    assert "20 labels are too many to draw; see .confusion('short')" in comparison_view(many).text()
+    assert "20 classes are too many to draw; see .confusion('short')" in comparison_view(many).text()
     assert "and 2 more: see .confusion(…)" in comparison_view(few).text()
     assert "v0 and v1 answer alike on every row" in comparison_view(few).text()
+
+
+def test_answers_that_are_no_class_are_summed_up_where_they_are_many(session):
+    frame = table(60)
+    frame.iloc[:40, frame.columns.get_loc("a")] = [f"The label is {number}" for number in range(40)]
+
+    text = comparison_view(session.compare(frame, {"free": "{a}"}, truth="label")).text()
+
+    head, *rows = re.search(r"(truth .*)\n(.*)\n(.*)\n(.*)", text).groups()
+    assert head.split() == ["truth", "negative", "neutral", "positive", "other", "answers"]
+    assert sum(int(row.split()[-1]) for row in rows) == 40
 
 
 def test_hostile_text_is_text(session):

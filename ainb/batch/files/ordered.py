@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.files.parquet import ParquetWriter, need_pyarrow
+from ainb.batch.files.stream import TemporaryFile
 from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
 from ainb.batch.files.writers import ByteStream, CsvWriter, Formulas, JsonLinesWriter, PieceWriter, packed
 from ainb.batch.results import Results, column_name
@@ -70,7 +69,7 @@ class OrderedFile:
         self._early: dict[int, RowResult] = {}
         self._next = 0
         self._piece: list[tuple[tuple[Any, ...], RowResult]] = []
-        self._stream: _Stream | None = None
+        self._stream: TemporaryFile | None = None
         self._writer: PieceWriter | None = None
 
     def carry(self, position: int, row: Mapping[str, Any]) -> None:
@@ -115,7 +114,7 @@ class OrderedFile:
         self._writer.close()
         # A link is followed: its target is replaced, the link stays.
         target = self.path.resolve() if complete else self._free(self._partial())
-        self._stream.put_in_place(target)
+        target = self._stream.put_in_place(target)
         self._remember(target, self._stream, complete=complete)
         if self._late:
             names = ", ".join(map(repr, list(self._late)[:SHOWN_NAMES]))
@@ -130,7 +129,7 @@ class OrderedFile:
             )
         return target
 
-    def _remember(self, target: Path, stream: _Stream, *, complete: bool) -> None:
+    def _remember(self, target: Path, stream: TemporaryFile, *, complete: bool) -> None:
         if self._guard is None:
             return
         # A list that cannot be written costs a question at the next run, not this result.
@@ -146,8 +145,9 @@ class OrderedFile:
 
     def _free(self, path: Path) -> Path:
         """The path itself, or one beside it where the path holds what ainb did not write."""
-        if not path.exists() or (self._guard is not None and self._guard.owns(path)):
-            return path
+        with contextlib.suppress(OSError):
+            if not path.exists() or (self._guard is not None and self._guard.owns(path)):
+                return path
         return path.with_name(f"{secrets.token_hex(4)}.{path.name}")
 
     def _flush(self) -> None:
@@ -164,12 +164,12 @@ class OrderedFile:
             for place, name in enumerate(self._keep)
         }
         if self._writer is None:
-            self._stream = _Stream(self.path.resolve())
+            self._stream = TemporaryFile(self.path.resolve(), self._notify)
             self._writer = self._open(self._stream)
         self._writer.write(kept, frame)
         self._piece.clear()
 
-    def _open(self, stream: _Stream) -> PieceWriter:
+    def _open(self, stream: TemporaryFile) -> PieceWriter:
         end = suffix_of(self.path) or ""
         if self._format == "parquet":
             return ParquetWriter(stream)
@@ -201,58 +201,3 @@ class _Packed:
     def close(self) -> None:
         self._writer.close()
         self._file.close()
-
-
-class _Stream:
-    """A temporary file beside the target, with the size and the digest of what was written."""
-
-    def __init__(self, target: Path) -> None:
-        self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        self._file = self._temporary.open("xb")
-        if target.exists():
-            self._temporary.chmod(target.stat().st_mode & 0o777)
-        self._digest = hashlib.sha256()
-        self.size = 0
-        self.closed = False
-
-    def write(self, data: Any) -> int:
-        """Append bytes."""
-        self._digest.update(data)
-        written = self._file.write(data)
-        self.size += written
-        return written
-
-    def flush(self) -> None:
-        """Hand what is buffered to the operating system."""
-        self._file.flush()
-
-    def close(self) -> None:
-        """Nothing to do: the file is closed when it is put in place."""
-
-    def writable(self) -> bool:
-        """Bytes can be written."""
-        return True
-
-    def readable(self) -> bool:
-        """Nothing can be read."""
-        return False
-
-    def seekable(self) -> bool:
-        """Bytes are appended only."""
-        return False
-
-    def digest(self) -> str:
-        """SHA-256 of everything that was written, in hex."""
-        return self._digest.hexdigest()
-
-    def put_in_place(self, target: Path) -> None:
-        """Close the file and give it its name."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._temporary.replace(target)
-
-    def discard(self) -> None:
-        """Take the temporary file away, unless it was put in place."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)

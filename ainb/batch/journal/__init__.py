@@ -4,7 +4,9 @@
 ``Session.runs``.
 """
 
+from ainb.batch.journal.errors import JournalError
+from ainb.batch.journal.log_first import LogFirst
 from ainb.batch.journal.runs import runs_frame
 from ainb.batch.journal.store import JOURNAL_FILE, Journal, RunSummary
 
-__all__ = ["JOURNAL_FILE", "Journal", "RunSummary", "runs_frame"]
+__all__ = ["JOURNAL_FILE", "Journal", "JournalError", "LogFirst", "RunSummary", "runs_frame"]

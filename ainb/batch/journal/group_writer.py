@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from ainb.errors import AinbError
+from ainb.batch.journal.errors import JournalError
 from ainb.stores.sqlite import insert_few, insert_rows, tie
 
 GROUP_ROWS = 2_000
@@ -27,9 +27,11 @@ class GroupWriter:
 
     Args:
         connect: Opens the journal.
+        before_commit: Called before each commit, on the thread of the commit.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], before_commit: Callable[[], None]) -> None:
+        self._before_commit = before_commit
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ainb-journal")
@@ -60,6 +62,7 @@ class GroupWriter:
     ) -> None:
         fault: Exception | None = None
         try:
+            self._before_commit()
             self._commit([row for row, _ in group])
         except Exception as error:  # noqa: BLE001 - it is passed on to the waiting rows
             fault = error
@@ -75,7 +78,7 @@ class GroupWriter:
             if error is None:
                 committed.set_result(None)
             else:
-                committed.set_exception(AinbError(f"the journal cannot be written ({error})"))
+                committed.set_exception(JournalError(f"the journal of batches cannot be written ({error})"))
         if self._waiting:
             loop.call_later(GATHER_SECONDS, self._begin, loop)
         else:

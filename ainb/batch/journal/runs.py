@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ainb.batch.journal.store import JOURNAL_FILE, Journal
@@ -18,7 +19,7 @@ def runs_frame(core: Core) -> pd.DataFrame:
 
     path = core.config.home_folder() / JOURNAL_FILE
     runs = []
-    if path.exists() and core.config.replay != "replay":
+    if os.path.exists(path) and core.config.replay != "replay":  # noqa: PTH110 - Path.exists may raise
         journal = Journal(path)
         runs = journal.runs()
         journal.close()

@@ -7,21 +7,24 @@ one entry, and a changed prompt runs again. A row counts as finished when its co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
 from ainb.batch.row_result import RowResult
-from ainb.errors import AinbError
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import tie
 
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 10.0
+MAX_UNIX = 2.0**33  # in the year 2242; pandas holds times up to 2262
 KEEP_FINISHED_SECONDS = 30 * 86_400.0
 
 _SCHEMA = """
@@ -75,11 +78,21 @@ class Journal:
         mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may
             be on a network folder, where "WAL" does not work.
 
+        before_commit: Called before rows are committed, on another thread.
+
+    Every method raises `JournalError` when the file fails (disk full, locked, damaged, …).
+
     Raises:
-        AinbError: The file cannot be used.
+        JournalError: The file cannot be used.
     """
 
-    def __init__(self, path: Path, *, mode: Literal["WAL", "TRUNCATE"] = "WAL") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mode: Literal["WAL", "TRUNCATE"] = "WAL",
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path
         self._mode = mode
         self._lock = threading.Lock()
@@ -87,16 +100,15 @@ class Journal:
             make_private(path)
             self._reader = self._connect()
             self._close_reader = tie(self._reader, self)
-            with self._reader:
-                self._reader.execute("BEGIN IMMEDIATE")
-                self._migrate(self._reader)
-        except (OSError, sqlite3.Error) as error:
-            raise AinbError(
+            with self._transaction() as connection:
+                self._migrate(connection)
+        except (OSError, sqlite3.Error, JournalError) as error:
+            raise JournalError(
                 f"the journal of batches cannot be used ({error}); "
                 f"mend or move {path.name} in the home folder, or "
-                "run the batch with journal=False, and it cannot be resumed"
+                "give journal=False"
             ) from None
-        self._writer = GroupWriter(self._connect)
+        self._writer = GroupWriter(self._connect, before_commit)
 
     def unfinished(self, identity: str) -> str | None:
         """Id of the newest unfinished run of the same work, or None."""
@@ -104,19 +116,18 @@ class Journal:
             "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1",
             identity,
         )
-        return None if row is None or row[1] is not None else str(row[0])
+        return None if row is None or row[1] is not None else _run_id(row[0])
 
     def latest(self, identity: str) -> str | None:
         """Id of the newest run of the same work, finished or not, or None."""
         row = self._one(
             "SELECT run_id FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1", identity
         )
-        return None if row is None else str(row[0])
+        return None if row is None else _run_id(row[0])
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
         """Register a run, unless it is there already, and delete runs that finished more than 30 days ago."""
-        with self._lock, self._reader as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
             old = now - KEEP_FINISHED_SECONDS
             connection.execute(
                 "DELETE FROM rows WHERE run_id IN (SELECT run_id FROM runs WHERE finished_at < ?)", (old,)
@@ -130,8 +141,7 @@ class Journal:
 
     def finish(self, run_id: str, *, row_count: int, now: float) -> None:
         """Close a run: the next one of the same work starts anew."""
-        with self._lock, self._reader as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as connection:
             connection.execute(
                 "UPDATE runs SET finished_at = ?, row_count = ? WHERE run_id = ?", (now, row_count, run_id)
             )
@@ -154,15 +164,14 @@ class Journal:
 
     def runs(self) -> list[RunSummary]:
         """Every run, newest first."""
-        with self._lock:
+        with self._reading():
             found = self._reader.execute(
                 "SELECT r.run_id, identity, title, model, started_at, finished_at, row_count,"
                 " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
-                " coalesce(sum(cost_nano_usd), 0), count(status) - count(cost_nano_usd)"
+                " CAST(total(cost_nano_usd) AS INTEGER), count(status) - count(cost_nano_usd)"
                 " FROM runs r LEFT JOIN rows USING (run_id) GROUP BY r.run_id ORDER BY started_at DESC"
             ).fetchall()
-        names = RunSummary.__dataclass_fields__
-        return [RunSummary(**dict(zip(names, row, strict=True))) for row in found]
+        return [summary for row in found if (summary := _summary(row)) is not None]
 
     def close(self) -> None:
         """Commit what is queued and close the file."""
@@ -171,9 +180,32 @@ class Journal:
             self._close_reader()
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        with self._lock:
+        with self._reading():
             row: tuple[Any, ...] | None = self._reader.execute(query, values).fetchone()
         return row
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal of batches cannot be read ({error})") from None
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                self._reader.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._reader
+                    self._reader.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._reader.execute("ROLLBACK")
+                    raise
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal of batches cannot be written ({error})") from None
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -195,3 +227,28 @@ class Journal:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _run_id(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, float) and 0 <= value < MAX_UNIX
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _summary(row: tuple[Any, ...]) -> RunSummary | None:
+    """A run with every value of its type; None where the file holds something else."""
+    found = dict(zip(RunSummary.__dataclass_fields__, row, strict=True))
+    is_valid = (
+        all(isinstance(found[name], str) for name in ("run_id", "identity", "title", "model"))
+        and _is_time(found["started_at"])
+        and (found["finished_at"] is None or _is_time(found["finished_at"]))
+        and (found["row_count"] is None or _is_count(found["row_count"]))
+        and all(_is_count(found[name]) for name in ("done", "failed", "cost_nano_usd", "unpriced"))
+    )
+    return RunSummary(**found) if is_valid else None

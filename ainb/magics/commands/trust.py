@@ -17,7 +17,8 @@ def trust_folder(shell: NotebookShell, arguments: Arguments) -> str:
     """Trust the project of a folder.
 
     Raises:
-        ConfigError: There is no such folder, its pyproject.toml cannot be read, or the list of trusted folders not written.
+        ConfigError: There is no such folder, its pyproject.toml cannot be read, or the list of trusted
+            folders not written.
     """
     folder = _project_folder(arguments)
     needing = config.needs_trust(folder)

@@ -80,6 +80,8 @@ def copy_value(value: T) -> T:
 
 def is_whole(reply: Reply) -> bool:
     """Whether a reply is complete, so that it may be stored."""
+    if not reply.complete:
+        return False
     reason = reply.finish_reason
     return (reason.lower() if isinstance(reason, str) else reason) in WHOLE
 

@@ -19,8 +19,8 @@ class Library:
 
     Args:
         notebook: Returns the path of the notebook or script; None while it is unknown.
-        may_use: Whether a cassette may be read and written where it really lies; a repository may ship a link in
-            its place.
+        may_use: Whether a cassette may be read and written where it really lies; a repository may ship a link
+            in its place.
     """
 
     def __init__(self, notebook: Callable[[], Path | None], *, may_use: Callable[[Path], bool]) -> None:
@@ -97,7 +97,8 @@ class Library:
     def _open(self, path: Path) -> Cassette:
         if not self._may_use(path):
             raise ConfigError(
-                f"{path.name} is a link out of its project, to {os.path.realpath(path)}, and is not used; if you trust the project "
+                f"{path.name} is a link out of its project, to {os.path.realpath(path)}, and is not "
+                f"used; if you trust the project "
                 "type %ai trust or set AINB_TRUST, else delete the link"
             )
         return shared_cassette(path)

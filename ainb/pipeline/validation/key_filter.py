@@ -70,7 +70,10 @@ class OwnKeyStage:
         return self._clean(call, reply)
 
     def _clean(self, call: Call, reply: Reply) -> Reply:
-        """Take the values of keys out of every text of a reply: a server may repeat a header in any of them."""
+        """Take the values of keys out of every text of a reply.
+
+        A server may repeat a header in any of them.
+        """
         names: list[str] = []
 
         def clean(text: str) -> str:

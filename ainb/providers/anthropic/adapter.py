@@ -12,10 +12,10 @@ from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http.client import Response, StoredResponse
 from ainb.providers.http.exchange import Dialect, Exchange
+from ainb.providers.http.json_body import word_or_none
 from ainb.providers.http.remote import RemoteProvider, Settings
 from ainb.providers.http.target import Target, make_target, without_path
 from ainb.providers.lessons import Lesson, Refused
-from ainb.providers.openai.reply import word_or_none
 from ainb.providers.services import Service
 
 VERSION: Final = "2023-06-01"

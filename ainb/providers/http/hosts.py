@@ -13,7 +13,10 @@ _ODD = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine; a name below ``.localhost`` is, where it resolves so."""
+    """Whether a host name or address is this machine.
+
+    A name below ``.localhost`` is, where it resolves so.
+    """
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -40,7 +43,10 @@ def goes_in_the_clear(url: str) -> bool:
 
 
 def _resolves_here(name: str) -> bool:
-    """Whether every address of a name is this machine's: without a resolver of its own, the system asks the network."""
+    """Whether every address of a name is this machine's.
+
+    Without a resolver of its own, the system asks the network.
+    """
     if not _NAME.fullmatch(name):
         return False
     try:

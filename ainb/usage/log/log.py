@@ -21,7 +21,7 @@ from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.plain import plain_fields
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
-from ainb.usage.log.writer import Logged, QueueItem, Recorded, WarningListener, Writer
+from ainb.usage.log.writer import FLUSH_SECONDS, Logged, QueueItem, Recorded, WarningListener, Writer
 from ainb.usage.log.writer_registry import shared_writer
 from ainb.usage.rows import Row, build_row
 
@@ -104,12 +104,12 @@ class UsageLog(WarningListener):
         }
         self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
         self._writer.listeners.add(self)
-        self._append: Callable[[Recorded], None] = (
-            _logging(self._writer.append) if log_lines else self._writer.append
-        )
+        self._append: Callable[[Recorded], None] = _logging(self._writer.append, log_lines=log_lines)
         self._copy = copy_to
         if copy_to is not None:
-            self._append = _to_both(self._append, copy_to._writer.append)  # noqa: SLF001 - its own class
+            # The copy is not logged: one call, one line.
+            silent_copy = _logging(copy_to._writer.append, log_lines=False)  # noqa: SLF001 - its own class
+            self._append = _to_both(self._append, silent_copy)
         self.on_record: Callable[[Row], None] | None = None
         self.recorder = Recorder(
             self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
@@ -143,9 +143,13 @@ class UsageLog(WarningListener):
         """Seconds since 1970 by the log's clock."""
         return self._clock.unix()
 
-    def flush(self) -> bool:
-        """Wait until every finished call is in the log, or in memory where the log cannot be written."""
-        return self._writer.flush()
+    def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait until every finished call is in the log, or in memory where the log cannot be written.
+
+        Returns:
+            Whether that was so before the time ran out.
+        """
+        return self._writer.flush(timeout_seconds)
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection to all rows of the home, including every finished call of this process."""
@@ -178,9 +182,11 @@ class UsageLog(WarningListener):
             self._writer.stop()
 
 
-def _logging(append: Callable[[QueueItem], None]) -> Callable[[Recorded], None]:
+def _logging(append: Callable[[QueueItem], None], *, log_lines: bool) -> Callable[[Recorded], None]:
     """Append rows so that they are logged too, while the logger ``ainb`` has a level of its own."""
     logger = logging.getLogger("ainb")
+    if not log_lines:
+        return lambda item: append(Logged(item, None))
 
     def append_logged(item: Recorded) -> None:
         append(item if logger.level == logging.NOTSET else Logged(item, contextvars.copy_context()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
         pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a
             copy in memory.
     """
-    if path is not None and path.exists():
+    if path is not None and _is_there(path):
         with contextlib.suppress(sqlite3.Error, NewerLogError):
             return _on_file(path, pending)
     return _with_rows(open_log(None), pending)
@@ -27,8 +28,9 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
 
 def why_unreadable(path: Path) -> str | None:
     """Why an existing log counts as empty, in one line; None when it does not."""
-    if not path.exists():
-        return None
+    if not _is_there(path):
+        hidden = os.path.isdir(path.parent) and not os.access(path.parent, os.X_OK)  # noqa: PTH112 - as in _is_there
+        return f"the usage log {path} cannot be read (its folder is closed to this user)" if hidden else None
     try:
         with contextlib.closing(connect(str(path))) as connection:
             known_version(connection)
@@ -37,6 +39,11 @@ def why_unreadable(path: Path) -> str | None:
     except sqlite3.Error as error:
         return f"the usage log {path} cannot be read ({error}); move it away and a new one is made"
     return None
+
+
+def _is_there(path: Path) -> bool:
+    # Path.exists raises for a folder that may not be entered.
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:

@@ -33,15 +33,16 @@ Recorded = tuple[RowMaker, CallFinished] | Row
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A row that goes to the logger too.
+    """A row, and where its line on the logger goes.
 
     Attributes:
         item: The row, or what makes it.
-        context: Context of the caller, so that the line is printed into the cell that made the call.
+        context: Context of the caller, so that the line is printed into the cell that made the call; None means
+            that the row is not logged.
     """
 
     item: Recorded
-    context: contextvars.Context
+    context: contextvars.Context | None
 
 
 # What the queue holds: a finished call with the function that makes its row, a row, either to be logged too, or an
@@ -236,7 +237,6 @@ class Writer:
             if isinstance(item, threading.Event):
                 waiting.append(item)
                 continue
-            logged = item if isinstance(item, Logged) else None
             made = item.item if isinstance(item, Logged) else item
             try:
                 row = made if isinstance(made, Row) else made[0](made[1])
@@ -245,10 +245,11 @@ class Writer:
                 continue
             self._pending.append(row)
             self.recent.append(row)
-            if logged is None:
-                continue
             try:
-                logged.context.run(log_row, row)
+                if not isinstance(item, Logged):
+                    log_row(row)
+                elif item.context is not None:
+                    item.context.run(log_row, row)
             except Exception as error:  # noqa: BLE001 - the row is kept
                 self._warn(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.usage.log.termination import flush_at_sigterm
 from ainb.usage.log.writer import Writer, all_writers
 
 EXIT_SECONDS = 3.0
@@ -20,11 +21,22 @@ _SHARING = threading.Lock()
 def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
     """The one writer of a file in this process; the bounds of the first call count."""
     place = path.absolute()
+    flush_at_sigterm(_flush_queued)
     with _SHARING:
         writer = _SHARED.get(place)
         if writer is None:
             writer = _SHARED[place] = Writer(place, clock, max_rows=max_rows, max_age_days=max_age_days)
         return writer
+
+
+def _flush_queued() -> None:
+    """Have all writers flush at the same time, for at most EXIT_SECONDS in all."""
+    threads = [threading.Thread(target=writer.flush, args=(EXIT_SECONDS,)) for writer in list(all_writers)]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    for thread in threads:
+        thread.join(EXIT_SECONDS)
 
 
 def _for_each_writer(act: Callable[[Writer], None]) -> Callable[[], None]:

@@ -1,0 +1,9 @@
+"""Error of the journal."""
+
+from __future__ import annotations
+
+from ainb.errors import AinbError
+
+
+class JournalError(AinbError):
+    """The journal cannot be read or written; the batch goes on without it."""

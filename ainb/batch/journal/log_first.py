@@ -1,0 +1,34 @@
+"""Order of log and journal: the usage log holds a call before the journal holds its row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ainb.clock import Clock
+    from ainb.usage.log.log import UsageLog
+
+FLUSH_SECONDS = 1.0
+SKIP_SECONDS = 10.0
+
+
+class LogFirst:
+    """Writes out the usage log before each commit of the journal, on the thread of the commit.
+
+    A process that is killed then has no row in the journal whose call is missing from the log. A log that
+    cannot be written does not delay the batch: it is left alone for SKIP_SECONDS.
+
+    Args:
+        log: The usage log.
+        clock: Source of time.
+    """
+
+    def __init__(self, log: UsageLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._skip_until = float("-inf")
+
+    def __call__(self) -> None:
+        """Wait until every finished call is in the log, at most FLUSH_SECONDS."""
+        if self._clock.monotonic() >= self._skip_until and not self._log.flush(FLUSH_SECONDS):
+            self._skip_until = self._clock.monotonic() + SKIP_SECONDS
