@@ -46,10 +46,13 @@ class Job(Generic[T]):
     called from any thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, thread: threading.Thread, work: Coroutine[Any, Any, T]
+    ) -> None:
+        self._work = work
         self._loop = loop
         self._thread = thread
-        self._task: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[T | None] | None = None
         self._future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._future.set_running_or_notify_cancel()
         self._cancel_asked = False
@@ -127,7 +130,8 @@ class Job(Generic[T]):
             self.cancel()
             raise
 
-    def _start(self, work: Coroutine[Any, Any, T], context: contextvars.Context) -> None:
+    def _start(self, context: contextvars.Context) -> None:
+        work = self._work
         if self._cancel_asked:
             work.close()
             self._set_error(asyncio.CancelledError())
@@ -165,6 +169,9 @@ class Job(Generic[T]):
             self._future.set_exception(error)
 
     def _fail_if_pending(self) -> None:
+        """Fail the job of a thread that has ended."""
+        if self._task is None:
+            self._work.close()
         self._set_error(AinbError(LOOP_ENDED))
 
     def _for_loops(self) -> concurrent.futures.Future[T]:
@@ -212,10 +219,10 @@ class Engine:
         context = contextvars.copy_context()
         with self._lock:  # a thread that ends at this moment fails the job, or is not the one that gets it
             loop, thread = self._running()
-            job: Job[T] = Job(loop, thread)
+            job: Job[T] = Job(loop, thread, work)
             jobs = self._jobs
             jobs.add(job)
-            loop.call_soon_threadsafe(job._start, work, context)  # noqa: SLF001 - part of Job's protocol
+            loop.call_soon_threadsafe(job._start, context)  # noqa: SLF001 - part of Job's protocol
         job._future.add_done_callback(lambda _: jobs.discard(job))  # noqa: SLF001 - part of Job's protocol
         return job
 

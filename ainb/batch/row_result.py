@@ -103,7 +103,7 @@ class RowResult:
             http_status=http_status(error),
         )
 
-    def with_error(self, error: Exception) -> RowResult:
+    def with_error(self, error: BaseException) -> RowResult:
         """This result as a row whose reply could not be used."""
         problem = RowResult.of_error(error, status="error")
         return dataclasses.replace(
