@@ -199,7 +199,9 @@ def _last_answers(progress: Progress) -> list[Block]:
 
 
 def _input(item: Any) -> str:
-    """The fields that the prompt uses, or the item."""
+    """The fields that the prompt uses, or the item; empty where it is not known."""
+    if item is None:
+        return ""
     values = list(item.values()) if isinstance(item, Mapping) else [item]
     return _shown(SEPARATOR.join(str(value) for value in values))
 

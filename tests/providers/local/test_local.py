@@ -260,6 +260,19 @@ def test_the_key_is_in_no_process_list(smollm2):
 
 
 @pytest.mark.local_model
+def test_while_a_model_is_loaded_its_activity_says_so(smollm2):
+    options = Local(slots=1, context_tokens=768)
+    provider = LocalProvider(clock=SYSTEM_CLOCK, options=options)
+
+    job = submit(provider, max_tokens=4)
+
+    assert wait_until(provider.activities)
+    assert provider.activities() == {"smollm2": "loading the model"}
+    job.result(PATIENCE_SECONDS)
+    assert provider.activities() == {}
+
+
+@pytest.mark.local_model
 def test_sessions_share_one_child_and_so_do_first_calls_at_once(smollm2):
     options = Local(slots=1, context_tokens=512)
 
