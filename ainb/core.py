@@ -16,13 +16,12 @@ from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.families import LEVELS
-from ainb.messages import Alternative, Call, CallOptions, Handler, Provider, Reply, Request
+from ainb.messages import Alternative, Call, CallOptions, Handler, HasActivities, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.answer.schema import read_schema
-from ainb.pipeline.answer.stage import check_again
-from ainb.pipeline.budget.options import Budget, BudgetStatus
+from ainb.pipeline.answer import check_again, read_schema
+from ainb.pipeline.budget import Budget, BudgetStatus
 from ainb.pipeline.send import Sender
-from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.pipeline.validation import Preview, preview_call
 from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
@@ -31,9 +30,10 @@ from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
+from ainb.user_code import TextDelivery
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
     from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
@@ -109,6 +109,15 @@ class Core:
             return []
         return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
 
+    def activities(self) -> dict[str, str]:
+        """What calls wait for on this machine, by ``provider:model``, such as "loading the model"."""
+        return {
+            f"{service}:{model}": activity
+            for service, provider in list(self._providers.items())
+            if isinstance(provider, HasActivities)
+            for model, activity in provider.activities().items()
+        }
+
     def function_provider(
         self, function: Callable[..., Any], *, name: str, text_only: bool = False
     ) -> FunctionProvider:
@@ -172,8 +181,22 @@ class Core:
         return providers.split_model(name, self.config.aliases)
 
     async def handle(self, call: Call) -> Reply:
-        """Take a call through every stage, on the running loop."""
-        return await self.through(self._handle, call)
+        """Take a call through every stage, on the running loop; ``on_text`` is called in a thread."""
+        if call.options.on_text is None:
+            return await self.through(self._handle, call)
+        on_text = call.options.on_text
+        delivery = TextDelivery(on_text)
+        call.options = dataclasses.replace(call.options, on_text=delivery.put)
+        try:
+            reply = await self.through(self._handle, call)
+            await delivery.finish()
+        except Exception:
+            await delivery.end_soon()
+            raise
+        finally:
+            delivery.end()
+            call.options = dataclasses.replace(call.options, on_text=on_text)
+        return reply
 
     async def through(self, handler: Handler, call: Call) -> Reply:
         """Take a call through a composed pipeline, and give a reply that a store kept as text its checked value."""

@@ -17,12 +17,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 from ainb.errors import AinbError, CallInterrupted
+from ainb.user_code import original
 
 T = TypeVar("T")
 
 WAIT_SLICE_SECONDS = 0.2
 INTERRUPT_GRACE_SECONDS = 0.25
 SHUTDOWN_SECONDS = 2.0
+LOOP_ENDED = (
+    "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new "
+    "thread"
+)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -41,8 +46,9 @@ class Job(Generic[T]):
     called from any thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
         self._loop = loop
+        self._thread = thread
         self._task: asyncio.Task[T] | None = None
         self._future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._future.set_running_or_notify_cancel()
@@ -78,6 +84,9 @@ class Job(Generic[T]):
             slice_seconds = WAIT_SLICE_SECONDS if left is None else min(WAIT_SLICE_SECONDS, left)
             if slice_seconds <= 0:
                 return False
+            if not self._thread.is_alive():  # also in a forked child, which has no such thread
+                self._fail_if_pending()
+                break
             concurrent.futures.wait([self._future], timeout=slice_seconds)
             if left is not None:
                 left -= slice_seconds
@@ -94,23 +103,26 @@ class Job(Generic[T]):
             TimeoutError: The time limit expired.
             concurrent.futures.CancelledError: The work was cancelled.
             CallInterrupted: The user interrupted the wait; the work was cancelled.
+            AinbError: The loop's thread has ended before the work did.
         """
         try:
-            if not self.wait(timeout_seconds):
-                raise TimeoutError(f"the job still runs after {timeout_seconds} s")
-            return self._future.result()
-        except asyncio.CancelledError:
-            raise concurrent.futures.CancelledError from None
+            ended = self.wait(timeout_seconds)
         except KeyboardInterrupt as interrupt:
             self.cancel()
             self.wait(INTERRUPT_GRACE_SECONDS)
             raise CallInterrupted(
                 "stopped by you; the call was cancelled and the next cell works"
             ) from interrupt
+        if not ended:
+            raise TimeoutError(f"the job still runs after {timeout_seconds} s")
+        try:
+            return self._future.result()
+        except asyncio.CancelledError:
+            raise concurrent.futures.CancelledError from None
 
     def __await__(self) -> Generator[Any, None, T]:
         try:
-            return (yield from asyncio.wrap_future(self._future).__await__())
+            return (yield from asyncio.wrap_future(self._for_loops()).__await__())
         except asyncio.CancelledError:
             self.cancel()
             raise
@@ -118,25 +130,60 @@ class Job(Generic[T]):
     def _start(self, work: Coroutine[Any, Any, T], context: contextvars.Context) -> None:
         if self._cancel_asked:
             work.close()
-            self._future.set_exception(asyncio.CancelledError())
+            self._set_error(asyncio.CancelledError())
             return
-        self._task = self._loop.create_task(work, context=context)
+        self._task = self._loop.create_task(self._catch(work), context=context)
         self._task.add_done_callback(self._finish)
+        self._task.add_done_callback(
+            lambda _: work.close()
+        )  # it never began where the task was cancelled first
+
+    async def _catch(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result, None after an error: SystemExit and KeyboardInterrupt of a task would end the loop."""
+        try:
+            return await work
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._set_error(error)
+            return None
 
     def _cancel_on_loop(self) -> None:
         self._cancel_asked = True
         if self._task is not None:
             self._task.cancel()
 
-    def _finish(self, task: asyncio.Task[T]) -> None:
+    def _finish(self, task: asyncio.Task[T | None]) -> None:
         if task.cancelled():
-            self._future.set_exception(asyncio.CancelledError())
-            return
-        error = task.exception()
-        if error is not None:
-            self._future.set_exception(error)
+            self._set_error(asyncio.CancelledError())
+        elif (error := task.exception()) is not None:
+            self._set_error(original(error))
         else:
-            self._future.set_result(task.result())
+            with contextlib.suppress(concurrent.futures.InvalidStateError):
+                self._future.set_result(task.result())  # type: ignore[arg-type]
+
+    def _set_error(self, error: BaseException) -> None:
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended already
+            self._future.set_exception(error)
+
+    def _fail_if_pending(self) -> None:
+        self._set_error(AinbError(LOOP_ENDED))
+
+    def _for_loops(self) -> concurrent.futures.Future[T]:
+        """The future with errors that a loop's own future takes; StopIteration is refused there."""
+        made: concurrent.futures.Future[T] = concurrent.futures.Future()
+        made.set_running_or_notify_cancel()  # so that the task that awaits cannot cancel it
+
+        def copy(done: concurrent.futures.Future[T]) -> None:
+            error = done.exception()
+            if error is None:
+                made.set_result(done.result())
+                return
+            if isinstance(error, StopIteration):  # as Python does where a coroutine raises it
+                error, cause = RuntimeError("the job raised StopIteration"), error
+                error.__cause__ = cause
+            made.set_exception(error)
+
+        self._future.add_done_callback(copy)
+        return made
 
 
 class Engine:
@@ -146,6 +193,8 @@ class Engine:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ending = False
+        self._jobs: set[Job[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.shutdown)
@@ -153,18 +202,21 @@ class Engine:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The running loop, started if needed."""
         with self._lock:
-            if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop = self._start()
-            return self._loop
+            return self._running()[0]
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop, with a copy of the caller's context variables.
 
         The copy makes output appear in the cell that started it.
         """
-        loop = self.loop()
-        job: Job[T] = Job(loop)
-        loop.call_soon_threadsafe(job._start, work, contextvars.copy_context())  # noqa: SLF001 - part of Job's protocol
+        context = contextvars.copy_context()
+        with self._lock:  # a thread that ends at this moment fails the job, or is not the one that gets it
+            loop, thread = self._running()
+            job: Job[T] = Job(loop, thread)
+            jobs = self._jobs
+            jobs.add(job)
+            loop.call_soon_threadsafe(job._start, work, context)  # noqa: SLF001 - part of Job's protocol
+        job._future.add_done_callback(lambda _: jobs.discard(job))  # noqa: SLF001 - part of Job's protocol
         return job
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -202,6 +254,7 @@ class Engine:
         if loop is None or thread is None or not thread.is_alive() or self.is_current():
             return
         closed = self.submit(self._close()).wait(SHUTDOWN_SECONDS)
+        self._ending = True
         loop.call_soon_threadsafe(loop.stop)
         # A blocked loop is not waited for: its thread is a daemon.
         thread.join(SHUTDOWN_SECONDS if closed else 0)
@@ -216,24 +269,53 @@ class Engine:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    def _start(self) -> asyncio.AbstractEventLoop:
-        loop = _new_loop()
+    def _running(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive():
+            return self._start()
+        return loop, thread
+
+    def _start(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+        loop, jobs = _new_loop(), set[Job[Any]]()
         ready = threading.Event()
 
         def main() -> None:
-            asyncio.set_event_loop(loop)
-            loop.call_soon(ready.set)
-            loop.run_forever()
+            try:
+                asyncio.set_event_loop(loop)
+                loop.call_soon(ready.set)
+                self._run_until_shutdown(loop)
+            finally:
+                ready.set()
+                self._fail_jobs(loop, jobs)
 
-        self._thread = threading.Thread(target=main, name="ainb-engine", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=main, name="ainb-engine", daemon=True)
+        self._loop, self._thread, self._jobs, self._ending = loop, thread, jobs, False
+        thread.start()
         ready.wait()
-        return loop
+        return loop, thread
+
+    def _run_until_shutdown(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not loop.is_closed():
+            # The loop ends when a callback or a task raises SystemExit or KeyboardInterrupt, or calls its
+            # `stop`. What raised has its error by then, and all other work is still scheduled.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                loop.run_forever()
+            if self._ending or self._loop is not loop:
+                return
+
+    def _fail_jobs(self, loop: asyncio.AbstractEventLoop, jobs: set[Job[Any]]) -> None:
+        """Fail the jobs of a loop that runs no more, so that nobody waits for them."""
+        with self._lock:
+            if self._loop is loop:
+                self._loop = self._thread = None
+        for job in list(jobs):
+            job._fail_if_pending()  # noqa: SLF001 - part of Job's protocol
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._loop = None
         self._thread = None
+        self._jobs = set()
 
 
 ENGINE = Engine()

@@ -11,6 +11,7 @@ from ainb.engine import ENGINE
 from ainb.messages import Call, Request
 from ainb.pipeline.checks import is_async
 from ainb.prompts import read_prompt
+from ainb.user_code import RaisedByUser
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +54,10 @@ def guard(core: Core, *, model: str, cache: bool = True) -> Callable[[Callable[P
 
             @functools.wraps(function)
             async def guarded_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return provider.result(await core.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
+                try:
+                    return provider.result(await core.handle(make_call(*args, **kwargs)))  # type: ignore[arg-type]
+                except RaisedByUser as error:
+                    raise error.original from None
 
             return cast(Callable[P, R], guarded_async)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ainb.replies import UNKNOWN_USAGE, Form, Reply, Usage, add_up
 
@@ -147,7 +147,8 @@ class CallOptions:
         fallback: Models to ask, in order, when the one before is unavailable.
         values: Texts that were filled into the prompt (a notebook's variables, a row's columns), while the
             rest was typed; None means unknown: validation treats the whole prompt as filled in.
-        on_text: Called with each piece of a streamed reply on the engine's thread; None means no streaming.
+        on_text: Called with each piece of a streamed reply, in order, in a thread of the call and with the
+            caller's context variables; None means no streaming.
     """
 
     timeout_seconds: float | None = None
@@ -335,4 +336,13 @@ class Stage(Protocol):
         returns the result of `proceed`: each coroutine that only awaits the next one adds a step to every
         resume.
         """
+        ...
+
+
+@runtime_checkable
+class HasActivities(Protocol):
+    """An adapter whose calls may wait for something on this machine."""
+
+    def activities(self) -> Mapping[str, str]:
+        """Model to what its calls wait for, such as "loading the model"."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,17 @@ from ainb.batch.collector import COLLECTOR
 from ainb.batch.context import BatchContext
 from ainb.batch.output import Output
 from ainb.batch.progress import Progress, ProgressReporter
-from ainb.batch.runner import Runner
+from ainb.batch.reader import RowReader
+from ainb.batch.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
+from ainb.user_code import ends_program
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ainb.batch.job_runner import JobRunner
 
-STOP_SECONDS = 1.5
 CANCEL_SECONDS = 0.4
 
 
@@ -68,14 +69,15 @@ class Batch:
         self._output = output
         self._reporter = ProgressReporter(self.progress, context.options.watcher, context.clock)
         self._runner = self._make_runner()
+        self._reporter.on_exit = self._runner.end_program
 
     def _make_runner(self) -> Runner | JobRunner:
         context = self.context
         if context.jobs is None:
-            return Runner(context, self._rows(), self._output, self._reporter)
+            return Runner(context, self._make_reader(), self._output, self._reporter)
         from ainb.batch.job_runner import JobRunner
 
-        return JobRunner(context, context.jobs, self._rows(), self._output, self._reporter)
+        return JobRunner(context, context.jobs, self._make_reader(), self._output, self._reporter)
 
     async def run(self) -> pd.DataFrame | Path:
         """Send all rows, on the running loop.
@@ -97,7 +99,8 @@ class Batch:
             error.frame = self.frame()
             raise
         except BaseException as error:
-            self.progress.state = "failed" if isinstance(error, Exception) else "stopped"
+            is_stop = ends_program(error) or not isinstance(error, Exception)
+            self.progress.state = "stopped" if is_stop else "failed"
             raise
         finally:
             self._reporter.update(last=True)
@@ -110,7 +113,8 @@ class Batch:
         """Run and wait; after an interrupt calls in flight get 1.5 s, then the rest is cancelled.
 
         Raises:
-            BatchInterrupted: The user stopped it; its `frame` holds the rows.
+            BatchInterrupted: The user or the user's own code stopped it; its `frame` holds the rows.
+            SystemExit: The user's own code raised it.
         """
         job = self.submit()
         try:
@@ -118,7 +122,10 @@ class Batch:
         except KeyboardInterrupt:
             self.stop(job)
             raise self._interruption() from None
-        return job.result()
+        try:
+            return job.result()
+        except KeyboardInterrupt:  # raised by the user's own code
+            raise self._interruption() from None
 
     def submit(self) -> Job[pd.DataFrame | Path]:
         """Run in the background."""
@@ -152,15 +159,13 @@ class Batch:
         # A user function may leave cycles that hold much memory.
         return contextlib.nullcontext() if self.context.calls.uses is None else COLLECTOR.rare()
 
-    def _rows(self) -> Iterator[tuple[int, Any]]:
+    def _make_reader(self) -> RowReader:
         source, uses = self.context.source, self.context.calls.uses
         if uses is None:
-            rows = source.items()
+            open_rows = source.items
         else:
-            rows = source.read(tuple(dict.fromkeys((*uses, *self._output.carries))))
-        for position, row in enumerate(rows):
-            self._output.start(position, row)
-            yield position, row
+            open_rows = functools.partial(source.read, tuple(dict.fromkeys((*uses, *self._output.carries))))
+        return RowReader(open_rows, self._output.start, in_thread=source.may_block)
 
     def _interruption(self) -> BatchInterrupted:
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""

@@ -17,11 +17,11 @@ from ainb.batch.template import Template
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request
-from ainb.pipeline.answer.schema import Schema
-from ainb.pipeline.cache.key import reply_key
+from ainb.pipeline.answer import Schema
+from ainb.pipeline.cache import reply_key
 from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
 from ainb.providers.parameters import check_parameters
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 from ainb.suggestions import closest
 
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]

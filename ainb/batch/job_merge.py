@@ -19,7 +19,7 @@ from ainb.batch.job_context import JobContext, pico, usd
 from ainb.errors import InvalidReplyError
 from ainb.jobs import merged, request_call_id
 from ainb.messages import add_up
-from ainb.pipeline.budget.billing import may_be_billed
+from ainb.pipeline.budget import may_be_billed
 
 if TYPE_CHECKING:
     from ainb.batch.job_rows import OpenRows

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -18,9 +17,11 @@ from ainb.batch.job_rows import OpenRows
 from ainb.batch.job_submission import Submission
 from ainb.batch.output import Output
 from ainb.batch.progress import JobProgress, ProgressReporter
+from ainb.batch.reader import RowReader
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
+from ainb.user_code import carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.jobs import RunLock
@@ -47,7 +48,7 @@ class JobRunner:
         self,
         context: BatchContext,
         jobs: JobContext,
-        rows: Iterator[tuple[int, Any]],
+        rows: RowReader,
         output: Output,
         reporter: ProgressReporter,
     ) -> None:
@@ -62,6 +63,7 @@ class JobRunner:
         self._merge = Merge(jobs, self._rows, call=self._call_of_request, ask_live=context.core.handle)
         self._jobs: dict[str, JobRecord] = {}
         self._stopping = False
+        self._exit: Exception | None = None
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
         self._resends = 0
@@ -90,6 +92,11 @@ class JobRunner:
         if self._pausing is not None:
             self._pausing.cancel()
 
+    def end_program(self, error: Exception) -> None:
+        """Wait no longer, and raise `error` from `run`."""
+        self._exit = self._exit or error
+        self.stop()
+
     async def run(self) -> None:
         """Submit, wait and merge until every row has ended, or until `stop`.
 
@@ -109,7 +116,10 @@ class JobRunner:
         finally:
             if lock is not None:
                 lock.release()
+            self._source.close()
             self._context.store.close()
+        if self._exit is not None:
+            raise self._exit
 
     async def _take_run(self) -> RunLock | None:
         """The right to drive the run; another kernel that has it is waited for, and its results are in the journal then."""
@@ -141,14 +151,17 @@ class JobRunner:
         return held
 
     async def _read_rows(self, held: set[str]) -> None:
-        for count, (position, item) in enumerate(self._source):
-            if count % BREATH_ROWS == 0:
+        while (row := await self._source.read()) is not None:
+            position, item = row
+            if position % BREATH_ROWS == 0:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
             try:
                 key = self._batch.make_call(item).row_key or ""
-            except Exception as error:  # noqa: BLE001 - whatever a row's own data does to the template stays with that row
+            except BaseException as error:
+                if ends_program(error):
+                    raise carried(error) from error
                 self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
                 continue
             if key not in held:

@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.messages import add_up
-from ainb.pipeline.budget.billing import billed_attempts
+from ainb.pipeline.budget import billed_attempts
+from ainb.user_code import carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call, Reply
 
 
 def of_reply(reply: Reply, read: Callable[[Reply], RowResult]) -> RowResult:
-    """The result of an answered row, with the fields that `read` finds in the reply."""
+    """The result of an answered row, with the fields that `read` finds in the reply.
+
+    Raises:
+        RaisedByUser: A serialiser raised SystemExit or KeyboardInterrupt.
+    """
     try:
         return read(reply)
-    except Exception as error:  # noqa: BLE001 - a serialiser of the user's model; it is this row's result
+    except BaseException as error:  # a serialiser of the user's model; it is this row's result
+        if ends_program(error):
+            raise carried(error) from error
         return RowResult.of_reply(reply).with_error(error)
 
 

@@ -23,13 +23,13 @@ from ainb.batch.source import Source
 from ainb.batch.template import Template
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
-from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
     from ainb.batch.job_context import JobContext
     from ainb.core import Core
     from ainb.messages import Call
-    from ainb.pipeline.validation.preview import Preview
+    from ainb.pipeline.validation import Preview
 
 DEFAULT_CONCURRENCY = 64
 

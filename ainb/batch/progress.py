@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.row_result import RowResult
+from ainb.user_code import carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
@@ -213,7 +214,13 @@ Watcher = Callable[[Progress], None]
 class ProgressReporter:
     """Calls a watcher with the progress once to five times a second, and always with the last state.
 
-    A watcher that raises is not called again; the batch goes on.
+    A watcher that raises is not called again; the batch goes on, except after SystemExit and
+    KeyboardInterrupt.
+
+    Attributes:
+        progress: The state that the watcher gets.
+        on_exit: Called with SystemExit or KeyboardInterrupt of the watcher, in a form that a loop can carry;
+            None ignores them.
     """
 
     def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
@@ -224,6 +231,7 @@ class ProgressReporter:
         self._reported_at = float("-inf")
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
         self._timer: asyncio.TimerHandle | None = None
+        self.on_exit: Callable[[Exception], None] | None = None
 
     def start(self) -> None:
         """Call the watcher now, and once a second until the last state; on the running loop."""
@@ -244,8 +252,10 @@ class ProgressReporter:
             return
         try:
             self._watcher(self.progress)
-        except Exception:  # noqa: BLE001 - a display error never fails a batch
+        except BaseException as error:  # noqa: BLE001 - a display error never fails a batch
             self._watcher = None
+            if self.on_exit is not None and ends_program(error):
+                self.on_exit(carried(error))
 
     def _measure(self, now: float) -> None:
         progress = self.progress

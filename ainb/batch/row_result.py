@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
+from ainb.user_code import original
 
 if TYPE_CHECKING:
     from ainb.messages import Reply
@@ -90,6 +91,7 @@ class RowResult:
         cls, error: BaseException, *, status: Status, attempts: int = 0, duration_s: float | None = None
     ) -> RowResult:
         """Result of a row that was not answered."""
+        error = original(error)
         text = error.text if isinstance(error, InvalidReplyError) else None
         return cls(
             status=status,
@@ -192,7 +194,7 @@ def http_status(error: BaseException) -> int | None:
 def _message(error: BaseException) -> str:
     try:
         return f"{error}" or type(error).__name__
-    except Exception:  # noqa: BLE001 - a user's exception may fail to say what it is
+    except BaseException:  # noqa: BLE001 - a user's exception may fail to say what it is
         return f"{type(error).__name__} (its message cannot be read)"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ainb.batch import outcomes
 from ainb.batch.circuit_wait import CircuitWait
@@ -12,6 +11,7 @@ from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
+from ainb.batch.reader import RowReader
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult
 from ainb.errors import (
@@ -22,12 +22,14 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
+from ainb.user_code import Contained, RaisedByUser, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call
 
 OVERLOAD_STATUSES = frozenset({429, 529})
 MAX_REQUEUES = 20
+STOP_SECONDS = 1.5
 # More than the log keeps of what it cannot write, so that a broken log does not delay the batch.
 MAX_BACKLOG = 20_000
 CAUGHT_UP_BACKLOG = 15_000
@@ -42,7 +44,7 @@ class Runner:
 
     Args:
         context: Context of the batch.
-        rows: Position and item of each row, read as workers become free.
+        rows: Reads each row as a worker becomes free.
         output: Takes the result of a row when its commit to the journal is through.
         reporter: Counts results and shows progress.
 
@@ -54,7 +56,7 @@ class Runner:
     def __init__(
         self,
         context: BatchContext,
-        rows: Iterator[tuple[int, Any]],
+        rows: RowReader,
         output: Output,
         reporter: ProgressReporter,
     ) -> None:
@@ -69,14 +71,15 @@ class Runner:
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._source_ended = False
-        self._source_error: BaseException | None = None
+        self._source_error: Exception | None = None
+        self._exit: Exception | None = None
+        self._exit_timer: asyncio.TimerHandle | None = None
         self.unfinished = 0
 
     @property
     def all_ended(self) -> bool:
         """Whether every row of the source has a result, rejected ones included."""
-        return self._source_ended and not self._stopping
+        return self._rows.ended and not self._stopping
 
     @property
     def complete(self) -> bool:
@@ -87,11 +90,23 @@ class Runner:
         """Take no more rows; those in flight go on."""
         self._stopping = True
 
+    def end_program(self, error: Exception) -> None:
+        """Take no more rows, cancel those in flight after 1.5 s, and raise `error` from `run`.
+
+        Args:
+            error: SystemExit or KeyboardInterrupt of the user's code, in a form that a loop can carry.
+        """
+        self._stopping = True
+        if self._exit is None:
+            self._exit = error
+            self._exit_timer = asyncio.get_running_loop().call_later(STOP_SECONDS, self._cancel_workers)
+
     async def run(self) -> None:
         """Send all rows.
 
         Raises:
-            Exception: An error of the source itself; rows before it have ended and are kept.
+            Exception: An error of the source itself; rows before it have ended and are kept. Or SystemExit or
+                KeyboardInterrupt of the user's code, in a form that a loop can carry.
         """
         try:
             self._start_workers()
@@ -102,19 +117,26 @@ class Runner:
                     if not worker.cancelled():
                         worker.result()
         finally:
-            for worker in self._workers:
-                worker.cancel()
+            if self._exit_timer is not None:
+                self._exit_timer.cancel()
+            self._cancel_workers()
+            self._rows.close()
             await asyncio.gather(*self._workers, return_exceptions=True)
-        if self._source_error is not None:
-            raise self._source_error
+        error = self._exit or self._source_error
+        if error is not None:
+            raise error
+
+    def _cancel_workers(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
 
     def _start_workers(self) -> None:
         limit = self._context.concurrency.limit
-        while len(self._workers) < limit and not self._source_ended and not self._stopping:
+        while len(self._workers) < limit and not self._rows.ended and not self._stopping:
             self._workers.add(asyncio.get_running_loop().create_task(self._work()))
 
     async def _work(self) -> None:
-        while not self._stopping and (row := self._next_row()) is not None:
+        while not self._stopping and (row := await self._next_row()) is not None:
             position, item = row
             self._progress.in_flight += 1
             # Not when the row before has ended: that moment counts one too few in flight.
@@ -141,24 +163,24 @@ class Runner:
             if self._context.core.log.backlog <= CAUGHT_UP_BACKLOG:
                 return
 
-    def _next_row(self) -> tuple[int, Any] | None:
-        if self._source_ended:
-            return None
+    async def _next_row(self) -> tuple[int, Any] | None:
         try:
-            return next(self._rows)
-        except StopIteration:
-            self._source_ended = True
+            row = await self._rows.read()
         except Exception as error:  # noqa: BLE001 - the source is the caller's code; its rows so far are kept
-            self._source_ended = True
             self._stopping = True
             self._source_error = error
-        return None
+            if ends_program(error):
+                self.end_program(error)
+            return None
+        return None if self._stopping else row
 
     async def _row(self, item: Any) -> tuple[RowResult, bool]:
         """Result of a row, and whether an earlier run had finished it."""
         try:
             call = self._context.make_call(item)
-        except Exception as error:  # noqa: BLE001 - an error of the row's own data stays with that row
+        except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
+            if ends_program(error):
+                self._leave(carried(error))
             return RowResult.of_error(error, status="rejected"), False
         key = call.row_key or ""
         if (known := self.finished.find(key)) is not None:
@@ -199,7 +221,7 @@ class Runner:
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
-                reply = await self._context.core.handle(call)
+                reply = await Contained(self._context.core.handle(call))
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
@@ -207,12 +229,22 @@ class Runner:
                 call = self._context.make_call(item)
                 continue
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
+                if ends_program(error):
+                    self._leave(error)
                 return self._failed(call, error, started), error
             self._adapt(call, None, started)
-            return outcomes.of_reply(reply, self._context.calls.result), None
+            try:
+                return outcomes.of_reply(reply, self._context.calls.result), None
+            except RaisedByUser as error:
+                self._leave(error)
         self.unfinished += 1
         text = f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"
         return RowResult.of_error(AinbError(text), status="rejected"), None
+
+    def _leave(self, error: Exception) -> NoReturn:
+        """End the row without a result, so that another run sends it again, and then the batch."""
+        self.end_program(error)
+        raise asyncio.CancelledError
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
         self._adapt(call, error, started)

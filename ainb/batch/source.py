@@ -18,6 +18,9 @@ VALUE = "value"
 SAMPLE_SEED = 0
 MAX_PUT_BACK = 8
 
+# Reading them runs no code of the user; a hop to a thread per row would be wasted on them.
+_BUILT_IN = frozenset({list, tuple, range, dict, set, frozenset, str})
+
 Row = Mapping[str, Any]
 
 
@@ -40,6 +43,7 @@ class Source:
         deliver: Turns the result and the kept columns into the input's kind of table; None means a pandas
             DataFrame.
         path: The file that the rows are read from, or None.
+        may_block: Whether reading a row runs an iterator of the user's, which may block or raise anything.
         put_back: Gives back to an iterator what was read to find the columns; None when there is nothing to
             give back.
     """
@@ -54,6 +58,7 @@ class Source:
     carry: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
     deliver: Callable[[pd.DataFrame, Mapping[str, Any]], Any] | None = None
     path: Path | None = None
+    may_block: bool = False
     put_back: Callable[[], None] | None = None
 
     @property
@@ -133,6 +138,7 @@ def _listed(data: Any, limit: int | None) -> Source:
         items=items,
         columns=_labels_of(itertools.islice(iter(data), 1)),
         length=length,
+        may_block=type(data) not in _BUILT_IN,
     )
 
 
@@ -144,6 +150,7 @@ def _iterated(data: Iterator[Any], limit: int | None) -> Source:
         items=lambda: rows,
         columns=_labels_of(iter(head)),
         length=None,
+        may_block=True,
         put_back=lambda: _PUT_BACK.put(data, head),
     )
 

@@ -128,6 +128,9 @@ def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled 
     stream = _stream(shell, arguments)
     if stream is not None:
         call.options = dataclasses.replace(call.options, on_text=stream.feed)
+        model = f"{call.request.provider}:{call.request.model}"
+        activities = shell.session().core.activities
+        stream.wait(lambda: activities().get(model) or f"waiting for {model}")
     printed = len(call.notes)
     complete = False
     try:
@@ -142,8 +145,10 @@ def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled 
     finally:
         if stream is not None:
             stream.end(complete=complete)
-            if complete and stream.shown:
-                _after_stream(shell, reply)
+            if complete and stream.shown and not shell.in_notebook:
+                shell.mark_printed(reply)
+            if stream.cleared:
+                shell.reprint_lines()
         for note in call.notes[printed:]:
             shell.print_line(note)
     return reply
@@ -159,13 +164,6 @@ def _stream(shell: NotebookShell, arguments: Arguments) -> Stream | None:
     if "into" in arguments.cell or _form(arguments) not in STREAMED_FORMS:
         return None
     return shell.open_stream(requested=arguments.cell.get("stream"))
-
-
-def _after_stream(shell: NotebookShell, reply: Reply) -> None:
-    if shell.in_notebook:
-        shell.reprint_lines()
-    else:
-        shell.mark_printed(reply)
 
 
 def _return_or_bind(shell: NotebookShell, reply: Reply, arguments: Arguments) -> Reply | None:

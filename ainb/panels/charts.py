@@ -10,6 +10,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ainb.panels.view import Chart
 
 if TYPE_CHECKING:
@@ -82,10 +84,10 @@ def line(
     title: str = "",
     label: str = "",
 ) -> Figure:
-    """Line chart over time; a single point is drawn as a bar.
+    """Line chart of a cumulative sum; a single point is drawn as a bar.
 
     Args:
-        series: Numbers on a DatetimeIndex.
+        series: Sums on a DatetimeIndex, each up to the end of its hour or day.
         step: Distance between two points.
         unit: Prefix of the numbers on the axis.
         span: As for `drawn`.
@@ -93,11 +95,14 @@ def line(
         label: What the numbers are, with their unit.
     """
     figure, axes = _blank()
-    moments, values = series.index.to_numpy(), series.to_numpy(dtype=float)
+    values = series.to_numpy(dtype=float)
     if len(series) == 1:
         width: Any = step
-        axes.bar(moments, values, width=width, align="edge", color=COLOURS[0])
+        axes.bar(series.index.to_numpy(), values, width=width, align="edge", color=COLOURS[0])
     else:
+        # A sum is reached at the end of its hour or day, and begins at nothing.
+        moments = [series.index[0], *(moment + step for moment in series.index)]
+        values = np.array([0.0, *values])
         axes.plot(moments, values, color=COLOURS[0], linewidth=1.6)
         axes.fill_between(moments, values, color=COLOURS[0], alpha=0.12, linewidth=0)
     axes.set_ylim(bottom=0)

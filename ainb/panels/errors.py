@@ -117,7 +117,7 @@ class ErrorsPanel(Panel):
         ]
         columns = ("at", "kind", "model", "message", "attempts", "request id")
         return Table(
-            caption="Latest failures",
+            caption="The latest",
             columns=columns,
             rows=rows,
             numeric={4},

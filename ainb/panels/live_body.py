@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ainb.panels.markup import Table
@@ -39,10 +39,37 @@ class Node:
             yield self.html
 
 
+@dataclass(slots=True)
+class Part:
+    """Widgets of a node.
+
+    Attributes:
+        shape: Of the node.
+        widget: The outermost one.
+        texts: The HTML widgets in it.
+        boxes: The boxes in it.
+    """
+
+    shape: tuple[Any, ...]
+    widget: Any = None
+    texts: list[Any] = field(default_factory=list)
+    boxes: list[Any] = field(default_factory=list)
+
+    def update(self, node: Node) -> None:
+        """Show another node of the same shape."""
+        for widget, text in zip(self.texts, node.texts(), strict=True):
+            widget.value = text  # the same value is not sent again
+
+    def close(self) -> None:
+        """Close its widgets, without the layouts and the style that all share."""
+        for widget in (*self.texts, *self.boxes):
+            widget.close()
+
+
 class LiveBody:
     """The blocks of a view as widgets.
 
-    Content that stays is not replaced, so that its selection is kept. A table scrolls in a box of its own,
+    Content that stays is not replaced, so that its selection is kept. A table scrolls in its widget,
     which keeps scroll position and keyboard focus while its content is replaced.
 
     Args:
@@ -54,58 +81,58 @@ class LiveBody:
 
         # Each model is a message to the page, so equal layouts and styles are shared.
         self._flush = ipywidgets.Layout(margin="0", overflow="visible")
-        self._scrolling = ipywidgets.Layout(margin="0", overflow="auto hidden")
+        self._scrolling = ipywidgets.Layout(
+            margin="0", overflow="auto hidden", min_width="0", max_width="100%"
+        )
         self._columns = ipywidgets.Layout(margin="0", flex_flow="row wrap", grid_gap="0 3.2em")
         self._style: Any = None
-        self._shape: tuple[Any, ...] = ()
-        self._texts: list[Any] = []
-        self._boxes: list[Any] = []
+        self._parts: list[Part] = []
         self.box = ipywidgets.VBox((), layout=self._flush)
         self.update(blocks)
 
     def update(self, blocks: Sequence[Block]) -> None:
-        """Show other blocks."""
-        nodes = _nodes(blocks)
-        shape = tuple(node.shape for node in nodes)
-        if shape != self._shape:
-            self._shape = shape
-            self._replace(nodes)
-            return
-        texts = (text for node in nodes for text in node.texts())
-        for widget, text in zip(self._texts, texts, strict=True):
-            widget.value = text  # the same value is not sent again
+        """Show other blocks; the widgets of those that stay in their place are kept."""
+        before, self._parts = self._parts, []
+        for place, node in enumerate(_nodes(blocks)):
+            kept = before[place] if place < len(before) and before[place].shape == node.shape else None
+            if kept is not None:
+                kept.update(node)
+            self._parts.append(kept or self._make(node))
+        gone = [part for part in before if not any(part is other for other in self._parts)]
+        if gone or len(before) != len(self._parts):
+            self.box.children = tuple(part.widget for part in self._parts)
+        for part in gone:
+            part.close()
 
     def close(self) -> None:
         """Close every widget with its layout and style, which ipywidgets would keep while the kernel runs."""
-        shared = (self._flush, self._scrolling, self._columns, self._style)
-        for widget in (self.box, *self._texts, *self._boxes, *shared):
+        for part in self._parts:
+            part.close()
+        for widget in (self.box, self._flush, self._scrolling, self._columns, self._style):
             if widget is not None:
                 widget.close()
 
-    def _replace(self, nodes: Sequence[Node]) -> None:
-        before = (*self._texts, *self._boxes)
-        self._texts, self._boxes = [], []
-        self.box.children = tuple(self._widget(node) for node in nodes)
-        for widget in before:
-            widget.close()
+    def _make(self, node: Node) -> Part:
+        part = Part(node.shape)
+        part.widget = self._widget(node, part)
+        return part
 
-    def _widget(self, node: Node) -> Any:
+    def _widget(self, node: Node, part: Part) -> Any:
         import ipywidgets
 
         if node.kind == "side":
-            children = [self._widget(child) for child in node.children]
-            return self._boxed(ipywidgets.Box(children, layout=self._columns))
-        shared = {} if self._style is None else {"style": self._style}
-        text = ipywidgets.HTML(node.html, layout=self._flush, **shared)
+            children = [self._widget(child, part) for child in node.children]
+            part.boxes.append(ipywidgets.Box(children, layout=self._columns))
+            return part.boxes[-1]
+        # Of the widgets without a control of their own, only HTML takes the focus.
+        is_table = node.kind == "table"
+        options: dict[str, Any] = {"tabbable": True} if is_table else {}
+        if self._style is not None:
+            options["style"] = self._style
+        text = ipywidgets.HTML(node.html, layout=self._scrolling if is_table else self._flush, **options)
         self._style = text.style
-        self._texts.append(text)
-        if node.kind == "text":
-            return text
-        return self._boxed(ipywidgets.Box((text,), layout=self._scrolling, tabbable=True))
-
-    def _boxed(self, box: Any) -> Any:
-        self._boxes.append(box)
-        return box
+        part.texts.append(text)
+        return text
 
 
 def _nodes(blocks: Sequence[Block]) -> list[Node]:

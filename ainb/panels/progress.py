@@ -51,7 +51,12 @@ def progress_view(
         return [head, first, *bar, counts, *(jobs or middle), money, *last, *_failures(progress)]
 
     label = f"ainb batch {title}"
-    lines = (headline, *([under_way] if running else []), counts, money)
+    # A narrow terminal cuts the end of the line.
+    cost = Line([piece for piece in money.pieces if "$" in str(piece)][:1])
+    failed = Line([f"{progress.failed:,} failed" if progress.failed else ""])
+    lines = (
+        (headline, failed, cost, under_way, Line(counts.pieces[:1])) if running else (headline, counts, money)
+    )
     return View(
         label=label,
         blocks=blocks(headline, *([under_way] if running else [])),
@@ -200,7 +205,7 @@ def _input(item: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    from ainb.redaction.filter import redact
+    from ainb.redaction import redact
 
     text = "" if value is None else redact(one_line(str(value)[: 4 * SHOWN_CHARACTERS]))
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"

@@ -252,6 +252,7 @@ def _rewrite(text: str, *, last: bool = False) -> None:
             print_line(text.removeprefix("ainb: "))
         return
     columns = shutil.get_terminal_size().columns
-    shown = text if len(text) < columns else text[: columns - 2] + "…"
+    # The last line stays, so it is shown whole; one that wraps could not be written over.
+    shown = text if last or len(text) < columns else text[: columns - 2] + "…"
     sys.stderr.write(f"\r\x1b[2K{shown}" + ("\n" if last else ""))
     sys.stderr.flush()

@@ -10,11 +10,12 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from ainb.errors import ConfigError
 from ainb.messages import Call, Reply, Request
 from ainb.plain import plain_value
+from ainb.user_code import Contained, carried
 
 THREADS = 64
 NOTHING = object()  # what a function returned that returned None
@@ -61,10 +62,8 @@ class FunctionProvider:
 
     async def apply(self, prompt: Any, request: Request) -> Reply:
         """Call the function with `prompt` in place of the request's own."""
-        if self._is_async:
-            value = await self._function(prompt, **request.parameters)
-        else:
-            value = await self._in_thread(functools.partial(self._function, prompt, **request.parameters))
+        work = functools.partial(self._function, prompt, **request.parameters)
+        value = await (Contained(_awaited(work)) if self._is_async else self._in_thread(work))
         if isinstance(value, Reply):
             self._returns_reply = True
             return value
@@ -91,7 +90,28 @@ class FunctionProvider:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="ainb-function")
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
+        end = await asyncio.get_running_loop().run_in_executor(self._pool, context.run, _end_of, work)
+        if end.error is not None:
+            raise end.error
+        return end.value
+
+
+class _End(NamedTuple):
+    """How a function ended: a future takes any value, but not any error."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+def _end_of(work: Callable[[], Any]) -> _End:
+    try:
+        return _End(work())
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the error of this call alone
+        return _End(error=carried(error))
+
+
+async def _awaited(work: Callable[[], Any]) -> Any:
+    return await work()
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:

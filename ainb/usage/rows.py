@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 from ainb.errors import CallRejectedError, ConfigError
 from ainb.events import CallFinished
 from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up
-from ainb.redaction.filter import encodable, redact
+from ainb.redaction import encodable, redact
+from ainb.user_code import original
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
 MESSAGE_CHARACTERS = 500
@@ -135,7 +136,7 @@ def failure_fields(error: BaseException | None) -> dict[str, Any]:
     status_code = getattr(error, "status_code", None)
     return {
         "status": status_of(error),
-        "error_type": type(error).__name__,
+        "error_type": type(original(error)).__name__,
         "http_status": status_code if isinstance(status_code, int) else None,
         "error_message": error_text(error),
     }
@@ -168,8 +169,15 @@ def status_of(error: BaseException | None) -> Status:
 def error_text(error: BaseException) -> str:
     """The error's message on one line, redacted, at most MESSAGE_CHARACTERS long."""
     # Redacted before it is cut: half a key at the cut would no longer look like one.
-    text = " ".join(storable_text(str(error)[: 8 * MESSAGE_CHARACTERS]).split())
+    text = " ".join(storable_text(_message(error)[: 8 * MESSAGE_CHARACTERS]).split())
     return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - an exception class of the user may fail to say what it is
+        return "its message cannot be read"
 
 
 def prompt_digest(messages: Sequence[Message]) -> str:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 
-from ainb.batch import Progress
+from ainb.batch import Progress, ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.panels.batch import BatchPanel, newest_batch_panel
 from ainb.panels.progress import progress_view
 from ainb.panels.slot import Slot
-from ainb.testing import FakeClock
+from ainb.testing import FakeClock, run_virtual
+from tests import made_up_secrets
 
 
 def running(**changes):
@@ -83,6 +85,119 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
 )
 def test_a_batch_that_ended_early_says_so(changes, said):
     assert said in progress_view(running(**changes)).text(deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "said"),
+    [
+        ({"in_flight": 12}, {}, "12 in flight of at most 16"),
+        ({"in_flight": 12}, {"waiting": 4, "circuit": "closed"}, "8 in flight of at most 16"),
+        ({"in_flight": 12, "paused": 12, "next_try_s": 11.6}, {}, "0 in flight of at most 16"),
+        ({"in_flight": 12, "paused": 12, "next_try_s": 11.6}, {}, "paused, next try in 12 s"),
+        ({}, {"circuit": "open", "probe_in_s": 27.2}, "paused, next try in 27 s"),
+        ({}, {"circuit": "closed", "paused_s": 5.0}, "paused, next try in 5.0 s"),
+        ({}, {"circuit": "closed", "probe_in_s": 0.0}, "provider OK"),
+        ({}, {"circuit": "half-open"}, "trying again"),
+        ({}, {"circuit": "closed", "activity": "loading the model"}, "loading the model"),
+        ({"elapsed_s": 185.0}, {}, "3 min 05 s elapsed"),
+        ({"rows_per_s": 0.05}, {}, "3.0 rows/min"),
+    ],
+)
+def test_a_running_batch_says_what_it_does_now(changes, now, said):
+    view = progress_view(running(**changes), now=now)
+
+    assert said in view.text()
+    assert said in view.line
+
+
+def test_the_rate_of_a_finished_batch_is_that_of_the_whole_run():
+    text = progress_view(running(total=181, state="finished", rows_per_s=529.0, elapsed_s=45.0)).text()
+
+    assert "in 45 s · 4.0 rows/s" in text
+
+
+def test_in_a_file_a_running_batch_has_stopped():
+    saved = progress_view(running(), unix=0.0).saved
+
+    assert "stopped at 181 of 300 rows · run the cell again to go on · state at" in saved.text()
+    assert "left" not in saved.text()
+    assert "in flight" not in saved.text()
+    assert progress_view(running(state="finished")).saved is None
+
+
+def answered(progress, number, fields, item):
+    result = RowResult(status="ok", reply=f"reply {number}", fields=fields, cost_nano_usd=0)
+    progress.count(number, result, resumed=False, item=item)
+
+
+@pytest.mark.parametrize(
+    ("fields", "item", "heads", "shown"),
+    [
+        ({"label": "good", "n": 1}, {"review": "a fine day"}, "row input label n", "a fine day good 1"),
+        (None, {"a": "x", "b": 2}, "row input reply", "x · 2 reply 203"),
+        ({"label": None}, "a text", "row input label", "a text"),
+        ({"label": "<b>"}, ("one", "two"), "row input label", "('one', 'two') <b>"),
+    ],
+)
+def test_a_running_batch_shows_its_last_three_answers(fields, item, heads, shown):
+    progress = running()
+    for number in range(200, 204):
+        answered(progress, number, fields, item)
+
+    lines = progress_view(progress).text().split("Last answers\n")[1].split("\n\n")[0].splitlines()
+
+    assert " ".join(lines[0].split()) == heads
+    assert [line.split()[0] for line in lines[1:]] == ["201", "202", "203"]
+    assert " ".join(lines[-1].split()) == f"203 {shown}".strip()
+    progress.state = "finished"
+    assert "Last answers" not in progress_view(progress).text()
+
+
+def test_a_long_or_secret_input_is_cut_and_redacted():
+    progress, secret = running(), made_up_secrets.made("sk-proj-", 48)
+    answered(progress, 1, None, {"text": "x" * 500})
+    answered(progress, 2, None, {"text": f"key {secret} end"})
+
+    text = progress_view(progress).text()
+
+    assert "x" * 89 + "…" in text
+    assert secret not in text
+
+
+def test_while_no_row_ends_the_watcher_is_called_each_second():
+    seen = []
+
+    async def scene():
+        clock = FakeClock(loop=asyncio.get_running_loop())
+        reporter = ProgressReporter(
+            Progress(total=3, in_flight=3), lambda progress: seen.append(progress.elapsed_s), clock
+        )
+        reporter.start()
+        await asyncio.sleep(5.5)
+        reporter.update(last=True)
+        await asyncio.sleep(5)
+
+    run_virtual(scene())
+
+    assert seen == pytest.approx([0, 1, 2, 3, 4, 5, 5.5])
+
+
+def test_a_rate_is_of_the_last_seconds_or_else_of_all():
+    clock = FakeClock()
+    progress = Progress(total=100)
+    reporter = ProgressReporter(progress, None, clock)
+    for done in (0, 10, 20):
+        clock.advance(5)
+        progress.done = done
+        reporter.update()
+    assert progress.rows_per_s == pytest.approx(2.0)
+
+    for _ in range(20):
+        clock.advance(1)
+        reporter.update()
+
+    assert progress.rows_per_s == pytest.approx(20 / 35)
+    assert progress.average_rows_per_s == pytest.approx(20 / 35)
 
 
 def test_rows_of_unknown_cost_are_admitted():

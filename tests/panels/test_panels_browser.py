@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -121,6 +122,86 @@ def test_a_reload_in_mid_run_shows_a_background_batch_live_again_and_it_can_be_c
     assert page.page.get_by_role("button", name="Cancel").count() == 0
 
 
+DEAD = ("Error displaying widget", "Loading widget", "widget-view")
+STOPPED = re.compile(r"stopped at (\d+) of 400 rows")
+
+
+def saved_html(page, cell):
+    """The HTML of a cell in the file that is saved now."""
+    outputs = page.save().cells[cell].outputs
+    return "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+
+
+def test_a_file_that_is_saved_at_any_moment_holds_the_panels(page, browser):
+    start = (
+        "watch = BatchPanel.open(background=True, state=session.state)\n"
+        "job = watch.job = session.submit_map("
+        'frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
+    )
+    page.open("saved.ipynb", [SETUP + WEEK + ROWS.format(rows=400, seconds=0.5), start, "%ai panel"])
+    for cell in (0, 1, 2):
+        page.run(cell)
+    page.page.wait_for_selector(LIVE_PROGRESS)
+    page.cell(2).locator("figure img >> visible=true").wait_for()
+
+    done = []
+    for _ in range(3):
+        page.page.wait_for_timeout(2_500)
+        done.append(int(STOPPED.search(saved_html(page, 1))[1]))
+        assert "Cost by model, last 7 days" in saved_html(page, 2)
+        assert "stopped at" not in page.text_of_cell(1)
+        assert page.text_of_cell(2).count("Cost by model, last 7 days") == 1
+    assert done == sorted(set(done))
+    page.shot_of_cell(1, "batch_live_light")
+
+    page.restart_kernel()
+    page.cell(1).get_by_text("stopped at").wait_for()
+    assert page.page.locator(f"{LIVE_PROGRESS} >> visible=true").count() == 0
+    for name in ("saved.ipynb", "sent.ipynb"):
+        page.name = name
+        page.visit()
+        for cell, words in ((1, "stopped at"), (2, "Cost by model, last 7 days")):
+            assert page.text_of_cell(cell).count(words) == 1
+            assert [word for word in DEAD if word in page.text_of_cell(cell)] == []
+        page.shot_of_cell(1, f"batch_{name.split('.')[0]}_light")
+        if name == "saved.ipynb":
+            saved = page.save()
+            for number, cell in enumerate(saved.cells):
+                cell.source = f"# sent by somebody, {number}"  # so that its signature is another
+            nbformat.write(saved, page.lab.work / "sent.ipynb")
+    assert violations(page.page) == []
+    shown = offline_text(browser, page.export())
+    assert [words for words in ("stopped at", "Cost by model, last 7 days") if words not in shown] == []
+    assert [word for word in DEAD if word in shown] == []
+
+
+def test_an_update_keeps_focus_selection_and_height(page):
+    start = (
+        "watch = BatchPanel.open(background=True, state=session.state)\n"
+        "job = watch.job = session.submit_map("
+        'frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
+    )
+    page.open("focus.ipynb", [SETUP + ROWS.format(rows=400, seconds=0.5), start])
+    page.run(0)
+    page.run(1)
+    page.page.wait_for_function(f"() => document.querySelector('{LIVE_PROGRESS}')?.value >= 12")
+    page.page.wait_for_selector('.jupyter-widgets[tabindex="0"] table >> visible=true')
+    page.page.evaluate(
+        """() => {
+          window.box = document.querySelector('.jupyter-widgets[tabindex="0"]:has(table)');
+          window.box.focus();
+          const area = window.box.closest('.jp-OutputArea');
+          window.heights = new Set();
+          new ResizeObserver(() => window.heights.add(Math.round(area.offsetHeight))).observe(area);
+        }"""
+    )
+    before = page.page.evaluate(f"() => document.querySelector('{LIVE_PROGRESS}').value")
+    page.page.wait_for_function(f"() => document.querySelector('{LIVE_PROGRESS}').value > {before} + 10")
+
+    assert page.page.evaluate("() => document.activeElement === window.box && window.box.isConnected")
+    assert page.page.evaluate("() => [...window.heights].every(height => height > 100)")
+
+
 def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page):
     slow = (
         'session.map(frame, "Label: {review}", '
@@ -149,7 +230,13 @@ def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page
 
 
 # What each panel says, live, static, exported, and in a notebook that JupyterLab does not trust.
-SAID = ("spent today of $5.00", "429 rate limit", "What failed, last 24 hours", "added up", "The latest")
+SAID = (
+    "spent today of $5.00",
+    "429 rate limit",
+    "What failed, last 24 hours",
+    "Cumulative cost",
+    "The latest",
+)
 
 
 def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page, browser):

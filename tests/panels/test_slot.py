@@ -130,6 +130,10 @@ def test_the_live_widget_is_replaced_by_a_static_bundle(shell):
     assert live_id == gone_id not in {display_id, None}
 
 
+def texts_of(live):
+    return [text for part in live._body._parts for text in part.texts]
+
+
 def copies(shell):
     return [
         data["text/plain"] for data, _, _ in shell.display_pub.published if data and WIDGET_VIEW not in data
@@ -168,7 +172,7 @@ def test_content_that_stays_is_not_sent_again(shell):
     slot = Slot("auto", clock=clock)
     table = Table(caption="c", columns=("a",), rows=[("1",)])
     slot.open(lambda: View("x", [Line(["0"]), table]))
-    line, cells = slot._live._body._texts
+    line, cells = texts_of(slot._live)
     sent = []
     for widget in (line, cells):
         widget.observe(lambda change: sent.append(change["owner"]), names="value")
@@ -177,6 +181,19 @@ def test_content_that_stays_is_not_sent_again(shell):
     slot.update(lambda: View("x", [Line(["1"]), table]))
 
     assert sent == [line]
+
+
+def test_a_new_block_leaves_those_before_it_in_place(shell):
+    clock = FakeClock()
+    slot = Slot("auto", clock=clock)
+    table = Table(caption="c", columns=("a",), rows=[("1",)])
+    slot.open(lambda: View("x", [Line(["0"]), table]))
+    before = slot._live._body.box.children
+
+    clock.advance(1)
+    slot.update(lambda: View("x", [Line(["1"]), table, Line(["2"])]))
+
+    assert slot._live._body.box.children[:2] == before
 
 
 def test_blocks_may_come_and_go(shell):
@@ -188,7 +205,7 @@ def test_blocks_may_come_and_go(shell):
     for blocks in ([Line(["1"]), table], [SideBySide([table, Line(["2"])]), Line(["3"])], [table]):
         clock.advance(1)
         slot.update(lambda blocks=blocks: View("x", blocks))
-        shown = [widget.value for widget in slot._live._body._texts]
+        shown = [widget.value for widget in texts_of(slot._live)]
         assert len(slot._live._body.box.children) == len(blocks)
         assert "".join(shown).count("<table") == sum(block.html().count("<table") for block in blocks)
 
@@ -197,7 +214,7 @@ def test_updates_come_five_times_a_second_and_the_last_one_always(shell):
     clock = FakeClock()
     slot = Slot("auto", clock=clock)
     slot.open(lambda: view("0"))
-    (body,) = slot._live._body._texts
+    (body,) = texts_of(slot._live)
 
     slot.update(lambda: view("too early"))
     assert "0" in body.value
@@ -388,7 +405,7 @@ def test_only_the_last_widgets_are_kept_for_pages_that_were_reloaded(shell, monk
 
     assert len(widgets._kept) == KEPT_WIDGETS
     assert live[0]._body.box.comm is None
-    assert live[0]._body._texts[0].style.comm is None
+    assert texts_of(live[0])[0].style.comm is None
     assert live[-1]._body.box.comm is not None
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ainb.panels.markup import escape
-
 # The module of the class differs between versions of pandas; by name, so that registering loads no pandas.
 FRAME_TYPES = ("pandas.DataFrame", "pandas.core.frame.DataFrame")
 
@@ -25,6 +23,7 @@ def unregister(ipython: Any) -> None:
 def short_bundle(frame: Any) -> dict[str, str] | None:
     """MIME bundle of the short form; None for a frame that is no result, which pandas then shows."""
     from ainb.batch import short_form
+    from ainb.panels.markup import escape
 
     short = short_form(frame)
     if short is None:

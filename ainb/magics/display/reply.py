@@ -25,6 +25,7 @@ FORM_SUFFIXES = {
     "math": "Answer with LaTeX mathematics only, between $$ and $$, without any explanation.",
 }
 TRUNCATED = "cut at max_tokens"
+INCOMPLETE = "the stream ended before the reply did; run the cell again"
 SHOWN_FIELDS = 6
 NOT_JSON = "not JSON, shown as it came"
 
@@ -62,7 +63,7 @@ def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
 
 def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
     """The reply's text in the requested form, safe for a terminal, and notes on it."""
-    notes = (TRUNCATED,) if reply.finish_reason == "length" else ()
+    notes = (TRUNCATED,) if reply.finish_reason == "length" else () if reply.complete else (INCOMPLETE,)
     if reply.form in {"markdown", "text"}:
         return clean(reply.text), notes
     if reply.form != "json":

@@ -1,12 +1,13 @@
 """Display of a reply while it is generated: one updated output in a notebook, pieces in a terminal.
 
-Pieces arrive on the engine's thread, with the context variables of the cell that sent the call.
+Pieces arrive in order in a thread of the call, with the context variables of the cell that sent the call.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import sys
 import threading
 import uuid
@@ -14,21 +15,34 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ainb.clock import Clock
+from ainb.engine import ENGINE
 from ainb.magics.display.reply import live_bundle
 from ainb.panels.escapes import Cleaner
+from ainb.panels.markup import box, escape
 
 PERIOD_SECONDS = 0.1
+WAIT_SECONDS = 1.0
 # Rendering a long reply repeatedly must not block other calls on the engine's loop.
 SHARE_OF_TIME = 0.1
 
 
 class Stream(Protocol):
-    """Display of one reply while it is generated."""
+    """Display of one reply while it is generated.
+
+    Attributes:
+        shown: Whether anything was shown.
+        cleared: Whether what the cell had printed was cleared with it.
+    """
 
     shown: bool
+    cleared: bool
+
+    def wait(self, describe: Callable[[], str]) -> None:
+        """Show what is waited for until the first piece comes; called on the cell's thread."""
+        ...
 
     def feed(self, piece: str) -> None:
-        """Show a piece; called on the engine's thread."""
+        """Show a piece; called in a thread of the call."""
         ...
 
     def end(self, *, complete: bool) -> None:
@@ -47,6 +61,7 @@ class NotebookStream:
 
     def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:
         self.shown = False
+        self.cleared = False
         self._publisher = publisher
         self._clock = clock
         self._on_error = on_error
@@ -56,6 +71,31 @@ class NotebookStream:
         self._next_at = 0.0
         self._waiting = False
         self._ended = False
+        self._seconds = 0
+        self._describe: Callable[[], str] = str
+
+    def wait(self, describe: Callable[[], str]) -> None:
+        """Show what is waited for, from the second second on, until the first piece comes.
+
+        Args:
+            describe: What is waited for, such as "waiting for openai:gpt-5-mini".
+        """
+        self._describe = describe
+        # With the context of the cell, in whose output it is shown.
+        ENGINE.loop().call_soon_threadsafe(self._wait_a_second, context=contextvars.copy_context())
+
+    def _wait_a_second(self) -> None:
+        asyncio.get_running_loop().call_later(WAIT_SECONDS, self._show_wait)
+
+    def _show_wait(self) -> None:
+        with self._lock:
+            if self._ended or self._text:
+                return
+            self._seconds += 1
+            text = f"{self._describe()} · {self._seconds} s"
+            html = box(f'<p class="foot">{escape(text)}</p>')
+            self._publish({"text/plain": text, "text/html": html})
+        self._wait_a_second()
 
     def feed(self, piece: str) -> None:
         """Add a piece and update the output, at once or when the next update is due."""
@@ -65,7 +105,7 @@ class NotebookStream:
             self._show()
         elif not self._waiting:
             self._waiting = True
-            asyncio.get_running_loop().call_later(wait, self._show)
+            _call_later(wait, self._show)
 
     def end(self, *, complete: bool) -> None:
         """Clear the output for the complete reply, or leave the pieces received."""
@@ -73,7 +113,8 @@ class NotebookStream:
             self._show()
         with self._lock:
             self._ended = True
-        if complete and self.shown:
+        if self.shown and (complete or not self._text):
+            self.cleared = True
             with contextlib.suppress(Exception):  # a display error never fails a call
                 self._publisher.clear_output(wait=True)
 
@@ -83,16 +124,32 @@ class NotebookStream:
             if self._ended or not self._text:
                 return
             began = self._clock.monotonic()
-            try:
-                self._publisher.publish(
-                    live_bundle(self._text), transient={"display_id": self._display_id}, update=self.shown
-                )
-                self.shown = True
-            except Exception as error:  # noqa: BLE001 - a display error never fails a call
-                self._ended = True
-                self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
+            self._publish(live_bundle(self._text))
             now = self._clock.monotonic()
             self._next_at = now + max(PERIOD_SECONDS, (now - began) / SHARE_OF_TIME)
+
+    def _publish(self, bundle: dict[str, Any]) -> None:
+        try:
+            self._publisher.publish(bundle, transient={"display_id": self._display_id}, update=self.shown)
+            self.shown = True
+        except Exception as error:  # noqa: BLE001 - a display error never fails a call
+            self._ended = True
+            self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
+
+
+def _call_later(seconds: float, work: Callable[[], None]) -> None:
+    """Call `work` on the running loop or, from a thread, on the engine's, with the cell's context variables."""
+    context = contextvars.copy_context()
+
+    def schedule() -> None:
+        asyncio.get_running_loop().call_later(seconds, work, context=context)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        ENGINE.post(schedule)
+    else:
+        schedule()
 
 
 class TerminalStream:
@@ -100,8 +157,12 @@ class TerminalStream:
 
     def __init__(self) -> None:
         self.shown = False
+        self.cleared = False
         self._cleaner = Cleaner()
         self._out = sys.stdout
+
+    def wait(self, describe: Callable[[], str]) -> None:
+        """Nothing: what is written to a terminal stays."""
 
     def feed(self, piece: str) -> None:
         """Write a piece."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from ainb.errors import InvalidReplyError
 from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up
+from ainb.pipeline.answer.finding import find_value
 
 MAX_SHOWN_CHARACTERS = 200
 TIMES_ASKED = 2
+LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 class AnswerStage:
@@ -44,8 +46,11 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: i
             call.request = asked
             raise _without_text(schema, reply)
         try:
-            reply.parsed = schema.check(reply.code)
+            reply.parsed = find_value(schema, reply.text, reply.code)
         except ValueError as error:
+            if reply.finish_reason == "length":
+                call.request = asked
+                raise _cut(schema, reply, asked) from None
             problem = " ".join(str(error).split())
             call.request = _with_complaint(call, reply, problem)
         else:
@@ -63,7 +68,7 @@ def check_again(schema: ReplySchema, reply: Reply) -> Any:
         InvalidReplyError: It does not match any more, because the schema's own checks have changed since.
     """
     try:
-        return schema.check(reply.code)
+        return find_value(schema, reply.text, reply.code)
     except ValueError as error:
         problem = " ".join(str(error).split())[:MAX_SHOWN_CHARACTERS]
         raise InvalidReplyError(
@@ -75,8 +80,21 @@ def check_again(schema: ReplySchema, reply: Reply) -> Any:
 
 def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
     complaint = f"That was not valid: {problem}. Answer again with JSON of the schema and nothing else."
-    messages = (*call.request.messages, Message("assistant", reply.text), Message("user", complaint))
+    # Anthropic refuses an assistant turn without text.
+    said = (Message("assistant", reply.text),) if reply.text.strip() else ()
+    messages = (*call.request.messages, *said, Message("user", complaint))
     return dataclasses.replace(call.request, messages=messages)
+
+
+def _cut(schema: ReplySchema, reply: Reply, request: Request) -> InvalidReplyError:
+    """Asked again with the same limit it would be cut again."""
+    limit = next((request.parameters[name] for name in LIMIT_NAMES if name in request.parameters), None)
+    where = "its output limit" if limit is None else f"max_tokens = {limit}"
+    return InvalidReplyError(
+        f"the reply was cut at {where}, before it matched the schema {schema.name}; raise --max-tokens "
+        "(max_tokens)",
+        text=reply.text,
+    )
 
 
 def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:

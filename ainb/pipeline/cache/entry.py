@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ainb.messages import Reply, Usage
 from ainb.pipeline.cache.key import is_json
-from ainb.redaction.filter import encodable
+from ainb.redaction import encodable
 
 T = TypeVar("T")
 
@@ -80,6 +80,8 @@ def copy_value(value: T) -> T:
 
 def is_whole(reply: Reply) -> bool:
     """Whether a reply is complete, so that it may be stored."""
+    if not reply.complete:
+        return False
     reason = reply.finish_reason
     return (reason.lower() if isinstance(reason, str) else reason) in WHOLE
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
-from ainb.providers.openai.reply import UnreadableError, count_or_none, mapping, word_or_none
+from ainb.providers.http import UnreadableError, count_or_none, mapping, word_or_none
 
 FINISH_REASONS = {
     "end_turn": "stop",
@@ -18,6 +18,7 @@ FINISH_REASONS = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
+REFUSAL = "refusal"
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ class Answer:
         begun: Whether the message has begun.
         done: Whether the stream said that it is over.
         reasoning: The model's own summary of its thinking; "" where it gives none.
+        refusal: Words for a refusal; "" where the model answered.
+        category: The category of a refusal, or None.
     """
 
     text: str = ""
@@ -41,6 +44,8 @@ class Answer:
     begun: bool = False
     done: bool = False
     reasoning: str = ""
+    refusal: str = ""
+    category: str | None = None
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
     def add(self, event: Any) -> str:
@@ -124,6 +129,10 @@ class Answer:
         reason = word_or_none(delta.get("stop_reason"))
         if reason is not None:
             self.finish_reason = FINISH_REASONS.get(reason, reason)
+        if reason == REFUSAL:
+            details = mapping(delta.get("stop_details"))
+            self.category = word_or_none(details.get("category"))
+            self.refusal = word_or_none(details.get("explanation")) or "refused"
         self._account(usage)
 
     def _account(self, usage: Any) -> None:

@@ -9,16 +9,25 @@ from typing import Any, Protocol
 import orjson
 
 from ainb.clock import Clock
-from ainb.errors import InvalidPromptError, ProviderError, TransientProviderError
+from ainb.errors import (
+    ContentFilteredError,
+    InvalidPromptError,
+    ProviderError,
+    RefusedError,
+    TransientProviderError,
+)
 from ainb.messages import Call, Reply
 from ainb.providers.http.client import Response, StoredResponse, request
-from ainb.providers.http.faults import embedded_status, response_fault
-from ainb.providers.http.refusal import Refusal, read_refusal, refusal_of
-from ainb.providers.http.sse import EventParser
+from ainb.providers.http.embedded import embedded_refusal, embedded_status
+from ainb.providers.http.faults import clean, response_fault
+from ainb.providers.http.json_body import SurrogateJoiner, UnreadableError, joined, parse_json
+from ainb.providers.http.refusal import Refusal, read_refusal
+from ainb.providers.http.sse import ErrorEvent, EventParser
 from ainb.providers.http.target import Target
-from ainb.providers.openai.reply import UnreadableError
 
 DONE = b"[DONE]"
+FILTERED = "content_filter"
+REFUSED = "refused"
 
 
 class Growing(Protocol):
@@ -26,6 +35,8 @@ class Growing(Protocol):
 
     text: str
     finish_reason: str | None
+    refusal: str
+    category: str | None
 
     @property
     def begun(self) -> bool:
@@ -98,13 +109,16 @@ class Exchange:
         try:
             if not 200 <= response.status < 300:  # noqa: PLR2004 - success
                 raise self._fault(call, response, response.status, read_refusal(await response.read()))
-            if response.is_event_stream:
+            streamed = response.is_event_stream
+            if streamed:
                 answer = await self._read_stream(call, response)
             else:
                 answer = self._read_whole(call, response, await response.read())
         finally:
             response.release()
-        return self._dialect.reply(call, response, answer)
+        reply = self._dialect.reply(call, response, answer)
+        reply.complete = not streamed or answer.finish_reason is not None
+        return reply
 
     def read_stored(
         self,
@@ -125,8 +139,8 @@ class Exchange:
 
     def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
         try:
-            data = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            data = parse_json(body)
+        except ValueError:
             said = read_refusal(body).said
             what = f"a body that is no JSON: {said}" if said.strip() else "an empty body"
             raise response.unreadable(what) from None
@@ -135,57 +149,109 @@ class Exchange:
             answer: Growing = self._dialect.read(data)
         except UnreadableError as error:
             raise response.unreadable(str(error)) from None
+        answer.text = joined(answer.text)
+        self._check_refused(call, response, answer)
         if answer.text:
             call.emit(answer.text, self._clock.monotonic())
         return answer
 
     async def _read_stream(self, call: Call, response: Response) -> Growing:
-        parser = EventParser()
+        parser, joiner = EventParser(), SurrogateJoiner()
         answer: Growing = self._dialect.begin()
+        said_done = False
         try:
             async for piece in response.pieces():
-                if self._take(call, response, answer, parser.feed(piece)):
+                said_done = self._take(call, response, answer, joiner, parser.feed(piece))
+                if said_done:
                     await response.drain()
                     break
             else:
-                if not self._take(call, response, answer, parser.close()) and answer.finish_reason is None:
-                    raise response.cut()
+                said_done = self._take(call, response, answer, joiner, parser.close())
         except TransientProviderError:
             # What comes after the last word is only the account; without it the tokens are unknown.
             if answer.finish_reason is None:
                 raise
         if not answer.begun:
-            raise response.unreadable("a stream without a choice")
+            raise response.unreadable("a stream without a choice") if said_done else response.cut()
         answer.end()
+        answer.text = joined(answer.text)
+        self._check_refused(call, response, answer)
+        if answer.finish_reason is None and not call.shown:
+            raise response.cut()
+        self._emit(call, joiner.close())
         return answer
 
-    def _take(self, call: Call, response: Response, answer: Growing, events: list[bytes]) -> bool:
+    def _take(
+        self, call: Call, response: Response, answer: Growing, joiner: SurrogateJoiner, events: list[bytes]
+    ) -> bool:
         # Returns whether the stream said that it is done.
         for event in events:
-            if event == DONE:
+            if isinstance(event, ErrorEvent):
+                refusal = read_refusal(event)
+                raise self._embedded_fault(call, response, refusal)
+            if not event.strip():
+                continue  # some gateways keep a connection alive in this way
+            if event.strip() == DONE:
                 return True
             try:
-                chunk = orjson.loads(event)
-            except orjson.JSONDecodeError:
+                chunk = parse_json(event)
+            except ValueError:
                 raise response.unreadable("a stream of something that is no JSON") from None
             self._check_error(call, response, chunk)
             try:
                 text = answer.add(chunk)
             except UnreadableError as error:
                 raise response.unreadable(str(error)) from None
-            if text:
-                call.emit(text, self._clock.monotonic())
+            self._emit(call, joiner.feed(text))
             if answer.done:
                 return True
         return False
 
+    def _emit(self, call: Call, text: str) -> None:
+        if text:
+            call.emit(text, self._clock.monotonic())
+
     def _check_error(self, call: Call, response: Response, data: Any) -> None:
         # OpenRouter, vLLM and llama.cpp send errors with status 200 once they have begun to answer.
-        if isinstance(data, dict) and data.get("error") and not data.get("choices"):
-            refusal = refusal_of(data)
-            fault = self._fault(call, response, embedded_status(refusal), refusal)
-            fault.billed = call.shown
-            raise fault
+        refusal = embedded_refusal(data)
+        if refusal is not None:
+            raise self._embedded_fault(call, response, refusal)
+
+    def _embedded_fault(self, call: Call, response: Response, refusal: Refusal) -> ProviderError:
+        fault = self._fault(call, response, embedded_status(refusal), refusal)
+        fault.billed = call.shown
+        return fault
+
+    def _check_refused(self, call: Call, response: Response, answer: Growing) -> None:
+        """Raise where the model or a content filter gave no answer; the same request would get none again."""
+        origin = response.target.origin
+        said = clean(answer.refusal, origin.secrets)
+        fault: RefusedError | ContentFilteredError
+        if answer.refusal and (not answer.text.strip() or answer.finish_reason == FILTERED):
+            words = "" if said == REFUSED else f": {said}"
+            category = f" ({answer.category})" if answer.category else ""
+            fault = RefusedError(
+                f"{call.request.model} refused to answer{category}{words}; change the prompt, or use another model",
+                status_code=response.status,
+                request_id=response.request_id,
+                billed=True,
+                headers=response.headers,
+            )
+        elif answer.finish_reason == FILTERED and (
+            not answer.text.strip() or call.request.schema is not None
+        ):
+            fault = ContentFilteredError(
+                f"the content filter of {origin.service} withheld the reply"
+                f"{f' ({answer.category})' if answer.category else ''}; change the prompt, or use another model",
+                status_code=response.status,
+                request_id=response.request_id,
+                billed=True,
+                headers=response.headers,
+            )
+        else:
+            return
+        fault.category = answer.category
+        raise fault
 
     def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
         if response.on_refusal is not None:

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
+from ainb.errors import ContentFilteredError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http.headers import parse_retry_after, should_retry
 from ainb.providers.http.refusal import MAX_READ, Refusal, read_refusal
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 
 MAX_SAID = 300
 HIDDEN = "***"
@@ -19,7 +19,6 @@ FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 TOO_LARGE: Final = 413
 TOO_MANY: Final = 429
-OVERLOADED: Final = 529
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -85,6 +84,8 @@ def response_fault(
     kind: type[ProviderError] = (
         TransientProviderError if is_transient(status, refusal) else PermanentProviderError
     )
+    if refusal.filtered:
+        kind = ContentFilteredError
     code = clean(refusal.code or "", origin.secrets)[:80]
     said = clean(refusal.said, origin.secrets)
     message = f"{origin.service} answered {status}{f' ({code})' if code else ''}{f': {said}' if said else ''}"
@@ -101,33 +102,15 @@ def response_fault(
     return fault
 
 
-_EMBEDDED = {
-    "invalid_request_error": 400,
-    "authentication_error": UNAUTHORIZED,
-    "permission_error": FORBIDDEN,
-    "not_found_error": NOT_FOUND,
-    "rate_limit_error": TOO_MANY,
-    "rate_limit_exceeded": TOO_MANY,
-    "insufficient_quota": TOO_MANY,
-    "billing_error": 402,
-    "request_too_large": TOO_LARGE,
-    "timeout_error": 504,
-    "overloaded_error": OVERLOADED,
-}
-
-
-def embedded_status(refusal: Refusal) -> int:
-    """The HTTP status that fits an error which came inside a body of status 200; 500 when it names none."""
-    return refusal.status or _EMBEDDED.get(refusal.code or "", 500)
-
-
 def is_transient(status: int, refusal: Refusal) -> bool:
     """Whether another attempt may succeed.
 
     Source: OpenAI, Anthropic and Google clients agree on the statuses; a quota, credit or per-day limit is final although it is a 429,
     and so is a prompt that is too long or holds a picture for a model that reads none, which some servers answer with 500.
     """
-    if refusal.context or refusal.picture or (status == TOO_MANY and refusal.final):
+    if refusal.context or refusal.picture or refusal.oversized or refusal.filtered:
+        return False
+    if status == TOO_MANY and refusal.final:
         return False
     return status in TRANSIENT_STATUSES
 
@@ -135,9 +118,9 @@ def is_transient(status: int, refusal: Refusal) -> bool:
 def way_out(
     origin: Origin, status: int, refusal: Refusal, *, model: str = "", location: str | None = None
 ) -> str:
-    """What the person can do."""
-    if refusal.context or refusal.picture:
-        return _shorten(refusal) if refusal.context else _without_picture(model)
+    """What the user can do."""
+    if (about_prompt := _prompt_way_out(refusal, model)) is not None:
+        return about_prompt
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
         where = f" to {clean(location, origin.secrets)}" if location else ""
         return f"redirects{where} are not followed, so that no key goes to another host; set {origin.base_url_option} to the final address"
@@ -158,6 +141,17 @@ def way_out(
     return "change the request; another attempt would fail the same way"
 
 
+def _prompt_way_out(refusal: Refusal, model: str) -> str | None:
+    """What to change in the prompt; None where the prompt is not what was refused."""
+    if refusal.filtered:
+        return "the provider's content filter withheld it; change the prompt"
+    if refusal.context:
+        return _shorten(refusal)
+    if refusal.picture:
+        return _without_picture(model)
+    return None if refusal.oversized is None else _smaller(*refusal.oversized)
+
+
 def _check_key(origin: Origin) -> str:
     if origin.key_variable is None:
         return "the place asks for a key; name its variable with --api-key-name"
@@ -167,6 +161,13 @@ def _check_key(origin: Origin) -> str:
 
 def _without_picture(model: str) -> str:
     return f"{model or 'this model'} reads no pictures; leave the picture out, or use a model that reads them"
+
+
+def _smaller(requested: int, limit: int) -> str:
+    return (
+        f"one request of {requested} tokens is larger than the limit of {limit} per minute and no wait helps; "
+        "shorten the prompt, or lower max_tokens"
+    )
 
 
 def _shorten(refusal: Refusal) -> str:

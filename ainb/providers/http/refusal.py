@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from ainb.providers.http.headers import parse_duration
+from ainb.providers.http.json_body import parse_json
 
 MAX_READ: Final = 20_000
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
@@ -24,6 +23,10 @@ _CONTEXT_WORDS = re.compile(
     r"(maximum|available) context (length|size)|context window|prompt is too long|too many tokens",
     re.IGNORECASE,
 )
+_LIMIT_AND_REQUESTED = re.compile(
+    r"\blimit:? *([\d,_]+)\b.*?\brequested:? *([\d,_]+)", re.IGNORECASE | re.DOTALL
+)
+_FILTER_CODES = frozenset({"content_filter", "content_policy_violation", "responsibleaipolicyviolation"})
 _PICTURE_WORDS = re.compile(r"image input is not supported", re.IGNORECASE)
 _EXTRA_1, _EXTRA_2 = "extra_forbidden", "value_error.extra"
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -44,7 +47,7 @@ class Refusal:
         extra: Fields of the request that a list of problems calls unknown; () where the list holds another problem too.
     """
 
-    said: str = ""
+    said: str = field(default="", repr=False)  # a server may echo the key
     code: str | None = None
     status: int | None = None
     retry_after: float | None = None
@@ -59,6 +62,24 @@ class Refusal:
         return self.code in CONTEXT_CODES or bool(_CONTEXT_WORDS.search(self.said))
 
     @property
+    def oversized(self) -> tuple[int, int] | None:
+        """Tokens requested and the limit that one request exceeds by itself; None where it does not.
+
+        Source: OpenAI and Groq, "Request too large … Limit 30000, Requested 45210" with status 413 or 429.
+        """
+        found = _LIMIT_AND_REQUESTED.search(self.said)
+        if found is None:
+            return None
+        limit, requested = (int(re.sub("[,_]", "", text) or 0) for text in found.groups())
+        # "Limit 30000, Used 29000, Requested 2000" fits after a wait.
+        return (requested, limit) if requested > limit else None
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a content filter withheld the prompt or the reply."""
+        return (self.code or "").lower() in _FILTER_CODES
+
+    @property
     def picture(self) -> bool:
         """Whether the model reads no pictures; llama.cpp says so with 500."""
         return bool(_PICTURE_WORDS.search(self.said))
@@ -67,8 +88,8 @@ class Refusal:
 def read_refusal(body: bytes) -> Refusal:
     """Read an error body of any shape: OpenAI's, Google's, FastAPI's, Ollama's, a page, a text, nothing."""
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        data = parse_json(body)
+    except ValueError:
         return Refusal(said=_plain(body))
     return refusal_of(data)
 
@@ -91,7 +112,9 @@ def refusal_of(data: Any) -> Refusal:
     return Refusal(
         said=said,
         code=code,
-        status=_status(error.get("code")),
+        status=_status(error.get("code"))
+        or _status(error.get("status"))
+        or _status(error.get("status_code")),
         retry_after=_retry_info(details),
         final=_is_final(code, _text(error.get("type")), said, details),
         tokens=_tokens(error),
@@ -160,6 +183,8 @@ def _text(value: Any) -> str | None:
 
 
 def _status(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:4])
     return value if isinstance(value, int) and 400 <= value < 600 else None  # noqa: PLR2004 - HTTP errors
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+class ErrorEvent(bytes):
+    """The data of an event that is an error by its name (``event: error``) or its field (``error: …``)."""
+
+    __slots__ = ()
+
+
 class EventParser:
     """Reads a stream of events; pieces may be split anywhere, inside a character or a line end too.
 
-    Only the data of an event is kept (lines joined by a line break); comments, names, ids and retry times are skipped.
+    Only the data of an event is kept (lines joined by a line break), and whether it is an error; comments, other names,
+    ids and retry times are skipped.
 
     Source: WHATWG HTML, "Interpreting an event stream"; but an event without its blank line at a clean end counts.
     """
@@ -16,6 +23,7 @@ class EventParser:
     def __init__(self) -> None:
         self._line: list[bytes] = []
         self._data: list[bytes] = []
+        self._is_error = False
         self._after_cr = False
         self._at_start = True
 
@@ -55,9 +63,16 @@ class EventParser:
 
     def _take(self, line: bytes) -> bytes | None:
         if not line:
-            data, self._data = self._data, []
-            return b"\n".join(data) if data else None
+            has_data, data, self._data = bool(self._data), b"\n".join(self._data), []
+            is_error, self._is_error = self._is_error, False
+            if is_error:
+                return ErrorEvent(data)
+            return data if has_data else None
         name, _, value = line.partition(b":")
-        if name == b"data":
-            self._data.append(value.removeprefix(b" "))
+        value = value.removeprefix(b" ")
+        if name in {b"data", b"error"}:
+            self._data.append(value)
+        self._is_error = (
+            self._is_error or name == b"error" or (name == b"event" and value.strip() == b"error")
+        )
         return None

@@ -20,6 +20,7 @@ from ainb.errors import ConfigError
 from ainb.keys import Key
 from ainb.providers.http.faults import Origin
 from ainb.providers.http.hosts import is_loopback
+from ainb.providers.http.no_proxy import is_excluded
 
 _VERSION = re.compile(r"(?:api[-_]?)?version=[\w.-]{1,40}", re.ASCII | re.IGNORECASE)
 MIN_SECRET_CHARS: Final = 4
@@ -165,15 +166,19 @@ def proxy_for(url: URL) -> str | None:
         ConfigError: It is of a kind that cannot be used, such as socks.
     """
     values = tuple(os.environ.get(name) for name in PROXY_VARIABLES)
-    return _find_proxy(url.scheme, url.host or "", values)
+    return _find_proxy(url.scheme, url.host or "", url.port, values)
 
 
 @functools.lru_cache(maxsize=64)
-def _find_proxy(scheme: str, host: str, _variables: tuple[str | None, ...]) -> str | None:
+def _find_proxy(scheme: str, host: str, port: int | None, _variables: tuple[str | None, ...]) -> str | None:
     # The variables are there so that a proxy set in a cell counts from the next call on.
     proxies = urllib.request.getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(host):
+    if (
+        not proxy
+        or is_excluded(proxies.get("no", ""), scheme, host, port)
+        or urllib.request.proxy_bypass(host)
+    ):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"

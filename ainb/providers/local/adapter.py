@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any
 
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply, Request
-from ainb.providers.http.target import make_target
+from ainb.providers.http import make_target
 from ainb.providers.local import weights
 from ainb.providers.local.child import Local, Process
 from ainb.providers.local.server import SERVERS, Server
-from ainb.providers.openai.adapter import OpenAIProvider
-from ainb.providers.openai.request import ChatClient
+from ainb.providers.openai import ChatClient, OpenAIProvider
 from ainb.providers.services import SERVICES
 
 DEFAULT = Local()
@@ -42,6 +42,7 @@ class LocalProvider:
         self._chat = ChatClient(clock=clock)
         self._openai = OpenAIProvider(SERVICES["local"], clock=clock)
         self._clock = clock
+        self._loading: Counter[str] = Counter()
 
     @property
     def slots(self) -> int:
@@ -60,6 +61,10 @@ class LocalProvider:
         """Each model has slots of its own."""
         return self.endpoint(request)
 
+    def activities(self) -> dict[str, str]:
+        """What calls wait for, by model: a model that is being loaded."""
+        return {model: "loading the model" for model, calls in self._loading.items() if calls}
+
     async def send(self, call: Call) -> Reply:
         """One attempt; the first one starts the server.
 
@@ -70,7 +75,11 @@ class LocalProvider:
         """
         request = call.request
         server = SERVERS.server(weights.find(request.model), self._options)
-        process = await server.ready()
+        self._loading[request.model] += 1
+        try:
+            process = await server.ready()
+        finally:
+            self._loading[request.model] -= 1
         target = make_target(self.name, f"{process.url}/v1", headers=ONE_CALL, key=process.key)
         try:
             reply = await self._chat.send(self._streamed(call), target, self.body(request))

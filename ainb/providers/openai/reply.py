@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.providers.http import Json, UnreadableError, count_or_none, mapping, word_or_none
 
-Json = dict[str, Any]  # what orjson makes: asking for dict is 8 times cheaper than for Mapping
-_NOTHING: Json = {}
-
-
-class UnreadableError(ValueError):
-    """A body that is no chat completion; the text says what it is instead."""
+FILTERED = "content_filter"
+# Gemini names the filter's reason.
+_FILTERED = re.compile(
+    r"content_?filter|safety$|recitation$|blocklist$|prohibited_content$|spii$|image_safety$", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)
@@ -32,6 +33,8 @@ class Answer:
         done: Whether nothing more will come; here the stream itself says so, after its last chunk.
         reasoning: The model's own summary of its thinking; "" where it gives none.
         service_tier: The tier that answered, or None.
+        refusal: The model's words of refusal; "" where it answered.
+        category: The category of a content filter, or None.
     """
 
     text: str = ""
@@ -42,6 +45,8 @@ class Answer:
     done: bool = False
     reasoning: str = ""
     service_tier: str | None = None
+    refusal: str = ""
+    category: str | None = None
     _tools: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, chunk: Any) -> str:
@@ -69,12 +74,14 @@ class Answer:
         if choice.get("index"):
             return ""
         self.begun = True
-        self.finish_reason = word_or_none(choice.get("finish_reason")) or self.finish_reason
+        self.finish_reason = _finish_reason(choice) or self.finish_reason
+        self.category = _category(choice) or self.category
         delta = mapping(choice.get("delta"))
         self._add_tools(delta.get("tool_calls"))
         piece = message_text(delta)
         self.text += piece
         self.reasoning += reasoning_text(delta)
+        self.refusal += word_or_none(delta.get("refusal")) or ""
         return piece
 
     def end(self) -> None:
@@ -107,9 +114,11 @@ def read_completion(data: Any) -> Answer:
     if not choices:
         raise UnreadableError("no choice in the reply")
     choice = _first_choice(choices)
-    message = choice.get("message")
+    message, reason = choice.get("message"), _finish_reason(choice)
     if not isinstance(message, dict):
-        raise UnreadableError("a choice without a message")
+        if reason != FILTERED:
+            raise UnreadableError("a choice without a message")
+        message = {}  # a filter leaves nothing of it
     text = message_text(message)
     tools = message.get("tool_calls")
     if not text and isinstance(tools, list) and tools:
@@ -117,12 +126,27 @@ def read_completion(data: Any) -> Answer:
     return Answer(
         text,
         word_or_none(data.get("model")),
-        word_or_none(choice.get("finish_reason")),
+        reason,
         data.get("usage"),
         begun=True,
         reasoning=reasoning_text(message),
         service_tier=word_or_none(data.get("service_tier")),
+        refusal=word_or_none(message.get("refusal")) or "",
+        category=_category(choice),
     )
+
+
+def _finish_reason(choice: Json) -> str | None:
+    """The choice's own word; the ways to say that a filter withheld the reply become "content_filter"."""
+    reason = word_or_none(choice.get("finish_reason"))
+    return FILTERED if reason is not None and _FILTERED.match(reason) else reason
+
+
+def _category(choice: Json) -> str | None:
+    """Categories for which Azure's content filter withheld a reply, or None."""
+    results = mapping(choice.get("content_filter_results"))
+    names = [str(name) for name, result in results.items() if mapping(result).get("filtered")]
+    return ", ".join(names) or None
 
 
 def reasoning_text(message: Json) -> str:
@@ -138,7 +162,7 @@ def reasoning_text(message: Json) -> str:
 
 
 def message_text(message: Json) -> str:
-    """The text of a message or delta; a refusal is its text; "" for null.
+    """The text of a message or delta; "" for null.
 
     Raises:
         UnreadableError: The content is neither text, nor a list of parts, nor null.
@@ -151,8 +175,7 @@ def message_text(message: Json) -> str:
         return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     if content is not None and content != "":
         raise UnreadableError("content that is no text")
-    refusal = message.get("refusal")
-    return refusal if isinstance(refusal, str) else ""
+    return ""
 
 
 def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
@@ -197,23 +220,6 @@ def _first_choice(choices: Any) -> Json:
     if isinstance(choices, list) and isinstance(choices[0], dict):
         return choices[0]
     raise UnreadableError("choices that are none")
-
-
-def mapping(value: Any) -> Json:
-    """The value where it is an object, else an empty one."""
-    return value if isinstance(value, dict) else _NOTHING
-
-
-def word_or_none(value: Any) -> str | None:
-    """The value where it is a text with something in it."""
-    return value if isinstance(value, str) and value else None
-
-
-def count_or_none(value: Any) -> int | None:
-    """The value where it is a number, 5.0 as 5; the sender reports and drops what no count can be."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if isinstance(value, float) and value.is_integer() else cast(int, value)
 
 
 def _tool_text(calls: list[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from ainb.usage.frames.totals import costs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
 NOT_SENT = "rejected"
@@ -77,9 +77,11 @@ def billed_costs(
 def _is_free(sent: pd.DataFrame) -> pd.Series[bool]:
     """Whether a row is of a free model: it cost nothing, and what it answered itself was free."""
     own = (sent["status"] == "ok") & ~(sent["cache_hit"] | sent["coalesced"] | sent["replayed"]).astype(bool)
-    paid = own & (sent["cost_source"] != "free") | (sent["unpriced"] > 0) | (sent["cost_usd"].fillna(0) > 0)
+    local = sent["provider_name"].isin(_ON_THIS_MACHINE)
+    priced = own & (sent["cost_source"] != "free") & ~local
+    paid = priced | (sent["unpriced"] > 0) | (sent["cost_usd"].fillna(0) > 0)
     models = sent["provider_name"].astype(object).fillna("").astype(str) + ":"
     models += sent["request_model"].astype(object).fillna("").astype(str)
     costs_money = models.isin(models[paid.fillna(value=False).astype(bool)])
     answers = models.isin(models[own.fillna(value=False).astype(bool)])
-    return ~costs_money & (answers | sent["provider_name"].isin(_ON_THIS_MACHINE))
+    return ~costs_money & (answers | local)

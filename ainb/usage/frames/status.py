@@ -33,5 +33,12 @@ def status_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     names = dict.fromkeys(FIRST) | dict.fromkeys(key for row in rows for key in row if key != "name")
     index = pd.Index([row["name"] for row in rows], name="name", dtype="object")
-    columns = {name: pd.array([row.get(name) for row in rows]) for name in names}
+    columns = {name: pd.array([_value(row.get(name)) for row in rows]) for name in names}
     return pd.DataFrame(columns, index=index).convert_dtypes()
+
+
+def _value(value: Any) -> Any:
+    import pandas as pd
+
+    # A column of Decimals, or one without any value, would show None beside <NA>.
+    return pd.NA if value is None else value

@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
+import threading
 
+from ainb.clock import SYSTEM_CLOCK
+from ainb.engine import ENGINE
 from ainb.magics.display.streaming import NotebookStream, TerminalStream
 from ainb.testing import FakeClock, run_virtual
 
@@ -88,6 +91,48 @@ def test_a_display_error_is_said_once_and_ends_the_show():
 
     assert not stream.shown
     assert complaints == ["the reply cannot be shown while it comes (RuntimeError: no socket)"]
+
+
+def wait_for_the_first_piece(publisher, *, seconds, piece=None, complete=True):
+    """The engine itself waits; only what is published is looked at."""
+    stream = NotebookStream(publisher, SYSTEM_CLOCK, [].append)
+    stream.wait(lambda: "loading the model")
+    until(lambda: len(publisher.sent) >= seconds)
+    if piece is not None:
+        ENGINE.run(feed(stream, piece))
+    stream.end(complete=complete)
+    return stream
+
+
+async def feed(stream, piece):
+    stream.feed(piece)
+
+
+def until(condition):
+    for _ in range(600):
+        if condition():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it did not happen in 30 s")
+
+
+def test_before_the_first_piece_the_cell_says_what_it_waits_for_each_second():
+    publisher = Publisher()
+
+    stream = wait_for_the_first_piece(publisher, seconds=2, piece="Paris")
+
+    texts = [text for text, _, _ in publisher.sent]
+    assert texts == ["loading the model · 1 s", "loading the model · 2 s", "Paris", "cleared"]
+    assert stream.cleared
+
+
+def test_a_call_that_fails_leaves_no_wait_behind():
+    publisher = Publisher()
+
+    stream = wait_for_the_first_piece(publisher, seconds=1, complete=False)
+
+    assert publisher.sent[-1][0] == "cleared"
+    assert stream.cleared
 
 
 def test_in_a_terminal_pieces_are_written_clean(monkeypatch):

@@ -410,7 +410,6 @@ def test_tool_calls_without_text_are_the_text_as_json():
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
         ("tool_use", "tool_calls"),
-        ("refusal", "content_filter"),
         ("pause_turn", "pause_turn"),
     ],
 )

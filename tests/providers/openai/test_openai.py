@@ -340,7 +340,6 @@ def test_a_stream_is_whole_when_it_says_why_it_ended_or_that_it_is_done(step, fi
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (events(chunk("hi"), end=""), "broke off"),
         (events(end=""), "broke off"),
         (events(), "without a choice"),
         (events(chunk("hi"), end="data: {oops\n\n"), "no JSON"),

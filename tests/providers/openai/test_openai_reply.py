@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ainb.messages import UNKNOWN_USAGE, Reply, Usage
 from ainb.pipeline.plausible import drop_implausible
-from ainb.providers.openai.reply import Answer, UnreadableError, read_completion, read_cost, read_usage
+from ainb.providers.http.json_body import UnreadableError
+from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
 
 
 def whole(message, finish_reason="stop", **more):
@@ -37,7 +38,7 @@ def streamed(*deltas):
         ({"content": ""}, ""),
         ({"content": None}, ""),
         ({}, ""),
-        ({"content": None, "refusal": "I cannot"}, "I cannot"),
+        ({"content": None, "refusal": "I cannot"}, ""),  # a refusal is an error of its own
         ({"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "so"}]}, "so"),
         (
             {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},

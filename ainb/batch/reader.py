@@ -1,0 +1,85 @@
+"""Reads the rows of a batch one at a time, in order; the user's own iterators in a thread, where they may block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from ainb.user_code import UserThread, carried
+
+_END: Final = object()
+
+
+class RowReader:
+    """Hands out each row once, with its position. Reads a row when one is asked for, never ahead.
+
+    Args:
+        open_rows: Makes the iterator of the rows.
+        start: Called on the loop with the position and each row before it is handed out.
+        in_thread: Whether the iterator may block, as the user's own may; it is read in a thread then.
+
+    Attributes:
+        ended: Whether the last row was handed out.
+    """
+
+    def __init__(
+        self,
+        open_rows: Callable[[], Iterator[Any]],
+        start: Callable[[int, Any], None],
+        *,
+        in_thread: bool,
+    ) -> None:
+        self.ended = False
+        self._open_rows = open_rows
+        self._start = start
+        self._rows: Iterator[Any] | None = None
+        self._position = 0
+        self._lock = asyncio.Lock()
+        self._thread = UserThread("ainb-rows") if in_thread else None
+
+    async def read(self) -> tuple[int, Any] | None:
+        """The next row and its position; None after the last.
+
+        Raises:
+            Exception: What the user's iterator raised, as by `carried`; no further row is read.
+        """
+        if self._thread is None:
+            return self._take(self._next_safely)
+        async with self._lock:
+            if self.ended:
+                return None
+            try:
+                row = await self._thread.run(self._next)
+            except Exception:
+                self.ended = True
+                raise
+            return self._take(lambda: row)
+
+    def close(self) -> None:
+        """End the thread; a row that is being read is not handed out."""
+        self.ended = True
+        if self._thread is not None:
+            self._thread.close()
+
+    def _take(self, read: Callable[[], Any]) -> tuple[int, Any] | None:
+        row = _END if self.ended else read()
+        if row is _END:
+            self.ended = True
+            return None
+        position = self._position
+        self._position += 1
+        self._start(position, row)
+        return position, row
+
+    def _next(self) -> Any:
+        if self._rows is None:
+            self._rows = self._open_rows()
+        return next(self._rows, _END)
+
+    def _next_safely(self) -> Any:
+        try:
+            return self._next()
+        except BaseException as error:
+            self.ended = True
+            raise carried(error) from error

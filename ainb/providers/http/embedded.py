@@ -1,0 +1,76 @@
+"""Errors inside a body of status 200, and the HTTP status that fits them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ainb.providers.http.json_body import mapping
+from ainb.providers.http.refusal import Refusal, refusal_of
+
+_ANSWER_KEYS: Final = ("choices", "content", "candidates", "output")
+_FINE_CODES: Final = frozenset({"none", "0", "200", "", "ok", "success"})
+_EMBEDDED: Final = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "slow_down": 429,
+    "server_is_overloaded": 503,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+
+def embedded_status(refusal: Refusal) -> int:
+    """The HTTP status that fits an error which came inside a body of status 200; 500 when it names none."""
+    return refusal.status or _EMBEDDED.get(refusal.code or "", 500)
+
+
+def embedded_refusal(data: Any) -> Refusal | None:
+    """The error that a body or an event of status 200 holds, beside an answer or alone; None where there is none.
+
+    Found in the wild: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an error in a
+    choice, ``finish_reason`` "error", ``{"object": "error"}``, ``{"type": "error"}``, ``{"code": …, "msg": …}``,
+    ``{"success": false}``, ``{"detail": …}`` and a list around any of these (Gemini).
+    """
+    if isinstance(data, list):
+        data = data[0] if data else None
+    if not isinstance(data, dict):
+        return None
+    if _says_something(data.get("error")) or data.get("object") == "error" or data.get("type") == "error":
+        return refusal_of(data)
+    refusal = _choice_refusal(data.get("choices"))
+    if refusal is None and not any(data.get(key) for key in _ANSWER_KEYS) and _is_error_alone(data):
+        refusal = refusal_of(data)
+    return refusal
+
+
+def _choice_refusal(choices: Any) -> Refusal | None:
+    for choice in map(mapping, choices if isinstance(choices, list) else ()):
+        if _says_something(choice.get("error")):
+            return refusal_of({"error": choice["error"]})
+        if choice.get("finish_reason") == "error":
+            return Refusal(said="the reply ended with finish_reason error")
+    return None
+
+
+def _says_something(error: Any) -> bool:
+    """Whether a field named "error" reports one: null, "", {}, 0 and false do not."""
+    return bool(error) and not (isinstance(error, dict) and not any(error.values()))
+
+
+def _is_error_alone(data: dict[str, Any]) -> bool:
+    """Whether a body without an answer reports an error in the place of one."""
+    code, words = data.get("code"), data.get("msg") or data.get("message")
+    if words and str(code).lower() not in _FINE_CODES:
+        return True
+    if data.get("success") is False:
+        return True
+    return bool(data.get("detail")) and "type" not in data and "usage" not in data

@@ -1,0 +1,225 @@
+"""Calls of the user's own code: errors that an event loop cannot carry, and a thread where it may block.
+
+asyncio gives ``SystemExit`` and ``KeyboardInterrupt`` a meaning of their own (they end the loop), as it does
+``CancelledError`` and ``GeneratorExit``, and a future refuses ``StopIteration``. Raised by the user's code
+each of them is an error like any other, and travels inside a `RaisedByUser`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+LAST_PIECES_SECONDS = 0.1
+
+
+class RaisedByUser(Exception):  # noqa: N818 - named after what it says of the error inside
+    """Carries an error of the user's code that an event loop cannot carry.
+
+    Attributes:
+        original: The error itself.
+    """
+
+    def __init__(self, original: BaseException) -> None:
+        super().__init__(original)
+        self.original = original
+
+    def __str__(self) -> str:
+        return str(self.original)
+
+
+def carried(error: BaseException) -> Exception:
+    """The error in a form that may be raised on a loop: itself where that is safe, else a `RaisedByUser`."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RaisedByUser(error)
+
+
+def original(error: BaseException) -> BaseException:
+    """The error as the user's code raised it."""
+    return error.original if isinstance(error, RaisedByUser) else error
+
+
+def ends_program(error: BaseException) -> bool:
+    """Whether the user's code asked to stop everything: ``SystemExit`` or ``KeyboardInterrupt``."""
+    return isinstance(original(error), SystemExit | KeyboardInterrupt)
+
+
+class Contained(Generic[T]):
+    """Awaitable that awaits another one and raises nothing that would end or mislead the loop.
+
+    A cancellation from outside passes through, as does the close of the coroutine that awaits.
+
+    Args:
+        work: Awaitable that runs the user's code.
+    """
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Awaitable[T]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        inner = self._work.__await__()
+        resume: Callable[[], Any] = functools.partial(next, inner)
+        cancelled = False
+        while True:
+            try:
+                waits_for = resume()
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            except asyncio.CancelledError as error:
+                if cancelled:
+                    raise
+                raise RaisedByUser(error) from error
+            except BaseException as error:
+                safe = carried(error)
+                if safe is error:
+                    raise
+                raise safe from error
+            try:
+                sent = yield waits_for
+            except GeneratorExit:
+                inner.close()  # type: ignore[attr-defined]
+                raise
+            except BaseException as thrown:
+                # Told apart here from one that the user's code raises by itself.
+                cancelled = cancelled or isinstance(thrown, asyncio.CancelledError)
+                resume = functools.partial(inner.throw, thrown)  # type: ignore[attr-defined]
+            else:
+                resume = (
+                    functools.partial(inner.send, sent)
+                    if sent is not None
+                    else functools.partial(next, inner)
+                )  # type: ignore[attr-defined]
+
+
+class UserThread:
+    """One daemon thread that runs the user's code in the order given, with the maker's context variables.
+
+    The thread starts with the first piece of work. A daemon, so that code that blocks for ever does not keep
+    the process alive.
+
+    Args:
+        name: Name of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._context = contextvars.copy_context()
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Run `work`, which must not raise, after all that was given before; returns at once."""
+        self._queue.put(work)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
+            self._thread.start()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` after all that was given before, and wait for its result.
+
+        Raises:
+            Exception: What `work` raised, as by `carried`.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def attempt() -> None:
+            try:
+                settle = functools.partial(_set_result, future, work())
+            except BaseException as error:  # noqa: BLE001 - the user's code; raised where it is awaited
+                settle = functools.partial(_set_error, future, carried(error))
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the work that waits with it
+                loop.call_soon_threadsafe(settle)
+
+        self.post(attempt)
+        return await future
+
+    def close(self) -> None:
+        """End the thread after the work that it has."""
+        self._queue.put(None)
+
+    def _main(self) -> None:
+        while (work := self._queue.get()) is not None:
+            self._context.run(work)
+
+
+def _set_result(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _set_error(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+class TextDelivery:
+    """Passes the pieces of a streamed reply to the user's ``on_text``, in order, in a thread of the call.
+
+    Args:
+        on_text: Function of the user.
+    """
+
+    def __init__(self, on_text: Callable[[str], object]) -> None:
+        self._on_text = on_text
+        self._thread = UserThread("ainb-on-text")
+        self._error: Exception | None = None
+        self._used = False
+        self._ended = False
+
+    def put(self, text: str) -> None:
+        """Pass a piece on; returns at once.
+
+        Raises:
+            Exception: What ``on_text`` raised for a piece before.
+        """
+        if self._error is not None:
+            raise self._error
+        self._used = True
+        self._thread.post(functools.partial(self._deliver, text))
+
+    async def finish(self) -> None:
+        """Wait until every piece is delivered.
+
+        Raises:
+            Exception: What ``on_text`` raised.
+        """
+        if self._used:
+            await self._thread.run(_nothing)
+        if self._error is not None:
+            raise self._error
+
+    async def end_soon(self) -> None:
+        """Wait a moment for the pieces under way, so that they come before the error of the call."""
+        if self._used:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._thread.run(_nothing), LAST_PIECES_SECONDS)
+
+    def end(self) -> None:
+        """Deliver nothing more, and end the thread."""
+        self._ended = True
+        if self._used:
+            self._thread.close()
+
+    def _deliver(self, text: str) -> None:
+        if self._ended or self._error is not None:
+            return
+        try:
+            self._on_text(text)
+        except BaseException as error:  # noqa: BLE001 - the user's code; raised with the next piece or at the end
+            self._error = carried(error)
+
+
+def _nothing() -> None:
+    """Work that is done when all before it is."""
