@@ -56,7 +56,7 @@ def complete(terminal, monkeypatch):
         ("%ai panel co", "%ai panel cost"),
         ("%ai pull smol", "%ai pull smollm2"),
         ("%ai error fa", "%ai error fast"),
-        ("%ai fix scripted:echo --max", "%ai fix scripted:echo --max-tokens"),
+        ("%ai fix scripted:echo --max-t", "%ai fix scripted:echo --max-tokens"),
     ],
 )
 def test_tab_knows_the_lines_of_the_magics(complete, typed, offered):
