@@ -1,9 +1,9 @@
 """Output slot of a panel: live at first, static afterwards. The only panel module that uses IPython.
 
 A saved notebook must show everything without a kernel, at any moment: a static copy stands in the cell's
-outputs behind the live widget, which hides it while its kernel runs. At the end the panel takes the place of
-the widget, and the output of the copy is emptied. Nothing here fails a call: after the first display error the
-slot turns itself off and says so once.
+outputs before the live widget, which hides it while its kernel runs. At the end the copy is the panel, and the
+output of the widget is emptied. Nothing here fails a call: after the first display error the slot turns itself
+off and says so once.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ class Slot:
             return
         if self.mode == "widgets":
             self._live = Widgets(view, controls, cancel, name=self._display_id)
-            self._publish(self._live.bundle())
             self._publish_copy(view)
+            self._publish(self._live.bundle(), display_id=self._live_id)
         else:
             self._publish(view.bundle())
         self._opened = True
@@ -208,17 +208,16 @@ class Slot:
         if self.mode == "text":
             _rewrite(view.deterministic_line if self._deterministic else view.line, last=True)
             return
-        if self._live is not None:
-            self._publish({}, display_id=self._copy_id)  # first, so that the page never shows two panels
         self._publish(view.bundle(deterministic=self._deterministic))
         if self._live is not None:
+            self._publish({}, display_id=self._live_id)
             self._live.finish(view)
         for picture in view.charts() if self._deterministic else ():
             self._publish_alone(picture)
 
     @property
-    def _copy_id(self) -> str:
-        return f"{self._display_id}-copy"
+    def _live_id(self) -> str:
+        return f"{self._display_id}-live"
 
     def _renew_copy(self) -> None:
         if self._uncopied is not None and self._clock.monotonic() >= self._copy_at:
@@ -227,7 +226,7 @@ class Slot:
     def _publish_copy(self, view: View) -> None:
         self._uncopied = None
         self._copy_at = self._clock.monotonic() + COPY_SECONDS
-        self._publish(view.copy(self._display_id), display_id=self._copy_id)
+        self._publish(view.copy(self._display_id))
 
     def _publish(self, bundle: dict[str, Any], *, display_id: str = "") -> None:
         publisher = find_shell().display_pub

@@ -115,7 +115,7 @@ def test_the_live_widget_is_replaced_by_a_static_bundle(shell):
     slot.open(lambda: view("first"))
     slot.close(lambda: view("last"))
 
-    (live, _, live_id), (copy, _, copy_id), (emptied, too, gone_id), (last, update, same_id) = (
+    (copy, _, display_id), (live, _, live_id), (last, update, same_id), (emptied, too, gone_id) = (
         shell.display_pub.published
     )
     assert set(live) == {"text/plain", WIDGET_VIEW}
@@ -126,8 +126,8 @@ def test_the_live_widget_is_replaced_by_a_static_bundle(shell):
     assert emptied == {}
     assert update
     assert too
-    assert live_id == same_id is not None
-    assert copy_id == gone_id not in {live_id, None}
+    assert display_id == same_id is not None
+    assert live_id == gone_id not in {display_id, None}
 
 
 def texts_of(live):
@@ -225,7 +225,7 @@ def test_updates_come_five_times_a_second_and_the_last_one_always(shell):
     slot.close(lambda: view("the end"))
 
     assert "the end" in body.value
-    assert "the end" in shell.display_pub.published[-1][0]["text/html"]
+    assert "the end" in shell.display_pub.published[-2][0]["text/html"]
 
 
 def test_a_state_that_came_too_early_is_shown_when_its_turn_is(shell):
