@@ -36,21 +36,13 @@ if TYPE_CHECKING:
     )
     from ainb.messages import Message, Reply, Usage
     from ainb.panels import panel
-    from ainb.pipeline.budget.options import Budget
-    from ainb.pipeline.cache.options import Cache
-    from ainb.pipeline.cache.standalone import ResponseCache
-    from ainb.pipeline.circuit.standalone import CircuitBreaker
-    from ainb.pipeline.circuit.state_machine import Circuit
-    from ainb.pipeline.deadline.stage import Deadline
-    from ainb.pipeline.rate_limit.options import RateLimit
-    from ainb.pipeline.rate_limit.standalone import RateLimiter
-    from ainb.pipeline.retry.policy import Retry
-    from ainb.pipeline.retry.standalone import retrying
-    from ainb.pipeline.validation.options import Validation
-    from ainb.pipeline.validation.rules import Finding, Rule
-    from ainb.pipeline.validation.stage import validate
-    from ainb.pipeline.validation.untrusted import sanitize
-    from ainb.pipeline.validation.validator import Validator
+    from ainb.pipeline.budget import Budget
+    from ainb.pipeline.cache import Cache, ResponseCache
+    from ainb.pipeline.circuit import Circuit, CircuitBreaker
+    from ainb.pipeline.deadline import Deadline
+    from ainb.pipeline.rate_limit import RateLimit, RateLimiter
+    from ainb.pipeline.retry import Retry, retrying
+    from ainb.pipeline.validation import Finding, Rule, Validation, Validator, sanitize, validate
     from ainb.pricing import estimate, price
     from ainb.session import Session, current
     from ainb.tokens import count_tokens

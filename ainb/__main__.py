@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from ainb.providers.local.catalogue import PULLABLE
+    from ainb.providers.local import PULLABLE
 
     parser = argparse.ArgumentParser(prog="python -m ainb", description="ainb outside a notebook")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -53,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pull(model: str) -> None:
-    from ainb.providers.local import weights
+    from ainb.providers import local as local_models
 
-    if weights.is_pulled(model):
-        sys.stdout.write(f"{weights.find(model)}\n")
+    if local_models.is_pulled(model):
+        sys.stdout.write(f"{local_models.find(model)}\n")
         return
-    path = weights.pull(model, progress=progress(model, sys.stderr))
+    path = local_models.pull(model, progress=progress(model, sys.stderr))
     sys.stdout.write(f"{path}\n")
 
 

@@ -14,32 +14,28 @@ from ainb.config import Config, stays_inside
 from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Stage
-from ainb.pipeline.answer.stage import AnswerStage
-from ainb.pipeline.budget.jobs import JobBudget
-from ainb.pipeline.budget.ledger import Ledger
-from ainb.pipeline.budget.stage import BudgetStage
-from ainb.pipeline.cache.stage import CacheStage
-from ainb.pipeline.circuit.stage import Breakers, GateStage, PermitStage
-from ainb.pipeline.deadline.stage import AttemptTimeoutStage, DeadlineStage
+from ainb.pipeline.answer import AnswerStage
+from ainb.pipeline.budget import BudgetStage, JobBudget, Ledger
+from ainb.pipeline.cache import CacheStage
+from ainb.pipeline.circuit import Breakers, GateStage, PermitStage
+from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
-from ainb.pipeline.rate_limit.stage import OUTPUT_LIMITS, RateLimitStage
+from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
-from ainb.pipeline.retry.stage import RetryStage
-from ainb.pipeline.validation.key_filter import OwnKeyStage
-from ainb.pipeline.validation.stage import ValidationStage
-from ainb.providers.http.rate_headers import read_limits
+from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.validation import OwnKeyStage, ValidationStage
+from ainb.providers.http import read_limits
 from ainb.runtime import Runtime
 from ainb.stores.day_book import DayBook
 from ainb.stores.local import make_store
-from ainb.stores.redis.address import require_extra
-from ainb.usage.log.log import FILE_NAME as USAGE_FILE
-from ainb.usage.log.log import UsageLog
-from ainb.usage.log.recorder import Estimators
+from ainb.stores.redis import require_extra
+from ainb.usage.log import FILE_NAME as USAGE_FILE
+from ainb.usage.log import Estimators, UsageLog
 
 if TYPE_CHECKING:
-    from ainb.pipeline.replay.stage import ReplayStage
-    from ainb.stores.redis.state import SharedState
+    from ainb.pipeline.replay import ReplayStage
+    from ainb.stores.redis import SharedState
     from ainb.usage.telemetry import Telemetry
 
 UNKNOWN_OUTPUT_TOKENS = 1_024
@@ -200,8 +196,7 @@ class Stages:
     def _make_replay(self, config: Config, runtime: Runtime) -> ReplayStage | None:
         if config.replay == "off":
             return None
-        from ainb.pipeline.replay.cassettes import Library
-        from ainb.pipeline.replay.stage import Mode, ReplayStage, not_booked
+        from ainb.pipeline.replay import Library, Mode, ReplayStage, not_booked
 
         return ReplayStage(
             cast(Mode, config.replay),
@@ -243,7 +238,7 @@ class Stages:
     def _permit_stage(self, breakers: Breakers) -> Stage:
         if self.shared is None:
             return PermitStage(breakers)
-        from ainb.stores.redis.circuit import SharedPermitStage
+        from ainb.stores.redis import SharedPermitStage
 
         return SharedPermitStage(breakers)
 
@@ -281,7 +276,7 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     if config.state is None or config.replay == "replay":
         return None
     require_extra()
-    from ainb.stores.redis.state import SharedState
+    from ainb.stores.redis import SharedState
 
     shared = SharedState(
         config.state, get_loop=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng

@@ -18,11 +18,10 @@ from ainb.events import Notice
 from ainb.families import LEVELS
 from ainb.messages import Alternative, Call, CallOptions, Handler, HasActivities, Provider, Reply, Request
 from ainb.pipeline import compose
-from ainb.pipeline.answer.schema import read_schema
-from ainb.pipeline.answer.stage import check_again
-from ainb.pipeline.budget.options import Budget, BudgetStatus
+from ainb.pipeline.answer import check_again, read_schema
+from ainb.pipeline.budget import Budget, BudgetStatus
 from ainb.pipeline.send import Sender
-from ainb.pipeline.validation.preview import Preview, preview_call
+from ainb.pipeline.validation import Preview, preview_call
 from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
@@ -34,7 +33,7 @@ from ainb.runtime import Runtime
 from ainb.user_code import TextDelivery
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
     from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None

@@ -24,7 +24,10 @@ T = TypeVar("T")
 WAIT_SLICE_SECONDS = 0.2
 INTERRUPT_GRACE_SECONDS = 0.25
 SHUTDOWN_SECONDS = 2.0
-LOOP_ENDED = "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new thread"
+LOOP_ENDED = (
+    "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new "
+    "thread"
+)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -43,10 +46,13 @@ class Job(Generic[T]):
     called from any thread.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, thread: threading.Thread, work: Coroutine[Any, Any, T]
+    ) -> None:
+        self._work = work
         self._loop = loop
         self._thread = thread
-        self._task: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[T | None] | None = None
         self._future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._future.set_running_or_notify_cancel()
         self._cancel_asked = False
@@ -124,7 +130,8 @@ class Job(Generic[T]):
             self.cancel()
             raise
 
-    def _start(self, work: Coroutine[Any, Any, T], context: contextvars.Context) -> None:
+    def _start(self, context: contextvars.Context) -> None:
+        work = self._work
         if self._cancel_asked:
             work.close()
             self._set_error(asyncio.CancelledError())
@@ -162,6 +169,9 @@ class Job(Generic[T]):
             self._future.set_exception(error)
 
     def _fail_if_pending(self) -> None:
+        """Fail the job of a thread that has ended."""
+        if self._task is None:
+            self._work.close()
         self._set_error(AinbError(LOOP_ENDED))
 
     def _for_loops(self) -> concurrent.futures.Future[T]:
@@ -209,10 +219,10 @@ class Engine:
         context = contextvars.copy_context()
         with self._lock:  # a thread that ends at this moment fails the job, or is not the one that gets it
             loop, thread = self._running()
-            job: Job[T] = Job(loop, thread)
+            job: Job[T] = Job(loop, thread, work)
             jobs = self._jobs
             jobs.add(job)
-            loop.call_soon_threadsafe(job._start, work, context)  # noqa: SLF001 - part of Job's protocol
+            loop.call_soon_threadsafe(job._start, context)  # noqa: SLF001 - part of Job's protocol
         job._future.add_done_callback(lambda _: jobs.discard(job))  # noqa: SLF001 - part of Job's protocol
         return job
 

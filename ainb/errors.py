@@ -36,7 +36,7 @@ class _OneLine:
         if not isinstance(self, BaseException):  # pragma: no cover - a mixin for exceptions only
             raise TypeError
         if self._shown:
-            from ainb.redaction.filter import redact
+            from ainb.redaction import redact
 
             return redact("".join(traceback.format_exception(self))).rstrip("\n").split("\n")
         self._shown = True
@@ -53,7 +53,7 @@ class AinbError(_OneLine, Exception):
     """
 
     def __init__(self, message: str) -> None:
-        from ainb.redaction.filter import redact
+        from ainb.redaction import redact
 
         # No error shows a key, in a cell, a log, a row or a traceback.
         super().__init__(redact(message))
@@ -215,10 +215,11 @@ class DeadlineExceededError(AinbError):
 
 
 class BatchPendingError(AinbError, TimeoutError):
-    """Batch jobs of a provider are not done within ``max_wait_seconds``; they go on, and the same call collects them.
+    """Batch jobs are not done within ``max_wait_seconds``; they go on, and the same call collects them.
 
     Attributes:
-        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to a file.
+        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to
+            a file.
     """
 
     frame: pd.DataFrame | None = None

@@ -72,7 +72,8 @@ class Reply:
         complete: False where a stream ended without its end; such a reply is shown, and never stored.
         form: Requested form, in which it is shown.
         filled: Fields of the cell's prompt that were filled, as typed between their braces.
-        as_typed: Fields that name something of the notebook and were sent as typed, because of where they stand.
+        as_typed: Fields that name something of the notebook and were sent as typed, because of where they
+            stand.
     """
 
     text: str
@@ -99,15 +100,15 @@ class Reply:
     filled: tuple[str, ...] = field(default=(), repr=False, compare=False)
     as_typed: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
-    # IPython asks for this name and, where it exists, takes no ``_repr_…_`` method: Markdown that it shows may run scripts of the
-    # model. The extension shows replies itself, with everything in them escaped.
+    # IPython asks for this name and, where it exists, takes no ``_repr_…_`` method: Markdown that it shows
+    # may run scripts of the model. The extension shows replies itself, with everything in them escaped.
     _ipython_canary_method_should_not_exist_ = True
 
     def __str__(self) -> str:
         return self.text
 
     def _repr_markdown_(self) -> str:
-        """The text as Markdown, for those who call this method; what shows it decides which HTML in it runs."""
+        """The text as Markdown; the front end that shows it decides which HTML in it runs."""
         return self.text
 
     @property

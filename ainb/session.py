@@ -16,18 +16,17 @@ from ainb.core import Core, Models, read_fallback
 from ainb.engine import ENGINE, Job
 from ainb.errors import BatchPendingError, ConfigError
 from ainb.messages import Call, Provider, Reply
-from ainb.pipeline.budget.options import Budget, BudgetStatus
-from ainb.pipeline.cache.options import Cache
-from ainb.pipeline.circuit.state_machine import Circuit
-from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.options import RateLimit
-from ainb.pipeline.retry.policy import Retry
-from ainb.pipeline.validation.options import Validation
-from ainb.pipeline.validation.preview import Preview
+from ainb.pipeline.budget import Budget, BudgetStatus
+from ainb.pipeline.cache import Cache
+from ainb.pipeline.circuit import Circuit
+from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.retry import Retry
+from ainb.pipeline.validation import Preview, Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt
 from ainb.runtime import Runtime
-from ainb.stores.redis.address import StateAddress, parse_state
+from ainb.stores.redis import StateAddress, parse_state
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from ainb.batch import Batch
     from ainb.compare import Comparison
     from ainb.usage.filters import Since
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
     from ainb.usage.rows import Row
 
 UNSET: Any = object()
@@ -294,7 +293,7 @@ class Session:
             BatchInterrupted: It was interrupted; the same call goes on where it stopped.
             ReplayMissError: In replay, rows that were not recorded.
         """
-        from ainb.compare.run import compare
+        from ainb.compare import compare
 
         return compare(
             self.core,

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import contextvars
 import functools
+import inspect
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -54,52 +55,69 @@ def ends_program(error: BaseException) -> bool:
 
 
 class Contained(Generic[T]):
-    """Awaitable that awaits another one and raises nothing that would end or mislead the loop.
+    """Awaitable around a coroutine; raises nothing that would end or mislead the loop.
 
     A cancellation from outside passes through, as does the close of the coroutine that awaits.
 
     Args:
-        work: Awaitable that runs the user's code.
+        work: Coroutine that runs the user's code.
     """
 
-    __slots__ = ("_work",)
+    __slots__ = ("_cancelled", "_work")
 
-    def __init__(self, work: Awaitable[T]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work
+        self._cancelled = False
 
     def __await__(self) -> Generator[Any, Any, T]:
-        inner = self._work.__await__()
-        resume: Callable[[], Any] = functools.partial(next, inner)
-        cancelled = False
-        while True:
-            try:
-                waits_for = resume()
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            except asyncio.CancelledError as error:
-                if cancelled:
-                    raise
-                raise RaisedByUser(error) from error
-            except BaseException as error:
-                safe = carried(error)
-                if safe is error:
-                    raise
-                raise safe from error
-            try:
-                sent = yield waits_for
-            except GeneratorExit:
-                inner.close()  # type: ignore[attr-defined]
+        work, thrown = self._work, None
+        try:
+            while True:
+                waits_for = work.send(None) if thrown is None else work.throw(thrown)
+                thrown = yield from self._wait(waits_for)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        except BaseException as error:
+            if self._comes_from_outside(error) or (safe := carried(error)) is error:
                 raise
-            except BaseException as thrown:
-                # Told apart here from one that the user's code raises by itself.
-                cancelled = cancelled or isinstance(thrown, asyncio.CancelledError)
-                resume = functools.partial(inner.throw, thrown)  # type: ignore[attr-defined]
-            else:
-                resume = (
-                    functools.partial(inner.send, sent)
-                    if sent is not None
-                    else functools.partial(next, inner)
-                )  # type: ignore[attr-defined]
+            raise safe from error
+        finally:
+            work.close()
+
+    def _comes_from_outside(self, error: BaseException) -> bool:
+        if isinstance(error, GeneratorExit):  # this awaitable is closed, and the work has not raised it
+            return inspect.getcoroutinestate(self._work) != inspect.CORO_CLOSED
+        return self._cancelled and isinstance(error, asyncio.CancelledError)
+
+    def _wait(self, future: Any) -> Generator[Any, Any, BaseException | None]:
+        """Wait for what the work awaits; returns what is to be thrown into it, if anything."""
+        if not asyncio.isfuture(future) or future.get_loop() is not asyncio.get_running_loop():
+            try:
+                yield future
+            except asyncio.CancelledError as cancel:
+                self._cancelled = True
+                return cancel
+            except Exception as error:  # noqa: BLE001 - the loop refuses what the work awaits
+                return error
+            return None
+        future._asyncio_future_blocking = False  # noqa: SLF001 - what a task does with a future it receives
+        while not future.done():
+            try:
+                # Not the future itself: the task would throw its error into every coroutine from the outermost
+                # inwards, where a GeneratorExit means that they are closed. Here the work asks for its result.
+                yield from _end_of(future).__await__()
+            except asyncio.CancelledError as cancel:
+                self._cancelled = True
+                if not future.cancel():
+                    return cancel
+        return None
+
+
+def _end_of(future: asyncio.Future[Any]) -> asyncio.Future[None]:
+    """A future that ends with another one, always without an error."""
+    end: asyncio.Future[None] = future.get_loop().create_future()
+    future.add_done_callback(lambda _: _set_result(end, None))
+    return end
 
 
 class UserThread:

@@ -14,14 +14,14 @@ From ``Session.map`` to the result of a row:
 """
 
 from ainb.batch.batch import Batch, BatchFailedError, BatchInterrupted
+from ainb.batch.display_form import short_form
 from ainb.batch.files import is_path
+from ainb.batch.input.template import Template
 from ainb.batch.journal import runs_frame
 from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
 from ainb.batch.progress import Progress, ProgressReporter, Watcher
 from ainb.batch.results import column_name
-from ainb.batch.short_form import short_form
-from ainb.batch.template import Template
 
 __all__ = [
     "Batch",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.batch.collector import COLLECTOR
 from ainb.batch.context import BatchContext
+from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
 from ainb.batch.progress import Progress, ProgressReporter
-from ainb.batch.reader import RowReader
 from ainb.batch.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
@@ -20,7 +20,7 @@ from ainb.user_code import ends_program
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.batch.job_runner import JobRunner
+    from ainb.batch.jobs.runner import JobRunner
 
 CANCEL_SECONDS = 0.4
 
@@ -75,7 +75,7 @@ class Batch:
         context = self.context
         if context.jobs is None:
             return Runner(context, self._make_reader(), self._output, self._reporter)
-        from ainb.batch.job_runner import JobRunner
+        from ainb.batch.jobs.runner import JobRunner
 
         return JobRunner(context, context.jobs, self._make_reader(), self._output, self._reporter)
 

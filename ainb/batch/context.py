@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.calls import RowCalls
 from ainb.batch.concurrency import Concurrency
+from ainb.batch.input.calls import RowCalls
+from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
-from ainb.batch.source import Source
 from ainb.core import Core
 from ainb.events import Notice
 
 if TYPE_CHECKING:
-    from ainb.batch.job_context import JobContext
+    from ainb.batch.jobs.context import JobContext
     from ainb.clock import Clock
     from ainb.messages import Call
 

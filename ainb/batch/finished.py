@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from ainb.batch.cells import check_fields
 from ainb.batch.context import BatchContext
+from ainb.batch.input.cells import check_fields
 from ainb.batch.journal import JournalError
 from ainb.batch.row_result import RowResult
 

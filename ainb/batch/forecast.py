@@ -13,8 +13,8 @@ from ainb.errors import AinbError
 from ainb.families import asked_effort
 
 if TYPE_CHECKING:
-    from ainb.batch.calls import TemplateCalls
-    from ainb.batch.source import Source
+    from ainb.batch.input.calls import TemplateCalls
+    from ainb.batch.input.source import Source
 
 ROWS_READ = 20
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.source import Source
+from ainb.batch.input.source import Source
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ainb.batch.files import OrderedFile, OutputGuard
+from ainb.batch.input.source import Source
 from ainb.batch.kept import KeptColumns, kept_columns
 from ainb.batch.options import BatchOptions
 from ainb.batch.results import Results
 from ainb.batch.row_result import RowResult
-from ainb.batch.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,27 +9,27 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.arguments import giving_back, open_rows, read_task
 from ainb.batch.batch import Batch
-from ainb.batch.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.concurrency import Concurrency
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
 from ainb.batch.forecast import forecast
+from ainb.batch.input.arguments import giving_back, open_rows, read_task
+from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
+from ainb.batch.input.source import Source
+from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
-from ainb.batch.source import Source
-from ainb.batch.template import Template
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
-from ainb.pipeline.answer.schema import read_schema
+from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
-    from ainb.batch.job_context import JobContext
+    from ainb.batch.jobs.context import JobContext
     from ainb.core import Core
     from ainb.messages import Call
-    from ainb.pipeline.validation.preview import Preview
+    from ainb.pipeline.validation import Preview
 
 DEFAULT_CONCURRENCY = 64
 
@@ -211,7 +211,7 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
     """The provider's batch API where it was asked for; None in replay, where a cassette answers the rows."""
     if not options.batch_api:
         return None
-    from ainb.batch.job_context import JobContext, check_jobs
+    from ainb.batch.jobs.context import JobContext, check_jobs
 
     if core.config.replay == "replay":
         check_jobs(calls, options).delivery = "batch"

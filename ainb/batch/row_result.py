@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
-from ainb.batch.cells import INT64, clean_text, json_text
+from ainb.batch.input.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 from ainb.user_code import original
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class RowResult:
             http_status=http_status(error),
         )
 
-    def with_error(self, error: Exception) -> RowResult:
+    def with_error(self, error: BaseException) -> RowResult:
         """This result as a row whose reply could not be used."""
         problem = RowResult.of_error(error, status="error")
         return dataclasses.replace(

@@ -9,9 +9,9 @@ from ainb.batch import outcomes
 from ainb.batch.circuit_wait import CircuitWait
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
+from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
-from ainb.batch.reader import RowReader
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult
 from ainb.errors import (

@@ -7,20 +7,44 @@ the caller holds. Everything but `inputs` and `run` is pure: arrays and frames i
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ainb.compare.overview import Bar, Scale, common_scale, narrowed, pair_to_show, row_shares
     from ainb.compare.raters import Agreement, agreement
     from ainb.compare.result import Comparison
+    from ainb.compare.run import compare
+    from ainb.compare.verdict import shown_p
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Agreement": "raters",
+            "Bar": "overview",
+            "Comparison": "result",
+            "Scale": "overview",
+            "agreement": "raters",
+            "common_scale": "overview",
+            "compare": "run",
+            "narrowed": "overview",
+            "pair_to_show": "overview",
+            "row_shares": "overview",
+            "shown_p": "verdict",
+        },
+    )
 
-# Loaded when asked for: they load NumPy.
-_MODULES = {"Agreement": "raters", "agreement": "raters", "Comparison": "result"}
-
-__all__ = ["Agreement", "Comparison", "agreement"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'ainb.compare' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ainb.compare.{_MODULES[name]}"), name)
+__all__ = [
+    "Agreement",
+    "Bar",
+    "Comparison",
+    "Scale",
+    "agreement",
+    "common_scale",
+    "compare",
+    "narrowed",
+    "pair_to_show",
+    "row_shares",
+    "shown_p",
+]

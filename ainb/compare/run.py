@@ -15,9 +15,8 @@ from ainb.compare.kappa import Weights
 from ainb.compare.result import Comparison
 from ainb.errors import ConfigError, ReplayMissError
 from ainb.messages import Usage
-from ainb.pipeline.answer.schema import read_schema
-from ainb.pipeline.budget.accounts import Account
-from ainb.pipeline.budget.options import read_usd
+from ainb.pipeline.answer import read_schema
+from ainb.pipeline.budget import Account, read_usd
 
 if TYPE_CHECKING:
     import pandas as pd

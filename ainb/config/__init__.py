@@ -7,13 +7,14 @@
 from ainb.config.project import stays_inside
 from ainb.config.sources import load_config, needs_trust, read_arguments, read_settings
 from ainb.config.tree import DISPLAYS, OPTIONS, REPLAYS, Config
-from ainb.config.trust import find_pyproject, is_trusted, trust, trusted_folders, untrust
+from ainb.config.trust import VARIABLE, find_pyproject, is_trusted, trust, trusted_folders, untrust
 from ainb.config.values import read_models
 
 __all__ = [
     "DISPLAYS",
     "OPTIONS",
     "REPLAYS",
+    "VARIABLE",
     "Config",
     "find_pyproject",
     "is_trusted",

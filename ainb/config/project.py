@@ -31,7 +31,7 @@ def trusted_only(value: Any, _folder: Path) -> str | None:
 
 def local_url(value: Any, _folder: Path) -> str | None:
     """A base URL: on this machine it needs no trust."""
-    from ainb.providers.http.hosts import is_local_url
+    from ainb.providers.http import is_local_url
 
     return None if not value or is_local_url(value) else f"which sends your prompts and keys to {value}"
 
@@ -40,7 +40,7 @@ def local_state(value: Any, _folder: Path) -> str | None:
     """A Redis server: on this machine, and without options that name files, it needs no trust."""
     if value is None:
         return None
-    from ainb.providers.http.hosts import is_local_url
+    from ainb.providers.http import is_local_url
 
     # redis-py takes certificates, keys and more from the query of a URL.
     if is_local_url(value.url) and not parse_qs(urlsplit(value.url).query, keep_blank_values=True):

@@ -23,18 +23,18 @@ from ainb.config.values import (
     section,
 )
 from ainb.errors import ConfigError
-from ainb.pipeline.budget.options import Budget, parse_budget
-from ainb.pipeline.cache.options import Cache
-from ainb.pipeline.circuit.state_machine import Circuit
-from ainb.pipeline.deadline.stage import Deadline
-from ainb.pipeline.rate_limit.options import RateLimit
-from ainb.pipeline.retry.policy import Retry
-from ainb.pipeline.validation.options import Validation, parse_validation
+from ainb.pipeline.budget import Budget, parse_budget
+from ainb.pipeline.cache import Cache
+from ainb.pipeline.circuit import Circuit
+from ainb.pipeline.deadline import Deadline
+from ainb.pipeline.rate_limit import RateLimit
+from ainb.pipeline.retry import Retry
+from ainb.pipeline.validation import Validation, parse_validation
 from ainb.plain import plain_fields
-from ainb.providers.local.child import Local
+from ainb.providers.local import Local
 from ainb.stores.local import default_home
-from ainb.stores.redis.address import StateAddress, parse_state
-from ainb.usage.log.log import Log
+from ainb.stores.redis import StateAddress, parse_state
+from ainb.usage.log import Log
 
 REPLAYS = ("off", "record", "replay", "auto")
 DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")

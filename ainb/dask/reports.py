@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ainb.batch.progress import Progress
+from ainb.batch import Progress
 from ainb.usage.rows import Row
 
 COUNTS = (

@@ -169,7 +169,7 @@ def _find_elsewhere(name: str) -> Key | None:
     value = env_file.read().get(name) or vault.read(name)
     if not value:
         return None
-    from ainb.redaction import filter as redaction
+    from ainb import redaction
 
     redaction.remember(value, name)
     return Key(value)
@@ -177,6 +177,6 @@ def _find_elsewhere(name: str) -> Key | None:
 
 def _watch(name: str) -> None:
     # Imported here: a session without a variable of its own need not load the patterns for it.
-    from ainb.redaction import filter as redaction
+    from ainb import redaction
 
     redaction.watch(name)

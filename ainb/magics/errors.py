@@ -85,7 +85,7 @@ def describe_error(error: BaseException, cell: str, cells: dict[str, int]) -> st
         cell: Source of the cell that raised it; "" leaves it out.
         cells: File names of cells, and their execution counts.
     """
-    from ainb.redaction.filter import redact
+    from ainb.redaction import redact
 
     parts = [f"The cell:\n```python\n{_cut(cell.strip(), MAX_CELL_CHARS)}\n```"] if cell.strip() else []
     parts.append("The error:\n" + "\n".join(_causes(error)))

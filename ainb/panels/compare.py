@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from ainb.compare import Comparison
-    from ainb.compare.overview import Bar, Scale
+    from ainb.compare import Bar, Comparison, Scale
 
 BAR_EM = 11
 GAP_EM = 0.18
@@ -130,7 +129,7 @@ def _counted(result: Comparison) -> Line:
 
 
 def _figures_table(result: Comparison) -> Table:
-    from ainb.compare.overview import common_scale
+    from ainb.compare import common_scale
 
     frame = result.frame
     scale = common_scale(frame)
@@ -203,7 +202,7 @@ def _end(value: float, *, numbers: bool) -> str:
 
 
 def _against(row: dict[Any, Any]) -> list[str]:
-    from ainb.compare.verdict import shown_p
+    from ainb.compare import shown_p
 
     if formatting.is_unknown(row["p_value"]):
         return [formatting.UNKNOWN, formatting.UNKNOWN]
@@ -233,7 +232,7 @@ def _interval(
 
 
 def _matrices(result: Comparison) -> list[Block]:
-    from ainb.compare.overview import narrowed, row_shares
+    from ainb.compare import narrowed, row_shares
 
     tables: list[Block] = []
     for answers, name in list(zip(result.answers_by_variant, result.names, strict=True))[:MOST_MATRICES]:
@@ -267,7 +266,7 @@ def _shaded(count: int, share: float) -> Cell:
 
 
 def _disagreements(result: Comparison) -> list[Block]:
-    from ainb.compare.overview import pair_to_show
+    from ainb.compare import pair_to_show
 
     pair = pair_to_show(result)
     if pair is None:

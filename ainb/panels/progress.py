@@ -207,7 +207,7 @@ def _input(item: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    from ainb.redaction.filter import redact
+    from ainb.redaction import redact
 
     text = "" if value is None else redact(one_line(str(value)[: 4 * SHOWN_CHARACTERS]))
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"

@@ -13,8 +13,9 @@ from ainb.pipeline.plausible import drop_implausible
 class Sender:
     """Sends one attempt to the provider and prices the reply.
 
-    The published price list is loaded in a thread while the first reply that needs it is on its way. Token counts
-    and costs that cannot be right are unknown from here on, so that no budget, log or table meets them.
+    The published price list is loaded in a thread while the first reply that needs it is on its way. Token
+    counts and costs that cannot be right are unknown from here on, so that no budget, log or table meets
+    them.
     """
 
     def __init__(self, prices: pricing.Prices, sink: Sink = silent) -> None:
@@ -45,7 +46,10 @@ class Sender:
         model = f"{call.request.provider}:{call.request.model}"
         if model not in self._noticed:
             self._noticed.add(model)
-            text = f"{model} reports {dropped}, which cannot be right; such counts are unknown (NA) in log and table"
+            text = (
+                f"{model} reports {dropped}, which cannot be right; such counts are unknown (NA) in log and "
+                "table"
+            )
             self._sink(Notice(text, "usage"))
 
     def _load(self) -> asyncio.Future[None]:

@@ -7,8 +7,8 @@ of conversations; `picture_part` encodes an image.
 
 from ainb.prompts.chats import Chat, Chats, Turn, window
 from ainb.prompts.fields import Field, FieldFinder, first_word, look_up, near_label, nearest
-from ainb.prompts.fill import Filled, fill, is_value, not_a_value, value_text
 from ainb.prompts.images import SUFFIXES, picture_part
+from ainb.prompts.interpolation import Filled, fill, is_value, not_a_value, value_text
 from ainb.prompts.messages import Prompt, read_prompt
 from ainb.prompts.protected import ProtectedPlaces
 

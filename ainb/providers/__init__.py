@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ainb import keys
 from ainb.errors import ConfigError
 from ainb.providers import plugins
-from ainb.providers.pydantic_ai import names as pydantic_names
+from ainb.providers import pydantic_ai as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
 from ainb.suggestions import closest
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ainb.clock import Clock
     from ainb.messages import Provider
-    from ainb.providers.local.child import Local
+    from ainb.providers.local import Local
 
 MAX_ALIAS_STEPS = 10
 EMBEDDED = "smollm2"
@@ -57,9 +57,9 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
 
 def _nearest(word: str, known: list[str]) -> str:
     """What was meant: a model of this machine without its ``local:``, else something known that looks like it."""
-    from ainb.providers.local import weights
+    from ainb.providers import local as local_models
 
-    near = difflib.get_close_matches(word.lower(), [EMBEDDED, *weights.pulled()], n=1, cutoff=0.8)
+    near = difflib.get_close_matches(word.lower(), [EMBEDDED, *local_models.pulled()], n=1, cutoff=0.8)
     if near:
         return f"did you mean 'local:{near[0]}'?"
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
@@ -110,11 +110,11 @@ def make_provider(
 
         return ScriptedProvider(clock=clock)
     if kind == "local":
-        from ainb.providers.local.adapter import LocalProvider
+        from ainb.providers.local import LocalProvider
 
         return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
     if kind == "pydantic":
-        from ainb.providers.pydantic_ai.adapter import PydanticAIProvider
+        from ainb.providers.pydantic_ai import PydanticAIProvider
 
         return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
     from ainb.providers.learnt import memory_of
@@ -126,10 +126,10 @@ def make_provider(
         "headers": headers,
     }
     if kind == "anthropic":
-        from ainb.providers.anthropic.adapter import AnthropicProvider
+        from ainb.providers.anthropic import AnthropicProvider
 
         return AnthropicProvider(SERVICES[service], **options)
-    from ainb.providers.openai.adapter import OpenAIProvider
+    from ainb.providers.openai import OpenAIProvider
 
     return OpenAIProvider(SERVICES[service], **options)
 
@@ -170,9 +170,9 @@ def embedded_model() -> str | None:
     """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    from ainb.providers.local import weights
+    from ainb.providers import local as local_models
 
-    return f"local:{EMBEDDED}" if weights.is_pulled(EMBEDDED) else None
+    return f"local:{EMBEDDED}" if local_models.is_pulled(EMBEDDED) else None
 
 
 def ways_to_choose() -> str:

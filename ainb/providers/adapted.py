@@ -12,7 +12,7 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.families import Family, asked_effort
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.http.refusal import Refusal
+from ainb.providers.http import Refusal
 from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
 from ainb.providers.schema_forms import WireSchema, restore
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
-from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
+from ainb.pipeline.budget import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
 from ainb.stores.files import make_folders, make_private
 from ainb.stores.sqlite import Owner, tie
 
@@ -52,8 +52,8 @@ _RESERVE = (
 _SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
 _DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
 _SPEND = (
-    "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET settled = settled + "
-    "excluded.settled RETURNING settled"
+    "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE "
+    "SET settled = settled + excluded.settled RETURNING settled"
 )
 # A job whose money is settled already has no row any more, and adds nothing.
 _SPEND_JOB = (
@@ -125,7 +125,7 @@ class DayBook:
         )
 
     def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
-        """Replace what is set aside for a job by what it cost, in one transaction; nothing happens the second time."""
+        """Replace a job's reservation by its cost, in one transaction; a second call does nothing."""
         if self._fallback is not None:
             return self._fallback.settle_job(job, account, amount, cost)
         name = _job_owner(job)

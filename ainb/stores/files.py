@@ -20,7 +20,8 @@ class NotPrivateError(OSError):
 def make_folders(folder: Path) -> None:
     """Create a folder and its missing parents, each 0700.
 
-    `Path.mkdir` gives parents the mode that the umask leaves: with umask 000 another user could replace the folder.
+    `Path.mkdir` gives parents the mode that the umask leaves: with umask 000 another user could replace the
+    folder.
 
     Raises:
         OSError: One of them cannot be created.

@@ -32,7 +32,7 @@ def make_store(
     memory = MemoryStore(max_bytes=memory_bytes)
     if where == "memory":
         return memory
-    from ainb.stores.disk.store import DiskStore
+    from ainb.stores.disk import DiskStore
 
     return DiskStore(folder, fallback=memory, clock=clock, sink=sink)
 

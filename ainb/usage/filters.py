@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.redaction.filter import encodable
+from ainb.redaction import encodable
 from ainb.usage.columns import COLUMNS, MICRO, NANO, Column, check_names
 
 Since = dt.datetime | dt.date | dt.timedelta | str | None

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from ainb.errors import CallRejectedError, ConfigError
 from ainb.events import CallFinished
 from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up
-from ainb.redaction.filter import encodable, redact
+from ainb.redaction import encodable, redact
 from ainb.user_code import original
 
 Status = Literal["ok", "error", "rejected", "cancelled"]

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from ainb.errors import ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.messages import Call, Message
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 from ainb.usage.rows import Row, build_row, canonical_json, storable_text
 
 if TYPE_CHECKING:

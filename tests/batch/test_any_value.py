@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+import os
 import sqlite3
 import typing
 from decimal import Decimal
@@ -18,8 +19,8 @@ from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
 import ainb
-from ainb.batch.cells import check_fields, json_text
 from ainb.batch.files import OrderedFile
+from ainb.batch.input.cells import check_fields, json_text
 from ainb.batch.results import Results
 from ainb.batch.row_result import RowResult
 from ainb.events import Notice
@@ -106,22 +107,27 @@ def check_any(folder, text, fields):
     assert (result.status == "ok") == (result.error_type is None)
 
 
+FIXTURES = [HealthCheck.function_scoped_fixture]
 FIELDS = st.fixed_dictionaries({}, optional=dict.fromkeys(DTYPES, VALUES))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("any")
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    # Thirty thousand small files need not survive a power cut.
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    return tmp_path
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=FIXTURES)
 @given(text=TEXTS, fields=FIELDS)
 def test_any_value_ends_as_a_row_in_frame_files_and_journal(folder, text, fields):
     check_any(folder, text, fields)
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=10_000, deadline=None, database=None, suppress_health_check=[*FIXTURES, HealthCheck.too_slow]
+)
 @given(text=TEXTS, fields=FIELDS)
 def test_ten_thousand_values_end_as_rows(folder, text, fields):
     check_any(folder, text, fields)

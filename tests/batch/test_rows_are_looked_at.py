@@ -6,7 +6,7 @@ import pytest
 
 import ainb
 from ainb import Rule, Validation
-from ainb.batch.template import Template
+from ainb.batch.input.template import Template
 from ainb.config import Config
 from ainb.pipeline.validation.validator import Validator
 from tests.made_up_secrets import SECRETS

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import ainb
-import ainb.batch.job_runner
+import ainb.batch.jobs.runner
 from ainb.config import load_config
 from ainb.runtime import Runtime
 

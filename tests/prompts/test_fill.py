@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ainb.errors import InvalidPromptError
 from ainb.messages import Reply
-from ainb.prompts.fill import fill
+from ainb.prompts.interpolation import fill
 
 
 class Trap:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ainb.prompts.fill import fill
+from ainb.prompts.interpolation import fill
 
 LATEX = r"""
 \documentclass[a4paper]{article}\usepackage[utf8]{inputenc}

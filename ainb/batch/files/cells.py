@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from ainb.batch.source import is_missing
+from ainb.batch.input.source import is_missing
 from ainb.plain import mended
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ainb.batch.files.table import check_options
 from ainb.batch.files.text import find_encoding, open_text
-from ainb.batch.source import VALUE
+from ainb.batch.input.source import VALUE
 from ainb.errors import ConfigError
 
 OPTIONS = ("encoding",)

@@ -12,7 +12,7 @@ from ainb.batch.files.parquet import ParquetTable
 from ainb.batch.files.suffixes import FORMATS, format_of
 from ainb.batch.files.table import TableFile
 from ainb.batch.files.xlsx import ExcelFile
-from ainb.batch.source import Source, check_count, chosen_positions
+from ainb.batch.input.source import Source, check_count, chosen_positions
 from ainb.errors import ConfigError
 
 _READERS: dict[str, Callable[[Path, Mapping[str, Any], int | None], TableFile]] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ainb.clock import Clock
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 FLUSH_SECONDS = 1.0
 SKIP_SECONDS = 10.0

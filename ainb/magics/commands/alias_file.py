@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ainb.errors import ConfigError
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 
 TABLE: Final = "[tool.ainb.aliases]"
 _HEADER = re.compile(

@@ -9,7 +9,7 @@ from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
-from ainb.pipeline.budget.options import Budget, parse_budget
+from ainb.pipeline.budget import Budget, parse_budget
 from ainb.pricing import format_usd
 from ainb.session import Session
 from ainb.suggestions import closest

@@ -18,7 +18,7 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
 from ainb.providers import plugins
-from ainb.providers.pydantic_ai import names as pydantic_names
+from ainb.providers import pydantic_ai as pydantic_names
 from ainb.providers.services import OWN_NAMES, SERVICES, SYNONYMS, Service, base_url_of
 from ainb.suggestions import closest
 
@@ -201,9 +201,9 @@ def _key(service: Service) -> str:
 
 def pulled_models() -> list[str]:
     """Names of the models on this machine."""
-    from ainb.providers.local import weights
+    from ainb.providers import local as local_models
 
-    return sorted(weights.pulled())
+    return sorted(local_models.pulled())
 
 
 def local_table() -> list[Table]:

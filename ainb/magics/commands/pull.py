@@ -24,14 +24,14 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
         ConfigError: There is no such model.
         CallInterrupted: The user stopped it.
     """
-    from ainb.providers.local import weights
+    from ainb.providers import local as local_models
 
     name = arguments.words[0].removeprefix("local:")
     if shell.session().config.replay == "replay":
         return f"nothing was downloaded: in replay the cassette answers for local:{name}"
     progress = DownloadProgress(shell, name)
     try:
-        weights.pull(name, progress=progress)
+        local_models.pull(name, progress=progress)
     except KeyboardInterrupt:
         raise CallInterrupted("stopped by you; %ai pull starts again where it can") from None
     finally:

@@ -15,7 +15,7 @@ from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
-    from ainb.stores.cassette.file import Cassette
+    from ainb.stores.cassette import Cassette
 
 VARIABLE = "AINB_REPLAY"
 ACTIONS = ("status", "prune")
@@ -83,7 +83,7 @@ def prune(shell: NotebookShell) -> str:
     Raises:
         ConfigError: The kernel has used none, so it is unknown which are needed.
     """
-    from ainb.pipeline.replay.cassettes import Library
+    from ainb.pipeline.replay import Library
 
     cassette = Library(shell.notebook_path, may_use=stays_inside).own()
     if not cassette.used:
@@ -112,7 +112,7 @@ def _row(cassette: Cassette) -> tuple[str, ...]:
 
 
 def _cassettes(shell: NotebookShell) -> list[Cassette]:
-    from ainb.pipeline.replay.cassettes import Library
+    from ainb.pipeline.replay import Library
 
     return [
         cassette

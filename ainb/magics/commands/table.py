@@ -25,7 +25,7 @@ from ainb.magics.parsing.flags import CELL_FLAGS
 from ainb.magics.shell import NotebookShell
 from ainb.panels import PANELS
 from ainb.panels.markup import Report
-from ainb.providers.local.catalogue import PULLABLE
+from ainb.providers.local import PULLABLE
 from ainb.usage.columns import LABEL_COLUMNS
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ainb import config
 from ainb import session as sessions
-from ainb.config.trust import VARIABLE
+from ainb.config import VARIABLE
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from ainb.magics.display.reply import braced
 from ainb.panels.markup import Report, Table, TextBlock
-from ainb.pipeline.validation.preview import Preview
+from ainb.pipeline.validation import Preview
 from ainb.pricing import Estimate
 from ainb.prompts import Filled
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 
 MAX_SHOWN_CHARACTERS = 20_000
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.pipeline.answer.inline import is_inline
-from ainb.pipeline.budget.options import MAX_USD, read_usd
+from ainb.pipeline.answer import is_inline
+from ainb.pipeline.budget import MAX_USD, read_usd
 from ainb.usage.filters import read_since
 
 Reader = Callable[[str], Any]

@@ -6,8 +6,7 @@ from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.magics.shell import NotebookShell
-from ainb.pipeline.answer.inline import is_inline
-from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
+from ainb.pipeline.answer import Schema, is_inline, is_schema_class, is_schema_type, read_schema
 from ainb.suggestions import closest
 
 # Keys that distinguish a JSON schema from any other dict.

@@ -2,3 +2,37 @@
 
 `schema` reads the shapes a schema may be given in; `stage` checks replies against it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.answer.inline import is_inline
+    from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
+    from ainb.pipeline.answer.stage import AnswerStage, check_again
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "AnswerStage": "stage",
+            "Schema": "schema",
+            "check_again": "stage",
+            "is_inline": "inline",
+            "is_schema_class": "schema",
+            "is_schema_type": "schema",
+            "read_schema": "schema",
+        },
+    )
+
+__all__ = [
+    "AnswerStage",
+    "Schema",
+    "check_again",
+    "is_inline",
+    "is_schema_class",
+    "is_schema_type",
+    "read_schema",
+]

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def make_dump(adapter: pydantic.TypeAdapter[Any]) -> Callable[[Any], Any]:
     """A function from a checked value to JSON data.
 
-    The schema that a provider is told shows validation aliases; pydantic dumps field names or serialization aliases.
-    Top-level fields get the names of the schema. Inside them serialization aliases stand, which are the same unless
-    a field has two.
+    The schema that a provider is told shows validation aliases; pydantic dumps field names or serialization
+    aliases. Top-level fields get the names of the schema. Inside them serialization aliases stand, which are
+    the same unless a field has two.
 
     Args:
         adapter: Of the schema's type.

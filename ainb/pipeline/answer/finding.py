@@ -26,8 +26,8 @@ def find_value(schema: ReplySchema, text: str, code: str) -> Any:
         code: Its fenced blocks, or the reply without fences.
 
     Returns:
-        The value of `code` where that matches; else of the one value in the reply that does: behind a block of thinking,
-        in prose, in one of several fences, as a JSON string of JSON, in a tool call.
+        The value of `code` where that matches; else of the one value in the reply that does: behind a block
+        of thinking, in prose, in one of several fences, as a JSON string of JSON, in a tool call.
 
     Raises:
         ValueError: No value matches, or several that differ do.

@@ -91,7 +91,8 @@ def _cut(schema: ReplySchema, reply: Reply, request: Request) -> InvalidReplyErr
     limit = next((request.parameters[name] for name in LIMIT_NAMES if name in request.parameters), None)
     where = "its output limit" if limit is None else f"max_tokens = {limit}"
     return InvalidReplyError(
-        f"the reply was cut at {where}, before it matched the schema {schema.name}; raise --max-tokens (max_tokens)",
+        f"the reply was cut at {where}, before it matched the schema {schema.name}; raise --max-tokens "
+        "(max_tokens)",
         text=reply.text,
     )
 

@@ -4,3 +4,69 @@
 in `accounts` (this process) or in a day book (`ainb.stores`). `billing` decides which failed attempts may be
 charged.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
+    from ainb.pipeline.budget.billing import billed_attempts, may_be_billed
+    from ainb.pipeline.budget.jobs import JobBudget
+    from ainb.pipeline.budget.ledger import Ledger
+    from ainb.pipeline.budget.options import (
+        MAX_USD,
+        Budget,
+        BudgetStatus,
+        parse_budget,
+        read_usd,
+        unpriced_text,
+    )
+    from ainb.pipeline.budget.stage import BudgetStage
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Account": "accounts",
+            "Balance": "accounts",
+            "Budget": "options",
+            "BudgetStage": "stage",
+            "BudgetStatus": "options",
+            "Claim": "accounts",
+            "JobBudget": "jobs",
+            "Ledger": "ledger",
+            "MAX_USD": "options",
+            "MemoryBook": "accounts",
+            "Verdict": "accounts",
+            "ZERO": "accounts",
+            "billed_attempts": "billing",
+            "decide": "accounts",
+            "may_be_billed": "billing",
+            "parse_budget": "options",
+            "read_usd": "options",
+            "unpriced_text": "options",
+        },
+    )
+
+__all__ = [
+    "MAX_USD",
+    "ZERO",
+    "Account",
+    "Balance",
+    "Budget",
+    "BudgetStage",
+    "BudgetStatus",
+    "Claim",
+    "JobBudget",
+    "Ledger",
+    "MemoryBook",
+    "Verdict",
+    "billed_attempts",
+    "decide",
+    "may_be_billed",
+    "parse_budget",
+    "read_usd",
+    "unpriced_text",
+]

@@ -75,7 +75,7 @@ class Book(Protocol):
         ...
 
     def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
-        """Set `amount` aside for a batch job until `settle_job`, whichever process calls that; None means no limit."""
+        """Reserve `amount` for a batch job until `settle_job`, in any process; None means no limit."""
         ...
 
     def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:

@@ -1,4 +1,4 @@
-"""Money of batch jobs: set aside before a job is submitted, settled once when its results are booked, however many days later."""
+"""Budget of batch jobs: reserves before a job is submitted, settles once when its results are booked."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ JobHold = tuple[str, str, str]
 
 
 class JobBudget:
-    """Reservations of jobs, under the budgets that live calls have.
+    """Reservations of jobs, under the same budgets as live calls.
 
     A day's account is that of the day on which the job was submitted.
 
     Args:
         stage: The budgets.
-        ledger: Where the money is booked.
+        ledger: Books the reservations.
     """
 
     def __init__(self, stage: BudgetStage, ledger: Ledger) -> None:
@@ -34,7 +34,7 @@ class JobBudget:
         return any(hard for _, hard in self._stage.claims(call))
 
     def room(self, call: Call) -> Decimal | None:
-        """USD that are neither spent nor set aside, of the tightest hard budget; None without one."""
+        """USD left in the tightest hard budget, neither spent nor reserved; None without one."""
         rooms = []
         for claim, hard in self._stage.claims(call):
             if hard:

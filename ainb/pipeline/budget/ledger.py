@@ -113,7 +113,8 @@ class Ledger:
 
         Args:
             job: Its id.
-            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds nothing.
+            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds
+                nothing.
             amount: USD.
         """
         with self._lock:
@@ -130,7 +131,7 @@ class Ledger:
         return Verdict.GRANTED
 
     def keep_job(self, job: str, account: Account, amount: Decimal) -> None:
-        """Set aside again what a job of an earlier process holds, in accounts that this process alone keeps."""
+        """Reserve again what a job of an earlier process holds, in accounts of this process alone."""
         if account.scope not in self._shared or self._day_book is None:
             with self._lock:
                 self._memory.hold_job(job, account, amount, limit=None)

@@ -4,3 +4,28 @@
 `ainb.stores`; `single_flight` lets identical calls share one request. `standalone` is the cache for other
 clients.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.cache.key import canonical, reply_key
+    from ainb.pipeline.cache.options import Cache
+    from ainb.pipeline.cache.stage import CacheStage
+    from ainb.pipeline.cache.standalone import ResponseCache
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Cache": "options",
+            "CacheStage": "stage",
+            "ResponseCache": "standalone",
+            "canonical": "key",
+            "reply_key": "key",
+        },
+    )
+
+__all__ = ["Cache", "CacheStage", "ResponseCache", "canonical", "reply_key"]

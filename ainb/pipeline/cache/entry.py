@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ainb.messages import Reply, Usage
 from ainb.pipeline.cache.key import is_json
-from ainb.redaction.filter import encodable
+from ainb.redaction import encodable
 
 T = TypeVar("T")
 

@@ -2,3 +2,18 @@
 
 `stage` holds the options and the two stages; `time_limit` is the timer that all calls of one loop share.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.deadline.stage import AttemptTimeoutStage, Deadline, DeadlineStage
+else:
+    __getattr__ = lazy_exports(
+        __name__, {"AttemptTimeoutStage": "stage", "Deadline": "stage", "DeadlineStage": "stage"}
+    )
+
+__all__ = ["AttemptTimeoutStage", "Deadline", "DeadlineStage"]

@@ -4,3 +4,81 @@
 adds lock, clock and waiting to the core, `queue` over the token `buckets` (with `permits` as their data).
 `standalone` is the limiter for other clients; `ainb.stores.redis.limiter` is the one that processes share.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.rate_limit.buckets import (
+        BURST_SHARE,
+        NOTHING,
+        ROUNDING,
+        SMALLEST_STRICT_BURST,
+        WINDOW_SECONDS,
+        Cost,
+    )
+    from ainb.pipeline.rate_limit.local import LocalLimiter
+    from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
+    from ainb.pipeline.rate_limit.permits import Permit
+    from ainb.pipeline.rate_limit.queue import (
+        LEAST_SHARE,
+        MAX_PAUSE_SECONDS,
+        REGROWTH,
+        SLOW_DOWN_SECONDS,
+        SLOWER,
+        Reading,
+    )
+    from ainb.pipeline.rate_limit.stage import OUTPUT_LIMITS, Place, RateLimitStage
+    from ainb.pipeline.rate_limit.standalone import RateLimiter
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "BURST_SHARE": "buckets",
+            "Cost": "buckets",
+            "DIMENSIONS": "options",
+            "LEAST_SHARE": "queue",
+            "LocalLimiter": "local",
+            "MAX_PAUSE_SECONDS": "queue",
+            "NOTHING": "buckets",
+            "OUTPUT_LIMITS": "stage",
+            "Permit": "permits",
+            "Place": "stage",
+            "REGROWTH": "queue",
+            "ROUNDING": "buckets",
+            "RateLimit": "options",
+            "RateLimitStage": "stage",
+            "RateLimiter": "standalone",
+            "Reading": "queue",
+            "SLOWER": "queue",
+            "SLOW_DOWN_SECONDS": "queue",
+            "SMALLEST_STRICT_BURST": "buckets",
+            "WINDOW_SECONDS": "buckets",
+        },
+    )
+
+__all__ = [
+    "BURST_SHARE",
+    "DIMENSIONS",
+    "LEAST_SHARE",
+    "MAX_PAUSE_SECONDS",
+    "NOTHING",
+    "OUTPUT_LIMITS",
+    "REGROWTH",
+    "ROUNDING",
+    "SLOWER",
+    "SLOW_DOWN_SECONDS",
+    "SMALLEST_STRICT_BURST",
+    "WINDOW_SECONDS",
+    "Cost",
+    "LocalLimiter",
+    "Permit",
+    "Place",
+    "RateLimit",
+    "RateLimitStage",
+    "RateLimiter",
+    "Reading",
+]

@@ -9,8 +9,7 @@ from pathlib import Path
 from ainb.errors import ConfigError
 from ainb.pipeline.replay.miss import Nearest, explain_miss
 from ainb.pipeline.replay.request import Asked
-from ainb.stores.cassette.file import Cassette, shared_cassette
-from ainb.stores.cassette.line import Line
+from ainb.stores.cassette import Cassette, Line, shared_cassette
 from ainb.stores.notebook import SUFFIX, cassette_path
 
 

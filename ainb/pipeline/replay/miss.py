@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ainb.pipeline.replay.request import Asked
-from ainb.stores.cassette.line import Line
+from ainb.stores.cassette import Line
 
 CANDIDATES = 8
 RARE_WORDS = 12
@@ -71,7 +71,8 @@ def explain_miss(
     record = "record it with %ai replay record, or with AINB_REPLAY=record"
     if not names and not has_notebook:
         return (
-            "this notebook's name is not known here, so its cassette cannot be found and this folder holds none; "
+            "this notebook's name is not known here, so its cassette cannot be found and this folder holds "
+            "none; "
             "set AINB_NOTEBOOK to the notebook's path (papermill and others run it from another folder)"
         )
     if not names:

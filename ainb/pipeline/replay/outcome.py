@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from ainb import errors
 from ainb.messages import Call, Reply, Usage
 from ainb.pipeline.replay.request import redacted
-from ainb.stores.cassette.line import is_reply, is_seconds
+from ainb.stores.cassette import is_reply, is_seconds
 
 DURATION_DIGITS = 3
 MAX_COST_DIGITS = 40

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from ainb.messages import Call, Request
-from ainb.pipeline.cache.key import canonical
-from ainb.redaction.filter import encodable, redact
-from ainb.stores.cassette.line import request_key
+from ainb.pipeline.cache import canonical
+from ainb.redaction import encodable, redact
+from ainb.stores.cassette import request_key
 
 LOCAL = "local"
 FUNCTION = "function"

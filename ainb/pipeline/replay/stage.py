@@ -24,8 +24,7 @@ from ainb.pipeline.replay.outcome import (
     write_reply,
 )
 from ainb.pipeline.replay.request import Asked, read_request, redacted
-from ainb.stores.cassette.file import Cassette
-from ainb.stores.cassette.line import MEASURED, Line, write_line
+from ainb.stores.cassette import MEASURED, Cassette, Line, write_line
 
 Mode = Literal["record", "replay", "auto"]
 NEVER_RECORDED = "scripted"

@@ -3,3 +3,18 @@
 `policy` decides (options, backoff, retry budget) without waiting; `stage` applies it to calls, `standalone`
 to any function.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.retry.policy import Retry
+    from ainb.pipeline.retry.stage import RetryStage
+    from ainb.pipeline.retry.standalone import retrying
+else:
+    __getattr__ = lazy_exports(__name__, {"Retry": "policy", "RetryStage": "stage", "retrying": "standalone"})
+
+__all__ = ["Retry", "RetryStage", "retrying"]

@@ -5,3 +5,49 @@
 in the pipeline, `findings` words the notes and errors. `key_filter` removes API keys from replies; `preview`
 reviews a call without sending it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.pipeline.validation.key_filter import OwnKeyStage
+    from ainb.pipeline.validation.options import Validation, parse_validation
+    from ainb.pipeline.validation.preview import Preview, preview_call
+    from ainb.pipeline.validation.rules import Finding, Rule
+    from ainb.pipeline.validation.stage import ValidationStage, validate
+    from ainb.pipeline.validation.untrusted import sanitize
+    from ainb.pipeline.validation.validator import Validator
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Finding": "rules",
+            "OwnKeyStage": "key_filter",
+            "Preview": "preview",
+            "Rule": "rules",
+            "Validation": "options",
+            "ValidationStage": "stage",
+            "Validator": "validator",
+            "parse_validation": "options",
+            "preview_call": "preview",
+            "sanitize": "untrusted",
+            "validate": "stage",
+        },
+    )
+
+__all__ = [
+    "Finding",
+    "OwnKeyStage",
+    "Preview",
+    "Rule",
+    "Validation",
+    "ValidationStage",
+    "Validator",
+    "parse_validation",
+    "preview_call",
+    "sanitize",
+    "validate",
+]

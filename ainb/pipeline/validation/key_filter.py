@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from ainb import redaction
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.validation.rules import replace_places
-from ainb.redaction import filter as redaction
 
 _TEXTS = tuple(item.name for item in dataclasses.fields(Reply) if str(item.type).partition(" ")[0] == "str")
 

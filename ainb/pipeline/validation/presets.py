@@ -7,9 +7,9 @@ origin, never what the user typed into a cell.
 
 from __future__ import annotations
 
+from ainb import redaction
 from ainb.pipeline.validation.characters import find_odd, may_be_odd
 from ainb.pipeline.validation.rules import Rule
-from ainb.redaction import filter as redaction
 
 # Characters come first: those hidden inside a secret must be gone when secrets are searched.
 DEFAULT_RULES = (

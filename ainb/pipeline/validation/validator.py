@@ -179,7 +179,7 @@ class Validator:
         return Message(message.role, parts) if work.changed else message
 
     def _look_at_part(self, part: Mapping[str, Any], source: Source, work: _Work) -> Mapping[str, Any]:
-        """A content part: its text by every rule, the rest (the URL of a picture, …) for the user's own keys alone.
+        """A content part: its text by every rule, the rest (an image URL, …) for the user's own keys only.
 
         What looks like a secret in a URL may be the signature with which the provider is to fetch it.
         """
@@ -239,7 +239,7 @@ def _optional(options: Validation) -> list[Rule]:
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """A value with its texts changed, names of mappings included; the very same object where nothing in it changes."""
+    """A value with its texts changed, keys of mappings included; the same object where nothing changes."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):

@@ -10,12 +10,18 @@ from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
 from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
-from ainb.providers.http.client import Response, StoredResponse
-from ainb.providers.http.exchange import Dialect, Exchange
-from ainb.providers.http.json_body import word_or_none
-from ainb.providers.http.remote import RemoteProvider, Settings
-from ainb.providers.http.target import Target, make_target, without_path
+from ainb.providers.http import (
+    Dialect,
+    Exchange,
+    Response,
+    StoredResponse,
+    Target,
+    make_target,
+    without_path,
+    word_or_none,
+)
 from ainb.providers.lessons import Lesson, Refused
+from ainb.providers.remote import RemoteProvider, Settings
 from ainb.providers.services import Service
 
 VERSION: Final = "2023-06-01"
@@ -81,7 +87,7 @@ class AnthropicProvider(RemoteProvider):
             ConfigError: The key or the base URL is missing or makes no sense.
         """
         from ainb.providers.anthropic.batches import AnthropicBatches
-        from ainb.providers.http.batches import BatchHttp
+        from ainb.providers.http import BatchHttp
 
         target = self._target_for(request)
         return AnthropicBatches(

@@ -15,17 +15,17 @@ import orjson
 
 from ainb.messages import Call, Reply, Request
 from ainb.providers.batch_service import BatchLimits, RemoteJob, RequestResult
-from ainb.providers.http.batches import (
+from ainb.providers.http import (
     MAX_PAGES,
     SKEW_SECONDS,
     TRANSFER_SECONDS,
     BatchHttp,
+    StoredResponse,
     count_or_none,
+    encode_body,
     joined_length,
     joined_lines,
 )
-from ainb.providers.http.client import StoredResponse
-from ainb.providers.http.exchange import encode_body
 
 ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
-from ainb.providers.http.json_body import UnreadableError, count_or_none, mapping, word_or_none
+from ainb.providers.http import UnreadableError, count_or_none, mapping, word_or_none
 
 FINISH_REASONS = {
     "end_turn": "stop",

@@ -9,7 +9,7 @@ from typing import Final
 from ainb.errors import ContentFilteredError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http.headers import parse_retry_after, should_retry
 from ainb.providers.http.refusal import MAX_READ, Refusal, read_refusal
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 
 MAX_SAID = 300
 HIDDEN = "***"

@@ -9,12 +9,11 @@ from typing import Any
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply, Request
-from ainb.providers.http.target import make_target
+from ainb.providers.http import make_target
 from ainb.providers.local import weights
 from ainb.providers.local.child import Local, Process
 from ainb.providers.local.server import SERVERS, Server
-from ainb.providers.openai.adapter import OpenAIProvider
-from ainb.providers.openai.request import ChatClient
+from ainb.providers.openai import ChatClient, OpenAIProvider
 from ainb.providers.services import SERVICES
 
 DEFAULT = Local()

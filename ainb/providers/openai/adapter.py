@@ -9,13 +9,11 @@ from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.batch_service import BatchService, no_batch_api
-from ainb.providers.http.client import StoredResponse
-from ainb.providers.http.exchange import Exchange
-from ainb.providers.http.remote import RemoteProvider, Settings
-from ainb.providers.http.target import Target, make_target, without_path
+from ainb.providers.http import Exchange, StoredResponse, Target, make_target, without_path
 from ainb.providers.lessons import Lesson, Refused
 from ainb.providers.openai.body import build, read_schema_lesson
 from ainb.providers.openai.request import CHAT, STREAM_FLAGS
+from ainb.providers.remote import RemoteProvider, Settings
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"

@@ -13,17 +13,17 @@ import orjson
 
 from ainb.messages import Call, Reply, Request
 from ainb.providers.batch_service import BatchLimits, JobFault, RemoteJob, RequestResult
-from ainb.providers.http.batches import (
+from ainb.providers.http import (
     MAX_PAGES,
     SKEW_SECONDS,
     TRANSFER_SECONDS,
     BatchHttp,
+    StoredResponse,
+    Target,
     count_or_none,
+    encode_body,
     form,
 )
-from ainb.providers.http.client import StoredResponse
-from ainb.providers.http.exchange import encode_body
-from ainb.providers.http.target import Target
 
 TAG = "ainb_job"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})

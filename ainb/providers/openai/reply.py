@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
-from ainb.providers.http.json_body import Json, UnreadableError, count_or_none, mapping, word_or_none
+from ainb.providers.http import Json, UnreadableError, count_or_none, mapping, word_or_none
 
 FILTERED = "content_filter"
 # Gemini names the filter's reason.

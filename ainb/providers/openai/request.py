@@ -7,9 +7,7 @@ from typing import Any, Final
 
 from ainb.clock import Clock
 from ainb.messages import Call, Reply
-from ainb.providers.http.client import Response
-from ainb.providers.http.exchange import Dialect, Exchange
-from ainb.providers.http.target import Target
+from ainb.providers.http import Dialect, Exchange, Response, Target
 from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
 
 STREAM_FLAGS: Final = {"stream": True, "stream_options": {"include_usage": True}}

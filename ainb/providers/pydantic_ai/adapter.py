@@ -7,14 +7,12 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ainb import keys
+from ainb import keys, redaction
 from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError
 from ainb.messages import Call, Reply, Request
-from ainb.providers.http.faults import Origin
-from ainb.providers.http.hosts import goes_in_the_clear
+from ainb.providers.http import Origin, goes_in_the_clear
 from ainb.providers.pydantic_ai.names import SERVICE, key_variables, split_name
-from ainb.redaction import filter as redaction
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse

@@ -15,9 +15,15 @@ from ainb.errors import (
     ProviderError,
     TransientProviderError,
 )
-from ainb.providers.http.faults import Origin, clean, response_fault
-from ainb.providers.http.headers import rate_limit_headers, request_id
-from ainb.providers.http.refusal import Refusal, read_refusal
+from ainb.providers.http import (
+    Origin,
+    Refusal,
+    clean,
+    rate_limit_headers,
+    read_refusal,
+    request_id,
+    response_fault,
+)
 
 _EXTRA = re.compile(r"pydantic-ai-slim\[[\w,-]+\]")
 # Errors that came without an HTTP status (gRPC, boto3), most particular first.

@@ -2,3 +2,38 @@
 
 `line` is the format of one record, `file` reads and writes a whole cassette.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.stores.cassette.file import Cassette, shared_cassette
+    from ainb.stores.cassette.line import MEASURED, Line, is_reply, is_seconds, request_key, write_line
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Cassette": "file",
+            "Line": "line",
+            "MEASURED": "line",
+            "is_reply": "line",
+            "is_seconds": "line",
+            "request_key": "line",
+            "shared_cassette": "file",
+            "write_line": "line",
+        },
+    )
+
+__all__ = [
+    "MEASURED",
+    "Cassette",
+    "Line",
+    "is_reply",
+    "is_seconds",
+    "request_key",
+    "shared_cassette",
+    "write_line",
+]

@@ -5,3 +5,27 @@
 which owns the `connection` on one `loop` and the `heartbeat`, and use local state while the server is
 unavailable.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.stores.redis.address import StateAddress, parse_state, require_extra
+    from ainb.stores.redis.circuit import SharedPermitStage
+    from ainb.stores.redis.state import SharedState
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "SharedPermitStage": "circuit",
+            "SharedState": "state",
+            "StateAddress": "address",
+            "parse_state": "address",
+            "require_extra": "address",
+        },
+    )
+
+__all__ = ["SharedPermitStage", "SharedState", "StateAddress", "parse_state", "require_extra"]

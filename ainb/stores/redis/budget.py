@@ -18,7 +18,7 @@ from collections.abc import Callable
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict, decide
+from ainb.pipeline.budget import Account, Balance, Claim, Verdict, decide
 from ainb.stores.redis.budget_scripts import DRAW, GIVE_BACK, LOOK, RESET, RESTORE, SENT, SETTLE, SPEND
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
@@ -108,7 +108,7 @@ class RedisBook:
 
     @locked
     def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
-        """Set `amount` aside for a batch job; when this process dies it counts as spent, until another settles the job."""
+        """Reserve `amount` for a batch job; it counts as spent if this process dies before it is settled."""
         if job in self._jobs:
             return Verdict.GRANTED
         token = -next(self._serials)
@@ -122,7 +122,7 @@ class RedisBook:
 
     @locked
     def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
-        """Replace what was set aside for a job by what it cost; of a process that has died the difference to what was booked."""
+        """Replace a job's reservation by its cost; after a process's death only the difference is booked."""
         token = self._jobs.pop(job, None)
         return self.spend(account, cost - amount) if token is None else self.settle(token, account, cost)
 

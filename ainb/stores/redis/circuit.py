@@ -13,9 +13,15 @@ from typing import Any
 from ainb.clock import Clock
 from ainb.errors import CircuitOpenError
 from ainb.messages import Call, Handler, Reply
-from ainb.pipeline.circuit.stage import Breakers
-from ainb.pipeline.circuit.standalone import CircuitBreaker, CircuitStatus
-from ainb.pipeline.circuit.state_machine import PROBE_CHECK_SECONDS, Circuit, State, verdict
+from ainb.pipeline.circuit import (
+    PROBE_CHECK_SECONDS,
+    Breakers,
+    Circuit,
+    CircuitBreaker,
+    CircuitStatus,
+    State,
+    verdict,
+)
 from ainb.stores.redis.circuit_scripts import BEGIN, END, FORCE, LOOK
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError

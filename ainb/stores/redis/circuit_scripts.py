@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from ainb.pipeline.circuit.state_machine import BUCKETS, OPEN_JITTER
+from ainb.pipeline.circuit import BUCKETS, OPEN_JITTER
 from ainb.stores.redis.script import load_script
 
 KEEP_MS = 2 * 3600 * 1000

@@ -13,12 +13,17 @@ from collections.abc import Iterable
 from typing import Any
 
 from ainb.errors import RateLimitError
-from ainb.pipeline.rate_limit.buckets import NOTHING, Cost
-from ainb.pipeline.rate_limit.local import LocalLimiter
-from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
-from ainb.pipeline.rate_limit.permits import Permit as LocalPermit
-from ainb.pipeline.rate_limit.queue import MAX_PAUSE_SECONDS, Reading
-from ainb.pipeline.rate_limit.stage import Place
+from ainb.pipeline.rate_limit import (
+    DIMENSIONS,
+    MAX_PAUSE_SECONDS,
+    NOTHING,
+    Cost,
+    LocalLimiter,
+    Place,
+    RateLimit,
+    Reading,
+)
+from ainb.pipeline.rate_limit import Permit as LocalPermit
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS

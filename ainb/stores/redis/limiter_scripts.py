@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import functools
 
-from ainb.pipeline.rate_limit.buckets import BURST_SHARE, ROUNDING, SMALLEST_STRICT_BURST, WINDOW_SECONDS
-from ainb.pipeline.rate_limit.queue import LEAST_SHARE, REGROWTH, SLOW_DOWN_SECONDS, SLOWER
+from ainb.pipeline.rate_limit import (
+    BURST_SHARE,
+    LEAST_SHARE,
+    REGROWTH,
+    ROUNDING,
+    SLOW_DOWN_SECONDS,
+    SLOWER,
+    SMALLEST_STRICT_BURST,
+    WINDOW_SECONDS,
+)
 from ainb.stores.redis.script import load_script
 
 KEEP_MS = 2 * 3600 * 1000

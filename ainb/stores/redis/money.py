@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ainb.pipeline.budget.accounts import Account
+from ainb.pipeline.budget import Account
 from ainb.stores.redis.script import Script
 
 P = ParamSpec("P")

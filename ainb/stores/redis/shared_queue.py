@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ainb.pipeline.rate_limit.buckets import Cost
-from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
+from ainb.pipeline.rate_limit import DIMENSIONS, Cost, RateLimit
 from ainb.stores.redis.client import RedisClient
 
 

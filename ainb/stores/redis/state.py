@@ -13,10 +13,9 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.events import Sink
-from ainb.pipeline.budget.ledger import Ledger
-from ainb.pipeline.circuit.state_machine import Circuit
-from ainb.pipeline.rate_limit.options import RateLimit
-from ainb.pipeline.rate_limit.stage import Place
+from ainb.pipeline.budget import Ledger
+from ainb.pipeline.circuit import Circuit
+from ainb.pipeline.rate_limit import Place, RateLimit
 from ainb.stores.base import Store, at_once
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.budget import RedisBook

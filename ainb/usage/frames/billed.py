@@ -12,7 +12,7 @@ from ainb.usage.frames.totals import costs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
 NOT_SENT = "rejected"

@@ -12,7 +12,7 @@ from ainb.usage.columns import MICRO
 from ainb.usage.frames.calls import TEXT_DTYPE, fetch_columns
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
     StateRows = Sequence[Mapping[str, Any]]
 

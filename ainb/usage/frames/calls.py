@@ -15,10 +15,10 @@ import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
 from ainb.usage.filters import Since, Where, sql_condition
-from ainb.usage.log.packing import pack
+from ainb.usage.log import pack
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
     Array = np.ndarray[Any, np.dtype[Any]]
 

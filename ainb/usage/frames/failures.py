@@ -16,7 +16,7 @@ from ainb.usage.frames.totals import costs, errors
 from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "kind": (),

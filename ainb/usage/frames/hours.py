@@ -14,7 +14,7 @@ from ainb.usage.frames.calls import fetch_columns, masked
 from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 # The offset of every time zone is a multiple of 15 minutes, so such a slice lies within one local hour.
 SLICE_US = 900 * MICRO

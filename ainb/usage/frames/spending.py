@@ -16,7 +16,7 @@ from ainb.usage.rows import label
 from ainb.usage.windows import Window, local_day
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 # Groupings and the columns of the log that they use.
 GROUPS: Mapping[str, tuple[str, ...]] = {

@@ -16,7 +16,7 @@ from ainb.usage.frames.calls import TEXT_DTYPE
 from ainb.usage.rows import Status
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
 TOP_ERRORS = 5
 _STATUSES: tuple[str, ...] = get_args(Status)

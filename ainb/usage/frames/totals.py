@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from ainb.usage import log as usage_log
 from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
 from ainb.usage.filters import Since, Where, read_since, sql_condition
 from ainb.usage.frames.calls import (
@@ -21,11 +22,10 @@ from ainb.usage.frames.calls import (
     local_midnight_us,
     masked,
 )
-from ainb.usage.log import rollups
-from ainb.usage.log.packing import pack
+from ainb.usage.log import pack
 
 if TYPE_CHECKING:
-    from ainb.usage.log.log import UsageLog
+    from ainb.usage.log import UsageLog
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -146,13 +146,13 @@ def _table(
 ) -> tuple[str, dict[str, str], int | None]:
     """Table to query (daily sums where they suffice, else calls), its sums, and the start in its unit."""
     start = read_since(since, now)
-    if {*names, *where} <= set(rollups.KEYS):
+    if {*names, *where} <= set(usage_log.KEYS):
         if start is None:
-            return "rollups", rollups.FROM_ROLLUPS, None
+            return "rollups", usage_log.FROM_ROLLUPS, None
         if start == local_midnight_us(dt.datetime.fromtimestamp(start / MICRO, dt.UTC)):
             moment = dt.datetime.fromtimestamp(start / MICRO, dt.UTC).astimezone()
-            return "rollups", rollups.FROM_ROLLUPS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
-    return "calls", rollups.FROM_CALLS, start
+            return "rollups", usage_log.FROM_ROLLUPS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
+    return "calls", usage_log.FROM_CALLS, start
 
 
 def _grouped(

@@ -5,3 +5,31 @@ commits them in groups to a `log_file` (`store`, `schema`, `rollups`). `reading`
 `recorder` makes rows of calls made elsewhere, `packing` speeds up fetching, and `jsonlog` writes rows to the
 logger `ainb`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.usage.log.log import FILE_NAME, Log, UsageLog
+    from ainb.usage.log.packing import pack
+    from ainb.usage.log.recorder import Estimators
+    from ainb.usage.log.rollups import FROM_CALLS, FROM_ROLLUPS, KEYS
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Estimators": "recorder",
+            "FILE_NAME": "log",
+            "FROM_CALLS": "rollups",
+            "FROM_ROLLUPS": "rollups",
+            "KEYS": "rollups",
+            "Log": "log",
+            "UsageLog": "log",
+            "pack": "packing",
+        },
+    )
+
+__all__ = ["FILE_NAME", "FROM_CALLS", "FROM_ROLLUPS", "KEYS", "Estimators", "Log", "UsageLog", "pack"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 from ainb.usage.rows import Row
 
 LOGGER = logging.getLogger("ainb")

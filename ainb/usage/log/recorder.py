@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from ainb.clock import Clock
 from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage
-from ainb.redaction.filter import encodable
+from ainb.redaction import encodable
 from ainb.usage.rows import (
     Row,
     failure_fields,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ainb.redaction.filter import encodable
+from ainb.redaction import encodable
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import MICRO, NANO, STORED, Kind

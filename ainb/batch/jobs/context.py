@@ -8,19 +8,19 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing
-from ainb.batch.calls import RowCalls, TemplateCalls
+from ainb.batch.input.calls import RowCalls, TemplateCalls
 from ainb.batch.options import BatchOptions
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice
 from ainb.jobs import Delivery, JobDriver, JobStore, logged_calls
-from ainb.pipeline.budget.options import unpriced_text
+from ainb.pipeline.budget import unpriced_text
 from ainb.providers.batch_service import BatchService, find_batch_service
 
 if TYPE_CHECKING:
     from ainb.core import Core
     from ainb.jobs import JobRecord
     from ainb.messages import Call, Reply, Request
-    from ainb.pipeline.budget.jobs import JobBudget
+    from ainb.pipeline.budget import JobBudget
 
 PICO = 12
 

@@ -16,10 +16,7 @@ from ainb.clock import Clock
 from ainb.errors import ConfigError, ProviderError, TransientProviderError
 from ainb.messages import Call, ReplySchema, Request
 from ainb.providers.adapted import Wire, extra_headers, tell
-from ainb.providers.http.client import Response, request
-from ainb.providers.http.faults import response_fault
-from ainb.providers.http.hosts import goes_in_the_clear
-from ainb.providers.http.target import Target
+from ainb.providers.http import Response, Target, goes_in_the_clear, request, response_fault
 from ainb.providers.learnt import Memory
 from ainb.providers.lessons import REFUSING_STATUSES, Lesson, Refused, names_missing, read_lessons
 from ainb.providers.services import Service, base_url_of

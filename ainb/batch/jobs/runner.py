@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
-from ainb.batch.job_context import JobContext
-from ainb.batch.job_merge import Merge, Tally
-from ainb.batch.job_rows import OpenRows
-from ainb.batch.job_submission import Submission
+from ainb.batch.input.reader import RowReader
+from ainb.batch.jobs.context import JobContext
+from ainb.batch.jobs.merge import Merge, Tally
+from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.jobs.submission import Submission
 from ainb.batch.output import Output
 from ainb.batch.progress import JobProgress, ProgressReporter
-from ainb.batch.reader import RowReader
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
@@ -157,12 +157,8 @@ class JobRunner:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
-            try:
-                key = self._batch.make_call(item).row_key or ""
-            except BaseException as error:
-                if ends_program(error):
-                    raise carried(error) from error
-                self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
+            key = self._key(position, item)
+            if key is None:
                 continue
             if key not in held:
                 known = self._rows.finished.find(key)
@@ -172,6 +168,16 @@ class JobRunner:
             if self._rows.add(key, item, position) and key not in held:
                 self._submission.waiting.append(key)
         self._source_ended = True
+
+    def _key(self, position: int, item: Any) -> str | None:
+        """Key of a row; None where it cannot be sent, and has its result already."""
+        try:
+            return self._batch.make_call(item).row_key or ""
+        except BaseException as error:  # whatever a row's own data does to the template stays with that row
+            if ends_program(error):
+                raise carried(error) from error
+            self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
+            return None
 
     async def _loop(self) -> None:
         while not self._stopping:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ainb.batch.source import is_missing
+from ainb.batch.input.source import is_missing
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.prompts import (
     Field,

@@ -12,12 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from ainb.batch import outcomes
-from ainb.batch.job_context import JobContext, pico
+from ainb.batch.jobs.context import JobContext, pico
 from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
 from ainb.jobs import Chunk, JobRecord, PlannedRequest
 
 if TYPE_CHECKING:
-    from ainb.batch.job_rows import OpenRows
+    from ainb.batch.jobs.rows import OpenRows
     from ainb.messages import Call, Request
 
 ZERO = Decimal(0)

@@ -15,14 +15,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb.batch import outcomes
-from ainb.batch.job_context import JobContext, pico, usd
+from ainb.batch.jobs.context import JobContext, pico, usd
 from ainb.errors import InvalidReplyError
 from ainb.jobs import merged, request_call_id
 from ainb.messages import add_up
-from ainb.pipeline.budget.billing import may_be_billed
+from ainb.pipeline.budget import may_be_billed
 
 if TYPE_CHECKING:
-    from ainb.batch.job_rows import OpenRows
+    from ainb.batch.jobs.rows import OpenRows
     from ainb.batch.row_result import RowResult
     from ainb.jobs import JobRecord, PlannedRequest
     from ainb.messages import Call, Reply

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ainb.batch.files import file_source, is_path
-from ainb.batch.source import Source
-from ainb.batch.tables import read_source
-from ainb.batch.template import Template
+from ainb.batch.input.source import Source
+from ainb.batch.input.tables import read_source
+from ainb.batch.input.template import Template
 from ainb.errors import ConfigError
 from ainb.plain import plain_scalar
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.source import (
+from ainb.batch.input.source import (
     VALUE,
     Row,
     Source,

@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, Protocol
 
-from ainb.batch.cells import check_fields
+from ainb.batch.input.cells import check_fields
+from ainb.batch.input.template import Template
 from ainb.batch.options import MAP_OPTIONS
 from ainb.batch.row_result import RowResult
-from ainb.batch.template import Template
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request
-from ainb.pipeline.answer.schema import Schema
-from ainb.pipeline.cache.key import reply_key
+from ainb.pipeline.answer import Schema
+from ainb.pipeline.cache import reply_key
 from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
 from ainb.providers.parameters import check_parameters
-from ainb.redaction.filter import redact
+from ainb.redaction import redact
 from ainb.suggestions import closest
 
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]

@@ -1,0 +1,1 @@
+"""Runs of a batch through a provider's batch API: submission of rows, collecting of answers, merge into results."""
