@@ -1,9 +1,9 @@
 """Output slot of a panel: live at first, static afterwards. The only panel module that uses IPython.
 
-A saved notebook must show everything without a kernel, at any moment: a static copy stands in the cell's outputs
-behind the live widget, which hides it while its kernel runs. At the end the copy is the panel, and the output of
-the widget is emptied. Nothing here fails a call: after the first display error the slot turns itself off and says
-so once.
+A saved notebook must show everything without a kernel, at any moment: a static copy stands in the cell's
+outputs before the live widget, which hides it while its kernel runs. At the end the copy is the panel, and the
+output of the widget is emptied. Nothing here fails a call: after the first display error the slot turns itself
+off and says so once.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ class Slot:
             return
         if self.mode == "widgets":
             self._live = Widgets(view, controls, cancel, name=self._display_id)
-            self._publish(self._live.bundle(), display_id=self._live_id)
             self._publish_copy(view)
+            self._publish(self._live.bundle(), display_id=self._live_id)
         else:
             self._publish(view.bundle())
         self._opened = True

@@ -58,7 +58,7 @@ def hiding_style(name: str) -> str:
 
 
 def copy_style(name: str) -> str:
-    """The ``<style>`` element of a static copy, which hides the dead output of its live form before it.
+    """The ``<style>`` element of a static copy, which hides the dead output of its live form behind it.
 
     A file that was saved while the panel was live refers to widgets, for which front ends without their
     kernel show an error.
@@ -68,7 +68,7 @@ def copy_style(name: str) -> str:
     """
     # A line of text may have come between the two; text is in a <pre>.
     dead = f".jp-OutputArea-child:not(:has(pre,.{live_class(name)}))"
-    return f"<style>{dead}:has(+.jp-OutputArea-child .ainb.copy-{name}){{display:none}}</style>"
+    return f"<style>.jp-OutputArea-child:has(.ainb.copy-{name})+{dead}{{display:none}}</style>"
 
 
 def _minified(name: str) -> str:

@@ -12,6 +12,13 @@ from ainb.panels.style import classes, copy_style, style
 
 Bundle = dict[str, Any]
 SEPARATOR = " · "
+# In a copy nothing goes on, so progress is a gauge; and what looks for the figure of a panel finds the live one.
+_STILL = {
+    "<figure>": '<div class="figure">',
+    "</figure>": "</div>",
+    "<progress ": "<meter ",
+    "</progress>": "</meter>",
+}
 
 
 class Block(Protocol):
@@ -191,8 +198,8 @@ class View:
         """HTML without the style."""
         body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
         look = f"{classes('panel')} copy-{copy}" if copy else classes("panel")
-        if copy:  # scripts that look for the figure of a panel find the live one
-            body = body.replace("<figure>", '<div class="figure">').replace("</figure>", "</div>")
+        for live, still in _STILL.items() if copy else ():
+            body = body.replace(live, still)
         return f'<div class="{look}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
     def copy(self, name: str) -> Bundle:

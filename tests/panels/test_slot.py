@@ -115,7 +115,7 @@ def test_the_live_widget_is_replaced_by_a_static_bundle(shell):
     slot.open(lambda: view("first"))
     slot.close(lambda: view("last"))
 
-    (live, _, live_id), (copy, _, display_id), (last, update, same_id), (emptied, too, gone_id) = (
+    (copy, _, display_id), (live, _, live_id), (last, update, same_id), (emptied, too, gone_id) = (
         shell.display_pub.published
     )
     assert set(live) == {"text/plain", WIDGET_VIEW}
