@@ -44,7 +44,8 @@ UNKNOWN_OUTPUT_TOKENS = 1_024
 class Stages:
     """Every stage that is switched on; each attribute is None where its stage is off.
 
-    In replay nothing of the home is read or written, so that a run costs nobody's budget and shows nobody's past.
+    In replay nothing of the home is read or written, so that a run costs nobody's budget and shows nobody's
+    past.
 
     Args:
         config: The options.
@@ -108,7 +109,8 @@ class Stages:
     def of_batch_rows(self) -> list[Stage]:
         """The stages that the result of a batch job's row passes, outermost first, behind `record`.
 
-        What a job spends is reserved and booked as a whole, and nothing is sent that could be limited, retried or timed.
+        What a job spends is reserved and booked as a whole, and nothing is sent that could be limited,
+        retried or timed.
         """
         order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]
@@ -117,9 +119,9 @@ class Stages:
         """What each model and the cache are doing, as plain rows.
 
         Returns:
-            A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit, queue and buckets
-            say and the `retries_left` of its place; then a row named "cache", a row a budget, and one named "state" where state is shared. A key is missing where its stage
-            is off.
+            A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit,
+            queue and buckets say and the `retries_left` of its place; then a row named "cache", a row a
+            budget, and one named "state" where state is shared. A key is missing where its stage is off.
         """
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for circuit in self.breakers.status() if self.breakers else []:

@@ -173,7 +173,8 @@ class Core:
         """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.
 
         Raises:
-            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
+            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no
+                sense.
         """
         name = model or self.config.model or self._recorded_model() or providers.embedded_model()
         if name is None:
@@ -203,7 +204,8 @@ class Core:
         call.started_at = self.runtime.clock.monotonic()
         reply = await handler(call)
         schema = call.request.schema
-        # JSON text cannot hold an object of the user's class, and another class may have the same JSON schema.
+        # JSON text cannot hold an object of the user's class, and another class may have the same JSON
+        # schema.
         if schema is not None and (reply.cached or reply.parsed is None):
             reply.parsed = check_again(schema, reply)
         return reply

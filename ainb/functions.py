@@ -20,8 +20,9 @@ R = TypeVar("R")
 def guard(core: Core, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
 
-    An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread. The first
-    argument is the prompt (a text), the others are keyword parameters; the function returns a text or a `Reply`.
+    An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread.
+    The first argument is the prompt (a text), the others are keyword parameters; the function returns a text
+    or a `Reply`.
 
     Args:
         core: Core of the session whose pipeline it is.

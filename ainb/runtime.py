@@ -45,7 +45,8 @@ class Runtime:
         rng: Source of randomness, for jitter.
         sink: Receives finished calls and notices.
         origin: Returns the notebook or script that a call comes from, and its cell; each None where unknown.
-        notebook: Returns the path of the notebook or script, beside which its cassette lies; None where unknown.
+        notebook: Returns the path of the notebook or script, beside which its cassette lies; None where
+            unknown.
     """
 
     clock: Clock = SYSTEM_CLOCK

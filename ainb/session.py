@@ -52,22 +52,22 @@ class Session:
 
     Args:
         model: ``provider:model`` or an alias; None means the configured one.
-        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three. Left out,
-            every option is the configured one.
+        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three.
+            Left out, every option is the configured one.
         retry: Attempts after transient faults.
         circuit: When to stop calling a provider that fails.
         budget: Limit on spending; None means no budget.
         cache: Storing and reusing answers.
-        fallback: Models to try, in order, when the one before is down or its circuit is open: a list, or a text with
-            commas.
+        fallback: Models to try, in order, when the one before is down or its circuit is open: a list, or a
+            text with commas.
         validation: What is redacted or refused before it is sent.
         timeout_seconds: Total time of a call; None means no limit.
-        state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None means this
-            machine's own.
+        state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None
+            means this machine's own.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
-        headers: HTTP headers of your own by service, such as ``{"openai": {"X-Team": "$TEAM"}}``; ``$VARIABLE`` is read when a
-            call is made.
+        headers: HTTP headers of your own by service, such as ``{"openai": {"X-Team": "$TEAM"}}``;
+            ``$VARIABLE`` is read when a call is made.
         config: A whole tree of options, in place of everything that would be read; other arguments go on top.
         runtime: Clock, randomness and event sink; for tests.
         unknown: Nothing; a misspelt option is an error that says what was probably meant.
@@ -130,9 +130,10 @@ class Session:
             prompt: Text, or a list of messages (``{"role": …, "content": …}`` or `Message`).
             model: For this call; None means the session's.
             system: System message put in front; None means none.
-            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``, ``api_key_name``,
-                ``schema`` (a pydantic model, dataclass, TypedDict or JSON schema; `Reply.parsed` then holds the checked value);
-                everything else is a request parameter (``temperature``, ``max_tokens``, …).
+            options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``,
+                ``api_key_name``, ``schema`` (a pydantic model, dataclass, TypedDict or JSON schema;
+                `Reply.parsed` then holds the checked value); everything else is a request parameter
+                (``temperature``, ``max_tokens``, …).
 
         Raises:
             CallRejectedError: Nothing was sent; the message says why.
@@ -177,7 +178,8 @@ class Session:
         """Service and model name of `model`, or of the model in force.
 
         Raises:
-            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no sense.
+            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no
+                sense.
         """
         return self.core.find_model(model)
 
@@ -209,35 +211,39 @@ class Session:
     def map(self, data: Any, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
         """Send one call a row and wait for the table of answers.
 
-        An unfinished run of the same work is gone on with; a finished one starts anew, its answers are cached.
+        An unfinished run of the same work is gone on with; a finished one starts anew, its answers are
+        cached.
 
         Args:
-            data: DataFrame or Series of pandas or polars, pyarrow table, list or iterator of rows (items that are no mappings
-                fill ``{value}``), or the path of a .csv, .tsv, .csv.gz, .jsonl, .parquet or .xlsx file, whose text cells are
-                the text in the file; or a Dask DataFrame, Series or bag, whose result is a Dask DataFrame that sends
-                nothing before it is computed (see `ainb.dask.map_collection`).
-            task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain function of one item.
-                Validation looks at all of it. What it redacts is redacted in prompts and in what is kept; a function is code of
-                your own and gets its item as it is.
-            options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema dict), ``names``
-                (values of the notebook), ``limit``, ``sample``, ``read`` (a file's ``sep``, ``encoding``, ``sheet``, …),
-                ``budget_usd`` (of the whole run); fields of `BatchOptions` (``keep``, ``resume``, ``retry_failed``,
-                ``on_error``, ``fail_fast``, ``concurrency``, ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``,
-                ``csv_formulas``, ``watcher``, ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything
-                else as for `ask`.
+            data: DataFrame or Series of pandas or polars, pyarrow table, list or iterator of rows (items that
+                are no mappings fill ``{value}``), or the path of a .csv, .tsv, .csv.gz, .jsonl, .parquet or
+                .xlsx file, whose text cells are the text in the file; or a Dask DataFrame, Series or bag,
+                whose result is a Dask DataFrame that sends nothing before it is computed (see
+                `ainb.dask.map_collection`).
+            task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain
+                function of one item. Validation looks at all of it. What it redacts is redacted in prompts
+                and in what is kept; a function is code of your own and gets its item as it is.
+            options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema
+                dict), ``names`` (values of the notebook), ``limit``, ``sample``, ``read`` (a file's ``sep``,
+                ``encoding``, ``sheet``, …), ``budget_usd`` (of the whole run); fields of `BatchOptions`
+                (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``,
+                ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``, ``csv_formulas``, ``watcher``,
+                ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything else as for `ask`.
 
         Returns:
-            Frame on the index of `data`, same order and length: `reply` string, one typed column a schema field, `status`
-            category (ok, error, rejected, cancelled), `error_type` category, `error_message` string, `attempts` Int16,
-            `cached` bool, `cost_usd` Float64, `input_tokens`, `output_tokens` Int64, `duration_s` Float64 (seconds); NA where
-            unknown. Mappings, dataclasses and pydantic models that a function returns fill columns by key, other objects stand
-            in `reply`. A polars frame for a polars frame. With ``out`` the path of the file that holds the same columns.
+            Frame on the index of `data`, same order and length: `reply` string, one typed column a schema
+            field, `status` category (ok, error, rejected, cancelled), `error_type` category, `error_message`
+            string, `attempts` Int16, `cached` bool, `cost_usd` Float64, `input_tokens`, `output_tokens`
+            Int64, `duration_s` Float64 (seconds); NA where unknown. Mappings, dataclasses and pydantic models
+            that a function returns fill columns by key, other objects stand in `reply`. A polars frame for a
+            polars frame. With ``out`` the path of the file that holds the same columns.
 
         Raises:
             ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.
             BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` holds all rows.
             BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
-            BatchPendingError: Batch jobs are not done within ``max_wait_seconds``; its `frame`, also `last_map`, holds what is done.
+            BatchPendingError: Batch jobs are not done within ``max_wait_seconds``; its `frame`, also
+                `last_map`, holds what is done.
         """
         from ainb.batch import make_batch
 
@@ -265,28 +271,32 @@ class Session:
     ) -> Comparison:
         """Compare prompts and models on labelled rows: how often each is right, what it costs, and whether they differ.
 
-        Each prompt and model is a batch as `map` runs it: cached, budgeted, resumed, replayed in CI. All get the same rows. A row that
-        failed, was not sent, or whose reply holds no valid answer counts as wrong.
+        Each prompt and model is a batch as `map` runs it: cached, budgeted, resumed, replayed in CI. All get
+        the same rows. A row that failed, was not sent, or whose reply holds no valid answer counts as wrong.
 
         Args:
             data: The rows; a list of records will do.
-            prompts: Prompts with ``{column}`` fields by name, or one prompt. The first is the one that the others are compared with.
-            truth: Column of `data` with the right answers; rows without one are left out and counted. An Enum equals its value.
+            prompts: Prompts with ``{column}`` fields by name, or one prompt. The first is the one that the
+                others are compared with.
+            truth: Column of `data` with the right answers; rows without one are left out and counted. An Enum
+                equals its value.
             models: Models; each prompt is asked of each. None means the session's.
-            schema: As for `map`. Without one the text of the reply, without outer white space, is the label. A field that is an integer
-                or a number is measured as a number, unless the schema lists its values (``Literal[1, 2, 3]``, an Enum).
+            schema: As for `map`. Without one the text of the reply, without outer white space, is the label.
+                A field that is an integer or a number is measured as a number, unless the schema lists its
+                values (``Literal[1, 2, 3]``, an Enum).
             field: The field of the schema that is compared; needed where it has several.
             match: "casefold" ignores the case of labels.
-            weights: For labels in an order, "linear" or "quadratic" kappa. The order is that of an ordered Categorical or an Enum in
-                `truth`, else of the schema's values, else of numbers.
+            weights: For labels in an order, "linear" or "quadratic" kappa. The order is that of an ordered
+                Categorical or an Enum in `truth`, else of the schema's values, else of numbers.
             sample: Compare on so many rows, drawn by `seed` from those with a truth; None means all.
             seed: Of the sample and of the bootstrap.
-            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent. With ``batch_api=True`` all variants
-                are submitted at once, and each may spend an equal share.
+            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent. With
+                ``batch_api=True`` all variants are submitted at once, and each may spend an equal share.
             options: As for `map`: ``temperature``, ``system``, ``max_tokens``, ``concurrency``, ``names``, …
 
         Returns:
-            The result: ``frame``, ``verdict``, ``confusion()``, ``scores()``, ``disagreements()``, ``answers()``, ``to_markdown()``.
+            The result: ``frame``, ``verdict``, ``confusion()``, ``scores()``, ``disagreements()``,
+            ``answers()``, ``to_markdown()``.
 
         Raises:
             ConfigError: Something makes no sense, such as a prompt that holds the truth; nothing was sent.
@@ -314,8 +324,8 @@ class Session:
     def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
         """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.
 
-        It holds the session's options and no key, so that it can go to other machines. A row is paid once, however often Dask
-        computes its partition.
+        It holds the session's options and no key, so that it can go to other machines. A row is paid once,
+        however often Dask computes its partition.
 
         Args:
             task: As for `map`.
@@ -366,8 +376,9 @@ class Session:
         """Batches of this home, newest first.
 
         Returns:
-            Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at` datetime64[us, UTC] (NaT while
-            unfinished), `rows` Int64 (NA while unfinished), `done`, `failed` Int64, `cost_usd` Float64 of what is known.
+            Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at`
+            datetime64[us, UTC] (NaT while unfinished), `rows` Int64 (NA while unfinished), `done`, `failed`
+            Int64, `cost_usd` Float64 of what is known.
         """
         from ainb.batch import runs_frame
 
@@ -377,10 +388,11 @@ class Session:
         """Batch jobs of providers that calls with ``batch_api=True`` of this home have submitted, newest first.
 
         Returns:
-            Frame of shape (n_jobs, 10), a row per job: `run_id` (equals `batch_id` in the log), `provider`, `job_id` (NA before the
-            provider has it), `state` str (planned, uploaded, submitting, submitted, cancelling, ended, fetched, merged), `rows`,
-            `answered`, `failed` Int64 (NA when unknown), `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until
-            merged, and when unknown).
+            Frame of shape (n_jobs, 10), a row per job: `run_id` (equals `batch_id` in the log), `provider`,
+            `job_id` (NA before the provider has it), `state` str (planned, uploaded, submitting, submitted,
+            cancelling, ended, fetched, merged), `rows`, `answered`, `failed` Int64 (NA when unknown),
+            `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until merged, and when
+            unknown).
         """
         from ainb.jobs import jobs_frame
 
@@ -457,13 +469,14 @@ class Session:
         """State of circuits, queues, buckets, retry budgets and the cache.
 
         Returns:
-            Frame indexed by `name`: one row per model that was called (``provider:model``), one for the cache, one per
-            budget, one for shared state. Columns, NA where they do not apply: `part`, `endpoint`, `circuit` (closed,
-            open, half-open, forced-open, disabled), `probe_in_s` (seconds), `failure_rate`, `calls_in_window`,
-            `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`, `…_level`, `…_capacity`, `…_limit` of each
-            limited dimension, `retries_left`, `store`, `hits`, `misses`, `coalesced`, `stale`, `hit_rate`, `entries`,
-            `size_bytes`; `limit_usd`, `spent_usd`, `reserved_usd`, `left_usd`; of shared state `connected`,
-            `distance_ms` (round trip), `peers` (how many others) and `peer_names`.
+            Frame indexed by `name`: one row per model that was called (``provider:model``), one for the
+            cache, one per budget, one for shared state. Columns, NA where they do not apply: `part`,
+            `endpoint`, `circuit` (closed, open, half-open, forced-open, disabled), `probe_in_s` (seconds),
+            `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
+            `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`,
+            `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`,
+            `reserved_usd`, `left_usd`; of shared state `connected`, `distance_ms` (round trip), `peers` (how
+            many others) and `peer_names`.
         """
         from ainb.usage.frames.status import status_frame
 
@@ -494,8 +507,8 @@ class Session:
         """Delete stored answers past an age; returns how many there were.
 
         Args:
-            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is deleted where that is
-                None too.
+            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is deleted
+                where that is None too.
         """
         cache = self.core.stages.cache
         return ENGINE.run(cache.prune(older_than_seconds)) if cache else 0

@@ -103,8 +103,9 @@ class Contained(Generic[T]):
         future._asyncio_future_blocking = False  # noqa: SLF001 - what a task does with a future it receives
         while not future.done():
             try:
-                # Not the future itself: the task would throw its error into every coroutine from the outermost
-                # inwards, where a GeneratorExit means that they are closed. Here the work asks for its result.
+                # Not the future itself: the task would throw its error into every coroutine from the
+                # outermost inwards, where a GeneratorExit means that they are closed. Here the work asks for
+                # its result.
                 yield from _end_of(future).__await__()
             except asyncio.CancelledError as cancel:
                 self._cancelled = True

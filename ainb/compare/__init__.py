@@ -1,8 +1,10 @@
 """Prompts and models compared on labelled rows.
 
-`inputs` reads the arguments and `run` sends each variant through a batch; `answers` reads what came back beside the truth, by the schema's `fields` and as `labels`;
-`figures` measures it with `statistics`, `kappa`, `scores` and `numbers`; `table`, `verdict` and `markdown` present it; `result` is what
-the caller holds. Everything but `inputs` and `run` is pure: arrays and frames in, figures out. `raters` holds `agreement`, which stands alone.
+`inputs` reads the arguments and `run` sends each variant through a batch; `answers` reads what came back
+beside the truth, by the schema's `fields` and as `labels`; `figures` measures it with `statistics`, `kappa`,
+`scores` and `numbers`; `table`, `verdict` and `markdown` present it; `result` is what the caller holds.
+Everything but `inputs` and `run` is pure: arrays and frames in, figures out. `raters` holds `agreement`,
+which stands alone.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class Answers:
         labels: The answer of each row; None where there is none that the field could hold.
         failed: Bool array: rows that ended in an error, or were not sent.
         frame: What `Session.map` returned.
-        cost_usd_per_1000: What 1,000 rows cost when they are sent and not cached; None when no row's price is known.
+        cost_usd_per_1000: What 1,000 rows cost when they are sent and not cached; None when no row's price is
+            known.
         priced_rows: Rows whose price is known: those that `cost_usd_per_1000` is the mean of.
     """
 

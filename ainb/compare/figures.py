@@ -86,7 +86,8 @@ class LabelFigures:
     def counts(self, answers: Answers) -> np.ndarray:
         """Rows by truth and answer: int array of shape (k + 1, k + 1).
 
-        The last column holds every answer that is no class, and the rows without an answer; the last row is empty.
+        The last column holds every answer that is no class, and the rows without an answer; the last row is
+        empty.
         """
         places = {label: place for place, label in enumerate(self.classes)}
         table = np.zeros((len(places) + 1, len(places) + 1), dtype=np.int64)

@@ -163,7 +163,8 @@ def _check_truth(core: Core, field: Field, truth: Sequence[Label | None], name: 
     shown = ", ".join(map(repr, in_order(label for label in foreign if label is not None)[:3]))
     if len(foreign) == len(truth):
         raise ConfigError(
-            f"no value of the column {name!r} is a label of the schema: it holds {shown}, and the schema allows {allowed}; "
+            f"no value of the column {name!r} is a label of the schema: it holds {shown}, and the schema "
+            f"allows {allowed}; "
             "rename one of them, or pass match='casefold' where only the case differs"
         )
     core.runtime.sink(

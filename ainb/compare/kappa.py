@@ -22,7 +22,8 @@ def disagreement(size: int, weights: Weights | None = None, *, unanswered: int =
     Args:
         size: Number of labels, in their order.
         weights: None counts every disagreement as 1; "linear" and "quadratic" by the distance in that order.
-        unanswered: Categories behind the labels that stand for no answer: they disagree with every label in full.
+        unanswered: Categories behind the labels that stand for no answer: they disagree with every label in
+            full.
 
     Returns:
         Float array of shape (size + unanswered, size + unanswered), 0 to 1, 0 on the diagonal.
@@ -46,7 +47,8 @@ def kappa(counts: np.ndarray, weights: np.ndarray) -> float:
         weights: Disagreement of each pair, as `disagreement` makes it.
 
     Returns:
-        1 for full agreement, 0 for chance, below 0 for less; NaN where it is undefined: no rows, or one label for all of both.
+        1 for full agreement, 0 for chance, below 0 for less; NaN where it is undefined: no rows, or one label
+        for all of both.
 
     Source: J. Cohen, Educational and Psychological Measurement 20 (1960) 37-46; the same as
     ``sklearn.metrics.cohen_kappa_score``.
@@ -61,19 +63,21 @@ def kappa(counts: np.ndarray, weights: np.ndarray) -> float:
 def kappa_interval(counts: np.ndarray, weights: np.ndarray, *, seed: int = 0) -> Interval:
     """Bootstrap interval of kappa (BCa: corrected for bias and skewness) over 2,000 resamples of the rows.
 
-    Resamples in which kappa is undefined are left out. Where all rows agree no resample could differ, and the interval would have
-    no width: its lower limit is then that of the share of agreement (Wilson), with the chance agreement as observed.
+    Resamples in which kappa is undefined are left out. Where all rows agree no resample could differ, and the
+    interval would have no width: its lower limit is then that of the share of agreement (Wilson), with the
+    chance agreement as observed.
 
-    In 2,000 simulated tables each it held the true kappa in 93 to 97 % from 300 rows and 20 % for the rarest class on, in 95 to 99 % of 30
-    and 100 rows of two equal classes, and in 86 to 99 % where the rarer class had 10 rows (`tests/compare/test_simulations.py`).
+    In 2,000 simulated tables each it held the true kappa in 93 to 97 % from 300 rows and 20 % for the rarest
+    class on, in 95 to 99 % of 30 and 100 rows of two equal classes, and in 86 to 99 % where the rarer class
+    had 10 rows (`tests/compare/test_simulations.py`).
 
     Args:
         counts: As for `kappa`.
         weights: As for `kappa`.
         seed: Of the resamples; the same seed and counts give the same interval.
 
-    Source: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 14; the same method as
-    ``scipy.stats.bootstrap(…, method="BCa")``.
+    Source: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 14; the same
+    method as ``scipy.stats.bootstrap(…, method="BCa")``.
     """
     if math.isnan(kappa(counts, weights)):
         return Interval(math.nan, math.nan)
@@ -126,7 +130,8 @@ def _resampled(counts: np.ndarray, weights: np.ndarray, rng: np.random.Generator
     """Kappa of each resample. Resampling rows is a multinomial draw over the cells, and only cells that hold rows are drawn."""
     n = int(counts.sum())
     rows, columns = np.nonzero(counts)
-    # In an order that does not tell which rater stands first, so that swapping the two does not change the interval.
+    # In an order that does not tell which rater stands first, so that swapping the two does not change the
+    # interval.
     order = np.lexsort(
         (rows > columns, np.maximum(rows, columns), np.minimum(rows, columns), counts[rows, columns])
     )

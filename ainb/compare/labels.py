@@ -17,7 +17,8 @@ _SHOWN = 60
 def read_label(value: Any) -> Label | None:
     """A value as a label; None where it is missing (None, NaN, NaT, NA).
 
-    An Enum is its value, a NumPy scalar or Decimal the Python number, a whole float the integer; everything else is its JSON text.
+    An Enum is its value, a NumPy scalar or Decimal the Python number, a whole float the integer; everything
+    else is its JSON text.
     """
     while isinstance(value, Enum):
         value = value.value
@@ -89,7 +90,8 @@ def label_order(columns: Sequence[Any], found: Sequence[Label]) -> list[Label]:
         return in_order(found)
     texts = ", ".join(repr(label) for label in in_order(found))
     raise ConfigError(
-        f"weights need labels in an order, and texts have none ({texts:.{_SHOWN}}); pass labels=['lowest', …, 'highest'], "
+        "weights need labels in an order, and texts have none "
+        f"({texts:.{_SHOWN}}); pass labels=['lowest', …, 'highest'], "
         "or columns of an ordered Categorical, of numbers, or of an Enum"
     )
 

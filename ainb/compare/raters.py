@@ -19,7 +19,8 @@ class Agreement:
     """How well two columns of labels agree.
 
     Attributes:
-        kappa: Cohen's kappa: 1 full agreement, 0 what chance gives; None where it is undefined (no pairs, or one label for all).
+        kappa: Cohen's kappa: 1 full agreement, 0 what chance gives; None where it is undefined (no pairs, or
+            one label for all).
         low: Lower limit of its 95 % bootstrap interval; None with `kappa`.
         high: Upper limit; None with `kappa`.
         share: Share of pairs that are equal; None without pairs.
@@ -57,20 +58,24 @@ def agreement(
 ) -> Agreement:
     """Agreement of two columns of labels, beyond chance: Cohen's kappa with a 95 % bootstrap interval.
 
-    Use it for a model and people, two models, two people, or a judge: a judge is one more column of `Session.map`, and its agreement
-    with people's labels says how far it can be trusted. Judges prefer the answer that stands first, the longer one, and answers of
-    their own model. Measure a judge on rows that people have labelled, and swap the order of the answers on half of them.
+    Use it for a model and people, two models, two people, or a judge: a judge is one more column of
+    `Session.map`, and its agreement with people's labels says how far it can be trusted. Judges prefer the
+    answer that stands first, the longer one, and answers of their own model. Measure a judge on rows that
+    people have labelled, and swap the order of the answers on half of them.
 
     Args:
-        a: A column of labels: Series, array or list. An Enum equals its value; a pair with a missing value is left out and counted.
+        a: A column of labels: Series, array or list. An Enum equals its value; a pair with a missing value is
+            left out and counted.
         b: Another of the same length, row by row.
-        weights: For labels in an order, "linear" or "quadratic" counts near misses less; None counts every disagreement in full.
-        labels: The labels from lowest to highest, also those that do not occur. None takes the order of an ordered Categorical or an
-            Enum, or sorts numbers; only `weights` need an order.
+        weights: For labels in an order, "linear" or "quadratic" counts near misses less; None counts every
+            disagreement in full.
+        labels: The labels from lowest to highest, also those that do not occur. None takes the order of an
+            ordered Categorical or an Enum, or sorts numbers; only `weights` need an order.
         seed: Of the bootstrap.
 
     Raises:
-        ConfigError: The columns differ in length, index or type, or the labels have no order and `weights` need one.
+        ConfigError: The columns differ in length, index or type, or the labels have no order and `weights`
+            need one.
 
     Source: see `ainb.compare.kappa`.
     """
@@ -131,7 +136,8 @@ def _check_alignment(a: Any, b: Any) -> None:
         )
     if hasattr(a, "iloc") and hasattr(b, "iloc") and not a.index.equals(b.index):
         raise ConfigError(
-            "the two columns have different indexes, so that their rows may not belong together; align them with "
+            "the two columns have different indexes, so that their rows may not belong together; align them "
+            "with "
             "b.reindex(a.index), or pass a.to_numpy() and b.to_numpy() to pair them by position"
         )
 
@@ -141,5 +147,6 @@ def _check_types(pairs: Sequence[tuple[Label, Label]]) -> None:
     if pairs and texts[0].isdisjoint(texts[1]):
         first, second = pairs[0]
         raise ConfigError(
-            f"one column holds texts and the other numbers ({first!r}, {second!r}), so that no pair could be equal; convert one"
+            f"one column holds texts and the other numbers ({first!r}, {second!r}), so that no pair could be "
+            "equal; convert one"
         )

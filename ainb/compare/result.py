@@ -28,7 +28,8 @@ SCORES = ("precision", "recall", "f1", "support")
 class Comparison:
     """Prompts and models compared on labelled rows; what `Session.compare` returns.
 
-    ``frame`` is the table, ``verdict`` the sentence that concludes it; as the last line of a cell it shows itself.
+    ``frame`` is the table, ``verdict`` the sentence that concludes it; as the last line of a cell it shows
+    itself.
 
     Args:
         data: The labelled rows, those that were sent.
@@ -80,17 +81,19 @@ class Comparison:
         Returns:
             Frame of shape (n_variants, 25) for labels, (n_variants, 23) for numbers. In order:
 
-            - `variant`, `model` string; `rows`, `failed`, `invalid` Int64. `rows` is n of every figure that names no other; a failed row
-              ended in an error or was not sent; an invalid one has a reply without a valid answer. Both count as wrong.
-            - `accuracy` with its 95 % interval `low`, `high` (Wilson); `answered` Int64 and `accuracy_answered`, the accuracy of these
-              rows alone; `kappa`, `kappa_low`, `kappa_high` (seeded bootstrap); `macro_f1` over the classes of the truth. Float64.
-            - For numbers, in place of these: `answered` Int64, n of `mae`, `mae_low`, `mae_high`, `rmse`, `pearson`, `spearman` Float64.
-            - `cost_usd_per_1000` Float64: list price of 1,000 rows that are sent, from the tokens of `priced_rows` rows, cached or not;
-              `p50_s` Float64: median seconds of the `timed_rows` rows that were sent.
-            - Against the first row, NA there: `only_first_right`, `only_this_right` Int64 (for numbers: nearer to the truth), `p_value`
-              (exact McNemar, Holm-corrected where there are several), `difference` in accuracy or mean absolute error, with its 95 %
-              interval `difference_low`, `difference_high` (not corrected).
-            - `unlabelled` Int64: rows of the data without a truth, left out of everything.
+            - `variant`, `model` string; `rows`, `failed`, `invalid` Int64. `rows` is n of every figure that
+              names no other; a failed row ended in an error or was not sent; an invalid one has a reply
+              without a valid answer. Both count as wrong. - `accuracy` with its 95 % interval `low`, `high`
+              (Wilson); `answered` Int64 and `accuracy_answered`, the accuracy of these rows alone; `kappa`,
+              `kappa_low`, `kappa_high` (seeded bootstrap); `macro_f1` over the classes of the truth. Float64.
+              - For numbers, in place of these: `answered` Int64, n of `mae`, `mae_low`, `mae_high`, `rmse`,
+              `pearson`, `spearman` Float64. - `cost_usd_per_1000` Float64: list price of 1,000 rows that are
+              sent, from the tokens of `priced_rows` rows, cached or not; `p50_s` Float64: median seconds of
+              the `timed_rows` rows that were sent. - Against the first row, NA there: `only_first_right`,
+              `only_this_right` Int64 (for numbers: nearer to the truth), `p_value` (exact McNemar,
+              Holm-corrected where there are several), `difference` in accuracy or mean absolute error, with
+              its 95 % interval `difference_low`, `difference_high` (not corrected). - `unlabelled` Int64:
+              rows of the data without a truth, left out of everything.
 
             NA where undefined or unknown. Parquet and CSV keep it.
         """
@@ -131,9 +134,9 @@ class Comparison:
             model: As for `answers`.
 
         Returns:
-            Int64 counts of shape (n_classes, n_answers + 2): the truth in rows; the answers in columns, the classes first and in the
-            same order, then answers that are no class, then `failed` and `invalid` (`failed_rows`, `invalid_rows` where a class is
-            named so). No margins.
+            Int64 counts of shape (n_classes, n_answers + 2): the truth in rows; the answers in columns, the
+            classes first and in the same order, then answers that are no class, then `failed` and `invalid`
+            (`failed_rows`, `invalid_rows` where a class is named so). No margins.
 
         Raises:
             ConfigError: As for `answers`; or the field is a number.
@@ -162,8 +165,8 @@ class Comparison:
             model: As for `answers`.
 
         Returns:
-            Frame of shape (n_classes, 4) indexed by class: `precision`, `recall`, `f1` Float64 (NA where undefined, such as the precision
-            of a class that was never answered), `support` Int64.
+            Frame of shape (n_classes, 4) indexed by class: `precision`, `recall`, `f1` Float64 (NA where
+            undefined, such as the precision of a class that was never answered), `support` Int64.
 
         Raises:
             ConfigError: As for `confusion`.
@@ -198,8 +201,8 @@ class Comparison:
             other_model: Of the second, where it is not `model`.
 
         Returns:
-            The rows of the data, with its index and columns (the truth is one of them), and a column for each of the two answers, named
-            as `names` has them; NA where there is no answer.
+            The rows of the data, with its index and columns (the truth is one of them), and a column for each
+            of the two answers, named as `names` has them; NA where there is no answer.
 
         Raises:
             ConfigError: As for `answers`.

@@ -135,7 +135,8 @@ def _ask_together(
             batch.stop(job)
         done = sum(batch.progress.done for batch in batches)
         raise BatchInterrupted(
-            f"stopped by you: {done:,} of {len(rows) * len(variants):,} rows done, run the cell again to go on"
+            f"stopped by you: {done:,} of {len(rows) * len(variants):,} rows done, run the cell again to go "
+            "on"
         ) from None
     frames = [cast("pd.DataFrame", job.result()) for job in jobs]
     for frame in frames:

@@ -9,13 +9,14 @@ def class_scores(counts: np.ndarray, size: int) -> np.ndarray:
     """Precision, recall, F1 and support of each class.
 
     Args:
-        counts: Array of shape (r, c) with r, c >= `size`: rows by truth, columns by answer. Columns past `size` hold answers that
-            are no class of the truth, and rows without an answer: they count against recall.
+        counts: Array of shape (r, c) with r, c >= `size`: rows by truth, columns by answer. Columns past
+            `size` hold answers that are no class of the truth, and rows without an answer: they count against
+            recall.
         size: Number of classes; the first rows and columns, in the same order.
 
     Returns:
-        Float array of shape (size, 4): precision (NaN where the class was never answered), recall (NaN without support), F1
-        (NaN where both), support.
+        Float array of shape (size, 4): precision (NaN where the class was never answered), recall (NaN
+        without support), F1 (NaN where both), support.
 
     Source: the definitions of ``sklearn.metrics.precision_recall_fscore_support``, with NaN for 0 / 0.
     """

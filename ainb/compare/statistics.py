@@ -33,7 +33,8 @@ def wilson(successes: int, n: int) -> Interval:
         successes: Rows that count as right.
         n: All rows; 0 gives NaN limits.
 
-    Source: E. B. Wilson, JASA 22 (1927) 209-212; the same as ``scipy.stats.binomtest(…).proportion_ci(method="wilson")``.
+    Source: E. B. Wilson, JASA 22 (1927) 209-212; the same as
+    ``scipy.stats.binomtest(…).proportion_ci(method="wilson")``.
     """
     if n == 0:
         return UNKNOWN
@@ -92,8 +93,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     Returns:
         Two-sided p value; 1 where no row tells the two apart.
 
-    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, with the binomial distribution in place of chi-squared; the same as
-    ``statsmodels.stats.contingency_tables.mcnemar(…, exact=True)``.
+    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, with the binomial distribution in place of
+    chi-squared; the same as ``statsmodels.stats.contingency_tables.mcnemar(…, exact=True)``.
     """
     discordant = only_first + only_second
     if discordant == 0:
@@ -118,21 +119,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def paired_difference(only_first: int, only_second: int, n: int) -> Interval:
     """Interval of the second's accuracy minus the first's, from the same rows.
 
-    Exact and conditional on the number of rows that tell the two apart: it leaves out 0 exactly where `mcnemar` is below 5 %.
+    Exact and conditional on the number of rows that tell the two apart: it leaves out 0 exactly where
+    `mcnemar` is below 5 %.
 
     Args:
         only_first: Rows on which only the first is right.
         only_second: Rows on which only the second is right.
         n: All rows; 0 gives NaN limits.
 
-    Source: the Clopper-Pearson interval of ``only_second / (only_first + only_second)``, scaled; P. Armitage, G. Berry and
-    J. N. S. Matthews, Statistical Methods in Medical Research (4th ed. 2002), section 4.5.
+    Source: the Clopper-Pearson interval of ``only_second / (only_first + only_second)``, scaled; P. Armitage,
+    G. Berry and J. N. S. Matthews, Statistical Methods in Medical Research (4th ed. 2002), section 4.5.
     """
     if n == 0:
         return UNKNOWN
     discordant = only_first + only_second
     if discordant == 0:
-        # Nothing to condition on. No row of n is discordant: the Wilson limit of that share bounds the difference.
+        # Nothing to condition on. No row of n is discordant: the Wilson limit of that share bounds the
+        # difference.
         bound = wilson(0, n).high
         return Interval(-bound, bound)
     share = clopper_pearson(only_second, discordant)

@@ -34,7 +34,8 @@ def comparison_frame(figures: Figures, answers: Sequence[Answers], *, unlabelled
         unlabelled: Rows without a truth, which were left out.
 
     Returns:
-        Frame of shape (n_variants, n_columns): names string, counts Int64, figures Float64; NA where undefined or unknown.
+        Frame of shape (n_variants, n_columns): names string, counts Int64, figures Float64; NA where
+        undefined or unknown.
     """
     import pandas as pd
 

@@ -29,8 +29,8 @@ class Verdict:
 def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
     """Name a winner where an exact McNemar test tells it from every other variant, Holm-corrected over all pairs.
 
-    No winner is named with fewer than 30 rows of a class, where a variant has rows that were not sent, and where the lead rests on rows
-    that failed: they count as wrong, and say nothing about the answers.
+    No winner is named with fewer than 30 rows of a class, where a variant has rows that were not sent, and
+    where the lead rests on rows that failed: they count as wrong, and say nothing about the answers.
 
     Args:
         figures: How they are measured.
@@ -46,7 +46,8 @@ def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) ->
     unsent = next((place for place, item in enumerate(answers) if item.not_sent), None)
     if unsent is not None:
         return Verdict(
-            f"no winner: {answers[unsent].not_sent:,} rows of {names[unsent]} were not sent and count as wrong; "
+            f"no winner: {answers[unsent].not_sent:,} rows of {names[unsent]} were not sent and count as "
+            "wrong; "
             "run it again to send them"
         )
     return _Contest(figures, answers, names).verdict()
@@ -78,7 +79,8 @@ class _Contest:
             if not self._holds_without_failures(other):
                 failed = self._answers[other].failed | self._answers[self._leader].failed
                 return Verdict(
-                    f"no winner: the lead of {leader} over {self._names[other]} rests on {int(failed.sum()):,} rows that failed; "
+                    f"no winner: the lead of {leader} over {self._names[other]} rests on "
+                    f"{int(failed.sum()):,} rows that failed; "
                     "retry_failed=True sends them again"
                 )
         gain = _gain(self._figures, self._pair(self._others[0], self._leader))

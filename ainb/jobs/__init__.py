@@ -1,8 +1,9 @@
 """Batch jobs of providers: rows that are answered later, at half the price.
 
-`state_machine` decides the next step of a job, `store` keeps jobs on disk, `driver` acts through an adapter's `BatchService`, `chunk`
-gathers the requests of the next job, `results` matches the lines that come back to their requests, `delivery` takes each result
-through the pipeline, and `listing` makes the table of ``Session.batch_jobs``. The rows of a run are the business of `ainb.batch`.
+`state_machine` decides the next step of a job, `store` keeps jobs on disk, `driver` acts through an adapter's
+`BatchService`, `chunk` gathers the requests of the next job, `results` matches the lines that come back to
+their requests, `delivery` takes each result through the pipeline, and `listing` makes the table of
+``Session.batch_jobs``. The rows of a run are the business of `ainb.batch`.
 """
 
 from ainb.jobs.chunk import Chunk

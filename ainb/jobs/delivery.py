@@ -86,7 +86,8 @@ class DeliveredProvider:
         if job.fault is None:
             # Nobody can tell whether it was processed, and so whether it is on the bill.
             return PermanentProviderError(
-                f"the provider returned nothing for this row of the job {job.job_id}; retry_failed=True sends it again",
+                f"the provider returned nothing for this row of the job {job.job_id}; retry_failed=True "
+                "sends it again",
                 billed=True,
             )
         words = job.fault_lines.get(self._number, job.fault)
@@ -211,7 +212,8 @@ class _NoProvider:
 
     async def send(self, call: Call) -> Reply:
         raise InvalidPromptError(
-            "the stored answer of this row was removed while it was read; nothing was sent; run the batch again"
+            "the stored answer of this row was removed while it was read; nothing was sent; run the batch "
+            "again"
         )
 
 
@@ -226,7 +228,10 @@ def logged_calls(core: Core, job: JobRecord) -> set[str]:
     """Ids of the usage rows of batch jobs since a job was submitted; asked only after a merge was broken off."""
     core.log.flush()
     since = int(((job.submitted_at or job.planned_at) - 1.0) * 1e6)
-    query = "SELECT call_id FROM calls WHERE started_us >= ? AND delivery = (SELECT id FROM words WHERE word = 'batch')"
+    query = (
+        "SELECT call_id FROM calls WHERE started_us >= ? AND delivery = (SELECT id FROM words WHERE word = "
+        "'batch')"
+    )
     with core.log.reading() as connection:
         return {call_id for (call_id,) in connection.execute(query, (since,))}
 

@@ -155,7 +155,8 @@ class JobDriver:
         if error.status_code == NOT_FOUND and job.submitted_at is None and not job.not_ours:
             await asyncio.to_thread(self._store.forget, job)
             raise ConfigError(
-                f"{job.endpoint} has no batch API ({error}); batch_api works with openai, azure, anthropic and groq; "
+                f"{job.endpoint} has no batch API ({error}); batch_api works with openai, azure, anthropic "
+                "and groq; "
                 "leave batch_api out to send the rows one by one"
             )
         if isinstance(error, TransientProviderError):
@@ -189,7 +190,8 @@ class JobDriver:
                 return await self.save(machine.unreachable(job, now))
             if job.account != self._account:
                 raise AinbError(
-                    f"{job.provider} does not know the job {job.job_id} under the key in use; it was submitted with another key: "
+                    f"{job.provider} does not know the job {job.job_id} under the key in use; it was "
+                    "submitted with another key: "
                     "set that one to collect it"
                 ) from None
             words = f"{job.provider} does not know the job {job.job_id} any more, so its results are lost"

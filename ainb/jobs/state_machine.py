@@ -2,9 +2,10 @@
 
 planned -> uploaded -> submitting -> submitted -> ended -> fetched -> merged
 
-The record is written to disk before a step that cannot be taken back (`intend_upload`, `intend_create`) and after every step, so that a
-process that dies at any point leaves a record from which the next one goes on: a file that may have been uploaded is looked for
-before it is uploaded again, and a job that may have been created before another is.
+The record is written to disk before a step that cannot be taken back (`intend_upload`, `intend_create`) and
+after every step, so that a process that dies at any point leaves a record from which the next one goes on: a
+file that may have been uploaded is looked for before it is uploaded again, and a job that may have been
+created before another is.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from ainb.providers.batch_service import RemoteJob
 DEFAULT_POLL_SECONDS = 15.0
 MAX_POLL_SECONDS = 300.0
 POLL_GROWTH = 1.5
-# A first wait below 15 s is for tests and for services that answer in seconds; it grows by as much as 15 s does.
+# A first wait below 15 s is for tests and for services that answer in seconds; it grows by as much as 15 s
+# does.
 MAX_GROWTH = MAX_POLL_SECONDS / DEFAULT_POLL_SECONDS
-# Waits between looks for a job whose creation may have been interrupted; a job can be missing from lists for seconds.
+# Waits between looks for a job whose creation may have been interrupted; a job can be missing from lists for
+# seconds.
 SETTLE_POLLS = 4
 # A provider may answer 404 to a job that it has just created.
 YOUNG_SECONDS = 600.0
@@ -74,8 +77,10 @@ class JobRecord:
         input_id: The provider's id of its file, or None.
         intended_at: When its creation was last begun, or None.
         job_id: The provider's id, or None.
-        verified: Whether it is certain that `job_id` is this job: a protocol without marks tells only by the results.
-        not_ours: Ids of jobs that were found and are others', or that failed before this one was created again.
+        verified: Whether it is certain that `job_id` is this job: a protocol without marks tells only by the
+            results.
+        not_ours: Ids of jobs that were found and are others', or that failed before this one was created
+            again.
         submitted_at: When the provider had it, or None.
         expires_at: When the provider gives up, or None.
         ended_at: When it was seen to have ended, or None.
@@ -259,7 +264,8 @@ def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
     """The provider's report on a submitted job."""
     fault = remote.fault
     if remote.state == "ended" and fault is not None and fault.code == QUEUE_FULL:
-        # Nothing was processed. The same file is submitted again once there may be room in the provider's queue.
+        # Nothing was processed. The same file is submitted again once there may be room in the provider's
+        # queue.
         state = State.UPLOADED if job.input_id is not None else State.PLANNED
         others = (*job.not_ours, remote.job_id)
         later = _later(job, now)

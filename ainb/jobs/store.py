@@ -1,7 +1,8 @@
 """Batch jobs of a home on disk: their records, the rows that each holds, and the requests and results as files.
 
-A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every change is on disk
-(``synchronous=FULL``) before the call returns, because a record that is lost may be a job that is paid for and lost.
+A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every
+change is on disk (``synchronous=FULL``) before the call returns, because a record that is lost may be a job
+that is paid for and lost.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class JobStore:
             self._migrate()
         except (OSError, sqlite3.Error) as error:
             raise AinbError(
-                f"the file of batch jobs cannot be used ({error}), and a job that is not kept on disk may be paid twice; "
+                f"the file of batch jobs cannot be used ({error}), and a job that is not kept on disk may be "
+                "paid twice; "
                 f"mend or move the folder {FOLDER!r} of the home, or leave batch_api out"
             ) from None
 
@@ -96,7 +98,8 @@ class JobStore:
         """Write a new job with those of its requests that no open job holds.
 
         Returns:
-            The job as it was written, and the places in `requests` that it got; without any, nothing was written.
+            The job as it was written, and the places in `requests` that it got; without any, nothing was
+            written.
         """
         got: list[int] = []
         with self._writing() as db:
@@ -183,7 +186,8 @@ class JobStore:
         """The requests of an open job, in the order of its file."""
         with self._lock:
             found = self._db.execute(
-                "SELECT custom_id, row_key, claim, estimate_pico_usd FROM requests WHERE job_uuid = ? ORDER BY number",
+                "SELECT custom_id, row_key, claim, estimate_pico_usd FROM requests WHERE job_uuid = ? ORDER "
+                "BY number",
                 (job_uuid,),
             ).fetchall()
         names = ("custom_id", "row_key", "claim", "estimate_pico_usd")

@@ -111,7 +111,8 @@ def _tell_of_large_tables(shell: NotebookShell, call: Call, filled: Filled) -> N
         price = f", {pricing.format_usd(cost)} a call" if cost else ""
         shell.print_line(
             f"the table {{{typed}}} takes about {tokens:,} tokens{price}; "
-            f"to send less, fill in a part of it: part = {typed}.iloc[:5, :20], or the columns that matter: part = {typed}[['a', 'b']]"
+            f"to send less, fill in a part of it: part = {typed}.iloc[:5, :20], or the columns that matter: "
+            f"part = {typed}[['a', 'b']]"
         )
 
 

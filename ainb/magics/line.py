@@ -70,7 +70,8 @@ def find_command(name: str, magic: str = "%ai") -> Command:
     wanted = OPTION_SPELLINGS.get(name, name)
     if wanted not in known:
         way_out = (
-            f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL question"
+            f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL "
+            "question"
             if ":" in name
             else closest(name, known)
         )

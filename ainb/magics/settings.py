@@ -62,7 +62,8 @@ class _Settings(Configurable):
         """
         given = {**self.given, name: value}
         try:
-            # Not all of the options: another one, of a project without trust, must not keep this one from being set.
+            # Not all of the options: another one, of a project without trust, must not keep this one from
+            # being set.
             Config(**read_settings(given))
         except ConfigError as error:
             self.error = error

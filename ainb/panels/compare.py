@@ -48,7 +48,10 @@ class IntervalCell(Cell):
             for gap, width in ((low * BAR_EM, value - low), (GAP_EM, high - value))
         )
         # Inline, because an untrusted page keeps no style sheet: without it two strokes of no width are left.
-        return f'<span aria-hidden="true" style="display:inline-block;width:{BAR_EM + GAP_EM}em">{strokes}</span>'
+        return (
+            '<span aria-hidden="true" '
+            f'style="display:inline-block;width:{BAR_EM + GAP_EM}em">{strokes}</span>'
+        )
 
     def plain(self, *, deterministic: bool = False) -> str:
         """As letters of one width."""

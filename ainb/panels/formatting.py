@@ -162,7 +162,8 @@ def provider(state: Any, next_try_s: Any = None) -> Cell:
 
     Args:
         state: State of the circuit; None or NA means unknown.
-        next_try_s: Seconds until the next call goes out, of an open circuit or a paused queue; None means now.
+        next_try_s: Seconds until the next call goes out, of an open circuit or a paused queue; None means
+            now.
     """
     detail = "" if is_unknown(state) else f"circuit {circuit(state)}"
     if not is_unknown(next_try_s) and next_try_s > 0:

@@ -1,9 +1,9 @@
 """Output slot of a panel: live at first, static afterwards. The only panel module that uses IPython.
 
 A saved notebook must show everything without a kernel, at any moment: a static copy stands in the cell's
-outputs before the live widget, which hides it while its kernel runs. At the end the copy is the panel, and the
-output of the widget is emptied. Nothing here fails a call: after the first display error the slot turns itself
-off and says so once.
+outputs before the live widget, which hides it while its kernel runs. At the end the copy is the panel, and
+the output of the widget is emptied. Nothing here fails a call: after the first display error the slot turns
+itself off and says so once.
 """
 
 from __future__ import annotations

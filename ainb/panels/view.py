@@ -12,7 +12,8 @@ from ainb.panels.style import classes, copy_style, style
 
 Bundle = dict[str, Any]
 SEPARATOR = " · "
-# In a copy nothing goes on, so progress is a gauge; and what looks for the figure of a panel finds the live one.
+# In a copy nothing goes on, so progress is a gauge; and what looks for the figure of a panel finds the live
+# one.
 _STILL = {
     "<figure>": '<div class="figure">',
     "</figure>": "</div>",

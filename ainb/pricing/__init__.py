@@ -1,6 +1,7 @@
 """What calls cost: published prices (genai-prices, an offline snapshot) and the person's own table.
 
-`Prices` answers for replies and for requests not yet sent; `price` and `estimate` are the same for people who ask by hand.
+`Prices` answers for replies and for requests not yet sent; `price` and `estimate` are the same for people who
+ask by hand.
 """
 
 from __future__ import annotations

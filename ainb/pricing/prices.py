@@ -34,8 +34,8 @@ _SAMPLE_TOKENS = 1_000  # below every size from which a prompt costs more
 class Prices:
     """Costs of replies and of requests not yet sent; safe to share between threads.
 
-    Rates are looked up once a model; after that a cost is a few multiplications. Where the price depends on the size of the
-    prompt or on the date, genai-prices computes each cost itself (50 us).
+    Rates are looked up once a model; after that a cost is a few multiplications. Where the price depends on
+    the size of the prompt or on the date, genai-prices computes each cost itself (50 us).
 
     Args:
         table: The person's own prices, which win over published ones; see `PriceTable`.
@@ -77,8 +77,9 @@ class Prices:
             usage: Tokens; cached, written, and reasoning ones at their own rates.
             at: When they were used, for prices that changed; None means now.
             free: The service charges nothing (the person's own table may still put a price on it).
-            batch: Sent through the service's batch API: at the published batch rate, else at half of every rate of your own table and
-                of services that sell batches at half price, else at the full price.
+            batch: Sent through the service's batch API: at the published batch rate, else at half of every
+                rate of your own table and of services that sell batches at half price, else at the full
+                price.
             service_tier: As asked for in the request ("priority", "flex", …); None means the usual one.
 
         Returns:
@@ -102,9 +103,9 @@ class Prices:
     def reply_cost(self, call: Call, reply: Reply) -> tuple[Decimal | None, CostSource]:
         """Price a reply that just came in.
 
-        What the provider itself reported stands. Otherwise the model that answered counts, then the one that was asked (a
-        deployment or a fine-tune may answer under another name); the user's own table is asked first for both. The service
-        tier that answered counts before the one that was asked for.
+        What the provider itself reported stands. Otherwise the model that answered counts, then the one that
+        was asked (a deployment or a fine-tune may answer under another name); the user's own table is asked
+        first for both. The service tier that answered counts before the one that was asked for.
         """
         if reply.cost_usd is not None and reply.cost_source == "provider":
             return reply.cost_usd, "provider"

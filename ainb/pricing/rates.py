@@ -35,8 +35,8 @@ class Rates:
     def cost(self, usage: Usage) -> Decimal | None:
         """USD of one reply; None when a number or a rate that it needs is unknown.
 
-        Cached tokens are part of the input and reasoning is part of the output; where a service reports parts larger than
-        the whole, the parts count and nothing becomes negative.
+        Cached tokens are part of the input and reasoning is part of the output; where a service reports parts
+        larger than the whole, the parts count and nothing becomes negative.
         """
         if usage.input_tokens is None:
             return None

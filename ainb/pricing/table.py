@@ -27,8 +27,8 @@ _PATTERN_MARKS = frozenset("*?[")
 class PriceTable:
     """Prices by ``provider:model``, by ``model``, or by a pattern of either (``openai:gpt-5*``).
 
-    An exact name wins over a pattern, ``provider:model`` over ``model``, and a longer pattern over a shorter one. A table that
-    prices input only charges nothing for output, and the other way round.
+    An exact name wins over a pattern, ``provider:model`` over ``model``, and a longer pattern over a shorter
+    one. A table that prices input only charges nothing for output, and the other way round.
 
     Args:
         table: From name to prices under the keys of `PRICE_KEYS`.

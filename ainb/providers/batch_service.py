@@ -1,6 +1,7 @@
 """Contract of a provider's batch API: what an adapter offers so that jobs run through it. It speaks the wire and decides nothing.
 
-An adapter has a batch API when it has a method ``batches(request) -> BatchService``; `ainb.jobs` does the rest.
+An adapter has a batch API when it has a method ``batches(request) -> BatchService``; `ainb.jobs` does the
+rest.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ class RequestResult:
 
     Attributes:
         custom_id: The id that the request was given.
-        status_code: HTTP status of the request, or the one that fits the failure; None when it was not processed.
+        status_code: HTTP status of the request, or the one that fits the failure; None when it was not
+            processed.
         body: The response's body; None when the request was not processed.
         code: The provider's error code of a request that was not processed ("batch_expired", …), or None.
         message: The provider's words for it, or None.
@@ -135,8 +137,8 @@ class BatchService(Protocol):
     async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
         """Jobs that may be the one that was created with `tag`, newest first.
 
-        Where the protocol keeps the tag, those that carry it; elsewhere those that were created after `created_after`
-        (seconds since 1970) with as many requests.
+        Where the protocol keeps the tag, those that carry it; elsewhere those that were created after
+        `created_after` (seconds since 1970) with as many requests.
         """
         ...
 

@@ -24,12 +24,14 @@ NOTHING = object()  # what a function returned that returned None
 class FunctionProvider:
     """Calls ``function(prompt, **parameters)``; a plain function runs in a thread, so that it holds nothing up.
 
-    What it returns is the reply: a text, a `Reply`, or an object, whose JSON text is the reply and which is its `parsed` (`NOTHING` for None).
+    What it returns is the reply: a text, a `Reply`, or an object, whose JSON text is the reply and which is
+    its `parsed` (`NOTHING` for None).
 
     Args:
         function: Async or plain; its errors are the call's errors.
         name: Names it in rows, circuits and limits.
-        text_only: Refuse values that are neither a text nor a `Reply`, for callers who want back what the function returned.
+        text_only: Refuse values that are neither a text nor a `Reply`, for callers who want back what the
+            function returned.
     """
 
     name = "function"
@@ -69,7 +71,8 @@ class FunctionProvider:
             return value
         if self._text_only and not isinstance(value, str):
             raise ConfigError(
-                f"{self._name} must return a text or a Reply to be guarded; it returned {type(value).__name__}"
+                f"{self._name} must return a text or a Reply to be guarded; it returned "
+                f"{type(value).__name__}"
             )
         reply = Reply(text=text_of(value), model=request.model, provider=self.name, finish_reason="stop")
         if not isinstance(value, str) and request.schema is None:
@@ -143,7 +146,8 @@ def _jsonable(value: Any) -> Any:
 
 
 def _keyed(value: Any) -> Any:
-    # JSON has text keys only, and `json` refuses the others (numpy's, tuples) instead of asking for a default.
+    # JSON has text keys only, and `json` refuses the others (numpy's, tuples) instead of asking for a
+    # default.
     return fields_of(value) if isinstance(value, Mapping) else value
 
 

@@ -1,6 +1,7 @@
 """Adapters of other packages, registered under the entry point ``ainb.providers`` by the name of their service.
 
-The entry point names a callable ``(*, clock) -> Provider``; `ainb.contract` tells whether what it makes keeps the contract.
+The entry point names a callable ``(*, clock) -> Provider``; `ainb.contract` tells whether what it makes keeps
+the contract.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def make_plugin(service: str, *, clock: Clock) -> Provider:
         raise
     except Exception as error:
         raise ConfigError(
-            f"the adapter of {service} ({entry.value}) cannot be loaded ({type(error).__name__}: {error}); update its package"
+            f"the adapter of {service} ({entry.value}) cannot be loaded ({type(error).__name__}: {error}); "
+            "update its package"
         ) from error
     return (ListingPlugin if hasattr(made, "list_models") else PluginProvider)(made, service)
 
@@ -90,12 +92,14 @@ class PluginProvider:
             raise
         except Exception as error:
             raise PermanentProviderError(
-                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its package",
+                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
+                "package",
                 billed=True,
             ) from error
         if not isinstance(reply, Reply):
             raise PermanentProviderError(
-                f"the adapter of {self.name} returned {type(reply).__name__} in place of a Reply; this is a fault of its package",
+                f"the adapter of {self.name} returned {type(reply).__name__} in place of a Reply; this is a "
+                "fault of its package",
                 billed=True,
             )
         return reply
@@ -116,5 +120,6 @@ class ListingPlugin(PluginProvider):
             raise
         except Exception as error:
             raise PermanentProviderError(
-                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its package"
+                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
+                "package"
             ) from error

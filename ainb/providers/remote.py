@@ -125,7 +125,8 @@ class RemoteProvider:
                 return await self._fetch_models(target)
         except TimeoutError:
             raise TransientProviderError(
-                f"{self.name} did not list its models within {timeout_seconds:g} s; check that it runs and {target.origin.base_url_option}"
+                f"{self.name} did not list its models within {timeout_seconds:g} s; check that it runs and "
+                f"{target.origin.base_url_option}"
             ) from None
 
     async def _fetch_models(self, target: Target) -> list[str]:
@@ -227,8 +228,10 @@ class RemoteProvider:
             )
         if goes_in_the_clear(url) and not self._allow_insecure_http:
             raise ConfigError(
-                f"the base URL of {self.name} is plain http to another machine: prompts and keys could be read on the way; use https, "
-                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network that you trust"
+                f"the base URL of {self.name} is plain http to another machine: prompts and keys could be "
+                "read on the way; use https, "
+                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network "
+                "that you trust"
             )
         target = self._target(url, given)
         if given.headers:
@@ -245,7 +248,8 @@ def _fill(value: str, name: str, *, send: bool) -> str:
         found = keys.get(variable)
         if found is None and send:
             raise ConfigError(
-                f"the header {name} takes its value from {variable}, which is not set; set it in the environment"
+                f"the header {name} takes its value from {variable}, which is not set; set it in the "
+                "environment"
             )
         return found or ""
 

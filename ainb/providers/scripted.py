@@ -93,7 +93,8 @@ class ScriptedProvider:
         except KeyError:
             known = ", ".join(["echo", *sorted(SCRIPTS)])
             raise ConfigError(
-                f"there is no script {name!r}; scripts are: {known}; make one with ainb.testing.script({name!r}, [...])"
+                f"there is no script {name!r}; scripts are: {known}; make one with "
+                f"ainb.testing.script({name!r}, [...])"
             ) from None
 
 

@@ -146,8 +146,8 @@ SYNONYMS: Mapping[str, str] = {
 def base_url_of(variable: str) -> str | None:
     """The base URL in an environment variable, or in the one that other tools use for the same; None where neither is set.
 
-    Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as ``ollama serve`` reads it, which may lack
-    scheme and port and name all addresses of the machine.
+    Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as ``ollama serve``
+    reads it, which may lack scheme and port and name all addresses of the machine.
     """
     if found := os.environ.get(variable):
         return found

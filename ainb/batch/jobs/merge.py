@@ -1,7 +1,8 @@
 """Merges a fetched job: every line through the pipeline, every row into log, journal and result, the money settled once.
 
-Whatever is broken off is done again from the start: usage rows have ids of their own making and are written once, journal lines and
-cache entries are replaced by the same, and a job's money is settled in one transaction.
+Whatever is broken off is done again from the start: usage rows have ids of their own making and are written
+once, journal lines and cache entries are replaced by the same, and a job's money is settled in one
+transaction.
 """
 
 from __future__ import annotations
@@ -84,8 +85,8 @@ class Merge:
             may_resend: Whether rows that were not processed may go into another job.
 
         Returns:
-            The merged record, what it came to, and the keys of rows that were not processed and may be sent again: those that the
-            provider did not name when it refused a file for some of its lines.
+            The merged record, what it came to, and the keys of rows that were not processed and may be sent
+            again: those that the provider did not name when it refused a file for some of its lines.
         """
         context = self._context
         requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
@@ -216,7 +217,8 @@ class Merge:
         if job.settled:
             return job
         if self._context.shares_budget:
-            # Shared state cannot tell a second settling from the first: should it come to that, the estimate stays booked.
+            # Shared state cannot tell a second settling from the first: should it come to that, the estimate
+            # stays booked.
             job = await self._context.driver.save(dataclasses.replace(job, settled=True))
         self._context.budget.settle(job.job_uuid, job.holds, tally.booked, reserved=job.reserved)
         return job

@@ -303,7 +303,8 @@ class JobRunner:
             left = most - (context.clock.monotonic() - self._started)
             if left <= 0:
                 raise BatchPendingError(
-                    f"the batch jobs are not done within max_wait_seconds={most:g}; they go on at {context.provider}, and the "
+                    f"the batch jobs are not done within max_wait_seconds={most:g}; they go on at "
+                    f"{context.provider}, and the "
                     "same call collects them; .frame holds the rows so far"
                 )
             seconds = min(seconds, left)

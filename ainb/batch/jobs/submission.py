@@ -142,7 +142,8 @@ class Submission:
         most = context.service.limits.size_bytes
         if len(line) >= most:
             raise InvalidPromptError(
-                f"this row alone has {len(line):,} bytes and a job of {context.provider} holds {most:,}; nothing was sent; shorten it"
+                f"this row alone has {len(line):,} bytes and a job of {context.provider} holds {most:,}; "
+                "nothing was sent; shorten it"
             )
         usd = None if quote is None else quote.usd
         planned = PlannedRequest(custom_id=custom_id, row_key=key, claim=claim, estimate_pico_usd=pico(usd))

@@ -29,13 +29,17 @@ def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Repor
     session, words = shell.session(), arguments.words
     if words and words[0].lower() != CANCEL:
         raise ConfigError(
-            f"%ai jobs takes no word, or cancel RUN; it is {words[0]!r}; {closest(words[0].lower(), [CANCEL])}"
+            f"%ai jobs takes no word, or cancel RUN; it is {words[0]!r}; "
+            f"{closest(words[0].lower(), [CANCEL])}"
         )
     if len(words) == 1:
         raise ConfigError("%ai jobs cancel takes the run: %ai jobs shows them")
     if len(words) == WORDS:
         frame = session.cancel_batch_jobs(words[1])
-        line = "the provider was asked to stop; rows that are done stay done, and running the cell again collects them"
+        line = (
+            "the provider was asked to stop; rows that are done stay done, and running the cell again "
+            "collects them"
+        )
         return FrameReport(Report([line], _tables(frame)), frame)
     frame = session.batch_jobs()
     return FrameReport(Report([_gist(frame)], _tables(frame)), frame) if len(frame) else Report([NONE])

@@ -88,7 +88,8 @@ def _body(reply: Reply, text: str) -> str:
     return as_typed(text) if reply.form == "text" else markdown(text)
 
 
-# Commands that put links, styles, attributes or files into a page, in MathJax and KaTeX; \let and \def may rename others.
+# Commands that put links, styles, attributes or files into a page, in MathJax and KaTeX; \let and \def may
+# rename others.
 _PAGE_COMMANDS = re.compile(
     r"\\(?:href(?!\s*\{\s*https?://)|url|includegraphics|require|style|class|cssId|data|html[A-Za-z@]*|let|futurelet"
     r"|[gex]?def|(?:re)?newcommand|(?:re)?newenvironment|DeclareMathOperator|providecommand)(?![A-Za-z@])\*?"

@@ -182,7 +182,8 @@ CELL_FLAGS: list[Flag] = [
         read=readers.text,
         goes_to="cell",
         help=(
-            "one call per row of a DataFrame, Series, list or file: a name, a path or an expression such as 'df[df.stars < 3]'; {column} fills from the row; "
+            "one call per row of a DataFrame, Series, list or file: a name, a path or an expression such as "
+            "'df[df.stars < 3]'; {column} fills from the row; "
             "the result is a DataFrame"
         ),
         example="%%ai --each reviews --into labels",
@@ -256,7 +257,8 @@ CELL_FLAGS: list[Flag] = [
         read=readers.schema,
         goes_to="cell",
         help=(
-            "the reply must match this pydantic model, dataclass, TypedDict, type or JSON schema, or fields written in place, as in "
+            "the reply must match this pydantic model, dataclass, TypedDict, type or JSON schema, or fields "
+            "written in place, as in "
             '"label: positive|negative, score: int 0..10, tags: [str], why: str?"; Reply.parsed holds it'
         ),
         example="%%ai --schema Label --into label",

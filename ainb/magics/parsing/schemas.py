@@ -62,6 +62,7 @@ def _hint(shell: NotebookShell, name: str) -> str:
     if known:
         return closest(name, known)
     return (
-        "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema; or write it in place: "
+        "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema; or "
+        "write it in place: "
         '--schema "label: positive|negative, score: int 0..10"'
     )

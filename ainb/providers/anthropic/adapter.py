@@ -31,8 +31,9 @@ PATH: Final = "/v1"
 class AnthropicProvider(RemoteProvider):
     """One service that speaks the protocol.
 
-    Parameters carry OpenAI's names and are translated; what the protocol alone has (``thinking``, ``top_k``, …) goes out as it is.
-    ``cache_control`` (true, or Anthropic's own dict) marks the system message and the end of the conversation for its prompt cache.
+    Parameters carry OpenAI's names and are translated; what the protocol alone has (``thinking``, ``top_k``,
+    …) goes out as it is. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
+    end of the conversation for its prompt cache.
 
     Args:
         service: Row of the services' table.

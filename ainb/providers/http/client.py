@@ -1,7 +1,8 @@
 """HTTP: one pooled client per event loop, bounded bodies, proxies and certificates from the environment.
 
-Certificates are always checked. Redirects are never followed, so a key never reaches another host. Whatever goes wrong on the
-way is a `ProviderError`; aiohttp's own errors carry the request's headers and are not kept, not even as a cause.
+Certificates are always checked. Redirects are never followed, so a key never reaches another host. Whatever
+goes wrong on the way is a `ProviderError`; aiohttp's own errors carry the request's headers and are not kept,
+not even as a cause.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Response:
             yield piece
 
     async def _next(self, size: int) -> bytes:
-        # Raised outside the handler: aiohttp's error holds the request's headers, and must not stay as context.
+        # Raised outside the handler: aiohttp's error holds the request's headers, and must not stay as
+        # context.
         try:
             piece = await self._raw.content.readany()
         except (aiohttp.ClientError, OSError) as error:
@@ -198,7 +200,8 @@ async def request(
         )
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
         raise ConfigError(
-            f"no request can be made to {target.url}: check the URL and the proxy variables of the environment"
+            f"no request can be made to {target.url}: check the URL and the proxy variables of the "
+            "environment"
         ) from None
     except (aiohttp.ClientError, OSError) as error:
         fault = connection_fault(target.origin, error)
@@ -212,7 +215,8 @@ def client() -> aiohttp.ClientSession:
     loop = asyncio.get_running_loop()
     session = _clients.get(loop)
     if session is None or session.closed:
-        # trust_env would cost two thread hops a request and read ~/.netrc; the proxy is given with each request instead.
+        # trust_env would cost two thread hops a request and read ~/.netrc; the proxy is given with each
+        # request instead.
         session = _clients[loop] = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS, resolver=Resolver()),
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
@@ -250,7 +254,8 @@ _CONNECTION_FAULTS: tuple[_Words, ...] = (
     ),
     (
         aiohttp.ConnectionTimeoutError,
-        f"no connection to {{host}} within {CONNECT_SECONDS:g} s; check the network, a firewall, or HTTPS_PROXY",
+        f"no connection to {{host}} within {CONNECT_SECONDS:g} s; check the network, a firewall, or "
+        "HTTPS_PROXY",
         False,
     ),
     (

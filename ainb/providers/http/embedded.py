@@ -36,9 +36,9 @@ def embedded_status(refusal: Refusal) -> int:
 def embedded_refusal(data: Any) -> Refusal | None:
     """The error that a body or an event of status 200 holds, beside an answer or alone; None where there is none.
 
-    Found in the wild: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an error in a
-    choice, ``finish_reason`` "error", ``{"object": "error"}``, ``{"type": "error"}``, ``{"code": …, "msg": …}``,
-    ``{"success": false}``, ``{"detail": …}`` and a list around any of these (Gemini).
+    Found in the wild: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an
+    error in a choice, ``finish_reason`` "error", ``{"object": "error"}``, ``{"type": "error"}``, ``{"code":
+    …, "msg": …}``, ``{"success": false}``, ``{"detail": …}`` and a list around any of these (Gemini).
     """
     if isinstance(data, list):
         data = data[0] if data else None

@@ -231,7 +231,8 @@ class Exchange:
             words = "" if said == REFUSED else f": {said}"
             category = f" ({answer.category})" if answer.category else ""
             fault = RefusedError(
-                f"{call.request.model} refused to answer{category}{words}; change the prompt, or use another model",
+                f"{call.request.model} refused to answer{category}{words}; change the prompt, or use another "
+                "model",
                 status_code=response.status,
                 request_id=response.request_id,
                 billed=True,
@@ -242,7 +243,8 @@ class Exchange:
         ):
             fault = ContentFilteredError(
                 f"the content filter of {origin.service} withheld the reply"
-                f"{f' ({answer.category})' if answer.category else ''}; change the prompt, or use another model",
+                f"{f' ({answer.category})' if answer.category else ''}; change the prompt, or use another "
+                "model",
                 status_code=response.status,
                 request_id=response.request_id,
                 billed=True,

@@ -105,8 +105,9 @@ def response_fault(
 def is_transient(status: int, refusal: Refusal) -> bool:
     """Whether another attempt may succeed.
 
-    Source: OpenAI, Anthropic and Google clients agree on the statuses; a quota, credit or per-day limit is final although it is a 429,
-    and so is a prompt that is too long or holds a picture for a model that reads none, which some servers answer with 500.
+    Source: OpenAI, Anthropic and Google clients agree on the statuses; a quota, credit or per-day limit is
+    final although it is a 429, and so is a prompt that is too long or holds a picture for a model that reads
+    none, which some servers answer with 500.
     """
     if refusal.context or refusal.picture or refusal.oversized or refusal.filtered:
         return False
@@ -123,9 +124,15 @@ def way_out(
         return about_prompt
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
         where = f" to {clean(location, origin.secrets)}" if location else ""
-        return f"redirects{where} are not followed, so that no key goes to another host; set {origin.base_url_option} to the final address"
+        return (
+            f"redirects{where} are not followed, so that no key goes to another host; set "
+            f"{origin.base_url_option} to the final address"
+        )
     if status == TOO_MANY and refusal.final:
-        return "quota, credit or the limit per day is used up and waiting a minute does not help; add credit, or use another model"
+        return (
+            "quota, credit or the limit per day is used up and waiting a minute does not help; add credit, "
+            "or use another model"
+        )
     ways = {
         UNAUTHORIZED: _check_key(origin),
         402: "add credit with the provider, or use another model",
@@ -165,13 +172,20 @@ def _without_picture(model: str) -> str:
 
 def _smaller(requested: int, limit: int) -> str:
     return (
-        f"one request of {requested} tokens is larger than the limit of {limit} per minute and no wait helps; "
+        f"one request of {requested} tokens is larger than the limit of {limit} per minute and no wait "
+        "helps; "
         "shorten the prompt, or lower max_tokens"
     )
 
 
 def _shorten(refusal: Refusal) -> str:
     if refusal.tokens is None:
-        return "the prompt is longer than the model's context; shorten the prompt, or use a model with a longer context"
+        return (
+            "the prompt is longer than the model's context; shorten the prompt, or use a model with a longer "
+            "context"
+        )
     prompt, context = refusal.tokens
-    return f"the prompt of {prompt} tokens is longer than the model's context of {context} tokens; shorten the prompt"
+    return (
+        f"the prompt of {prompt} tokens is longer than the model's context of {context} tokens; shorten the "
+        "prompt"
+    )

@@ -62,11 +62,13 @@ def parse_retry_after(headers: Mapping[str, str], *, unix_now: float) -> float |
     """Seconds that a provider asks to wait.
 
     Args:
-        headers: With lower-case names; ``retry-after-ms`` goes before ``retry-after`` (seconds or an HTTP date).
+        headers: With lower-case names; ``retry-after-ms`` goes before ``retry-after`` (seconds or an HTTP
+            date).
         unix_now: Wall-clock seconds, for dates.
 
     Returns:
-        Seconds above 0; None when there is no header or it says nothing: 0, negative, a date in the past, NaN, garbage.
+        Seconds above 0; None when there is no header or it says nothing: 0, negative, a date in the past,
+        NaN, garbage.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds:
@@ -96,7 +98,8 @@ def parse_reset(text: str | None, *, unix_now: float) -> float | None:
     """Seconds until a limit is reset.
 
     Args:
-        text: A duration ("12ms", "6m0s"), seconds, a time since 1970 in seconds or milliseconds, or an RFC 3339 time.
+        text: A duration ("12ms", "6m0s"), seconds, a time since 1970 in seconds or milliseconds, or an RFC
+            3339 time.
         unix_now: Wall-clock seconds, for times.
 
     Returns:

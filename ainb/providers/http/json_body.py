@@ -18,8 +18,8 @@ class UnreadableError(ValueError):
 def parse_json(body: bytes) -> Any:
     """Decode a body.
 
-    A second, lenient parse reads what other clients read: a byte order mark, lone surrogates, control characters in
-    strings, ``NaN`` and ``Infinity``, bytes that are not UTF-8 (replaced).
+    A second, lenient parse reads what other clients read: a byte order mark, lone surrogates, control
+    characters in strings, ``NaN`` and ``Infinity``, bytes that are not UTF-8 (replaced).
 
     Raises:
         ValueError: It is no JSON.

@@ -12,8 +12,8 @@ def is_excluded(no_proxy: str, scheme: str, host: str, port: int | None) -> bool
     """Whether a list as in ``NO_PROXY`` names a host.
 
     Items are separated by commas or blanks: ``*`` (every host), ``example.com`` and ``.example.com`` and
-    ``*.example.com`` (the name and everything below it), an address, a network such as ``10.0.0.0/8`` or ``fd00::/8``;
-    each may end in ``:port`` (an IPv6 address then stands in brackets).
+    ``*.example.com`` (the name and everything below it), an address, a network such as ``10.0.0.0/8`` or
+    ``fd00::/8``; each may end in ``:port`` (an IPv6 address then stands in brackets).
 
     Source: curl's and requests' reading of the variable; where they differ the one that excludes more.
     """

@@ -37,9 +37,10 @@ def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
         unix_now: Wall-clock seconds since 1970, for resets that are given as a time.
 
     Returns:
-        Dimension, limit a minute, remaining, seconds to the reset; each number None when absent, negative or garbage. A
-        dimension whose reset lies further off than two minutes is counted by the day (Groq's requests) and left out; a
-        limit of 0, which Azure sends for "not known", leaves its remaining out as well.
+        Dimension, limit a minute, remaining, seconds to the reset; each number None when absent, negative or
+        garbage. A dimension whose reset lies further off than two minutes is counted by the day (Groq's
+        requests) and left out; a limit of 0, which Azure sends for "not known", leaves its remaining out as
+        well.
     """
     found: dict[Dimension, dict[str, float | None]] = {}
     for name, value in headers.items():

@@ -44,7 +44,8 @@ class Refusal:
         final: Whether it speaks of quota, credit or a limit per day.
         tokens: Prompt tokens and the model's context, where the body gives both.
         param: The parameter that it names, or None.
-        extra: Fields of the request that a list of problems calls unknown; () where the list holds another problem too.
+        extra: Fields of the request that a list of problems calls unknown; () where the list holds another
+            problem too.
     """
 
     said: str = field(default="", repr=False)  # a server may echo the key

@@ -14,10 +14,11 @@ class ErrorEvent(bytes):
 class EventParser:
     """Reads a stream of events; pieces may be split anywhere, inside a character or a line end too.
 
-    Only the data of an event is kept (lines joined by a line break), and whether it is an error; comments, other names,
-    ids and retry times are skipped.
+    Only the data of an event is kept (lines joined by a line break), and whether it is an error; comments,
+    other names, ids and retry times are skipped.
 
-    Source: WHATWG HTML, "Interpreting an event stream"; but an event without its blank line at a clean end counts.
+    Source: WHATWG HTML, "Interpreting an event stream"; but an event without its blank line at a clean end
+    counts.
     """
 
     def __init__(self) -> None:

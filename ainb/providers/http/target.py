@@ -140,7 +140,8 @@ def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str,
         or not _is_plain(parts.query)
     ):
         raise ConfigError(
-            f"{place} holds a password, a query other than api-version, or a fragment; keys belong in a key variable"
+            f"{place} holds a password, a query other than api-version, or a fragment; keys belong in a key "
+            "variable"
         )
     query = f"?{parts.query}" if parts.query else ""
     return text.partition("?")[0].rstrip("/"), host, query
@@ -155,7 +156,8 @@ def _check_header(value: str, name: str) -> str:
     if value.isascii() and value.isprintable():
         return value
     raise ConfigError(
-        f"the value of {name} holds a line break or a character that is not ASCII; copy it again without what surrounds it"
+        f"the value of {name} holds a line break or a character that is not ASCII; copy it again without "
+        "what surrounds it"
     )
 
 
@@ -184,7 +186,8 @@ def _find_proxy(scheme: str, host: str, port: int | None, _variables: tuple[str 
         proxy = f"http://{proxy}"
     if URL(proxy).scheme not in {"http", "https"}:
         raise ConfigError(
-            f"the proxy variables name a proxy for {host} that is no http proxy; set {scheme.upper()}_PROXY to one, or NO_PROXY={host}"
+            f"the proxy variables name a proxy for {host} that is no http proxy; set {scheme.upper()}_PROXY "
+            f"to one, or NO_PROXY={host}"
         )
     return proxy
 

@@ -19,8 +19,8 @@ from ainb.providers.services import SERVICES
 DEFAULT = Local()
 MAX_DEATHS = 2
 BROKEN_OFF = frozenset({None, 200})  # statuses of a fault that a dying server leaves
-# After a stream llama.cpp closes the connection that it just promised to keep: the next call on it found nobody there in about
-# one of six.
+# After a stream llama.cpp closes the connection that it just promised to keep: the next call on it found
+# nobody there in about one of six.
 ONE_CALL = {"Connection": "close"}
 
 
@@ -97,8 +97,8 @@ class LocalProvider:
     def _streamed(self, call: Call) -> Call:
         """The same call, streamed whether or not somebody watches.
 
-        llama.cpp notices that nobody waits any more only while it streams: a plain request that was cancelled kept its slot
-        for as long as the whole answer took.
+        llama.cpp notices that nobody waits any more only while it streams: a plain request that was cancelled
+        kept its slot for as long as the whole answer took.
         """
 
         def pass_on(text: str) -> None:
@@ -113,7 +113,8 @@ class LocalProvider:
             return None
         if deaths < MAX_DEATHS:
             return TransientProviderError(
-                f"local: llama.cpp died while it answered ({process.last_words}); another attempt starts it anew"
+                f"local: llama.cpp died while it answered ({process.last_words}); another attempt starts it "
+                "anew"
             )
         return PermanentProviderError(
             f"local: llama.cpp died again before it answered {model} once ({process.last_words}); "

@@ -21,8 +21,8 @@ from ainb.errors import ConfigError, PermanentProviderError
 
 LIBRARY = "xllamacpp"
 LOG_LINES = 50
-# Threads that spin while they wait for each other starve as soon as something else wants the cores: on 2 cores with 6 others
-# waiting an answer took 10-20 times as long as with threads that sleep.
+# Threads that spin while they wait for each other starve as soon as something else wants the cores: on 2
+# cores with 6 others waiting an answer took 10-20 times as long as with threads that sleep.
 BESIDE_OTHERS = {"OMP_WAIT_POLICY": "passive"}
 GONE_SECONDS = 1.0
 _STAMP = re.compile(r"^\d+\.\d+\.\d+\.\d+ ([A-Z]) ")
@@ -160,10 +160,12 @@ class Process:
         name = Path(str(setup["weights"])).name
         if overdue.is_set():
             raise PermanentProviderError(
-                f"local: llama.cpp did not load {name} within {seconds:g} s; take a smaller model or raise start_seconds"
+                f"local: llama.cpp did not load {name} within {seconds:g} s; take a smaller model or raise "
+                "start_seconds"
             )
         raise PermanentProviderError(
-            f"local: llama.cpp cannot load {name}: {self._cause()}; give another GGUF file, or pull the model again"
+            f"local: llama.cpp cannot load {name}: {self._cause()}; give another GGUF file, or pull the "
+            "model again"
         )
 
     def _cause(self) -> str:

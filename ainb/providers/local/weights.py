@@ -54,10 +54,12 @@ def find(name_or_path: str) -> Path:
     """The model file that ``local:NAME`` or ``local:PATH`` means.
 
     Args:
-        name_or_path: A pulled model, the name of a GGUF file in the folder of models, or a path (``~`` is the home folder).
+        name_or_path: A pulled model, the name of a GGUF file in the folder of models, or a path (``~`` is the
+            home folder).
 
     Raises:
-        ConfigError: There is no such file, it is no GGUF file, or the name is unknown; the message lists what exists.
+        ConfigError: There is no such file, it is no GGUF file, or the name is unknown; the message lists what
+            exists.
     """
     if name_or_path in PULLABLE:
         if not is_pulled(name_or_path):
@@ -73,8 +75,8 @@ def find(name_or_path: str) -> Path:
 def identity(name_or_path: str) -> str:
     """Tells the weights of one model from those of another, wherever the file lies.
 
-    A pullable model is known by its digest, so that a recorded answer is found on a machine that has not pulled it;
-    any other file by name, size and a digest of its beginning, middle and end. Never raises.
+    A pullable model is known by its digest, so that a recorded answer is found on a machine that has not
+    pulled it; any other file by name, size and a digest of its beginning, middle and end. Never raises.
     """
     weights = PULLABLE.get(name_or_path)
     if weights is not None:
@@ -94,7 +96,8 @@ def pull(name: str, *, progress: Progress | None = None) -> Path:
 
     Args:
         name: A name in `PULLABLE`.
-        progress: Called with bytes so far and bytes in all (None when unknown); download and unpacking count as one.
+        progress: Called with bytes so far and bytes in all (None when unknown); download and unpacking count
+            as one.
 
     Returns:
         Where the file lies.
@@ -111,7 +114,8 @@ def pull(name: str, *, progress: Progress | None = None) -> Path:
         return target
     from ainb.providers.local import download
 
-    # A process that pulled it meanwhile has put the same bytes there; then ours may fail to be put in place (Windows).
+    # A process that pulled it meanwhile has put the same bytes there; then ours may fail to be put in place
+    # (Windows).
     download.fetch(weights, target, report=progress or _unheard, is_there=lambda: is_pulled(name))
     return target
 
@@ -166,9 +170,15 @@ def _known(name: str) -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     here = f"here are: {', '.join(names)}" if names else "none is here yet"
-    return f"give the path of a GGUF file or a name; {here}; can be pulled (%ai pull NAME): {', '.join(PULLABLE)}"
+    return (
+        f"give the path of a GGUF file or a name; {here}; can be pulled (%ai pull NAME): "
+        f"{', '.join(PULLABLE)}"
+    )
 
 
 def _not_pulled(weights: Weights) -> str:
     size = weights.size_bytes // 10**6
-    return f"the model {weights.name!r} is not on this machine; fetch it once ({size} MB) with %ai pull {weights.name}"
+    return (
+        f"the model {weights.name!r} is not on this machine; fetch it once ({size} MB) with %ai pull "
+        f"{weights.name}"
+    )

@@ -183,7 +183,8 @@ def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
 
     Args:
         usage: The body's "usage".
-        reasoning_apart: Whether this service leaves reasoning out of the output tokens but not out of the total (Gemini).
+        reasoning_apart: Whether this service leaves reasoning out of the output tokens but not out of the
+            total (Gemini).
     """
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE

@@ -26,7 +26,8 @@ DIGEST_CHARS: Final = 8
 class PydanticAIProvider:
     """Hands requests to pydantic-ai's model classes; request in, reply out, one attempt.
 
-    Keys come from each provider's own environment variable (or our keyring and file of keys), and are looked up when a call is made.
+    Keys come from each provider's own environment variable (or our keyring and file of keys), and are looked
+    up when a call is made.
 
     Args:
         clock: Where time comes from.
@@ -75,7 +76,8 @@ class PydanticAIProvider:
 
         Raises:
             ProviderError: It failed.
-            ConfigError: pydantic-ai, the provider's client or its key is missing, or a name or a part of a message makes no sense.
+            ConfigError: pydantic-ai, the provider's client or its key is missing, or a name or a part of a
+                message makes no sense.
         """
         self._check(call.request)
         try:
@@ -90,8 +92,10 @@ class PydanticAIProvider:
     def _check(self, request: Request) -> None:
         if request.api_base and goes_in_the_clear(request.api_base) and not self._allow_insecure_http:
             raise ConfigError(
-                f"the base URL of {request.model} is plain http to another machine: prompts and keys could be read on the way; use https, "
-                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network that you trust"
+                f"the base URL of {request.model} is plain http to another machine: prompts and keys could "
+                "be read on the way; use https, "
+                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network "
+                "that you trust"
             )
 
     async def _ask(self, call: Call) -> Reply:
@@ -163,7 +167,8 @@ class PydanticAIProvider:
         service = f"{SERVICE}:{provider}"
         if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "pydantic_ai":
             return ConfigError(
-                f"{service} needs pydantic-ai, which is not installed; pip install 'ainb-notebook[pydantic-ai]'"
+                f"{service} needs pydantic-ai, which is not installed; pip install "
+                "'ainb-notebook[pydantic-ai]'"
             )
         from ainb.providers.pydantic_ai.faults import fault_of
 

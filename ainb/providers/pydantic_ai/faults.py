@@ -66,13 +66,15 @@ def fault_of(error: Exception, origin: Origin, model: str, *, shown: bool, unix_
         )
     if isinstance(error, theirs.UnexpectedModelBehavior):
         return TransientProviderError(
-            f"{origin.service} sent an answer that cannot be read ({_said(error, origin)}); another attempt may succeed",
+            f"{origin.service} sent an answer that cannot be read ({_said(error, origin)}); another attempt "
+            "may succeed",
             billed=True,
         )
     if isinstance(error, theirs.UserError | ImportError):
         return setup_fault(error, origin)
     return PermanentProviderError(
-        f"{origin.service} failed with {type(error).__name__}: {_said(error, origin)}; this is a fault of pydantic-ai or of the "
+        f"{origin.service} failed with {type(error).__name__}: {_said(error, origin)}; this is a fault of "
+        "pydantic-ai or of the "
         "client behind it; update them",
         billed=True,
     )
@@ -85,7 +87,8 @@ def setup_fault(error: Exception, origin: Origin) -> ConfigError:
     if isinstance(error, ImportError):
         what = extra.group() if extra else "pydantic-ai-slim"
         return ConfigError(
-            f"{origin.service} needs a client that is not installed; pip install '{what}' beside 'ainb-notebook[pydantic-ai]'"
+            f"{origin.service} needs a client that is not installed; pip install '{what}' beside "
+            "'ainb-notebook[pydantic-ai]'"
         )
     if "API_KEY" in said or "api_key" in said:
         return ConfigError(
@@ -105,7 +108,8 @@ def _api_fault(
         if isinstance(error, theirs.ModelConnectionError):
             return _connection(error, origin)
         return TransientProviderError(
-            f"{origin.service} sent an answer that cannot be read, or none ({_said(error, origin)}); another attempt may succeed",
+            f"{origin.service} sent an answer that cannot be read, or none ({_said(error, origin)}); another "
+            "attempt may succeed",
             billed=True,
         )
     headers = getattr(error, "headers", None) or {}

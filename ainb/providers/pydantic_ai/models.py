@@ -21,7 +21,8 @@ MAX_MODELS: Final = 64
 FINALIZER_PASSES = 3
 _READ_SECONDS: Final = 300
 _CONNECT_SECONDS: Final = 10
-# By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that nobody closes.
+# By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that
+# nobody closes.
 _models: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Model]] = (
     weakref.WeakKeyDictionary()
 )
@@ -94,12 +95,14 @@ def make_model(name: str, *, base_url: str | None = None, api_key: str | None = 
 
 def _own_client(provider: str, **options: str) -> dict[str, Any]:
     """The argument that hands over a client with one attempt, of those whose retries no request can switch off."""
-    # Imported first: in pydantic-ai's own words it says what to install where the client's library is missing.
+    # Imported first: in pydantic-ai's own words it says what to install where the client's library is
+    # missing.
     importlib.import_module(f"pydantic_ai.providers.{provider}")
     takes, argument, make = _CLIENTS[provider]
     for option in options.keys() - takes:
         raise ConfigError(
-            f"{SERVICE}:{provider} takes no {option} from here; set the provider's own environment variables in its place"
+            f"{SERVICE}:{provider} takes no {option} from here; set the provider's own environment variables "
+            "in its place"
         )
     return {argument: make(**options)}
 

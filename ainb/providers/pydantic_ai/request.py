@@ -147,7 +147,8 @@ def _tool(tool: Mapping[str, Any]) -> ToolDefinition:
     function = tool.get("function")
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ConfigError(
-            'a tool is written {"type": "function", "function": {"name": …, "parameters": {…}}} for every provider'
+            'a tool is written {"type": "function", "function": {"name": …, "parameters": {…}}} for every '
+            "provider"
         )
     return ToolDefinition(
         name=function["name"],

@@ -49,8 +49,8 @@ def billed_costs(
         log: The usage log.
         by: Columns to group by, at least one.
         since: As for `costs`.
-        only: "billed" leaves out calls that were not sent and models whose calls are free (scripted ones, those
-            on this machine); "sent" leaves out the former; "all" leaves out nothing.
+        only: "billed" leaves out calls that were not sent and models whose calls are free (scripted ones,
+            those on this machine); "sent" leaves out the former; "all" leaves out nothing.
         where: As for `costs`.
 
     Raises:

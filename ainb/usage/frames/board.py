@@ -41,10 +41,10 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
     Returns:
         Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s`
         Float64 (seconds until an open circuit is probed), `paused_s` Float64 (seconds until a paused queue
-        goes on), `waiting`, `in_flight`, `concurrency` Int64,
-        `requests_level`, `requests_capacity`, `tokens_level`, `tokens_capacity` Float64 (NA where not
-        limited), `next_try_s` Float64 (the longer of the two waits; NA without one), `p50_s`, `p95_s` Float64: durations of answered calls among the newest 2,000 of the log, NA
-        without any.
+        goes on), `waiting`, `in_flight`, `concurrency` Int64, `requests_level`, `requests_capacity`,
+        `tokens_level`, `tokens_capacity` Float64 (NA where not limited), `next_try_s` Float64 (the longer of
+        the two waits; NA without one), `p50_s`, `p95_s` Float64: durations of answered calls among the newest
+        2,000 of the log, NA without any.
     """
     merged = _merged(rows)
     speed = duration_percentiles(log)

@@ -42,8 +42,8 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
         Frame of shape (3, 10) indexed by `span`: "today" (since local midnight), "this notebook" or "this
         script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
         and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
-        any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64: the
-        share of answered calls without these.
+        any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64:
+        the share of answered calls without these.
     """
     session: dict[str, Any] = {"session_id": log.session_id}
     here, place = [session], "this session"
@@ -68,8 +68,8 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "a
         log: The usage log.
         by: A key of GROUPS.
         window: Which calls.
-        only: "sent" leaves out calls that were refused before they were sent, "billed" also models whose calls
-            are free.
+        only: "sent" leaves out calls that were refused before they were sent, "billed" also models whose
+            calls are free.
 
     Returns:
         Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest

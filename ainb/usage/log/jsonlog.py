@@ -19,8 +19,8 @@ _CONTENT = frozenset({"prompt", "reply"})
 def log_row(row: Row) -> None:
     """Log the row as one line of JSON; level INFO for ok and cancelled, ERROR for the rest.
 
-    Silent unless the logger ``ainb`` was given a level by name: ``logging.basicConfig(level=logging.INFO)`` is not meant for it,
-    and a line a call would stand in the outputs of notebooks.
+    Silent unless the logger ``ainb`` was given a level by name: ``logging.basicConfig(level=logging.INFO)``
+    is not meant for it, and a line a call would stand in the outputs of notebooks.
     """
     level = logging.ERROR if row.status in {"error", "rejected"} else logging.INFO
     if LOGGER.level != logging.NOTSET and LOGGER.isEnabledFor(level):

@@ -14,11 +14,12 @@ WAIT_SECONDS = 3.0
 def flush_at_sigterm(flush: Callable[[], None]) -> None:
     """Install a handler that flushes, then ends the process as the signal does by default.
 
-    A handler of the program's own is left alone, and so is a program that starts its first session in a thread:
-    Python sets handlers in the main thread only.
+    A handler of the program's own is left alone, and so is a program that starts its first session in a
+    thread: Python sets handlers in the main thread only.
 
     Args:
-        flush: Writes what is queued; runs in a thread, because the signal may have interrupted a lock's holder.
+        flush: Writes what is queued; runs in a thread, because the signal may have interrupted a lock's
+            holder.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

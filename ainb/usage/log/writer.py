@@ -37,16 +37,16 @@ class Logged:
 
     Attributes:
         item: The row, or what makes it.
-        context: Context of the caller, so that the line is printed into the cell that made the call; None means
-            that the row is not logged.
+        context: Context of the caller, so that the line is printed into the cell that made the call; None
+            means that the row is not logged.
     """
 
     item: Recorded
     context: contextvars.Context | None
 
 
-# What the queue holds: a finished call with the function that makes its row, a row, either to be logged too, or an
-# event to set once all before it is written.
+# What the queue holds: a finished call with the function that makes its row, a row, either to be logged too,
+# or an event to set once all before it is written.
 QueueItem = Recorded | Logged | threading.Event
 
 
