@@ -254,8 +254,10 @@ _CONNECTION_FAULTS: tuple[_Words, ...] = (
     ),
     (
         aiohttp.ConnectionTimeoutError,
-        f"no connection to {{host}} within {CONNECT_SECONDS:g} s; check the network, a firewall, or "
-        "HTTPS_PROXY",
+        (
+            f"no connection to {{host}} within {CONNECT_SECONDS:g} s; check the network, a firewall, or "
+            "HTTPS_PROXY"
+        ),
         False,
     ),
     (
