@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
-from ainb.stores.base import Store, StoreStats
+from ainb.stores.base import Store, StoreStats, at_once
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.script import load_script
@@ -12,6 +14,7 @@ from ainb.stores.redis.script import load_script
 LEASE_SECONDS = 5.0  # renewed at every heartbeat; after its owner's death another process waits so long
 POLL_SECONDS = 0.04
 MAX_POLL_SECONDS = 0.25
+OPENING_POLLS = 50  # 2 s; a local store that takes longer to open hangs, and is left to its thread
 STALE_FACTOR = 2  # an expired answer is kept as long again, for use while a circuit is open
 SCAN_COUNT = 500
 _MINE, _ANSWERED = 1, 2
@@ -43,6 +46,10 @@ class RedisStore:
         self._claimed: dict[str, float] = {}
         self._leased: set[str] = set()
         client.on.heartbeat.append(self._renew_leases)
+        # The local store is opened now, not in the moment in which the server fails.
+        self._opening = threading.Thread(target=self._open_fallback, daemon=True)
+        if fallback.name == "disk":
+            self._opening.start()
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none; then also takes its lease, if that is free."""
@@ -88,7 +95,15 @@ class RedisStore:
         for name in self._leased:
             self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
         self._leased.clear()
+        # SQLite crashes when a connection is closed while another thread reads on it. No executor: at exit it takes no work.
+        for _ in range(OPENING_POLLS):
+            if not self._opening.is_alive():
+                break
+            await asyncio.sleep(POLL_SECONDS)
         await self._fallback.close()
+
+    def _open_fallback(self) -> None:
+        at_once(self._fallback.get("reply", ""))
 
     async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Take the lease of an answer; waits while another process holds it.

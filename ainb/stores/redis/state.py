@@ -6,7 +6,6 @@ While the server is unavailable every part uses state of this process; see `ainb
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -16,7 +15,7 @@ from ainb.events import Sink
 from ainb.pipeline.budget import Ledger
 from ainb.pipeline.circuit import Circuit
 from ainb.pipeline.rate_limit import Place, RateLimit
-from ainb.stores.base import Store, at_once
+from ainb.stores.base import Store
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.budget import RedisBook
 from ainb.stores.redis.cache import RedisStore
@@ -48,8 +47,6 @@ class SharedState:
 
     def store(self, fallback: Store, ttl_seconds: float | None) -> RedisStore:
         """The store of the cache; `fallback`, used while the server is unavailable, is loaded now."""
-        if fallback.name == "disk":
-            threading.Thread(target=lambda: at_once(fallback.get("reply", "")), daemon=True).start()
         return RedisStore(self.client, fallback, ttl_seconds)
 
     def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:
