@@ -319,6 +319,37 @@ def test_answers_are_text_with_an_expiry(open_session, server):
     assert 60_000 < server.ask("PTTL", key) <= 120_000
 
 
+UNREADABLE = {
+    "no JSON": lambda _text: "no JSON",
+    "empty": lambda _text: "",
+    "cut": lambda text: text[: len(text) // 2],
+    "newer": lambda text: text.replace('"version":', '"version":9'),
+    "older": lambda text: text.replace('"version":', '"version":0'),
+    "another type": lambda _text: "[1, 2, 3]",
+    "wrong fields": lambda text: text.replace('"text":', '"texts":'),
+}
+
+
+@pytest.mark.parametrize("damage", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_entry_that_cannot_be_read_is_a_miss_and_is_replaced(open_session, server, damage):
+    one, two = open_session(), open_session()
+    script = testing.script("again", ["first", "second"])
+    one.ask("same", model="scripted:again")
+    until(lambda: server.ask("KEYS", "{ainb:ainb}:cache:*"))
+    (key,) = server.ask("KEYS", "{ainb:ainb}:cache:*")
+    server.ask("SET", key, damage(server.ask("GET", key)))
+    server.ask("CONFIG", "RESETSTAT")
+
+    paid = two.ask("same", model="scripted:again", timeout_seconds=20)
+
+    assert (paid.text, paid.cached, script.played) == ("second", False, 2)
+    stats = server.ask("INFO", "commandstats")
+    calls = sum(int(row["calls"]) for name, row in stats.items() if name.startswith("cmdstat_evalsha"))
+    assert calls < 50
+    until(lambda: "second" in server.ask("GET", key))
+    assert one.ask("same", model="scripted:again").text == "second"
+
+
 def test_a_failure_lets_the_next_one_pay_at_once(open_session):
     one, two = open_session(retry=None), open_session(retry=None)
     testing.script("shaky", [500, "good"])
