@@ -256,7 +256,7 @@ def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page,
         assert violations(page.page) == []
         assert overflowing(page.page) == []
     page.page.locator(".jupyter-widgets select").nth(2).select_option("provider")
-    page.page.wait_for_selector("text=Cost by provider, last 7 days")
+    page.page.wait_for_selector("text=Cost by provider, last 7 days >> visible=true")
 
     page.run(4)
     page.page.wait_for_function(NO_WIDGETS)
