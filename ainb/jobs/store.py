@@ -1,4 +1,6 @@
-"""Batch jobs of a home on disk: their records, the rows that each holds, and the requests and results as files.
+"""Batch jobs of a home on disk.
+
+Their records, the rows that each holds, and the requests and results as files.
 
 A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every
 change is on disk (``synchronous=FULL``) before the call returns, because a record that is lost may be a job

@@ -1,4 +1,5 @@
-"""Runs that are left and come back to: other kernels, interrupts, limits of waiting, cancelling, money over restarts."""
+"""Runs that are left and come back to: other kernels, interrupts, limits of waiting, cancelling, money
+over restarts."""
 
 from __future__ import annotations
 

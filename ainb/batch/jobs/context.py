@@ -91,7 +91,10 @@ class JobContext:
         self._core.runtime.sink(Notice(text, kind))
 
     def claim(self, call: Call, run_id: str) -> str:
-        """What no two open jobs of a home hold at once: the row and the key, and the run where the answer is not shared."""
+        """What no two open jobs of a home hold at once.
+
+        The row and the key, and the run where the answer is not shared.
+        """
         own = f"{run_id}|" if call.options.cache != "use" else ""
         return hashlib.sha256(f"{own}{call.row_key}|{self.account}".encode()).hexdigest()
 

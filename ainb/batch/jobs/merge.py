@@ -1,4 +1,4 @@
-"""Merges a fetched job: every line through the pipeline, every row into log, journal and result, the money settled once.
+"""Merges a fetched job: each line through the pipeline, each row into log, journal and result.
 
 Whatever is broken off is done again from the start: usage rows have ids of their own making and are written
 once, journal lines and cache entries are replaced by the same, and a job's money is settled in one

@@ -1,4 +1,4 @@
-"""Fills jobs with rows that no stage can answer and no other job holds, as far as limits and budgets let it."""
+"""Fills jobs with rows that no stage answers and no other job holds, within limits and budgets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ ID_CHARS = 64
 
 
 class _Candidate(NamedTuple):
-    """A row that may go into a job: its place in the store, its line, the most that it can cost in USD, and its call."""
+    """A row that may go into a job.
+
+    Its place in the store, its line, the most that it can cost in USD, and its call.
+    """
 
     request: PlannedRequest
     line: bytes
@@ -190,7 +193,10 @@ class Submission:
         return True
 
     async def _plan(self, chunk: Chunk, amount: Decimal) -> JobRecord | None:
-        """Write the job, set its money aside and name its file, in this order: a crash in between leaves nothing that counts."""
+        """Write the job, set its money aside and name its file, in this order.
+
+        A crash in between leaves nothing that counts.
+        """
         context = self._context
         job = JobRecord(
             job_uuid=secrets.token_hex(16),

@@ -135,7 +135,8 @@ class CacheStage:
                     reply = entry.hit()
                     reply.coalesced = True
                     return reply
-                # A text that is no valid answer does not count: one that cannot be read would be found for ever.
+                # A text that is no valid answer does not count: one that cannot be read would be found for
+                # ever.
                 past_age = True
             return await self._pay(key, work, proceed)
         finally:

@@ -95,7 +95,8 @@ class RedisStore:
         for name in self._leased:
             self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
         self._leased.clear()
-        # SQLite crashes when a connection is closed while another thread reads on it. No executor: at exit it takes no work.
+        # SQLite crashes when a connection is closed while another thread reads on it. No executor: at exit it
+        # takes no work.
         for _ in range(OPENING_POLLS):
             if not self._opening.is_alive():
                 break
