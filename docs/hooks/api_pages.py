@@ -21,11 +21,24 @@ PAGES: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
     ),
     "parts": (
         "Parts that work alone",
-        "Each stage on an async or plain function of your own; see [the nine practices](../../practices.md).",
-        ("RateLimiter", "CircuitBreaker", "retrying", "ResponseCache", "Validator", "validate", "sanitize", "Finding"),
+        "Each stage on an async or plain function of your own; as in the nine practices.",
+        (
+            "RateLimiter",
+            "CircuitBreaker",
+            "retrying",
+            "ResponseCache",
+            "Validator",
+            "validate",
+            "sanitize",
+            "Finding",
+        ),
     ),
     "money": ("Tokens and prices", "Offline; nothing is downloaded.", ("count_tokens", "price", "estimate")),
-    "compare": ("Comparison", "Prompts and models on labelled rows.", ("Comparison", "agreement", "Agreement")),
+    "compare": (
+        "Comparison",
+        "Prompts and models on labelled rows.",
+        ("Comparison", "agreement", "Agreement"),
+    ),
     "keys": ("Keys", "Where keys are looked up, and how they are stored.", ("keys",)),
     "testing": ("Testing", "Fakes for your own tests.", ("testing",)),
 }
@@ -67,7 +80,9 @@ def undocumented(thing: Any, name: str) -> list[str]:
 def _errors() -> set[str]:
     """Error classes, which the page of errors documents."""
     things = {name: getattr(ainb, name) for name in ainb.__all__}
-    return {name for name, thing in things.items() if inspect.isclass(thing) and issubclass(thing, BaseException)}
+    return {
+        name for name, thing in things.items() if inspect.isclass(thing) and issubclass(thing, BaseException)
+    }
 
 
 def _directives(name: str) -> str:

@@ -40,7 +40,9 @@ def read(thing: Any, name: str) -> Parts:
         raise IncompleteDocsError(f"{name} has no docstring")
     lines = inspect.cleandoc(text).split("\n")
     first = next((number for number, line in enumerate(lines) if _SECTION.match(line)), len(lines))
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", "\n".join(lines[:first])) if part.strip()]
+    paragraphs = [
+        " ".join(part.split()) for part in re.split(r"\n\s*\n", "\n".join(lines[:first])) if part.strip()
+    ]
     return Parts(paragraphs[0], paragraphs[1:], _attributes(lines[first:]))
 
 

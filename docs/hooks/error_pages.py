@@ -11,9 +11,9 @@ from docs.hooks.docstrings import WHAT_TO_DO, cell, markdown, read, table, what_
 
 INTRODUCTION = """# Every error and what to do
 
-An error says on one line what happened, the limit, the value and the fix; `%tb` shows the traceback. Everything
-that depends on the run (seconds left, money spent, ids) is an attribute, not part of the message. This page is made
-from the error classes.
+An error says on one line what happened, the limit, the value and the fix; `%tb` shows the traceback. What
+depends on the run (seconds left, money spent, ids) is an attribute, not part of the message. This page is
+made from the error classes.
 
 """
 INTERRUPTS = """## Interrupts
@@ -23,8 +23,8 @@ An interrupt is no error of ainb: `except Exception` does not catch it.
 """
 KINDS_TEXT = """## Kinds of failures and advice
 
-The panels, `%ai errors` and `session.errors()` group failures by these kinds. A kind with a number is the HTTP
-status that the provider answered.
+The panels and `%ai errors` group failures by these kinds. A kind with a number is the HTTP status that the
+provider answered.
 
 """
 
@@ -54,7 +54,10 @@ def _section(kind: type[BaseException], depth: int) -> str:
     name = kind.__name__
     parts = read(kind, name)
     above = ", ".join(f"`{base.__name__}`" for base in kind.__bases__ if not base.__name__.startswith("_"))
-    lines = [f"### {name} {{ #{name} }}\n", f"A kind of {above}. {markdown(parts.summary)}\n" if depth else ""]
+    lines = [
+        f"### {name} {{ #{name} }}\n",
+        f"A kind of {above}. {markdown(parts.summary)}\n" if depth else "",
+    ]
     lines += [] if depth else [f"{markdown(parts.summary)}\n"]
     lines += [f"{markdown(text)}\n" for text in parts.paragraphs if not text.startswith(WHAT_TO_DO)]
     lines += [f"**What to do:** {markdown(what_to_do(parts, name))}\n"]

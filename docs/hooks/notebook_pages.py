@@ -1,4 +1,4 @@
-"""Pages of the notebooks, with the outputs that they were saved with; tests hold these outputs to the byte."""
+"""Pages of the notebooks, with the outputs that they were saved with, which tests compare to the byte."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def notebook_pages(outputs: dict[str, str]) -> dict[str, str]:
         outputs: Takes the HTML of each output by its place.
     """
     return {
-        f"notebooks/{path.stem}.md": notebook_page(path, outputs) for path in sorted(FOLDER.glob("[0-9]*.ipynb"))
+        f"notebooks/{path.stem}.md": notebook_page(path, outputs)
+        for path in sorted(FOLDER.glob("[0-9]*.ipynb"))
     }
 
 
@@ -40,7 +41,7 @@ def notebook_page(path: Path, outputs: dict[str, str]) -> str:
             parts.append(fenced(source, "ipython"))
             for part, output in enumerate(cell["outputs"]):
                 parts.append(_output(output, f"{path.stem}-{number}-{part}", outputs))
-    made = f"This page is `notebooks/{path.name}` with the outputs it was saved with; a test runs it and compares them."
+    made = f"This page is `notebooks/{path.name}` with its saved outputs; a test runs it and compares them."
     return "\n\n".join([*parts, f"---\n\n*{made}*"]) + "\n"
 
 
@@ -56,8 +57,10 @@ def fenced(text: str, language: str) -> str:
 
 
 def _outward(text: str) -> str:
-    """Markdown of a cell; names of files beside the notebook stay names."""
-    return re.sub(r"\]\((?!https?://|#)([^)]+)\)", "]", text)
+    """Markdown of a cell: links to pages of the docs stay links, names of other files stay names."""
+    text = re.sub(r"\]\(\.\./docs/([^)]+)\)", r"](site:\1)", text)
+    text = re.sub(r"\[([^\]]+)\]\((?!https?://|#|site:)[^)]+\)", r"\1", text)
+    return text.replace("](site:", "](../")
 
 
 def _output(output: dict[str, Any], place: str, outputs: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: pages that are made from the code, from the notebooks and from the repository's own texts."""
+"""Hooks of MkDocs: pages made from the code, the notebooks and the repository's own texts."""
 
 from __future__ import annotations
 

@@ -28,8 +28,9 @@ A setting is found in this order; the first place that has it counts:
 4. `[tool.ainb]` in the nearest `pyproject.toml`;
 5. the default.
 
-A section is a group of options beside its stage. `False` (in Python `None`) turns the section off. "Trust" says
-whether a project's `pyproject.toml` may set it before [`%ai trust`](../security.md#projects-of-others).
+A section is a group of options beside its stage. `False` (in Python `None`) turns the section off. The last
+column says whether a project's `pyproject.toml` may set it before
+[`%ai trust`](../security.md#projects-of-others).
 `%ai help NAME` shows a setting in the notebook. {MADE}
 
 """
@@ -40,7 +41,8 @@ OPTIONS_TEXT: Final = f"""# Options of %%ai
 prompt, with {{name}} filled from the notebook
 ```
 
-MODEL is `provider:model`, `provider/model` or an alias. `%ai help NAME` shows one option in the notebook. {MADE}
+MODEL is `provider:model`, `provider/model` or an alias.
+`%ai help NAME` shows one option in the notebook. {MADE}
 
 """
 COMMANDS_TEXT: Final = f"""# Commands of %ai
@@ -50,15 +52,16 @@ COMMANDS_TEXT: Final = f"""# Commands of %ai
 """
 COLUMNS_TEXT: Final = f"""# Columns of the usage log
 
-`session.usage()` has one row per call with these columns; `session.costs(by=…)` and `session.errors(by=…)` group by
-them. Names follow the OpenTelemetry conventions for generative AI (v1.41). What is unknown is `NA`, never 0. {MADE}
+`session.usage()` has one row per call with these columns; `session.costs(by=…)` and `session.errors(by=…)`
+group by them. Names follow the OpenTelemetry conventions for generative AI (v1.41). What is unknown is `NA`,
+never 0. {MADE}
 
 """
 SERVICES_TEXT: Final = f"""# Providers
 
-The services that are known by name, as `provider:model`. `%ai list` shows the same in the notebook, with the keys
-that are set. {MADE} Further providers come with the extra `pydantic-ai` (`pydantic:PROVIDER:MODEL`) or from packages
-with an entry point `ainb.providers`.
+The services that are known by name, as `provider:model`. `%ai list` shows the same in the notebook, with the
+keys that are set. {MADE} Further providers come with the extra `pydantic-ai` (`pydantic:PROVIDER:MODEL`) or
+from packages with an entry point `ainb.providers`.
 
 """
 
@@ -79,7 +82,11 @@ def settings_page() -> str:
         if section:
             sections.append(_section(name, section, text, example, off=default_of(item) is None))
         else:
-            rows[-1] = (*rows[-1][:1], f"{cell(text)}<br>`%config Ainb.{name} = {cell(example)}`", *rows[-1][2:])
+            rows[-1] = (
+                *rows[-1][:1],
+                f"{cell(text)}<br>`%config Ainb.{name} = {cell(example)}`",
+                *rows[-1][2:],
+            )
     columns = ("setting", "what it does", "default", "in pyproject.toml")
     return SETTINGS + table(columns, rows) + "\n" + "\n".join(sections)
 
@@ -181,7 +188,11 @@ def trust(name: str) -> str:
     rule = RULES.get(name, trusted_only)
     if rule is free:
         return "yes"
-    return "only if trusted" if rule is trusted_only else "on this machine or inside the project; else if trusted"
+    return (
+        "only if trusted"
+        if rule is trusted_only
+        else "on this machine or inside the project; else if trusted"
+    )
 
 
 def _section(name: str, kind: type, text: str, example: str, *, off: bool) -> str:
