@@ -203,7 +203,8 @@ def test_a_wide_table_says_what_it_costs_and_how_to_send_less(run, terminal):
 
 
 def test_the_root_loggers_level_prints_nothing_and_the_loggers_own_does(run):
-    logger = logging.getLogger("ainb")
+    logger, root = logging.getLogger("ainb"), logging.getLogger()
+    before = logger.handlers[:], root.handlers[:]
     run("import logging; logging.basicConfig(level=logging.INFO, force=True)")
     try:
         quiet = run("%%ai\nhello")
@@ -219,8 +220,7 @@ def test_the_root_loggers_level_prints_nothing_and_the_loggers_own_does(run):
         assert [line["status"] for line in seen] == ["ok"]
     finally:
         logger.setLevel(logging.NOTSET)
-        logger.handlers.clear()
-        logging.getLogger().handlers.clear()
+        logger.handlers[:], root.handlers[:] = before
 
 
 @pytest.mark.parametrize("options", [{"display": "static"}, {"replay": "replay"}])
