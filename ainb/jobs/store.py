@@ -200,6 +200,11 @@ class JobStore:
         row = self._one("SELECT job_uuid, custom_id FROM requests WHERE claim = ?", claim)
         return None if row is None else (str(row[0]), str(row[1]))
 
+    def changes(self) -> int:
+        """A number that another one follows when another kernel or session has written."""
+        (number,) = self._one("PRAGMA data_version") or (0,)
+        return int(number)
+
     def request_file(self, job_uuid: str) -> Path:
         """Where the lines of a job stand."""
         return self.folder / f"{job_uuid}.jsonl"

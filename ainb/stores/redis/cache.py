@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -89,6 +90,12 @@ class RedisStore:
     async def stats(self) -> StoreStats:
         """Unknown: the server would have to scan its keys."""
         return StoreStats(entries=None, size_bytes=None)
+
+    async def settle(self) -> None:
+        """Wait until the server has answered a later command, and the local store is written."""
+        with contextlib.suppress(UnavailableError):
+            await self._client.run_on_loop(lambda: self._client.run_command(("PING",)))
+        await self._fallback.settle()
 
     async def close(self) -> None:
         """Release leases and close the local store."""
