@@ -36,7 +36,7 @@ class FunctionProvider:
             function returned.
 
     Attributes:
-        takes_output_limit: Whether the function has an argument ``max_tokens``, for the limit of a hard budget.
+        takes_output_limit: Whether the function takes ``max_tokens``, for the limit of a hard budget.
     """
 
     name = "function"
