@@ -1,4 +1,5 @@
-"""Lines that people paste from elsewhere, expressions behind ``--each``, and what the notebook says about fields."""
+"""Lines that people paste from elsewhere, expressions behind ``--each``, and what the notebook says about
+fields."""
 
 from __future__ import annotations
 
