@@ -78,6 +78,16 @@ def copy_value(value: T) -> T:
         return value
 
 
+def stored_key(key: str, version: int | None = None) -> str:
+    """Key of an entry in a store: entries of several formats lie side by side, and none replaces another's.
+
+    Args:
+        key: Digest of what was asked.
+        version: The format's version; None means that of replies.
+    """
+    return f"{key}.{ENTRY_VERSION if version is None else version}"
+
+
 def is_whole(reply: Reply) -> bool:
     """Whether a reply is complete, so that it may be stored."""
     if not reply.complete:

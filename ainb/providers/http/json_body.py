@@ -30,13 +30,14 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(body.decode("utf-8-sig", "replace"), strict=False, parse_int=_whole_number)
+        text = body.decode("utf-8-sig", "replace")
+        return json.loads(text, strict=False, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _whole_number(digits: str) -> int | float:
-    """The integer; beyond the digits that Python converts, an infinity as for any other number out of range."""
+    """The integer; an infinity where it has more digits than Python converts."""
     try:
         return int(digits)
     except ValueError:

@@ -102,8 +102,8 @@ class Recorder:
             model: Model name.
             provider: Provider name.
             operation: Name of the operation.
-            usage: Tokens as reported; None means the reply's, or estimates that are marked so. A count that no
-                call can have is unknown in the row, as are such a cost and such a duration.
+            usage: Tokens as reported; None means the reply's, or estimates that are marked so. A count, a
+                cost or a duration that no call can have is unknown in the row.
             cost_usd: Cost in US dollars; None means by the price table.
             duration_s: Duration in seconds; None means unknown.
             error: The exception of a failed call, or None.
