@@ -45,7 +45,7 @@ class ResponseCache:
         clock: Source of time.
         sink: Receives one notice when the store cannot be used.
 
-    Example:
+    Examples:
         >>> cache = ResponseCache(Cache(where="memory"))
         >>> cache.get("Capital of France?", "my-model", {"temperature": 0})
         >>> cache.set("Capital of France?", "my-model", {"temperature": 0}, "Paris")
