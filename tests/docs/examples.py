@@ -2,10 +2,10 @@
 
     python -m tests.docs.examples docs/how-to/keys.md ...       # writes the outputs into the pages
 
-Blocks of ``ipython`` and ``python`` are cells of one IPython shell a page; those with the title "Before" (code of
-other libraries) are only compiled. A ``text`` block with the title "Output" behind a cell is what the cell prints
-and returns. A cell may raise where such a block says so. Providers of the OpenAI and Anthropic protocols answer on
-this machine, with what the schema of the request asks for.
+Blocks of ``ipython`` and ``python`` are cells of one IPython shell a page; those with the title "Before"
+(code of other libraries) are only compiled. A ``text`` block with the title "Output" behind a cell is what
+the cell prints and returns. A cell may raise where such a block says so. Providers of the OpenAI and
+Anthropic protocols answer on this machine, with what the schema of the request asks for.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ainb import session as sessions
-from tests.jobs.batch_server import Behaviour, BatchServer
+from tests.jobs.batch_server import BatchServer, Behaviour
 from tests.shells import fresh_shell
 
 FENCE = re.compile(r'^```(\w+)(?: +title="([^"]*)")?[^\n]*\n(.*?)^```[ \t]*$', re.DOTALL | re.MULTILINE)
