@@ -12,10 +12,20 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ainb.replies import UNKNOWN_USAGE, Form, Reply, Usage, add_up
+from ainb.replies import (
+    MAX_TOKENS,
+    UNKNOWN_USAGE,
+    Form,
+    Reply,
+    Usage,
+    add_up,
+    is_reply_cost,
+    is_token_count,
+)
 
 __all__ = [
     "DEFAULT_OPTIONS",
+    "MAX_TOKENS",
     "UNKNOWN_USAGE",
     "Alternative",
     "CacheMode",
@@ -34,6 +44,8 @@ __all__ = [
     "Stage",
     "Usage",
     "add_up",
+    "is_reply_cost",
+    "is_token_count",
 ]
 
 # Transport options, and what `Request` holds in fields of its own.

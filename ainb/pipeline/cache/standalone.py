@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import Sink, silent
-from ainb.pipeline.cache.entry import copy_value, is_moment
+from ainb.pipeline.cache.entry import copy_value, is_moment, stored_key
 from ainb.pipeline.cache.function_keys import KeyOf, Keys, Prompt, prompt_key
 from ainb.pipeline.cache.key import is_json
 from ainb.pipeline.cache.lookup import Lookup
@@ -191,7 +191,7 @@ class ResponseCache:
     async def _share(self, keys: Keys, function: Callable[[], Any]) -> Any:
         shared = self._calls.find(keys.own)
         if shared is None:
-            shared = self._calls.start(keys.own, self._fetch(keys, function), None)
+            shared, _ = self._calls.start(keys.own, self._fetch(keys, function), None)
             self._lookup.misses += 1
         else:
             self._lookup.coalesced += 1
@@ -210,7 +210,7 @@ class ResponseCache:
         return found
 
     async def _find(self, key: str, ttl_seconds: float | None, *, by_hand: bool = False) -> _Value | None:
-        found = await self._lookup.read(key, _decode_value)
+        found = await self._lookup.read(stored_key(key, VALUE_VERSION), _decode_value)
         if found is None or not self._lookup.is_fresh(found.created_at, ttl_seconds):
             return None
         if by_hand and found.function is not None:
@@ -230,7 +230,8 @@ class ResponseCache:
                 "kept"
             )
             return
-        await self._lookup.write(key, lambda created_at: _encode_value(value, created_at, function))
+        place = stored_key(key, VALUE_VERSION)
+        await self._lookup.write(place, lambda created_at: _encode_value(value, created_at, function))
 
 
 def _encode_value(value: Any, created_at: float, function: str | None) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
 from ainb import errors
-from ainb.messages import Call, Reply, Usage
+from ainb.messages import Call, Reply, Usage, is_reply_cost, is_token_count
 from ainb.pipeline.replay.request import redacted
 from ainb.stores.cassette import is_reply, is_seconds
 
@@ -174,7 +174,7 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and is_token_count(value) else None
 
 
 def _cost(value: object) -> Decimal | None:
@@ -184,4 +184,4 @@ def _cost(value: object) -> Decimal | None:
         cost = Decimal(value)
     except InvalidOperation:
         return None
-    return cost if cost.is_finite() and cost >= 0 else None
+    return cost if is_reply_cost(cost) else None
