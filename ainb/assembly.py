@@ -183,7 +183,9 @@ class Stages:
             # A line a call would differ from run to run in outputs that are compared.
             log_lines=config.display != "static" and config.replay != "replay",
             estimators=Estimators(
-                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+                count_tokens=tokens.count_tokens,
+                price=functools.partial(pricing.price, prices=prices),
+                prepare=_preload,
             ),
         )
         if config.replay == "replay":
@@ -310,9 +312,10 @@ async def _close_open() -> None:
 ENGINE.at_shutdown(_close_open)
 
 
-def _preload() -> None:
+def _preload(model: str = "gpt-5-mini") -> None:
+    """Load the price list and the vocabulary of a model."""
     pricing.preload()
-    tokens.preload()
+    tokens.preload(model)
 
 
 def estimate_tokens(call: Call) -> tuple[int, int]:

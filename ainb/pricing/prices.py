@@ -94,6 +94,11 @@ class Prices:
         if rates is None:
             if free or _is_free(provider, model):
                 return ZERO, "free"
+            if usage.input_tokens is None:
+                return (
+                    None,
+                    "unpriced",
+                )  # before the list is loaded: a function of the user's own counts no tokens
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
             halved = batch and provider in HALF_PRICE and not _has_batch_price(rates, at or self._now())
         if rates is None:

@@ -21,7 +21,7 @@ PAGES: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
     ),
     "parts": (
         "Parts that work alone",
-        "Each stage on an async or plain function of your own; as in the nine practices.",
+        "Each stage on an async or plain function of your own; see [the nine practices](../../practices.md).",
         (
             "RateLimiter",
             "CircuitBreaker",

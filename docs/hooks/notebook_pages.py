@@ -59,6 +59,7 @@ def fenced(text: str, language: str) -> str:
 def _outward(text: str) -> str:
     """Markdown of a cell: links to pages of the docs stay links, names of other files stay names."""
     text = re.sub(r"\]\(\.\./docs/([^)]+)\)", r"](site:\1)", text)
+    text = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](site:notebooks/\1.md)", text)
     text = re.sub(r"\[([^\]]+)\]\((?!https?://|#|site:)[^)]+\)", r"\1", text)
     return text.replace("](site:", "](../")
 

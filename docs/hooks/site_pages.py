@@ -15,7 +15,9 @@ from mkdocs.structure.files import File, Files  # noqa: E402 - behind the path
 
 from docs.hooks.api_pages import api_pages  # noqa: E402
 from docs.hooks.error_pages import errors_page  # noqa: E402
+from docs.hooks.errors import IncompleteDocsError  # noqa: E402
 from docs.hooks.notebook_pages import notebook_pages, put_in  # noqa: E402
+from docs.hooks.pipeline_drawing import drawing  # noqa: E402
 from docs.hooks.table_pages import (  # noqa: E402
     columns_page,
     commands_page,
@@ -24,6 +26,8 @@ from docs.hooks.table_pages import (  # noqa: E402
     settings_page,
 )
 
+DRAWING: Final = "<!-- pipeline -->"
+_SECURITY: Final = re.compile(r"<!-- security: (.+) -->")
 _outputs: dict[str, str] = {}
 
 
@@ -50,6 +54,19 @@ def made_pages(outputs: dict[str, str]) -> dict[str, str]:
     }
 
 
+def security_table(heading: str) -> str:
+    """The first table below a heading of SECURITY.md.
+
+    Raises:
+        IncompleteDocsError: There is none.
+    """
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(heading)}\n(?:(?!^## |^\|).*\n)*((?:^\|.*\n)+)", text, re.MULTILINE)
+    if found is None:
+        raise IncompleteDocsError(f"SECURITY.md has no table below {heading!r}")
+    return found[1]
+
+
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made."""
     _outputs.clear()
@@ -66,7 +83,10 @@ def on_page_content(html: str, **_given: Any) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, **_given: Any) -> str:
-    """Names of errors in backticks lead to their entry on the page of errors."""
+    """Put in the drawing and tables of SECURITY.md; names of errors lead to their entry."""
+    if DRAWING in markdown:
+        markdown = markdown.replace(DRAWING, drawing())
+    markdown = _SECURITY.sub(lambda found: security_table(found[1]), markdown)
     if page.file.src_uri.startswith(("reference/", "changelog", "notebooks/")):
         return markdown
     up = "../" * page.file.src_uri.count("/")
