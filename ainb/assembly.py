@@ -27,6 +27,7 @@ from ainb.pipeline.retry import RetryStage
 from ainb.pipeline.validation import OwnKeyStage, ValidationStage
 from ainb.providers.http import read_limits
 from ainb.runtime import Runtime
+from ainb.stores.base import Store
 from ainb.stores.day_book import DayBook
 from ainb.stores.local import make_store
 from ainb.stores.redis import require_extra
@@ -79,6 +80,9 @@ class Stages:
         self.rate_limit = self._make_rate_limit(config, clock)
         self.reached = Reached.of_home(None if config.replay == "replay" else config.home_folder())
         _open.add(self)
+        # What nobody closes ends by itself: an idle writer thread would hold store and files for seconds.
+        if self.cache is not None:
+            weakref.finalize(self, _let_go, self.cache.store).atexit = False
         if self.shared is not None:
             # The loop holds its connection and heartbeat, so that they do not end by themselves.
             weakref.finalize(self, _hang_up, self.shared).atexit = False
@@ -295,6 +299,10 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     )
     shared.client.start()
     return shared
+
+
+def _let_go(store: Store) -> None:
+    ENGINE.post(store.let_go)  # a finalizer may run while its own thread holds the store's lock
 
 
 def _hang_up(shared: SharedState) -> None:
