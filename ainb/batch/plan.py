@@ -135,7 +135,7 @@ def _read_arguments(
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
         if isinstance(read, Template):
-            return source, TemplateCalls(core, read, given, schema=checked), options
+            return source, TemplateCalls(core, read, given, schema=checked, options=options), options
         return source, FunctionCalls(core, read, given, schema=checked), options
 
 

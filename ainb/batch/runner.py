@@ -14,6 +14,7 @@ from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult
+from ainb.batch.warm_up import WarmUp
 from ainb.errors import (
     AinbError,
     CallRejectedError,
@@ -67,6 +68,7 @@ class Runner:
         self._progress = reporter.progress
         self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
+        self._warm_up = WarmUp(context.clock)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -221,7 +223,7 @@ class Runner:
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
-                reply = await Contained(self._context.core.handle(call))
+                reply = await Contained(self._warm_up.send(call, self._context.core.handle))
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1

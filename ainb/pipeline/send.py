@@ -38,6 +38,7 @@ class Sender:
             if needs_list and reply.usage.input_tokens is not None:
                 await asyncio.shield(self._load())
             reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
+            reply.provider_saved_usd = self._prices.cache_savings(call, reply)
         call.replies.append(reply)
         return reply
 

@@ -25,7 +25,7 @@ _MODEL, _BODY = b'{"model":', b',"body":'
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 # Fields that identify a request, in the order of the line; all but the first two are optional.
 _REQUEST = ("model", "body", "schema", "replica")
-_SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies"})
+_SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies", "provider_saved_usd"})
 _REST = ("weights", "reply", "error", "notes", MEASURED)
 
 
