@@ -42,6 +42,8 @@ __all__ = [
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 HIDDEN = "***"
+DEFAULT_OUTPUT_TOKENS = 4_096
+OUTPUT_TOKENS_A_ROW = 256
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
@@ -99,6 +101,11 @@ class Request:
     operation: str = "chat"
     shared: SharedPrefix | None = None
     rows: int | None = None
+
+    @property
+    def default_output_tokens(self) -> int:
+        """Output limit of a request that names none where one is needed; it grows with the rows asked for."""
+        return DEFAULT_OUTPUT_TOKENS + OUTPUT_TOKENS_A_ROW * max(0, (self.rows or 1) - 1)
 
     def asked(self) -> dict[str, Any]:
         """Parameters and messages as the user gave them: the identity of a request in cache and cassettes.

@@ -21,6 +21,7 @@ from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
+from ainb.batch.packs import check_packs
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
@@ -59,6 +60,8 @@ def make_batch(
         ConfigError: Something makes no sense; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
+    if options.rows_per_call > 1:
+        check_packs(calls, options)
     jobs = _jobs(core, calls, options)
     # Before the journal is opened: a batch that is refused leaves no run behind.
     # The parts of a shared run must agree on their columns, so what a function returns is a text there.
@@ -135,8 +138,18 @@ def _read_arguments(
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
         if isinstance(read, Template):
+            _check_layout(given, options)
             return source, TemplateCalls(core, read, given, schema=checked, options=options), options
         return source, FunctionCalls(core, read, given, schema=checked), options
+
+
+def _check_layout(given: Mapping[str, Any], options: BatchOptions) -> None:
+    for name in ("stream", "on_text"):
+        if options.rows_per_call > 1 and given.get(name):
+            raise ConfigError(
+                f"the reply to a call for {options.rows_per_call} rows is no text to stream; "
+                f"leave {name} out, or leave rows_per_call out"
+            )
 
 
 def _check_for_jobs(given: Mapping[str, Any]) -> None:

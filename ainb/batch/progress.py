@@ -77,6 +77,7 @@ class Progress:
         waiting_until: Monotonic second until which the batch waits for an open circuit, or None.
         jobs: Batch jobs of the run, oldest first; empty where rows are sent live.
         saved_nano_usd: What the batch rate has saved against the live one, in 1e-9 USD, of what is known.
+        provider_saved_nano_usd: What the provider's prompt cache has saved, in 1e-9 USD, of what is known.
         next_try_s: Seconds until then; None while it does not wait.
         state: "running", "finished", "stopped" (by the user) or "failed".
     """
@@ -108,6 +109,7 @@ class Progress:
     waiting_until: float | None = None
     jobs: tuple[JobProgress, ...] = ()
     saved_nano_usd: int = 0
+    provider_saved_nano_usd: int = 0
     next_try_s: float | None = None
     state: str = "running"
 
@@ -202,6 +204,7 @@ class Progress:
         self._count_cost(result)
 
     def _count_cost(self, result: RowResult) -> None:
+        self.provider_saved_nano_usd += result.provider_saved_nano_usd or 0
         if result.cost_nano_usd is None:
             self.unpriced += 1
         else:

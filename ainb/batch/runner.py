@@ -148,15 +148,23 @@ class Runner:
             finally:
                 self._progress.in_flight -= 1
             self._end(position, item, result, resumed=resumed)
-            if not self._progress.done % YIELD_ROWS:
-                await asyncio.sleep(0)
-            if self._context.core.log.backlog > MAX_BACKLOG:
-                await self._wait_for_log()
-            if len(self._workers) > self._context.concurrency.limit:
-                # At once, not when the task is collected: workers that end together would all leave.
-                self._workers.discard(asyncio.current_task())
+            if await self._may_leave():
                 break
         self._reporter.update()
+
+    async def _may_leave(self) -> bool:
+        """Let other calls run and the log catch up; whether this worker is one too many."""
+        if not self._progress.done % YIELD_ROWS:
+            await asyncio.sleep(0)
+        if self._context.core.log.backlog > MAX_BACKLOG:
+            await self._wait_for_log()
+        if len(self._workers) <= self._context.concurrency.limit:
+            return False
+        # At once, not when the task is collected: workers that end together would all leave.
+        task = asyncio.current_task()
+        if task is not None:
+            self._workers.discard(task)
+        return True
 
     async def _wait_for_log(self) -> None:
         """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
@@ -206,8 +214,12 @@ class Runner:
         cause = self._refusals.cause
         if cause is not None:
             self.unfinished += 1
-            return _not_sent(cause)
+            return not_sent(cause)
         result, error = await self._send(call, item)
+        return await self._settle(key, result, error)
+
+    async def _settle(self, key: str, result: RowResult, error: Exception | None) -> RowResult:
+        """Store a result that came with `error`, or None, unless the row is to be sent again by another run."""
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
@@ -280,7 +292,8 @@ class Runner:
                     worker.cancel()
 
 
-def _not_sent(cause: Exception) -> RowResult:
+def not_sent(cause: Exception) -> RowResult:
+    """Result of a row that is not sent because rows before it were refused with `cause`."""
     text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
     return RowResult.of_error(CallRejectedError(text), status="rejected")
 

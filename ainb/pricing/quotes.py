@@ -14,7 +14,6 @@ from ainb.messages import Request, Usage
 from ainb.pricing.prices import Prices, service_tier_of
 from ainb.pricing.rates import ZERO
 
-DEFAULT_OUTPUT_TOKENS = 4_096
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun
 # by that.
@@ -94,7 +93,9 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
     if limits:
         return max(limits), None
     window = prices.context_window(request.provider, request.model)
-    usual = DEFAULT_OUTPUT_TOKENS + thinking_tokens(request.provider, request.model, request.parameters)
+    usual = request.default_output_tokens + thinking_tokens(
+        request.provider, request.model, request.parameters
+    )
     bound = usual if window is None else max(1, min(usual, window - prompt))
     return bound, bound
 

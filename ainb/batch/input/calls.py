@@ -78,6 +78,8 @@ class TemplateCalls:
         options: How the batch lays out its prompts.
 
     Attributes:
+        fallback: Models that may answer in place of the first.
+        rows_per_call: Rows that one call is to answer.
         delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in
             for batch jobs.
 
@@ -114,12 +116,15 @@ class TemplateCalls:
             template.text,
             _request_identity(self.request),
             names_digest(template),
+            *([options.rows_per_call] if options.rows_per_call > 1 else []),
         )
         self.schema = schema
         self.fields: Mapping[str, str] | None = {} if schema is None else schema.fields
         self.slots: int | None = getattr(first.provider, "slots", None)
         self._before = self.request.messages[:-1]
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
+        self.fallback = first.options.fallback
+        self.rows_per_call = options.rows_per_call
         self._provider, self._options = first.provider, first.options
         self._endpoint, self._account = first.place(), first.payer()
         self.delivery: Delivery = "live"
@@ -155,6 +160,7 @@ class TemplateCalls:
             account=self._account,
             values=values,
             delivery=self.delivery,
+            rows_per_call=self.rows_per_call,
         )
         call.row_key = reply_key(call)
         return call

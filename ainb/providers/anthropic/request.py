@@ -23,8 +23,6 @@ from ainb.providers.schema_forms import ANTHROPIC, WireSchema, is_object, rewrit
 
 Json = dict[str, Any]
 
-# The protocol requires a limit; a request that names none gets this one.
-MAX_TOKENS: Final = 4_096
 # Parameters of the OpenAI protocol that have no counterpart and that the service would refuse.
 DROPPED = frozenset(
     {
@@ -137,10 +135,10 @@ def _lay_out(wire: Wire, request: Request, lessons: Sequence[Lesson], *, cache_h
 
 
 def _limit(request: Request) -> int:
-    """The output limit, in which thinking counts; where none is given, one that leaves room for it."""
+    """The output limit, which the protocol requires, and in which thinking counts: a default leaves room for it."""
     given = request.parameters
     asked = given.get("max_tokens") or given.get("max_completion_tokens")
-    return asked or MAX_TOKENS + thinking_tokens("anthropic", request.model, given)
+    return asked or request.default_output_tokens + thinking_tokens("anthropic", request.model, given)
 
 
 def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
