@@ -103,7 +103,8 @@ class BillingServer(FaultServer):
 
     Args:
         answer: Makes the answer of a row's text; None calls a text with "good" in it positive.
-        change: Changes the entries of a pack's answer before they are sent; may also return the whole text.
+        change: Changes the entries of a pack's answer before they are sent; may also return the whole text,
+            or text and finish reason.
         refuse: Returns what happens to a request in place of an answer; None answers it.
         answer_seconds: Time until an answer begins.
         now: Clock of the cache; None means the arrival of requests.
@@ -172,12 +173,13 @@ class BillingServer(FaultServer):
         self.packs.append([row for _, row in rows])
         entries = [{"id": name, **self.answer(row)} for name, row in rows]
         found = entries if self.change is None else self.change(entries)
+        found, reason = found if isinstance(found, tuple) else (found, "stop")
         text = found if isinstance(found, str) else json.dumps({"rows": found})
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         pieces = vocabulary().encode(text)
         if limit is not None and len(pieces) > limit:
             return vocabulary().decode(pieces[:limit]), "length"
-        return text, "stop" if isinstance(found, list) or text.rstrip().endswith("}") else "length"
+        return text, reason
 
     def _bill(self, body: Json, prompt: _Prompt, now: float, *, claude: bool) -> Bill:
         model = MODELS[body["model"]]

@@ -150,7 +150,9 @@ class PackRunner(Runner):
         if not answers:
             return _halves(rows)
         # The rows behind the cut were never begun; the others got no answer that is theirs.
-        return [left] if reply.finish_reason == "length" else [[row] for row in left]
+        if reply.finish_reason == "length":
+            return [left] if left else []
+        return [[row] for row in left]
 
     async def _ask(self, call: Call, rows: Sequence[PackRow]) -> tuple[Call, Reply]:
         """The reply to a pack; waits for an open circuit as a row does."""
