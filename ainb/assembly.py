@@ -183,7 +183,10 @@ class Stages:
 
     @staticmethod
     def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
-        """The log that reports are read from: with a cassette only what this session did, or replay would show another past."""
+        """The log that reports are read from.
+
+        With a cassette only what this session did, or replay would show another past.
+        """
         make = functools.partial(
             UsageLog,
             clock=runtime.clock,
@@ -289,7 +292,10 @@ class Stages:
 
 
 def _connect(config: Config, runtime: Runtime) -> SharedState | None:
-    """State that others share, already connecting in the background; None where it is this machine's own, or a cassette's."""
+    """State that others share, already connecting in the background.
+
+    None where it is this machine's own, or a cassette's.
+    """
     if config.state is None or config.replay == "replay":
         return None
     require_extra()

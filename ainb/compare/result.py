@@ -158,7 +158,9 @@ class Comparison:
         )
 
     def scores(self, variant: str, model: str | None = None) -> pd.DataFrame:
-        """Precision, recall, F1 and support of each class of the truth; a row without an answer counts against recall.
+        """Precision, recall, F1 and support of each class of the truth.
+
+        A row without an answer counts against recall.
 
         Args:
             variant: As for `answers`.

@@ -1,4 +1,7 @@
-"""Takes the rows of batch jobs through the pipeline: what can be answered without a job before, what came back from one after."""
+"""Takes the rows of batch jobs through the pipeline.
+
+What can be answered without a job before, what came back from one after.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +121,10 @@ class Delivery:
         self._refreshed: dict[int, tuple[CallOptions, CallOptions]] = {}
 
     async def screen(self, call: Call) -> Request | None:
-        """The request as it would leave; None when the stages answer or refuse the call without the provider."""
+        """The request as it would leave.
+
+        None when the stages answer or refuse the call without the provider.
+        """
         probe = call.fork()
         try:
             await self._screen(probe)
@@ -197,7 +203,10 @@ class Delivery:
         raise _NotAnswered
 
     def _refresh(self, options: CallOptions) -> CallOptions:
-        """The same options with a cache that is written and not read: the answer is here, and was paid for."""
+        """The same options with a cache that is written and not read.
+
+        The answer is here, and was paid for.
+        """
         if options.cache != "use":
             return options
         known = self._refreshed.get(id(options))
@@ -257,7 +266,10 @@ def request_call_id(job: JobRecord, number: int) -> str:
 
 
 def logged_calls(core: Core, job: JobRecord) -> set[str]:
-    """Ids of the usage rows of batch jobs since a job was submitted; asked only after a merge was broken off."""
+    """Ids of the usage rows of batch jobs since a job was submitted.
+
+    Asked only after a merge was broken off.
+    """
     core.log.flush()
     since = int(((job.submitted_at or job.planned_at) - 1.0) * 1e6)
     query = (

@@ -1,4 +1,6 @@
-"""Batch jobs of a home on disk: their records, the rows that each holds, and the requests and results as files.
+"""Batch jobs of a home on disk.
+
+Their records, the rows that each holds, and the requests and results as files.
 
 A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every
 change is on disk (``synchronous=FULL``) before the call returns, because a record that is lost may be a job
@@ -197,6 +199,11 @@ class JobStore:
         """The open job that holds a row and the row's custom id in it, or None."""
         row = self._one("SELECT job_uuid, custom_id FROM requests WHERE claim = ?", claim)
         return None if row is None else (str(row[0]), str(row[1]))
+
+    def changes(self) -> int:
+        """A number that another one follows when another kernel or session has written."""
+        (number,) = self._one("PRAGMA data_version") or (0,)
+        return int(number)
 
     def request_file(self, job_uuid: str) -> Path:
         """Where the lines of a job stand."""

@@ -147,7 +147,9 @@ def estimate(
 def estimate_request(
     request: Request, prices: Prices, *, free: bool = False, likely_output_tokens: int | None = None
 ) -> Estimate:
-    """What sending a whole request would cost: messages, tools and the schema of the reply, at its own output limit.
+    """What sending a whole request would cost.
+
+    Messages, tools and the schema of the reply, at its own output limit.
 
     Args:
         request: What would be sent.

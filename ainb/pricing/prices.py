@@ -1,4 +1,7 @@
-"""Which price list counts for a model: the person's own table, then genai-prices; resolved once a model and kept."""
+"""Which price list counts for a model.
+
+The person's own table, then genai-prices; resolved once a model and kept.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +157,10 @@ class Prices:
         return read and read * factor, written and written * factor
 
     def published_models(self, provider: str) -> list[str]:
-        """Names of a provider's models that the published price list holds, sorted; [] where it does not know the provider."""
+        """Names of a provider's models that the published price list holds, sorted.
+
+        [] where it does not know the provider.
+        """
         name = _GENAI_PROVIDERS.get(provider, provider)
         found = (item for item in _snapshot().providers if item.id == name)
         return sorted(model.id for item in found for model in item.models if not model.deprecated)
@@ -289,7 +295,10 @@ def _read_rates(prices: ModelPrice) -> Rates:
 
 
 def _find_model(provider: str, model: str) -> tuple[PricedProvider, ModelInfo] | None:
-    """Provider and model as genai-prices knows them; an unknown one raises LookupError there and is None here."""
+    """Provider and model as genai-prices knows them.
+
+    An unknown one raises LookupError there and is None here.
+    """
     service = _GENAI_PROVIDERS.get(provider, provider) or None
     try:
         return _snapshot().find_provider_model(model, None, service, None)
@@ -311,5 +320,8 @@ def _snapshot() -> DataSnapshot:
 
 
 def preload() -> None:
-    """Load the published prices (about 0.5 s); for a background thread, so that the first cost does not wait."""
+    """Load the published prices (about 0.5 s).
+
+    For a background thread, so that the first cost does not wait.
+    """
     _snapshot()

@@ -22,7 +22,9 @@ NOTHING = object()  # what a function returned that returned None
 
 
 class FunctionProvider:
-    """Calls ``function(prompt, **parameters)``; a plain function runs in a thread, so that it holds nothing up.
+    """Calls ``function(prompt, **parameters)``.
+
+    A plain function runs in a thread, so that it holds nothing up.
 
     What it returns is the reply: a text, a `Reply`, or an object, whose JSON text is the reply and which is
     its `parsed` (`NOTHING` for None).

@@ -172,7 +172,7 @@ class RemoteProvider:
         raise NotImplementedError
 
     def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
-        """Remember what a refusal teaches, and mark the error as one after which the same call is another request."""
+        """Remember what a refusal teaches, and mark the error as one after which the request changes."""
         refused = wire.refused
         if refused is None or error.status_code not in REFUSING_STATUSES or call.shown:
             return

@@ -74,6 +74,13 @@ class Store(Protocol):
         """Size of the store."""
         ...
 
+    async def settle(self) -> None:
+        """Wait until every text that was set can be read by others who share the store, or is given up.
+
+        Suspends, with a local store too.
+        """
+        ...
+
     async def close(self) -> None:
         """Write pending texts and close the store."""
         ...

@@ -91,7 +91,10 @@ class JobContext:
         self._core.runtime.sink(Notice(text, kind))
 
     def claim(self, call: Call, run_id: str) -> str:
-        """What no two open jobs of a home hold at once: the row and the key, and the run where the answer is not shared."""
+        """What no two open jobs of a home hold at once.
+
+        The row and the key, and the run where the answer is not shared.
+        """
         own = f"{run_id}|" if call.options.cache != "use" else ""
         return hashlib.sha256(f"{own}{call.row_key}|{self.account}".encode()).hexdigest()
 
@@ -123,9 +126,12 @@ class JobContext:
         """Ids of usage rows that an earlier merge of this job has written; empty when there was none."""
         return await asyncio.to_thread(logged_calls, self._core, job) if job.merge_begun else set()
 
-    async def flush_log(self) -> None:
-        """Wait until every usage row is in the log."""
+    async def flush(self) -> None:
+        """Wait until usage rows are in the log and other kernels can read the stored answers."""
         await asyncio.to_thread(self._core.log.flush)
+        cache = self._core.stages.cache
+        if cache is not None:
+            await cache.settle()
 
 
 def pico(usd: Decimal | None) -> int | None:

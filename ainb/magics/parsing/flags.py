@@ -106,7 +106,8 @@ CELL_FLAGS: list[Flag] = [
         metavar="LEVEL",
         read=readers.one_of(*EFFORTS),
         choices=EFFORTS,
-        help=f"how much the model thinks: {', '.join(EFFORTS)}; a level that it lacks becomes the nearest lower one",
+        help=f"how much the model thinks: {', '.join(EFFORTS)}; a level that it lacks becomes the nearest "
+        f"lower one",
         example="%%ai openai:gpt-6-luna --effort low",
     ),
     Flag(
@@ -224,7 +225,8 @@ CELL_FLAGS: list[Flag] = [
         name="batch-api",
         value=True,
         goes_to="cell",
-        help="with --each: send the rows as batch jobs of the provider, at half the price; answers come within 24 hours",
+        help="with --each: send the rows as batch jobs of the provider, at half the price; answers come "
+        "within 24 hours",
         example="%%ai --each reviews --batch-api",
     ),
     Flag(

@@ -104,6 +104,10 @@ class CacheStage:
         """
         return await self._lookup.prune(older_than_seconds)
 
+    async def settle(self) -> None:
+        """Wait until others who share the store can read every answer that was stored."""
+        await self._lookup.settle()
+
     async def close(self) -> None:
         """Write pending answers and close the store."""
         await self._lookup.close()
@@ -135,7 +139,8 @@ class CacheStage:
                     reply = entry.hit()
                     reply.coalesced = True
                     return reply
-                # A text that is no valid answer does not count: one that cannot be read would be found for ever.
+                # A text that is no valid answer does not count: one that cannot be read would be found for
+                # ever.
                 past_age = True
             return await self._pay(key, work, proceed)
         finally:

@@ -284,7 +284,10 @@ def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Les
 
 
 def _mark(body: Json, wish: Any) -> None:
-    """Mark the system message and the last turn: what stands before a mark is kept by the service and read at a tenth of the price."""
+    """Mark the system message and the last turn.
+
+    What stands before a mark is kept by the service and read at a tenth of the price.
+    """
     mark = dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}
     if "system" in body:
         body["system"] = [{"type": "text", "text": body["system"], "cache_control": mark}]

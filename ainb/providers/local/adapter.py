@@ -50,7 +50,10 @@ class LocalProvider:
         return self._options.slots
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as the OpenAI protocol carries it; a schema becomes a grammar that the reply cannot leave."""
+        """The request as the OpenAI protocol carries it.
+
+        A schema becomes a grammar that the reply cannot leave.
+        """
         return self._openai.body(request)
 
     def endpoint(self, request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol, which OpenAI, Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
+"""The OpenAI chat protocol, which Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ class OpenAIProvider(RemoteProvider):
 
 
 def _azure_url(url: str) -> str:
-    """A resource's URL with the path of the current interface; one that names a deployment is of the older and stays."""
+    """A resource's URL with the path of the current interface.
+
+    One that names a deployment is of the older and stays.
+    """
     base, mark, query = without_path(url, CHAT_PATH).partition("?")
     if "/deployments/" in base:
         return base + mark + query

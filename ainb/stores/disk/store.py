@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import weakref
@@ -125,6 +126,10 @@ class DiskStore:
         if entries is None:
             return StoreStats(entries=None, size_bytes=size_bytes)
         return StoreStats(entries=entries + len(self._queue) + len(self._fallback), size_bytes=size_bytes)
+
+    async def settle(self) -> None:
+        """Wait until the queue is written or given up, in a thread."""
+        await asyncio.to_thread(self.flush)
 
     async def close(self) -> None:
         """Write queued texts, end the writer, close all connections; a later call opens the store again."""

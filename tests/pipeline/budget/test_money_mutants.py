@@ -64,7 +64,10 @@ MUTANTS = [
     ),
     (
         LEDGER,
-        "                    totals[account] = self._book(account).spend(account, cost)\n            self._pump()",
+        (
+            "                    totals[account] = self._book(account).spend(account, cost)\n            "
+            "self._pump()"
+        ),
         "                    totals[account] = self._book(account).spend(account, cost)",
         "a settlement wakes nobody",
     ),
