@@ -1,4 +1,4 @@
-"""Rules by model family: how a provider caches a repeated start of a prompt, and from which size on. Pure data.
+"""Rules by model family: how a provider caches a repeated start of a prompt, and from which size on.
 
 Source: OpenAI's and Anthropic's pages on prompt caching, as of November 2026.
 """

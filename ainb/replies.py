@@ -159,6 +159,6 @@ def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
 
 
 def provider_savings(replies: Sequence[Reply]) -> Decimal | None:
-    """What the provider's prompt cache saved in several replies to one call; None where nothing of it is known."""
+    """What the provider's prompt cache saved in several replies to one call; None where nothing is known."""
     known = [reply.provider_saved_usd for reply in replies if reply.provider_saved_usd is not None]
     return sum(known, Decimal(0)) if known else None

@@ -13,7 +13,7 @@ from ainb.batch.batch import Batch
 from ainb.batch.concurrency import Concurrency
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
-from ainb.batch.forecast import forecast
+from ainb.batch.forecast import forecast, row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
@@ -77,6 +77,7 @@ def make_batch(
         )
     if run_id is None:
         _show_notes(core, calls)
+        _show_hint(core, source, calls, options)
     if options.watcher is not None and run_id is None:
         _show_forecast(core, source, calls, batch_api=options.batch_api)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
@@ -218,6 +219,15 @@ def _show_notes(core: Core, calls: RowCalls) -> None:
     if isinstance(calls, TemplateCalls):
         for note in calls.template.notes:
             core.runtime.sink(Notice(note, "fields"))
+
+
+def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
+    """One line where the prompt puts the row first; it costs the first rows' tokens, so not in replay."""
+    wanted = options.prompt_cache == "auto" and core.config.replay != "replay"
+    if isinstance(calls, TemplateCalls) and wanted:
+        hint = row_first_hint(source, calls, prices=core.prices)
+        if hint is not None:
+            core.runtime.sink(Notice(hint, "layout"))
 
 
 def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:

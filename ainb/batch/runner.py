@@ -219,7 +219,7 @@ class Runner:
         return await self._settle(key, result, error)
 
     async def _settle(self, key: str, result: RowResult, error: Exception | None) -> RowResult:
-        """Store a result that came with `error`, or None, unless the row is to be sent again by another run."""
+        """Store a result that came with `error` or None, unless another run is to send the row again."""
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:

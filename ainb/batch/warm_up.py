@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
 
-# After so many rows in a row whose call failed the others follow, or an outage would let rows fail one by one.
+# After so many rows ahead whose calls failed the others follow, or in an outage rows would fail one by one.
 MAX_FAILURES = 3
 
 
@@ -56,7 +56,7 @@ class WarmUp:
                 release()
 
     async def _wait(self, call: Call) -> Callable[[], None] | None:
-        """Wait for the turn; returns what hands it on, or None where the prefix needs no row ahead (any more)."""
+        """Wait for the turn; returns what hands it on, or None where no row need go ahead (any more)."""
         life = _cache_seconds(call)
         if life is None:
             self._marks = False

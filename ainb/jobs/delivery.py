@@ -177,7 +177,7 @@ class Delivery:
         return await self._core.through(handler, call)
 
     async def deliver_reply(self, call: Call, reply: Reply, attempts: int) -> Reply:
-        """Take a row's part of an answer through the stages, as a live reply; the usage log has its call already.
+        """Take a row's part of an answer through the stages, as a live reply; its call is in the usage log.
 
         Args:
             call: The row's call, not yet started.

@@ -125,7 +125,7 @@ class Prices:
         return None, "unpriced"
 
     def cache_savings(self, call: Call, reply: Reply) -> Decimal | None:
-        """What the provider's prompt cache saved in a priced reply; negative where writes cost more than reads saved.
+        """What the provider's prompt cache saved in a priced reply; negative where writes cost more.
 
         None where the service reports no such tokens, and where the price is not from a list.
         """

@@ -26,7 +26,8 @@ _FREE = Decimal(0)
 class Row(NamedTuple):
     """Usage row of one call; the fields are the columns of the log, None where unknown.
 
-    ``cost_usd``, ``saved_usd`` and ``provider_saved_usd`` are Decimal dollars, durations are seconds, ``started_at`` is in UTC.
+    ``cost_usd``, ``saved_usd`` and ``provider_saved_usd`` are Decimal dollars, durations are seconds,
+    ``started_at`` is in UTC.
     """
 
     call_id: str

@@ -1,4 +1,4 @@
-"""What stands before the first row field is laid out for the provider's prompt cache, and nothing else changes."""
+"""What stands before the first row field is laid out for the prompt cache, and nothing else changes."""
 
 from __future__ import annotations
 

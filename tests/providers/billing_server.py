@@ -6,12 +6,12 @@
 
 The rules are written from the providers' documents, apart from ainb's own tables:
 
-- Anthropic: up to four ``cache_control`` marks; what stands before one is read where the same bytes were written
-  at a mark before (the last 20 blocks are looked at), else written; nothing below the model's minimum.
-- OpenAI from 5.6 on: ``prompt_cache_breakpoint`` in explicit mode, else one at the end of the last user message;
-  reads at breakpoints alone; a minimum of 1,024 tokens.
-- OpenAI before 5.6: prompts are cached by themselves and for nothing on the machine that a request is routed to;
-  by its start and its key, and beyond 15 requests a minute of these to any machine.
+- Anthropic: up to four ``cache_control`` marks; what stands before one is read where the same bytes were
+  written at a mark before (the last 20 blocks are looked at), else written; nothing below the minimum.
+- OpenAI from 5.6 on: ``prompt_cache_breakpoint`` in explicit mode, else one at the end of the last user
+  message; reads at breakpoints alone; a minimum of 1,024 tokens.
+- OpenAI before 5.6: prompts are cached by themselves and for nothing on the machine that a request is routed
+  to; by its start and its key, and beyond 15 requests a minute of these to any machine.
 
 A prefix can be read once the first answer has begun, and until its life time has passed since its last use.
 """
@@ -86,7 +86,7 @@ class _Entry:
 
 @dataclass
 class _Prompt:
-    """Blocks in the order in which they are rendered, and where marks stand: number of blocks and hours to keep."""
+    """Blocks in the order in which they are rendered; marks: blocks before them, and whether for an hour."""
 
     blocks: list[str] = field(default_factory=list)
     marks: list[tuple[int, bool]] = field(default_factory=list)

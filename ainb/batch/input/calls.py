@@ -78,6 +78,7 @@ class TemplateCalls:
         options: How the batch lays out its prompts.
 
     Attributes:
+        free: Whether calls cost nothing.
         fallback: Models that may answer in place of the first.
         rows_per_call: Rows that one call is to answer.
         delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in
@@ -123,6 +124,7 @@ class TemplateCalls:
         self.slots: int | None = getattr(first.provider, "slots", None)
         self._before = self.request.messages[:-1]
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
+        self.free = first.provider.free
         self.fallback = first.options.fallback
         self.rows_per_call = options.rows_per_call
         self._provider, self._options = first.provider, first.options

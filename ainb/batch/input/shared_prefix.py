@@ -24,13 +24,21 @@ def shared_prefix(request: Request, prefix: str, fallback: Sequence[Alternative]
     caches = [cache for service, model in models if (cache := prompt_cache_of(service, model))]
     if not caches:
         return None
-    before = request.messages[:-1]
-    whole = dataclasses.replace(request, messages=(*before, Message("user", prefix)))
+    whole = _with_prefix(request, prefix)
     least = min(cache.minimum_tokens for cache in caches)
     if _most_tokens(whole) < least:  # most prompts are short, and the vocabulary need not be loaded for them
         return None
     count = tokens.count_request(whole).tokens
-    return SharedPrefix(prefix, len(before), count) if count >= least else None
+    return SharedPrefix(prefix, len(request.messages) - 1, count) if count >= least else None
+
+
+def count_shared(request: Request, prefix: str) -> int:
+    """Tokens of what every row sends first."""
+    return tokens.count_request(_with_prefix(request, prefix)).tokens
+
+
+def _with_prefix(request: Request, prefix: str) -> Request:
+    return dataclasses.replace(request, messages=(*request.messages[:-1], Message("user", prefix)))
 
 
 def _most_tokens(request: Request) -> int:

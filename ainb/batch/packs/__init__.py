@@ -1,4 +1,4 @@
-"""Many rows in one call: `schema` and `prompt` make the request, `reply` reads the answer, `shares` splits its cost.
+"""Many rows in one call: `calls` and `schema` make it, `reply` reads its answer, `shares` splits its cost.
 
 `runner` sends the packs. A row is validated, cached, journalled and recorded in a cassette by itself: it is
 screened before it goes into a pack, and its part of the answer passes the stages like a reply of its own.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.input.calls import TemplateCalls
-from ainb.batch.input.shared_prefix import shared_prefix
+from ainb.batch.input.shared_prefix import count_shared, shared_prefix
 from ainb.batch.packs.schema import pack_schema
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Request
@@ -26,8 +26,8 @@ OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 ENTRY_TOKENS, FRAME_TOKENS = 16, 32
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 TASK = (
-    "Do this for each of the rows below, each by itself. A row is one line that begins with the id of the row in "
-    "square brackets; \\n in it stands for a line break. Answer with one JSON object of the form "
+    "Do this for each of the rows below, each by itself. A row is one line that begins with the id of the "
+    "row in square brackets; \\n in it stands for a line break. Answer with one JSON object of the form "
     '{"rows": [{"id": "id of the row", …}, …]} with one entry for each row, in the order of the rows.'
 )
 
@@ -70,6 +70,7 @@ class PackCalls:
     Attributes:
         size: Rows of a full pack.
         schema: Schema of a pack's answer.
+        shared_tokens: Tokens that each row would send again in a call of its own.
 
     Raises:
         ConfigError: The rows have no prompt or no schema.
@@ -80,6 +81,7 @@ class PackCalls:
         self._calls, schema = check_packs(calls, options)
         self.schema = pack_schema(schema)
         self._prefix = self._calls.template.prefix
+        self.shared_tokens = count_shared(self._calls.request, self._prefix)
         self._heads: list[str] = [self._prefix]
         request = dataclasses.replace(self._calls.request, schema=self.schema.schema)
         head, fallback = _with_task(self._prefix), self._calls.fallback
@@ -152,7 +154,8 @@ def check_packs(calls: RowCalls, options: BatchOptions) -> tuple[TemplateCalls, 
         )
     if options.batch_api:
         raise ConfigError(
-            f"{size} is for live calls: a batch job takes one row a request; leave rows_per_call or batch_api out"
+            f"{size} is for live calls: a batch job takes one row a request; leave rows_per_call or "
+            "batch_api out"
         )
     return calls, calls.schema
 

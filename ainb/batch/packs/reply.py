@@ -1,4 +1,4 @@
-"""Reads a pack's answer: which row got which, whatever the model left out, doubled, mixed up or did not finish."""
+"""Reads a pack's answer: which entry is which row's, whatever was left out, doubled or not finished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sends the rows of a batch in packs: each worker gathers the rows of one call, sends it, and ends its rows."""
+"""Sends the rows of a batch in packs: a worker gathers the rows of one call, sends it, and ends its rows."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class PackRunner(Runner):
         return [] if self._stopping else found
 
     async def _open(self, position: int, item: Any) -> PackRow | None:
-        """The row where it has to be sent; None where it has ended, or ends with another that sends the same."""
+        """The row where it has to be sent; None where it has ended, or ends with another of the same key."""
         try:
             call = self._context.make_call(item)
         except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
@@ -135,6 +135,7 @@ class PackRunner(Runner):
                 self._leave(error)
             return await self._fail(call, rows, error, started)
         self._adapt(call, None, started)
+        self._count_savings(call, len(rows))
         ids = [str(number) for number in range(1, len(rows) + 1)]
         answers = read_answers(self._packs.schema, reply, ids)
         texts = [answers.get(name) for name in ids]
@@ -227,6 +228,14 @@ class PackRunner(Runner):
         for row in others:
             await self._end_row(row, failed, None, hold=kind_of(error) is not None)
         return []
+
+    def _count_savings(self, call: Call, rows: int) -> None:
+        """Count what the rows but for the first did not send again."""
+        saved = self._packs.shared_tokens * (rows - 1)
+        price = self._context.core.prices.per_million(call.request.provider, call.request.model)[0]
+        self._progress.pack_saved_tokens += saved
+        if price is not None and not call.provider.free:
+            self._progress.pack_saved_nano_usd += int(price * saved * 1_000)
 
     def _share(self, call: Call, rows: Sequence[PackRow], texts: Sequence[str | None]) -> list[Share]:
         sent = [len(row.text) + 1 for row in rows]

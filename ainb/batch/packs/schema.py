@@ -1,4 +1,4 @@
-"""The schema of a pack's answer: one entry per row, each with the row's id and what the user's schema asks for."""
+"""The schema of a pack's answer: one entry per row, with its id and what the user's schema asks for."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _lay_out(wire: Wire, request: Request, lessons: Sequence[Lesson], *, cache_h
 
 
 def _limit(request: Request) -> int:
-    """The output limit, which the protocol requires, and in which thinking counts: a default leaves room for it."""
+    """The output limit, which the protocol requires; a default leaves room for thinking, which counts."""
     given = request.parameters
     asked = given.get("max_tokens") or given.get("max_completion_tokens")
     return asked or request.default_output_tokens + thinking_tokens("anthropic", request.model, given)

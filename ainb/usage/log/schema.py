@@ -141,8 +141,8 @@ CREATE INDEX calls_started ON calls (started_us);
 CREATE INDEX calls_failed ON calls (started_us) WHERE error_type > 0;
 """  # noqa: E501
 
-# What providers' prompt caches saved, and how many table rows a call answered: unknown of the calls so far. The sums
-# get what was read from and written to these caches.
+# What providers' prompt caches saved, and how many table rows a call answered: unknown of the calls so far.
+# The sums get what was read from and written to these caches.
 _VERSION_3 = """
 CREATE TABLE new_calls (
   id INTEGER PRIMARY KEY,
@@ -214,18 +214,18 @@ ALTER TABLE rollups ADD COLUMN cache_creation_input_tokens INTEGER;
 ALTER TABLE rollups ADD COLUMN provider_saved_nano INTEGER;
 DELETE FROM rollups;
 INSERT INTO rollups (
-  day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source, cache_hit,
-  coalesced, stale, replayed, notebook, session_id,
+  day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source,
+  cache_hit, coalesced, stale, replayed, notebook, session_id,
   calls, unpriced, input_tokens, output_tokens, cost_nano, saved_nano, cache_read_input_tokens,
   cache_creation_input_tokens
 ) SELECT
-  day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source, cache_hit,
-  coalesced, stale, replayed, notebook, session_id,
+  day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source,
+  cache_hit, coalesced, stale, replayed, notebook, session_id,
   count(*), sum(cost_nano IS NULL), sum(input_tokens), sum(output_tokens), sum(cost_nano), sum(saved_nano),
   sum(cache_read_input_tokens), sum(cache_creation_input_tokens)
   FROM calls GROUP BY
-  day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source, cache_hit,
-  coalesced, stale, replayed, notebook, session_id;
+  day, operation_name, provider_name, request_model, response_model, status, error_type, cost_source,
+  cache_hit, coalesced, stale, replayed, notebook, session_id;
 """
 
 # One script per version, oldest first; a released script is never edited.
