@@ -115,6 +115,7 @@ class Stages:
             ResendStage(),
             GateStage(breakers) if breakers else None,
             self.rate_limit,
+            self.cache.take_turn if self.cache else None,
             self._permit_stage(breakers) if breakers else None,
             self.attempt,
             self.budget.before_sending,

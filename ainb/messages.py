@@ -13,10 +13,21 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ainb.prompt_caches import SharedPrefix
-from ainb.replies import UNKNOWN_USAGE, Form, Reply, Usage, add_up, provider_savings
+from ainb.replies import (
+    MAX_TOKENS,
+    UNKNOWN_USAGE,
+    Form,
+    Reply,
+    Usage,
+    add_up,
+    is_reply_cost,
+    is_token_count,
+    provider_savings,
+)
 
 __all__ = [
     "DEFAULT_OPTIONS",
+    "MAX_TOKENS",
     "UNKNOWN_USAGE",
     "Alternative",
     "CacheMode",
@@ -35,6 +46,8 @@ __all__ = [
     "Stage",
     "Usage",
     "add_up",
+    "is_reply_cost",
+    "is_token_count",
     "provider_savings",
 ]
 

@@ -12,6 +12,10 @@ from typing import Any, Literal
 from ainb.errors import InvalidReplyError
 
 Form = Literal["markdown", "text", "code", "json", "html", "math"]
+# Bounds of what a provider or a file may report of one reply: ten times the largest context of a model, and
+# sums of a billion rows that still fit 64 bits.
+MAX_TOKENS = 100_000_000
+MAX_COST_USD = Decimal(100_000)
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -39,6 +43,18 @@ class Usage:
 
 
 UNKNOWN_USAGE = Usage()
+
+
+def is_token_count(value: object, most: int = MAX_TOKENS) -> bool:
+    """Whether a value is a number of tokens that one reply can have."""
+    return type(value) is int and 0 <= value <= most
+
+
+def is_reply_cost(value: object) -> bool:
+    """Whether a value is an amount of USD that one reply can cost."""
+    return isinstance(value, Decimal) and value.is_finite() and 0 <= value <= MAX_COST_USD
+
+
 _COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 

@@ -16,7 +16,8 @@ from tests.fault_server import Fault, FaultServer, random_plan
 
 ORDER = [
     "RecordStage", "ValidationStage", "DeadlineStage", "CacheStage", "AnswerStage", "BudgetStage",
-    "RetryStage", "BudgetStage.before_attempt", "ResendStage", "GateStage", "RateLimitStage", "PermitStage",
+    "RetryStage", "BudgetStage.before_attempt", "ResendStage", "GateStage", "RateLimitStage",
+    "CacheStage.take_turn", "PermitStage",
     "AttemptTimeoutStage", "BudgetStage.before_sending", "OwnKeyStage",
 ]  # fmt: skip
 

@@ -28,6 +28,9 @@ CANCEL_SECONDS = 0.4
 class BatchFailedError(AinbError):
     """Rows failed and ``on_error="raise"`` was asked for.
 
+    What to do: read ``frame["error_message"]`` of the failed rows; ``retry_failed=True`` sends only those
+    again.
+
     Attributes:
         frame: Every row, those that succeeded too; None when the results went to a file.
     """
@@ -37,6 +40,8 @@ class BatchFailedError(AinbError):
 
 class BatchInterrupted(KeyboardInterrupt):
     """The user stopped a batch; finished rows are kept.
+
+    What to do: run the same call again; it sends only the rows that have no result yet.
 
     Attributes:
         frame: Every row; those that were not reached have the status "cancelled". None when the results went

@@ -112,7 +112,7 @@ class Delivery:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        stages, sender = core.stages, Sender(core.prices)
+        stages, sender = core.stages, Sender(core.prices, core.runtime.sink)
         inner = stages.of_batch_rows()
         self._recorded = compose([stages.record, *inner], sender)
         self._unrecorded = compose(inner, sender)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import Sink, silent
-from ainb.pipeline.cache.entry import copy_value, is_moment
+from ainb.pipeline.cache.entry import copy_value, is_moment, stored_key
 from ainb.pipeline.cache.key import digest, is_json
 from ainb.pipeline.cache.lookup import Lookup
 from ainb.pipeline.cache.options import Cache, check_ttl
@@ -45,7 +45,7 @@ class ResponseCache:
         clock: Source of time.
         sink: Receives one notice when the store cannot be used.
 
-    Example:
+    Examples:
         >>> cache = ResponseCache(Cache(where="memory"))
         >>> cache.get("Capital of France?", "my-model", {"temperature": 0})
         >>> cache.set("Capital of France?", "my-model", {"temperature": 0}, "Paris")
@@ -184,7 +184,7 @@ class ResponseCache:
     async def _share(self, key: str, function: Callable[[], Any]) -> Any:
         shared = self._calls.find(key)
         if shared is None:
-            shared = self._calls.start(key, self._fetch(key, function), None)
+            shared, _ = self._calls.start(key, self._fetch(key, function), None)
             self._lookup.misses += 1
         else:
             self._lookup.coalesced += 1
@@ -196,7 +196,7 @@ class ResponseCache:
         return value
 
     async def _find(self, key: str, ttl_seconds: float | None) -> _Value | None:
-        found = await self._lookup.read(key, _decode_value)
+        found = await self._lookup.read(stored_key(key, VALUE_VERSION), _decode_value)
         if found is None or not self._lookup.is_fresh(found.created_at, ttl_seconds):
             return None
         self._lookup.hits += 1
@@ -209,7 +209,8 @@ class ResponseCache:
                 "kept"
             )
             return
-        await self._lookup.write(key, lambda created_at: _encode_value(value, created_at))
+        place = stored_key(key, VALUE_VERSION)
+        await self._lookup.write(place, lambda created_at: _encode_value(value, created_at))
 
 
 class _KeyOf:

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
 from ainb import errors
-from ainb.messages import Call, Reply, Usage
+from ainb.messages import Call, Reply, Usage, is_reply_cost, is_token_count
 from ainb.pipeline.replay.request import redacted
 from ainb.stores.cassette import is_reply, is_seconds
 
@@ -177,12 +177,12 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and is_token_count(value) else None
 
 
 def _cost(value: object) -> Decimal | None:
     cost = _amount(value)
-    return cost if cost is not None and cost >= 0 else None
+    return cost if cost is not None and is_reply_cost(cost) else None
 
 
 def _amount(value: object) -> Decimal | None:
@@ -192,4 +192,4 @@ def _amount(value: object) -> Decimal | None:
         amount = Decimal(value)
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() else None
+    return amount if amount.is_finite() and is_reply_cost(abs(amount)) else None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol, TypeVar, cast
 
 from ainb.clock import Clock
-from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage
+from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage, is_reply_cost, is_token_count
 from ainb.redaction import encodable
 from ainb.usage.rows import (
     Row,
@@ -25,6 +26,8 @@ from ainb.usage.rows import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
+MAX_DURATION_SECONDS = 366 * 86_400.0
+_COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
 
 
 class CountTokens(Protocol):
@@ -99,7 +102,8 @@ class Recorder:
             model: Model name.
             provider: Provider name.
             operation: Name of the operation.
-            usage: Tokens as reported; None means the reply's, or estimates that are marked so.
+            usage: Tokens as reported; None means the reply's, or estimates that are marked so. A count, a
+                cost or a duration that no call can have is unknown in the row.
             cost_usd: Cost in US dollars; None means by the price table.
             duration_s: Duration in seconds; None means unknown.
             error: The exception of a failed call, or None.
@@ -110,7 +114,8 @@ class Recorder:
             The row as it goes into the log.
         """
         text = reply.text if isinstance(reply, Reply) else reply
-        tokens = self._tokens(model, prompt, reply) if usage is None else usage
+        tokens = _plausible(self._tokens(model, prompt, reply) if usage is None else usage)
+        duration_s = duration_s if _is_duration(duration_s) else None
         cost, cost_source = self._cost(model, tokens, cost_usd)
         row = Row(
             call_id=self._ids(),
@@ -202,14 +207,35 @@ class Recorder:
 
     def _cost(self, model: str, usage: Usage, given: Decimal | float | None) -> tuple[Decimal | None, str]:
         if given is not None:
-            return Decimal(str(given)), "provider"
+            cost = _read_usd(given)
+            return cost, "unpriced" if cost is None else "provider"
         price = self._estimators.price
         if price is None or usage.input_tokens is None or usage.output_tokens is None:
             return None, "unpriced"
-        cost = price(model, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-        return (None, "unpriced") if cost is None else (cost, "table")
+        counted = price(model, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        return (None, "unpriced") if counted is None else (counted, "table")
 
 
 def _find_prompt(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
     candidates = (named.get("prompt"), *arguments, *named.values())
     return next((value for value in candidates if isinstance(value, str)), "")
+
+
+def _plausible(usage: Usage) -> Usage:
+    """The same usage with counts that no call can have as unknown."""
+    counts = {name: getattr(usage, name) for name in _COUNTS}
+    bad: dict[str, Any] = {name: None for name, value in counts.items() if not is_token_count(value)}
+    return dataclasses.replace(usage, **bad)
+
+
+def _read_usd(value: object) -> Decimal | None:
+    """An amount that a call can cost; None for anything else."""
+    try:
+        cost = Decimal("NaN" if isinstance(value, bool) else str(value))
+    except InvalidOperation:
+        return None
+    return cost if is_reply_cost(cost) else None
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) in {int, float} and 0 <= value <= MAX_DURATION_SECONDS  # type: ignore[operator]  # a number

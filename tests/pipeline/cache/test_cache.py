@@ -512,3 +512,16 @@ def test_a_parsed_value_that_json_cannot_hold_is_left_out_of_the_store():
 
     assert run(lab.ask(proceed=proceed)).parsed is None
     assert not lab.notices
+
+
+def test_entries_of_several_formats_lie_side_by_side(monkeypatch):
+    """As when two versions of ainb share a store: each finds its own answer, and neither is replaced."""
+    lab = Lab()
+    paid = []
+    for version in (2, 3, 2, 4, 3, 2, 4):
+        monkeypatch.setattr("ainb.pipeline.cache.entry.ENTRY_VERSION", version)
+        reply = run_virtual(lab.ask())
+        paid.append(not reply.cached)
+
+    assert paid == [True, True, False, True, False, False, False]
+    assert lab.notices == []
