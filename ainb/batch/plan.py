@@ -28,6 +28,7 @@ from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
+    from ainb.batch.jobs.under_way import JobsUnderWay
     from ainb.core import Core
     from ainb.messages import Call
     from ainb.pipeline.validation import Preview
@@ -94,6 +95,7 @@ def make_batch(
         run_id=run_id,
         journal=opened,
         jobs=jobs,
+        under_way=_under_way(core, calls, options, identity),
     )
     return Batch(context, output)
 
@@ -240,6 +242,19 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
         check_jobs(calls, options).delivery = "batch"
         return None
     return JobContext(core, calls, options)
+
+
+def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str) -> JobsUnderWay | None:
+    """Open batch jobs of the home, for rows of a prompt that are sent live."""
+    live = isinstance(calls, TemplateCalls) and not options.batch_api and core.config.replay == "off"
+    if not live:
+        return None
+    from ainb.batch.jobs.under_way import jobs_under_way
+
+    def notify(text: str, kind: str) -> None:
+        core.runtime.sink(Notice(text, kind))
+
+    return jobs_under_way(core.config.home_folder(), identity, notify)
 
 
 def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:

@@ -215,6 +215,8 @@ class Runner:
         if cause is not None:
             self.unfinished += 1
             return not_sent(cause)
+        if self._context.under_way is not None:
+            self._context.under_way.check(call)
         result, error = await self._send(call, item)
         return await self._settle(key, result, error)
 
