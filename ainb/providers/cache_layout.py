@@ -14,7 +14,9 @@ from ainb.messages import Request
 from ainb.prompt_caches import REQUESTS_PER_KEY, PromptCache, prompt_cache_of
 
 WINDOW_SECONDS: Final = 60.0
-MAX_KEYS: Final = 256
+MAX_PREFIXES: Final = 256
+# Each key starts with an empty cache, so more of them would cost more than they bring.
+MAX_KEYS: Final = 32
 # Given by the user, in the request or in ``extra_body``, these are the user's own layout.
 OWN_LAYOUT: Final = frozenset(
     {"cache_control", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
@@ -88,20 +90,22 @@ def prefix_digest(request: Request) -> str:
 
 
 class CacheKeys:
-    """Keys for caches that route by key, a further one for every 15 requests of a prefix in a minute.
+    """Keys for caches that route by key: one for every 15 requests of a prefix in a minute, up to 32.
 
-    Minutes are counted from the first request of a prefix, so that the same few keys are used again in each.
+    Requests take turns between the keys in use. Were a new key given to 15 requests in a row, all of them
+    would be under way before the first has filled its cache.
     """
 
     def __init__(self) -> None:
-        self._counts: dict[str, tuple[float, int]] = {}
+        self._counts: dict[str, tuple[float, int, int]] = {}
 
     def next(self, prefix: str, now: float) -> str:
         """The key of the next request; `now` is in monotonic seconds."""
-        began, count = self._counts.get(prefix, (now, 0))
+        began, count, before = self._counts.get(prefix, (now, 0, 0))
         if not began <= now < began + WINDOW_SECONDS:
-            began, count = now, 0
-        if len(self._counts) >= MAX_KEYS and prefix not in self._counts:
+            began, count, before = now, 0, count
+        if len(self._counts) >= MAX_PREFIXES and prefix not in self._counts:
             self._counts.clear()
-        self._counts[prefix] = began, count + 1
-        return f"ainb-{prefix}-{count // REQUESTS_PER_KEY}"
+        self._counts[prefix] = began, count + 1, before
+        keys = min(MAX_KEYS, max(1 + count // REQUESTS_PER_KEY, -(-before // REQUESTS_PER_KEY)))
+        return f"ainb-{prefix}-{count % keys}"
