@@ -225,8 +225,14 @@ class PackRunner(Runner):
             failed = dataclasses.replace(failed, cost_nano_usd=0, input_tokens=0, output_tokens=0, attempts=0)
         first, *others = rows
         await self._end_row(first, failed, error)
-        for row in others:
-            await self._end_row(row, failed, None, hold=kind_of(error) is not None)
+        held = kind_of(error) is not None
+        for row in others:  # the refusal of one call counts once
+            result = _with_shares(failed, row.shares)
+            if held:
+                self.finished.hold_back(row.key, result)
+            else:
+                await self.finished.add(row.key, result)
+            self._hand_out(row, result)
         return []
 
     def _count_savings(self, call: Call, rows: int) -> None:
@@ -242,16 +248,12 @@ class PackRunner(Runner):
         received = [0 if text is None else len(text) for text in texts]
         return share_out(call.replies, sent, received, call.attempts)
 
-    async def _end_row(
-        self, row: PackRow, result: RowResult, error: Exception | None, *, hold: bool = False
-    ) -> None:
+    async def _end_row(self, row: PackRow, result: RowResult, error: Exception | None) -> None:
         """Store and hand out a row's result, with what earlier calls for it cost."""
-        if row.shares:
-            result = _with_shares(result, row.shares)
-        if hold:
-            self.finished.hold_back(row.key, result)
-        else:
-            result = await self._settle(row.key, result, error)
+        self._hand_out(row, await self._settle(row.key, _with_shares(result, row.shares), error))
+
+    def _hand_out(self, row: PackRow, result: RowResult) -> None:
+        """End the row, and those that send the same."""
         self._end(row.position, row.item, result, resumed=False)
         for position, item in self._same.pop(row.key, ()):
             self._end(position, item, result.shared(), resumed=False)
@@ -278,8 +280,9 @@ def _is_about_content(error: Exception) -> bool:
     return isinstance(error, PermanentProviderError) and kind_of(error) is None
 
 
-def _with_shares(result: RowResult, shares: Iterable[Share]) -> RowResult:
-    if not result.attempts:  # nothing was sent for it this time, so nothing is unknown of that
+def _with_shares(result: RowResult, shares: Sequence[Share]) -> RowResult:
+    """The result with what calls that did not answer the row have cost."""
+    if shares and not result.attempts:  # nothing was sent for it this time, so nothing is unknown of that
         result = dataclasses.replace(
             result,
             cost_nano_usd=result.cost_nano_usd or 0,
