@@ -89,7 +89,6 @@ class Stages:
 
     def in_order(self) -> list[Stage]:
         """The pipeline, outermost first; the one place that says the order."""
-        breakers = self.breakers
         order: list[Stage | None] = [
             self.record,
             self.validation,
@@ -98,6 +97,23 @@ class Stages:
             self.replay,
             self.cache,
             AnswerStage(),
+            *self._sending(),
+        ]
+        return [stage for stage in order if stage is not None]
+
+    def of_packs(self) -> list[Stage]:
+        """The stages of a call for several rows, outermost first.
+
+        What concerns the rows themselves is done for each of them, before it goes into the pack and when its
+        part of the answer is here: see `of_batch_rows`.
+        """
+        order: list[Stage | None] = [self.record, self.deadline, FallbackStage(), *self._sending()]
+        return [stage for stage in order if stage is not None]
+
+    def _sending(self) -> list[Stage | None]:
+        """The stages around a request that is sent, the last one next to the provider."""
+        breakers = self.breakers
+        return [
             self.budget,
             self.retry,
             self.budget.before_attempt,
@@ -110,13 +126,12 @@ class Stages:
             self.budget.before_sending,
             OwnKeyStage() if self.validation else None,
         ]
-        return [stage for stage in order if stage is not None]
 
     def of_batch_rows(self) -> list[Stage]:
-        """The stages that the result of a batch job's row passes, outermost first, behind `record`.
+        """The stages that a row passes whose answer comes in a batch job or in a pack, behind `record`.
 
-        What a job spends is reserved and booked as a whole, and nothing is sent that could be limited,
-        retried or timed.
+        What a job or a pack spends is reserved and booked as a whole, and nothing is sent that could be
+        limited, retried or timed.
         """
         order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]

@@ -15,6 +15,7 @@ from ainb.events import Notice
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
+    from ainb.batch.jobs.under_way import JobsUnderWay
     from ainb.clock import Clock
     from ainb.messages import Call
 
@@ -35,6 +36,7 @@ class BatchContext:
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
         journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
         jobs: The provider's batch API, which answers the rows; None sends them live.
+        under_way: Open batch jobs of the home, while rows are sent live; None without any.
     """
 
     core: Core
@@ -46,6 +48,7 @@ class BatchContext:
     run_id: str
     journal: Journal | None
     jobs: JobContext | None = None
+    under_way: JobsUnderWay | None = None
 
     @property
     def clock(self) -> Clock:

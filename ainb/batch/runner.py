@@ -15,6 +15,7 @@ from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult
 from ainb.batch.throttled import ThrottledRow
+from ainb.batch.warm_up import WarmUp
 from ainb.errors import (
     AinbError,
     CallRejectedError,
@@ -68,6 +69,7 @@ class Runner:
         self._progress = reporter.progress
         self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
+        self._warm_up = WarmUp(context.clock)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -148,15 +150,23 @@ class Runner:
             finally:
                 self._progress.in_flight -= 1
             self._end(position, item, result, resumed=resumed)
-            if not self._progress.done % YIELD_ROWS:
-                await asyncio.sleep(0)
-            if self._context.core.log.backlog > MAX_BACKLOG:
-                await self._wait_for_log()
-            if len(self._workers) > self._context.pace.limit:
-                # At once, not when the task is collected: workers that end together would all leave.
-                self._workers.discard(asyncio.current_task())
+            if await self._may_leave():
                 break
         self._reporter.update()
+
+    async def _may_leave(self) -> bool:
+        """Let other calls run and the log catch up; whether this worker is one too many."""
+        if not self._progress.done % YIELD_ROWS:
+            await asyncio.sleep(0)
+        if self._context.core.log.backlog > MAX_BACKLOG:
+            await self._wait_for_log()
+        if len(self._workers) <= self._context.pace.limit:
+            return False
+        # At once, not when the task is collected: workers that end together would all leave.
+        task = asyncio.current_task()
+        if task is not None:
+            self._workers.discard(task)
+        return True
 
     async def _wait_for_log(self) -> None:
         """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
@@ -206,8 +216,14 @@ class Runner:
         cause = self._refusals.cause
         if cause is not None:
             self.unfinished += 1
-            return _not_sent(cause)
+            return not_sent(cause)
+        if self._context.under_way is not None:
+            self._context.under_way.check(call)
         result, error = await self._send(call, item)
+        return await self._settle(key, result, error)
+
+    async def _settle(self, key: str, result: RowResult, error: Exception | None) -> RowResult:
+        """Store a result that came with `error` or None, unless another run is to send the row again."""
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
@@ -224,7 +240,7 @@ class Runner:
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
-                reply = await Contained(self._context.core.handle(call))
+                reply = await Contained(self._warm_up.send(call, self._context.core.handle))
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
@@ -288,7 +304,8 @@ class Runner:
                     worker.cancel()
 
 
-def _not_sent(cause: Exception) -> RowResult:
+def not_sent(cause: Exception) -> RowResult:
+    """Result of a row that is not sent because rows before it were refused with `cause`."""
     text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
     return RowResult.of_error(CallRejectedError(text), status="rejected")
 
