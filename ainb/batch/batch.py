@@ -79,7 +79,13 @@ class Batch:
     def _make_runner(self) -> Runner | JobRunner:
         context = self.context
         if context.jobs is None:
-            return Runner(context, self._make_reader(), self._output, self._reporter)
+            make = Runner
+            # A cassette answers each row by itself.
+            if context.options.rows_per_call > 1 and context.core.config.replay != "replay":
+                from ainb.batch.packs import PackRunner
+
+                make = PackRunner
+            return make(context, self._make_reader(), self._output, self._reporter)
         from ainb.batch.jobs.runner import JobRunner
 
         return JobRunner(context, context.jobs, self._make_reader(), self._output, self._reporter)

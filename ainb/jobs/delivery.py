@@ -5,6 +5,7 @@ What can be answered without a job before, what came back from one after.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping
@@ -104,7 +105,7 @@ class DeliveredProvider:
 
 
 class Delivery:
-    """The pipeline of rows that batch jobs answer.
+    """The pipeline of rows that are answered by batch jobs or as a part of a call for several rows.
 
     Args:
         core: Whose stages they pass.
@@ -176,6 +177,24 @@ class Delivery:
         handler: Handler = self._unrecorded if is_logged else self._recorded
         return await self._core.through(handler, call)
 
+    async def deliver_reply(self, call: Call, reply: Reply, attempts: int) -> Reply:
+        """Take a row's part of an answer through the stages, as a live reply; its call is in the usage log.
+
+        Args:
+            call: The row's call, not yet started.
+            reply: Its part, with its share of tokens and cost.
+            attempts: Provider calls that were made for it.
+
+        Raises:
+            InvalidReplyError: The reply does not match the schema, or is blocked.
+        """
+        call.provider = _GivenReply(call.provider, reply)
+        call.options = self._refresh(call.options)
+        try:
+            return await self._core.through(self._unrecorded, call)
+        finally:
+            call.attempts = attempts
+
     async def _look(self, call: Call) -> Reply:
         stages = self._core.stages
         if stages.replay is not None and stages.replay.answers(call):
@@ -208,16 +227,30 @@ class _AnsweredError(AinbError):
         Exception.__init__(self)
 
 
-class _NoProvider:
-    """Refuses what a stage was expected to answer."""
+class _StandIn:
+    """Has the identity of a provider and answers in its place."""
 
     def __init__(self, provider: Provider) -> None:
-        self._provider = provider
         self.name = provider.name
         self.free = provider.free
         self.body = provider.body
         self.endpoint = provider.endpoint
         self.account = provider.account
+
+
+class _GivenReply(_StandIn):
+    """Answers with a reply that is here already."""
+
+    def __init__(self, provider: Provider, reply: Reply) -> None:
+        super().__init__(provider)
+        self._reply = reply
+
+    async def send(self, call: Call) -> Reply:
+        return self._reply
+
+
+class _NoProvider(_StandIn):
+    """Refuses what a stage was expected to answer."""
 
     async def send(self, call: Call) -> Reply:
         raise InvalidPromptError(
@@ -244,8 +277,9 @@ def logged_calls(core: Core, job: JobRecord) -> set[str]:
         "SELECT call_id FROM calls WHERE started_us >= ? AND delivery = (SELECT id FROM words WHERE word = "
         "'batch')"
     )
-    with core.log.reading() as connection:
+    with contextlib.suppress(AinbError), core.log.reading() as connection:
         return {call_id for (call_id,) in connection.execute(query, (since,))}
+    return set()  # a row that is logged twice is better than results that are not given back
 
 
 def last_message(line: Mapping[str, Any]) -> str | None:

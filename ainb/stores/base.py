@@ -81,6 +81,10 @@ class Store(Protocol):
         """
         ...
 
+    def let_go(self) -> None:
+        """Have threads of the store end when their work is done; never waits."""
+        ...
+
     async def close(self) -> None:
         """Write pending texts and close the store."""
         ...

@@ -87,6 +87,12 @@ _ALL = (
     ),
     _column("cost_source", "word", "category", "where the price comes from: table, provider, free, unpriced"),
     _column("saved_usd", "money", "Float64", "what a cache hit would have cost in USD"),
+    _column(
+        "provider_saved_usd",
+        "money",
+        "Float64",
+        "what reads from the provider's cache saved in USD, less the extra price of writes to it",
+    ),
     _column("duration_s", "seconds", "Float64", "seconds from submission to the end, waits included"),
     _column("queue_wait_s", "seconds", "Float64", "seconds spent waiting for the rate limit"),
     _column(
@@ -112,6 +118,7 @@ _ALL = (
     _column("cell_id", "word", "str", "id of the cell, as the front end gives it"),
     _column("session_id", "word", "str", "id of the session"),
     _column("batch_id", "word", "str", "run of a batch that the call belongs to"),
+    _column("rows", "count", "Int64", "table rows that the call answers; NA for calls outside a table"),
     _column("row_key", "text", "str", "digest of the table row that the call answers"),
     _column("user", "word", "str", "user that the call was made for"),
     _column("tags", "word", "str", "labels of the call, as JSON"),

@@ -124,6 +124,11 @@ class Lookup:
         """Wait until others who share the store can read every entry that was written."""
         await self._store.settle()
 
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self._store
+
     async def close(self) -> None:
         """Write pending entries and close the store."""
         await self._store.close()

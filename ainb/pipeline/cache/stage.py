@@ -119,6 +119,11 @@ class CacheStage:
         """Wait until others who share the store can read every answer that was stored."""
         await self._lookup.settle()
 
+    @property
+    def store(self) -> Store:
+        """Holds the answers."""
+        return self._lookup.store
+
     async def close(self) -> None:
         """Write pending answers and close the store."""
         await self._lookup.close()

@@ -144,6 +144,10 @@ class DiskStore:
         """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""
         return self._queue.flush(timeout_seconds)
 
+    def let_go(self) -> None:
+        """Have the writer end once the queue is written; never waits."""
+        self._queue.let_go()
+
     def hurry(self) -> None:
         """At exit: write the queue at once."""
         self._queue.hurry()

@@ -97,6 +97,10 @@ class RedisStore:
             await self._client.run_on_loop(lambda: self._client.run_command(("PING",)))
         await self._fallback.settle()
 
+    def let_go(self) -> None:
+        """Have threads of the local store end when their work is done."""
+        self._fallback.let_go()
+
     async def close(self) -> None:
         """Release leases and close the local store."""
         for name in self._leased:

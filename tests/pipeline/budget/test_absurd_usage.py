@@ -25,8 +25,8 @@ from tests.fault_server import Fault, FaultServer
 ABSURD = [
     "-1", "-1e30", "1e30", "1e400", "1.5", "NaN", "Infinity", "-Infinity", '"12"', '"many"', "true", "false",
     "null", "[]", "{}", '{"a": 1}', "9000000", "90000000", "100000001", "100000000000000",
-    "100000000000000000", "9223372036854775807", "9223372036854775808", "1" + "0" * 400,
-    "1" + "0" * 6_000, "-" + "9" * 6_000,
+    "100000000000000000", "9223372036854775807", "9223372036854775808", "1" + "0" * 400, "1" + "0" * 6_000,
+    "-" + "9" * 6_000,
 ]  # fmt: skip
 OPENAI = [
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details",
