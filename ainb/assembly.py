@@ -20,7 +20,7 @@ from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
-from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
+from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage, Reached
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
@@ -78,6 +78,7 @@ class Stages:
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
+        self.reached = Reached.of_home(None if config.replay == "replay" else config.home_folder())
         _open.add(self)
         # What nobody closes ends by itself: an idle writer thread would hold store and files for seconds.
         if self.cache is not None:
@@ -88,7 +89,6 @@ class Stages:
 
     def in_order(self) -> list[Stage]:
         """The pipeline, outermost first; the one place that says the order."""
-        breakers = self.breakers
         order: list[Stage | None] = [
             self.record,
             self.validation,
@@ -97,6 +97,23 @@ class Stages:
             self.replay,
             self.cache,
             AnswerStage(),
+            *self._sending(),
+        ]
+        return [stage for stage in order if stage is not None]
+
+    def of_packs(self) -> list[Stage]:
+        """The stages of a call for several rows, outermost first.
+
+        What concerns the rows themselves is done for each of them, before it goes into the pack and when its
+        part of the answer is here: see `of_batch_rows`.
+        """
+        order: list[Stage | None] = [self.record, self.deadline, FallbackStage(), *self._sending()]
+        return [stage for stage in order if stage is not None]
+
+    def _sending(self) -> list[Stage | None]:
+        """The stages around a request that is sent, the last one next to the provider."""
+        breakers = self.breakers
+        return [
             self.budget,
             self.retry,
             self.budget.before_attempt,
@@ -109,13 +126,12 @@ class Stages:
             self.budget.before_sending,
             OwnKeyStage() if self.validation else None,
         ]
-        return [stage for stage in order if stage is not None]
 
     def of_batch_rows(self) -> list[Stage]:
-        """The stages that the result of a batch job's row passes, outermost first, behind `record`.
+        """The stages that a row passes whose answer comes in a batch job or in a pack, behind `record`.
 
-        What a job spends is reserved and booked as a whole, and nothing is sent that could be limited,
-        retried or timed.
+        What a job or a pack spends is reserved and booked as a whole, and nothing is sent that could be
+        limited, retried or timed.
         """
         order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]
@@ -186,7 +202,9 @@ class Stages:
             # A line a call would differ from run to run in outputs that are compared.
             log_lines=config.display != "static" and config.replay != "replay",
             estimators=Estimators(
-                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+                count_tokens=tokens.count_tokens,
+                price=functools.partial(pricing.price, prices=prices),
+                prepare=_preload,
             ),
         )
         if config.replay == "replay":
@@ -317,9 +335,10 @@ async def _close_open() -> None:
 ENGINE.at_shutdown(_close_open)
 
 
-def _preload() -> None:
+def _preload(model: str = "gpt-5-mini") -> None:
+    """Load the price list and the vocabulary of a model."""
     pricing.preload()
-    tokens.preload()
+    tokens.preload(model)
 
 
 def estimate_tokens(call: Call) -> tuple[int, int]:

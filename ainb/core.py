@@ -199,6 +199,10 @@ class Core:
             call.options = dataclasses.replace(call.options, on_text=on_text)
         return reply
 
+    def pack_handler(self) -> Handler:
+        """The pipeline of calls for several rows; their answers are read by the caller."""
+        return compose(self.stages.of_packs(), Sender(self.prices, self.runtime.sink))
+
     async def through(self, handler: Handler, call: Call) -> Reply:
         """Take a call through a composed pipeline, and give a stored text its checked value."""
         call.started_at = self.runtime.clock.monotonic()

@@ -12,6 +12,9 @@ from ainb.batch.progress import Watcher
 from ainb.errors import ConfigError
 from ainb.plain import plain_fields
 
+# Published measurements end at 100 rows, where most models still hold and some collapse.
+MAX_ROWS_PER_CALL = 1_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
@@ -36,6 +39,9 @@ class BatchOptions:
         batch_api: Send the rows as batch jobs of the provider, at the batch rate.
         max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
         batch_poll_seconds: First wait between polls of a batch job; None means the configured one.
+        prompt_cache: "auto" marks what stands before the first row field for the provider's prompt cache;
+            "off" sends the prompt as one text.
+        rows_per_call: Rows that one call answers; above 1 they are sent as a pack, which needs a schema.
 
     Raises:
         ConfigError: A value makes no sense.
@@ -57,6 +63,8 @@ class BatchOptions:
     batch_api: bool = False
     max_wait_seconds: float | None = None
     batch_poll_seconds: float | None = None
+    prompt_cache: Literal["auto", "off"] = "auto"
+    rows_per_call: int = 1
 
     def __post_init__(self) -> None:
         plain_fields(self)
@@ -70,6 +78,13 @@ class BatchOptions:
             )
         if not self.circuit_wait_seconds >= 0:
             raise ConfigError(f"circuit_wait_seconds must be 0 or more; it is {self.circuit_wait_seconds!r}")
+        if self.prompt_cache not in {"auto", "off"}:
+            raise ConfigError(f"prompt_cache must be 'auto' or 'off'; it is {self.prompt_cache!r}")
+        if type(self.rows_per_call) is not int or not 1 <= self.rows_per_call <= MAX_ROWS_PER_CALL:
+            raise ConfigError(
+                f"rows_per_call must be a whole number of rows from 1 to {MAX_ROWS_PER_CALL}; "
+                f"it is {self.rows_per_call!r}"
+            )
         for name in ("max_wait_seconds", "batch_poll_seconds"):
             self._check_job_option(name, getattr(self, name))
 

@@ -105,7 +105,7 @@ class DeliveredProvider:
 
 
 class Delivery:
-    """The pipeline of rows that batch jobs answer.
+    """The pipeline of rows that are answered by batch jobs or as a part of a call for several rows.
 
     Args:
         core: Whose stages they pass.
@@ -177,6 +177,24 @@ class Delivery:
         handler: Handler = self._unrecorded if is_logged else self._recorded
         return await self._core.through(handler, call)
 
+    async def deliver_reply(self, call: Call, reply: Reply, attempts: int) -> Reply:
+        """Take a row's part of an answer through the stages, as a live reply; its call is in the usage log.
+
+        Args:
+            call: The row's call, not yet started.
+            reply: Its part, with its share of tokens and cost.
+            attempts: Provider calls that were made for it.
+
+        Raises:
+            InvalidReplyError: The reply does not match the schema, or is blocked.
+        """
+        call.provider = _GivenReply(call.provider, reply)
+        call.options = self._refresh(call.options)
+        try:
+            return await self._core.through(self._unrecorded, call)
+        finally:
+            call.attempts = attempts
+
     async def _look(self, call: Call) -> Reply:
         stages = self._core.stages
         if stages.replay is not None and stages.replay.answers(call):
@@ -209,16 +227,30 @@ class _AnsweredError(AinbError):
         Exception.__init__(self)
 
 
-class _NoProvider:
-    """Refuses what a stage was expected to answer."""
+class _StandIn:
+    """Has the identity of a provider and answers in its place."""
 
     def __init__(self, provider: Provider) -> None:
-        self._provider = provider
         self.name = provider.name
         self.free = provider.free
         self.body = provider.body
         self.endpoint = provider.endpoint
         self.account = provider.account
+
+
+class _GivenReply(_StandIn):
+    """Answers with a reply that is here already."""
+
+    def __init__(self, provider: Provider, reply: Reply) -> None:
+        super().__init__(provider)
+        self._reply = reply
+
+    async def send(self, call: Call) -> Reply:
+        return self._reply
+
+
+class _NoProvider(_StandIn):
+    """Refuses what a stage was expected to answer."""
 
     async def send(self, call: Call) -> Reply:
         raise InvalidPromptError(

@@ -94,6 +94,11 @@ class JobStore:
                 f"mend or move the folder {FOLDER!r} of the home, or leave batch_api out"
             ) from None
 
+    @staticmethod
+    def exists(home: Path) -> bool:
+        """Whether a batch job was ever planned in a home."""
+        return (home / FOLDER / FILE_NAME).exists()
+
     def plan(
         self, job: JobRecord, identity: str, requests: Sequence[PlannedRequest]
     ) -> tuple[JobRecord, list[int]]:

@@ -38,6 +38,7 @@ class Sender:
             self._notice(call, dropped)
         if reply.cost_source is None:
             reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
+            reply.provider_saved_usd = self._prices.cache_savings(call, reply)
         call.replies.append(reply)
         return reply
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ainb import tokens
 from ainb.families import thinking_tokens
-from ainb.messages import Message, Request, Usage
+from ainb.messages import DEFAULT_OUTPUT_TOKENS, Message, Request, Usage
 from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier_of
-from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, choices, may_write_cache, output_bound
+from ainb.pricing.quotes import choices, may_write_cache, output_bound
 
 LIKELY_OUTPUT_TOKENS = 256
 # Of the room for thinking a usual short prompt takes about an eighth; replies of one's own soon give a better

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -94,6 +94,11 @@ class Prices:
         if rates is None:
             if free or _is_free(provider, model):
                 return ZERO, "free"
+            if usage.input_tokens is None:
+                return (
+                    None,
+                    "unpriced",
+                )  # before the list is loaded: a function of the user's own counts no tokens
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
             halved = batch and provider in HALF_PRICE and not _has_batch_price(rates, at or self._now())
         if rates is None:
@@ -123,6 +128,25 @@ class Prices:
             if cost is not None:
                 return cost, source
         return None, "unpriced"
+
+    def cache_savings(self, call: Call, reply: Reply) -> Decimal | None:
+        """What the provider's prompt cache saved in a priced reply; negative where writes cost more.
+
+        None where the service reports no such tokens, and where the price is not from a list.
+        """
+        read, written = reply.usage.cache_read_input_tokens, reply.usage.cache_creation_input_tokens
+        if reply.cost_source != "table" or reply.cost_usd is None or (read is None and written is None):
+            return None
+        if not read and not written:
+            return ZERO
+        plain = replace(
+            reply.usage,
+            cache_read_input_tokens=None,
+            cache_creation_input_tokens=None,
+            cache_creation_1h_input_tokens=None,
+        )
+        without = self.reply_cost(call, replace(reply, usage=plain, cost_usd=None, cost_source=None))[0]
+        return None if without is None else without - reply.cost_usd
 
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""

@@ -321,3 +321,34 @@ def test_a_job_lets_go_of_its_rows_only_when_other_kernels_can_read_their_answer
 
         assert len(server.jobs) == 1
         assert spent_in(other) == spent_at(server)
+
+
+@BOTH
+@pytest.mark.parametrize("cache", ["use", "off", "refresh"])
+def test_rows_that_are_sent_live_while_a_job_holds_them_give_one_notice(
+    make_session, texts, events, anthropic, cache
+):
+    with BatchServer([STUCK]) as server:
+        session = make_session(server, anthropic=anthropic)
+        with pytest.raises(ainb.BatchPendingError):
+            session.map(texts, PROMPT, batch_api=True, max_wait_seconds=0.3, cache=cache)
+        (job_id,) = session.batch_jobs()["job_id"]
+        before = len(notices(events))
+        session.map(texts, PROMPT, cache=cache)
+
+    (said,) = [text for text in notices(events)[before:] if "paid twice" in text]
+    assert job_id in said
+    assert "batch_api=True" in said
+
+
+@BOTH
+def test_other_rows_and_answered_ones_give_no_notice(make_session, texts, events, anthropic):
+    with BatchServer([Behaviour(), STUCK]) as server:
+        session = make_session(server, anthropic=anthropic)
+        session.map(texts, PROMPT, batch_api=True)
+        with pytest.raises(ainb.BatchPendingError):
+            session.map(texts, "Another: {text}", batch_api=True, max_wait_seconds=0.3)
+        session.map(texts, PROMPT)
+        session.map(texts, "A third: {text}")
+
+    assert not [text for text in notices(events) if "paid twice" in text]

@@ -221,7 +221,7 @@ class Submission:
             return None
         keys = [chunk.requests[place].row_key for place in places]
         is_answered = context.store.changes() != seen and await self._is_any_answered(keys)
-        if is_answered or not context.budget.reserve(job.job_uuid, context.call, amount):
+        if is_answered or not await context.budget.reserve(job.job_uuid, context.call, amount):
             await asyncio.to_thread(context.store.forget, job)
             self.waiting.extendleft(reversed(keys))
             self.is_blocked = not is_answered

@@ -12,7 +12,12 @@ from ainb.messages import Effort, Form
 FORMATS: tuple[str, ...] = get_args(Form)
 EFFORTS: tuple[str, ...] = get_args(Effort)
 # Options that need --each beside them, by keyword.
-EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds"})
+EACH_ONLY = frozenset(
+    {
+        "limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds", "rows_per_call",
+        "prompt_cache",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +225,24 @@ CELL_FLAGS: list[Flag] = [
         goes_to="cell",
         help="with --each: send the rows again that failed in the last run of this cell",
         example="%%ai --each reviews --retry-failed",
+    ),
+    Flag(
+        name="rows-per-call",
+        metavar="N",
+        read=readers.whole_number,
+        goes_to="cell",
+        help="with --each and --schema: N rows in one call, each with its own answer; 10 to 25 is a good "
+        "range, compare with 1 on rows whose labels are known",
+        example='%%ai --each reviews --schema "label: good|bad" --rows-per-call 20',
+    ),
+    Flag(
+        name="prompt-cache",
+        metavar="auto|off",
+        read=readers.one_of("auto", "off"),
+        goes_to="cell",
+        help="with --each: off sends the prompt as one text; auto marks what stands before the first column "
+        "for the provider's prompt cache",
+        example="%%ai --each reviews --prompt-cache off",
     ),
     Flag(
         name="batch-api",

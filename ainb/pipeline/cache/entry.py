@@ -61,6 +61,7 @@ def as_coalesced(reply: Reply) -> Reply:
 def _mark_saved(reply: Reply) -> Reply:
     if not reply.cached:  # a copy of a hit keeps the saved cost of the hit
         reply.saved_usd = reply.cost_usd
+    reply.provider_saved_usd = None
     reply.cached = True
     reply.attempts = 0
     reply.cost_usd = NOTHING

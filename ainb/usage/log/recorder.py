@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -53,10 +54,12 @@ class Estimators:
     Attributes:
         count_tokens: Tokens of a text for a model; None leaves them unknown.
         price: Price of tokens; None leaves the cost unknown.
+        prepare: Loads what both need for a model, which is slow once a process; None means nothing to load.
     """
 
     count_tokens: CountTokens | None = None
     price: Price | None = None
+    prepare: Callable[[str], None] | None = None
 
 
 class Recorder:
@@ -78,6 +81,7 @@ class Recorder:
         self._session_id = session_id
         self._estimators = estimators or Estimators()
         self._content = content
+        self._prepared: set[str] = set()
 
     def record(
         self,
@@ -156,12 +160,16 @@ class Recorder:
         def decorate(function: F) -> F:
             @functools.wraps(function)
             async def watch_async(*arguments: Any, **named: Any) -> Any:
+                if model not in self._prepared:
+                    await asyncio.to_thread(self._prepare, model)
                 with self._recording(record, arguments, named) as outcome:
                     outcome.append(await function(*arguments, **named))
                 return outcome[0]
 
             @functools.wraps(function)
             def watch(*arguments: Any, **named: Any) -> Any:
+                if model not in self._prepared:
+                    self._prepare(model)
                 with self._recording(record, arguments, named) as outcome:
                     outcome.append(function(*arguments, **named))
                 return outcome[0]
@@ -169,6 +177,17 @@ class Recorder:
             return cast(F, watch_async if inspect.iscoroutinefunction(function) else watch)
 
         return decorate
+
+    def _prepare(self, model: str) -> None:
+        """Load the vocabulary and the prices before a call begins.
+
+        Loaded when the first row is made, they would block the loop, and the durations of other calls under
+        way would hold that time.
+        """
+        if self._estimators.prepare is not None:
+            with contextlib.suppress(Exception):
+                self._estimators.prepare(model)
+        self._prepared.add(model)
 
     @contextlib.contextmanager
     def _recording(

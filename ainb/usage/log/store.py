@@ -163,7 +163,8 @@ def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, Decimal):
-        return value if is_reply_cost(value) else None
+        # What the provider's cache saved may be negative.
+        return value if value.is_finite() and is_reply_cost(abs(value)) else None
     if isinstance(value, int | float) and not abs(value) <= _MAX_INTEGER // MICRO:
         return None
     return value
