@@ -149,7 +149,7 @@ PROMISES = (
     Promise(
         "Redis down, hanging or full: calls lost",
         "0",
-        (f"{REDIS}/test_redis_outage.py",),
+        (f"{REDIS}/test_redis_outage.py", f"{REDIS}/test_redis_surroundings.py"),
     ),
     Promise(
         "wall clock steps of an hour, a day, DST: extra wait",
