@@ -20,7 +20,7 @@ from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
-from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
+from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage, Reached
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
@@ -77,6 +77,7 @@ class Stages:
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
         self.rate_limit = self._make_rate_limit(config, clock)
+        self.reached = Reached.of_home(None if config.replay == "replay" else config.home_folder())
         _open.add(self)
         if self.shared is not None:
             # The loop holds its connection and heartbeat, so that they do not end by themselves.

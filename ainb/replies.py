@@ -70,7 +70,8 @@ class Reply:
         finish_reason: "stop", "length", "tool_calls", "content_filter", another value of the provider, or
             None.
         request_id: The provider's id of the request, or None.
-        duration_s: Seconds from submit to reply, waits included; None until the call has ended.
+        duration_s: Seconds from submit to reply, without waits for the rate limit; None until the call has
+            ended.
         attempts: Provider calls made; 0 for a cache hit.
         cost_usd: Cost in USD; None when no price is known; 0 for a cache hit or a free model.
         cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or

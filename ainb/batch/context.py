@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.concurrency import Concurrency
 from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
+from ainb.batch.pace import Pace
 from ainb.core import Core
 from ainb.events import Notice
 
@@ -31,7 +31,7 @@ class BatchContext:
         source: The rows.
         calls: Builds the call of a row.
         options: How rows are treated.
-        concurrency: How many rows may be in flight.
+        pace: How many rows may be in flight.
         identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
         journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
@@ -43,7 +43,7 @@ class BatchContext:
     source: Source
     calls: RowCalls
     options: BatchOptions
-    concurrency: Concurrency
+    pace: Pace
     identity: str
     run_id: str
     journal: Journal | None

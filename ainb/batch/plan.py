@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
-from ainb.batch.concurrency import Concurrency
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
 from ainb.batch.forecast import forecast, row_first_hint
@@ -21,6 +20,7 @@ from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
+from ainb.batch.pace import Pace
 from ainb.batch.packs import check_packs
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ainb.core import Core
     from ainb.messages import Call
     from ainb.pipeline.validation import Preview
-
-DEFAULT_CONCURRENCY = 64
 
 
 def make_batch(
@@ -90,7 +88,7 @@ def make_batch(
         source=source,
         calls=calls,
         options=options,
-        concurrency=_concurrency(core, options, calls),
+        pace=Pace(core, calls, options),
         identity=identity,
         run_id=run_id,
         journal=opened,
@@ -163,15 +161,6 @@ def _check_for_jobs(given: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
             )
-
-
-def _concurrency(core: Core, options: BatchOptions, calls: RowCalls) -> Concurrency:
-    rate_limit = core.config.rate_limit
-    most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
-    # The number is known for a local model's slots and for the user's own function: nothing to find out.
-    fixed = options.fixed_concurrency or calls.slots is not None
-    fixed = fixed or (isinstance(calls, FunctionCalls) and options.concurrency is not None)
-    return Concurrency(options.concurrency or min(most, calls.slots or most), fixed=fixed)
 
 
 def _open_journal(

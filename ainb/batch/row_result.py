@@ -39,7 +39,7 @@ class RowResult:
         cost_nano_usd: Cost in 1e-9 USD; None when unknown.
         input_tokens: None when unknown.
         output_tokens: None when unknown.
-        duration_s: Seconds from submit to end; None when it was not sent.
+        duration_s: Seconds from submit to end, without waits for the rate limit; None when it was not sent.
         http_status: Of the error; None without one.
         reasoning_tokens: Part of the output that was thinking; None when unknown.
         is_object: Whether `reply` is the text of an object that a function returned.

@@ -14,6 +14,7 @@ from ainb.batch.output import Output
 from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.row_result import RowResult
+from ainb.batch.throttled import ThrottledRow
 from ainb.batch.warm_up import WarmUp
 from ainb.errors import (
     AinbError,
@@ -23,12 +24,12 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
+from ainb.pipeline.rate_limit import OVERLOAD_STATUSES
 from ainb.user_code import Contained, RaisedByUser, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call
 
-OVERLOAD_STATUSES = frozenset({429, 529})
 MAX_REQUEUES = 20
 STOP_SECONDS = 1.5
 # More than the log keeps of what it cannot write, so that a broken log does not delay the batch.
@@ -111,6 +112,7 @@ class Runner:
                 KeyboardInterrupt of the user's code, in a form that a loop can carry.
         """
         try:
+            self._context.pace.begin()
             self._start_workers()
             while self._workers:
                 ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_COMPLETED)
@@ -124,6 +126,7 @@ class Runner:
             self._cancel_workers()
             self._rows.close()
             await asyncio.gather(*self._workers, return_exceptions=True)
+            self._context.pace.end()
         error = self._exit or self._source_error
         if error is not None:
             raise error
@@ -133,8 +136,7 @@ class Runner:
             worker.cancel()
 
     def _start_workers(self) -> None:
-        limit = self._context.concurrency.limit
-        while len(self._workers) < limit and not self._rows.ended and not self._stopping:
+        while len(self._workers) < self._context.pace.limit and not self._rows.ended and not self._stopping:
             self._workers.add(asyncio.get_running_loop().create_task(self._work()))
 
     async def _work(self) -> None:
@@ -158,7 +160,7 @@ class Runner:
             await asyncio.sleep(0)
         if self._context.core.log.backlog > MAX_BACKLOG:
             await self._wait_for_log()
-        if len(self._workers) <= self._context.concurrency.limit:
+        if len(self._workers) <= self._context.pace.limit:
             return False
         # At once, not when the task is collected: workers that end together would all leave.
         task = asyncio.current_task()
@@ -234,6 +236,7 @@ class Runner:
         return result
 
     async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:
+        throttled = None
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
@@ -247,14 +250,19 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
                 if ends_program(error):
                     self._leave(error)
-                return self._failed(call, error, started), error
+                self._adapt(call, error, started)
+                throttled = throttled or ThrottledRow(self._context, self._progress)
+                if self._stopping or not await throttled.wait(call, error) or self._stopping:
+                    return self._failed(call, error, started), error
+                call = self._context.make_call(item)
+                continue
             self._adapt(call, None, started)
             try:
                 return outcomes.of_reply(reply, self._context.calls.result), None
             except RaisedByUser as error:
                 self._leave(error)
         self.unfinished += 1
-        text = f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"
+        text = f"this row was sent {MAX_REQUEUES} times and refused each time; run the batch again later"
         return RowResult.of_error(AinbError(text), status="rejected"), None
 
     def _leave(self, error: Exception) -> NoReturn:
@@ -263,25 +271,27 @@ class Runner:
         raise asyncio.CancelledError
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
-        self._adapt(call, error, started)
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
         if refused:
             self.unfinished += 1
-        took = self._context.clock.monotonic() - started if call.duration_s is None else call.duration_s
+        took = call.duration_s
+        if took is None:
+            took = max(0.0, self._context.clock.monotonic() - started - call.queue_wait_s)
         return outcomes.of_failure(call, error, was_sent=not refused, took_s=took)
 
     def _adapt(self, call: Call, error: Exception | None, started: float) -> None:
         """Adapt the number of rows in flight to the result of a call."""
-        concurrency = self._context.concurrency
+        pace = self._context.pace
         faults = [*call.errors, error] if error is not None else call.errors
         if any(
             isinstance(fault, ProviderError) and fault.status_code in OVERLOAD_STATUSES for fault in faults
         ):
-            concurrency.overloaded(started_at=started, now=self._context.clock.monotonic())
+            pace.overloaded(started_at=started)
         elif error is None and not self._stopping:
-            concurrency.succeeded(in_flight=self._progress.in_flight)
+            # Not rows in flight: a worker just started has not taken its row yet.
+            pace.succeeded(workers=len(self._workers), asked=call.attempts > 0)
             self._start_workers()
-        self._progress.concurrency = concurrency.limit
+        self._progress.concurrency = pace.limit
 
     def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
         self._output.put(position, result)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -11,16 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from ainb.providers.lessons import MAX_VALUES, PROTECTED, Lesson
-from ainb.stores.files import make_folders
+from ainb.stores.small_file import read_small, write_small
 
 FILE_NAME: Final = "learnt.json"
 VERSION: Final = 1
 KEEP_SECONDS: Final = 30 * 86_400.0
 MAX_RECORDS: Final = 2_000
-MAX_FILE_BYTES: Final = 2_000_000
 _NAME = re.compile(r"[A-Za-z_][\w.:-]{0,99}", re.ASCII)
 # A record from further ahead than this was written under a wrong clock and would never be forgotten.
 CLOCK_STEP_SECONDS: Final = 86_400.0
@@ -149,12 +144,7 @@ def _merge(old: Lesson | None, new: Lesson) -> Lesson:
 
 
 def _read_file(path: Path, now: float) -> _Known:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return {}
-        data = orjson.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
+    data = read_small(path)
     known: _Known = {}
     for endpoint, model, item in _records(data):
         if _is_fresh(item.at, now):
@@ -212,14 +202,4 @@ def _write_file(path: Path, known: _Known, now: float) -> None:
         for item in items
         if _is_fresh(item.at, now)
     ]
-    text = orjson.dumps({"version": VERSION, "records": records[-MAX_RECORDS:]}, option=orjson.OPT_INDENT_2)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        make_folders(path.parent)
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    write_small(path, {"version": VERSION, "records": records[-MAX_RECORDS:]})

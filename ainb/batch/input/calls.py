@@ -58,6 +58,10 @@ class RowCalls(Protocol):
         """
         ...
 
+    def sample(self) -> Call:
+        """A call like that of every row, but for what it is about."""
+        ...
+
     def make(self, row: Any, *, run_id: str) -> Call:
         """Build the call of a row; its `row_key` is the hash of what it sends.
 
@@ -220,6 +224,10 @@ class FunctionCalls:
             # A filter changed the text, and the object still holds what it took out.
             value, fields = None, None if fields is None else json.loads(reply.text)
         return RowResult.of_reply(reply, fields, value if fields is None else None)
+
+    def sample(self) -> Call:
+        """A call that is never made; see `RowCalls.sample`."""
+        return self.make("an item comes here", run_id="")
 
     def make(self, row: Any, *, run_id: str) -> Call:
         """Wrap the item; see `RowCalls.make`."""

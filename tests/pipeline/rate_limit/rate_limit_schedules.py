@@ -113,7 +113,7 @@ class Oracle:
         self.grants.append((now, cost, user))
         return permit
 
-    def settled(self, permit, actual, now):
+    def settled(self, permit, actual, now, *, answered=None):
         if not permit.settled:
             back = tuple(used - reserved for used, reserved in zip(actual, permit.cost, strict=True))
             self.change(self.user_of(permit.queue), back, now, -1)
