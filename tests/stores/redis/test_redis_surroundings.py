@@ -1,4 +1,5 @@
-"""Shared state beside wrong passwords, clocks and names, and servers that change: calls go on, nothing mixes."""
+"""Shared state beside wrong passwords, clocks and names, and servers that change: calls go on, nothing
+mixes."""
 
 from __future__ import annotations
 
