@@ -228,11 +228,12 @@ def test_a_layout_that_is_refused_is_learnt_and_not_told(make_session, events, m
 
     with BillingServer(refuse=plan) as server:
         session = make_session(server, model)
-        frame = session.map(table(12), INSTRUCTION + "{text}", schema=SCHEMA)
+        frame = session.map(table(60), INSTRUCTION + "{text}", schema=SCHEMA)
         refused = sum(seen.body != {} and marks_of(seen.body) > 0 for seen in server.requests)
 
     assert (frame["status"] == "ok").all()
-    assert refused <= 1 if model != "openai:gpt-5.4-nano" else len(server.requests) < 24
+    # Without a mark no row goes ahead: those of the first moment are all refused.
+    assert refused <= 1 if model != "openai:gpt-5.4-nano" else len(server.requests) < 100
     assert not [event for event in events if "cache" in str(getattr(event, "text", ""))]
 
 
