@@ -136,20 +136,19 @@ class PackRunner(Runner):
         answers = read_answers(self._packs.schema, reply, ids)
         texts = [answers.get(name) for name in ids]
         shares = self._share(call, rows, texts)
-        left = []
+        missing, invalid = [], []
         for row, text, share in zip(rows, texts, shares, strict=True):
             outcome = None if text is None else await self._deliver(row, call, reply, text, share)
-            if outcome is None:
-                row.shares.append(share)
-                left.append(row)
-            else:
+            if outcome is not None:
                 await self._end_row(row, *outcome)
-        if not answers:
+                continue
+            row.shares.append(share)
+            (missing if text is None else invalid).append(row)
+        if len(missing) == len(rows):
             return _halves(rows)
-        # The rows behind the cut were never begun; the others got no answer that is theirs.
-        if reply.finish_reason == "length":
-            return [left] if left else []
-        return [[row] for row in left]
+        # The rows behind a cut were never begun; the others got no answer that is theirs.
+        again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
+        return [*again, *([row] for row in invalid)]
 
     async def _ask(self, rows: Sequence[PackRow]) -> tuple[Call, Reply | Exception, float]:
         """The last call, its reply or its error, and when it was sent; waits as for a row sent alone."""
