@@ -125,11 +125,16 @@ def _from_type(kind: Any) -> Schema:
 
 
 def _type_name(kind: Any) -> str:
-    """Name of a class or a type such as ``list[Label]``, in characters that providers accept."""
-    if isinstance(kind, type):
-        return kind.__name__
-    plain = re.sub(r"(?:[\w<>]+\.)+", "", repr(kind))
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_")[:64] or "reply"
+    """Name of a class or a type such as ``list[Label]``."""
+    named = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
+    return _clean_name(kind.__name__ if named else re.sub(r"(?:[\w<>]+\.)+", "", repr(kind)))
+
+
+def _clean_name(name: str) -> str:
+    """A name in characters that every provider accepts."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        return name
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "reply"
 
 
 def _by_field(plain: Any, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -178,10 +183,8 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
     def dump(value: Any) -> dict[str, Any]:
         return _by_field(value, fields)
 
-    name = "".join(
-        letter if letter.isalnum() or letter in "-_" else "_" for letter in str(schema.get("title", "reply"))
-    )
-    return Schema(name=name[:64] or "reply", json_schema=schema, check=check, fields=fields, dump=dump)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64] or "reply"
+    return Schema(name=name, json_schema=schema, check=check, fields=fields, dump=dump)
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, str]:

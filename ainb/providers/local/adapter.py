@@ -81,8 +81,9 @@ class LocalProvider:
         finally:
             self._loading[request.model] -= 1
         target = make_target(self.name, f"{process.url}/v1", headers=ONE_CALL, key=process.key)
+        wire = self._openai.wire(request)
         try:
-            reply = await self._chat.send(self._streamed(call), target, self.body(request))
+            reply = await self._chat.send(self._streamed(call), target, wire.body)
         except TransientProviderError as error:
             if error.status_code not in BROKEN_OFF:
                 raise
@@ -92,6 +93,8 @@ class LocalProvider:
             raise fault from error
         process.answered = True
         reply.model = request.model
+        if wire.schema is not None or wire.tools is not None:
+            reply.text = wire.read_back(reply.text, request.schema)
         return reply
 
     def _streamed(self, call: Call) -> Call:
