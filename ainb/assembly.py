@@ -24,6 +24,7 @@ from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.text_delivery import TextDeliveryStage
 from ainb.pipeline.validation import OwnKeyStage, ValidationStage
 from ainb.providers.http import read_limits
 from ainb.runtime import Runtime
@@ -87,6 +88,7 @@ class Stages:
         breakers = self.breakers
         order: list[Stage | None] = [
             self.record,
+            TextDeliveryStage(),
             self.validation,
             self.deadline,
             FallbackStage(),

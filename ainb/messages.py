@@ -124,6 +124,11 @@ class ReplySchema(Protocol):
         ...
 
     @property
+    def has_functions(self) -> bool:
+        """Whether `check` runs functions of the user, which may block."""
+        ...
+
+    @property
     def check(self) -> Callable[[str], Any]:
         """Turns a reply's text into the checked value, or raises ValueError with the problem."""
         ...

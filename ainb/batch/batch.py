@@ -11,7 +11,8 @@ from ainb.batch.collector import COLLECTOR
 from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
-from ainb.batch.progress import Progress, ProgressReporter
+from ainb.batch.progress import Progress
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
@@ -105,6 +106,9 @@ class Batch:
         finally:
             self._reporter.update(last=True)
             self._close()
+            await self._reporter.finish()
+        if self._reporter.exit_error is not None:  # of the last state
+            raise self._reporter.exit_error
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()
         return self._output.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
 from ainb.core import Core
 from ainb.events import Notice
+from ainb.user_threads import USER_THREADS
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
+    from ainb.batch.row_result import RowResult
     from ainb.clock import Clock
-    from ainb.messages import Call
+    from ainb.messages import Call, Reply
 
 TITLE_CHARACTERS = 60
 
@@ -61,9 +64,17 @@ class BatchContext:
         """Show a notice to the user."""
         self.core.runtime.sink(Notice(text, kind))
 
-    def make_call(self, row: Any) -> Call:
-        """Build the call of a row; see `RowCalls.make`."""
-        return self.calls.make(row, run_id=self.run_id)
+    async def make_call(self, row: Any) -> Call:
+        """Build the call of a row; see `RowCalls.make`. Where values of the user write themselves, in a thread."""
+        if self.calls.is_plain_row(row):
+            return self.calls.make(row, run_id=self.run_id)
+        return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
+
+    async def read_result(self, reply: Reply) -> RowResult:
+        """Result of a row with this reply; see `RowCalls.result`. Where code of the user reads it, in a thread."""
+        if self.calls.is_plain_reply(reply):
+            return self.calls.result(reply)
+        return await USER_THREADS.run(functools.partial(self.calls.result, reply))
 
 
 def short_title(title: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ainb.batch.progress import Watcher
+from ainb.batch.reporter import Watcher
 from ainb.errors import ConfigError
 from ainb.plain import plain_fields
 

@@ -37,7 +37,7 @@ class CleanTools:
         if not isinstance(function, Mapping):
             return choice
         sent = {asked: name for name, asked in self.names.items()}
-        name = function.get("name")
+        name = str(function.get("name"))
         return {**choice, "function": {**function, "name": sent.get(name, name)}}
 
     def restore(self, text: str) -> str:
@@ -80,7 +80,7 @@ def clean_tools(tools: Iterable[Any]) -> CleanTools:
         if not isinstance(function, Mapping) or not isinstance(name, str):
             written.append(tool)
             continue
-        sent = {**function, "name": names.get(name, name)}
+        sent: Json = {**function, "name": names.get(name, name)}
         if isinstance(function.get("parameters"), Mapping):
             found = parameters[sent["name"]] = clean_schema(function["parameters"])
             sent["parameters"] = found.schema
