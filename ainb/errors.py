@@ -100,6 +100,10 @@ class BudgetExceededError(CallRejectedError):
         self.left_usd = left_usd
 
 
+class NotConfirmedError(CallRejectedError):
+    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent."""
+
+
 class RateLimitError(CallRejectedError):
     """The wait for a permit is longer than the caller may wait."""
 

@@ -228,6 +228,7 @@ class Session:
                 ``encoding``, ``sheet``, …), ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``,
                 ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``, ``csv_formulas``, ``watcher``,
+                ``confirm_above_usd`` (USD above which the forecast is to be confirmed),
                 ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything else as for `ask`.
 
         Returns:

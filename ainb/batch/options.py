@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from ainb.batch.reporter import Watcher
 from ainb.errors import ConfigError
+from ainb.pipeline.budget import read_usd
 from ainb.plain import plain_fields
 
 
@@ -32,6 +34,8 @@ class BatchOptions:
         overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
         csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as
             formulas, in CSV and TSV; "keep" writes them as they are.
+        confirm_above_usd: USD above which the forecast has to be confirmed before anything is sent; None means
+            the configured limit.
         watcher: Called with the progress at most five times a second; None means no watcher.
         batch_api: Send the rows as batch jobs of the provider, at the batch rate.
         max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
@@ -53,6 +57,7 @@ class BatchOptions:
     out: str | Path | None = None
     overwrite: bool = False
     csv_formulas: Literal["escape", "keep"] = "escape"
+    confirm_above_usd: Decimal | float | str | None = None
     watcher: Watcher | None = None
     batch_api: bool = False
     max_wait_seconds: float | None = None
@@ -70,6 +75,8 @@ class BatchOptions:
             )
         if not self.circuit_wait_seconds >= 0:
             raise ConfigError(f"circuit_wait_seconds must be 0 or more; it is {self.circuit_wait_seconds!r}")
+        if self.confirm_above_usd is not None:
+            read_usd("confirm_above_usd", self.confirm_above_usd)
         for name in ("max_wait_seconds", "batch_poll_seconds"):
             self._check_job_option(name, getattr(self, name))
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
 from ainb.batch.concurrency import Concurrency
+from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
-from ainb.batch.forecast import forecast
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
@@ -74,8 +74,8 @@ def make_batch(
         )
     if run_id is None:
         _show_notes(core, calls)
-    if options.watcher is not None and run_id is None:
-        _show_forecast(core, source, calls, batch_api=options.batch_api)
+    if run_id is None and isinstance(calls, TemplateCalls):
+        announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
         core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
@@ -113,7 +113,8 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     call = next(_fillable(calls, source, run_id=core.new_id()), None)
     if call is None or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    return core.preview(call), forecast(source, calls, prices=core.prices, batch_api=options.batch_api)
+    found = forecast_for(core, source, calls, options)
+    return core.preview(call), None if found is None else found.text
 
 
 def _fillable(calls: RowCalls, source: Source, *, run_id: str) -> Iterator[Call]:
@@ -217,13 +218,6 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
         check_jobs(calls, options).delivery = "batch"
         return None
     return JobContext(core, calls, options)
-
-
-def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
-    if isinstance(calls, TemplateCalls):
-        text = forecast(source, calls, prices=core.prices, batch_api=batch_api)
-        if text is not None:
-            core.runtime.sink(Notice(text, "forecast"))
 
 
 def _digest(*parts: Any) -> str:

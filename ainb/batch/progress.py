@@ -47,6 +47,8 @@ class Progress:
         total: Rows of the source; None while unknown.
         done: Rows that have ended, with any status.
         answered: Rows answered by the provider in this run.
+        counted_replies: Of these, rows whose output tokens are known.
+        reply_tokens: Their output tokens, thinking included.
         cached: Rows answered from the cache or by an identical row.
         resumed: Rows that an earlier, interrupted run had finished.
         failed: Rows that ended in an error.
@@ -77,6 +79,8 @@ class Progress:
     total: int | None = None
     done: int = 0
     answered: int = 0
+    counted_replies: int = 0
+    reply_tokens: int = 0
     cached: int = 0
     resumed: int = 0
     failed: int = 0
@@ -190,6 +194,9 @@ class Progress:
             self.cached += 1
         else:
             self.answered += 1
+            if result.output_tokens is not None:
+                self.counted_replies += 1
+                self.reply_tokens += result.output_tokens
         self._count_cost(result)
 
     def _count_cost(self, result: RowResult) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from ainb.providers.lessons import MAX_VALUES, PROTECTED, Lesson
-from ainb.stores.files import make_folders
+from ainb.stores.files import replace_file
 
 FILE_NAME: Final = "learnt.json"
 VERSION: Final = 1
@@ -210,13 +209,5 @@ def _write_file(path: Path, known: _Known, now: float) -> None:
         if _is_fresh(item.at, now)
     ]
     text = orjson.dumps({"version": VERSION, "records": records[-MAX_RECORDS:]}, option=orjson.OPT_INDENT_2)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        make_folders(path.parent)
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        replace_file(path, text)

@@ -120,6 +120,11 @@ class TemplateCalls:
         self._endpoint, self._account = first.place(), first.payer()
         self.delivery: Delivery = "live"
 
+    @property
+    def free(self) -> bool:
+        """Whether the model's service charges nothing."""
+        return self._provider.free
+
     def result(self, reply: Reply) -> RowResult:
         """The reply with the fields of its schema; see `RowCalls.result`."""
         return RowResult.of_reply(reply, _schema_fields(self.schema, reply))

@@ -12,7 +12,9 @@ from ainb.messages import Effort, Form
 FORMATS: tuple[str, ...] = get_args(Form)
 EFFORTS: tuple[str, ...] = get_args(Effort)
 # Options that need --each beside them, by keyword.
-EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds"})
+EACH_ONLY = frozenset(
+    {"limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds", "confirm_above_usd"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,15 @@ CELL_FLAGS: list[Flag] = [
         goes_to="cell",
         help="with --each: send the rows again that failed in the last run of this cell",
         example="%%ai --each reviews --retry-failed",
+    ),
+    Flag(
+        name="confirm-above",
+        metavar="USD",
+        read=readers.usd,
+        key="confirm_above_usd",
+        goes_to="cell",
+        help="with --each: ask before anything is sent when the forecast is above USD",
+        example="%%ai --each reviews --confirm-above 5",
     ),
     Flag(
         name="batch-api",
