@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from ainb.messages import Call
 
 ROWS_READ = 100
-# Of the input: the count is off by as much where the vocabulary of the model is not public.
-INPUT_SPREAD = Decimal("1.1")
+# The count of the input is off by as much: services write schemas into a prompt in forms of their own, and not
+# every vocabulary is public.
+INPUT_SPREAD = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,8 @@ def forecast(
     """
     if not source.length:
         return None
-    fillable, distinct = 0, dict[str | None, Call]()
+    fillable = 0
+    distinct: dict[str | None, Call] = {}
     for row in itertools.islice(source.read(calls.template.uses), ROWS_READ):
         try:
             call = calls.make(row, run_id="")
@@ -136,12 +138,13 @@ def _price(
     """The price of all rows; None when none is known."""
     sums = [Decimal(0)] * 3
     for call, count, output in zip(made, read, expected, strict=True):
-        request, ends = call.request, (output.low, output.tokens, output.high)
-        for place, written in enumerate(ends):
+        request = call.request
+        ends = (count / INPUT_SPREAD, output.low), (count, output.tokens), (count * INPUT_SPREAD, output.high)
+        for place, (given, written) in enumerate(ends):
             cost, _ = prices.cost(
                 request.provider,
                 request.model,
-                Usage(input_tokens=count, output_tokens=written),
+                Usage(input_tokens=round(given), output_tokens=written),
                 free=call.provider.free,
                 batch=batch,
             )
@@ -149,4 +152,4 @@ def _price(
                 return None
             sums[place] += cost
     low, likely, high = (total * share for total in sums)
-    return Price(low=low / INPUT_SPREAD, likely=likely, high=high * INPUT_SPREAD)
+    return Price(low=low, likely=likely, high=high)

@@ -28,6 +28,7 @@ REVIEWS = [
     "I have used it every morning since March, and it still looks and works as on the first day.",
 ]
 ARTICLE = " ".join(REVIEWS * 8)
+ARTICLES = [f"{place}. {ARTICLE}" for place in range(3)]
 GERMAN = "Die Suppe war kalt und der Kellner hat unsere Bestellung zweimal vergessen, also kommen wir nicht wieder."
 SUMMARY = (
     "Guests praise the friendly staff, the view and the value for money, and several say that the product lasts "
@@ -63,9 +64,9 @@ PAIRS = [
     ("Answer yes or no: is this a complaint? {value}", None, REVIEWS, "Yes", 0, "openai:gpt-4o-mini"),
     ("Classify as positive or negative, answer with one word: {value}", None, REVIEWS, "negative", 0, "anthropic:claude-haiku-4-5"),
     ("Classify as positive or negative, answer with one word: {value}", None, REVIEWS, "negative", 256, "openai:gpt-5-mini"),
-    ("Summarize in one sentence: {value}", None, [ARTICLE] * 3, SUMMARY.split(";", maxsplit=1)[0][:170], 0, "openai:gpt-4o-mini"),
-    ("Summarize: {value}", None, [ARTICLE] * 3, SUMMARY, 0, "openai:gpt-4o"),
-    ("Summarize: {value}", None, [ARTICLE] * 3, SUMMARY, 0, "anthropic:claude-sonnet-4-5"),
+    ("Summarize in one sentence: {value}", None, ARTICLES, SUMMARY.split(";", maxsplit=1)[0][:170], 0, "openai:gpt-4o-mini"),
+    ("Summarize: {value}", None, ARTICLES, SUMMARY, 0, "openai:gpt-4o"),
+    ("Summarize: {value}", None, ARTICLES, SUMMARY, 0, "anthropic:claude-sonnet-4-5"),
     ("Translate into German: {value}", None, REVIEWS, GERMAN, 0, "openai:gpt-4o-mini"),
     ("Translate into German: {value}", None, REVIEWS, GERMAN, 0, "mistral:mistral-small-latest"),
     ("Write a headline for: {value}", None, REVIEWS, "Cold Soup, Forgotten Orders: A Disappointing Night Out", 0, "openai:gpt-4o"),
@@ -98,16 +99,14 @@ def answer(service, text, thinking, read):
 def replies(service, text, thinking):
     def play(seen):
         body = seen.body
-        sent = json.dumps(
-            [body.get("messages"), body.get("response_format"), body.get("output_config"), body.get("tools")]
-        )
-        if '"value"' in sent and text.startswith("["):
-            return Fault(
-                body=answer(
-                    service, json.dumps({"value": json.loads(text)}), thinking, tokens.count_tokens(sent)
-                )
-            )
-        return Fault(body=answer(service, text, thinking, tokens.count_tokens(sent)))
+        schemas = [body.get("response_format"), body.get("output_config"), *body.get("tools", ())]
+        schema = next((json.dumps(item) for item in schemas if item), "")
+        read = sum(
+            tokens.count_tokens(turn["content"]) + 4 for turn in body["messages"]
+        ) + tokens.count_tokens(schema)
+        is_wrapped = '"value"' in schema and text.startswith("[")
+        said = json.dumps({"value": json.loads(text)}) if is_wrapped else text
+        return Fault(body=answer(service, said, thinking, read))
 
     return play
 
@@ -177,13 +176,24 @@ def test_a_file_of_past_outputs_that_cannot_be_read_is_none(content, tmp_path):
     assert json.loads((tmp_path / FILE_NAME).read_bytes())["version"] == 1
 
 
+def test_rows_that_are_alike_are_counted_once(tmp_path):
+    pair = (*PAIRS[0][:2], ["a", "b"] * 10, *PAIRS[0][3:])
+    likely, _, _, cost = forecast_and_cost(pair, tmp_path)
+    assert cost / 2 <= likely <= cost * 2
+
+
 def test_the_forecast_counts_schema_and_system_message(tmp_path):
     events = []
     with ainb.Session("scripted:echo", home=tmp_path, runtime=Runtime(sink=events.append)) as session:
         session.map(
-            ["a"] * 10, "Label {value}", schema=LABEL, system="Be brief.", watcher=print, resume=False
+            [f"{n}" for n in range(10)],
+            "Label {value}",
+            schema=LABEL,
+            system="Be brief.",
+            watcher=print,
+            resume=False,
         )
-        request = session.make_call("Label a", schema=LABEL, system="Be brief.").request
+        request = session.make_call("Label 1", schema=LABEL, system="Be brief.").request
 
     (said,) = [event.text for event in events if isinstance(event, Notice) and event.kind == "forecast"]
     assert f"about {10 * tokens.count_request(request).tokens:,} tokens in" in said
@@ -209,7 +219,10 @@ def batch(tmp_path, model="openai:gpt-4o", *, server, answer=None, config=None, 
     ) as session:
         try:
             frame = session.map(
-                data or ["long " * 2_000] * rows, "Classify: {value}", schema=LABEL, **options
+                data or [f"{row} " + "long " * 2_000 for row in range(rows)],
+                "Classify: {value}",
+                schema=LABEL,
+                **options,
             )
         except NotConfirmedError as error:
             return error, asked, len(server.requests)
