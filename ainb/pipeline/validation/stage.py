@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from ainb import tokens
-from ainb.errors import InvalidPromptError, InvalidReplyError
+from ainb.errors import DeadlineExceededError, InvalidPromptError, InvalidReplyError, ProviderError
 from ainb.messages import Call, Handler, Message, Reply
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Preset, Validation
@@ -77,10 +77,15 @@ class ValidationStage:
             self._look_at_call(call)
         if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
             await self._check_context(call, self._context_window)
-        if call.options.on_text is not None and self._needs_whole(call):
-            reply = await self._send_whole(call, proceed)
-        else:
-            reply = await proceed(call)
+        try:
+            if call.options.on_text is not None and self._needs_whole(call):
+                reply = await self._send_whole(call, proceed)
+            else:
+                reply = await proceed(call)
+        except (DeadlineExceededError, ProviderError) as error:
+            if self._needs_whole(call):
+                error.text = None  # a part of a reply cannot be validated
+            raise
         if self._own_rules:
             return await USER_THREADS.run(functools.partial(self._look_at_reply, call, reply))
         return self._look_at_reply(call, reply)
