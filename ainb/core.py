@@ -103,7 +103,7 @@ class Core:
         return adapter
 
     def learnt(self) -> list[tuple[str, str, Learnt]]:
-        """Endpoint, model and lesson of everything that models refused in the last 30 days, as this home remembers it."""
+        """Endpoint, model and lesson of the refusals of the last 30 days, as this home remembers them."""
         if self._replays():
             return []
         return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
@@ -169,7 +169,7 @@ class Core:
         return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
-        """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.
+        """Service and name of `model`, of the configured model, or of the embedded one where it is ready.
 
         Raises:
             ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no
@@ -184,8 +184,12 @@ class Core:
         """Take a call through every stage, on the running loop; ``on_text`` is called in a thread."""
         return self.through(self._handle, call)
 
+    def pack_handler(self) -> Handler:
+        """The pipeline of calls for several rows; their answers are read by the caller."""
+        return compose(self.stages.of_packs(), Sender(self.prices, self.runtime.sink))
+
     async def through(self, handler: Handler, call: Call) -> Reply:
-        """Take a call through a composed pipeline, and give a reply that a store kept as text its checked value."""
+        """Take a call through a composed pipeline, and give a stored text its checked value."""
         call.started_at = self.runtime.clock.monotonic()
         reply = await handler(call)
         schema = call.request.schema
@@ -219,7 +223,10 @@ class Core:
         self.config = dataclasses.replace(self.config, budget=budget)
 
     def budget_status(self) -> list[BudgetStatus]:
-        """The state of the budget: one item, or one per user or batch that spent money; empty without a budget."""
+        """The state of the budget: one item, or one per user or batch that spent money.
+
+        Empty without a budget.
+        """
         return self.stages.budget.status()
 
     def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
@@ -248,7 +255,10 @@ class Core:
         return Alternative(self.provider(service), model)
 
     def _warn_of_key(self, name: str) -> None:
-        """Report once, before an outage, that the key of a fallback is missing; a wrong name fails the call instead."""
+        """Report once, before an outage, that the key of a fallback is missing.
+
+        A wrong name fails the call instead.
+        """
         try:
             missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
         except ConfigError:

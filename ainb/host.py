@@ -1,4 +1,6 @@
-"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook, display of results.
+"""Registry of what a notebook front end offers.
+
+Session factory, origin of a call, path of the notebook, display of results.
 
 `ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
 `ainb` itself registers the display, which works without the extension.

@@ -31,7 +31,7 @@ _DEPTH: Final = 8
 
 
 def is_plain(value: Any, depth: int = _DEPTH) -> bool:
-    """Whether a value is made of the standard library's and numpy's scalars, so that no code of the user writes it."""
+    """Whether a value is made of scalars of Python and numpy: no code of the user writes it."""
     kind = type(value)
     if kind in _PLAIN:
         return True

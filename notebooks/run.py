@@ -2,7 +2,8 @@
 
     python notebooks/run.py [--quiet] [--save] NOTEBOOK...
 
-The notebook files are changed with ``--save`` only. ``AINB_REPLAY=record`` records their answers, ``replay`` needs no model. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
+The notebook files are changed with ``--save`` only. ``AINB_REPLAY=record`` records their answers, ``replay``
+needs no model. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def run(path: Path) -> nbformat.NotebookNode:
 
 
 def why_skipped(path: Path) -> str | None:
-    """What this machine lacks of what the notebook says it needs (``ainb.needs`` in its metadata), or None."""
+    """What the notebook needs (``ainb.needs`` in its metadata) and this machine lacks, or None."""
     program = nbformat.read(path, as_version=4).metadata.get("ainb", {}).get("needs")
     if program is None or shutil.which(program) is not None:
         return None

@@ -1,4 +1,4 @@
-"""Rules, decisions and conversions of the user: whatever they raise stays with the call, and none delays another."""
+"""Rules, decisions and conversions of the user: none ends the loop, and none delays another call."""
 
 from __future__ import annotations
 

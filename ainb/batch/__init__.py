@@ -10,7 +10,7 @@ From ``Session.map`` to the result of a row:
 - `Output`: a DataFrame in memory (`Results`), or a file.
 
 `plan.make_batch` reads the arguments and makes a `Batch`; its `Runner` sends the rows with as many workers as
-`Concurrency` allows; `Journal` keeps what has finished; `Progress` counts.
+`Pace` allows; `Journal` keeps what has finished; `Progress` counts.
 """
 
 from ainb.batch.batch import Batch, BatchFailedError, BatchInterrupted

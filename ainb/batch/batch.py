@@ -31,6 +31,9 @@ CANCEL_SECONDS = 0.4
 class BatchFailedError(AinbError):
     """Rows failed and ``on_error="raise"`` was asked for.
 
+    What to do: read ``frame["error_message"]`` of the failed rows; ``retry_failed=True`` sends only those
+    again.
+
     Attributes:
         frame: Every row, those that succeeded too; None when the results went to a file.
     """
@@ -40,6 +43,8 @@ class BatchFailedError(AinbError):
 
 class BatchInterrupted(KeyboardInterrupt):
     """The user stopped a batch; finished rows are kept.
+
+    What to do: run the same call again; it sends only the rows that have no result yet.
 
     Attributes:
         frame: Every row; those that were not reached have the status "cancelled". None when the results went
@@ -77,7 +82,13 @@ class Batch:
     def _make_runner(self) -> Runner | JobRunner:
         context = self.context
         if context.jobs is None:
-            return Runner(context, self._make_reader(), self._output, self._reporter)
+            make = Runner
+            # A cassette answers each row by itself.
+            if context.options.rows_per_call > 1 and context.core.config.replay != "replay":
+                from ainb.batch.packs import PackRunner
+
+                make = PackRunner
+            return make(context, self._make_reader(), self._output, self._reporter)
         from ainb.batch.jobs.runner import JobRunner
 
         return JobRunner(context, context.jobs, self._make_reader(), self._output, self._reporter)

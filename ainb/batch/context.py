@@ -6,17 +6,18 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.concurrency import Concurrency
 from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
+from ainb.batch.pace import Pace
 from ainb.core import Core
 from ainb.events import Notice
 from ainb.user_threads import USER_THREADS
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
+    from ainb.batch.jobs.under_way import JobsUnderWay
     from ainb.batch.row_result import RowResult
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
@@ -33,22 +34,24 @@ class BatchContext:
         source: The rows.
         calls: Builds the call of a row.
         options: How rows are treated.
-        concurrency: How many rows may be in flight.
+        pace: How many rows may be in flight.
         identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
         journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
         jobs: The provider's batch API, which answers the rows; None sends them live.
+        under_way: Open batch jobs of the home, while rows are sent live; None without any.
     """
 
     core: Core
     source: Source
     calls: RowCalls
     options: BatchOptions
-    concurrency: Concurrency
+    pace: Pace
     identity: str
     run_id: str
     journal: Journal | None
     jobs: JobContext | None = None
+    under_way: JobsUnderWay | None = None
 
     @property
     def clock(self) -> Clock:
@@ -65,13 +68,13 @@ class BatchContext:
         self.core.runtime.sink(Notice(text, kind))
 
     async def make_call(self, row: Any) -> Call:
-        """Build the call of a row; see `RowCalls.make`. Where values of the user write themselves, in a thread."""
+        """Build the call of a row; in a thread where code of the user writes its values."""
         if self.calls.is_plain_row(row):
             return self.calls.make(row, run_id=self.run_id)
         return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
 
     async def read_result(self, reply: Reply) -> RowResult:
-        """Result of a row with this reply; see `RowCalls.result`. Where code of the user reads it, in a thread."""
+        """Result of a row with this reply; in a thread where code of the user reads it."""
         if self.calls.is_plain_reply(reply):
             return self.calls.result(reply)
         return await USER_THREADS.run(functools.partial(self.calls.result, reply))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing, tokens
+from ainb.batch.layout import ENTRY_TOKENS, Layout, layouts_of
 from ainb.errors import AinbError
 from ainb.messages import Usage
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from ainb.messages import Call
 
 ROWS_READ = 100
-# The count of the input is off by as much: services write schemas into a prompt in forms of their own, and not
-# every vocabulary is public.
+# The count of the input is off by as much: services write schemas into a prompt in forms of their own, and
+# not every vocabulary is public.
 INPUT_SPREAD = 1.25
 
 
@@ -57,6 +59,10 @@ class Forecast:
         output_tokens: Likely ones of all rows, thinking included.
         price: At the rate at which the rows are sent; None when no price is known.
         live: At the live rate, of rows that go out as batch jobs; else None.
+        calls: Calls in all.
+        tokens_read: Of the input, tokens that the provider's prompt cache gives.
+        plain_tokens: Input tokens as one plain message a row; None where the rows are sent so.
+        plain: The price of that; None where the rows are sent so, or no price is known.
     """
 
     model: str
@@ -65,13 +71,25 @@ class Forecast:
     output_tokens: int
     price: Price | None
     live: Price | None = None
+    calls: int = 0
+    tokens_read: int = 0
+    plain_tokens: int | None = None
+    plain: Price | None = None
 
     @property
     def text(self) -> str:
         """One line: rows, tokens, price."""
-        counts = f"{self.rows:,} rows, about {self.input_tokens:,} tokens in and {self.output_tokens:,} out"
+        number = f" in {self.calls:,} calls" if 0 < self.calls < self.rows else ""
+        read = f" ({self.tokens_read:,} read from the provider's cache)" if self.tokens_read else ""
+        counts = (
+            f"{self.rows:,} rows{number}, about {self.input_tokens:,} tokens in{read} and "
+            f"{self.output_tokens:,} out"
+        )
         if self.price is None:
             return f"{counts}, no price known for {self.model}"
+        if self.plain is not None and self.plain_tokens is not None and self.live is None:
+            beside = f"as one plain message a row {self.plain_tokens:,} tokens in, {self.plain.text}"
+            return f"{counts}, {self.price.text}; {beside}"
         if self.live is None or not self.price.high:
             return f"{counts}, {self.price.text}"
         return f"{counts}, {self.price.text} as batch jobs, {pricing.format_usd(self.live.likely)} live"
@@ -86,7 +104,9 @@ def forecast(
     usual: int | None = None,
     batch_api: bool = False,
 ) -> Forecast | None:
-    """What all rows will take, as far as the first hundred are like the others; None when rows cannot be read twice or none can be filled.
+    """What all rows will take, as far as the first hundred are like the others.
+
+    None when rows cannot be read twice or none can be filled.
 
     Args:
         source: The rows; only of a source with a length the first rows can be read in advance.
@@ -116,7 +136,7 @@ def forecast(
     ]
     read = [tokens.count_request(call.request).tokens for call in made]
     share = Decimal(source.length) / fillable
-    return Forecast(
+    found = Forecast(
         model=calls.model,
         rows=source.length,
         input_tokens=round(sum(read) * share),
@@ -124,6 +144,46 @@ def forecast(
         price=_price(made, read, expected, prices=prices, share=share, batch=batch_api),
         live=_price(made, read, expected, prices=prices, share=share, batch=False) if batch_api else None,
     )
+    layouts = None if batch_api else layouts_of(calls, read, float(share) * len(made))
+    return found if layouts is None else _laid_out(found, calls, expected, layouts, prices)
+
+
+def _laid_out(
+    plain: Forecast,
+    calls: TemplateCalls,
+    expected: Sequence[pricing.Expected],
+    layouts: tuple[Layout, Layout],
+    prices: pricing.Prices,
+) -> Forecast:
+    """The forecast of rows that are laid out for a cache or packed, with the plain one beside it."""
+    as_plain, as_sent = layouts
+    a_call, entry = as_sent.rows / as_sent.calls, ENTRY_TOKENS if as_sent.calls < as_sent.rows else 0
+    likely = sum(item.tokens for item in expected) / len(expected)
+    thinking = sum(item.thinking for item in expected) / len(expected)  # once a call
+    low, high = (
+        sum(values) / len(expected) for values in ([e.low for e in expected], [e.high for e in expected])
+    )
+    a_call_likely = a_call * (entry + likely - thinking) + thinking
+    ends = [round(a_call_likely * share / likely) for share in (low, likely, high)]
+    return dataclasses.replace(
+        plain,
+        input_tokens=as_sent.tokens,
+        output_tokens=ends[1] * as_sent.calls,
+        price=_layout_price(as_sent, ends, calls, prices),
+        calls=as_sent.calls,
+        tokens_read=as_sent.tokens_read,
+        plain_tokens=as_plain.tokens,
+        plain=plain.price,
+    )
+
+
+def _layout_price(
+    layout: Layout, ends: Sequence[int], calls: TemplateCalls, prices: pricing.Prices
+) -> Price | None:
+    low, likely, high = (layout.cost(prices, calls, output) for output in ends)
+    if low is None or likely is None or high is None:
+        return None
+    return Price(low=low, likely=likely, high=high)
 
 
 def _price(

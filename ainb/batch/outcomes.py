@@ -69,4 +69,5 @@ def added(first: RowResult, second: RowResult) -> RowResult:
         cost_nano_usd=total("cost_nano_usd"),
         input_tokens=total("input_tokens"),
         output_tokens=total("output_tokens"),
+        provider_saved_nano_usd=total("provider_saved_nano_usd"),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
@@ -10,10 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
-
 from ainb.families import asked_effort
-from ainb.stores.files import replace_file
+from ainb.stores.small_file import read_small, write_small
 
 if TYPE_CHECKING:
     from ainb.batch.input.calls import TemplateCalls
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "outputs.json"
 VERSION: Final = 1
 MAX_RECORDS: Final = 500
-MAX_FILE_BYTES: Final = 200_000
 FEWEST_ROWS: Final = 3
 # Beyond so many rows of the past, new ones count as if there were no more.
 MOST_ROWS: Final = 1_000
@@ -40,7 +36,7 @@ class Past(NamedTuple):
 
 
 class PastOutputs:
-    """What replies took in earlier batches. A fault of the file is no fault of a batch: nothing is known then.
+    """What replies took in earlier batches; a fault of the file is no fault of a batch.
 
     Args:
         home: Folder of the session's files; None keeps nothing and knows nothing.
@@ -50,7 +46,7 @@ class PastOutputs:
         self._path = None if home is None else home / FILE_NAME
 
     def mean(self, calls: TemplateCalls) -> float | None:
-        """Mean output tokens for the same template, else for the same schema; None with fewer than 3 replies."""
+        """Mean output tokens of the same template, else the same schema; None with under 3 replies."""
         known = self._read()
         for key in keys_of(calls):
             past = known.get(key)
@@ -70,18 +66,12 @@ class PastOutputs:
             known[key] = Past(before + rows, round(mean, 2))
         newest = dict(list(known.items())[-MAX_RECORDS:])
         stored = {"version": VERSION, "outputs": {key: list(past) for key, past in newest.items()}}
-        with contextlib.suppress(OSError):
-            replace_file(self._path, orjson.dumps(stored))
+        write_small(self._path, stored)
 
     def _read(self) -> dict[str, Past]:
         if self._path is None:
             return {}
-        try:
-            if self._path.stat().st_size > MAX_FILE_BYTES:
-                return {}
-            stored = orjson.loads(self._path.read_bytes())
-        except (OSError, ValueError):
-            return {}
+        stored = read_small(self._path)
         outputs = (
             stored.get("outputs") if isinstance(stored, dict) and stored.get("version") == VERSION else None
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
-from ainb.batch.concurrency import Concurrency
 from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
@@ -19,19 +18,21 @@ from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
+from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
+from ainb.batch.pace import Pace
+from ainb.batch.packs import check_packs
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
+    from ainb.batch.jobs.under_way import JobsUnderWay
     from ainb.core import Core
     from ainb.messages import Call
     from ainb.pipeline.validation import Preview
-
-DEFAULT_CONCURRENCY = 64
 
 
 def make_batch(
@@ -59,6 +60,8 @@ def make_batch(
         ConfigError: Something makes no sense; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
+    if options.rows_per_call > 1:
+        check_packs(calls, options)
     jobs = _jobs(core, calls, options)
     # Before the journal is opened: a batch that is refused leaves no run behind.
     # The parts of a shared run must agree on their columns, so what a function returns is a text there.
@@ -74,6 +77,7 @@ def make_batch(
         )
     if run_id is None:
         _show_notes(core, calls)
+        _show_hint(core, source, calls, options)
     if run_id is None and isinstance(calls, TemplateCalls):
         announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
@@ -85,11 +89,12 @@ def make_batch(
         source=source,
         calls=calls,
         options=options,
-        concurrency=_concurrency(core, options, calls),
+        pace=Pace(core, calls, options),
         identity=identity,
         run_id=run_id,
         journal=opened,
         jobs=jobs,
+        under_way=_under_way(core, calls, options, identity),
     )
     return Batch(context, output)
 
@@ -136,8 +141,18 @@ def _read_arguments(
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
         if isinstance(read, Template):
-            return source, TemplateCalls(core, read, given, schema=checked), options
+            _check_layout(given, options)
+            return source, TemplateCalls(core, read, given, schema=checked, options=options), options
         return source, FunctionCalls(core, read, given, schema=checked), options
+
+
+def _check_layout(given: Mapping[str, Any], options: BatchOptions) -> None:
+    for name in ("stream", "on_text"):
+        if options.rows_per_call > 1 and given.get(name):
+            raise ConfigError(
+                f"the reply to a call for {options.rows_per_call} rows is no text to stream; "
+                f"leave {name} out, or leave rows_per_call out"
+            )
 
 
 def _check_for_jobs(given: Mapping[str, Any]) -> None:
@@ -148,15 +163,6 @@ def _check_for_jobs(given: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
             )
-
-
-def _concurrency(core: Core, options: BatchOptions, calls: RowCalls) -> Concurrency:
-    rate_limit = core.config.rate_limit
-    most = (rate_limit and rate_limit.concurrency) or DEFAULT_CONCURRENCY
-    # The number is known for a local model's slots and for the user's own function: nothing to find out.
-    fixed = options.fixed_concurrency or calls.slots is not None
-    fixed = fixed or (isinstance(calls, FunctionCalls) and options.concurrency is not None)
-    return Concurrency(options.concurrency or min(most, calls.slots or most), fixed=fixed)
 
 
 def _open_journal(
@@ -208,6 +214,15 @@ def _show_notes(core: Core, calls: RowCalls) -> None:
             core.runtime.sink(Notice(note, "fields"))
 
 
+def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
+    """One line where the prompt puts the row first; it costs the first rows' tokens, so not in replay."""
+    wanted = options.prompt_cache == "auto" and core.config.replay != "replay"
+    if isinstance(calls, TemplateCalls) and wanted:
+        hint = row_first_hint(source, calls, prices=core.prices)
+        if hint is not None:
+            core.runtime.sink(Notice(hint, "layout"))
+
+
 def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
     """The provider's batch API where it was asked for; None in replay, where a cassette answers the rows."""
     if not options.batch_api:
@@ -218,6 +233,19 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
         check_jobs(calls, options).delivery = "batch"
         return None
     return JobContext(core, calls, options)
+
+
+def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str) -> JobsUnderWay | None:
+    """Open batch jobs of the home, for rows of a prompt that are sent live."""
+    live = isinstance(calls, TemplateCalls) and not options.batch_api and core.config.replay == "off"
+    if not live:
+        return None
+    from ainb.batch.jobs.under_way import jobs_under_way
+
+    def notify(text: str, kind: str) -> None:
+        core.runtime.sink(Notice(text, kind))
+
+    return jobs_under_way(core.config.home_folder(), identity, notify)
 
 
 def _digest(*parts: Any) -> str:

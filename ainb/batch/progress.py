@@ -70,6 +70,9 @@ class Progress:
         waiting_until: Monotonic second until which the batch waits for an open circuit, or None.
         jobs: Batch jobs of the run, oldest first; empty where rows are sent live.
         saved_nano_usd: What the batch rate has saved against the live one, in 1e-9 USD, of what is known.
+        provider_saved_nano_usd: What the provider's prompt cache has saved, in 1e-9 USD, of what is known.
+        pack_saved_tokens: Input tokens that one call for many rows saved against one call a row, about.
+        pack_saved_nano_usd: Their price, in 1e-9 USD; 0 where none is known.
         next_try_s: Seconds until then; None while it does not wait.
         state: "running", "finished", "stopped" (by the user) or "failed".
     """
@@ -103,6 +106,9 @@ class Progress:
     waiting_until: float | None = None
     jobs: tuple[JobProgress, ...] = ()
     saved_nano_usd: int = 0
+    provider_saved_nano_usd: int = 0
+    pack_saved_tokens: int = 0
+    pack_saved_nano_usd: int = 0
     next_try_s: float | None = None
     state: str = "running"
 
@@ -142,6 +148,12 @@ class Progress:
         if self.total is None or not self.done or self.unpriced:
             return None
         return round(self.cost_nano_usd * self.total / self.done)
+
+    @property
+    def plain_nano_usd(self) -> int | None:
+        """About what the rows so far would have cost as one plain message each; None where that is equal."""
+        saved = self.provider_saved_nano_usd + self.pack_saved_nano_usd
+        return self.cost_nano_usd + saved if saved and not self.unpriced else None
 
     @property
     def succeeded(self) -> int:
@@ -200,6 +212,7 @@ class Progress:
         self._count_cost(result)
 
     def _count_cost(self, result: RowResult) -> None:
+        self.provider_saved_nano_usd += result.provider_saved_nano_usd or 0
         if result.cost_nano_usd is None:
             self.unpriced += 1
         else:

@@ -14,6 +14,8 @@ from ainb.batch.output import Output
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
+from ainb.batch.throttled import ThrottledRow
+from ainb.batch.warm_up import WarmUp
 from ainb.errors import (
     AinbError,
     CallRejectedError,
@@ -22,12 +24,12 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
+from ainb.pipeline.rate_limit import OVERLOAD_STATUSES
 from ainb.user_code import Contained, RaisedByUser, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call
 
-OVERLOAD_STATUSES = frozenset({429, 529})
 MAX_REQUEUES = 20
 STOP_SECONDS = 1.5
 # More than the log keeps of what it cannot write, so that a broken log does not delay the batch.
@@ -67,6 +69,7 @@ class Runner:
         self._progress = reporter.progress
         self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
+        self._warm_up = WarmUp(context.clock)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -109,6 +112,7 @@ class Runner:
                 KeyboardInterrupt of the user's code, in a form that a loop can carry.
         """
         try:
+            self._context.pace.begin()
             self._start_workers()
             while self._workers:
                 ended, _ = await asyncio.wait(self._workers, return_when=asyncio.FIRST_COMPLETED)
@@ -122,6 +126,7 @@ class Runner:
             self._cancel_workers()
             self._rows.close()
             await asyncio.gather(*self._workers, return_exceptions=True)
+            self._context.pace.end()
         error = self._exit or self._source_error
         if error is not None:
             raise error
@@ -131,8 +136,7 @@ class Runner:
             worker.cancel()
 
     def _start_workers(self) -> None:
-        limit = self._context.concurrency.limit
-        while len(self._workers) < limit and not self._rows.ended and not self._stopping:
+        while len(self._workers) < self._context.pace.limit and not self._rows.ended and not self._stopping:
             self._workers.add(asyncio.get_running_loop().create_task(self._work()))
 
     async def _work(self) -> None:
@@ -146,15 +150,23 @@ class Runner:
             finally:
                 self._progress.in_flight -= 1
             self._end(position, item, result, resumed=resumed)
-            if not self._progress.done % YIELD_ROWS:
-                await asyncio.sleep(0)
-            if self._context.core.log.backlog > MAX_BACKLOG:
-                await self._wait_for_log()
-            if len(self._workers) > self._context.concurrency.limit:
-                # At once, not when the task is collected: workers that end together would all leave.
-                self._workers.discard(asyncio.current_task())
+            if await self._may_leave():
                 break
         self._reporter.update()
+
+    async def _may_leave(self) -> bool:
+        """Let other calls run and the log catch up; whether this worker is one too many."""
+        if not self._progress.done % YIELD_ROWS:
+            await asyncio.sleep(0)
+        if self._context.core.log.backlog > MAX_BACKLOG:
+            await self._wait_for_log()
+        if len(self._workers) <= self._context.pace.limit:
+            return False
+        # At once, not when the task is collected: workers that end together would all leave.
+        task = asyncio.current_task()
+        if task is not None:
+            self._workers.discard(task)
+        return True
 
     async def _wait_for_log(self) -> None:
         """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
@@ -206,8 +218,14 @@ class Runner:
         cause = self._refusals.cause
         if cause is not None:
             self.unfinished += 1
-            return _not_sent(cause)
+            return not_sent(cause)
+        if self._context.under_way is not None:
+            self._context.under_way.check(call)
         result, error = await self._send(call, item)
+        return await self._settle(key, result, error)
+
+    async def _settle(self, key: str, result: RowResult, error: Exception | None) -> RowResult:
+        """Store a result that came with `error` or None, unless another run is to send the row again."""
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
@@ -220,10 +238,11 @@ class Runner:
         return result
 
     async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:
+        throttled = None
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
-                reply = await Contained(self._context.core.handle(call))
+                reply = await Contained(self._warm_up.send(call, self._context.core.handle))
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
@@ -233,14 +252,19 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
                 if ends_program(error):
                     self._leave(error)
-                return self._failed(call, error, started), error
+                self._adapt(call, error, started)
+                throttled = throttled or ThrottledRow(self._context, self._progress)
+                if self._stopping or not await throttled.wait(call, error) or self._stopping:
+                    return self._failed(call, error, started), error
+                call = await self._context.make_call(item)
+                continue
             self._adapt(call, None, started)
             try:
                 return await outcomes.of_reply(reply, self._context.read_result), None
             except RaisedByUser as error:
                 self._leave(error)
         self.unfinished += 1
-        text = f"the circuit opened {MAX_REQUEUES} times on this row; run the batch again later"
+        text = f"this row was sent {MAX_REQUEUES} times and refused each time; run the batch again later"
         return RowResult.of_error(AinbError(text), status="rejected"), None
 
     def _leave(self, error: Exception) -> NoReturn:
@@ -249,25 +273,27 @@ class Runner:
         raise asyncio.CancelledError
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
-        self._adapt(call, error, started)
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
         if refused:
             self.unfinished += 1
-        took = self._context.clock.monotonic() - started if call.duration_s is None else call.duration_s
+        took = call.duration_s
+        if took is None:
+            took = max(0.0, self._context.clock.monotonic() - started - call.queue_wait_s)
         return outcomes.of_failure(call, error, was_sent=not refused, took_s=took)
 
     def _adapt(self, call: Call, error: Exception | None, started: float) -> None:
         """Adapt the number of rows in flight to the result of a call."""
-        concurrency = self._context.concurrency
+        pace = self._context.pace
         faults = [*call.errors, error] if error is not None else call.errors
         if any(
             isinstance(fault, ProviderError) and fault.status_code in OVERLOAD_STATUSES for fault in faults
         ):
-            concurrency.overloaded(started_at=started, now=self._context.clock.monotonic())
+            pace.overloaded(started_at=started)
         elif error is None and not self._stopping:
-            concurrency.succeeded(in_flight=self._progress.in_flight)
+            # Not rows in flight: a worker just started has not taken its row yet.
+            pace.succeeded(workers=len(self._workers), asked=call.attempts > 0)
             self._start_workers()
-        self._progress.concurrency = concurrency.limit
+        self._progress.concurrency = pace.limit
 
     def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
         self._output.put(position, result)
@@ -280,7 +306,8 @@ class Runner:
                     worker.cancel()
 
 
-def _not_sent(cause: Exception) -> RowResult:
+def not_sent(cause: Exception) -> RowResult:
+    """Result of a row that is not sent because rows before it were refused with `cause`."""
     text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
     return RowResult.of_error(CallRejectedError(text), status="rejected")
 

@@ -130,7 +130,7 @@ class NotebookShell:
         return sys.stdout.isatty()
 
     def confirm(self, question: str) -> bool | None:
-        """The user's answer to a question; None where nobody can be asked, as in a notebook that is executed."""
+        """The user's answer to a question; None where nobody can be asked (nbconvert, scripts)."""
         can_ask = self.is_watched() if self.in_notebook else sys.stdin is not None and sys.stdin.isatty()
         if not can_ask:
             return None

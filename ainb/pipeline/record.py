@@ -34,7 +34,9 @@ class RecordStage:
         else:
             return reply
         finally:
-            duration = clock.monotonic() - call.started_at if call.duration_s is None else call.duration_s
+            duration = call.duration_s
+            if duration is None:
+                duration = max(0.0, clock.monotonic() - call.started_at - call.queue_wait_s)
             if reply is not None:
                 reply.duration_s = duration
                 reply.attempts = call.attempts

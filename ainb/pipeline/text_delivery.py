@@ -1,4 +1,4 @@
-"""Text delivery: passes a streamed reply to the user's ``on_text`` in a thread; its error is the call's error."""
+"""Text delivery: passes a streamed reply to ``on_text`` in a thread; its error is the call's error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST_PIECES_SECONDS = 0.1
 
 
 class TextDeliveryStage:
-    """Stands inside `record`, so that a call whose text could not be delivered is not recorded as answered."""
+    """Stands inside `record`: a call whose text could not be delivered is not recorded as answered."""
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Let the call proceed; where it is streamed, wait until every piece is delivered.

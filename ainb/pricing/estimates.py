@@ -9,10 +9,10 @@ from typing import Any
 
 from ainb import tokens
 from ainb.families import thinking_tokens
-from ainb.messages import Message, Request, Usage
+from ainb.messages import DEFAULT_OUTPUT_TOKENS, Message, Request, Usage
 from ainb.pricing.expected import THOUGHT_SHARE, USUAL_TOKENS, expected_output
 from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier_of
-from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, choices, may_write_cache, output_bound
+from ainb.pricing.quotes import choices, may_write_cache, output_bound
 
 _PUBLISHED = Prices()
 
@@ -144,14 +144,16 @@ def estimate(
 def estimate_request(
     request: Request, prices: Prices, *, free: bool = False, likely_output_tokens: int | None = None
 ) -> Estimate:
-    """What sending a whole request would cost: messages, tools and the schema of the reply, at its own output limit.
+    """What sending a whole request would cost.
+
+    Messages, tools and the schema of the reply, at its own output limit.
 
     Args:
         request: What would be sent.
         prices: Price lists.
         free: The service charges nothing.
-        likely_output_tokens: Of a usual reply of the model; it counts where neither schema nor prompt bound the
-            reply.
+        likely_output_tokens: Of a usual reply of the model; it counts where neither schema nor prompt bound
+            the reply.
     """
     likely_output_tokens = expected_output(request, usual=likely_output_tokens).tokens
     counted = tokens.count_request(request)

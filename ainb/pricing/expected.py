@@ -1,4 +1,4 @@
-"""Output tokens of a reply that is not there yet: from past replies, else from the schema, the prompt, the model."""
+"""Output tokens to expect of a reply: from past replies, else from the schema, the prompt or the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.pricing.quotes import OUTPUT_LIMITS
 from ainb.pricing.reply_size import reply_size
 
 USUAL_TOKENS: Final = 256
-# Of the room for thinking an open question takes about an eighth; choosing a label or filling fields far less.
+# Of the room for thinking an open question takes about an eighth; a label or a few fields far less.
 THOUGHT_SHARE: Final = 8
 SHORT_THOUGHT_SHARE: Final = 20
 SHORT_REPLY_TOKENS: Final = 60
@@ -26,7 +26,8 @@ SPREAD: Final[dict[Source, float]] = {"past": 1.25, "schema": 1.6, "prompt": 2.0
 _NUMBERS: Final = {"one": 1, "single": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _COUNT: Final = r"(\d{1,4}|one|single|two|three|four|five)"
 _ONE_WORD = re.compile(
-    r"\b(one|a single|single) (word|letter|number|digit|label|category)\b|\byes or no\b|\byes/no\b|\btrue or false\b"
+    r"\b(one|a single|single) (word|letter|number|digit|label|category)\b"
+    r"|\byes or no\b|\byes/no\b|\btrue or false\b"
     r"|\b(only|just) (with )?(the|a|one) (label|number|category|word|digit|name|letter|score)\b",
     re.IGNORECASE,
 )
@@ -61,10 +62,12 @@ class Expected:
     Attributes:
         tokens: What is likely; never above the request's own limit.
         source: What it is taken from.
+        thinking: Of these, tokens of thinking, where they were expected apart; else 0.
     """
 
     tokens: int
     source: Source
+    thinking: int = 0
 
     @property
     def low(self) -> int:
@@ -94,8 +97,10 @@ def expected_output(
     """
     limits = [value for name in OUTPUT_LIMITS if isinstance(value := request.parameters.get(name), int)]
 
-    def bounded(count: float, source: Source) -> Expected:
-        return Expected(tokens=max(1, min(round(count), *limits) if limits else round(count)), source=source)
+    def bounded(written: float, source: Source, thinking: int = 0) -> Expected:
+        count = round(written + thinking)
+        count = max(1, min(count, *limits) if limits else count)
+        return Expected(tokens=count, source=source, thinking=min(thinking, count))
 
     if past is not None:
         return bounded(past, "past")
@@ -104,13 +109,13 @@ def expected_output(
         return bounded(usual, "model")
     if request.schema is not None:
         written = reply_size(request.schema.json_schema).usual
-        return bounded(written + _thinking(room, written), "schema")
+        return bounded(written, "schema", _thinking(room, written))
     asked = _asked_for(request, instruction)
     if asked is not None:
-        return bounded(asked + _thinking(room, asked), "prompt")
+        return bounded(asked, "prompt", _thinking(room, asked))
     if usual is not None:
         return bounded(usual, "model")
-    return bounded(USUAL_TOKENS + _thinking(room, USUAL_TOKENS), "guess")
+    return bounded(USUAL_TOKENS, "guess", _thinking(room, USUAL_TOKENS))
 
 
 def _thinking(room: int, written: float) -> int:

@@ -1,10 +1,13 @@
-"""Which price list counts for a model: the person's own table, then genai-prices; resolved once a model and kept."""
+"""Which price list counts for a model.
+
+The person's own table, then genai-prices; resolved once a model and kept.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -91,6 +94,11 @@ class Prices:
         if rates is None:
             if free or _is_free(provider, model):
                 return ZERO, "free"
+            if usage.input_tokens is None:
+                return (
+                    None,
+                    "unpriced",
+                )  # before the list is loaded: a function of the user's own counts no tokens
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
             halved = batch and provider in HALF_PRICE and not _has_batch_price(rates, at or self._now())
         if rates is None:
@@ -121,6 +129,25 @@ class Prices:
                 return cost, source
         return None, "unpriced"
 
+    def cache_savings(self, call: Call, reply: Reply) -> Decimal | None:
+        """What the provider's prompt cache saved in a priced reply; negative where writes cost more.
+
+        None where the service reports no such tokens, and where the price is not from a list.
+        """
+        read, written = reply.usage.cache_read_input_tokens, reply.usage.cache_creation_input_tokens
+        if reply.cost_source != "table" or reply.cost_usd is None or (read is None and written is None):
+            return None
+        if not read and not written:
+            return ZERO
+        plain = replace(
+            reply.usage,
+            cache_read_input_tokens=None,
+            cache_creation_input_tokens=None,
+            cache_creation_1h_input_tokens=None,
+        )
+        without = self.reply_cost(call, replace(reply, usage=plain, cost_usd=None, cost_source=None))[0]
+        return None if without is None else without - reply.cost_usd
+
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""
         found = _find_model(*real_name(provider, model))
@@ -135,7 +162,10 @@ class Prices:
         return read and read * factor, written and written * factor
 
     def published_models(self, provider: str) -> list[str]:
-        """Names of a provider's models that the published price list holds, sorted; [] where it does not know the provider."""
+        """Names of a provider's models that the published price list holds, sorted.
+
+        [] where it does not know the provider.
+        """
         name = _GENAI_PROVIDERS.get(provider, provider)
         found = (item for item in _snapshot().providers if item.id == name)
         return sorted(model.id for item in found for model in item.models if not model.deprecated)
@@ -270,7 +300,10 @@ def _read_rates(prices: ModelPrice) -> Rates:
 
 
 def _find_model(provider: str, model: str) -> tuple[PricedProvider, ModelInfo] | None:
-    """Provider and model as genai-prices knows them; an unknown one raises LookupError there and is None here."""
+    """Provider and model as genai-prices knows them.
+
+    An unknown one raises LookupError there and is None here.
+    """
     service = _GENAI_PROVIDERS.get(provider, provider) or None
     try:
         return _snapshot().find_provider_model(model, None, service, None)
@@ -292,5 +325,8 @@ def _snapshot() -> DataSnapshot:
 
 
 def preload() -> None:
-    """Load the published prices (about 0.5 s); for a background thread, so that the first cost does not wait."""
+    """Load the published prices (about 0.5 s).
+
+    For a background thread, so that the first cost does not wait.
+    """
     _snapshot()

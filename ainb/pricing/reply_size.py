@@ -1,4 +1,4 @@
-"""Output tokens of a reply that is bound to a schema: what is usual, and the most that a matching reply takes."""
+"""Output tokens of a reply to a schema: what is usual, and the most that a matching reply takes."""
 
 from __future__ import annotations
 

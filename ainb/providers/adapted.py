@@ -12,6 +12,7 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.families import Family, asked_effort
 from ainb.messages import Call, Reply, ReplySchema, Request
+from ainb.prompt_caches import PromptCache
 from ainb.providers.http import Refusal
 from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
 from ainb.providers.schema_forms import WireSchema
@@ -39,6 +40,7 @@ class Wire:
         schema: The reply schema on the wire, where it differs from the user's; else None.
         tools: The tools on the wire, where their names differ from the user's; else None.
         refused: What the service said where it refused this body; else None.
+        cache: The prompt cache that the body is laid out for; None where it is not.
     """
 
     body: Json
@@ -47,6 +49,7 @@ class Wire:
     schema: WireSchema | None = None
     tools: CleanTools | None = None
     refused: Refused | None = None
+    cache: PromptCache | None = None
 
     def take_refusal(self, refusal: Refusal) -> None:
         """Keep what the service said of this body."""

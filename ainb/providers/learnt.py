@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -10,16 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from ainb.providers.lessons import MAX_VALUES, PROTECTED, Lesson
-from ainb.stores.files import replace_file
+from ainb.stores.small_file import read_small, write_small
 
 FILE_NAME: Final = "learnt.json"
 VERSION: Final = 1
 KEEP_SECONDS: Final = 30 * 86_400.0
 MAX_RECORDS: Final = 2_000
-MAX_FILE_BYTES: Final = 2_000_000
 _NAME = re.compile(r"[A-Za-z_][\w.:-]{0,99}", re.ASCII)
 # A record from further ahead than this was written under a wrong clock and would never be forgotten.
 CLOCK_STEP_SECONDS: Final = 86_400.0
@@ -148,12 +144,7 @@ def _merge(old: Lesson | None, new: Lesson) -> Lesson:
 
 
 def _read_file(path: Path, now: float) -> _Known:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return {}
-        data = orjson.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
+    data = read_small(path)
     known: _Known = {}
     for endpoint, model, item in _records(data):
         if _is_fresh(item.at, now):
@@ -175,7 +166,10 @@ def _records(data: Any) -> Iterator[tuple[str, str, Learnt]]:
 
 
 def _read_lesson(record: dict[str, Any]) -> Lesson | None:
-    """The lesson of a record; None where a field is not as `_write_file` writes it: the file may have been edited."""
+    """The lesson of a record; None where a field is not as `_write_file` writes it.
+
+    The file may have been edited.
+    """
     field, names = record.get("field"), [record.get("instead"), record.get("value"), record.get("when")]
     lists = [record.get("allowed"), record.get("refused")]
     if not _is_name(field) or not all(name is None or _is_name(name) for name in names):
@@ -208,6 +202,4 @@ def _write_file(path: Path, known: _Known, now: float) -> None:
         for item in items
         if _is_fresh(item.at, now)
     ]
-    text = orjson.dumps({"version": VERSION, "records": records[-MAX_RECORDS:]}, option=orjson.OPT_INDENT_2)
-    with contextlib.suppress(OSError):
-        replace_file(path, text)
+    write_small(path, {"version": VERSION, "records": records[-MAX_RECORDS:]})

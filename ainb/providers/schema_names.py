@@ -1,10 +1,10 @@
 """Names in schemas as protocols accept them, and replies with the user's names again.
 
-Property keys and names of definitions outside the pattern are replaced on the wire, each by a name that nothing
-else in the schema has.
+Property keys and names of definitions outside the pattern are replaced on the wire, each by a name that
+nothing else in the schema has.
 
-Source: Anthropic API, "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"; OpenAI API reference, names of
-    functions and response formats.
+Source: Anthropic API, "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"; OpenAI API reference,
+    names of functions and response formats.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _EXAMPLES = frozenset({"default", "example"})
 
 
 def clean_name(name: str) -> str:
-    """A name in ASCII letters, digits, dashes and underscores, at most 64; "reply" where none of it is left."""
+    """A name in at most 64 ASCII letters, digits, dashes, underscores; "reply" where none is left."""
     return _cleaned(name, NAME) or "reply"
 
 

@@ -1,4 +1,4 @@
-"""Names and parameters of tools as protocols accept them, and the model's calls with the user's names again."""
+"""Names and parameters of tools as protocols accept them; the model's calls with the user's names."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,25 +28,6 @@ def make_folders(folder: Path) -> None:
     """
     for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
         missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a private file as a whole: readers see the old content or the new one.
-
-    Raises:
-        OSError: It cannot be written; the old content stays.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        make_folders(path.parent)
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
 
 
 def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:

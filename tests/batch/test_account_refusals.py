@@ -1,4 +1,5 @@
-"""Refusals that hold for the whole account: the batch stops sending, and a re-run sends every row without an answer."""
+"""Refusals that hold for the whole account: the batch stops sending, and a re-run sends every row without
+an answer."""
 
 from __future__ import annotations
 
@@ -11,12 +12,13 @@ import ainb
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
 from ainb.errors import InvalidReplyError, PermanentProviderError, TransientProviderError
 from ainb.events import Notice
+from ainb.pipeline.rate_limit import START
 from ainb.runtime import Runtime
 from ainb.testing import script
 from tests.fault_server import Fault, FaultServer
 
 ROWS = [f"row {number}" for number in range(400)]
-MOST_HITS = STOP_AFTER + 4  # four rows are in flight at the start
+MOST_HITS = STOP_AFTER + START  # sixteen rows are in flight at the start
 QUOTA = Fault(status=429, code="insufficient_quota", message="You exceeded your current quota")
 CREDIT = Fault(status=400, code="invalid_request_error", message="Your credit balance is too low")
 REFUSALS = {

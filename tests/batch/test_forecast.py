@@ -1,4 +1,4 @@
-"""What a batch will cost is forecast within a factor of two, shown before it is sent, and confirmed above a limit."""
+"""What a batch will cost is forecast within a factor of two, and confirmed above a limit."""
 
 from __future__ import annotations
 

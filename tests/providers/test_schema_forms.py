@@ -1,4 +1,5 @@
-"""Schemas rewritten for strict mode and for Anthropic: what goes out is accepted there, what comes back is the user's."""
+"""Schemas rewritten for strict mode and for Anthropic: what goes out is accepted there, what comes back is
+the user's."""
 
 from __future__ import annotations
 

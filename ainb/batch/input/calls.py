@@ -11,8 +11,9 @@ from types import CodeType
 from typing import Any, Protocol
 
 from ainb.batch.input.cells import check_fields
+from ainb.batch.input.shared_prefix import shared_prefix
 from ainb.batch.input.template import Template
-from ainb.batch.options import MAP_OPTIONS
+from ainb.batch.options import MAP_OPTIONS, BatchOptions
 from ainb.batch.row_result import RowResult
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
@@ -25,6 +26,7 @@ from ainb.redaction import redact
 from ainb.suggestions import closest
 from ainb.user_threads import is_plain
 
+DEFAULT_BATCH_OPTIONS = BatchOptions()
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
 
 
@@ -65,6 +67,10 @@ class RowCalls(Protocol):
         """Whether `result` runs no code of the user."""
         ...
 
+    def sample(self) -> Call:
+        """A call like that of every row, but for what it is about."""
+        ...
+
     def make(self, row: Any, *, run_id: str) -> Call:
         """Build the call of a row; its `row_key` is the hash of what it sends.
 
@@ -82,8 +88,12 @@ class TemplateCalls:
         template: The prompt.
         given: Keyword arguments of ``Session.ask``.
         schema: What each reply must match; None without a schema.
+        options: How the batch lays out its prompts.
 
     Attributes:
+        free: Whether calls cost nothing.
+        fallback: Models that may answer in place of the first.
+        rows_per_call: Rows that one call is to answer.
         delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in
             for batch jobs.
 
@@ -92,7 +102,13 @@ class TemplateCalls:
     """
 
     def __init__(
-        self, core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None
+        self,
+        core: Core,
+        template: Template,
+        given: dict[str, Any],
+        *,
+        schema: Schema | None,
+        options: BatchOptions = DEFAULT_BATCH_OPTIONS,
     ) -> None:
         check_parameters(
             given.keys() - CALL_OPTIONS,
@@ -102,7 +118,11 @@ class TemplateCalls:
         # One call is built in full; each row's differs in the last message alone.
         first = core.make_call("a row's prompt comes here", **given)
         self.template = template
-        self.request = dataclasses.replace(first.request, schema=schema)
+        self.request = dataclasses.replace(first.request, schema=schema, rows=1)
+        if options.prompt_cache == "auto":
+            self.request = dataclasses.replace(
+                self.request, shared=shared_prefix(self.request, template.prefix, first.options.fallback)
+            )
         self.title = redact(" ".join(template.text.split()))
         self.model = f"{self.request.provider}:{self.request.model}"
         self.uses: tuple[str, ...] | None = template.uses
@@ -110,20 +130,19 @@ class TemplateCalls:
             template.text,
             _request_identity(self.request),
             names_digest(template),
+            *([options.rows_per_call] if options.rows_per_call > 1 else []),
         )
         self.schema = schema
         self.fields: Mapping[str, str] | None = {} if schema is None else schema.fields
         self.slots: int | None = getattr(first.provider, "slots", None)
         self._before = self.request.messages[:-1]
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
+        self.free = first.provider.free
+        self.fallback = first.options.fallback
+        self.rows_per_call = options.rows_per_call
         self._provider, self._options = first.provider, first.options
         self._endpoint, self._account = first.place(), first.payer()
         self.delivery: Delivery = "live"
-
-    @property
-    def free(self) -> bool:
-        """Whether the model's service charges nothing."""
-        return self._provider.free
 
     def result(self, reply: Reply) -> RowResult:
         """The reply with the fields of its schema; see `RowCalls.result`."""
@@ -164,6 +183,7 @@ class TemplateCalls:
             account=self._account,
             values=values,
             delivery=self.delivery,
+            rows_per_call=self.rows_per_call,
         )
         call.row_key = reply_key(call)
         return call
@@ -229,6 +249,10 @@ class FunctionCalls:
     def is_plain_reply(self, reply: Reply) -> bool:
         """Whether what the function returned writes itself; see `RowCalls.is_plain_reply`."""
         return is_plain(reply.parsed) and (self.schema is None or not self.schema.has_functions)
+
+    def sample(self) -> Call:
+        """A call that is never made; see `RowCalls.sample`."""
+        return self.make("an item comes here", run_id="")
 
     def make(self, row: Any, *, run_id: str) -> Call:
         """Wrap the item; see `RowCalls.make`."""

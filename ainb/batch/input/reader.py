@@ -1,4 +1,7 @@
-"""Reads the rows of a batch one at a time, in order; the user's own iterators in a thread, where they may block."""
+"""Reads the rows of a batch one at a time, in order.
+
+The user's own iterators in a thread, where they may block.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merges a fetched job: every line through the pipeline, every row into log, journal and result, the money settled once.
+"""Merges a fetched job: each line through the pipeline, each row into log, journal and result.
 
 Whatever is broken off is done again from the start: usage rows have ids of their own making and are written
 once, journal lines and cache entries are replaced by the same, and a job's money is settled in one
@@ -97,7 +97,7 @@ class Merge:
         job = await context.driver.save(dataclasses.replace(job, merge_begun=True))
         tally = Tally()
         await self._deliver_all(job, requests, logged, tally, skip=again)
-        await context.flush_log()
+        await context.flush()
         job = await self._settle(job, tally)
         cost = pico(tally.cost) if tally.answered or not tally.unpriced else None
         job = merged(job, answered=tally.answered, failed=tally.failed, cost_pico_usd=cost)
@@ -118,7 +118,7 @@ class Merge:
         others = {number for number, item in enumerate(requests) if item.custom_id not in keys}
         own = [dataclasses.replace(item, row_key=keys.get(item.custom_id, item.row_key)) for item in requests]
         await self._deliver_all(job, own, logged, Tally(), skip=others)
-        await context.flush_log()
+        await context.flush()
 
     async def _deliver_all(
         self,

@@ -1,4 +1,7 @@
-"""A run whose rows are answered by batch jobs of the provider: submits, waits, merges; attaches to what is under way already."""
+"""A run whose rows are answered by batch jobs of the provider.
+
+Submits, waits, merges; attaches to what is under way already.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,10 @@ class JobRunner:
             raise self._exit
 
     async def _take_run(self) -> RunLock | None:
-        """The right to drive the run; another kernel that has it is waited for, and its results are in the journal then."""
+        """The right to drive the run.
+
+        Another kernel that has it is waited for, and its results are in the journal then.
+        """
         told = False
         while not self._stopping:
             lock = self._context.store.lock_run(self._run_id)
@@ -230,7 +236,10 @@ class JobRunner:
             await self._note(job)
 
     async def _collect_elsewhere(self) -> None:
-        """Rows that a job of another run holds: taken from there, or sent here once that job has let go of them."""
+        """Rows that a job of another run holds.
+
+        Taken from there, or sent here once that job has let go of them.
+        """
         context, elsewhere = self._context, self._submission.elsewhere
         for job_uuid in sorted({uuid for uuid, _ in elsewhere.values()}):
             job = await asyncio.to_thread(context.store.job, job_uuid)

@@ -41,7 +41,10 @@ _SCHEMA_WORDS = {
 
 
 def show_list(shell: NotebookShell, arguments: Arguments) -> Report:
-    """Providers, pulled models and aliases; for one provider its models with prices; for one model what it takes."""
+    """Providers, pulled models and aliases; for one provider its models with prices.
+
+    For one model what it takes.
+    """
     config = shell.session().config
     service = arguments.words[0] if arguments.words else None
     if service is None:

@@ -1,4 +1,4 @@
-"""``%ai pull NAME`` and ``%ai pull hf:OWNER/REPO/FILE.gguf``: download a local model and show the progress."""
+"""``%ai pull NAME`` and ``%ai pull hf:OWNER/REPO/FILE.gguf``: download a local model, with progress."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ COMMANDS: list[Command] = [
         flags=(YES,),
         choices=tuple(PULLABLE),
         help=(
-            "download a model that runs on this machine; size and licence of a file of the Hugging Face hub are "
-            "shown first (--yes: not asked for)"
+            "download a model that runs on this machine; for a file of the Hugging Face hub, size and "
+            "licence are shown and confirmed first (--yes skips the question)"
         ),
         example="%ai pull smollm2",
     ),

@@ -40,7 +40,7 @@ class Schema:
         fields: Top-level properties and the dtype of their column, in order; a schema that is not an object
             has the one field "value".
         dump: Turns a checked value into plain data by field.
-        has_functions: Whether `check` and `dump` run functions of the user: validators, serialisers, factories.
+        has_functions: Whether `check` and `dump` run functions of the user (validators, serialisers, …).
     """
 
     name: str

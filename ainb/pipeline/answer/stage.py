@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from ainb.errors import InvalidReplyError
-from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up
+from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up, provider_savings
 from ainb.pipeline.answer.finding import find_value
 from ainb.user_threads import USER_THREADS
 
@@ -58,6 +58,7 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: i
         else:
             call.request = asked
             reply.usage, reply.cost_usd = add_up(spent)
+            reply.provider_saved_usd = provider_savings(spent)
             return reply
     call.request = asked
     raise _invalid(schema, spent, problem)

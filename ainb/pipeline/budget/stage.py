@@ -221,8 +221,8 @@ class BudgetStage:
         if quote.usd is None:
             raise BudgetExceededError(unpriced_text(f"{call.request.provider}:{call.request.model}"))
         spending.estimate = quote.usd
-        spending.output_limit = quote.output_limit
-        if quote.output_limit is not None:
+        if quote.output_limit is not None and getattr(call.provider, "takes_output_limit", True):
+            spending.output_limit = quote.output_limit
             parameters = {**call.request.parameters, "max_tokens": quote.output_limit}
             call.request = dataclasses.replace(call.request, parameters=parameters)
 

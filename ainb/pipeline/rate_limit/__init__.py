@@ -2,6 +2,7 @@
 
 `options` holds the limits, `stage` asks a limiter for a permit. `local` is the limiter of this process: it
 adds lock, clock and waiting to the core, `queue` over the token `buckets` (with `permits` as their data).
+`ramp` decides how many calls may be in flight below the cap, `slots` applies it, `reached` remembers it.
 `standalone` is the limiter for other clients; `ainb.stores.redis.limiter` is the one that processes share.
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         SMALLEST_STRICT_BURST,
         WINDOW_SECONDS,
         Cost,
+        Pool,
     )
     from ainb.pipeline.rate_limit.local import LocalLimiter
     from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
@@ -31,7 +33,16 @@ if TYPE_CHECKING:
         SLOWER,
         Reading,
     )
-    from ainb.pipeline.rate_limit.stage import OUTPUT_LIMITS, Place, RateLimitStage
+    from ainb.pipeline.rate_limit.ramp import START, Ramp, make_ramp
+    from ainb.pipeline.rate_limit.reached import Reached
+    from ainb.pipeline.rate_limit.slots import Slots
+    from ainb.pipeline.rate_limit.stage import (
+        OUTPUT_LIMITS,
+        OVERLOAD_STATUSES,
+        Limiter,
+        Place,
+        RateLimitStage,
+    )
     from ainb.pipeline.rate_limit.standalone import RateLimiter
 else:
     __getattr__ = lazy_exports(
@@ -41,22 +52,30 @@ else:
             "Cost": "buckets",
             "DIMENSIONS": "options",
             "LEAST_SHARE": "queue",
+            "Limiter": "stage",
             "LocalLimiter": "local",
             "MAX_PAUSE_SECONDS": "queue",
             "NOTHING": "buckets",
             "OUTPUT_LIMITS": "stage",
+            "OVERLOAD_STATUSES": "stage",
             "Permit": "permits",
             "Place": "stage",
+            "Pool": "buckets",
             "REGROWTH": "queue",
             "ROUNDING": "buckets",
             "RateLimit": "options",
             "RateLimitStage": "stage",
             "RateLimiter": "standalone",
+            "Ramp": "ramp",
+            "Reached": "reached",
             "Reading": "queue",
             "SLOWER": "queue",
             "SLOW_DOWN_SECONDS": "queue",
             "SMALLEST_STRICT_BURST": "buckets",
+            "START": "ramp",
+            "Slots": "slots",
             "WINDOW_SECONDS": "buckets",
+            "make_ramp": "ramp",
         },
     )
 
@@ -67,18 +86,26 @@ __all__ = [
     "MAX_PAUSE_SECONDS",
     "NOTHING",
     "OUTPUT_LIMITS",
+    "OVERLOAD_STATUSES",
     "REGROWTH",
     "ROUNDING",
     "SLOWER",
     "SLOW_DOWN_SECONDS",
     "SMALLEST_STRICT_BURST",
+    "START",
     "WINDOW_SECONDS",
     "Cost",
+    "Limiter",
     "LocalLimiter",
     "Permit",
     "Place",
+    "Pool",
+    "Ramp",
     "RateLimit",
     "RateLimitStage",
     "RateLimiter",
+    "Reached",
     "Reading",
+    "Slots",
+    "make_ramp",
 ]

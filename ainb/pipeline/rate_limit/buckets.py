@@ -184,14 +184,16 @@ class Pool:
     Attributes:
         buckets: Index into DIMENSIONS and bucket of every limited dimension. Adding one makes a new tuple, so
             that a permit settles exactly the buckets that it took from.
-        concurrency: Cap on calls in flight; infinite when there is none.
+        most: Cap on calls in flight; infinite when there is none.
+        concurrency: Calls that may be in flight now, at most `most`.
         in_flight: Calls in flight.
     """
 
-    __slots__ = ("_limits", "_share", "_strict", "buckets", "concurrency", "in_flight")
+    __slots__ = ("_limits", "_share", "_strict", "buckets", "concurrency", "in_flight", "most")
 
     def __init__(self, options: RateLimit, now: float) -> None:
-        self.concurrency: float = math.inf if options.concurrency is None else options.concurrency
+        self.most: float = math.inf if options.concurrency is None else options.concurrency
+        self.concurrency = self.most
         self.in_flight = 0
         self.buckets: tuple[tuple[int, Bucket], ...] = ()
         self._strict = options.strict
@@ -222,7 +224,7 @@ class Pool:
         counts as 0.
         """
         longest = 0.0
-        limit = f"{self.concurrency:g} calls at once"
+        limit = f"{self.most:g} calls at once"
         for index, bucket in self.buckets:
             wait = bucket.wait(cost[index], now, ahead if index == 0 else 0)
             if longest < wait < math.inf:

@@ -17,6 +17,7 @@ from ainb.pipeline.rate_limit.buckets import NOTHING, Cost, Shortage
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
+from ainb.pipeline.rate_limit.ramp import Ramp
 
 LATE_SECONDS = 1e-6  # a timer that fires early by a rounding error would find the bucket short by as much
 
@@ -28,6 +29,8 @@ class LocalLimiter:
         options: Limits of all callers together.
         per_user: Limits of each named user inside them; None means users have none of their own.
         name: Name in messages, such as "openai:gpt-5-mini".
+        ramp: Limit of calls in flight that adapts below the cap; None means that the cap holds from the
+            first call on, as it does where callers do not wait.
 
     Attributes:
         counts_tokens: Whether a token dimension is limited, so that callers must estimate tokens.
@@ -40,12 +43,14 @@ class LocalLimiter:
         *,
         per_user: RateLimit | None = None,
         name: str = "this limiter",
+        ramp: Ramp | None = None,
     ) -> None:
         self._lock = threading.Lock()
         self.clock = clock
         self._name = name
         self._may_wait = options.on_full == "wait" and (per_user is None or per_user.on_full == "wait")
-        self._core = LimiterCore(options, per_user, clock.monotonic())
+        ramp = ramp if self._may_wait else None
+        self._core = LimiterCore(options, per_user, clock.monotonic(), ramp)
         self.counts_tokens = self._core.counts_tokens()
 
     def try_acquire(self, cost: Cost, *, user: str | None = None) -> Permit | None:
@@ -108,16 +113,18 @@ class LocalLimiter:
             raise
         return self._outcome(waiter)
 
-    def settle(self, permit: Permit, actual: Cost | None = None) -> None:
+    def settle(self, permit: Permit, actual: Cost | None = None, *, answered: bool | None = None) -> None:
         """Return a permit; a second call does nothing.
 
         Args:
             permit: What `acquire` returned.
             actual: Actual use; None keeps the reservation, `NOTHING` returns all of it.
+            answered: True when the provider answered, False when it failed; None says nothing about it.
         """
         with self._lock:
             now = self.clock.monotonic()
-            self._core.settle(permit, permit.cost if actual is None else actual, now)
+            used = permit.cost if actual is None else actual
+            self._core.settle(permit, used, now, answered=answered)
             woken = self._core.pump(now) if self._core.queues else None
         if woken:
             self.wake(woken)
@@ -150,6 +157,31 @@ class LocalLimiter:
             self.counts_tokens = self._core.counts_tokens()
             woken = self._core.pump(now)
         self.wake(woken)
+
+    def raise_cap(self, cap: int) -> None:
+        """Raise the cap on calls in flight, where it is lower, until `lower_cap`."""
+        with self._lock:
+            self._core.slots.raise_cap(cap)
+            woken = self._core.pump(self.clock.monotonic())
+        self.wake(woken)
+
+    def lower_cap(self, cap: int) -> None:
+        """Undo one `raise_cap` of the same number; calls in flight above the cap go on."""
+        with self._lock:
+            self._core.slots.lower_cap(cap)
+
+    def start_at(self, in_flight: int) -> None:
+        """Allow at least so many calls in flight from now on, up to the cap."""
+        with self._lock:
+            now = self.clock.monotonic()
+            self._core.slots.start_at(in_flight, now)
+            woken = self._core.pump(now)
+        self.wake(woken)
+
+    @property
+    def hinted(self) -> float | None:
+        """Requests that the server said are left at the last reply; None where it says nothing."""
+        return self._core.slots.hinted
 
     def status(self, user: str | None = None) -> dict[str, Any]:
         """Calls waiting and in flight, seconds of pause left, and level, capacity, limit per dimension.

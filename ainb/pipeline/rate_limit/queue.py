@@ -13,6 +13,8 @@ from typing import Any
 from ainb.pipeline.rate_limit.buckets import Cost, Pool, Shortage
 from ainb.pipeline.rate_limit.options import DIMENSIONS, Dimension, RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, UserQueue, Waiter
+from ainb.pipeline.rate_limit.ramp import Ramp
+from ainb.pipeline.rate_limit.slots import Slots
 
 Reading = tuple[
     Dimension, float | None, float | None, float | None
@@ -35,10 +37,19 @@ class LimiterCore:
         shared: Limits of all callers together.
         per_user: Limits of each named user inside them; None means users have none of their own.
         now: Monotonic second.
+        ramp: Limit of calls in flight that adapts below the cap; None means that the cap holds from the
+            first call on.
+
+    Attributes:
+        shared: The shared limits.
+        slots: How many calls may be in flight.
     """
 
-    def __init__(self, shared: RateLimit, per_user: RateLimit | None, now: float) -> None:
+    def __init__(
+        self, shared: RateLimit, per_user: RateLimit | None, now: float, ramp: Ramp | None = None
+    ) -> None:
         self.shared = Pool(shared, now)
+        self.slots = Slots(self.shared, ramp)
         self.paused_until = -math.inf
         self.share = 1.0
         self.queues: dict[UserQueue, None] = {}  # the queues that are not empty
@@ -63,6 +74,8 @@ class LimiterCore:
     def try_take(self, cost: Cost, user: str | None, now: float) -> Permit | None:
         """A permit if one is free and no earlier waiter can use it, else None."""
         queue = self._queue_of(user, now)
+        if not self.shared.in_flight:
+            self.slots.rest(now)
         if self.queues and not self._may_pass(queue, now):
             return None
         if self.paused_until > now or self.shared.wait(cost, now) > 0:
@@ -136,11 +149,20 @@ class LimiterCore:
             woken.append(waiter)
         return woken
 
-    def settle(self, permit: Permit, actual: Cost, now: float) -> None:
-        """Return a permit and replace its reservation by the actual use; a second call does nothing."""
+    def settle(self, permit: Permit, actual: Cost, now: float, *, answered: bool | None = None) -> None:
+        """Return a permit and replace its reservation by the actual use; a second call does nothing.
+
+        Args:
+            permit: What was granted.
+            actual: Actual use.
+            now: Monotonic second.
+            answered: True when the provider answered, False when it failed; None says nothing about it.
+        """
         if permit.settled:
             return
         permit.settled = True
+        if answered is not None:
+            self.slots.end(answered=answered, now=now)
         self.shared.in_flight -= 1
         for index, bucket in permit.shared:
             bucket.settle(permit.cost[index], actual[index], now)
@@ -178,6 +200,7 @@ class LimiterCore:
         """
         for _, bucket in self.shared.buckets:
             bucket.lower(0.0, now)
+        self.slots.overloaded(started_at=permit.granted_at, now=now)
         if permit.granted_at >= self._slowed_at and now >= self._slowed_at + SLOW_DOWN_SECONDS:
             self._slowed_at = self._grown_at = now
             self.share = max(LEAST_SHARE, self.share * SLOWER)
@@ -189,6 +212,8 @@ class LimiterCore:
             if limit is not None and 0 < limit < math.inf:
                 self.shared.cap(dimension, limit, now)
             if remaining is not None and remaining >= 0:
+                if dimension == "requests":
+                    self.slots.hint(remaining)
                 for index, bucket in self.shared.buckets:
                     if DIMENSIONS[index] == dimension:
                         bucket.lower(remaining, now)
@@ -199,7 +224,7 @@ class LimiterCore:
         return {
             "waiting": self.waiting() if pool is self.shared else len(self._queue_of(user, now).waiting),
             "in_flight": pool.in_flight,
-            "concurrency": None if pool.concurrency == math.inf else pool.concurrency,
+            "concurrency": None if pool.most == math.inf else pool.most,
             "paused_s": max(0.0, self.paused_until - now),
             "share": self.share,
             **pool.levels(now),

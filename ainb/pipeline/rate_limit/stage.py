@@ -15,12 +15,14 @@ from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, Cost, call_co
 from ainb.pipeline.rate_limit.local import LocalLimiter
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.queue import Reading
+from ainb.pipeline.rate_limit.ramp import Ramp, make_ramp
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 OUTPUTS_KEPT = 100
 OUTPUTS_NEEDED = 20
 OUTPUT_QUANTILE = 0.95
 TOO_MANY_REQUESTS = 429
+OVERLOAD_STATUSES = frozenset({429, 529})
 
 
 class Limiter(Protocol):
@@ -44,8 +46,14 @@ class Limiter(Protocol):
         """
         ...
 
-    def settle(self, permit: Any, actual: Cost | None = None) -> None:
-        """Return a permit with the actual use; None keeps the reservation."""
+    def settle(self, permit: Any, actual: Cost | None = None, *, answered: bool | None = None) -> None:
+        """Return a permit with the actual use; None keeps the reservation.
+
+        Args:
+            permit: What `acquire` returned.
+            actual: Actual use.
+            answered: True when the provider answered, False when it failed; None says nothing about it.
+        """
         ...
 
     def throttle(self, permit: Any, retry_after: float | None = None) -> None:
@@ -58,6 +66,23 @@ class Limiter(Protocol):
 
     def learn(self, readings: Iterable[Reading]) -> None:
         """Apply rate-limit headers."""
+        ...
+
+    def raise_cap(self, cap: int) -> None:
+        """Raise the cap on calls in flight, where it is lower, until `lower_cap`."""
+        ...
+
+    def lower_cap(self, cap: int) -> None:
+        """Undo one `raise_cap` of the same number."""
+        ...
+
+    def start_at(self, in_flight: int) -> None:
+        """Allow at least so many calls in flight from now on, up to the cap."""
+        ...
+
+    @property
+    def hinted(self) -> float | None:
+        """Requests that the server said are left at the last reply; None where it says nothing."""
         ...
 
     def status(self) -> dict[str, Any]:
@@ -134,20 +159,22 @@ class RateLimitStage:
         finally:
             call.queue_wait_s += self._clock.monotonic() - started
         actual: Cost | None = None
+        answered: bool | None = None
         attempts = call.attempts
         try:
             reply = await proceed(call)
-            actual = used(cost, reply.usage)
+            actual, answered = used(cost, reply.usage), True
         except ProviderError as error:
             actual = None if error.billed else ONE_REQUEST
-            limiter.settle(permit, actual)  # before the buckets are emptied, or it would refill them
+            # Before the buckets are emptied, or it would refill them.
+            limiter.settle(permit, actual, answered=_has_answered(error))
             self._heed(error, limiter, permit)
             raise
         except BaseException:
             actual = NOTHING if call.attempts == attempts else None
             raise
         finally:
-            limiter.settle(permit, actual)
+            limiter.settle(permit, actual, answered=answered)
         if reply.usage.output_tokens is not None:
             outputs.add(reply.usage.output_tokens)
         if reply.headers:
@@ -180,12 +207,18 @@ class RateLimitStage:
             slots: int | None = getattr(call.provider, "slots", None)
             if slots is not None and (options.concurrency is None or slots < options.concurrency):
                 options = replace(options, concurrency=slots)
-            make = self._make_limiter if slots is None else self._make_local
+            make = self._make_limiter if slots is None else self._make_fixed
             place = self._places.setdefault(key, (make(options, key), RecentOutputs()))
         return place
 
     def _make_local(self, options: RateLimit, place: Place) -> Limiter:
-        return LocalLimiter(options, self._clock, per_user=self._per_user, name=f"{place[0]}:{place[1]}")
+        # A user's own function is no service whose limits could be found out.
+        ramp = None if place[0] == "function" else make_ramp(options)
+        return self._make_fixed(options, place, ramp)
+
+    def _make_fixed(self, options: RateLimit, place: Place, ramp: Ramp | None = None) -> Limiter:
+        name = f"{place[0]}:{place[1]}"
+        return LocalLimiter(options, self._clock, per_user=self._per_user, name=name, ramp=ramp)
 
     def _cost(self, call: Call, outputs: RecentOutputs) -> Cost:
         input_tokens, output_tokens = self._estimate(call)
@@ -204,6 +237,13 @@ class RateLimitStage:
                 limiter.pause(error.retry_after)
         if error.headers:
             limiter.learn(self._read_headers(error.headers))
+
+
+def _has_answered(error: ProviderError) -> bool | None:
+    """False for a failure of the provider; None for a refusal or a 429, which say nothing about it."""
+    if not isinstance(error, TransientProviderError) or error.status_code == TOO_MANY_REQUESTS:
+        return None
+    return False
 
 
 def used(cost: Cost, usage: Usage) -> Cost:

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING
 from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from ainb.pipeline.retry.policy import Retry
+    from ainb.pipeline.retry.policy import Retry, backoff_seconds, is_retryable
     from ainb.pipeline.retry.stage import RetryStage
     from ainb.pipeline.retry.standalone import retrying
 else:
-    __getattr__ = lazy_exports(__name__, {"Retry": "policy", "RetryStage": "stage", "retrying": "standalone"})
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "Retry": "policy",
+            "RetryStage": "stage",
+            "backoff_seconds": "policy",
+            "is_retryable": "policy",
+            "retrying": "standalone",
+        },
+    )
 
-__all__ = ["Retry", "RetryStage", "retrying"]
+__all__ = ["Retry", "RetryStage", "backoff_seconds", "is_retryable", "retrying"]

@@ -68,10 +68,13 @@ class Rule:
     Raises:
         ConfigError: A value is not valid.
 
-    >>> import re
-    >>> rule = Rule(name="project name", find=lambda text: [m.span() for m in re.finditer("Apollo", text)])
-    >>> rule.places("To Apollo!")
-    [(3, 9, 'project name')]
+    Examples:
+        >>> import re
+        >>> def find(text):
+        ...     return [match.span() for match in re.finditer("Apollo", text)]
+        >>> rule = Rule(name="project name", find=find)
+        >>> rule.places("To Apollo!")
+        [(3, 9, 'project name')]
     """
 
     name: str

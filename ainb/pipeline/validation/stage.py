@@ -38,8 +38,9 @@ def validate(text: str, preset: Preset = "default") -> list[Finding]:
     Raises:
         ConfigError: The preset is unknown.
 
-    >>> [(finding.rule, finding.action) for finding in validate("<script>", "strict")]
-    [('script tag', 'block'), ('HTML tag', 'block')]
+    Examples:
+        >>> [(finding.rule, finding.action) for finding in validate("<script>", "strict")]
+        [('script tag', 'block'), ('HTML tag', 'block')]
     """
     return _validator(preset).check(text)
 

@@ -78,6 +78,11 @@ class AnthropicProvider(RemoteProvider):
         tell_limit(call, reply)
         return reply
 
+    def cache_seconds(self, request: Request) -> float | None:
+        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        wire = build(request, self._lessons(self._target_for(request), request))
+        return None if wire.cache is None else wire.cache.life_seconds
+
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
         return read_schema_lesson(refused, wire, schema)
 
@@ -93,7 +98,8 @@ class AnthropicProvider(RemoteProvider):
         target = self._target_for(request)
         return AnthropicBatches(
             BatchHttp(target, self._clock.unix),
-            body=lambda asked: build(asked, self._lessons(target, asked)).body,
+            # Jobs run longer than the five minutes that a prefix is kept by default.
+            body=lambda asked: build(asked, self._lessons(target, asked), cache_hour=True).body,
             read=self._read_stored,
         )
 

@@ -23,7 +23,7 @@ BROKEN_OFF = frozenset({None, 200})  # statuses of a fault that a dying server l
 # After a stream llama.cpp closes the connection that it just promised to keep: the next call on it found
 # nobody there in about one of six.
 ONE_CALL = {"Connection": "close"}
-# A small model may go on for ever. Set when a call is sent, so that keys and cassettes are those of the request.
+# A small model may go on for ever. Set when a call is sent: keys and cassettes are those of the request.
 USUAL_LIMIT = 1_024
 OUTPUT_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "n_predict"})
 
@@ -58,7 +58,10 @@ class LocalProvider:
         return self._options.slots
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as the OpenAI protocol carries it; a schema becomes a grammar that the reply cannot leave."""
+        """The request as the OpenAI protocol carries it.
+
+        A schema becomes a grammar that the reply cannot leave.
+        """
         return self._openai.body(request)
 
     def endpoint(self, request: Request) -> str:

@@ -1,7 +1,7 @@
-"""Fetches a GGUF file of the Hugging Face hub: looked up first, resumed where it broke off, checked by its sha256.
+"""Fetches a GGUF file of the Hugging Face hub: looked up first, resumed, checked by its sha256.
 
-Source: huggingface_hub, ``get_hf_file_metadata``: size and sha256 of a large file are headers of the hub's own answer, which
-    redirects to a signed address of a storage host; the token is for the hub alone.
+Source: huggingface_hub, ``get_hf_file_metadata``: size and sha256 of a large file are headers of the hub's
+    own answer, which redirects to a signed address of a storage host; the token is for the hub alone.
 """
 
 from __future__ import annotations
@@ -91,16 +91,14 @@ def look_up(reference: str) -> HubFile:
     """What the hub says of ``hf:OWNER/REPO/FILE.gguf``; blocks.
 
     Raises:
-        ConfigError: The reference is not of this form, or there is no such file; the message lists the files there are.
+        ConfigError: The reference is not of this form, or there is no such file; the message lists the files.
         AinbError: The hub cannot be reached, or wants a token.
     """
     repository, path = _parts(reference)
     if not path:
         raise ConfigError(f"{reference} names no file; {_listed(repository)}")
     if _SPLIT.search(path):
-        raise ConfigError(
-            f"{path} is one part of a model in several files, which cannot be pulled; take a model in one file"
-        )
+        raise ConfigError(f"{path} is one part of a model in several files; take a model in one file")
     address = f"{_endpoint()}/{repository}/resolve/main/{quote(path)}"
     with _opened(address, method="HEAD", follow_storage=False) as answer:
         if answer.status == http.client.NOT_FOUND:
@@ -154,8 +152,8 @@ def fetch(file: HubFile, folder: Path, *, report: Report) -> Path:
         if error.errno == errno.ENOSPC:
             raise AinbError(_no_room(file, folder)) from error
         raise AinbError(
-            f"{file.filename} cannot be kept in {folder} ({error.strerror or error}); set AINB_MODEL_DIR to a "
-            "folder you may write to"
+            f"{file.filename} cannot be kept in {folder} ({error.strerror or error}); set "
+            "AINB_MODEL_DIR to a folder you may write to"
         ) from error
     return target
 
@@ -166,7 +164,8 @@ def _parts(reference: str) -> tuple[str, str]:
     pieces = [owner, repository, *(path.split("/") if path else ())]
     if not rest or not all(map(_PART.fullmatch, pieces)) or (path and not path.lower().endswith(SUFFIX)):
         raise ConfigError(
-            f"a file of the hub is written hf:OWNER/REPO/FILE.gguf, such as {EXAMPLE}; it is {reference[:200]!r}"
+            f"a file of the hub is written hf:OWNER/REPO/FILE.gguf, such as {EXAMPLE}; "
+            f"it is {reference[:200]!r}"
         )
     return f"{owner}/{repository}", path
 
@@ -190,7 +189,8 @@ def _check_address(address: str) -> None:
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
     if not is_safe or not parts.hostname:
         raise ConfigError(
-            f"a model is fetched over https (http is for this machine alone); the address begins {address[:60]!r}; "
+            "a model is fetched over https (http is for this machine alone); "
+            f"the address begins {address[:60]!r}; "
             "mend HF_ENDPOINT"
         )
 
@@ -214,7 +214,7 @@ class _Answer:
 def _opened(
     address: str, *, method: str = "GET", start: int = 0, follow_storage: bool = True
 ) -> Iterator[_Answer]:
-    """An answer after redirects; without `follow_storage` the hub's own answer that redirects to a storage host.
+    """An answer after redirects; without `follow_storage` the one that redirects to a storage host.
 
     Raises:
         AinbError: The hub cannot be reached.
@@ -331,7 +331,8 @@ def _download(file: HubFile, partial: Path, report: Report) -> None:
     size = partial.stat().st_size
     if size < file.size_bytes:
         raise AinbError(
-            f"the download of {file.filename} broke off at {size_text(size)} of {size_text(file.size_bytes)}; "
+            f"the download of {file.filename} broke off at {size_text(size)} of "
+            f"{size_text(file.size_bytes)}; "
             "run %ai pull again: it goes on from there"
         )
     if _digest(partial) != file.sha256:

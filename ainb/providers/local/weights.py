@@ -32,7 +32,10 @@ def folder() -> Path:
 
 
 def pulled() -> list[str]:
-    """Names that ``local:NAME`` finds now: pulled models first, then other GGUF files in the folder of models."""
+    """Names that ``local:NAME`` finds now.
+
+    Pulled models first, then other GGUF files in the folder of models.
+    """
     names = [name for name, weights in PULLABLE.items() if is_pulled(name)]
     known = {weights.filename for weights in PULLABLE.values()}
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol, which OpenAI, Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
+"""The OpenAI chat protocol, which Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.batch_service import BatchService, no_batch_api
+from ainb.providers.cache_layout import CacheKeys
 from ainb.providers.http import Exchange, StoredResponse, Target, make_target, without_path
 from ainb.providers.lessons import Lesson, Refused
 from ainb.providers.openai.body import build, read_schema_lesson
@@ -33,6 +34,7 @@ class OpenAIProvider(RemoteProvider):
     def __init__(self, service: Service, **options: Any) -> None:
         super().__init__(service, **options)
         self._exchange = Exchange(CHAT, clock=self._clock)
+        self._cache_keys = CacheKeys()
 
     def body(self, request: Request) -> dict[str, Any]:
         """The whole outgoing body but for the stream flags, by the rules of the model's family."""
@@ -53,7 +55,8 @@ class OpenAIProvider(RemoteProvider):
         request = call.request
         target = self._target_for(request)
         flags = {} if call.options.on_text is None else STREAM_FLAGS
-        wire = build(request, self.name, self._lessons(target, request), flags=flags)
+        lessons = self._lessons(target, request)
+        wire = build(request, self.name, lessons, flags=flags, cache_key=self._cache_key)
         if wire.notes:
             tell(call, wire.notes)
         try:
@@ -65,6 +68,14 @@ class OpenAIProvider(RemoteProvider):
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply
+
+    def cache_seconds(self, request: Request) -> float | None:
+        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        wire = build(request, self.name, self._lessons(self._target_for(request), request))
+        return None if wire.cache is None else wire.cache.life_seconds
+
+    def _cache_key(self, prefix: str) -> str:
+        return self._cache_keys.next(prefix, self._clock.monotonic())
 
     def batches(self, request: Request) -> BatchService:
         """The service's batch API at the endpoint of a request.
@@ -127,7 +138,10 @@ class OpenAIProvider(RemoteProvider):
 
 
 def _azure_url(url: str) -> str:
-    """A resource's URL with the path of the current interface; one that names a deployment is of the older and stays."""
+    """A resource's URL with the path of the current interface.
+
+    One that names a deployment is of the older and stays.
+    """
     base, mark, query = without_path(url, CHAT_PATH).partition("?")
     if "/deployments/" in base:
         return base + mark + query

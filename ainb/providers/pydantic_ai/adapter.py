@@ -1,4 +1,7 @@
-"""``pydantic:PROVIDER:MODEL``: providers that pydantic-ai speaks to, with its retries off, behind our own pipeline."""
+"""``pydantic:PROVIDER:MODEL``.
+
+Providers that pydantic-ai speaks to, with its retries off, behind our own pipeline.
+"""
 
 from __future__ import annotations
 
@@ -191,7 +194,10 @@ def _load(provider: str) -> None:
 
 
 def _own_key(provider: str, key_name: str | None) -> str | None:
-    """A key that pydantic-ai would not find by itself: of another variable, in the keyring or in the file of keys."""
+    """A key that pydantic-ai would not find by itself.
+
+    Of another variable, in the keyring or in the file of keys.
+    """
     if key_name is not None:
         key = keys.get(key_name)
         if key is None:

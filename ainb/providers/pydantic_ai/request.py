@@ -1,4 +1,7 @@
-"""A request in the shape of pydantic-ai: messages, settings, what the reply must be; and its response read back."""
+"""A request in the shape of pydantic-ai.
+
+Messages, settings, what the reply must be; and its response read back.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,9 @@ def _content(part: Mapping[str, Any]) -> UserContent:
 
 
 def read_settings(request: Request, provider: str, model: Model) -> tuple[ModelSettings, list[str]]:
-    """Parameters under pydantic-ai's names, without any retry of its own; and the names of those that it does not take.
+    """Parameters under pydantic-ai's names, without any retry of its own.
+
+    And the names of those that it does not take.
 
     What begins with the provider's name (``google_safety_settings``) goes out as it is.
     """
@@ -126,7 +131,10 @@ def _tool_choice(choice: Any) -> Any:
 
 
 def read_parameters(request: Request, model: Model) -> ModelRequestParameters:
-    """Tools, and what the reply must be: by the provider's own JSON mode where the model has one, else as the input of a tool."""
+    """Tools, and what the reply must be.
+
+    By the provider's own JSON mode where the model has one, else as the input of a tool.
+    """
     tools = [_tool(tool) for tool in _clean_tools(request).tools]
     schema = request.schema
     if schema is None:
@@ -171,7 +179,7 @@ def _tool(tool: Mapping[str, Any]) -> ToolDefinition:
 
 
 def wraps(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema is no object and goes out as the one property of an object, which is all that providers take."""
+    """Whether a schema is no object and is sent as the one property of an object, as providers require."""
     return schema.get("type") != "object" and "properties" not in schema
 
 
@@ -184,7 +192,10 @@ def _object_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_of(response: ModelResponse, request: Request) -> str:
-    """The text of a response: its text parts, else its tool calls as JSON; with a schema, the answer that it asked for."""
+    """The text of a response: its text parts, else its tool calls as JSON.
+
+    With a schema, the answer that it asked for.
+    """
     schema = request.schema
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
@@ -223,7 +234,11 @@ def finish_reason_of(response: ModelResponse, schema: ReplySchema | None) -> str
 
 
 def read_usage(usage: RequestUsage) -> Usage:
-    """Tokens; pydantic-ai counts cached ones into the input and reasoning into the output, and writes 0 for what it was not told."""
+    """Tokens under our names.
+
+    pydantic-ai counts cached tokens into the input and reasoning into the output, and writes 0 for
+    unknown counts.
+    """
     if usage.unmeasured_requests or not (usage.input_tokens or usage.output_tokens):
         return UNKNOWN_USAGE
     return Usage(

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from ainb.errors import RateLimitError
 from ainb.pipeline.rate_limit import (
     DIMENSIONS,
     MAX_PAUSE_SECONDS,
@@ -20,8 +19,11 @@ from ainb.pipeline.rate_limit import (
     Cost,
     LocalLimiter,
     Place,
+    Pool,
     RateLimit,
     Reading,
+    Slots,
+    make_ramp,
 )
 from ainb.pipeline.rate_limit import Permit as LocalPermit
 from ainb.stores.redis.client import RedisClient
@@ -35,9 +37,9 @@ from ainb.stores.redis.limiter_scripts import (
     LOOK,
     NO_SLOT,
     PAUSE,
-    PAUSED,
     SETTLE,
 )
+from ainb.stores.redis.limiter_texts import read_view, refusal
 from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, SharedQueue, divided
 
 SLOT_POLL_SECONDS = 0.05
@@ -52,7 +54,8 @@ Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
 class RedisLimiter:
     """A `Limiter` with buckets and slots shared by all processes of a namespace.
 
-    While the server is unavailable the limits hold in this process, divided by the number of peers last seen.
+    The ramp below the cap is of this process. While the server is unavailable the limits hold in this
+    process, divided by the number of peers last seen.
 
     Args:
         options: Limits of all processes together; normally the same in every process.
@@ -69,7 +72,10 @@ class RedisLimiter:
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
         self._queue = SharedQueue(self._leave_server_queue)
-        self._in_flight = 0
+        # Calls in flight of this process, the cap, and how many may be in flight now.
+        self._here = Pool(RateLimit(concurrency=options.concurrency), 0.0)
+        self._slots = Slots(self._here, make_ramp(options) if options.on_full == "wait" else None)
+        self._asking = 0
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
         self._fallback: LocalLimiter | None = None
@@ -93,15 +99,23 @@ class RedisLimiter:
         fallback = self._local()
         return fallback, await fallback.acquire(cost, user=user, deadline=deadline)
 
-    def settle(self, permit: Permit, actual: Cost | None = None) -> None:
-        """Return a permit with the actual use; None keeps the reservation. A second call does nothing."""
+    def settle(self, permit: Permit, actual: Cost | None = None, *, answered: bool | None = None) -> None:
+        """Return a permit with the actual use; None keeps the reservation. A second call does nothing.
+
+        Args:
+            permit: What `acquire` returned.
+            actual: Actual use.
+            answered: True when the provider answered, False when it failed; None says nothing about it.
+        """
         if isinstance(permit, tuple):
-            permit[0].settle(permit[1], actual)
+            permit[0].settle(permit[1], actual, answered=answered)
             return
         if permit.settled:
             return
         permit.settled = True
-        self._in_flight -= 1
+        if answered is not None:
+            self._slots.end(answered=answered, now=self._client.clock.monotonic())
+        self._here.in_flight -= 1
         cost = permit.cost
         back = (
             (0, 0, 0, 0)
@@ -118,6 +132,8 @@ class RedisLimiter:
         if isinstance(permit, tuple):
             permit[0].throttle(permit[1], retry_after)
         else:
+            now = self._client.clock.monotonic()
+            self._slots.overloaded(started_at=permit.asked_at, now=now)
             seconds = _pause(retry_after or 0.0)
             self._client.send_script(
                 DRAIN, self._keys, (self._client.owner, *self._fixed, permit.granted_at, seconds)
@@ -145,10 +161,29 @@ class RedisLimiter:
                 self.counts_tokens = self.counts_tokens or index > 0
             if left is not None and 0 <= left < math.inf:
                 remaining[index] = left
+                if dimension == "requests":
+                    self._slots.hint(left)
         if any(item != "" for item in (*limits, *remaining)):
             self._client.send_script(
                 LEARN, self._keys, (self._client.owner, *self._fixed, *limits, *remaining)
             )
+
+    def raise_cap(self, cap: int) -> None:
+        """Raise a lower cap on calls in flight for calls of this process, until `lower_cap`."""
+        self._slots.raise_cap(cap)
+
+    def lower_cap(self, cap: int) -> None:
+        """Undo one `raise_cap` of the same number."""
+        self._slots.lower_cap(cap)
+
+    def start_at(self, in_flight: int) -> None:
+        """Allow at least so many calls of this process in flight from now on, up to the cap."""
+        self._slots.start_at(in_flight, self._client.clock.monotonic())
+
+    @property
+    def hinted(self) -> float | None:
+        """Requests that the server said are left at the last reply; None where it says nothing."""
+        return self._slots.hinted
 
     def status(self) -> dict[str, Any]:
         """Callers waiting here, calls in flight of all processes, and level, capacity, limit per dimension.
@@ -159,7 +194,7 @@ class RedisLimiter:
             return self._fallback.status()
         row = {
             "waiting": len(self._queue),
-            "in_flight": self._in_flight,
+            "in_flight": self._here.in_flight,
             "concurrency": self._options.concurrency,
             "paused_s": 0.0,
             "share": 1.0,
@@ -168,7 +203,7 @@ class RedisLimiter:
 
     async def _shared(self, cost: Cost, deadline: float | None) -> SharedPermit:
         """`acquire` on the connection's loop."""
-        self._used_at = self._client.clock.monotonic()
+        self._look_at_idle_time()
         entry: QueueEntry | None = None
         try:
             if self._queue:
@@ -179,7 +214,7 @@ class RedisLimiter:
                 if granted is not None:
                     return granted
                 if self._options.on_full == "raise" or wait > left:
-                    raise self._refusal(wait, why)
+                    raise refusal(self._name, self._options, wait, why)
                 if entry is None:
                     entry = await self._queue.join()
                 if why == NO_SLOT:
@@ -191,28 +226,40 @@ class RedisLimiter:
             if entry is not None:
                 self._queue.leave(entry)
 
+    def _look_at_idle_time(self) -> None:
+        self._used_at = self._client.clock.monotonic()
+        if not self._here.in_flight:
+            self._slots.rest(self._used_at)
+
     async def _ask(
         self, cost: Cost, left: float, *, is_first: bool
     ) -> tuple[SharedPermit | None, float, int]:
         patience = -1 if self._options.on_full == "raise" else min(left, 1e9)
-        concurrency = self._options.concurrency or 0
+        if self._here.in_flight + self._asking >= self._here.concurrency:
+            return None, 0.0, NO_SLOT
+        asked_at = self._client.clock.monotonic()
+        concurrency = 0 if self._here.most == math.inf else int(self._here.most)
         words = (self._client.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
-        found = str(
-            await self._client.run_script(
-                ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer)
+        self._asking += 1
+        try:
+            found = str(
+                await self._client.run_script(
+                    ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer)
+                )
             )
-        )
+        finally:
+            self._asking -= 1
         kind, text, why = found.split(" ")
         if kind == "1":
-            self._in_flight += 1
-            return SharedPermit(cost, text), 0.0, 0
+            self._here.in_flight += 1
+            return SharedPermit(cost, text, asked_at), 0.0, 0
         return None, float(text), int(why)
 
     def _give_back(self, cost: Cost, answer: Any) -> None:
         """Return a permit whose requester was cancelled before the answer came."""
         if isinstance(answer, str) and answer.startswith("1 "):
-            self._in_flight += 1
-            self.settle(SharedPermit(cost, answer.split(" ")[1]), NOTHING)
+            self._here.in_flight += 1
+            self.settle(SharedPermit(cost, answer.split(" ")[1], 0.0), NOTHING)
         elif not self._queue:
             self._client.send_script(LEAVE, self._keys, (self._client.owner,))
 
@@ -222,31 +269,6 @@ class RedisLimiter:
     def _leave_server_queue(self) -> None:
         if not self._client.is_down:
             self._client.send_script(LEAVE, self._keys, (self._client.owner,))
-
-    def _refusal(self, wait: float, why: int) -> RateLimitError:
-        what = {
-            NO_SLOT: f"{self._options.concurrency} calls at once",
-            PAUSED: "a pause that the provider asked for",
-        }
-        limit = what.get(why) or self._limit_text(DIMENSIONS[why - 1])
-        if self._options.on_full == "raise":
-            way_out = (
-                'no permit is free now; try again after retry_after seconds, or set RateLimit(on_full="wait")'
-            )
-        else:
-            way_out = (
-                "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, "
-                "or send less"
-            )
-        return RateLimitError(
-            f"{self._name} is held to {limit}, shared by all processes, and {way_out}",
-            retry_after=wait or None,
-        )
-
-    def _limit_text(self, dimension: str) -> str:
-        limit = getattr(self._options, f"{dimension}_per_minute")
-        name = f"{dimension.replace('_', ' ')} a minute"
-        return f"the provider's {name}" if limit is None else f"{limit:,g} {name}"
 
     def _local(self) -> LocalLimiter:
         if self._fallback is None:
@@ -263,31 +285,21 @@ class RedisLimiter:
         """Report calls in flight: reports, the server's data or our name may have been lost."""
         owner = self._client.owner
         words = (
-            ("HSET", self._keys[2], owner, self._in_flight)
-            if self._in_flight
+            ("HSET", self._keys[2], owner, self._here.in_flight)
+            if self._here.in_flight
             else ("HDEL", self._keys[2], owner)
         )
         self._client.send(words)
 
     def _on_heartbeat(self) -> None:
-        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._in_flight:
+        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._here.in_flight:
             self._client.send_script(
                 LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
             )
 
     def _update(self, answer: Any) -> None:
-        if not isinstance(answer, str):
-            return
-        in_flight, paused, share, *numbers = map(float, answer.split(" "))
-        self._view = {"in_flight": int(in_flight), "paused_s": paused, "share": share}
-        for index, dimension in enumerate(DIMENSIONS):
-            level, capacity, limit = numbers[3 * index : 3 * index + 3]
-            if capacity:
-                self._view |= {
-                    f"{dimension}_level": level,
-                    f"{dimension}_capacity": capacity,
-                    f"{dimension}_limit": limit,
-                }
+        if isinstance(answer, str):
+            self._view = read_view(answer)
 
 
 def _pause(seconds: float) -> float:

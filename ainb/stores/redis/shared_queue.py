@@ -19,11 +19,13 @@ class SharedPermit:
     Attributes:
         cost: Reserved cost.
         granted_at: Second of the server's clock, as text.
+        asked_at: Monotonic second at which the server was asked for it.
         settled: Whether it was returned.
     """
 
     cost: Cost
     granted_at: str
+    asked_at: float
     settled: bool = False
 
 

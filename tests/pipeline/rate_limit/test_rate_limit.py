@@ -543,7 +543,7 @@ def test_another_limiter_can_take_the_local_ones_place():
                 seen.append(("acquire", cost, user, deadline))
                 return "permit"
 
-            def settle(self, permit, actual=None):
+            def settle(self, permit, actual=None, *, answered=None):
                 seen.append(("settle", permit, actual))
 
         stage = make_stage(RateLimit(), clock, make_limiter=lambda *_: Elsewhere())

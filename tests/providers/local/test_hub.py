@@ -1,4 +1,4 @@
-"""``%ai pull hf:…``: looked up, confirmed, fetched, resumed and checked, against a server that answers as the hub does."""
+"""``%ai pull hf:…`` against a server that answers as the hub does."""
 
 from __future__ import annotations
 

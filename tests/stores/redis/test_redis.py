@@ -487,7 +487,8 @@ def test_without_the_extra_the_error_names_it(monkeypatch, tmp_path):
 def test_nothing_of_redis_is_loaded_when_state_is_local():
     code = (
         "import sys, ainb.session; ainb.session.Session('scripted:echo').ask('hi'); "
-        "print([name for name in sys.modules if name.split('.')[0] == 'redis' or name.startswith('ainb.stores.redis.state')])"
+        "print([name for name in sys.modules if name.split('.')[0] == 'redis' or "
+        "name.startswith('ainb.stores.redis.state')])"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -1,0 +1,96 @@
+"""Adaptive limit of calls in flight: slow start, then AIMD. No I/O; `now` is passed in."""
+
+from __future__ import annotations
+
+import math
+
+from ainb.pipeline.rate_limit.options import RateLimit
+
+START = 16
+SHRINK = 0.7
+IDLE_SECONDS = 10.0
+# Of the requests that a server says are left, the share that may be in flight at once.
+HINT_SHARE = 4
+
+
+class Ramp:
+    """Additive increase, multiplicative decrease of a number of calls in flight, after a slow start.
+
+    Starts at 16. Each success adds one (`growth`) until the first overload response (429, 529), and one per
+    round of successes afterwards. Shrinks to 0.7 at most once per round trip. Does not grow while fewer calls
+    are in flight. Until the first success each failure takes one off, so that a provider that is down gets no
+    more than the first 16 calls before its circuit opens.
+
+    Args:
+        most: Upper limit; infinite means none.
+        start: First limit, up to `most`.
+
+    Attributes:
+        most: As given; may be changed.
+        growth: Added per success of the slow start.
+        proven: Whether a call succeeded since the start or the last rest.
+        overloaded_once: Whether an overload response ended the slow start.
+
+    Source: slow start and AIMD as in TCP congestion control (Chiu and Jain 1989; RFC 5681), with the restart
+        after idle time of RFC 5681, section 4.1.
+    """
+
+    __slots__ = ("_limit", "_shrunk_at", "_used_at", "growth", "most", "overloaded_once", "proven")
+
+    def __init__(self, most: float, *, start: float = START) -> None:
+        self.most = max(1.0, most)
+        self.growth = 1.0
+        self._limit = min(float(start), self.most)
+        self._shrunk_at = self._used_at = -math.inf
+        self.proven = False
+        self.overloaded_once = False
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be in flight now."""
+        return int(min(self._limit, self.most))
+
+    def succeeded(self, *, in_flight: int, now: float) -> None:
+        """A call was answered while `in_flight` calls (itself included) were in flight."""
+        self.proven = True
+        self._used_at = now
+        if in_flight < self.limit:
+            return
+        step = 1 / self._limit if self.overloaded_once else self.growth
+        self._limit = min(self.most, self._limit + step)
+
+    def failed(self, *, now: float) -> None:
+        """The provider failed."""
+        self._used_at = now
+        if not self.proven:
+            self._limit = max(1.0, self._limit - 1)
+
+    def overloaded(self, *, started_at: float, now: float) -> None:
+        """The provider answered 429 or 529 to a call that was sent at `started_at`."""
+        self.overloaded_once = True
+        self._used_at = now
+        if started_at < self._shrunk_at:
+            return
+        self._limit = max(1.0, self._limit * SHRINK)
+        self._shrunk_at = now
+
+    def raise_to(self, limit: float, *, now: float) -> None:
+        """Allow at least `limit` calls: what an earlier batch reached, or what the server says is left."""
+        self._used_at = now
+        self._limit = max(self._limit, min(limit, self.most))
+
+    def hint(self, remaining: float) -> None:
+        """The server says that `remaining` more requests are allowed now; an answer came with it."""
+        if self.proven and not self.overloaded_once:
+            self._limit = max(self._limit, min(self.most, remaining / HINT_SHARE))
+
+    def rest(self, *, now: float) -> None:
+        """No call is in flight; after 10 s of this what was found out counts no longer."""
+        if now - self._used_at > IDLE_SECONDS:
+            self._limit = min(self._limit, START)
+            self.proven = self.overloaded_once = False
+
+
+def make_ramp(options: RateLimit) -> Ramp:
+    """The ramp below a cap on calls in flight."""
+    return Ramp(math.inf if options.concurrency is None else options.concurrency)

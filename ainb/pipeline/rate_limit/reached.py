@@ -1,0 +1,100 @@
+"""How many calls in flight the last batch of a provider, model and account reached."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from ainb.stores.small_file import read_small, write_small
+
+FILE_NAME: Final = "reached.json"
+VERSION: Final = 1
+KEEP_SECONDS: Final = 7 * 86_400.0
+MAX_RECORDS: Final = 500
+MOST: Final = 100_000
+# A record from further ahead than this was written under a wrong clock and would never be forgotten.
+CLOCK_STEP_SECONDS: Final = 86_400.0
+
+
+class Reached:
+    """Remembers it in the session and, for a week, in the home; safe to share between threads.
+
+    A fault of the file is never a fault of a call: what cannot be read or written is kept in the session
+    only.
+
+    Args:
+        path: File in the home; None keeps everything in the session.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[int, float]] = {}
+
+    @classmethod
+    def of_home(cls, home: Path | None) -> Reached:
+        """The memory of a home; one of the session alone without a home."""
+        return cls(None if home is None else home / FILE_NAME)
+
+    def find(self, place: tuple[str, ...], now: float) -> int | None:
+        """Calls in flight at the end of the last batch; None where that is unknown or a week ago.
+
+        Args:
+            place: Provider, model and account.
+            now: Wall-clock seconds since 1970.
+        """
+        name = _digest(place)
+        with self._lock:
+            if name not in self._known and self._path is not None:
+                self._known = {**_read(self._path, now), **self._known}
+            found = self._known.get(name)
+        return found[0] if found is not None and _is_fresh(found[1], now) else None
+
+    def keep(self, place: tuple[str, ...], in_flight: int, now: float) -> None:
+        """Remember how many calls in flight a batch ended with."""
+        record = (max(1, min(in_flight, MOST)), now)
+        with self._lock:
+            if self._path is not None:
+                # Other kernels of this home have learnt in the meantime.
+                self._known = {**self._known, **_read(self._path, now)}
+            self._known[_digest(place)] = record
+            if self._path is not None:
+                _write(self._path, self._known, now)
+
+
+def _digest(place: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
+
+
+def _is_fresh(at: float, now: float) -> bool:
+    return now - KEEP_SECONDS < at <= now + CLOCK_STEP_SECONDS
+
+
+def _read(path: Path, now: float) -> dict[str, tuple[int, float]]:
+    """The records that are as `_write` writes them: the file may have been edited."""
+    data = read_small(path)
+    records = data.get("places") if isinstance(data, dict) and data.get("version") == VERSION else None
+    if not isinstance(records, dict) or len(records) > MAX_RECORDS:
+        return {}
+    return {
+        name: (record["in_flight"], float(record["at"]))
+        for name, record in records.items()
+        if _is_record(record) and _is_fresh(record["at"], now)
+    }
+
+
+def _is_record(record: Any) -> bool:
+    if not isinstance(record, dict):
+        return False
+    in_flight, at = record.get("in_flight"), record.get("at")
+    return type(in_flight) is int and 1 <= in_flight <= MOST and type(at) in {int, float}
+
+
+def _write(path: Path, known: dict[str, tuple[int, float]], now: float) -> None:
+    fresh = sorted(
+        (item for item in known.items() if _is_fresh(item[1][1], now)), key=lambda item: item[1][1]
+    )
+    places = {name: {"in_flight": number, "at": at} for name, (number, at) in fresh[-MAX_RECORDS:]}
+    write_small(path, {"version": VERSION, "places": places})

@@ -1,0 +1,93 @@
+"""How many calls the rate limiter lets be in flight: the cap, raised for a batch, and the ramp below it."""
+
+from __future__ import annotations
+
+import math
+
+from ainb.pipeline.rate_limit.buckets import Pool
+from ainb.pipeline.rate_limit.ramp import START, Ramp
+
+UNLIMITED_GROWTH = 7.0
+
+
+class Slots:
+    """Sets `Pool.concurrency` of the shared limits.
+
+    Args:
+        pool: The shared limits.
+        ramp: Adapts the number below the cap; None means that the cap holds from the first call on.
+
+    Attributes:
+        hinted: Requests that the server said are left at the last reply; None where it says nothing.
+    """
+
+    __slots__ = ("_cap", "_pool", "_raised", "_ramp", "hinted")
+
+    def __init__(self, pool: Pool, ramp: Ramp | None) -> None:
+        self._pool = pool
+        self._ramp = ramp
+        self._cap = pool.most
+        self._raised: list[int] = []
+        self.hinted: float | None = None
+        self._fit_cap()
+
+    def raise_cap(self, cap: int) -> None:
+        """Raise the cap to `cap`, where it is lower, until `lower_cap`."""
+        self._raised.append(cap)
+        self._fit_cap()
+
+    def lower_cap(self, cap: int) -> None:
+        """Undo one `raise_cap` of the same number."""
+        self._raised.remove(cap)
+        self._fit_cap()
+
+    def start_at(self, in_flight: int, now: float) -> None:
+        """Allow at least so many calls in flight from now on, up to the cap."""
+        if self._ramp is not None:
+            self._ramp.raise_to(in_flight, now=now)
+            self._fit()
+
+    def rest(self, now: float) -> None:
+        """A call asks for a permit while none is in flight."""
+        if self._ramp is not None:
+            self._ramp.rest(now=now)
+            self._fit()
+
+    def end(self, *, answered: bool, now: float) -> None:
+        """A call has ended and is still counted in flight: the provider answered, or failed."""
+        if self._ramp is None:
+            return
+        if answered:
+            self._ramp.succeeded(in_flight=self._pool.in_flight, now=now)
+        else:
+            self._ramp.failed(now=now)
+        self._fit()
+
+    def overloaded(self, *, started_at: float, now: float) -> None:
+        """The provider answered 429 to a call whose permit was granted at `started_at`."""
+        if self._ramp is not None:
+            self._ramp.overloaded(started_at=started_at, now=now)
+            self._fit()
+
+    def hint(self, remaining: float) -> None:
+        """A reply says that `remaining` more requests are allowed now."""
+        self.hinted = remaining
+        if self._ramp is not None:
+            self._ramp.hint(remaining)
+            self._fit()
+
+    def _fit_cap(self) -> None:
+        self._pool.most = max(self._cap, *self._raised) if self._raised else self._cap
+        if self._ramp is not None:
+            self._ramp.most = self._pool.most
+            self._ramp.growth = growth(self._pool.most)
+        self._fit()
+
+    def _fit(self) -> None:
+        most, ramp = self._pool.most, self._ramp
+        self._pool.concurrency = most if ramp is None else min(most, ramp.limit)
+
+
+def growth(most: float) -> float:
+    """Growth per success with which the slow start takes two round trips, whatever the cap."""
+    return UNLIMITED_GROWTH if most == math.inf else max(1.0, math.sqrt(most / START) - 1)

@@ -1,0 +1,39 @@
+"""A small JSON file in the home: read whole, replaced whole; a fault of it is never a fault of a call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from ainb.stores.files import make_folders
+
+MAX_FILE_BYTES: Final = 2_000_000
+
+
+def read_small(path: Path) -> Any:
+    """The JSON value of a file; None where it is missing, too large or unreadable."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return None
+        return orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def write_small(path: Path, value: Any) -> None:
+    """Replace a file (0600), so that no reader meets a half-written one; a fault leaves the old one."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        make_folders(path.parent)
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
