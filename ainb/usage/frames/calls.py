@@ -15,7 +15,7 @@ import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
 from ainb.usage.filters import Since, Where, sql_condition
-from ainb.usage.log import pack
+from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -47,6 +47,7 @@ _ERROR_COLUMNS = (
 )
 
 
+@checked
 def usage(
     log: UsageLog, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
@@ -73,6 +74,7 @@ def usage(
     return _fetch(log, names, since=since, where=where)
 
 
+@checked
 def failures(log: UsageLog, *, since: Since = None, **where: Any) -> pd.DataFrame:
     """The failed calls, oldest first: status "error" and "rejected", not "cancelled".
 

@@ -22,7 +22,7 @@ from ainb.usage.frames.calls import (
     local_midnight_us,
     masked,
 )
-from ainb.usage.log import pack
+from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -42,6 +42,7 @@ _SUMS = (
 )
 
 
+@checked
 def costs(
     log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
@@ -92,6 +93,7 @@ def costs(
     return _indexed(frame, keys, names)
 
 
+@checked
 def errors(
     log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:

@@ -126,7 +126,6 @@ def fill_up(server):
 
 def forget_scripts(server):
     server.ask("SCRIPT", "FLUSH")
-    server.ask("FLUSHALL")
 
 
 HARMS = [change_password, become_replica, restart_empty, drop_connections, fill_up, forget_scripts]
