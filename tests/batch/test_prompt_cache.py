@@ -14,6 +14,7 @@ from ainb.batch.warm_up import MAX_FAILURES, WarmUp
 from ainb.config import load_config
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Reply, Request
+from ainb.panels.cost import key_figures
 from ainb.prompt_caches import SharedPrefix
 from ainb.providers.cache_layout import CacheKeys
 from ainb.runtime import Runtime
@@ -340,3 +341,12 @@ def test_a_wrong_prompt_cache_is_refused(make_session, value):
 def test_the_instruction_reaches_every_minimum():
     assert count_tokens(INSTRUCTION) > 1_024
     assert isinstance(Model("1", "1", "1", "1", 1), Model)
+
+
+def test_cost_reports_name_what_the_provider_saved(make_session):
+    with BillingServer() as server:
+        session = make_session(server, "openai:gpt-6-luna")
+        session.map(table(10), INSTRUCTION + "{text}", schema=SCHEMA)
+        figures = repr(key_figures(session))
+
+    assert "saved by providers' caches" in figures
