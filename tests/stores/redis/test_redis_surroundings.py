@@ -156,7 +156,6 @@ def test_a_batch_goes_on_when_the_server_changes_under_it(server, provider, open
 
 NAMES = ["team", "team.a", "team-a", "team_a", "teama", "TEAM", "..", "0", "-", "ainb", "reply", "x" * 64]
 ODD = [
-    "",
     "a b",
     "a:b",
     "*",
