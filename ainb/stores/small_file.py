@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from ainb.stores.files import make_folders
+from ainb.stores.files import prepare
 
 MAX_FILE_BYTES: Final = 2_000_000
 
@@ -26,10 +26,13 @@ def read_small(path: Path) -> Any:
 
 
 def write_small(path: Path, value: Any) -> None:
-    """Replace a file (0600), so that no reader meets a half-written one; a fault leaves the old one."""
+    """Replace a file (0600), so that no reader meets a half-written one; a fault leaves the old one.
+
+    A folder of another user, and a link in the file's place, are left alone.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        make_folders(path.parent)
+        prepare(path.parent, path.name, ())
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2))

@@ -252,8 +252,8 @@ def test_reasoning_has_its_own_rate_where_one_is_published():
 
 def test_rates_are_looked_up_once_a_model(monkeypatch):
     lookups = []
-    real = prices._find_model
-    monkeypatch.setattr(prices, "_find_model", lambda *names: lookups.append(names) or real(*names))
+    real = prices._resolve
+    monkeypatch.setattr(prices, "_resolve", lambda *names: lookups.append(names[:2]) or real(*names))
     lists = Prices()
 
     for model in ["gpt-4o", "nope", "gpt-4o", "nope"]:
