@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ainb.pricing.estimates import Estimate, estimate, estimate_request, format_usd, price
 from ainb.pricing.prices import FREE_PROVIDERS, Prices, preload
-from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, Quote, quote
+from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, Quote, bound, quote
 from ainb.pricing.table import PRICE_KEYS, PriceTable
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "PriceTable",
     "Prices",
     "Quote",
+    "bound",
     "estimate",
     "estimate_request",
     "format_usd",

@@ -53,6 +53,7 @@ class Prices:
         self._table = PriceTable(table)
         self._clock = clock
         self._own: dict[tuple[str, str], Rates | None] = {}
+        self._windows: dict[tuple[str, str], int | None] = {}
         self._published: dict[tuple[str, str, bool, str | None], _Price | None] = {}
 
     @property
@@ -138,13 +139,11 @@ class Prices:
 
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""
-        provider, model = real_name(provider, model)
-        ours = load_snapshot()
-        if ours is not None:
-            listed = ours.find(_service_name(provider), model, {})
-            return listed.window if listed else None
-        found = find_model(_service_name(provider), model)
-        return found[1].context_window if found else None
+        key = (provider, model)
+        try:
+            return self._windows[key]
+        except KeyError:
+            return self._windows.setdefault(key, _find_window(*real_name(provider, model)))
 
     def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
         """USD for a million tokens in and out of a short request now; None where no price is known."""
@@ -212,6 +211,15 @@ def service_tier_of(request: Request) -> str | None:
 def _service_name(provider: str) -> str | None:
     """The provider's name in price lists; None lets the model's name tell."""
     return _GENAI_PROVIDERS.get(provider, provider) or None
+
+
+def _find_window(provider: str, model: str) -> int | None:
+    ours = load_snapshot()
+    if ours is not None:
+        listed = ours.find(_service_name(provider), model, {})
+        return listed.window if listed else None
+    found = find_model(_service_name(provider), model)
+    return found[1].context_window if found else None
 
 
 def _resolve(provider: str, model: str, wanted: Mapping[str, str]) -> _Price | None:

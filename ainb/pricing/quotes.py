@@ -39,6 +39,25 @@ class Quote:
 
 FREE = Quote(usd=ZERO)
 UNPRICED = Quote(usd=None)
+NOTHING_USED = Usage(input_tokens=0, output_tokens=0)
+
+
+def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | None:
+    """A quote at or above `quote`, without counting tokens; None where they must be counted.
+
+    Where the prompt could bear on the output limit, that is one of these cases.
+    """
+    prompt = tokens.bound_request(request)
+    if prompt is None:
+        return None
+    if not tokens.vocabulary_for(request.model)[1]:
+        prompt = math.ceil(prompt * FOREIGN_MARGIN)
+    window = prices.context_window(request.provider, request.model)
+    if window is not None and request.operation != "embeddings":
+        usual = DEFAULT_OUTPUT_TOKENS + thinking_tokens(request.provider, request.model, request.parameters)
+        if prompt + usual > window:
+            return None
+    return _price(prices, request, prompt, free=free, batch=False)
 
 
 def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool = False) -> Quote:
@@ -55,14 +74,16 @@ def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool =
         free: The service charges nothing; then nothing is counted, unless the person's own table prices it.
         batch: Through the service's batch API, where what goes into its prompt cache is kept for an hour.
     """
-    probe, source = prices.cost(
-        request.provider, request.model, Usage(input_tokens=0, output_tokens=0), free=free
-    )
+    probe, source = prices.cost(request.provider, request.model, NOTHING_USED, free=free)
     if source == "free":
         return FREE
     if probe is None:
         return UNPRICED
-    prompt = input_bound(request)
+    return _price(prices, request, input_bound(request), free=free, batch=batch)
+
+
+def _price(prices: Prices, request: Request, prompt: int, *, free: bool, batch: bool) -> Quote:
+    """Quote of a request with so many input tokens."""
     output, limit = output_bound(prices, request, prompt)
     usage = Usage(
         input_tokens=prompt,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,11 @@ MAX_FILE_BYTES: Final = 2_000_000
 
 
 def read_small(path: Path) -> Any:
-    """The JSON value of a file; None where it is missing, too large or unreadable."""
+    """The JSON value of a file; None where it is missing, no plain file, too large or unreadable."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        found = path.stat()
+        # A pipe would be waited for.
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE_BYTES:
             return None
         return orjson.loads(path.read_bytes())
     except (OSError, ValueError):
