@@ -24,9 +24,11 @@ from ainb.pipeline.rate_limit import RateLimitStage, Reached, TokenEstimates
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.text_delivery import TextDeliveryStage
 from ainb.pipeline.validation import OwnKeyStage, ValidationStage
 from ainb.providers.http import read_limits
 from ainb.runtime import Runtime
+from ainb.stores.base import Store
 from ainb.stores.day_book import DayBook
 from ainb.stores.local import make_store
 from ainb.stores.redis import require_extra
@@ -78,39 +80,59 @@ class Stages:
         self.rate_limit = self._make_rate_limit(config, clock)
         self.reached = Reached.of_home(None if config.replay == "replay" else config.home_folder())
         _open.add(self)
+        # What nobody closes ends by itself: an idle writer thread would hold store and files for seconds.
+        if self.cache is not None:
+            weakref.finalize(self, _let_go, self.cache.store).atexit = False
         if self.shared is not None:
             # The loop holds its connection and heartbeat, so that they do not end by themselves.
             weakref.finalize(self, _hang_up, self.shared).atexit = False
 
     def in_order(self) -> list[Stage]:
         """The pipeline, outermost first; the one place that says the order."""
-        breakers = self.breakers
         order: list[Stage | None] = [
             self.record,
+            TextDeliveryStage(),
             self.validation,
             self.deadline,
             FallbackStage(),
             self.replay,
             self.cache,
             AnswerStage(),
+            *self._sending(),
+        ]
+        return [stage for stage in order if stage is not None]
+
+    def of_packs(self) -> list[Stage]:
+        """The stages of a call for several rows, outermost first.
+
+        What concerns the rows themselves is done for each of them, before it goes into the pack and when its
+        part of the answer is here: see `of_batch_rows`.
+        """
+        order: list[Stage | None] = [self.record, self.deadline, FallbackStage(), *self._sending()]
+        return [stage for stage in order if stage is not None]
+
+    def _sending(self) -> list[Stage | None]:
+        """The stages around a request that is sent, the last one next to the provider."""
+        breakers = self.breakers
+        return [
             self.budget,
             self.retry,
             self.budget.before_attempt,
             ResendStage(),
             GateStage(breakers) if breakers else None,
             self.rate_limit,
+            self.cache.take_turn if self.cache else None,
             self._permit_stage(breakers) if breakers else None,
             self.attempt,
             self.budget.before_sending,
             OwnKeyStage() if self.validation else None,
         ]
-        return [stage for stage in order if stage is not None]
 
     def of_batch_rows(self) -> list[Stage]:
-        """The stages that the result of a batch job's row passes, outermost first, behind `record`.
+        """The stages that a row passes whose answer comes in a batch job or in a pack, behind `record`.
 
-        What a job spends is reserved and booked as a whole, and nothing is sent that could be limited,
-        retried or timed.
+        What a job or a pack spends is reserved and booked as a whole, and nothing is sent that could be
+        limited, retried or timed.
         """
         order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]
@@ -168,7 +190,10 @@ class Stages:
 
     @staticmethod
     def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
-        """The log that reports are read from: with a cassette only what this session did, or replay would show another past."""
+        """The log that reports are read from.
+
+        With a cassette only what this session did, or replay would show another past.
+        """
         make = functools.partial(
             UsageLog,
             clock=runtime.clock,
@@ -178,7 +203,9 @@ class Stages:
             # A line a call would differ from run to run in outputs that are compared.
             log_lines=config.display != "static" and config.replay != "replay",
             estimators=Estimators(
-                count_tokens=tokens.count_tokens, price=functools.partial(pricing.price, prices=prices)
+                count_tokens=tokens.count_tokens,
+                price=functools.partial(pricing.price, prices=prices),
+                prepare=_preload,
             ),
         )
         if config.replay == "replay":
@@ -276,7 +303,10 @@ class Stages:
 
 
 def _connect(config: Config, runtime: Runtime) -> SharedState | None:
-    """State that others share, already connecting in the background; None where it is this machine's own, or a cassette's."""
+    """State that others share, already connecting in the background.
+
+    None where it is this machine's own, or a cassette's.
+    """
     if config.state is None or config.replay == "replay":
         return None
     require_extra()
@@ -287,6 +317,10 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     )
     shared.client.start()
     return shared
+
+
+def _let_go(store: Store) -> None:
+    ENGINE.post(store.let_go)  # a finalizer may run while its own thread holds the store's lock
 
 
 def _hang_up(shared: SharedState) -> None:
@@ -304,6 +338,7 @@ async def _close_open() -> None:
 ENGINE.at_shutdown(_close_open)
 
 
-def _preload() -> None:
+def _preload(model: str = "gpt-5-mini") -> None:
+    """Load the price list and the vocabulary of a model."""
     pricing.preload()
-    tokens.preload()
+    tokens.preload(model)

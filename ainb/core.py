@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
-from ainb.user_code import TextDelivery
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -104,7 +103,7 @@ class Core:
         return adapter
 
     def learnt(self) -> list[tuple[str, str, Learnt]]:
-        """Endpoint, model and lesson of everything that models refused in the last 30 days, as this home remembers it."""
+        """Endpoint, model and lesson of the refusals of the last 30 days, as this home remembers them."""
         if self._replays():
             return []
         return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
@@ -170,7 +169,7 @@ class Core:
         return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
-        """Service and model name of `model`, of the configured model, or of the embedded one where it is ready.
+        """Service and name of `model`, of the configured model, or of the embedded one where it is ready.
 
         Raises:
             ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no
@@ -181,33 +180,23 @@ class Core:
             raise ConfigError(providers.ways_to_choose())
         return providers.split_model(name, self.config.aliases)
 
-    async def handle(self, call: Call) -> Reply:
+    def handle(self, call: Call) -> Coroutine[Any, Any, Reply]:
         """Take a call through every stage, on the running loop; ``on_text`` is called in a thread."""
-        if call.options.on_text is None:
-            return await self.through(self._handle, call)
-        on_text = call.options.on_text
-        delivery = TextDelivery(on_text)
-        call.options = dataclasses.replace(call.options, on_text=delivery.put)
-        try:
-            reply = await self.through(self._handle, call)
-            await delivery.finish()
-        except Exception:
-            await delivery.end_soon()
-            raise
-        finally:
-            delivery.end()
-            call.options = dataclasses.replace(call.options, on_text=on_text)
-        return reply
+        return self.through(self._handle, call)
+
+    def pack_handler(self) -> Handler:
+        """The pipeline of calls for several rows; their answers are read by the caller."""
+        return compose(self.stages.of_packs(), Sender(self.prices, self.runtime.sink))
 
     async def through(self, handler: Handler, call: Call) -> Reply:
-        """Take a call through a composed pipeline, and give a reply that a store kept as text its checked value."""
+        """Take a call through a composed pipeline, and give a stored text its checked value."""
         call.started_at = self.runtime.clock.monotonic()
         reply = await handler(call)
         schema = call.request.schema
         # JSON text cannot hold an object of the user's class, and another class may have the same JSON
         # schema.
         if schema is not None and (reply.cached or reply.parsed is None):
-            reply.parsed = check_again(schema, reply)
+            reply.parsed = await check_again(schema, reply)
         return reply
 
     def preview(self, call: Call) -> Preview:
@@ -234,7 +223,10 @@ class Core:
         self.config = dataclasses.replace(self.config, budget=budget)
 
     def budget_status(self) -> list[BudgetStatus]:
-        """The state of the budget: one item, or one per user or batch that spent money; empty without a budget."""
+        """The state of the budget: one item, or one per user or batch that spent money.
+
+        Empty without a budget.
+        """
         return self.stages.budget.status()
 
     def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
@@ -263,7 +255,10 @@ class Core:
         return Alternative(self.provider(service), model)
 
     def _warn_of_key(self, name: str) -> None:
-        """Report once, before an outage, that the key of a fallback is missing; a wrong name fails the call instead."""
+        """Report once, before an outage, that the key of a fallback is missing.
+
+        A wrong name fails the call instead.
+        """
         try:
             missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
         except ConfigError:

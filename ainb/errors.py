@@ -48,6 +48,8 @@ class _OneLine:
 class AinbError(_OneLine, Exception):
     """Base of all errors of ainb.
 
+    What to do: catch a class below; catch this one where every failure of a call is handled alike.
+
     Args:
         message: One line: problem, limit, value, fix.
     """
@@ -60,11 +62,18 @@ class AinbError(_OneLine, Exception):
 
 
 class ConfigError(AinbError, ValueError):
-    """An option, a model name or a key variable is not valid; the message names it and the fix."""
+    """An option, a model name or a key variable is not valid; the message names it and the fix.
+
+    What to do: correct the value that the message names; ``%ai help NAME`` shows an example, ``%ai list``
+    the providers and which keys are set.
+    """
 
 
 class CallRejectedError(AinbError):
     """The call was rejected before it was sent; nothing was spent.
+
+    What to do: handle the class below that was raised; where ``retry_after`` is a number, waiting that
+    long helps.
 
     Attributes:
         retry_after: Seconds after which the same call may pass, or None when waiting does not help.
@@ -76,11 +85,18 @@ class CallRejectedError(AinbError):
 
 
 class InvalidPromptError(CallRejectedError):
-    """The prompt is empty, or a validation rule blocks it."""
+    """The prompt is empty, or a validation rule blocks it.
+
+    What to do: read which rule found what, and change the text; ``Validation(actions={"RULE": "warn"})``
+    changes what a rule does.
+    """
 
 
 class BudgetExceededError(CallRejectedError):
     """A hard budget does not have the money that this call may cost.
+
+    What to do: raise the budget, lower ``max_tokens``, or wait for the next day where the budget is one
+    of a day.
 
     Attributes:
         spent_usd: Spent of that budget so far in USD, a Decimal; None when no price is known.
@@ -100,20 +116,39 @@ class BudgetExceededError(CallRejectedError):
         self.left_usd = left_usd
 
 
+class NotConfirmedError(CallRejectedError):
+    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent."""
+
+
 class RateLimitError(CallRejectedError):
-    """The wait for a permit is longer than the caller may wait."""
+    """The wait for a permit is longer than the caller may wait.
+
+    What to do: call again later, give the call more time (``timeout_seconds``), or let it wait in line
+    (``RateLimit(on_full="wait")``).
+    """
 
 
 class CircuitOpenError(CallRejectedError):
-    """The provider failed too often recently; calls are refused until it is probed again."""
+    """The provider failed too often recently; calls are refused until it is probed again.
+
+    What to do: wait, or name another model with ``fallback``; a batch waits by itself, and ``%ai status``
+    shows when the next probe is due.
+    """
 
 
 class ReplayMissError(CallRejectedError):
-    """Replay is on and the cassette holds no record of this request."""
+    """Replay is on and the cassette holds no record of this request.
+
+    What to do: compare the word that the message shows with the recorded prompt; record anew with ``%ai
+    replay record`` when the prompt was changed on purpose.
+    """
 
 
 class ProviderError(AinbError):
     """The request was sent and failed; it may have been billed.
+
+    What to do: read the message of the provider and the class below that was raised; ``billed`` says
+    whether it may cost something.
 
     Attributes:
         status_code: HTTP status, or None when no whole response arrived.
@@ -126,10 +161,12 @@ class ProviderError(AinbError):
         adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent
             again, is another request. 0 means none.
         out_of_quota: Whether the account's quota, credit or daily limit is used up.
+        text: The part of the reply that had come when the time of the attempt was up; else None.
     """
 
     adapted: int = 0
     out_of_quota: bool = False
+    text: str | None = None
 
     def __init__(
         self,
@@ -154,15 +191,25 @@ class ProviderError(AinbError):
 
 
 class TransientProviderError(ProviderError):
-    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx: another attempt may succeed."""
+    """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx: another attempt may succeed.
+
+    What to do: nothing at once, because all attempts of ``Retry`` were made before it was raised; call
+    again later, send less at once, or name another model with ``fallback``.
+    """
 
 
 class PermanentProviderError(ProviderError):
-    """400, 401, 402, 403, 404, 413, 422, insufficient quota: another attempt would fail the same way."""
+    """400, 401, 402, 403, 404, 413, 422, insufficient quota: another attempt would fail the same way.
+
+    What to do: correct what the message names: the key, the model's name, a parameter, or the account's
+    credit.
+    """
 
 
 class RefusedError(PermanentProviderError):
     """The model refused to answer; the same request would be refused again.
+
+    What to do: word the prompt differently, or ask another model.
 
     Attributes:
         category: The provider's category of the refusal, or None.
@@ -174,6 +221,9 @@ class RefusedError(PermanentProviderError):
 class ContentFilteredError(PermanentProviderError):
     """A content filter of the provider withheld the prompt or the reply.
 
+    What to do: remove what the filter objects to (``category`` names it where the provider does), or ask
+    another provider.
+
     Attributes:
         category: The filter's category, or None.
     """
@@ -183,6 +233,9 @@ class ContentFilteredError(PermanentProviderError):
 
 class InvalidReplyError(AinbError):
     """The model answered, but the reply does not match the schema or is not JSON.
+
+    What to do: simplify the schema, show an example in the prompt, raise ``max_tokens`` where the reply
+    was cut, or ask a larger model; ``text`` holds the reply.
 
     Attributes:
         text: The raw reply, or None when there was none.
@@ -196,26 +249,39 @@ class InvalidReplyError(AinbError):
 class DeadlineExceededError(AinbError):
     """The time limit of the whole call (waits, attempts and sleeps together) expired.
 
+    What to do: raise ``timeout_seconds`` (``--timeout``), or lower ``max_tokens``.
+
     Attributes:
         billed: Whether an attempt had been sent when the time expired.
+        text: The part of the reply that had come; None when none had.
     """
 
-    def __init__(self, message: str, *, billed: bool = False) -> None:
+    def __init__(self, message: str, *, billed: bool = False, text: str | None = None) -> None:
         super().__init__(message)
         self.billed = billed
+        self.text = text
 
     @classmethod
-    def after(cls, seconds: float, *, billed: bool) -> DeadlineExceededError:
+    def after(cls, seconds: float, *, billed: bool, text: str | None = None) -> DeadlineExceededError:
         """Make the error of a call with a limit of so many seconds."""
+        what = "no answer" if text is None else "no whole answer"
         return cls(
-            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) "
-            "or lower max_tokens",
+            f"{what} within the {seconds:g} s that this call may take{arrived(text)}; raise --timeout "
+            "(timeout_seconds) or lower --max-tokens (max_tokens)",
             billed=billed,
+            text=text,
         )
+
+
+def arrived(text: str | None) -> str:
+    """How much of a reply had come, for a message; "" without any."""
+    return "" if text is None else f" ({len(text):,} characters had come; they are kept in the error's text)"
 
 
 class BatchPendingError(AinbError, TimeoutError):
     """Batch jobs are not done within ``max_wait_seconds``; they go on, and the same call collects them.
+
+    What to do: run the same call again later; ``%ai jobs`` shows how far the jobs are.
 
     Attributes:
         frame: Every row; those without an answer yet have the status "cancelled". None when the results go to
@@ -226,4 +292,7 @@ class BatchPendingError(AinbError, TimeoutError):
 
 
 class CallInterrupted(_OneLine, KeyboardInterrupt):
-    """The user stopped a cell that was waiting for a reply."""
+    """The user stopped a cell that was waiting for a reply.
+
+    What to do: nothing; run the cell again when the answer is wanted.
+    """

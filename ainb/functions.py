@@ -1,4 +1,7 @@
-"""Decorators for the caller's own functions that call a model: the whole pipeline, or a usage row per call."""
+"""Decorators for the caller's own functions that call a model.
+
+The whole pipeline, or a usage row per call.
+"""
 
 from __future__ import annotations
 

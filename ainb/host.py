@@ -1,4 +1,6 @@
-"""Registry of what a notebook front end offers: session factory, origin of a call, path of the notebook, display of results.
+"""Registry of what a notebook front end offers.
+
+Session factory, origin of a call, path of the notebook, display of results.
 
 `ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
 `ainb` itself registers the display, which works without the extension.
@@ -44,6 +46,14 @@ class ResultDisplay(Protocol):
         ...
 
 
+class Confirm(Protocol):
+    """Asks the user a question that is answered with yes or no."""
+
+    def __call__(self, question: str, /) -> bool | None:
+        """The answer; None where nobody can be asked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the loaded front end offers."""
@@ -51,6 +61,7 @@ class Host:
     make_session: SessionFactory
     find_origin: OriginFinder
     find_notebook: NotebookFinder
+    confirm: Confirm
 
 
 _registered: Host | None = None

@@ -1,4 +1,4 @@
-"""Lazy re-exports: a package offers names of its modules and imports a module when one of its names is first used."""
+"""Lazy re-exports: a package imports a module when one of the names it offers is first used."""
 
 from __future__ import annotations
 

@@ -12,10 +12,22 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ainb.replies import UNKNOWN_USAGE, Form, Reply, Usage, add_up
+from ainb.prompt_caches import SharedPrefix
+from ainb.replies import (
+    MAX_TOKENS,
+    UNKNOWN_USAGE,
+    Form,
+    Reply,
+    Usage,
+    add_up,
+    is_reply_cost,
+    is_token_count,
+    provider_savings,
+)
 
 __all__ = [
     "DEFAULT_OPTIONS",
+    "MAX_TOKENS",
     "UNKNOWN_USAGE",
     "Alternative",
     "CacheMode",
@@ -34,12 +46,17 @@ __all__ = [
     "Stage",
     "Usage",
     "add_up",
+    "is_reply_cost",
+    "is_token_count",
+    "provider_savings",
 ]
 
 # Transport options, and what `Request` holds in fields of its own.
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 HIDDEN = "***"
+DEFAULT_OUTPUT_TOKENS = 4_096
+OUTPUT_TOKENS_A_ROW = 256
 
 Role = Literal["system", "user", "assistant", "tool", "developer"]
 CacheMode = Literal["use", "refresh", "off"]
@@ -82,6 +99,9 @@ class Request:
             provider's own.
         schema: Schema that the reply must match; None means any text.
         operation: Operation name of the usage row.
+        shared: What every row of a batch sends first, for the provider's prompt cache; None outside a batch
+            and where it is not laid out. Not part of what the user asks.
+        rows: Table rows that one reply answers; None outside a table.
     """
 
     provider: str
@@ -92,6 +112,13 @@ class Request:
     api_key_name: str | None = None
     schema: ReplySchema | None = None
     operation: str = "chat"
+    shared: SharedPrefix | None = None
+    rows: int | None = None
+
+    @property
+    def default_output_tokens(self) -> int:
+        """Output limit of a request that names none where one is needed; it grows with the rows asked for."""
+        return DEFAULT_OUTPUT_TOKENS + OUTPUT_TOKENS_A_ROW * max(0, (self.rows or 1) - 1)
 
     def asked(self) -> dict[str, Any]:
         """Parameters and messages as the user gave them: the identity of a request in cache and cassettes.
@@ -121,6 +148,11 @@ class ReplySchema(Protocol):
     @property
     def json_schema(self) -> Mapping[str, Any]:
         """JSON schema as it is sent to the provider."""
+        ...
+
+    @property
+    def has_functions(self) -> bool:
+        """Whether `check` runs functions of the user, which may block."""
         ...
 
     @property
@@ -208,11 +240,14 @@ class Call:
         values: Texts filled into the prompt of this call alone (a row's columns); None means those of
             `options`.
         row_key: Digest of a batch row; None outside a batch.
+        rows_per_call: Rows that the user wants answered by one call; part of the cache key where above 1.
+        on_answer: Called when the first piece of a streamed reply arrives; None means nobody waits for it.
         replies: Every reply of a provider to this call, oldest first; several when an answer was requested
             again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines shown to the user beside the reply (unfilled names, redactions, fallback).
         placeholders: Personal data by placeholder in the request; never leaves the process.
+        pieces: Text of the attempt under way, as far as it has come.
     """
 
     request: Request
@@ -234,10 +269,18 @@ class Call:
     account: str | None = None
     values: tuple[str, ...] | None = field(default=None, repr=False)
     row_key: str | None = None
+    rows_per_call: int = 1
+    on_answer: Callable[[], None] | None = field(default=None, repr=False)
     replies: list[Reply] = field(default_factory=list, repr=False)
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     placeholders: dict[str, str] = field(default_factory=dict, repr=False)
+    pieces: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def text_so_far(self) -> str | None:
+        """The part of the reply that has come; None without any."""
+        return "".join(self.pieces) or None
 
     def fork(self) -> Call:
         """A copy for work that several callers share: what it records from now on is not seen here."""
@@ -262,9 +305,12 @@ class Call:
             account=self.account,
             values=self.values,
             row_key=self.row_key,
+            rows_per_call=self.rows_per_call,
+            on_answer=self.on_answer,
             replies=self.replies,
             errors=list(self.errors),
             placeholders=self.placeholders,
+            pieces=self.pieces,
         )
 
     def place(self) -> str:
@@ -281,8 +327,11 @@ class Call:
 
     def emit(self, text: str, now: float) -> None:
         """Pass a streamed piece to the caller; called by adapters only."""
+        self.pieces.append(text)
         if self.first_text_at is None:
             self.first_text_at = now
+            if self.on_answer is not None:
+                self.on_answer()
         if self.options.on_text is not None:
             self.shown = True
             self.options.on_text(text)
@@ -336,6 +385,15 @@ class Stage(Protocol):
         returns the result of `proceed`: each coroutine that only awaits the next one adds a step to every
         resume.
         """
+        ...
+
+
+@runtime_checkable
+class MarksPrefixes(Protocol):
+    """An adapter that marks the shared prefix of a batch for the provider's prompt cache."""
+
+    def cache_seconds(self, request: Request) -> float | None:
+        """How long the provider keeps the prefix that this request marks; None where it marks none."""
         ...
 
 

@@ -12,6 +12,10 @@ from typing import Any, Literal
 from ainb.errors import InvalidReplyError
 
 Form = Literal["markdown", "text", "code", "json", "html", "math"]
+# Bounds of what a provider or a file may report of one reply: ten times the largest context of a model, and
+# sums of a billion rows that still fit 64 bits.
+MAX_TOKENS = 100_000_000
+MAX_COST_USD = Decimal(100_000)
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -39,6 +43,18 @@ class Usage:
 
 
 UNKNOWN_USAGE = Usage()
+
+
+def is_token_count(value: object, most: int = MAX_TOKENS) -> bool:
+    """Whether a value is a number of tokens that one reply can have."""
+    return type(value) is int and 0 <= value <= most
+
+
+def is_reply_cost(value: object) -> bool:
+    """Whether a value is an amount of USD that one reply can cost."""
+    return isinstance(value, Decimal) and value.is_finite() and 0 <= value <= MAX_COST_USD
+
+
 _COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 
@@ -54,12 +70,15 @@ class Reply:
         finish_reason: "stop", "length", "tool_calls", "content_filter", another value of the provider, or
             None.
         request_id: The provider's id of the request, or None.
-        duration_s: Seconds from submit to reply, without waits for the rate limit; None until the call has ended.
+        duration_s: Seconds from submit to reply, without waits for the rate limit; None until the call has
+            ended.
         attempts: Provider calls made; 0 for a cache hit.
         cost_usd: Cost in USD; None when no price is known; 0 for a cache hit or a free model.
         cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or
             None until known.
         saved_usd: Cost that a cache hit saved; None when it is no hit or no price is known.
+        provider_saved_usd: What input read from the provider's own prompt cache saved, less what writing to
+            it cost above the price of input; negative where only the latter happened. None when unknown.
         cached: Whether it came from the cache or from an identical call in flight.
         coalesced: Whether it came from an identical call in flight.
         stale: Whether the cached answer was expired, and used because the circuit is open.
@@ -87,6 +106,7 @@ class Reply:
     cost_usd: Decimal | None = None
     cost_source: Literal["table", "provider", "free", "unpriced"] | None = None
     saved_usd: Decimal | None = field(default=None, repr=False)
+    provider_saved_usd: Decimal | None = field(default=None, repr=False)
     cached: bool = field(default=False, repr=False)
     coalesced: bool = field(default=False, repr=False)
     stale: bool = field(default=False, repr=False)
@@ -153,3 +173,9 @@ def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
     costs = [reply.cost_usd for reply in replies if reply.cost_usd is not None]
     cost = sum(costs, Decimal(0)) if len(costs) == len(replies) else None
     return Usage(**sums, source=replies[-1].usage.source), cost
+
+
+def provider_savings(replies: Sequence[Reply]) -> Decimal | None:
+    """What the provider's prompt cache saved in several replies to one call; None where nothing is known."""
+    known = [reply.provider_saved_usd for reply in replies if reply.provider_saved_usd is not None]
+    return sum(known, Decimal(0)) if known else None

@@ -171,7 +171,10 @@ class Session:
         return await self.core.handle(call)
 
     def preview(self, call: Call) -> Preview:
-        """The prompt of a call as it would leave, its tokens and price; nothing is sent and no row is written."""
+        """The prompt of a call as it would leave, its tokens and price.
+
+        Nothing is sent and no row is written.
+        """
         return self.core.preview(call)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
@@ -199,7 +202,10 @@ class Session:
         return functions.guard(self.core, model=model, cache=cache)
 
     def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
-        """Decorate a function so that each call of it is a usage row; see `ainb.usage.log.recorder.Recorder.monitored`."""
+        """Decorate a function so that each call of it is a usage row.
+
+        See `ainb.usage.log.recorder.Recorder.monitored`.
+        """
         return self.core.log.recorder.monitored(operation=operation, model=model, provider=provider)
 
     def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
@@ -228,7 +234,11 @@ class Session:
                 ``encoding``, ``sheet``, …), ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``,
                 ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``, ``csv_formulas``, ``watcher``,
-                ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``); everything else as for `ask`.
+                ``confirm_above_usd`` (USD above which the forecast is to be confirmed),
+                ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``, ``prompt_cache``,
+                ``rows_per_call``); everything else as for `ask`. ``rows_per_call=N`` sends N rows in one
+                call: with 10 to 25 most models answer as well as row by row, at a fraction of the tokens;
+                compare on rows whose labels you know.
 
         Returns:
             Frame on the index of `data`, same order and length: `reply` string, one typed column a schema
@@ -269,7 +279,9 @@ class Session:
         budget_usd: Decimal | float | str | None = None,
         **options: Any,
     ) -> Comparison:
-        """Compare prompts and models on labelled rows: how often each is right, what it costs, and whether they differ.
+        """Compare prompts and models on labelled rows.
+
+        How often each is right, what it costs, and whether they differ.
 
         Each prompt and model is a batch as `map` runs it: cached, budgeted, resumed, replayed in CI. All get
         the same rows. A row that failed, was not sent, or whose reply holds no valid answer counts as wrong.
@@ -322,7 +334,9 @@ class Session:
         )
 
     def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
-        """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify: {review}"))``.
+        """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify.
+
+        {review}"))``.
 
         It holds the session's options and no key, so that it can go to other machines. A row is paid once,
         however often Dask computes its partition.
@@ -339,7 +353,9 @@ class Session:
         return map_partitions_function(self.core, task, options)
 
     def preview_map(self, data: Any, task: str, **options: Any) -> tuple[Preview, str | None]:
-        """What `map` would send, without sending it: the first row's call, and a line on tokens and price of all rows or None.
+        """What `map` would send, without sending it.
+
+        The first row's call, and a line on tokens and price of all rows or None.
 
         Args:
             data: As for `map`; no iterator, because its rows could not be read again.
@@ -385,7 +401,7 @@ class Session:
         return runs_frame(self.core)
 
     def batch_jobs(self) -> pd.DataFrame:
-        """Batch jobs of providers that calls with ``batch_api=True`` of this home have submitted, newest first.
+        """Batch jobs that calls with ``batch_api=True`` of this home have submitted, newest first.
 
         Returns:
             Frame of shape (n_jobs, 10), a row per job: `run_id` (equals `batch_id` in the log), `provider`,
@@ -399,7 +415,9 @@ class Session:
         return jobs_frame(self.core)
 
     def cancel_batch_jobs(self, run_id: str) -> pd.DataFrame:
-        """Ask the provider to stop the batch jobs of a run; rows that are done stay done, and the same `map` call collects them.
+        """Ask the provider to stop the batch jobs of a run.
+
+        Rows that are done stay done, and the same `map` call collects them.
 
         Args:
             run_id: As `batch_jobs` shows it.
@@ -438,7 +456,10 @@ class Session:
         return self.core.log
 
     def usage(self, since: Since = None, columns: Iterable[str] | None = None, **where: Any) -> pd.DataFrame:
-        """One row per call of every session of the home, oldest first; see `ainb.usage.frames.calls.usage`."""
+        """One row per call of every session of the home, oldest first.
+
+        See `ainb.usage.frames.calls.usage`.
+        """
         from ainb.usage.frames import calls
 
         return calls.usage(self.log, since=since, columns=columns, **where)
@@ -460,7 +481,10 @@ class Session:
         return totals.errors(self.log, by, since=since, **where)
 
     def summary(self, *, hours: float | None = None, days: float | None = None, **where: Any) -> pd.DataFrame:
-        """Rates, durations, tokens and cost of the last hours or days; see `ainb.usage.frames.summary.summary`."""
+        """Rates, durations, tokens and cost of the last hours or days.
+
+        See `ainb.usage.frames.summary.summary`.
+        """
         from ainb.usage.frames import summary
 
         return summary.summary(self.log, hours=hours, days=days, **where)
@@ -527,7 +551,10 @@ class Session:
         self.core.stages.budget.reset()
 
     def budget_status(self) -> list[BudgetStatus]:
-        """The state of the budget: one item, or one per user or batch that spent money; empty without a budget."""
+        """The state of the budget: one item, or one per user or batch that spent money.
+
+        Empty without a budget.
+        """
         return self.core.budget_status()
 
     def state_status(self) -> dict[str, Any]:
@@ -555,7 +582,10 @@ class Session:
         return self.core.prices
 
     def close(self) -> None:
-        """Write out what is queued, end threads, close files and connections; the session may not be used afterwards."""
+        """Write out what is queued, end threads, close files and connections.
+
+        The session may not be used afterwards.
+        """
         self.core.close()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,8 @@
 
     python notebooks/run.py [--quiet] [--save] NOTEBOOK...
 
-The notebook files are changed with ``--save`` only. ``AINB_REPLAY=record`` records their answers, ``replay`` needs no model. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
+The notebook files are changed with ``--save`` only. ``AINB_REPLAY=record`` records their answers, ``replay``
+needs no model. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+
+from ainb.clock import SYSTEM_CLOCK
 
 CELL_TIMEOUT_SECONDS = 300
 
@@ -40,7 +43,7 @@ def run(path: Path) -> nbformat.NotebookNode:
 
 
 def why_skipped(path: Path) -> str | None:
-    """What this machine lacks of what the notebook says it needs (``ainb.needs`` in its metadata), or None."""
+    """What the notebook needs (``ainb.needs`` in its metadata) and this machine lacks, or None."""
     program = nbformat.read(path, as_version=4).metadata.get("ainb", {}).get("needs")
     if program is None or shutil.which(program) is not None:
         return None
@@ -78,6 +81,7 @@ def main() -> int:
         if reason := why_skipped(path):
             print(f"{path}: skipped, {reason}")
             continue
+        started = SYSTEM_CLOCK.monotonic()
         try:
             notebook = run(path)
         except CellExecutionError as error:
@@ -86,7 +90,8 @@ def main() -> int:
         if arguments.save:
             nbformat.write(notebook, path)
         if arguments.quiet:
-            print(f"{path}: {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells ran")
+            cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+            print(f"{path}: {cells} cells ran in {SYSTEM_CLOCK.monotonic() - started:.0f} s")
         else:
             print_cells(notebook)
     return 0

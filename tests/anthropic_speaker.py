@@ -84,10 +84,12 @@ def fault(step: Fault) -> bytes:
         return step.body if isinstance(step.body, bytes) else json.dumps(step.body).encode()
     usual: dict[str, bytes] = {
         "garbage": b'{"type": "message", "content": [{"type": "text", "text": "hal',
-        "html": b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
+        "html": b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad "
+        b"Gateway</h1></body></html>",
         "empty": b"",
         "no_choices": b'{"id": "msg_1", "type": "message", "role": "assistant", "content": []}',
-        "wrong_types": b'{"id": 7, "type": "message", "content": {"text": 3}, "stop_reason": 3, "usage": "many"}',
+        "wrong_types": b'{"id": 7, "type": "message", "content": {"text": 3}, "stop_reason": 3, "usage": '
+        b'"many"}',
     }
     if step.action in usual:
         return usual[step.action]

@@ -28,7 +28,8 @@ MODULES = (
 
 
 def names_of(*modules: Any) -> SimpleNamespace:
-    """Public names of some modules in one place, so that a scenario runs on the real ones and on broken copies."""
+    """Public names of some modules in one place, so that a scenario runs on the real ones and on broken
+    copies."""
     return SimpleNamespace(**{key: value for item in modules for key, value in vars(item).items()})
 
 
@@ -92,7 +93,8 @@ def fault(status: int | None = 503, **details: Any) -> ProviderError:
 class Scripted:
     """A provider handler that plays outcomes in order, the last one for ever, and notes when it was asked.
 
-    An outcome is a text (answer), an exception (raise it) or a number (seconds to wait before the next outcome in the list).
+    An outcome is a text (answer), an exception (raise it) or a number (seconds to wait before the next
+    outcome in the list).
     """
 
     def __init__(self, outcomes: Iterable[str | float | BaseException] = ("yes",)) -> None:

@@ -1,4 +1,5 @@
-"""Fixtures for every test: no network beyond loopback, no keys, no home folder of the person who runs them."""
+"""Fixtures for every test: no network beyond loopback, no keys, no home folder of the person who runs
+them."""
 
 from __future__ import annotations
 

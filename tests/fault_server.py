@@ -1,28 +1,35 @@
-"""A real HTTP server on loopback that speaks the OpenAI chat protocol, and Anthropic's under ``/messages``, and fails on request.
+"""A real HTTP server on loopback that speaks the OpenAI chat protocol, and Anthropic's under ``/messages``,
+and fails on request.
 
     with FaultServer([503, Fault(status=429, retry_after=0.2), "hello"]) as server:
-        session.ask("hi", model="openai:any", api_base=server.base_url)     # OPENAI_API_KEY must be set to something
+        session.ask("hi", model="openai:any", api_base=server.base_url)     # OPENAI_API_KEY must be set to
+        something
     assert server.hits == 3
 
-`FaultServer(plan)` runs in a thread of its own with a loop of its own, so blocking and asynchronous code may call it.
+`FaultServer(plan)` runs in a thread of its own with a loop of its own, so blocking and asynchronous code may
+call it.
 
 The plan says what becomes of each chat call (every POST, whatever its path), in the order of arrival:
 
 - ``None``: every call is answered with the text of its last message (an echo);
-- a list of steps, one a call, the last one repeated: a whole number fails with that status, a text is the reply, a
-  `Fault` is anything else;
-- a function ``(Seen) -> step`` called on the server's thread; `random_plan(seed, ...)` makes one from probabilities.
+- a list of steps, one a call, the last one repeated: a whole number fails with that status, a text is the
+  reply, a `Fault` is anything else;
+- a function ``(Seen) -> step`` called on the server's thread; `random_plan(seed, ...)` makes one from
+  probabilities.
 
-A step is played for plain and streamed calls alike (``"stream": true`` in the body gives server-sent events, one a word,
-and a usage chunk when ``stream_options.include_usage`` asks for it). ``GET …/models`` lists `models`, whatever the plan.
+A step is played for plain and streamed calls alike (``"stream": true`` in the body gives server-sent events,
+one a word, and a usage chunk when ``stream_options.include_usage`` asks for it). ``GET …/models`` lists
+`models`, whatever the plan.
 
-`requests_per_minute` (token bucket of `burst`) and `window` (at most N calls in any S seconds) are limits of the server's
-own: a call above them is answered 429 with Retry-After and rate-limit headers, and does not use up a step of the plan.
+`requests_per_minute` (token bucket of `burst`) and `window` (at most N calls in any S seconds) are limits of
+the server's
+own: a call above them is answered 429 with Retry-After and rate-limit headers, and does not use up a step of
+    the plan.
 
-What it saw: `hits` (chat calls, refused ones included), `served` (answered 200), `limited` (refused by its limits),
-`in_flight` and `peak` (most calls at once), `requests` (each call as `Seen`; switch off with ``record=False``),
-`wait_for_hits(n)`. With no plan, no limit and ``record=False`` an answer costs a few microseconds: that is the server of
-the benchmarks.
+What it saw: `hits` (chat calls, refused ones included), `served` (answered 200), `limited` (refused by its
+limits), `in_flight` and `peak` (most calls at once), `requests` (each call as `Seen`; switch off with
+``record=False``), `wait_for_hits(n)`. With no plan, no limit and ``record=False`` an answer costs a few
+microseconds: that is the server of the benchmarks.
 """
 
 from __future__ import annotations
@@ -56,9 +63,10 @@ class Fault:
     """What the server does with one chat call.
 
     Attributes:
-        action: "answer" (with `status`); "reset" the connection before any byte; "cut" it after half the body or the first
-            streamed words; "hang" without a byte until the server stops; "garbage" JSON with status 200; an "html" page with
-            `status`; an "empty" body; "no_choices"; "wrong_types" all over the body; "not_http" bytes.
+        action: "answer" (with `status`); "reset" the connection before any byte; "cut" it after half the body
+            or the first streamed words; "hang" without a byte until the server stops; "garbage" JSON with
+            status 200; an "html" page with `status`; an "empty" body; "no_choices"; "wrong_types" all over
+            the body; "not_http" bytes.
         status: HTTP status; anything but 200 gives an error body.
         text: The reply; None repeats the last message.
         body: This body in place of the usual one: bytes as they are, anything else as JSON.
@@ -69,7 +77,8 @@ class Fault:
         delay_seconds: Wait before anything else.
         chunk_seconds: Wait before each streamed event.
         finish_reason: As in the choice.
-        chunk_bytes: Send the body in pieces of this many bytes, each in a packet of its own where the system allows; None at once.
+        chunk_bytes: Send the body in pieces of this many bytes, each in a packet of its own where the system
+            allows; None at once.
     """
 
     action: Action = "answer"
@@ -308,8 +317,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        # asyncio does this only for sockets whose protocol number is set, and accepted ones have none: without it a stream
-        # waits 40 ms for a delayed acknowledgement.
+        # asyncio does this only for sockets whose protocol number is set, and accepted ones have none:
+        # without it a stream waits 40 ms for a delayed acknowledgement.
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server._connections.add(self)
@@ -501,10 +510,12 @@ def _fault_body(step: Fault) -> bytes:
         return step.body if isinstance(step.body, bytes) else json.dumps(step.body).encode()
     usual: dict[str, bytes] = {
         "garbage": b'{"choices": [{"message": {"content": "hal',
-        "html": b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
+        "html": b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad "
+        b"Gateway</h1></body></html>",
         "empty": b"",
         "no_choices": b'{"id": "x", "model": "fault-1", "choices": []}',
-        "wrong_types": b'{"id": 7, "model": {}, "choices": [{"message": ["x"], "finish_reason": 3}], "usage": "many"}',
+        "wrong_types": b'{"id": 7, "model": {}, "choices": [{"message": ["x"], "finish_reason": 3}], '
+        b'"usage": "many"}',
     }
     if step.action in usual:
         return usual[step.action]

@@ -41,10 +41,16 @@ HOSTILE = [
     "<img srcset='https://evil.example/s.png 1x'><object data=https://evil.example/o></object><embed src=https://evil.example/e>",
     "<meta http-equiv=refresh content='0;url=https://evil.example/moved'>",
     "<link rel=stylesheet href=https://evil.example/l.css><base href=https://evil.example/>",
-    "<form action=https://evil.example/sent><button id=submit>go</button></form><script>document.forms[0].submit()</script>",
+    (
+        "<form action=https://evil.example/sent><button "
+        "id=submit>go</button></form><script>document.forms[0].submit()</script>"
+    ),
     "<a href=https://evil.example/ ping=https://evil.example/ping target=_top>x</a>",
     "<body onload=alert(1) onpageshow=alert(1)>",
-    r"$\href{javascript:alert(1)}{x}$ $$\style{background:url(https://evil.example/m.png)}{x}$$ $\unicode{x3cscript}$",
+    (
+        r"$\href{javascript:alert(1)}{x}$ $$\style{background:url(https://evil.example/m.png)}{x}$$ "
+        r"$\unicode{x3cscript}$"
+    ),
     "\x1b]0;title\x07\x1b[2J\x1b[31mred",
     "\x1b]8;;javascript:alert(1)\x1b\\click\x1b]8;;\x1b\\",
     "&lt;script&gt;alert(1)&lt;/script&gt;",

@@ -1,7 +1,8 @@
-"""Asks each service whose key is set one cheap question, plain and with a schema: ``make live``. Not part of the tests.
+"""Asks each service whose key is set one cheap question, plain and with a schema: ``make live``. Not part of
+the tests.
 
-It costs a fraction of a cent for each service, in a home of its own that is removed afterwards; `AINB_LIVE_MODELS` (models with
-commas between them) names others to ask.
+It costs a fraction of a cent for each service, in a home of its own that is removed afterwards;
+`AINB_LIVE_MODELS` (models with commas between them) names others to ask.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ class Mutant:
 def load_mutant(
     module: str, old: str, new: str, *, dependents: Sequence[str] = ()
 ) -> Iterator[dict[str, ModuleType]]:
-    """Fresh copies of `module`, broken, and of `dependents`, which import it; the real ones are back afterwards.
+    """Fresh copies of `module`, broken, and of `dependents`, which import it; the real ones are back
+    afterwards.
 
     Args:
         module: Dotted name of the module to break.

@@ -13,8 +13,8 @@ from traitlets.config import Config
 def fresh_shell():
     """A shell that keeps no history.
 
-    IPython registers every shell to be reset when the process ends, with a whole garbage collection each: hundreds of them
-    take minutes, and until then each keeps what its cells made.
+    IPython registers every shell to be reset when the process ends, with a whole garbage collection each:
+    hundreds of them take minutes, and until then each keeps what its cells made.
     """
     config = Config()
     config.HistoryManager.enabled = False

@@ -71,7 +71,7 @@ class Other:
 import ainb.accessor
 print(type(pd.DataFrame().ai).__name__, *ainb.accessor.notices)
 print(pd.DataFrame({"w": ["x"]}).ainb.map("{w}", model="scripted:echo")["reply"][0], pd.Series(["x"]).ai.map is not None)
-"""
+"""  # noqa: E501
     environment = {**os.environ, "AINB_HOME": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -189,7 +189,7 @@ def test_a_forked_child_gets_a_loop_of_its_own():
 
 
 def test_a_process_with_work_left_ends_by_itself():
-    script = "import asyncio\nfrom ainb.engine import ENGINE\nENGINE.submit(asyncio.sleep(3600)); ENGINE.run(asyncio.sleep(0))"
+    script = "import asyncio\nfrom ainb.engine import ENGINE\nENGINE.submit(asyncio.sleep(3600)); ENGINE.run(asyncio.sleep(0))"  # noqa: E501
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=30, check=True
     )

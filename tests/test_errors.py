@@ -1,4 +1,5 @@
-"""The error tree: one line in a notebook, everything on request, and whole after a trip to another process."""
+"""The error tree: one line in a notebook, everything on request, and whole after a trip to another
+process."""
 
 from __future__ import annotations
 

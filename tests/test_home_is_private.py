@@ -1,4 +1,5 @@
-"""What lies in the home folder is the person's alone, and whatever is done to it, no call fails and nothing outside is touched."""
+"""What lies in the home folder is the person's alone, and whatever is done to it, no call fails and
+nothing outside is touched."""
 
 from __future__ import annotations
 

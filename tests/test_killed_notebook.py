@@ -1,7 +1,9 @@
-"""``03_batch.ipynb`` itself, in a kernel that is killed half-way: run again, it finishes and pays only for the rest.
+"""``03_batch.ipynb`` itself, in a kernel that is killed half-way: run again, it finishes and pays only for
+the rest.
 
-A server on loopback stands in for the local model. It answers at a steady pace, so that there is a half-way on a machine of
-any speed, it counts what reached it, and its model has a price, so that what was paid for stands in the usage log.
+A server on loopback stands in for the local model. It answers at a steady pace, so that there is a half-way
+on a machine of any speed, it counts what reached it, and its model has a price, so that what was paid for
+stands in the usage log.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def stand_in():
 
 @pytest.fixture
 def laptop(tmp_path, monkeypatch):
-    """The shipped notebook in a folder of its own, its model replaced by the stand-in, and a home that remembers."""
+    """The shipped notebook in a folder of its own, its model replaced by the stand-in, and a home that
+    remembers."""
     (tmp_path / "data").symlink_to(FOLDER / "data")
     path = tmp_path / "03_batch.ipynb"
     shipped = (FOLDER / path.name).read_text("utf-8")
@@ -55,7 +58,7 @@ def laptop(tmp_path, monkeypatch):
     with FaultServer(stand_in()) as server:
         settings = {
             "AINB_HOME": str(tmp_path / "home"), "AINB_NOTEBOOK": str(path), "AINB_REPLAY": "off",
-            "AINB_RATE_LIMIT_CONCURRENCY": str(IN_FLIGHT), "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": server.base_url,
+            "AINB_RATE_LIMIT_CONCURRENCY": str(IN_FLIGHT), "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": server.base_url,  # noqa: E501
             "PYTHONPATH": str(ROOT),
         }  # fmt: skip
         for name, value in settings.items():

@@ -1,4 +1,5 @@
-"""Links and modes in the home: nothing outside changes, whatever was put in the place of a file or a folder."""
+"""Links and modes in the home: nothing outside changes, whatever was put in the place of a file or a
+folder."""
 
 from __future__ import annotations
 
@@ -114,7 +115,7 @@ def test_a_home_of_another_user_costs_notices_and_no_call(whole, modes):
                     session.runs()
                 except ainb.AinbError as error:
                     assert "journal" in str(error)
-            """
+            """  # noqa: E501
         )
         ran = subprocess.run(
             [sys.executable, "-c", code],

@@ -1,4 +1,5 @@
-"""The notebooks that ship: in replay each passes strict nbval with no model, no key and no network, and shows the same bytes."""
+"""The notebooks that ship: in replay each passes strict nbval with no model, no key and no network, and
+shows the same bytes."""
 
 from __future__ import annotations
 
@@ -134,7 +135,8 @@ def compared(path):
 
 
 def cells(path):
-    """The cells with their outputs; of a picture only that it is there, as nbval does: an axis of time moves with the clock."""
+    """The cells with their outputs; of a picture only that it is there, as nbval does: an axis of time
+    moves with the clock."""
     found = json.loads(path.read_text("utf-8"))["cells"]
     for cell in found:
         for output in cell.get("outputs", ()):

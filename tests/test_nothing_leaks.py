@@ -1,4 +1,5 @@
-"""Secrets of every kind, put into everything that a person, a row or a provider can say: in nothing that leaves or is kept do they stand."""
+"""Secrets of every kind, put into everything that a person, a row or a provider can say: in nothing that
+leaves or is kept do they stand."""
 
 from __future__ import annotations
 
@@ -112,7 +113,8 @@ def check(place, secret, call, *, key=KEY):
     return result
 
 
-# Every frame for what is known by its place and for the commonest tokens, one of them for each of the many others.
+# Every frame for what is known by its place and for the commonest tokens, one of them for each of the many
+# others.
 IN_FRAMES = [
     (name, frame)
     for at, name in enumerate((*IN_PLACE, *SECRETS))
@@ -322,7 +324,8 @@ def bodies(speaker):
     )
     events = st.lists(
         st.tuples(st.sampled_from(KINDS), values).map(
-            lambda pair: f"event: {pair[0]}\ndata: {json.dumps({'type': pair[0], **pair[1]} if isinstance(pair[1], dict) else pair[1])}\n\n".encode()
+            lambda pair: f"event: {pair[0]}\ndata: "
+                         f"{json.dumps({'type': pair[0], **pair[1]} if isinstance(pair[1], dict) else pair[1])}\n\n".encode()
         ),
         max_size=5,
     ).map(b"".join)  # fmt: skip

@@ -32,7 +32,7 @@ for number in range(50):
     sessions.append((session, session.guard(model="mine")(upper)))
 assert sessions[0][1]("x") == "X"
 list(sessions[1][0].map(["a", "b"], "say {value}")["reply"])
-"""
+"""  # noqa: E501
 
 
 def run(program, home):

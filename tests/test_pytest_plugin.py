@@ -1,4 +1,5 @@
-"""The pytest plugin: replay and static display for ``--nbval``, each notebook's own name, and nothing for anybody else."""
+"""The pytest plugin: replay and static display for ``--nbval``, each notebook's own name, and nothing for
+anybody else."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from nbformat import v4, write
 import ainb
 from tests.test_notebooks import PLUGIN, ROOT, WAIT_SECONDS
 
-SHOW = "import os\nprint(os.environ.get('AINB_REPLAY'), os.environ.get('AINB_DISPLAY'), os.path.basename(os.environ.get('AINB_NOTEBOOK', 'none')))"
+SHOW = "import os\nprint(os.environ.get('AINB_REPLAY'), os.environ.get('AINB_DISPLAY'), os.path.basename(os.environ.get('AINB_NOTEBOOK', 'none')))"  # noqa: E501
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,8 @@ def test_other_runs_see_nothing_of_it(tmp_path):
     (tmp_path / "test_other.py").write_text(
         "import os, sys\n"
         "def test_nothing():\n"
-        "    assert not [name for name in os.environ if name in ('AINB_REPLAY', 'AINB_DISPLAY', 'AINB_NOTEBOOK')]\n"
+        "    assert not [name for name in os.environ if name in ('AINB_REPLAY', 'AINB_DISPLAY', "
+        "'AINB_NOTEBOOK')]\n"
         "    loaded = {name for name in sys.modules if name.startswith('ainb')}\n"
         "    assert loaded <= {'ainb', 'ainb.host', 'ainb.pytest_plugin'}, loaded\n"
     )

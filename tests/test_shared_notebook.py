@@ -1,4 +1,5 @@
-"""A notebook from an author to a colleague, whole: what was pasted into it leaves nowhere, and what it answered comes again with no key."""
+"""A notebook from an author to a colleague, whole: what was pasted into it leaves nowhere, and what it
+answered comes again with no key."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ EVERYTHING = [
 
 
 def answer(seen):
-    """A model that repeats what it is told, knows the key it was sent, answers with a page, or refuses with all it has."""
+    """A model that repeats what it is told, knows the key it was sent, answers with a page, or refuses
+    with all it has."""
     prompt = seen.body["messages"][-1]["content"]
     if "Fail" in prompt:
         return Fault(status=400, code=PASTED[:70], message=f"refused: {prompt} {PASTED} {OWN}")

@@ -17,7 +17,9 @@ BOOKKEEPING = (
 
 
 def short_form(frame: pd.DataFrame) -> pd.DataFrame | None:
-    """Kept and typed columns, `status`, and `error_message` where there is one; without typed columns the reply.
+    """Kept and typed columns, `status`, and `error_message` where there is one.
+
+    Without typed columns the reply.
 
     Returns:
         A frame of the same rows; None for a frame that is no result of a batch, or that lacks a column of it,

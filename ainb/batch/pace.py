@@ -1,4 +1,7 @@
-"""How many rows of a batch are in flight: the ramp, the cap that holds it, and what earlier batches reached."""
+"""How many rows of a batch are in flight.
+
+The ramp, the cap that holds it, and what earlier batches reached.
+"""
 
 from __future__ import annotations
 

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
+from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
-from ainb.batch.forecast import forecast
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
+from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
 from ainb.batch.pace import Pace
+from ainb.batch.packs import PackCalls, check_packs
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
+    from ainb.batch.jobs.under_way import JobsUnderWay
     from ainb.core import Core
     from ainb.messages import Call
     from ainb.pipeline.validation import Preview
@@ -57,6 +61,8 @@ def make_batch(
         ConfigError: Something makes no sense; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
+    if options.rows_per_call > 1:
+        check_packs(calls, options)
     jobs = _jobs(core, calls, options)
     # Before the journal is opened: a batch that is refused leaves no run behind.
     # The parts of a shared run must agree on their columns, so what a function returns is a text there.
@@ -72,8 +78,9 @@ def make_batch(
         )
     if run_id is None:
         _show_notes(core, calls)
-    if options.watcher is not None and run_id is None:
-        _show_forecast(core, source, calls, batch_api=options.batch_api)
+        _show_hint(core, source, calls, options)
+    if run_id is None and isinstance(calls, TemplateCalls):
+        announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
         core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
@@ -88,12 +95,13 @@ def make_batch(
         run_id=run_id,
         journal=opened,
         jobs=jobs,
+        under_way=_under_way(core, calls, options, identity),
     )
     return Batch(context, output)
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
-    """Call of the first row that can be filled, and a line on all rows; sends nothing.
+    """The first call, of the first row that can be filled or of several, and a line on all rows.
 
     Args:
         core: Core of the session whose pipeline the rows would go through.
@@ -105,13 +113,20 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
         ConfigError: Something makes no sense, or no row can be filled.
     """
     source, calls, options = _read_arguments(core, data, text, given)
+    if options.rows_per_call > 1:
+        check_packs(calls, options)
     _show_notes(core, calls)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
-    call = next(_fillable(calls, source, run_id=core.new_id()), None)
-    if call is None or not isinstance(calls, TemplateCalls):
+    first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
+    if not first or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    return core.preview(call), forecast(source, calls, prices=core.prices, batch_api=options.batch_api)
+    call = first[0]
+    if len(first) > 1:
+        packs = PackCalls(calls, options)
+        call = packs.make([packs.open_row(0, None, row, row.request) for row in first])
+    found = forecast_for(core, source, calls, options)
+    return core.preview(call), None if found is None else found.text
 
 
 def _fillable(calls: RowCalls, source: Source, *, run_id: str) -> Iterator[Call]:
@@ -133,8 +148,18 @@ def _read_arguments(
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
         if isinstance(read, Template):
-            return source, TemplateCalls(core, read, given, schema=checked), options
+            _check_layout(given, options)
+            return source, TemplateCalls(core, read, given, schema=checked, options=options), options
         return source, FunctionCalls(core, read, given, schema=checked), options
+
+
+def _check_layout(given: Mapping[str, Any], options: BatchOptions) -> None:
+    for name in ("stream", "on_text"):
+        if options.rows_per_call > 1 and given.get(name):
+            raise ConfigError(
+                f"the reply to a call for {options.rows_per_call} rows is no text to stream; "
+                f"leave {name} out, or leave rows_per_call out"
+            )
 
 
 def _check_for_jobs(given: Mapping[str, Any]) -> None:
@@ -196,6 +221,15 @@ def _show_notes(core: Core, calls: RowCalls) -> None:
             core.runtime.sink(Notice(note, "fields"))
 
 
+def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
+    """One line where the prompt puts the row first; it costs the first rows' tokens, so not in replay."""
+    wanted = options.prompt_cache == "auto" and core.config.replay != "replay"
+    if isinstance(calls, TemplateCalls) and wanted:
+        hint = row_first_hint(source, calls, prices=core.prices)
+        if hint is not None:
+            core.runtime.sink(Notice(hint, "layout"))
+
+
 def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
     """The provider's batch API where it was asked for; None in replay, where a cassette answers the rows."""
     if not options.batch_api:
@@ -208,11 +242,17 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
     return JobContext(core, calls, options)
 
 
-def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
-    if isinstance(calls, TemplateCalls):
-        text = forecast(source, calls, prices=core.prices, batch_api=batch_api)
-        if text is not None:
-            core.runtime.sink(Notice(text, "forecast"))
+def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str) -> JobsUnderWay | None:
+    """Open batch jobs of the home, for rows of a prompt that are sent live."""
+    live = isinstance(calls, TemplateCalls) and not options.batch_api and core.config.replay == "off"
+    if not live:
+        return None
+    from ainb.batch.jobs.under_way import jobs_under_way
+
+    def notify(text: str, kind: str) -> None:
+        core.runtime.sink(Notice(text, kind))
+
+    return jobs_under_way(core.config.home_folder(), identity, notify)
 
 
 def _digest(*parts: Any) -> str:

@@ -43,6 +43,8 @@ class RowResult:
         http_status: Of the error; None without one.
         reasoning_tokens: Part of the output that was thinking; None when unknown.
         is_object: Whether `reply` is the text of an object that a function returned.
+        provider_saved_nano_usd: What the provider's prompt cache saved, in 1e-9 USD, negative where it cost
+            more; None when unknown.
         value: That object; None without one, and in rows that come from the journal.
     """
 
@@ -60,6 +62,7 @@ class RowResult:
     http_status: int | None = None
     reasoning_tokens: int | None = None
     is_object: bool = False
+    provider_saved_nano_usd: int | None = None
     value: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -83,6 +86,7 @@ class RowResult:
             reasoning_tokens=_count(reply.usage.reasoning_output_tokens),
             duration_s=_seconds(reply.duration_s),
             is_object=value is not None,
+            provider_saved_nano_usd=signed_nano_usd(reply.provider_saved_usd),
             value=value,
         )
 
@@ -114,7 +118,9 @@ class RowResult:
         """Result of another row that sends the same: the same answer, at no cost."""
         if self.status != "ok":
             return self
-        return dataclasses.replace(self, cached=True, cost_nano_usd=0, attempts=0)
+        return dataclasses.replace(
+            self, cached=True, cost_nano_usd=0, provider_saved_nano_usd=None, attempts=0
+        )
 
     def to_json(self) -> str:
         """Serialise for the journal."""
@@ -132,8 +138,8 @@ class RowResult:
             values = json.loads(text)
         except (TypeError, RecursionError) as error:
             raise ValueError(f"it is no result of a row: {error}") from None
-        # Rows written before there were http_status, reasoning_tokens and is_object lack their last values.
-        if not isinstance(values, list) or not len(_NAMES) - 3 <= len(values) <= len(_NAMES):
+        # Rows written before there were http_status and what follows it lack their last values.
+        if not isinstance(values, list) or not len(_NAMES) - 4 <= len(values) <= len(_NAMES):
             raise ValueError("it is no result of a row")
         found = dict(zip(_NAMES, values, strict=False))
         wrong = [name for name, value in found.items() if not _CHECKS[name](value)]
@@ -169,6 +175,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "http_status": _is_count,
     "reasoning_tokens": _is_count,
     "is_object": lambda value: isinstance(value, bool),
+    "provider_saved_nano_usd": lambda value: value is None or (type(value) is int and value in INT64),
 }
 
 
@@ -203,3 +210,9 @@ def to_nano_usd(usd: Decimal | None) -> int | None:
     if usd is None or not usd.is_finite() or not 0 <= usd < MAX_USD:
         return None
     return int((usd * NANO).to_integral_value())
+
+
+def signed_nano_usd(usd: Decimal | None) -> int | None:
+    """Money that may be negative as a whole number of 1e-9 USD; None where unknown or impossible."""
+    nano = to_nano_usd(None if usd is None else abs(usd))
+    return None if nano is None or usd is None else (-nano if usd < 0 else nano)

@@ -11,10 +11,11 @@ from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
-from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.batch.throttled import ThrottledRow
+from ainb.batch.warm_up import WarmUp
 from ainb.errors import (
     AinbError,
     CallRejectedError,
@@ -68,6 +69,7 @@ class Runner:
         self._progress = reporter.progress
         self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
+        self._warm_up = WarmUp(context.clock)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -148,15 +150,23 @@ class Runner:
             finally:
                 self._progress.in_flight -= 1
             self._end(position, item, result, resumed=resumed)
-            if not self._progress.done % YIELD_ROWS:
-                await asyncio.sleep(0)
-            if self._context.core.log.backlog > MAX_BACKLOG:
-                await self._wait_for_log()
-            if len(self._workers) > self._context.pace.limit:
-                # At once, not when the task is collected: workers that end together would all leave.
-                self._workers.discard(asyncio.current_task())
+            if await self._may_leave():
                 break
         self._reporter.update()
+
+    async def _may_leave(self) -> bool:
+        """Let other calls run and the log catch up; whether this worker is one too many."""
+        if not self._progress.done % YIELD_ROWS:
+            await asyncio.sleep(0)
+        if self._context.core.log.backlog > MAX_BACKLOG:
+            await self._wait_for_log()
+        if len(self._workers) <= self._context.pace.limit:
+            return False
+        # At once, not when the task is collected: workers that end together would all leave.
+        task = asyncio.current_task()
+        if task is not None:
+            self._workers.discard(task)
+        return True
 
     async def _wait_for_log(self) -> None:
         """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
@@ -179,7 +189,9 @@ class Runner:
     async def _row(self, item: Any) -> tuple[RowResult, bool]:
         """Result of a row, and whether an earlier run had finished it."""
         try:
-            call = self._context.make_call(item)
+            call = await self._context.make_call(item)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
             if ends_program(error):
                 self._leave(carried(error))
@@ -206,8 +218,14 @@ class Runner:
         cause = self._refusals.cause
         if cause is not None:
             self.unfinished += 1
-            return _not_sent(cause)
+            return not_sent(cause)
+        if self._context.under_way is not None:
+            self._context.under_way.check(call)
         result, error = await self._send(call, item)
+        return await self._settle(key, result, error)
+
+    async def _settle(self, key: str, result: RowResult, error: Exception | None) -> RowResult:
+        """Store a result that came with `error` or None, unless another run is to send the row again."""
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
@@ -224,12 +242,12 @@ class Runner:
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
             try:
-                reply = await Contained(self._context.core.handle(call))
+                reply = await Contained(self._warm_up.send(call, self._context.core.handle))
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
                     return RowResult.of_error(error, status="rejected"), error
-                call = self._context.make_call(item)
+                call = await self._context.make_call(item)
                 continue
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
                 if ends_program(error):
@@ -238,11 +256,11 @@ class Runner:
                 throttled = throttled or ThrottledRow(self._context, self._progress)
                 if self._stopping or not await throttled.wait(call, error) or self._stopping:
                     return self._failed(call, error, started), error
-                call = self._context.make_call(item)
+                call = await self._context.make_call(item)
                 continue
             self._adapt(call, None, started)
             try:
-                return outcomes.of_reply(reply, self._context.calls.result), None
+                return await outcomes.of_reply(reply, self._context.read_result), None
             except RaisedByUser as error:
                 self._leave(error)
         self.unfinished += 1
@@ -288,7 +306,8 @@ class Runner:
                     worker.cancel()
 
 
-def _not_sent(cause: Exception) -> RowResult:
+def not_sent(cause: Exception) -> RowResult:
+    """Result of a row that is not sent because rows before it were refused with `cause`."""
     text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
     return RowResult.of_error(CallRejectedError(text), status="rejected")
 

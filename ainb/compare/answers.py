@@ -109,7 +109,10 @@ def read_frame(
 
 
 def _cost(row: Any, price: RowPrice) -> Decimal | None:
-    """What a row cost, or would have cost where it came from the cache; None when that is unknown or nothing was answered."""
+    """What a row cost, or would have cost where it came from the cache.
+
+    None when that is unknown or nothing was answered.
+    """
     if row.status != "ok":
         return None
     if row.cached:

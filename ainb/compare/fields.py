@@ -1,4 +1,4 @@
-"""Which field of the schema is compared, whether it is a label or a number, and how truth and answers are read by it."""
+"""Which field of the schema is compared, whether it is a label or a number, and how both sides are read."""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ class LabelFigures:
     """
 
     columns: tuple[str, ...] = (
-        "accuracy", "low", "high", "answered", "accuracy_answered", "kappa", "kappa_low", "kappa_high", "macro_f1",
+        "accuracy", "low", "high", "answered", "accuracy_answered", "kappa",
+        "kappa_low", "kappa_high", "macro_f1",
     )  # fmt: skip
 
     def __init__(
@@ -175,7 +176,7 @@ class NumberFigures:
         }
 
     def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
-        """Rows on which one of the two is nearer to the truth, and the difference in mean error where both answered."""
+        """Rows on which one of two is nearer to the truth, and the mean difference where both answered."""
         kept = slice(None) if rows is None else rows
         one, other = self.errors(first)[kept], self.errors(second)[kept]
         both = np.isfinite(one) & np.isfinite(other)

@@ -127,7 +127,10 @@ def _acceleration(counts: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _resampled(counts: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Kappa of each resample. Resampling rows is a multinomial draw over the cells, and only cells that hold rows are drawn."""
+    """Kappa of each resample.
+
+    Resampling rows is a multinomial draw over the cells, and only cells that hold rows are drawn.
+    """
     n = int(counts.sum())
     rows, columns = np.nonzero(counts)
     # In an order that does not tell which rater stands first, so that swapping the two does not change the

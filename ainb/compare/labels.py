@@ -1,4 +1,7 @@
-"""Values of a column as labels: equal ones compare equal whatever type they came in, and the ones that have an order keep it."""
+"""Values of a column as labels.
+
+Equal ones compare equal whatever type they came in, and the ones that have an order keep it.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def _sort_key(label: Label) -> tuple[bool, float, str]:
 
 
 def declared_order(column: Any) -> list[Label] | None:
-    """The order that a column itself declares: of an ordered Categorical, or of members of one Enum; None where it has none."""
+    """The order that a column itself declares.
+
+    Of an ordered Categorical, or of members of one Enum; None where it has none.
+    """
     dtype = getattr(column, "dtype", None)
     if getattr(dtype, "ordered", False):
         return [label for label in read_labels(getattr(dtype, "categories", ())) if label is not None]

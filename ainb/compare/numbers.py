@@ -18,7 +18,9 @@ def root_mean_squared_error(truth: np.ndarray, answers: np.ndarray) -> float:
 
 
 def pearson(truth: np.ndarray, answers: np.ndarray) -> float:
-    """Pearson's correlation; NaN with fewer than two rows, or where one side is constant. Arrays of shape (n,).
+    """Pearson's correlation; NaN with fewer than two rows, or where one side is constant.
+
+    Arrays of shape (n,).
 
     Source: ``scipy.stats.pearsonr``.
     """
@@ -36,7 +38,10 @@ def spearman(truth: np.ndarray, answers: np.ndarray) -> float:
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share their mean rank. Array of shape (n,), as ``scipy.stats.rankdata`` gives it."""
+    """Ranks from 1; equal values share their mean rank.
+
+    Array of shape (n,), as ``scipy.stats.rankdata`` gives it.
+    """
     _, places, sizes = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(sizes)
     means: np.ndarray = (ends - (sizes - 1) / 2)[places]

@@ -1,4 +1,7 @@
-"""What a panel draws of a comparison, computed: intervals on one scale, shares of the confusion matrix, the pair to look at."""
+"""What a panel draws of a comparison, computed.
+
+Intervals on one scale, shares of the confusion matrix, the pair to look at.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class Scale(NamedTuple):
 
 
 def common_scale(frame: pd.DataFrame) -> Scale:
-    """The accuracies with their intervals (or mean errors with theirs) on the narrowest scale of round numbers that holds them."""
+    """Accuracies or mean errors with their intervals, on the narrowest round scale that holds them."""
     numbers = "mae" in frame
     names = ("mae_low", "mae", "mae_high") if numbers else ("low", "accuracy", "high")
     rows = [[_number(value) for value in row] for row in frame[list(names)].itertuples(index=False)]
@@ -65,7 +68,7 @@ def _round_ends(low: float, high: float, *, most: float) -> tuple[float, float]:
 
 
 def narrowed(confusion: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The matrix with answers that are no class summed up as "other" where there are more than `most` labels in all."""
+    """The matrix, with answers that are no class summed up as "other" above `most` labels in all."""
     classes, outcomes = len(confusion), 2
     others = confusion.iloc[:, classes:-outcomes]
     if confusion.shape[1] - outcomes <= most:
@@ -84,7 +87,10 @@ def row_shares(confusion: pd.DataFrame) -> np.ndarray:
 
 
 def pair_to_show(result: Comparison) -> tuple[int, int] | None:
-    """Positions of the two variants whose disagreements tell most: the first and the winner, else the first and the second."""
+    """Positions of the two variants whose disagreements tell most.
+
+    The first and the winner, else the first and the second.
+    """
     if len(result.answers_by_variant) == 1:
         return None
     return 0, result.conclusion.winner or 1

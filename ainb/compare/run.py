@@ -57,7 +57,10 @@ def compare(
     budget_usd: Decimal | float | str | None = None,
     options: Mapping[str, Any],
 ) -> Comparison:
-    """Compare prompts and models; arguments and errors as for `Session.compare`, `options` as for `Session.map`."""
+    """Compare prompts and models.
+
+    Arguments and errors as for `Session.compare`, `options` as for `Session.map`.
+    """
     inputs.check_options(options)
     checked = None if schema is None else read_schema(schema)
     compared = find_field(checked, field, match)

@@ -20,7 +20,8 @@ TAIL = (
     "difference", "difference_low", "difference_high", "unlabelled", "priced_rows", "timed_rows",
 )  # fmt: skip
 COUNTS = {
-    "rows", "failed", "invalid", "answered", "only_first_right", "only_this_right", "unlabelled", "priced_rows", "timed_rows",
+    "rows", "failed", "invalid", "answered", "only_first_right", "only_this_right", "unlabelled",
+    "priced_rows", "timed_rows",
 }  # fmt: skip
 TEXTS = {"variant", "model"}
 

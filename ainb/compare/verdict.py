@@ -27,7 +27,7 @@ class Verdict:
 
 
 def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
-    """Name a winner where an exact McNemar test tells it from every other variant, Holm-corrected over all pairs.
+    """Name a winner where an exact McNemar test, Holm-corrected, tells it from every other variant.
 
     No winner is named with fewer than 30 rows of a class, where a variant has rows that were not sent, and
     where the lead rests on rows that failed: they count as wrong, and say nothing about the answers.

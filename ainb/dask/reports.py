@@ -17,7 +17,7 @@ COUNTS = (
     "done", "answered", "cached", "resumed", "failed", "rejected", "in_flight", "concurrency",
     "input_tokens", "output_tokens", "cost_nano_usd", "unpriced",
 )  # fmt: skip
-_MONEY = ("cost_usd", "saved_usd")
+_MONEY = ("cost_usd", "saved_usd", "provider_saved_usd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,11 @@
-"""Takes the rows of batch jobs through the pipeline: what can be answered without a job before, what came back from one after."""
+"""Takes the rows of batch jobs through the pipeline.
+
+What can be answered without a job before, what came back from one after.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping
@@ -101,7 +105,7 @@ class DeliveredProvider:
 
 
 class Delivery:
-    """The pipeline of rows that batch jobs answer.
+    """The pipeline of rows that are answered by batch jobs or as a part of a call for several rows.
 
     Args:
         core: Whose stages they pass.
@@ -109,7 +113,7 @@ class Delivery:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        stages, sender = core.stages, Sender(core.prices)
+        stages, sender = core.stages, Sender(core.prices, core.runtime.sink)
         inner = stages.of_batch_rows()
         self._recorded = compose([stages.record, *inner], sender)
         self._unrecorded = compose(inner, sender)
@@ -118,7 +122,10 @@ class Delivery:
         self._refreshed: dict[int, tuple[CallOptions, CallOptions]] = {}
 
     async def screen(self, call: Call) -> Request | None:
-        """The request as it would leave; None when the stages answer or refuse the call without the provider."""
+        """The request as it would leave.
+
+        None when the stages answer or refuse the call without the provider.
+        """
         probe = call.fork()
         try:
             await self._screen(probe)
@@ -170,6 +177,24 @@ class Delivery:
         handler: Handler = self._unrecorded if is_logged else self._recorded
         return await self._core.through(handler, call)
 
+    async def deliver_reply(self, call: Call, reply: Reply, attempts: int) -> Reply:
+        """Take a row's part of an answer through the stages, as a live reply; its call is in the usage log.
+
+        Args:
+            call: The row's call, not yet started.
+            reply: Its part, with its share of tokens and cost.
+            attempts: Provider calls that were made for it.
+
+        Raises:
+            InvalidReplyError: The reply does not match the schema, or is blocked.
+        """
+        call.provider = _GivenReply(call.provider, reply)
+        call.options = self._refresh(call.options)
+        try:
+            return await self._core.through(self._unrecorded, call)
+        finally:
+            call.attempts = attempts
+
     async def _look(self, call: Call) -> Reply:
         stages = self._core.stages
         if stages.replay is not None and stages.replay.answers(call):
@@ -179,7 +204,10 @@ class Delivery:
         raise _NotAnswered
 
     def _refresh(self, options: CallOptions) -> CallOptions:
-        """The same options with a cache that is written and not read: the answer is here, and was paid for."""
+        """The same options with a cache that is written and not read.
+
+        The answer is here, and was paid for.
+        """
         if options.cache != "use":
             return options
         known = self._refreshed.get(id(options))
@@ -199,16 +227,30 @@ class _AnsweredError(AinbError):
         Exception.__init__(self)
 
 
-class _NoProvider:
-    """Refuses what a stage was expected to answer."""
+class _StandIn:
+    """Has the identity of a provider and answers in its place."""
 
     def __init__(self, provider: Provider) -> None:
-        self._provider = provider
         self.name = provider.name
         self.free = provider.free
         self.body = provider.body
         self.endpoint = provider.endpoint
         self.account = provider.account
+
+
+class _GivenReply(_StandIn):
+    """Answers with a reply that is here already."""
+
+    def __init__(self, provider: Provider, reply: Reply) -> None:
+        super().__init__(provider)
+        self._reply = reply
+
+    async def send(self, call: Call) -> Reply:
+        return self._reply
+
+
+class _NoProvider(_StandIn):
+    """Refuses what a stage was expected to answer."""
 
     async def send(self, call: Call) -> Reply:
         raise InvalidPromptError(
@@ -225,15 +267,19 @@ def request_call_id(job: JobRecord, number: int) -> str:
 
 
 def logged_calls(core: Core, job: JobRecord) -> set[str]:
-    """Ids of the usage rows of batch jobs since a job was submitted; asked only after a merge was broken off."""
+    """Ids of the usage rows of batch jobs since a job was submitted.
+
+    Asked only after a merge was broken off.
+    """
     core.log.flush()
     since = int(((job.submitted_at or job.planned_at) - 1.0) * 1e6)
     query = (
         "SELECT call_id FROM calls WHERE started_us >= ? AND delivery = (SELECT id FROM words WHERE word = "
         "'batch')"
     )
-    with core.log.reading() as connection:
+    with contextlib.suppress(AinbError), core.log.reading() as connection:
         return {call_id for (call_id,) in connection.execute(query, (since,))}
+    return set()  # a row that is logged twice is better than results that are not given back
 
 
 def last_message(line: Mapping[str, Any]) -> str | None:

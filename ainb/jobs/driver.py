@@ -1,4 +1,7 @@
-"""Takes a job one step further: reads the state machine's next step, writes the intent, acts, and writes the outcome."""
+"""Takes a job one step further.
+
+Reads the state machine's next step, writes the intent, acts, and writes the outcome.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,10 @@ class JobDriver:
         }
 
     async def _call_off(self, job: JobRecord, step: Step) -> JobRecord:
-        """Take the next step of a job that is to be cancelled: one that was not created is not created any more."""
+        """Take the next step of a job that is to be cancelled.
+
+        One that was not created is not created any more.
+        """
         if step in {Step.UPLOAD, Step.FIND_UPLOAD, Step.CREATE}:
             words = "cancelled before it was submitted"
             return await self.save(machine.failed(job, self._clock.unix(), words=words, code="cancelled"))
@@ -235,7 +241,7 @@ class JobDriver:
 
 
 def _may_have_taken(other: JobRecord, job: JobRecord) -> bool:
-    """Whether another job, which only its results will identify, may have been taken for this one's at the provider."""
+    """Whether another job, identified only by its results, may have been taken for this one."""
     return other.is_open and not other.verified and other.requests == job.requests
 
 

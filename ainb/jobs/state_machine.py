@@ -1,4 +1,6 @@
-"""State machine of a provider's batch job: which step is next, and the record after it. No I/O; `now` is passed in.
+"""State machine of a provider's batch job: which step is next, and the record after it.
+
+No I/O; `now` is passed in.
 
 planned -> uploaded -> submitting -> submitted -> ended -> fetched -> merged
 
@@ -173,7 +175,10 @@ def sends_nothing(job: JobRecord) -> bool:
 
 
 def is_waiting(job: JobRecord, now: float) -> bool:
-    """Whether nothing is due yet; a wait longer than any that is ever set comes from a clock that was stepped back."""
+    """Whether nothing is due yet.
+
+    A wait longer than any that is ever set comes from a clock that was stepped back.
+    """
     return now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
 
 
@@ -184,7 +189,10 @@ def attached(job: JobRecord, poll_seconds: float) -> JobRecord:
 
 
 def poll_wait(job: JobRecord) -> float:
-    """Seconds until the next poll: the first wait, growing by half each time, to 20 times itself and at most 300 s."""
+    """Seconds until the next poll.
+
+    The first wait, growing by half each time, to 20 times itself and at most 300 s.
+    """
     most = max(job.poll_seconds, min(MAX_POLL_SECONDS, MAX_GROWTH * job.poll_seconds))
     # The power is bounded, so that a job of many days does not overflow it.
     return min(most, job.poll_seconds * POLL_GROWTH ** min(job.polls, 20))

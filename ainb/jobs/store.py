@@ -1,4 +1,6 @@
-"""Batch jobs of a home on disk: their records, the rows that each holds, and the requests and results as files.
+"""Batch jobs of a home on disk.
+
+Their records, the rows that each holds, and the requests and results as files.
 
 A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every
 change is on disk (``synchronous=FULL``) before the call returns, because a record that is lost may be a job
@@ -91,6 +93,11 @@ class JobStore:
                 "paid twice; "
                 f"mend or move the folder {FOLDER!r} of the home, or leave batch_api out"
             ) from None
+
+    @staticmethod
+    def exists(home: Path) -> bool:
+        """Whether a batch job was ever planned in a home."""
+        return (home / FOLDER / FILE_NAME).exists()
 
     def plan(
         self, job: JobRecord, identity: str, requests: Sequence[PlannedRequest]
@@ -197,6 +204,11 @@ class JobStore:
         """The open job that holds a row and the row's custom id in it, or None."""
         row = self._one("SELECT job_uuid, custom_id FROM requests WHERE claim = ?", claim)
         return None if row is None else (str(row[0]), str(row[1]))
+
+    def changes(self) -> int:
+        """A number that another one follows when another kernel or session has written."""
+        (number,) = self._one("PRAGMA data_version") or (0,)
+        return int(number)
 
     def request_file(self, job_uuid: str) -> Path:
         """Where the lines of a job stand."""

@@ -1,4 +1,4 @@
-"""A comparison: the table with intervals on one scale, confusion matrices, rows on which two variants disagree."""
+"""A comparison: intervals on one scale, confusion matrices, rows on which two variants disagree."""
 
 from __future__ import annotations
 

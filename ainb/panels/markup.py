@@ -142,7 +142,10 @@ class Table:
         return scrolled(table, self.caption, volatile=self.history)
 
     def table_html(self, *, deterministic: bool = False) -> str:
-        """As an HTML table that is not in a scrollable region of its own; empty for a history without rows."""
+        """As an HTML table that is not in a scrollable region of its own.
+
+        Empty for a history without rows.
+        """
         if self.history and not self.rows:
             return ""
         head = "".join(

@@ -231,6 +231,11 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
         money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} total"]
     if progress.saved_nano_usd:
         money.append(f"{formatting.nano_dollars(progress.saved_nano_usd)} saved against live calls")
+    if progress.plain_nano_usd is not None:
+        plain = formatting.nano_dollars(progress.plain_nano_usd)
+        more = progress.pack_saved_tokens
+        tokens_too = f" and {formatting.compact(progress.input_tokens + more)} tokens in" if more else ""
+        money.append(f"about {plain}{tokens_too} as one plain message a row")
     budget = [] if budget_usd is None else [f"budget {formatting.dollars(budget_usd)}"]
     return [tokens, *(Cell(text=text, volatile=True) for text in money), *budget]
 

@@ -81,7 +81,10 @@ class Widgets:
         self._box.add_class(live_class(name))
 
     def bundle(self) -> dict[str, Any]:
-        """MIME bundle that refers to the widgets; its text is empty, because the static copy has the words."""
+        """MIME bundle that refers to the widgets.
+
+        Its text is empty, because the static copy has the words.
+        """
         return {"text/plain": "", WIDGET_VIEW: self._box._repr_mimebundle_()[WIDGET_VIEW]}
 
     def update_view(self, view: View) -> None:

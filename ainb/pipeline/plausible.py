@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from decimal import Decimal
+from collections.abc import Callable
 from typing import Any
 
-from ainb.messages import UNKNOWN_USAGE, Reply, Usage
+from ainb.messages import MAX_TOKENS, UNKNOWN_USAGE, Reply, Usage, is_reply_cost, is_token_count
 
-# Ten times the largest context of a model; sums over a billion rows still fit 64 bits.
-MAX_TOKENS = 100_000_000
-MAX_COST_USD = Decimal(100_000)
+# Counts up to here are taken without a look at the model's context window.
+USUAL_TOKENS = 100_000
+# A reply may add up several turns with the service's own tools, so that it passes one window.
+WINDOWS = 10
 _COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
 
 
-def drop_implausible(reply: Reply) -> str | None:
+def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = lambda: None) -> str | None:
     """Replace counts and a cost that cannot be by None, in place.
+
+    Args:
+        reply: The reply as the provider gave it.
+        context_window: Tokens that the model takes in one go, None where unknown; asked only for counts above
+            USUAL_TOKENS. More than ten times as many cannot be.
 
     Returns:
         Names and values of what was dropped, for a notice; None when all is plausible.
@@ -23,25 +29,29 @@ def drop_implausible(reply: Reply) -> str | None:
     problems: list[str] = []
     if reply.usage is not UNKNOWN_USAGE:
         counts = {name: getattr(reply.usage, name) for name in _COUNTS}
-        bad = {name: value for name, value in counts.items() if not _is_count(value)}
+        most = _most_tokens(counts, context_window)
+        bad = {name: value for name, value in counts.items() if not _is_count(value, most)}
         if bad:
             unknown: dict[str, Any] = dict.fromkeys(bad)
             reply.usage = dataclasses.replace(reply.usage, **unknown)
             if reply.usage.input_tokens is None and reply.usage.output_tokens is None:
                 reply.usage = UNKNOWN_USAGE
             problems += [f"{name} = {_short(value)}" for name, value in bad.items()]
-    if reply.cost_usd is not None and not _is_cost(reply.cost_usd):
+    if reply.cost_usd is not None and not is_reply_cost(reply.cost_usd):
         problems.append(f"cost_usd = {_short(reply.cost_usd)}")
         reply.cost_usd, reply.cost_source = None, None
     return ", ".join(problems) or None
 
 
-def _is_count(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value <= MAX_TOKENS)
+def _most_tokens(counts: dict[str, Any], context_window: Callable[[], int | None]) -> int:
+    if not any(type(value) is int and USUAL_TOKENS < value <= MAX_TOKENS for value in counts.values()):
+        return MAX_TOKENS
+    window = context_window()
+    return MAX_TOKENS if window is None else min(MAX_TOKENS, max(USUAL_TOKENS, WINDOWS * window))
 
 
-def _is_cost(value: Any) -> bool:
-    return isinstance(value, Decimal) and value.is_finite() and 0 <= value <= MAX_COST_USD
+def _is_count(value: Any, most: int) -> bool:
+    return value is None or is_token_count(value, most)
 
 
 def _short(value: Any) -> str:

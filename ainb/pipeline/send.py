@@ -6,7 +6,7 @@ import asyncio
 
 from ainb import pricing
 from ainb.events import Notice, Sink, silent
-from ainb.messages import Call, Reply
+from ainb.messages import UNKNOWN_USAGE, Call, Reply
 from ainb.pipeline.plausible import drop_implausible
 
 
@@ -27,19 +27,27 @@ class Sender:
     async def __call__(self, call: Call) -> Reply:
         """Send once."""
         call.attempts += 1
+        call.pieces.clear()
         needs_list = not call.provider.free and not self._prices.is_prepared(call)
         if needs_list and call.request.provider != "function":
             self._load(call)
         reply = await call.provider.send(call)
-        dropped = drop_implausible(reply)
+        if needs_list and reply.cost_source is None and reply.usage is not UNKNOWN_USAGE:
+            await asyncio.shield(self._load(call))
+        dropped = drop_implausible(reply, lambda: self._context_window(call))
         if dropped is not None:
             self._notice(call, dropped)
         if reply.cost_source is None:
-            if needs_list and reply.usage.input_tokens is not None:
-                await asyncio.shield(self._load(call))
             reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
+            reply.provider_saved_usd = self._prices.cache_savings(call, reply)
         call.replies.append(reply)
         return reply
+
+    def _context_window(self, call: Call) -> int | None:
+        # The list is not worth waiting for, and a server on this machine may be set to any window.
+        if call.provider.free or not self._prices.loaded:
+            return None
+        return self._prices.context_window(call.request.provider, call.request.model)
 
     def _notice(self, call: Call, dropped: str) -> None:
         """Report once per model what was dropped."""

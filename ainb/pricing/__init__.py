@@ -7,21 +7,23 @@ ask by hand.
 from __future__ import annotations
 
 from ainb.pricing.estimates import Estimate, estimate, estimate_request, format_usd, price
+from ainb.pricing.expected import Expected, expected_output
 from ainb.pricing.prices import FREE_PROVIDERS, Prices, preload
-from ainb.pricing.quotes import DEFAULT_OUTPUT_TOKENS, Quote, bound, quote
+from ainb.pricing.quotes import Quote, bound, quote
 from ainb.pricing.table import PRICE_KEYS, PriceTable
 
 __all__ = [
-    "DEFAULT_OUTPUT_TOKENS",
     "FREE_PROVIDERS",
     "PRICE_KEYS",
     "Estimate",
+    "Expected",
     "PriceTable",
     "Prices",
     "Quote",
     "bound",
     "estimate",
     "estimate_request",
+    "expected_output",
     "format_usd",
     "preload",
     "price",

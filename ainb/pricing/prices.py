@@ -1,8 +1,9 @@
-"""Which price list counts for a model: the person's own table, then the published one; resolved once a model and kept."""
+"""Which price list counts for a model: the user's own table, then the published one; resolved once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -107,6 +108,11 @@ class Prices:
         if rates is None:
             if free or _is_free(provider, model):
                 return ZERO, "free"
+            if usage.input_tokens is None:
+                return (
+                    None,
+                    "unpriced",
+                )  # before the list is loaded: a function of the user's own counts no tokens
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
             halved = batch and provider in HALF_PRICE and not has_batch_price(rates, at or self._now())
         if rates is None:
@@ -137,6 +143,25 @@ class Prices:
                 return cost, source
         return None, "unpriced"
 
+    def cache_savings(self, call: Call, reply: Reply) -> Decimal | None:
+        """What the provider's prompt cache saved in a priced reply; negative where writes cost more.
+
+        None where the service reports no such tokens, and where the price is not from a list.
+        """
+        read, written = reply.usage.cache_read_input_tokens, reply.usage.cache_creation_input_tokens
+        if reply.cost_source != "table" or reply.cost_usd is None or (read is None and written is None):
+            return None
+        if not read and not written:
+            return ZERO
+        plain = replace(
+            reply.usage,
+            cache_read_input_tokens=None,
+            cache_creation_input_tokens=None,
+            cache_creation_1h_input_tokens=None,
+        )
+        without = self.reply_cost(call, replace(reply, usage=plain, cost_usd=None, cost_source=None))[0]
+        return None if without is None else without - reply.cost_usd
+
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""
         key = (provider, model)
@@ -154,7 +179,10 @@ class Prices:
         return read and read * factor, written and written * factor
 
     def published_models(self, provider: str) -> list[str]:
-        """Names of a provider's models that the published price list holds, sorted; [] where it does not know the provider."""
+        """Names of a provider's models that the published price list holds, sorted.
+
+        [] where it does not know the provider.
+        """
         name = _GENAI_PROVIDERS.get(provider, provider)
         ours = load_snapshot()
         if ours is not None:

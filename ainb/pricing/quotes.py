@@ -13,8 +13,8 @@ from ainb.families import thinking_tokens
 from ainb.messages import Request, Usage
 from ainb.pricing.prices import Prices, service_tier_of
 from ainb.pricing.rates import ZERO
+from ainb.pricing.reply_size import reply_size
 
-DEFAULT_OUTPUT_TOKENS = 4_096
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun
 # by that.
@@ -54,8 +54,7 @@ def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | No
         prompt = math.ceil(prompt * FOREIGN_MARGIN)
     window = prices.context_window(request.provider, request.model)
     if window is not None and request.operation != "embeddings":
-        usual = DEFAULT_OUTPUT_TOKENS + thinking_tokens(request.provider, request.model, request.parameters)
-        if prompt + usual > window:
+        if prompt + _usual_output(request) > window:
             return None
     return _price(prices, request, prompt, free=free, batch=False)
 
@@ -63,10 +62,10 @@ def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | No
 def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool = False) -> Quote:
     """Price a request at its full prompt and its whole output limit.
 
-    Without a limit in the request the output is taken as 4,096 tokens and room for thinking where the model
-    thinks, or what the model's context leaves if that is less. A model that bills writes to its prompt cache
-    by itself may write all of a long prompt, and a cheaper service tier may not be had: the dearer price
-    counts in both cases.
+    Without a limit in the request the output is taken as 4,096 tokens, or what the schema of the reply bounds
+    it to, and room for thinking where the model thinks; or what the model's context leaves if that is less. A
+    model that bills writes to its prompt cache by itself may write all of a long prompt, and a cheaper
+    service tier may not be had: the dearer price counts in both cases.
 
     Args:
         prices: Price lists.
@@ -85,11 +84,12 @@ def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool =
 def _price(prices: Prices, request: Request, prompt: int, *, free: bool, batch: bool) -> Quote:
     """Quote of a request with so many input tokens."""
     output, limit = output_bound(prices, request, prompt)
+    writes = _most_written(request, prompt)
     usage = Usage(
         input_tokens=prompt,
         output_tokens=output * choices(request),
-        cache_creation_input_tokens=prompt if may_write_cache(request, prompt) else None,
-        cache_creation_1h_input_tokens=prompt if _writes_for_an_hour(request, batch=batch) else None,
+        cache_creation_input_tokens=writes,
+        cache_creation_1h_input_tokens=writes if _writes_for_an_hour(request, batch=batch) else None,
     )
     tiers = {service_tier_of(request), None}
     costs = [
@@ -114,9 +114,16 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
     if limits:
         return max(limits), None
     window = prices.context_window(request.provider, request.model)
-    usual = DEFAULT_OUTPUT_TOKENS + thinking_tokens(request.provider, request.model, request.parameters)
-    bound = usual if window is None else max(1, min(usual, window - prompt))
-    return bound, bound
+    usual = _usual_output(request)
+    most = usual if window is None else max(1, min(usual, window - prompt))
+    return most, most
+
+
+def _usual_output(request: Request) -> int:
+    """Output tokens of a request that names no limit, in a context that has room for them."""
+    most = None if request.schema is None else reply_size(request.schema.json_schema).limit
+    usual = request.default_output_tokens if most is None else min(most, request.default_output_tokens)
+    return usual + thinking_tokens(request.provider, request.model, request.parameters)
 
 
 def choices(request: Request) -> int:
@@ -134,8 +141,19 @@ def may_write_cache(request: Request, prompt: int) -> bool:
     return unasked or bool(_cache_wishes(request))
 
 
+def _most_written(request: Request, prompt: int) -> int | None:
+    """The most tokens that a request may write to the provider's cache; None for none."""
+    if may_write_cache(request, prompt):
+        return prompt
+    if request.provider != "anthropic" or request.shared is None:
+        return None
+    return min(prompt, math.ceil(request.shared.tokens * FOREIGN_MARGIN))
+
+
 def _writes_for_an_hour(request: Request, *, batch: bool) -> bool:
     """Whether some of it is to be kept for an hour, which costs more again."""
+    if batch and request.shared is not None:
+        return True
     wishes = _cache_wishes(request)
     return any(batch or (isinstance(wish, Mapping) and wish.get("ttl") == "1h") for wish in wishes)
 

@@ -35,11 +35,13 @@ class Rates:
     def cost(self, usage: Usage) -> Decimal | None:
         """USD of one reply; None when a number or a rate that it needs is unknown.
 
+        Where no token costs anything, the price of the request is the cost, and no count is needed.
+
         Cached tokens are part of the input and reasoning is part of the output; where a service reports parts
         larger than the whole, the parts count and nothing becomes negative.
         """
         if usage.input_tokens is None:
-            return None
+            return self.request if self._tokens_are_free() else None
         read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
         plain = max(0, usage.input_tokens - read - written)
         output = _output(self, usage)
@@ -52,6 +54,10 @@ class Rates:
         if written:
             total += self._write_cost(base, written, usage.cache_creation_1h_input_tokens or 0)
         return total.scaleb(-6) + self.request
+
+    def _tokens_are_free(self) -> bool:
+        parts = (self.cache_read, self.cache_write, self.cache_write_1h, self.reasoning)
+        return self.input == ZERO and self.output == ZERO and not any(parts)
 
     def _write_cost(self, base: Decimal, written: int, long: int) -> Decimal:
         """Millionths of a USD for what went into the provider's cache."""

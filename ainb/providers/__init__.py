@@ -56,7 +56,7 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
 
 
 def _nearest(word: str, known: list[str]) -> str:
-    """What was meant: a model of this machine without its ``local:``, else something known that looks like it."""
+    """What was meant: a model of this machine without its ``local:``, else a known name that is similar."""
     from ainb.providers import local as local_models
 
     near = difflib.get_close_matches(word.lower(), [EMBEDDED, *local_models.pulled()], n=1, cutoff=0.8)
@@ -67,7 +67,10 @@ def _nearest(word: str, known: list[str]) -> str:
 
 
 def _divide(name: str) -> tuple[str, str]:
-    """Service and model of ``service:model`` or ``service/model``; some services stand behind ``pydantic:``."""
+    """Service and model of ``service:model`` or ``service/model``.
+
+    Some services stand behind ``pydantic:``.
+    """
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=len(name))
     service, model = name[:at], name[at + 1 :].strip()
     service = SYNONYMS.get(service, service)
@@ -167,7 +170,10 @@ def missing_key(service: str, model: str = "") -> str | None:
 
 
 def embedded_model() -> str | None:
-    """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None; nothing is downloaded."""
+    """``local:smollm2`` when llama.cpp is installed and the model is pulled, else None.
+
+    Nothing is downloaded.
+    """
     if importlib.util.find_spec("xllamacpp") is None:
         return None
     from ainb.providers import local as local_models

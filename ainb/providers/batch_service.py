@@ -1,4 +1,6 @@
-"""Contract of a provider's batch API: what an adapter offers so that jobs run through it. It speaks the wire and decides nothing.
+"""Contract of a provider's batch API: what an adapter offers so that jobs run through it.
+
+It speaks the wire and decides nothing.
 
 An adapter has a batch API when it has a method ``batches(request) -> BatchService``; `ainb.jobs` does the
 rest.

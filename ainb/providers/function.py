@@ -16,13 +16,16 @@ from ainb.errors import ConfigError
 from ainb.messages import Call, Reply, Request
 from ainb.plain import plain_value
 from ainb.user_code import Contained, carried
+from ainb.user_threads import USER_THREADS, is_plain
 
 THREADS = 64
 NOTHING = object()  # what a function returned that returned None
 
 
 class FunctionProvider:
-    """Calls ``function(prompt, **parameters)``; a plain function runs in a thread, so that it holds nothing up.
+    """Calls ``function(prompt, **parameters)``.
+
+    A plain function runs in a thread, so that it holds nothing up.
 
     What it returns is the reply: a text, a `Reply`, or an object, whose JSON text is the reply and which is
     its `parsed` (`NOTHING` for None).
@@ -32,6 +35,9 @@ class FunctionProvider:
         name: Names it in rows, circuits and limits.
         text_only: Refuse values that are neither a text nor a `Reply`, for callers who want back what the
             function returned.
+
+    Attributes:
+        takes_output_limit: Whether the function takes ``max_tokens``, for the limit of a hard budget.
     """
 
     name = "function"
@@ -43,6 +49,7 @@ class FunctionProvider:
         self._text_only = text_only
         self._returns_reply = False
         self._is_async = inspect.iscoroutinefunction(function)
+        self.takes_output_limit = _takes(function, "max_tokens")
         self._pool: ThreadPoolExecutor | None = None
 
     def body(self, request: Request) -> dict[str, Any]:
@@ -74,7 +81,9 @@ class FunctionProvider:
                 f"{self._name} must return a text or a Reply to be guarded; it returned "
                 f"{type(value).__name__}"
             )
-        reply = Reply(text=text_of(value), model=request.model, provider=self.name, finish_reason="stop")
+        # Texts of the user's objects are written by the user's code, which may block.
+        text = text_of(value) if is_plain(value) else await USER_THREADS.run(lambda: text_of(value))
+        reply = Reply(text=text, model=request.model, provider=self.name, finish_reason="stop")
         if not isinstance(value, str) and request.schema is None:
             reply.parsed = NOTHING if value is None else value
         return reply
@@ -97,6 +106,17 @@ class FunctionProvider:
         if end.error is not None:
             raise end.error
         return end.value
+
+
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function takes a keyword argument; True where its arguments cannot be read."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return True
+    return name in parameters or any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
+    )
 
 
 class _End(NamedTuple):
@@ -167,6 +187,11 @@ class ItemProvider:
     def __init__(self, shared: FunctionProvider, item: Any) -> None:
         self._shared = shared
         self._item = item
+
+    @property
+    def takes_output_limit(self) -> bool:
+        """As of the function."""
+        return self._shared.takes_output_limit
 
     def body(self, request: Request) -> dict[str, Any]:
         """As of the function."""

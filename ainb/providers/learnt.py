@@ -166,7 +166,10 @@ def _records(data: Any) -> Iterator[tuple[str, str, Learnt]]:
 
 
 def _read_lesson(record: dict[str, Any]) -> Lesson | None:
-    """The lesson of a record; None where a field is not as `_write_file` writes it: the file may have been edited."""
+    """The lesson of a record; None where a field is not as `_write_file` writes it.
+
+    The file may have been edited.
+    """
     field, names = record.get("field"), [record.get("instead"), record.get("value"), record.get("when")]
     lists = [record.get("allowed"), record.get("refused")]
     if not _is_name(field) or not all(name is None or _is_name(name) for name in names):

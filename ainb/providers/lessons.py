@@ -39,12 +39,19 @@ MAX_VALUES: Final = 20
 # such field.
 SCHEMA_PREFIX: Final = "schema:"
 ANY_SCHEMA: Final = "schema:any"
+# The lesson that nothing may be marked for the provider's prompt cache, under a name of the same kind.
+NO_CACHE_LAYOUT: Final = "layout:prompt_cache"
 _SCHEMA_WAYS = {
     "json_object": "JSON mode and a sentence in the prompt",
     "prompt": "a sentence in the prompt",
     "tool": "a tool",
     "unstrict": "JSON schema without strict mode",
 }
+_CACHE_MARKS = re.compile(
+    r"prompt_?cache|cache_?control|cache_?breakpoint"
+    r"|\bcontent\b.{0,60}\b(?:must|should|expected|valid)\b.{0,30}\bstr(?:ing)?\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _REFUSING_CODES = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 REFUSING_WORDS = re.compile(
     r"not support|n't support|unsupported|unrecogni[sz]ed|deprecated|incompatible|cannot find field"
@@ -168,6 +175,11 @@ def read_lessons(refused: Refused, body: Mapping[str, Any], *, kept: Iterable[st
     return [_lesson(name, refused, head, body, kept) for name in named]
 
 
+def refuses_cache_layout(refused: Refused) -> bool:
+    """Whether a refusal of a body that was laid out for the prompt cache is about what was added for it."""
+    return bool(_CACHE_MARKS.search(f"{refused.param} {' '.join(refused.extra)} {refused.said}"))
+
+
 def names_missing(refused: Refused, left_out: Iterable[str]) -> list[str]:
     """Which of the fields that were left out a refusal asks for."""
     if not _REQUIRED.search(refused.said):
@@ -181,7 +193,7 @@ def apply_lessons(lessons: Sequence[Lesson], body: Mapping[str, Any]) -> tuple[d
     used: list[Lesson] = []
     for lesson in lessons:
         holds = lesson.when is None or lesson.when in body
-        if holds and not lesson.field.startswith(SCHEMA_PREFIX) and _apply(lesson, changed):
+        if holds and ":" not in lesson.field and _apply(lesson, changed):
             used.append(lesson)
     return changed, used
 

@@ -1,4 +1,4 @@
-"""Adapters of other packages, registered under the entry point ``ainb.providers`` by the name of their service.
+"""Adapters of other packages, registered as ``ainb.providers`` by the name of their service.
 
 The entry point names a callable ``(*, clock) -> Provider``; `ainb.contract` tells whether what it makes keeps
 the contract.

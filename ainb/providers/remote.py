@@ -18,7 +18,15 @@ from ainb.messages import Call, ReplySchema, Request
 from ainb.providers.adapted import Wire, extra_headers, tell
 from ainb.providers.http import Response, Target, goes_in_the_clear, request, response_fault
 from ainb.providers.learnt import Memory
-from ainb.providers.lessons import REFUSING_STATUSES, Lesson, Refused, names_missing, read_lessons
+from ainb.providers.lessons import (
+    NO_CACHE_LAYOUT,
+    REFUSING_STATUSES,
+    Lesson,
+    Refused,
+    names_missing,
+    read_lessons,
+    refuses_cache_layout,
+)
 from ainb.providers.services import Service, base_url_of
 
 MAX_TARGETS = 64
@@ -164,12 +172,16 @@ class RemoteProvider:
         raise NotImplementedError
 
     def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
-        """Remember what a refusal teaches, and mark the error as one after which the same call is another request."""
+        """Remember what a refusal teaches, and mark the error as one after which the request changes."""
         refused = wire.refused
         if refused is None or error.status_code not in REFUSING_STATUSES or call.shown:
             return
         place = target.url, call.request.model
         now = self._clock.unix()
+        if wire.cache is not None and refuses_cache_layout(refused):
+            self._memory.learn(*place, Lesson(field=NO_CACHE_LAYOUT, value="off"), now)
+            error.adapted = 1
+            return
         missing = names_missing(refused, [lesson.field for lesson in wire.lessons])
         for name in missing:
             self._memory.forget(*place, name, now)

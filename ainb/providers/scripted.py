@@ -35,7 +35,10 @@ class ScriptedProvider:
         return {"model": request.model, "messages": messages, **request.parameters}
 
     def endpoint(self, request: Request) -> str:
-        """The script as it was made: one that replaces it is another place, with a circuit and answers of its own."""
+        """The script as it was made.
+
+        One that replaces it is another place, with a circuit and answers of its own.
+        """
         made = SCRIPTS.get(request.model)
         return "scripted" if made is None else f"scripted#{made.token}"
 

@@ -1,4 +1,7 @@
-"""The named services as one table: protocol, base URL, and the environment variables that hold key and URL."""
+"""The named services as one table.
+
+Protocol, base URL, and the environment variables that hold key and URL.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +147,9 @@ SYNONYMS: Mapping[str, str] = {
 
 
 def base_url_of(variable: str) -> str | None:
-    """The base URL in an environment variable, or in the one that other tools use for the same; None where neither is set.
+    """The base URL in an environment variable, or in the one that other tools use for the same.
+
+    None where neither is set.
 
     Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as ``ollama serve``
     reads it, which may lack scheme and port and name all addresses of the machine.

@@ -74,6 +74,17 @@ class Store(Protocol):
         """Size of the store."""
         ...
 
+    async def settle(self) -> None:
+        """Wait until every text that was set can be read by others who share the store, or is given up.
+
+        Suspends, with a local store too.
+        """
+        ...
+
+    def let_go(self) -> None:
+        """Have threads of the store end when their work is done; never waits."""
+        ...
+
     async def close(self) -> None:
         """Write pending texts and close the store."""
         ...

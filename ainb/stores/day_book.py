@@ -1,69 +1,57 @@
 """Day book: spent and reserved money per day in SQLite, shared by all kernels of a home folder.
 
-Money is stored in whole picodollars, so that sums are exact. Reservations carry their owner; when its process
-has died, those not yet sent are released, and those already sent count as spent.
+Reservations carry their owner; when its process
+has died, those not yet sent are released, and those already sent count as spent, at no more than twice what
+the process's other calls did cost of their estimates.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Notice, Sink, silent
 from ainb.pipeline.budget import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
+from ainb.stores.day_book_sql import (
+    BALANCE,
+    DELETE_HELD,
+    DELETE_RATIO,
+    DROP,
+    HAS_OTHER_VALUES,
+    INHERIT,
+    MILLION,
+    NOTE_RATIO,
+    OWNERS,
+    PICO_DIGITS,
+    RESERVE,
+    SCHEMA,
+    SENT,
+    SPEND,
+    SPEND_JOB,
+    pico,
+    usd_of,
+)
 from ainb.stores.files import make_folders, make_private
 from ainb.stores.sqlite import Owner, tie
 
 T = TypeVar("T")
-Statement = tuple[str, tuple[object, ...]]
+Statement = tuple[str, tuple[object, ...] | dict[str, object]]
 
 # A transaction takes about 20 us, so that a lock is soon free; the event loop must not be blocked for longer
 # than this.
 BUSY_SECONDS = 0.05
 MAX_LOCKED_SECONDS = 5.0
-_PICO = 12
 _NO_LIMIT = 2**62
-_SCHEMA = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "CREATE TABLE IF NOT EXISTS spent (account TEXT PRIMARY KEY, settled INTEGER NOT NULL) WITHOUT ROWID",
-    (
-        "CREATE TABLE IF NOT EXISTS held (account TEXT, owner TEXT, token INTEGER, amount INTEGER NOT NULL, "
-        "sent INTEGER NOT NULL, PRIMARY KEY (account, owner, token)) WITHOUT ROWID"
-    ),
-)
-_BALANCE = (
-    "SELECT coalesce((SELECT settled FROM spent WHERE account = :account), 0), "
-    "coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0)"
-)
-# One statement is one transaction that takes the write lock at its start: no other process can write between
-# sums and row.
-_RESERVE = (
-    "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 WHERE coalesce((SELECT settled FROM spent "
-    "WHERE account = :account), 0) "
-    "+ coalesce((SELECT sum(amount) FROM held WHERE account = :account), 0) + :amount <= :limit"
-)
-_SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
-_DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
-_SPEND = (
-    "INSERT INTO spent VALUES (?, ?) ON CONFLICT (account) DO UPDATE "
-    "SET settled = settled + excluded.settled RETURNING settled"
-)
-# A job whose money is settled already has no row any more, and adds nothing.
-_SPEND_JOB = (
-    "INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) "
-    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
-)
-_INHERIT = (
-    "INSERT INTO spent SELECT account, sum(amount) FROM held WHERE owner = ? AND sent GROUP BY account "
-    "ON CONFLICT (account) DO UPDATE SET settled = settled + excluded.settled"
-)
+# Owner of a reservation that no process has, so that it ends with none.
+JOB = "job:"
+RATIO_CALLS = 20
 
 
 class DayBook:
@@ -91,6 +79,8 @@ class DayBook:
         self._known: dict[Account, Decimal] = {}
         self._postponed: list[Statement] = []
         self._locked_since: float | None = None
+        self._settled = self._worst = 0
+        self._noted: tuple[str, int] | None = None
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Reserve `amount` under `token` if it fits; WAIT also while another process holds the file."""
@@ -101,14 +91,19 @@ class DayBook:
         """Mark a reservation as sent: it counts as spent if this process dies."""
         held = self._mine.get((token, account))
         if held is not None and self._fallback is None:
-            self._write([(_SENT, (account.name, held[0], token))])
+            self._write([(SENT, (account.name, held[0], token))])
 
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
         """Replace the reservation of `token` by the actual cost; returns the total spent, as far as known."""
         held = self._mine.pop((token, account), None)
         if self._fallback is not None:
             return self._fallback.settle(token, account, cost)
-        return self._spend(account, cost, [] if held is None else [(_DROP, (account.name, held[0], token))])
+        if held is None:
+            return self._spend(account, cost, [])
+        owner, amount = held
+        return self._spend(
+            account, cost, [(DROP, (account.name, owner, token)), *self._note_ratio(owner, amount, cost)]
+        )
 
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost without a reservation; returns the total spent, as far as known."""
@@ -130,7 +125,7 @@ class DayBook:
             return self._fallback.settle_job(job, account, amount, cost)
         name = _job_owner(job)
         self._write(
-            [(_SPEND_JOB, (account.name, _pico(cost), account.name, name)), (_DROP, (account.name, name, 0))]
+            [(SPEND_JOB, (account.name, pico(cost), account.name, name)), (DROP, (account.name, name, 0))]
         )
         return self.balance(account).settled
 
@@ -151,6 +146,9 @@ class DayBook:
         """Write postponed statements and close the file; the next use opens it again."""
         if self._process != os.getpid():
             self._reset_after_fork()
+        if self._noted is not None:
+            self._postponed.append((DELETE_RATIO, {"owner": self._noted[0]}))
+            self._noted = None
         if self._postponed:
             self._write([])
         if self._close_db is not None:
@@ -161,6 +159,20 @@ class DayBook:
             self._owner = None
         self._mine.clear()
 
+    def _note_ratio(self, owner: str, amount: Decimal, cost: Decimal) -> list[Statement]:
+        """Keep the highest share of its estimate that a call did cost, for whoever inherits from here.
+
+        Written only when it grows, which is seldom; not before RATIO_CALLS calls, which say too little.
+        """
+        if cost <= 0 or amount <= 0:
+            return []
+        self._settled += 1
+        self._worst = max(self._worst, min(MILLION, math.ceil(cost / amount * MILLION)))
+        if self._settled < RATIO_CALLS or self._noted == (owner, self._worst):
+            return []
+        self._noted = (owner, self._worst)
+        return [(NOTE_RATIO, self._noted)]
+
     def _reserve(
         self, db: sqlite3.Connection, owner: Owner, token: int, claim: Claim, amount: Decimal
     ) -> Verdict:
@@ -169,16 +181,16 @@ class DayBook:
             "account": name,
             "owner": owner.name,
             "token": token,
-            "amount": _pico(amount),
-            "limit": int(claim.limit.scaleb(_PICO)),
+            "amount": pico(amount),
+            "limit": int(claim.limit.scaleb(PICO_DIGITS)),
         }
-        if db.execute(_RESERVE, row).rowcount != 1:
+        if db.execute(RESERVE, row).rowcount != 1:
             verdict = decide(self._read(db, claim.account), claim.limit, amount)
             if verdict is Verdict.NEVER:
                 return verdict
             # Either another process has just released money, or a dead one still holds some.
             self._take_over_dead(db, owner)
-            if db.execute(_RESERVE, row).rowcount != 1:
+            if db.execute(RESERVE, row).rowcount != 1:
                 return Verdict.WAIT
         self._mine[token, claim.account] = (owner.name, amount)
         return Verdict.GRANTED
@@ -192,18 +204,18 @@ class DayBook:
         limit: Decimal | None,
     ) -> Verdict:
         held = db.execute("SELECT 1 FROM held WHERE account = :account AND owner = :owner", row).fetchone()
-        if held or db.execute(_RESERVE, row).rowcount == 1:
+        if held or db.execute(RESERVE, row).rowcount == 1:
             return Verdict.GRANTED
         self._take_over_dead(db, owner)
-        if db.execute(_RESERVE, row).rowcount == 1:
+        if db.execute(RESERVE, row).rowcount == 1:
             return Verdict.GRANTED
-        return decide(self._read(db, account), limit or ZERO, _usd(int(str(row["amount"]))))
+        return decide(self._read(db, account), limit or ZERO, usd_of(int(str(row["amount"]))))
 
     def _spend(self, account: Account, cost: Decimal, before: Sequence[Statement]) -> Decimal:
         self._known[account] = self._known.get(account, ZERO) + cost
-        total = self._write([*before, (_SPEND, (account.name, _pico(cost)))])
+        total = self._write([*before, (SPEND, (account.name, pico(cost)))])
         if total is not None:
-            self._known[account] = _usd(total)
+            self._known[account] = usd_of(total)
         return self._known[account]
 
     def _write(self, statements: Sequence[Statement]) -> int | None:
@@ -227,19 +239,20 @@ class DayBook:
         return rows[0][0] if rows else None
 
     def _read(self, db: sqlite3.Connection, account: Account) -> Balance:
-        settled, reserved = db.execute(_BALANCE, {"account": account.name}).fetchone()
-        balance = Balance(_usd(settled), _usd(reserved))
+        settled, reserved = db.execute(BALANCE, {"account": account.name}).fetchone()
+        balance = Balance(usd_of(settled), usd_of(reserved))
         self._known[account] = balance.settled
         return balance
 
     def _take_over_dead(self, db: sqlite3.Connection, owner: Owner) -> None:
         """Settle the reservations of owners whose process has ended."""
-        names = owner.dead()
+        holders = [name for (name,) in db.execute(OWNERS) if isinstance(name, str)]
+        names = {*owner.dead(), *owner.missing(name for name in holders if not name.startswith(JOB))}
         if names:
             with _transaction(db):
                 for name in names:
-                    db.execute(_INHERIT, (name,))
-                    db.execute("DELETE FROM held WHERE owner = ?", (name,))
+                    for statement in (INHERIT, DELETE_HELD, DELETE_RATIO):
+                        db.execute(statement, {"owner": name})
         for name in names:
             owner.remove(name)
 
@@ -271,8 +284,19 @@ class DayBook:
             self._owner = self._owner or Owner(self._path.with_suffix(".owners"))
             self._db = _connect(self._path)
             self._close_db = tie(self._db, self)
+            self._note_other_values(self._db)
             self._take_over_dead(self._db, self._owner)
         return self._db, self._owner
+
+    def _note_other_values(self, db: sqlite3.Connection) -> None:
+        if db.execute(HAS_OTHER_VALUES).fetchone()[0]:
+            self._sink(
+                Notice(
+                    f"the budget's file {self._path.name} holds amounts that ainb does not write; they count "
+                    "as nothing. Remove the file to be rid of them",
+                    "budget_file",
+                )
+            )
 
     def _note_fault(self, error: Exception) -> None:
         """Tolerate a locked file for a while; after that, and with any other fault, continue in memory."""
@@ -322,7 +346,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     make_private(path)
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        for statement in _SCHEMA:
+        for statement in SCHEMA:
             db.execute(statement)
     except sqlite3.Error:
         db.close()
@@ -332,24 +356,15 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _job_owner(job: str) -> str:
     # No process has a name of this form, so nobody takes it for dead.
-    return f"job:{job}"
+    return f"{JOB}{job}"
 
 
 def _job_row(job: str, account: Account, amount: Decimal, limit: Decimal | None) -> dict[str, object]:
-    most = _NO_LIMIT if limit is None else int(limit.scaleb(_PICO))
+    most = _NO_LIMIT if limit is None else int(limit.scaleb(PICO_DIGITS))
     return {
         "account": account.name,
         "owner": _job_owner(job),
         "token": 0,
-        "amount": _pico(amount),
+        "amount": pico(amount),
         "limit": most,
     }
-
-
-def _pico(usd: Decimal) -> int:
-    """Whole picodollars, never less than the amount."""
-    return int(usd.scaleb(_PICO).to_integral_value(ROUND_CEILING))
-
-
-def _usd(pico: int) -> Decimal:
-    return Decimal(pico).scaleb(-_PICO)

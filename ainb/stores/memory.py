@@ -67,6 +67,12 @@ class MemoryStore:
         """Size of the store; `size_bytes` includes overhead."""
         return StoreStats(entries=len(self._items), size_bytes=self._size_bytes)
 
+    async def settle(self) -> None:
+        """Do nothing: a text can be read as soon as it is set."""
+
+    def let_go(self) -> None:
+        """Do nothing: it has no threads."""
+
     async def close(self) -> None:
         """Do nothing: nothing is held open."""
 

@@ -30,6 +30,7 @@ class Column:
             microseconds, "flag" as 0 or 1.
         dtype: Dtype in a frame.
         stored: Name in SQLite; it has the unit where that differs from the frame's.
+        meaning: What it holds, in one line.
         content: Whether it holds text of prompt or reply; such columns are read only by name.
     """
 
@@ -37,6 +38,7 @@ class Column:
     kind: Kind
     dtype: str
     stored: str
+    meaning: str
     content: bool = False
 
 
@@ -44,52 +46,97 @@ class Column:
 _UNITS = {"time": ("_at", "_us"), "money": ("_usd", "_nano"), "seconds": ("_s", "_us")}
 
 
-def _column(name: str, kind: Kind, dtype: str, *, content: bool = False) -> Column:
+def _column(name: str, kind: Kind, dtype: str, meaning: str, *, content: bool = False) -> Column:
     shown, stored = _UNITS.get(kind, ("", ""))
-    return Column(name, kind, dtype, name.removesuffix(shown) + stored, content)
+    return Column(name, kind, dtype, name.removesuffix(shown) + stored, meaning, content)
 
 
 _ALL = (
-    _column("call_id", "text", "str"),
-    _column("started_at", "time", "datetime64[us, UTC]"),
-    _column("operation_name", "word", "category"),
-    _column("provider_name", "word", "category"),
-    _column("request_model", "word", "category"),
-    _column("response_model", "word", "category"),
-    _column("input_tokens", "count", "Int64"),
-    _column("output_tokens", "count", "Int64"),
-    _column("cache_read_input_tokens", "count", "Int64"),
-    _column("cache_creation_input_tokens", "count", "Int64"),
-    _column("reasoning_output_tokens", "count", "Int64"),
-    _column("tokens_source", "word", "category"),
-    _column("cost_usd", "money", "Float64"),
-    _column("cost_source", "word", "category"),
-    _column("saved_usd", "money", "Float64"),
-    _column("duration_s", "seconds", "Float64"),
-    _column("queue_wait_s", "seconds", "Float64"),
-    _column("time_to_first_chunk_s", "seconds", "Float64"),
-    _column("attempts", "count", "Int16"),
-    _column("status", "word", "category"),
-    _column("error_type", "word", "category"),
-    _column("http_status", "count", "Int16"),
-    _column("error_message", "text", "str"),
-    _column("cache_hit", "flag", "bool"),
-    _column("coalesced", "flag", "bool"),
-    _column("stale", "flag", "bool"),
-    _column("replayed", "flag", "bool"),
-    _column("delivery", "word", "category"),
-    _column("request_id", "text", "str"),
-    _column("finish_reason", "word", "category"),
-    _column("notebook", "word", "str"),
-    _column("cell_id", "word", "str"),
-    _column("session_id", "word", "str"),
-    _column("batch_id", "word", "str"),
-    _column("row_key", "text", "str"),
-    _column("user", "word", "str"),
-    _column("tags", "word", "str"),
-    _column("prompt_sha256", "text", "str"),
-    _column("prompt", "text", "str", content=True),
-    _column("reply", "text", "str", content=True),
+    _column("call_id", "text", "str", "unique id of the call; ids sort by time"),
+    _column("started_at", "time", "datetime64[us, UTC]", "when the call was submitted"),
+    _column("operation_name", "word", "category", '"chat", or the name given to `monitored` or `record`'),
+    _column("provider_name", "word", "category", "service that was asked, as in provider:model"),
+    _column("request_model", "word", "category", "model that was asked for"),
+    _column("response_model", "word", "category", "model that answered, in the provider's spelling"),
+    _column(
+        "input_tokens",
+        "count",
+        "Int64",
+        "tokens of the prompt, those read from the provider's cache included",
+    ),
+    _column("output_tokens", "count", "Int64", "tokens of the reply, those of its reasoning included"),
+    _column(
+        "cache_read_input_tokens",
+        "count",
+        "Int64",
+        "part of the input that the provider read from its own cache",
+    ),
+    _column(
+        "cache_creation_input_tokens",
+        "count",
+        "Int64",
+        "part of the input that the provider wrote to its own cache",
+    ),
+    _column("reasoning_output_tokens", "count", "Int64", "part of the output that was reasoning"),
+    _column("tokens_source", "word", "category", "who counted the tokens: provider, estimate, unknown"),
+    _column(
+        "cost_usd",
+        "money",
+        "Float64",
+        "cost in USD; 0 for cache hits and free models, NA where no price is known",
+    ),
+    _column("cost_source", "word", "category", "where the price comes from: table, provider, free, unpriced"),
+    _column("saved_usd", "money", "Float64", "what a cache hit would have cost in USD"),
+    _column(
+        "provider_saved_usd",
+        "money",
+        "Float64",
+        "what reads from the provider's cache saved in USD, less the extra price of writes to it",
+    ),
+    _column("duration_s", "seconds", "Float64", "seconds from submission to the end, waits included"),
+    _column("queue_wait_s", "seconds", "Float64", "seconds spent waiting for the rate limit"),
+    _column(
+        "time_to_first_chunk_s", "seconds", "Float64", "seconds until the first streamed piece of the reply"
+    ),
+    _column(
+        "attempts", "count", "Int16", "requests sent to the provider; 0 for cache hits and rejected calls"
+    ),
+    _column("status", "word", "category", "ok, error (sent and failed), rejected (not sent), cancelled"),
+    _column("error_type", "word", "category", "class of the error"),
+    _column("http_status", "count", "Int16", "HTTP status of the last attempt that failed"),
+    _column("error_message", "text", "str", "message of the error, redacted"),
+    _column("cache_hit", "flag", "bool", "whether ainb's cache answered"),
+    _column("coalesced", "flag", "bool", "whether an identical call in flight answered"),
+    _column("stale", "flag", "bool", "whether an expired answer was used because the circuit was open"),
+    _column("replayed", "flag", "bool", "whether a cassette answered"),
+    _column("delivery", "word", "category", "live, or batch for a provider's batch API"),
+    _column("request_id", "text", "str", "the provider's id of the request"),
+    _column(
+        "finish_reason", "word", "category", "why the reply ended: stop, length, or the provider's own word"
+    ),
+    _column("notebook", "word", "str", "name of the notebook or path of the script"),
+    _column("cell_id", "word", "str", "id of the cell, as the front end gives it"),
+    _column("session_id", "word", "str", "id of the session"),
+    _column("batch_id", "word", "str", "run of a batch that the call belongs to"),
+    _column("rows", "count", "Int64", "table rows that the call answers; NA for calls outside a table"),
+    _column("row_key", "text", "str", "digest of the table row that the call answers"),
+    _column("user", "word", "str", "user that the call was made for"),
+    _column("tags", "word", "str", "labels of the call, as JSON"),
+    _column("prompt_sha256", "text", "str", "SHA-256 of the messages"),
+    _column(
+        "prompt",
+        "text",
+        "str",
+        "the prompt, redacted; only with `log_content`, and read only by name",
+        content=True,
+    ),
+    _column(
+        "reply",
+        "text",
+        "str",
+        "the reply, redacted; only with `log_content`, and read only by name",
+        content=True,
+    ),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 DEFAULT_COLUMNS = tuple(column.name for column in _ALL if not column.content)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from ainb.errors import CallRejectedError, ConfigError
 from ainb.events import CallFinished
-from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up
+from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up, provider_savings
 from ainb.redaction import encodable, redact
 from ainb.user_code import original
 
@@ -26,7 +26,8 @@ _FREE = Decimal(0)
 class Row(NamedTuple):
     """Usage row of one call; the fields are the columns of the log, None where unknown.
 
-    ``cost_usd`` and ``saved_usd`` are Decimal dollars, durations are seconds, ``started_at`` is in UTC.
+    ``cost_usd``, ``saved_usd`` and ``provider_saved_usd`` are Decimal dollars, durations are seconds,
+    ``started_at`` is in UTC.
     """
 
     call_id: str
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     cost_usd: Decimal | None = None
     cost_source: str = "unpriced"
     saved_usd: Decimal | None = None
+    provider_saved_usd: Decimal | None = None
     duration_s: float | None = None
     queue_wait_s: float | None = None
     time_to_first_chunk_s: float | None = None
@@ -63,6 +65,7 @@ class Row(NamedTuple):
     cell_id: str | None = None
     session_id: str | None = None
     batch_id: str | None = None
+    rows: int | None = None
     row_key: str | None = None
     user: str | None = None
     tags: str | None = None
@@ -93,6 +96,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         cost_usd=cost,
         cost_source=cost_source,
         saved_usd=None if reply is None else reply.saved_usd,
+        provider_saved_usd=provider_savings(call.replies) if reply is None else reply.provider_saved_usd,
         duration_s=event.duration_s,
         queue_wait_s=call.queue_wait_s,
         time_to_first_chunk_s=None if first is None else first - call.started_at,
@@ -105,6 +109,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         cell_id=label(options.cell_id),
         session_id=session_id,
         batch_id=label(options.batch_id),
+        rows=call.request.rows,
         row_key=call.row_key,  # a digest of our own making: nothing in it to redact
         user=label(options.user),
         tags=tags_json(options.tags),

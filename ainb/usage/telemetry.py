@@ -56,11 +56,13 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "cost_usd": "ainb.cost_usd",
     "cost_source": "ainb.cost_source",
     "saved_usd": "ainb.saved_usd",
+    "provider_saved_usd": "ainb.provider_saved_usd",
     "request_id": "ainb.request_id",
     "notebook": "ainb.notebook",
     "cell_id": "ainb.cell_id",
     "session_id": "ainb.session_id",
     "batch_id": "ainb.batch_id",
+    "rows": "ainb.rows",
     "row_key": "ainb.row_key",
     "tags": "ainb.tags",
     "prompt_sha256": "ainb.prompt_sha256",
@@ -113,6 +115,7 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "finish_reason": lambda reason: (reason,),
     "cost_usd": float,
     "saved_usd": float,
+    "provider_saved_usd": float,
 }
 
 

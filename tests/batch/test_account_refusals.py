@@ -1,4 +1,5 @@
-"""Refusals that hold for the whole account: the batch stops sending, and a re-run sends every row without an answer."""
+"""Refusals that hold for the whole account: the batch stops sending, and a re-run sends every row without
+an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One value never stops a batch: any reply and any JSON value ends as a row, in frame, files and journal alike."""
+"""One value never stops a batch: any reply and any JSON value ends as a row, in frame, files and journal
+alike."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from ainb.messages import Reply, Usage
 from tests.fault_server import Fault, FaultServer
 
 DTYPES = {
-    "text": "string", "whole": "Int64", "number": "Float64", "flag": "boolean", "label": "category", "any": "json",
+    "text": "string", "whole": "Int64", "number": "Float64", "flag": "boolean", "label": "category", "any": "json",  # noqa: E501
 }  # fmt: skip
 ANY = {"type": "object", "properties": {"any": {}}}
 TYPED = {
@@ -363,7 +364,7 @@ class Plain:
 
 
 KINDS = [
-    ByAlias, ByValidationAlias, BySerializationAlias, ByChoices, ByGenerator, Computed, Recursive, AsDataclass, AsTypedDict, Plain,
+    ByAlias, ByValidationAlias, BySerializationAlias, ByChoices, ByGenerator, Computed, Recursive, AsDataclass, AsTypedDict, Plain,  # noqa: E501
 ]  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""After a kill, at any moment and by any signal, the usage log holds every call whose row is in the journal."""
+"""After a kill, at any moment and by any signal, the usage log holds every call whose row is in the
+journal."""
 
 from __future__ import annotations
 

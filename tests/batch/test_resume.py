@@ -1,4 +1,5 @@
-"""A batch that is stopped, killed or run again: nothing acknowledged is lost, nothing is paid twice but what was in flight."""
+"""A batch that is stopped, killed or run again: nothing acknowledged is lost, nothing is paid twice but
+what was in flight."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def start(server, home):
 
 
 def follow(process, stop_at, pause_seconds):
-    """Acknowledged and resumed rows, and the replies when it ended; killed a moment after `stop_at` rows were acknowledged."""
+    """Acknowledged and resumed rows, and the replies when it ended; killed a moment after `stop_at` rows
+    were acknowledged."""
     acknowledged = resumed = 0
     replies = None
     with process:

@@ -1,4 +1,5 @@
-"""Validation of a batch: what stands in rows is told from what was typed, and functions get their items as they are."""
+"""Validation of a batch: what stands in rows is told from what was typed, and functions get their items as
+they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Rows of the journal are checked field by field: whatever stands there, a batch runs and its frame has the right types."""
+"""Rows of the journal are checked field by field: whatever stands there, a batch runs and its frame has
+the right types."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ DTYPES = {"n": "Int64", "t": "string", "reply": "string", "attempts": "Int16", "
 
 @pytest.fixture
 def answered(session):
-    """A journal with an unfinished run of six answered rows, opened without STRICT; and how to run it again."""
+    """A journal with an unfinished run of six answered rows, opened without STRICT; and how to run it
+    again."""
     asked = []
 
     def answer(item):
@@ -84,7 +86,7 @@ def test_any_value_in_any_field_of_a_result(answered, name):
 
 @pytest.mark.parametrize(
     "outcome",
-    [None, 3, 3.5, b"", b"\xff", "", "{}", "[]", "[1]", "nul", "[" * 100_000, '["ok"]', "1e999", "\x00", '"' + "x" * 10**6],
+    [None, 3, 3.5, b"", b"\xff", "", "{}", "[]", "[1]", "nul", "[" * 100_000, '["ok"]', "1e999", "\x00", '"' + "x" * 10**6],  # noqa: E501
 )  # fmt: skip
 def test_anything_in_place_of_a_result(answered, outcome):
     path, run = answered

@@ -1,4 +1,5 @@
-"""What an adapter adds to reading and writing JSON: a request into bytes, and bytes into a Reply, without any network."""
+"""What an adapter adds to reading and writing JSON: a request into bytes, and bytes into a Reply, without
+any network."""
 
 from __future__ import annotations
 

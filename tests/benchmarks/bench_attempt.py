@@ -1,4 +1,5 @@
-"""What the attempt core (retry, circuit gate, circuit permit) adds to a call that succeeds, with tenacity beside it."""
+"""What the attempt core (retry, circuit gate, circuit permit) adds to a call that succeeds, with tenacity
+beside it."""
 
 from __future__ import annotations
 

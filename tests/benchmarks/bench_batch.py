@@ -1,4 +1,5 @@
-"""A batch with every stage, log and journal on, beside bare aiohttp against the same server; and what a row costs."""
+"""A batch with every stage, log and journal on, beside bare aiohttp against the same server; and what a
+row costs."""
 
 from __future__ import annotations
 
@@ -99,9 +100,11 @@ async def tenacity_us() -> float:
 
 
 def heavy_tailed(home: Path) -> tuple[float, float]:
-    """Seconds of 200 jobs of very different length with 16 at once, and of a pool of 16 that costs nothing itself.
+    """Seconds of 200 jobs of very different length with 16 at once, and of a pool of 16 that costs nothing
+    itself.
 
-    Nobody knows a job's length before it has run, so the pool takes them in their order; knowing it all would not be a peer.
+    Nobody knows a job's length before it has run, so the pool takes them in their order; knowing it all would
+    not be a peer.
     """
     rng = random.Random(7)
     seconds = [min(0.6, 0.01 * rng.paretovariate(1.1)) for _ in range(HEAVY_JOBS)]

@@ -1,4 +1,5 @@
-"""What the notebook front costs, taken in real kernels: loading, the first cell, every later one, and an interrupt."""
+"""What the notebook front costs, taken in real kernels: loading, the first cell, every later one, and an
+interrupt."""
 
 from __future__ import annotations
 

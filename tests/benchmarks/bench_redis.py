@@ -85,7 +85,10 @@ def rows() -> list[tuple[str, str, str, str]]:
     return [
         (
             f"shared state adds to a call, {what}",
-            f"{low[f'redis {key}'] - low[f'own {key}']:.0f} us (median {middle[f'redis {key}'] - middle[f'own {key}']:.0f})",
+            (
+                f"{low[f'redis {key}'] - low[f'own {key}']:.0f} us (median "
+                f"{middle[f'redis {key}'] - middle[f'own {key}']:.0f})"
+            ),
             f"state of its own {low[f'own {key}']:.0f} us",
             goal,
         )

@@ -1,4 +1,5 @@
-"""What a cassette costs: to load, to answer a call, to record one; beside the cache's hit and a plain read of the same JSON."""
+"""What a cassette costs: to load, to answer a call, to record one; beside the cache's hit and a plain read
+of the same JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a span and the metrics of a call cost beside its usage row; nobody exports them, so that ainb's own part is seen."""
+"""What a span and the metrics of a call cost beside its usage row; nobody exports them, so that ainb's own
+part is seen."""
 
 from __future__ import annotations
 

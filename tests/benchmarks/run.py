@@ -1,6 +1,7 @@
 """Print the table of figures: ``python tests/benchmarks/run.py [NAME...]``.
 
-Each ``bench_NAME.py`` has ``rows()``: (what, measured here, peer or limit in the same run, goal). Nothing here fails on a time.
+Each ``bench_NAME.py`` has ``rows()``: (what, measured here, peer or limit in the same run, goal). Nothing
+here fails on a time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A session on scripted models: ``scripted:echo`` answers with the prompt, so that a column holds each variant's answers."""
+"""A session on scripted models: ``scripted:echo`` answers with the prompt, so that a column holds each
+variant's answers."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Wide(pydantic.BaseModel):
 
 
 CONTRACT = [
-    "variant", "model", "rows", "failed", "invalid", "accuracy", "low", "high", "kappa", "kappa_low", "kappa_high",
+    "variant", "model", "rows", "failed", "invalid", "accuracy", "low", "high", "kappa", "kappa_low", "kappa_high",  # noqa: E501
     "macro_f1", "cost_usd_per_1000", "p50_s", "only_first_right", "only_this_right", "p_value",
 ]  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""The test that the notebook shows to its readers: from the cassette, at no cost, and red where accuracy falls below the bound."""
+"""The test that the notebook shows to its readers: from the cassette, at no cost, and red where accuracy
+falls below the bound."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """How often the intervals hold the truth and the tests raise a false alarm: 2,000 seeded runs each.
 
-What is promised is asserted; what was seen outside of it is printed (``pytest -s``). The smaller version of each runs in every test run.
+What is promised is asserted; what was seen outside of it is printed (``pytest -s``). The smaller version of
+each runs in every test run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ SLACK = 0.02  # of the small version: chance alone moves a share of 400 runs by 
 
 
 def joint(margin, agreement):
-    """Shares of a table with equal margins whose unweighted kappa is `agreement`, and whose weighted one is too."""
+    """Shares of a table with equal margins whose unweighted kappa is `agreement`, and whose weighted one
+    is too."""
     margin = np.array(margin)
     return agreement * np.diag(margin) + (1 - agreement) * np.outer(margin, margin)
 
@@ -64,7 +66,7 @@ KAPPA = [
 ] + [(1000, margin, 0.9, None) for margin in ([0.5, 0.5], [0.8, 0.2], [0.2] * 5)]
 OUTSIDE = [
     (n, margin, agreement)
-    for n, margin in ((30, [0.5, 0.5]), (100, [0.5, 0.5]), (100, [0.9, 0.1]), (300, [0.95, 0.05]), (1000, [0.99, 0.01]))
+    for n, margin in ((30, [0.5, 0.5]), (100, [0.5, 0.5]), (100, [0.9, 0.1]), (300, [0.95, 0.05]), (1000, [0.99, 0.01]))  # noqa: E501
     for agreement in (0.2, 0.5, 0.9)
 ]  # fmt: skip
 MCNEMAR = [

@@ -1,4 +1,5 @@
-"""A Dask collection through the pipeline, in this process: columns before computing, rows as pandas would have them."""
+"""A Dask collection through the pipeline, in this process: columns before computing, rows as pandas would
+have them."""
 
 from __future__ import annotations
 
@@ -190,7 +191,8 @@ def test_nothing_of_dask_is_imported_when_it_is_not_used(tmp_path):
         "import sys, ainb, pandas as pd\n"
         f"s = ainb.Session('scripted:echo', home={str(tmp_path)!r})\n"
         "s.map(pd.DataFrame({'a': ['x']}), '{a}'); s.close()\n"
-        "print([name for name in sys.modules if name.split('.')[0] in {'dask', 'distributed'} or name.startswith('ainb.dask')])"
+        "print([name for name in sys.modules if name.split('.')[0] in {'dask', 'distributed'} or "
+        "name.startswith('ainb.dask')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

@@ -1,4 +1,5 @@
-"""A Dask collection on two worker processes: nothing lost, nothing paid twice, one limit, no key on the way."""
+"""A Dask collection on two worker processes: nothing lost, nothing paid twice, one limit, no key on the
+way."""
 
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ def test_a_home_that_workers_do_not_see_costs_no_row_of_the_log(cluster, make_se
 
 
 def kill_half_way(cluster, make_session, rows, partitions):
-    """Compute while a worker is killed; the frame, what the server saw, and how many calls were in flight then."""
+    """Compute while a worker is killed; the frame, what the server saw, and how many calls were in flight
+    then."""
     in_flight = []
 
     def kill(server):

@@ -1,15 +1,19 @@
-"""A real HTTP server on loopback that speaks the batch APIs of OpenAI and of Anthropic, and misbehaves on request.
+"""A real HTTP server on loopback that speaks the batch APIs of OpenAI and of Anthropic, and misbehaves on
+request.
 
     with BatchServer([Behaviour(order="reversed"), Behaviour(end="expired", rows={3: "expired"})]) as server:
-        session.map(frame, "Classify: {text}", model="openai:gpt-5-mini", api_base=server.base_url, batch_api=True)
+        session.map(frame, "Classify: {text}", model="openai:gpt-5-mini", api_base=server.base_url,
+        batch_api=True)
     assert server.rows_submitted_twice() == []
 
-Under `base_url`: OpenAI's ``/files``, ``/batches`` and live ``/chat/completions``; under `anthropic_url` the Messages protocol's
-``/messages/batches`` and live ``/messages``. The nth job that is created behaves as the nth `Behaviour` says, the last one repeated; a
-function ``(number) -> Behaviour`` decides by the job's number from 0.
+Under `base_url`: OpenAI's ``/files``, ``/batches`` and live ``/chat/completions``; under `anthropic_url` the
+Messages protocol's ``/messages/batches`` and live ``/messages``. The nth job that is created behaves as the
+nth `Behaviour` says, the last one repeated; a function ``(number) -> Behaviour`` decides by the job's number
+from 0.
 
-An answer echoes the last message of the request unless `answer` (request body -> text) says otherwise. A token is four characters.
-Every answered row of a job is billed once, when the job ends, and every live call when it is answered: `billed` lists them.
+An answer echoes the last message of the request unless `answer` (request body -> text) says otherwise. A
+token is four characters. Every answered row of a job is billed once, when the job ends, and every live call
+when it is answered: `billed` lists them.
 """
 
 from __future__ import annotations
@@ -32,8 +36,8 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 Json = dict[str, Any]
-# What becomes of one row: answered, refused with a status, left out of both files, expired, answered twice, its line cut off,
-# cancelled before it was processed, or answered with these words.
+# What becomes of one row: answered, refused with a status, left out of both files, expired, answered twice,
+# its line cut off, cancelled before it was processed, or answered with these words.
 RowOutcome = Literal["ok", "missing", "expired", "twice", "cut", "cancelled"] | int
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
@@ -46,17 +50,19 @@ class Behaviour:
         polls: Looks at the job before it has ended.
         seconds: Time that it takes at least.
         order: Of the lines in the result files.
-        rows: Outcome by line number from 0; the others are "ok". A function gets line number and request body.
+        rows: Outcome by line number from 0; the others are "ok". A function gets line number and request
+            body.
         end: Its last status; "failed" needs `fault`. "stuck" never ends unless it is cancelled.
-        fault: Code, message and line (from 1, or None) of a job that fails as a whole; no row of it is processed or billed.
+        fault: Code, message and line (from 1, or None) of a job that fails as a whole; no row of it is
+            processed or billed.
         hidden_polls: Looks right after creation that are answered 404.
         poll_faults: Statuses of the first looks, before anything else.
         cancelling_polls: Looks between the wish to cancel and its end.
         counts: Offset that is added to the counts it reports.
         foreign: Whether the custom ids in the result files are those of somebody else's job.
         unknown_lines: Lines of rows that nobody asked for, added to the output.
-        create: "lost" makes the job and closes the connection without an answer; "late" makes it and answers 500; a status makes none,
-            nor does "never", which closes the connection.
+        create: "lost" makes the job and closes the connection without an answer; "late" makes it and answers
+            500; a status makes none, nor does "never", which closes the connection.
         upload: The same for the file's upload.
         result_faults: Statuses of the first downloads of a result file.
         cut_download: Whether the first download of the output file breaks off half-way.
@@ -129,7 +135,8 @@ class BatchServer:
     Args:
         behaviours: Of each job in the order of creation.
         answer: Text of a reply, from the body of its request.
-        queue_jobs: Jobs that may live at once; one more is made and fails with ``token_limit_exceeded``. None means any number.
+        queue_jobs: Jobs that may live at once; one more is made and fails with ``token_limit_exceeded``. None
+            means any number.
         max_rows: Lines that a file may hold; a longer one is refused.
         port: 0 takes a free one.
     """
@@ -737,7 +744,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _never_made(number: int, status: int) -> ServerJob:
-    """Holds the place of a job that was refused, so that the next one behaves as the next `Behaviour` says."""
+    """Holds the place of a job that was refused, so that the next one behaves as the next `Behaviour`
+    says."""
     return ServerJob(
         job_id=f"refused_{number}_{status}",
         protocol="openai",

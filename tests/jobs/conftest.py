@@ -29,9 +29,9 @@ def make_session(tmp_path, events, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
     made = []
 
-    def make(server, *, anthropic=False, sink=events.append, **options):
+    def make(server, *, anthropic=False, sink=events.append, poll_seconds=POLL_SECONDS, **options):
         config = load_config(
-            {"prices": PRICES, "batch_poll_seconds": POLL_SECONDS, "home": tmp_path / "home"}
+            {"prices": PRICES, "batch_poll_seconds": poll_seconds, "home": tmp_path / "home"}
         )
         session = ainb.Session(
             "anthropic:test-model" if anthropic else "openai:test-model",

@@ -1,8 +1,10 @@
-"""Runs that are left and come back to: other kernels, interrupts, limits of waiting, cancelling, money over restarts."""
+"""Runs that are left and come back to: other kernels, interrupts, limits of waiting, cancelling, money
+over restarts."""
 
 from __future__ import annotations
 
 import _thread
+import asyncio
 import threading
 import time
 from decimal import Decimal
@@ -10,6 +12,7 @@ from decimal import Decimal
 import pytest
 
 import ainb
+from ainb.jobs import Delivery
 from tests.jobs.batch_server import BatchServer, Behaviour
 from tests.jobs.test_batch_api import BOTH, PROMPT, notices, spent_at, spent_in
 
@@ -275,3 +278,77 @@ def test_files_of_jobs_are_for_their_owner_alone_and_go_when_merged(make_session
             for path in folder.iterdir()
             if path.suffix not in {".sqlite3", ".sqlite3-wal", ".sqlite3-shm"}
         ] == []
+
+
+@BOTH
+@pytest.mark.parametrize("looked_up", [1, 7, 20])
+def test_a_row_that_another_kernel_pays_between_look_and_plan_is_not_paid_again(
+    make_session, texts, anthropic, monkeypatch, looked_up
+):
+    # The other kernel's whole run takes place when this one has looked so many rows up in the cache, and has
+    # claimed none.
+    with BatchServer([Behaviour()]) as server:
+        one, other = (make_session(server, anthropic=anthropic) for _ in range(2))
+        original, seen = Delivery.screen, []
+
+        async def screen(delivery, call):
+            request = await original(delivery, call)
+            seen.append(call)
+            if len(seen) == looked_up:
+                await asyncio.to_thread(other.map, texts, PROMPT, batch_api=True, journal=False)
+            return request
+
+        monkeypatch.setattr(Delivery, "screen", screen)
+        frame = one.map(texts, PROMPT, batch_api=True, journal=False)
+
+        assert (frame["status"] == "ok").all()
+        assert set(server.submissions().values()) == {1}
+        assert len(server.jobs) == 1
+        assert spent_in(one) == spent_at(server)
+        assert one.batch_jobs()["state"].tolist() == ["merged"]
+
+
+@BOTH
+def test_a_job_lets_go_of_its_rows_only_when_other_kernels_can_read_their_answers(
+    make_session, texts, anthropic, monkeypatch
+):
+    monkeypatch.setattr("ainb.stores.disk.write_queue.GATHER_SECONDS", 2.0)
+    with BatchServer([Behaviour()]) as server:
+        one, other = (make_session(server, anthropic=anthropic) for _ in range(2))
+        for session in (one, other):
+            frame = session.map(texts, PROMPT, batch_api=True, journal=False)
+            assert (frame["status"] == "ok").all()
+
+        assert len(server.jobs) == 1
+        assert spent_in(other) == spent_at(server)
+
+
+@BOTH
+@pytest.mark.parametrize("cache", ["use", "off", "refresh"])
+def test_rows_that_are_sent_live_while_a_job_holds_them_give_one_notice(
+    make_session, texts, events, anthropic, cache
+):
+    with BatchServer([STUCK]) as server:
+        session = make_session(server, anthropic=anthropic)
+        with pytest.raises(ainb.BatchPendingError):
+            session.map(texts, PROMPT, batch_api=True, max_wait_seconds=0.3, cache=cache)
+        (job_id,) = session.batch_jobs()["job_id"]
+        before = len(notices(events))
+        session.map(texts, PROMPT, cache=cache)
+
+    (said,) = [text for text in notices(events)[before:] if "paid twice" in text]
+    assert job_id in said
+    assert "batch_api=True" in said
+
+
+@BOTH
+def test_other_rows_and_answered_ones_give_no_notice(make_session, texts, events, anthropic):
+    with BatchServer([Behaviour(), STUCK]) as server:
+        session = make_session(server, anthropic=anthropic)
+        session.map(texts, PROMPT, batch_api=True)
+        with pytest.raises(ainb.BatchPendingError):
+            session.map(texts, "Another: {text}", batch_api=True, max_wait_seconds=0.3)
+        session.map(texts, PROMPT)
+        session.map(texts, "A third: {text}")
+
+    assert not [text for text in notices(events) if "paid twice" in text]

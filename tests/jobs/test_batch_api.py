@@ -1,4 +1,5 @@
-"""`session.map(..., batch_api=True)` against a server that speaks both protocols and misbehaves on request."""
+"""`session.map(..., batch_api=True)` against a server that speaks both protocols and misbehaves on
+request."""
 
 from __future__ import annotations
 

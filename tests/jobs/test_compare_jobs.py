@@ -1,4 +1,5 @@
-"""`session.compare(..., batch_api=True)`: one provider job a variant, all submitted before one is waited for."""
+"""`session.compare(..., batch_api=True)`: one provider job a variant, all submitted before one is waited
+for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A kernel that is killed at any step of a run in several jobs: nothing is lost, nothing is submitted or paid twice."""
+"""A kernel that is killed at any step of a run in several jobs: nothing is lost, nothing is submitted or
+paid twice."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def start(server, home, *, anthropic):
 
 
 def run_and_kill(server, home, rng, *, anthropic):
-    """One run that is killed a moment after its nth request; returns whether it was killed before it ended."""
+    """One run that is killed a moment after its nth request; returns whether it was killed before it
+    ended."""
     left = [rng.randint(1, 18)]
     pause = rng.choice([0.0, 0.0, rng.uniform(0, 0.05), rng.uniform(0, 0.3)])
     process = start(server, home, anthropic=anthropic)

@@ -1,4 +1,5 @@
-"""Recorded batch runs: the rows stand in the cassette like any others, and replay needs neither provider nor key."""
+"""Recorded batch runs: the rows stand in the cassette like any others, and replay needs neither provider
+nor key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The state machine alone: every order of answers and crashes ends, and never creates a job that may exist already."""
+"""The state machine alone: every order of answers and crashes ends, and never creates a job that may exist
+already."""
 
 from __future__ import annotations
 

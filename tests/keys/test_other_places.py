@@ -1,4 +1,5 @@
-"""Keys that stand in a file or in the keyring: found after the environment, only where the person asked, and never shown."""
+"""Keys that stand in a file or in the keyring: found after the environment, only where the person asked,
+and never shown."""
 
 from __future__ import annotations
 

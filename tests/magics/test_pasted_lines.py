@@ -1,4 +1,5 @@
-"""Lines that people paste from elsewhere, expressions behind ``--each``, and what the notebook says about fields."""
+"""Lines that people paste from elsewhere, expressions behind ``--each``, and what the notebook says about
+fields."""
 
 from __future__ import annotations
 
@@ -202,7 +203,8 @@ def test_a_wide_table_says_what_it_costs_and_how_to_send_less(run, terminal):
 
 
 def test_the_root_loggers_level_prints_nothing_and_the_loggers_own_does(run):
-    logger = logging.getLogger("ainb")
+    logger, root = logging.getLogger("ainb"), logging.getLogger()
+    before = logger.handlers[:], root.handlers[:]
     run("import logging; logging.basicConfig(level=logging.INFO, force=True)")
     try:
         quiet = run("%%ai\nhello")
@@ -218,8 +220,7 @@ def test_the_root_loggers_level_prints_nothing_and_the_loggers_own_does(run):
         assert [line["status"] for line in seen] == ["ok"]
     finally:
         logger.setLevel(logging.NOTSET)
-        logger.handlers.clear()
-        logging.getLogger().handlers.clear()
+        logger.handlers[:], root.handlers[:] = before
 
 
 @pytest.mark.parametrize("options", [{"display": "static"}, {"replay": "replay"}])
@@ -233,7 +234,7 @@ def test_the_logger_is_silent_where_outputs_are_compared(tmp_path, monkeypatch, 
         session.ask("hello")
         session.core.log.flush()
 
-    assert caplog.records == []
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_a_reply_has_markdown_for_those_who_call_it_and_ipython_does_not(run, terminal):

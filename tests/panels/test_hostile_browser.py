@@ -59,7 +59,7 @@ session.map(frame, "{text}", model="scripted:rows")""",
     "columns and labels of a table": """labels = [text for text in HOSTILE if text.isascii()]
 wide = pd.DataFrame([labels] * 2, columns=labels, index=labels[:2])
 display(session.map(wide.assign(text=["one", "two"]), "say {text}", keep=True, model="scripted:echo"))
-session.map(wide, "say {" + labels[0] + "}", model="scripted:echo", watcher=BatchPanel.open(title=labels[0]))""",
+session.map(wide, "say {" + labels[0] + "}", model="scripted:echo", watcher=BatchPanel.open(title=labels[0]))""",  # noqa: E501
     "a comparison": """texts = frame["text"].tolist()
 rows = pd.DataFrame({"text": texts, "truth": texts, "b": texts[::-1]})
 session.compare(rows, {texts[0]: "{text}", texts[1]: "{b} {text}"}, truth="truth", models="scripted:echo")""",

@@ -1,4 +1,5 @@
-"""What panels and ``%ai cost`` count: calls that were sent, to models that cost money; the rest is counted apart."""
+"""What panels and ``%ai cost`` count: calls that were sent, to models that cost money; the rest is counted
+apart."""
 
 from __future__ import annotations
 

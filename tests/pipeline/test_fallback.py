@@ -167,7 +167,10 @@ def test_a_fallback_without_a_key_is_said_at_the_start_and_passed_over_in_the_ou
         reply = used.ask("two")
 
     assert notices == [
-        "the fallback anthropic:claude-x cannot be asked: ANTHROPIC_API_KEY is not set; set it in the environment"
+        (
+            "the fallback anthropic:claude-x cannot be asked: ANTHROPIC_API_KEY is not set; set it in the "
+            "environment"
+        )
     ]
     assert reply.text == "from the third"
     assert [event.text for event in events if isinstance(event, Notice)] == notices  # and not said again

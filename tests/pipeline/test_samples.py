@@ -1,7 +1,8 @@
-"""Answers stored by 0.2.0 are found by every later version: keys, cache entries and cassette records kept as samples.
+"""Answers stored by 0.2.0 are found by every later version: keys, cache entries and cassette records kept as
+samples.
 
-A sample that misses means that users pay again for what they have; change the code, not the sample. `samples.json` holds what
-``python -m tests.pipeline.test_samples`` wrote once.
+A sample that misses means that users pay again for what they have; change the code, not the sample.
+`samples.json` holds what ``python -m tests.pipeline.test_samples`` wrote once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Tokens and money of bodies as OpenAI and Anthropic publish them, against sums done by hand.
 
-Source of the bodies: OpenAI, "Prompt caching", "Reasoning models" and the chat completions reference; Anthropic, "Prompt caching",
-"Tool use" and "Streaming messages". Source of the prices (USD a million tokens): the services' price lists as genai-prices holds them.
+Source of the bodies: OpenAI, "Prompt caching", "Reasoning models" and the chat completions reference;
+Anthropic, "Prompt caching", "Tool use" and "Streaming messages". Source of the prices (USD a million tokens):
+the services' price lists as genai-prices holds them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def outcome(model, step, **options):
 
 
 def check(reply, row, *, counts, cost):
-    """Five counts (input, output, read, written, reasoning; None is unknown) and the cost, of reply and row alike."""
+    """Five counts (input, output, read, written, reasoning; None is unknown) and the cost, of reply and
+    row alike."""
     usage = reply.usage
     got = (
         usage.input_tokens,

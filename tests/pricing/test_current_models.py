@@ -1,4 +1,5 @@
-"""Prices of this autumn's models by arithmetic done by hand: each column, tiers, cache writes, service tiers, dates, free models."""
+"""Prices of this autumn's models by arithmetic done by hand: each column, tiers, cache writes, service
+tiers, dates, free models."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from ainb.testing import FakeClock
 MILLION = 1_000_000
 OFF_PEAK = datetime(2026, 11, 27, 20, tzinfo=UTC)
 PEAK = datetime(2026, 11, 27, 3, tzinfo=UTC)
-# USD a million tokens: input, read from the cache, written to it, output; a write without a price of its own costs the input's.
+# USD a million tokens: input, read from the cache, written to it, output; a write without a price of its own
+# costs the input's.
 TABLE = [
     ("openai", "gpt-6-astra", "10", "1", "12.5", "50"),
     ("openai", "gpt-6.1-sol", "2", "0.1", "2.5", "10"),
@@ -80,7 +82,7 @@ def test_a_batch_costs_half_but_at_deepseek(row):
         ("openai", "gpt-6.1-sol", 272_000, ("2", "0.1", "2.5", "10"), ("4", "0.2", "5", "15")),
         ("openai", "gpt-6.1-terra", 272_000, ("1", "0.05", "1.25", "5"), ("2", "0.1", "2.5", "7.5")),
         ("openai", "gpt-6-luna", 272_000, ("0.1", "0.01", "0.125", "0.5"), ("0.2", "0.02", "0.25", "0.75")),
-        ("anthropic", "claude-haiku-5-5", 100_000, ("0.1", "0.01", "0.125", "0.5"), ("0.5", "0.05", "0.625", "2.5")),
+        ("anthropic", "claude-haiku-5-5", 100_000, ("0.1", "0.01", "0.125", "0.5"), ("0.5", "0.05", "0.625", "2.5")),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_long_prompt_reprices_the_whole_request(provider, model, limit, low, high):

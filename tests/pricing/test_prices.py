@@ -215,6 +215,24 @@ def test_what_is_not_known_is_unpriced_and_never_zero(provider, model, tokens):
     assert cost(provider, model, **tokens) == (None, "unpriced")
 
 
+@pytest.mark.parametrize("provider", ["function", "openai", "nowhere"])
+def test_without_a_token_count_the_published_list_is_not_loaded(monkeypatch, provider):
+    def load():
+        raise AssertionError("the list was loaded")
+
+    monkeypatch.setattr(prices, "_snapshot", load)
+
+    assert cost(provider, "any-model") == (None, "unpriced")
+
+
+def test_a_price_for_each_request_and_none_for_tokens_needs_no_count():
+    by_request = {"function:mine": {"request_usd": "0.25"}}
+    by_both = {"function:mine": {"request_usd": "0.25", "output_usd_per_million": 1}}
+
+    assert cost("function", "mine", table=by_request) == (Decimal("0.25"), "table")
+    assert cost("function", "mine", table=by_both) == (None, "unpriced")
+
+
 def test_an_embedding_needs_no_output_count():
     assert cost("openai", "text-embedding-3-small", input_tokens=10**6) == (Decimal("0.02"), "table")
 

@@ -87,7 +87,7 @@ def test_everything_else_stays_as_typed(typed):
 @settings(deadline=None, max_examples=300)
 @given(
     st.lists(
-        st.sampled_from(["{secret}", "{{secret}}", "{d[key]}", "}", "{", "{name}", "x", "{{", "}}", "{In[1]}"]), max_size=8
+        st.sampled_from(["{secret}", "{{secret}}", "{d[key]}", "}", "{", "{name}", "x", "{{", "}}", "{In[1]}"]), max_size=8  # noqa: E501
     ).map("".join)
 )  # fmt: skip
 def test_braces_inside_a_value_are_never_expanded(value):

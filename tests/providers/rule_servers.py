@@ -4,9 +4,9 @@
         session.ask("hi", model="openai:gpt-6-sol", api_base=server.base_url, temperature=0)
     assert [seen.body.keys() for seen in server.requests]
 
-The rules are written from the providers' documents, apart from ainb's own tables, so that a slip there shows here. A server
-answers a schema with a value of that schema, thinks where the model does (tokens, and empty thinking blocks for Claude), and
-cuts a reply whose output limit does not leave room for text.
+The rules are written from the providers' documents, apart from ainb's own tables, so that a slip there shows
+here. A server answers a schema with a value of that schema, thinks where the model does (tokens, and empty
+thinking blocks for Claude), and cuts a reply whose output limit does not leave room for text.
 """
 
 from __future__ import annotations
@@ -289,7 +289,8 @@ def tools_need_none(default: str) -> Rule:
         if not body.get("tools") or body.get("reasoning_effort", default) == "none":
             return None
         text = (
-            f"Function tools with reasoning_effort are not supported for {body['model']} in /v1/chat/completions. "
+            f"Function tools with reasoning_effort are not supported for {body['model']} in "
+            f"/v1/chat/completions. "
             "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
         )
         return openai_error(text, "reasoning_effort")
@@ -308,7 +309,8 @@ def unknown(*names: str) -> Rule:
 
 
 def only(*names: str) -> Rule:
-    """A FastAPI server that forbids every other field, all at once: Mistral, Azure's serverless models, vLLM."""
+    """A FastAPI server that forbids every other field, all at once: Mistral, Azure's serverless models,
+    vLLM."""
 
     def rule(body: Json) -> Fault | None:
         extra = [name for name in body if name not in {"model", "messages", "stream", *names}]
@@ -356,7 +358,8 @@ STRICT_KEYS = frozenset(
 
 
 def strict_schema(body: Json) -> Fault | None:
-    """Strict mode of OpenAI: closed objects, every property required, no keyword beyond the supported ones."""
+    """Strict mode of OpenAI: closed objects, every property required, no keyword beyond the supported
+    ones."""
     form = body.get("response_format") or {}
     if form.get("type") != "json_schema":
         return None
@@ -465,7 +468,8 @@ def claude_thinking(*kinds: str) -> Rule:
         if kind == "adaptive":
             return anthropic_error("adaptive thinking is not supported on this model")
         return anthropic_error(
-            f'"thinking.type.{kind}" is not supported for this model. Use "thinking.type.adaptive" and "output_config.effort" '
+            f'"thinking.type.{kind}" is not supported for this model. Use "thinking.type.adaptive" and '
+            f'"output_config.effort" '
             "to control thinking behavior."
         )
 
@@ -523,7 +527,8 @@ def _open_object(schema: Any) -> Fault | None:
         return None
     if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
         return anthropic_error(
-            "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false"
+            "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set "
+            "to false"
         )
     return next((found for item in schema.values() if (found := _open_object(item))), None)
 
@@ -716,7 +721,8 @@ FAMILIES: dict[str, list[Rule]] = {
                         "error": {
                             "code": 400,
                             "status": "INVALID_ARGUMENT",
-                            "message": 'Invalid JSON payload received. Unknown name "temperature": Cannot find field.',
+                            "message": 'Invalid JSON payload received. Unknown name "temperature": Cannot '
+                            "find field.",
                         }
                     }
                 ],
@@ -732,7 +738,8 @@ FAMILIES: dict[str, list[Rule]] = {
                         "error": {
                             "code": 400,
                             "status": "INVALID_ARGUMENT",
-                            "message": "The specified schema produces a constraint that has too many states for serving.",
+                            "message": "The specified schema produces a constraint that has too many "
+                            "states for serving.",
                         }
                     }
                 ],

@@ -1,4 +1,5 @@
-"""Own headers and bodies, base URLs as people paste them, keys in quotes, reasoning, and replies cut before any text."""
+"""Own headers and bodies, base URLs as people paste them, keys in quotes, reasoning, and replies cut
+before any text."""
 
 from __future__ import annotations
 

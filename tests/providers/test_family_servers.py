@@ -1,4 +1,5 @@
-"""Every family of models against its own server: six kinds of call, whole and streamed, with at most one extra request a parameter."""
+"""Every family of models against its own server: six kinds of call, whole and streamed, with at most one
+extra request a parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What models refused is remembered for a month, in the process and in the home, and read back with suspicion."""
+"""What models refused is remembered for a month, in the process and in the home, and read back with
+suspicion."""
 
 from __future__ import annotations
 

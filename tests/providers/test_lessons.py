@@ -28,19 +28,28 @@ SENT = {
     ("said", "code", "param", "lesson"),
     [
         (
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead."
+            ),
             "unsupported_parameter",
             "max_tokens",
             Lesson(field="max_tokens", instead="max_completion_tokens"),
         ),
         (
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead."
+            ),
             None,
             None,
             Lesson(field="max_tokens", instead="max_completion_tokens"),
         ),
         (
-            "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported.",
+            (
+                "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) "
+                "value is supported."
+            ),
             "unsupported_value",
             "temperature",
             Lesson(field="temperature"),
@@ -121,7 +130,8 @@ def test_a_refusal_names_an_optional_parameter_that_was_sent(said, code, param, 
 @pytest.mark.parametrize(
     ("said", "code", "param"),
     [
-        ("This model does not support assistant message prefill. The conversation must end with a user message.", None, None),
+        (("This model does not support assistant message prefill. The conversation must end with a user "
+         "message."), None, None),
         ("Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 5.", "decimal_above_max_value", "temperature"),
         ("max_tokens is too large: 100000. This model supports at most 16384 completion tokens.", None, "max_tokens"),
         ("temperature: Input should be less than or equal to 1", None, None),

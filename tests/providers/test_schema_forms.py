@@ -1,4 +1,5 @@
-"""Schemas rewritten for strict mode and for Anthropic: what goes out is accepted there, what comes back is the user's."""
+"""Schemas rewritten for strict mode and for Anthropic: what goes out is accepted there, what comes back is
+the user's."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ import jsonschema
 import pydantic
 import pytest
 
-from ainb.providers.schema_forms import ANTHROPIC, BOUNDS_FREE, STRICT, restore, rewrite
+from ainb.providers.schema_forms import ANTHROPIC, BOUNDS_FREE, STRICT, rewrite
+from ainb.providers.schema_replies import restore
 from tests.providers.rule_servers import claude_schema, sample, strict_schema
 
 

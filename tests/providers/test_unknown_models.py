@@ -1,4 +1,5 @@
-"""Servers whose rules no table holds: what is refused once is left out from then on, and nothing else ever is."""
+"""Servers whose rules no table holds: what is refused once is left out from then on, and nothing else ever
+is."""
 
 from __future__ import annotations
 

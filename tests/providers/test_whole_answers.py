@@ -1,4 +1,5 @@
-"""Only a whole answer counts: errors inside a 200, cut streams, odd bytes, refusals and filters, in both protocols."""
+"""Only a whole answer counts: errors inside a 200, cut streams, odd bytes, refusals and filters, in both
+protocols."""
 
 from __future__ import annotations
 

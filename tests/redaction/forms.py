@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Values of passwords and of keys and tokens; put together, so that this file holds nothing that looks like one.
+# Values of passwords and of keys and tokens; put together, so that this file holds nothing that looks like
+# one.
 PASSWORDS = (
     "hunter2" + "hunter2",
     "Tr0ub" + "4dor&3x",

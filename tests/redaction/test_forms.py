@@ -157,34 +157,44 @@ def logs(rng, count):
 
     forms_of_lines = (
         lambda: (
-            f"2026-11-27T14:{rng.randint(10, 59)}:03.123Z INFO  [worker-{rng.randint(1, 64)}] request {uuid.UUID(int=rng.getrandbits(128))} took {rng.randint(1, 900)}ms"
+            f"2026-11-27T14:{rng.randint(10, 59)}:03.123Z INFO  [worker-{rng.randint(1, 64)}] request "
+            f"{uuid.UUID(int=rng.getrandbits(128))} took {rng.randint(1, 900)}ms"
         ),
         lambda: (
-            f'10.0.{rng.randint(0, 255)}.7 - - [27/Nov/2026:14:00:01 +0000] "GET /static/app.{digits(20)}.js HTTP/1.1" 200 {rng.randint(100, 99999)}'
+            f'10.0.{rng.randint(0, 255)}.7 - - [27/Nov/2026:14:00:01 +0000] "GET '
+            f'/static/app.{digits(20)}.js HTTP/1.1" 200 {rng.randint(100, 99999)}'
         ),
         lambda: (
-            f"Successfully built package-{rng.randint(1, 9)}.{rng.randint(0, 30)}-py3-none-any.whl size={rng.randint(1000, 99999)} sha256={digits(64)}"
+            f"Successfully built package-{rng.randint(1, 9)}.{rng.randint(0, 30)}-py3-none-any.whl "
+            f"size={rng.randint(1000, 99999)} sha256={digits(64)}"
         ),
         lambda: (
-            f'level=warn ts=17{digits(8, "0123456789")} msg="cache miss" key=reply:{digits(40)} shard={rng.randint(0, 15)}'
+            f'level=warn ts=17{digits(8, "0123456789")} msg="cache miss" key=reply:{digits(40)} '
+            f"shard={rng.randint(0, 15)}"
         ),
         lambda: (
-            f"kernel: [{rng.randint(0, 99999)}.{digits(6, '0123456789')}] eth0: link up, 1000Mbps, lpa 0x{digits(4)}"
+            f"kernel: [{rng.randint(0, 99999)}.{digits(6, '0123456789')}] eth0: link up, 1000Mbps, lpa "
+            f"0x{digits(4)}"
         ),
         lambda: (
-            f"remote: Compressing objects: {rng.randint(1, 100)}% ({rng.randint(1, 100)}/{rng.randint(100, 900)}), done."
+            f"remote: Compressing objects: {rng.randint(1, 100)}% "
+            f"({rng.randint(1, 100)}/{rng.randint(100, 900)}), done."
         ),
         lambda: (
-            f"Downloading model-{rng.randint(1, 99)}b-q4_k_m.gguf: {rng.randint(1, 99)}%|####| {rng.randint(1, 999)}M/1.2G"
+            f"Downloading model-{rng.randint(1, 99)}b-q4_k_m.gguf: {rng.randint(1, 99)}%|####| "
+            f"{rng.randint(1, 999)}M/1.2G"
         ),
         lambda: (
-            f"ERROR root:tasks.py:{rng.randint(1, 999)} Traceback: KeyError: 'user_{digits(8)}' in session {digits(16)}"
+            f"ERROR root:tasks.py:{rng.randint(1, 999)} Traceback: KeyError: 'user_{digits(8)}' in session "
+            f"{digits(16)}"
         ),
         lambda: (
-            f"epoch {rng.randint(1, 90)}: loss=0.{digits(8, '0123456789')} tokens_per_second={rng.randint(1000, 99999)} max_tokens=4096"
+            f"epoch {rng.randint(1, 90)}: loss=0.{digits(8, '0123456789')} "
+            f"tokens_per_second={rng.randint(1000, 99999)} max_tokens=4096"
         ),
         lambda: (
-            f"pod/api-{digits(9)}-{digits(5, string.ascii_lowercase)} Running image: registry.example.org/api@sha256:{digits(64)}"
+            f"pod/api-{digits(9)}-{digits(5, string.ascii_lowercase)} Running image: "
+            f"registry.example.org/api@sha256:{digits(64)}"
         ),
     )
     return [rng.choice(forms_of_lines)() for _ in range(count)]

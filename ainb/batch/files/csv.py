@@ -1,4 +1,7 @@
-"""CSV and TSV: cells are the text in the file as the ``csv`` module reads it; only an empty one is missing."""
+"""CSV and TSV: cells are the text in the file as the ``csv`` module reads it.
+
+Only an empty one is missing.
+"""
 
 from __future__ import annotations
 

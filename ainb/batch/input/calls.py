@@ -11,8 +11,9 @@ from types import CodeType
 from typing import Any, Protocol
 
 from ainb.batch.input.cells import check_fields
+from ainb.batch.input.shared_prefix import shared_prefix
 from ainb.batch.input.template import Template
-from ainb.batch.options import MAP_OPTIONS
+from ainb.batch.options import MAP_OPTIONS, BatchOptions
 from ainb.batch.row_result import RowResult
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
@@ -23,7 +24,9 @@ from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
 from ainb.providers.parameters import check_parameters
 from ainb.redaction import redact
 from ainb.suggestions import closest
+from ainb.user_threads import is_plain
 
+DEFAULT_BATCH_OPTIONS = BatchOptions()
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
 
 
@@ -56,6 +59,14 @@ class RowCalls(Protocol):
         """
         ...
 
+    def is_plain_row(self, row: Any) -> bool:
+        """Whether `make` runs no code of the user, which may block."""
+        ...
+
+    def is_plain_reply(self, reply: Reply) -> bool:
+        """Whether `result` runs no code of the user."""
+        ...
+
     def sample(self) -> Call:
         """A call like that of every row, but for what it is about."""
         ...
@@ -77,8 +88,12 @@ class TemplateCalls:
         template: The prompt.
         given: Keyword arguments of ``Session.ask``.
         schema: What each reply must match; None without a schema.
+        options: How the batch lays out its prompts.
 
     Attributes:
+        free: Whether calls cost nothing.
+        fallback: Models that may answer in place of the first.
+        rows_per_call: Rows that one call is to answer.
         delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in
             for batch jobs.
 
@@ -87,7 +102,13 @@ class TemplateCalls:
     """
 
     def __init__(
-        self, core: Core, template: Template, given: dict[str, Any], *, schema: Schema | None
+        self,
+        core: Core,
+        template: Template,
+        given: dict[str, Any],
+        *,
+        schema: Schema | None,
+        options: BatchOptions = DEFAULT_BATCH_OPTIONS,
     ) -> None:
         check_parameters(
             given.keys() - CALL_OPTIONS,
@@ -97,7 +118,11 @@ class TemplateCalls:
         # One call is built in full; each row's differs in the last message alone.
         first = core.make_call("a row's prompt comes here", **given)
         self.template = template
-        self.request = dataclasses.replace(first.request, schema=schema)
+        self.request = dataclasses.replace(first.request, schema=schema, rows=1)
+        if options.prompt_cache == "auto":
+            self.request = dataclasses.replace(
+                self.request, shared=shared_prefix(self.request, template.prefix, first.options.fallback)
+            )
         self.title = redact(" ".join(template.text.split()))
         self.model = f"{self.request.provider}:{self.request.model}"
         self.uses: tuple[str, ...] | None = template.uses
@@ -105,12 +130,16 @@ class TemplateCalls:
             template.text,
             _request_identity(self.request),
             names_digest(template),
+            *([options.rows_per_call] if options.rows_per_call > 1 else []),
         )
         self.schema = schema
         self.fields: Mapping[str, str] | None = {} if schema is None else schema.fields
         self.slots: int | None = getattr(first.provider, "slots", None)
         self._before = self.request.messages[:-1]
         self._fields: dict[str, Any] = {name: getattr(self.request, name) for name in _REQUEST_FIELDS}
+        self.free = first.provider.free
+        self.fallback = first.options.fallback
+        self.rows_per_call = options.rows_per_call
         self._provider, self._options = first.provider, first.options
         self._endpoint, self._account = first.place(), first.payer()
         self.delivery: Delivery = "live"
@@ -118,6 +147,14 @@ class TemplateCalls:
     def result(self, reply: Reply) -> RowResult:
         """The reply with the fields of its schema; see `RowCalls.result`."""
         return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
+
+    def is_plain_row(self, row: Mapping[str, Any]) -> bool:
+        """Whether the cells that the prompt uses write themselves; see `RowCalls.is_plain_row`."""
+        return type(row) is dict and all(is_plain(row.get(name)) for name in self.template.uses)
+
+    def is_plain_reply(self, reply: Reply) -> bool:
+        """Whether the schema has no functions of the user; see `RowCalls.is_plain_reply`."""
+        return self.schema is None or not self.schema.has_functions
 
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
         """Fill the template from the row; see `RowCalls.make`."""
@@ -146,6 +183,7 @@ class TemplateCalls:
             account=self._account,
             values=values,
             delivery=self.delivery,
+            rows_per_call=self.rows_per_call,
         )
         call.row_key = reply_key(call)
         return call
@@ -203,6 +241,14 @@ class FunctionCalls:
             # A filter changed the text, and the object still holds what it took out.
             value, fields = None, None if fields is None else json.loads(reply.text)
         return RowResult.of_reply(reply, fields, value if fields is None else None)
+
+    def is_plain_row(self, row: Any) -> bool:
+        """Whether the item writes itself; see `RowCalls.is_plain_row`."""
+        return is_plain(row)
+
+    def is_plain_reply(self, reply: Reply) -> bool:
+        """Whether what the function returned writes itself; see `RowCalls.is_plain_reply`."""
+        return is_plain(reply.parsed) and (self.schema is None or not self.schema.has_functions)
 
     def sample(self) -> Call:
         """A call that is never made; see `RowCalls.sample`."""

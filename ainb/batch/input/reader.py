@@ -1,4 +1,7 @@
-"""Reads the rows of a batch one at a time, in order; the user's own iterators in a thread, where they may block."""
+"""Reads the rows of a batch one at a time, in order.
+
+The user's own iterators in a thread, where they may block.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ainb.user_code import UserThread, carried
+from ainb.user_code import carried
+from ainb.user_threads import UserThread
 
 _END: Final = object()
 

@@ -84,6 +84,17 @@ class Template:
         if not any(isinstance(piece, _Open) for piece in self._pieces):
             self._check_use()
 
+    @property
+    def prefix(self) -> str:
+        """What stands before the first field that a row fills."""
+        return "".join(_leading_texts(self._pieces))
+
+    @property
+    def instruction_behind(self) -> str:
+        """What stands behind the first field that a row fills and is the same in every row."""
+        texts = [piece for piece in self._pieces if isinstance(piece, str)]
+        return "".join(texts[len(_leading_texts(self._pieces)) :])
+
     def for_columns(self, columns: Collection[str]) -> Template:
         """The template for a table that has these columns; for one that was read before its table was known.
 
@@ -251,6 +262,11 @@ class _Reader:
             f"{{{name}}} is neither a column nor a name of the notebook; {hint}{_known(self._columns)}; "
             f"write {{{{{name}}}}} to send it as typed"
         )
+
+
+def _leading_texts(pieces: Sequence[str | _Cell | _Open]) -> list[str]:
+    first = next((place for place, piece in enumerate(pieces) if not isinstance(piece, str)), len(pieces))
+    return [piece for piece in pieces[:first] if isinstance(piece, str)]
 
 
 def _used(pieces: Sequence[str | _Cell | _Open]) -> tuple[str, ...]:

@@ -1,1 +1,4 @@
-"""Runs of a batch through a provider's batch API: submission of rows, collecting of answers, merge into results."""
+"""Runs of a batch through a provider's batch API.
+
+Submission of rows, collecting of answers, merge into results.
+"""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing
 from ainb.batch.input.calls import RowCalls, TemplateCalls
+from ainb.batch.jobs.under_way import claim_of
 from ainb.batch.options import BatchOptions
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice
@@ -91,9 +91,8 @@ class JobContext:
         self._core.runtime.sink(Notice(text, kind))
 
     def claim(self, call: Call, run_id: str) -> str:
-        """What no two open jobs of a home hold at once: the row and the key, and the run where the answer is not shared."""
-        own = f"{run_id}|" if call.options.cache != "use" else ""
-        return hashlib.sha256(f"{own}{call.row_key}|{self.account}".encode()).hexdigest()
+        """What no two open jobs of a home hold at once; see `claim_of`."""
+        return claim_of(call, run_id, self.account)
 
     async def prepare(self) -> None:
         """Load what loads slowly, before rows are quoted or replies priced."""
@@ -123,9 +122,12 @@ class JobContext:
         """Ids of usage rows that an earlier merge of this job has written; empty when there was none."""
         return await asyncio.to_thread(logged_calls, self._core, job) if job.merge_begun else set()
 
-    async def flush_log(self) -> None:
-        """Wait until every usage row is in the log."""
+    async def flush(self) -> None:
+        """Wait until usage rows are in the log and other kernels can read the stored answers."""
         await asyncio.to_thread(self._core.log.flush)
+        cache = self._core.stages.cache
+        if cache is not None:
+            await cache.settle()
 
 
 def pico(usd: Decimal | None) -> int | None:

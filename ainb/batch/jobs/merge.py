@@ -1,4 +1,4 @@
-"""Merges a fetched job: every line through the pipeline, every row into log, journal and result, the money settled once.
+"""Merges a fetched job: each line through the pipeline, each row into log, journal and result.
 
 Whatever is broken off is done again from the start: usage rows have ids of their own making and are written
 once, journal lines and cache entries are replaced by the same, and a job's money is settled in one
@@ -69,7 +69,7 @@ class Merge:
         context: JobContext,
         rows: OpenRows,
         *,
-        call: Callable[[str, JobRecord, int], Call | None],
+        call: Callable[[str, JobRecord, int], Awaitable[Call | None]],
         ask_live: Callable[[Call], Awaitable[Reply]],
     ) -> None:
         self._context = context
@@ -97,7 +97,7 @@ class Merge:
         job = await context.driver.save(dataclasses.replace(job, merge_begun=True))
         tally = Tally()
         await self._deliver_all(job, requests, logged, tally, skip=again)
-        await context.flush_log()
+        await context.flush()
         job = await self._settle(job, tally)
         cost = pico(tally.cost) if tally.answered or not tally.unpriced else None
         job = merged(job, answered=tally.answered, failed=tally.failed, cost_pico_usd=cost)
@@ -118,7 +118,7 @@ class Merge:
         others = {number for number, item in enumerate(requests) if item.custom_id not in keys}
         own = [dataclasses.replace(item, row_key=keys.get(item.custom_id, item.row_key)) for item in requests]
         await self._deliver_all(job, own, logged, Tally(), skip=others)
-        await context.flush_log()
+        await context.flush()
 
     async def _deliver_all(
         self,
@@ -167,7 +167,7 @@ class Merge:
         tally: Tally,
     ) -> None:
         context, key = self._context, request.row_key
-        call = self._call(key, job, number)
+        call = await self._call(key, job, number)
         if call is None:
             tally.failed += 1
             return
@@ -182,18 +182,18 @@ class Merge:
                 outcome = await self._again(key, outcome)
         else:
             self._count(tally, request, call, None)
-            outcome = outcomes.of_reply(reply, self._rows.read)
+            outcome = await outcomes.of_reply(reply, self._rows.read)
         await self._rows.end(key, outcome)
 
     async def _again(self, key: str, first: RowResult) -> RowResult:
         """Ask a row live whose reply did not match the schema."""
-        call = self._rows.call(key)
+        call = await self._rows.call(key)
         try:
             reply = await self._ask_live(call)
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
             second = outcomes.of_failure(call, error, was_sent=True, took_s=None)
         else:
-            second = outcomes.of_reply(reply, self._rows.read)
+            second = await outcomes.of_reply(reply, self._rows.read)
         return outcomes.added(first, second)
 
     def _count(self, tally: Tally, request: PlannedRequest, call: Call, error: Exception | None) -> None:

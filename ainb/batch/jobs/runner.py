@@ -1,4 +1,7 @@
-"""A run whose rows are answered by batch jobs of the provider: submits, waits, merges; attaches to what is under way already."""
+"""A run whose rows are answered by batch jobs of the provider.
+
+Submits, waits, merges; attaches to what is under way already.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from ainb.batch.jobs.merge import Merge, Tally
 from ainb.batch.jobs.rows import OpenRows
 from ainb.batch.jobs.submission import Submission
 from ainb.batch.output import Output
-from ainb.batch.progress import JobProgress, ProgressReporter
+from ainb.batch.progress import JobProgress
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
@@ -122,7 +126,10 @@ class JobRunner:
             raise self._exit
 
     async def _take_run(self) -> RunLock | None:
-        """The right to drive the run; another kernel that has it is waited for, and its results are in the journal then."""
+        """The right to drive the run.
+
+        Another kernel that has it is waited for, and its results are in the journal then.
+        """
         told = False
         while not self._stopping:
             lock = self._context.store.lock_run(self._run_id)
@@ -157,7 +164,7 @@ class JobRunner:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
-            key = self._key(position, item)
+            key = await self._key(position, item)
             if key is None:
                 continue
             if key not in held:
@@ -169,10 +176,12 @@ class JobRunner:
                 self._submission.waiting.append(key)
         self._source_ended = True
 
-    def _key(self, position: int, item: Any) -> str | None:
+    async def _key(self, position: int, item: Any) -> str | None:
         """Key of a row; None where it cannot be sent, and has its result already."""
         try:
-            return self._batch.make_call(item).row_key or ""
+            return (await self._batch.make_call(item)).row_key or ""
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # whatever a row's own data does to the template stays with that row
             if ends_program(error):
                 raise carried(error) from error
@@ -227,7 +236,10 @@ class JobRunner:
             await self._note(job)
 
     async def _collect_elsewhere(self) -> None:
-        """Rows that a job of another run holds: taken from there, or sent here once that job has let go of them."""
+        """Rows that a job of another run holds.
+
+        Taken from there, or sent here once that job has let go of them.
+        """
         context, elsewhere = self._context, self._submission.elsewhere
         for job_uuid in sorted({uuid for uuid, _ in elsewhere.values()}):
             job = await asyncio.to_thread(context.store.job, job_uuid)
@@ -256,10 +268,10 @@ class JobRunner:
             job = after
         return job
 
-    def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
+    async def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
         """The call of a request: from its row, else from what was sent."""
         if key in self._rows:
-            return self._rows.call(key)
+            return await self._rows.call(key)
         with contextlib.suppress(OSError, ValueError):
             prompt = last_message(orjson.loads(self._sent_line(job.job_uuid, number)))
             if prompt is not None:

@@ -1,4 +1,4 @@
-"""Fills jobs with rows that no stage can answer and no other job holds, as far as limits and budgets let it."""
+"""Fills jobs with rows that no stage answers and no other job holds, within limits and budgets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ ID_CHARS = 64
 
 
 class _Candidate(NamedTuple):
-    """A row that may go into a job: its place in the store, its line, the most that it can cost in USD, and its call."""
+    """A row that may go into a job.
+
+    Its place in the store, its line, the most that it can cost in USD, and its call.
+    """
 
     request: PlannedRequest
     line: bytes
@@ -85,9 +88,10 @@ class Submission:
             chunk = Chunk(
                 self._context.store.folder / f"{secrets.token_hex(8)}.spool", self._context.service.limits
             )
+            seen = self._context.store.changes()
             try:
                 amount = await self._fill(chunk, has_jobs=has_jobs())
-                job = await self._plan(chunk, amount) if chunk.requests else None
+                job = await self._plan(chunk, amount, seen=seen) if chunk.requests else None
             finally:
                 chunk.discard()
             if job is not None:
@@ -116,7 +120,7 @@ class Submission:
 
     async def _candidate(self, key: str) -> _Candidate | None:
         """The row as a line; None when it needs none: answered, refused, or in a job of another run."""
-        context, call = self._context, self._rows.call(key)
+        context, call = self._context, await self._rows.call(key)
         request = await context.delivery.screen(call)
         if request is None:
             await self._answer(key, call)
@@ -169,7 +173,7 @@ class Submission:
             self.unfinished += 1
             await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
         else:
-            await self._rows.end(key, outcomes.of_reply(reply, self._rows.read))
+            await self._rows.end(key, await outcomes.of_reply(reply, self._rows.read))
 
     async def _refuse(self, key: str, call: Call, error: Exception) -> None:
         self.unfinished += 1
@@ -189,8 +193,12 @@ class Submission:
         await self._refuse(key, candidate.call, error)
         return True
 
-    async def _plan(self, chunk: Chunk, amount: Decimal) -> JobRecord | None:
-        """Write the job, set its money aside and name its file, in this order: a crash in between leaves nothing that counts."""
+    async def _plan(self, chunk: Chunk, amount: Decimal, *, seen: int) -> JobRecord | None:
+        """Write the job, set its money aside and name its file, in this order.
+
+        A crash in between leaves nothing that counts. None, with the rows waiting again, when another job
+        has them or their money, or has answered one of them since `seen`, the store's number of changes.
+        """
         context = self._context
         job = JobRecord(
             job_uuid=secrets.token_hex(16),
@@ -211,11 +219,24 @@ class Submission:
         self.waiting.extendleft(chunk.requests[place].row_key for place in sorted(taken, reverse=True))
         if not places:
             return None
-        if not context.budget.reserve(job.job_uuid, context.call, amount):
+        keys = [chunk.requests[place].row_key for place in places]
+        is_answered = context.store.changes() != seen and await self._is_any_answered(keys)
+        if is_answered or not await context.budget.reserve(job.job_uuid, context.call, amount):
             await asyncio.to_thread(context.store.forget, job)
-            self.waiting.extendleft(chunk.requests[place].row_key for place in reversed(places))
-            self.is_blocked = True
+            self.waiting.extendleft(reversed(keys))
+            self.is_blocked = not is_answered
             return None
         job = await context.driver.save(dataclasses.replace(job, reserved=True))
         await asyncio.to_thread(chunk.finish, places, context.store.request_file(job.job_uuid))
         return job
+
+    async def _is_any_answered(self, keys: list[str]) -> bool:
+        """Whether the stages now answer one of these rows.
+
+        A job that held a row lets go of it once its answer is in the cache. Rows that were looked up before
+        that and claimed after it would be paid twice.
+        """
+        for key in keys:
+            if await self._context.delivery.screen(await self._rows.call(key)) is None:
+                return True
+        return False

@@ -9,7 +9,10 @@ FRAME_TYPES = ("pandas.DataFrame", "pandas.core.frame.DataFrame")
 
 
 def register(ipython: Any) -> None:
-    """Show the short form of result frames; other frames are left to pandas, and to what was registered for them."""
+    """Show the short form of result frames.
+
+    Other frames are left to pandas, and to what was registered for them.
+    """
     for name in FRAME_TYPES:
         ipython.display_formatter.mimebundle_formatter.for_type(name, short_bundle)
 

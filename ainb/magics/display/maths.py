@@ -1,4 +1,6 @@
-r"""Formulas in Markdown, told apart from money: ``$x^2$``, ``$$…$$``, ``\(…\)``, ``\[…\]``, ``\begin{…}…\end{…}``.
+r"""Formulas in Markdown, told apart from money.
+
+``$x^2$``, ``$$…$$``, ``\(…\)``, ``\[…\]``, ``\begin{…}…\end{…}``.
 
 Only what is found here reaches MathJax, so that "$5 … $10" stays text in JupyterLab and in exported pages.
 """

@@ -138,7 +138,7 @@ class NotebookStream:
 
 
 def _call_later(seconds: float, work: Callable[[], None]) -> None:
-    """Call `work` on the running loop or, from a thread, on the engine's, with the cell's context variables."""
+    """Call `work` on the running loop or, from a thread, on the engine's, with the cell's context."""
     context = contextvars.copy_context()
 
     def schedule() -> None:

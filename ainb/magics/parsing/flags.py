@@ -12,7 +12,12 @@ from ainb.messages import Effort, Form
 FORMATS: tuple[str, ...] = get_args(Form)
 EFFORTS: tuple[str, ...] = get_args(Effort)
 # Options that need --each beside them, by keyword.
-EACH_ONLY = frozenset({"limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds"})
+EACH_ONLY = frozenset(
+    {
+        "limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds", "rows_per_call",
+        "prompt_cache", "confirm_above_usd",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,8 @@ CELL_FLAGS: list[Flag] = [
         metavar="LEVEL",
         read=readers.one_of(*EFFORTS),
         choices=EFFORTS,
-        help=f"how much the model thinks: {', '.join(EFFORTS)}; a level that it lacks becomes the nearest lower one",
+        help=f"how much the model thinks: {', '.join(EFFORTS)}; a level that it lacks becomes the nearest "
+        f"lower one",
         example="%%ai openai:gpt-6-luna --effort low",
     ),
     Flag(
@@ -221,10 +227,38 @@ CELL_FLAGS: list[Flag] = [
         example="%%ai --each reviews --retry-failed",
     ),
     Flag(
+        name="confirm-above",
+        metavar="USD",
+        read=readers.usd,
+        key="confirm_above_usd",
+        goes_to="cell",
+        help="with --each: ask before anything is sent when the forecast is above USD",
+        example="%%ai --each reviews --confirm-above 5",
+    ),
+    Flag(
+        name="rows-per-call",
+        metavar="N",
+        read=readers.whole_number,
+        goes_to="cell",
+        help="with --each and --schema: N rows in one call, each with its own answer; 10 to 25 is a good "
+        "range, compare with 1 on rows whose labels are known",
+        example='%%ai --each reviews --schema "label: good|bad" --rows-per-call 20',
+    ),
+    Flag(
+        name="prompt-cache",
+        metavar="auto|off",
+        read=readers.one_of("auto", "off"),
+        goes_to="cell",
+        help="with --each: off sends the prompt as one text; auto marks what stands before the first column "
+        "for the provider's prompt cache",
+        example="%%ai --each reviews --prompt-cache off",
+    ),
+    Flag(
         name="batch-api",
         value=True,
         goes_to="cell",
-        help="with --each: send the rows as batch jobs of the provider, at half the price; answers come within 24 hours",
+        help="with --each: send the rows as batch jobs of the provider, at half the price; answers come "
+        "within 24 hours",
         example="%%ai --each reviews --batch-api",
     ),
     Flag(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ainb.pipeline.answer.finding import find_value, visible
     from ainb.pipeline.answer.inline import is_inline
     from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
     from ainb.pipeline.answer.stage import AnswerStage, check_again
@@ -20,10 +21,12 @@ else:
             "AnswerStage": "stage",
             "Schema": "schema",
             "check_again": "stage",
+            "find_value": "finding",
             "is_inline": "inline",
             "is_schema_class": "schema",
             "is_schema_type": "schema",
             "read_schema": "schema",
+            "visible": "finding",
         },
     )
 
@@ -31,8 +34,10 @@ __all__ = [
     "AnswerStage",
     "Schema",
     "check_again",
+    "find_value",
     "is_inline",
     "is_schema_class",
     "is_schema_type",
     "read_schema",
+    "visible",
 ]

@@ -50,11 +50,16 @@ def find_value(schema: ReplySchema, text: str, code: str) -> Any:
     return next(iter(found.values()))
 
 
+def visible(text: str) -> str:
+    """A reply without blocks of thinking."""
+    return _THINKING.sub("", text).strip()
+
+
 def _candidates(text: str) -> Iterator[str]:
     """Texts that may be the value, each once; the number is bounded."""
     seen: set[str] = set()
-    visible = _THINKING.sub("", text[:MAX_SCANNED_CHARACTERS]).strip()
-    pieces = [visible, *(match.group(1) for match in _FENCE.finditer(visible))]
+    shown = visible(text[:MAX_SCANNED_CHARACTERS])
+    pieces = [shown, *(match.group(1) for match in _FENCE.finditer(shown))]
     for piece in pieces:
         for candidate in (piece.strip(), *_values_in(piece)):
             for form in (candidate, *_unwrapped(candidate)):

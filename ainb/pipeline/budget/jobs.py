@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -13,6 +14,8 @@ from ainb.pipeline.budget.stage import BudgetStage
 
 # Scope, name and USD as a job's record keeps them.
 JobHold = tuple[str, str, str]
+FETCH_SECONDS = 1.0
+FETCH_TRIES = 20
 
 
 class JobBudget:
@@ -57,9 +60,19 @@ class JobBudget:
             for claim, hard in self._stage.claims(call)
         )
 
-    def reserve(self, job: str, call: Call, amount: Decimal) -> bool:
-        """Set `amount` aside for a job; False when the money is not there now, and then nothing is."""
-        return self._ledger.hold_job(job, self._stage.claims(call), amount) is Verdict.GRANTED
+    async def reserve(self, job: str, call: Call, amount: Decimal) -> bool:
+        """Set `amount` aside for a job; False when the money is not there now, and then nothing is.
+
+        A book on a server answers the first request by fetching the money and gives back after a second what
+        nobody took, so a reservation that has to wait is tried again within `FETCH_SECONDS`.
+        """
+        for attempt in range(FETCH_TRIES):
+            if attempt:
+                await asyncio.sleep(FETCH_SECONDS / FETCH_TRIES)
+            verdict = self._ledger.hold_job(job, self._stage.claims(call), amount)
+            if verdict is not Verdict.WAIT:
+                break
+        return verdict is Verdict.GRANTED
 
     def keep(self, job: str, holds: Sequence[JobHold]) -> None:
         """Set aside again what a job of an earlier process holds, in accounts that end with their process."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from ainb.messages import Reply, Usage
+from ainb.messages import Reply, Usage, is_reply_cost, is_token_count
 from ainb.pipeline.cache.key import is_json
 from ainb.redaction import encodable
 
@@ -61,6 +61,7 @@ def as_coalesced(reply: Reply) -> Reply:
 def _mark_saved(reply: Reply) -> Reply:
     if not reply.cached:  # a copy of a hit keeps the saved cost of the hit
         reply.saved_usd = reply.cost_usd
+    reply.provider_saved_usd = None
     reply.cached = True
     reply.attempts = 0
     reply.cost_usd = NOTHING
@@ -76,6 +77,16 @@ def copy_value(value: T) -> T:
         return copy.deepcopy(value)
     except Exception:  # noqa: BLE001 - a value of a user's class; shared is better than lost
         return value
+
+
+def stored_key(key: str, version: int | None = None) -> str:
+    """Key of an entry in a store: entries of several formats lie side by side, and none replaces another's.
+
+    Args:
+        key: Digest of what was asked.
+        version: The format's version; None means that of replies.
+    """
+    return f"{key}.{ENTRY_VERSION if version is None else version}"
 
 
 def is_whole(reply: Reply) -> bool:
@@ -177,7 +188,7 @@ def _is_tokens(value: object) -> bool:
     return (
         type(value) is list
         and len(value) == len(TOKENS)
-        and all(item is None or (type(item) is int and 0 <= item < 2**53) for item in value)
+        and all(item is None or is_token_count(item) for item in value)
     )
 
 
@@ -190,7 +201,7 @@ def _is_cost(value: object) -> bool:
         cost = Decimal(value)
     except InvalidOperation:
         return False
-    return cost.is_finite() and cost >= 0
+    return is_reply_cost(cost)
 
 
 def _one_of(*choices: str | None) -> Callable[[object], bool]:

@@ -31,8 +31,8 @@ def reply_key(call: Call) -> str:
     """Key of the answer to a call: 64 hexadecimal digits.
 
     Made of the service, its endpoint, the model, the request as the user made it (`Request.asked`), the
-    schema of the reply as given and the replica; never of a secret or of what an adapter or a stage makes of
-    the request.
+    schema of the reply as given, the replica and, where it is above 1, the number of rows per call; never of
+    a secret or of what an adapter or a stage makes of the request.
 
     Raises:
         ConfigError: A parameter has no canonical form; the message names it.
@@ -48,6 +48,8 @@ def reply_key(call: Call) -> str:
         call.place(),
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),
+        # Rows that were asked together may be answered otherwise; which ones they were does not matter.
+        *([call.rows_per_call] if call.rows_per_call > 1 else []),
     )
     return call.cache_key
 

@@ -120,6 +120,15 @@ class Lookup:
             return 0
         return await self._store.prune(self._namespace, created_before=self._clock.unix() - limit)
 
+    async def settle(self) -> None:
+        """Wait until others who share the store can read every entry that was written."""
+        await self._store.settle()
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        return self._store
+
     async def close(self) -> None:
         """Write pending entries and close the store."""
         await self._store.close()

@@ -2,6 +2,10 @@
 
 The work runs in a task of its own, so that a waiter that is cancelled does not affect the others; the last
 one to leave cancels the task. Calls are shared per event loop, because a task belongs to its loop.
+
+Callers whom the same limits govern are one party and share one task. Other parties that want the same run
+tasks of their own, so that no limit of one refuses or delays another; they send in turn, and the first whole
+outcome is that of all.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ class SharedCall(Generic[T, C]):
         payload: What the work is about; callers that join may change it.
     """
 
-    __slots__ = ("_forget", "_share", "_waiters", "payload", "task")
+    __slots__ = ("_forget", "_share", "_spread", "_waiters", "payload", "task")
 
     def __init__(
         self,
@@ -65,11 +69,13 @@ class SharedCall(Generic[T, C]):
         *,
         share: Callable[[T], T],
         forget: Callable[[SharedCall[T, C]], None],
+        spread: Callable[[SharedCall[T, C], T], None],
     ) -> None:
         self.task = task
         self.payload = payload
         self._share = share
         self._forget = forget
+        self._spread = spread
         self._waiters: dict[Waiter[T, C], None] = {}
         task.add_done_callback(self._finish)
 
@@ -91,6 +97,14 @@ class SharedCall(Generic[T, C]):
             self.task.cancel()
             await asyncio.wait([self.task])
 
+    def take_over(self, outcome: T) -> None:
+        """Give every waiter a copy of another party's outcome, and cancel the work."""
+        for waiter in self._waiters:
+            if not waiter.future.done():
+                waiter.future.set_result(self._share(outcome))
+        self._forget(self)
+        self.task.cancel()
+
     def _finish(self, task: asyncio.Task[T]) -> None:
         self._forget(self)
         error = None if task.cancelled() else task.exception()
@@ -103,42 +117,94 @@ class SharedCall(Generic[T, C]):
                 waiter.future.set_exception(error if waiter.is_owner else _copy_error(error))
             else:
                 waiter.future.set_result(task.result() if waiter.is_owner else self._share(task.result()))
+        if error is None and not task.cancelled():
+            self._spread(self, task.result())
+
+
+class Turn:
+    """Lets one work of a key send at a time; who has an answer keeps the turn until its work has ended."""
+
+    __slots__ = ("_holder", "_lock")
+
+    def __init__(self) -> None:
+        self._holder: object = None
+        self._lock = asyncio.Lock()
+
+    async def take(self, work: object) -> None:
+        """Wait until no other work sends; does nothing for the work that has the turn."""
+        if self._holder is not work:
+            await self._lock.acquire()
+            self._holder = work
+
+    def give_up(self, work: object) -> None:
+        """Let the next work send; does nothing for a work that has not the turn."""
+        if self._holder is work:
+            self._holder = None
+            self._lock.release()
+
+
+class _Group(Generic[T, C]):
+    """The shared calls of one key, by party."""
+
+    __slots__ = ("calls", "turn")
+
+    def __init__(self) -> None:
+        self.calls: dict[Hashable, SharedCall[T, C]] = {}
+        self.turn = Turn()
 
 
 class SingleFlight(Generic[T, C]):
-    """Shared calls by key.
+    """Shared calls by key and party.
 
     Args:
         share: Copies an outcome for callers other than the owner; must not raise.
+        is_for_all: Whether an outcome is the same for all parties; others keep working where it is not.
     """
 
-    def __init__(self, share: Callable[[T], T]) -> None:
+    def __init__(self, share: Callable[[T], T], is_for_all: Callable[[T], bool] = lambda _: True) -> None:
         self._share = share
-        self._calls: dict[Hashable, SharedCall[T, C]] = {}
+        self._is_for_all = is_for_all
+        self._groups: dict[Hashable, _Group[T, C]] = {}
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return sum(len(group.calls) for group in self._groups.values())
 
-    def find(self, key: Hashable) -> SharedCall[T, C] | None:
-        """The shared call in flight on this loop, or None."""
-        shared = self._calls.get((asyncio.get_running_loop(), key))
+    def find(self, key: Hashable, party: Hashable = None) -> SharedCall[T, C] | None:
+        """The party's shared call in flight on this loop, or None."""
+        group = self._groups.get((asyncio.get_running_loop(), key))
+        shared = None if group is None else group.calls.get(party)
         # Between the end of a task and its callback other code may run; it is too late to join.
         return None if shared is None or shared.task.done() else shared
 
-    def start(self, key: Hashable, work: Coroutine[Any, Any, T], payload: C) -> SharedCall[T, C]:
-        """Start work in a task with the caller's context variables; `find` must just have returned None."""
+    def start(
+        self, key: Hashable, work: Coroutine[Any, Any, T], payload: C, party: Hashable = None
+    ) -> tuple[SharedCall[T, C], Turn]:
+        """Start work in a task with the caller's context variables; `find` must just have returned None.
+
+        Returns:
+            The shared call, and the turn that works of this key send in.
+        """
         loop = asyncio.get_running_loop()
         place = (loop, key)
+        group = self._groups.setdefault(place, _Group())
 
         def forget(shared: SharedCall[T, C]) -> None:
-            if self._calls.get(place) is shared:
-                del self._calls[place]
+            if group.calls.get(party) is shared:
+                del group.calls[party]
+            if not group.calls and self._groups.get(place) is group:
+                del self._groups[place]
+
+        def spread(shared: SharedCall[T, C], outcome: T) -> None:
+            others = [other for name, other in group.calls.items() if name != party and other is not shared]
+            if others and self._is_for_all(outcome):
+                for other in others:
+                    other.take_over(outcome)
 
         shared: SharedCall[T, C] = SharedCall(
-            loop.create_task(work), payload, share=self._share, forget=forget
+            loop.create_task(work), payload, share=self._share, forget=forget, spread=spread
         )
-        self._calls[place] = shared
-        return shared
+        group.calls[party] = shared
+        return shared, group.turn
 
 
 def _copy_error(error: BaseException) -> BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Hashable
 from dataclasses import replace
 from typing import Any, Protocol, get_args
 
@@ -9,11 +11,11 @@ from ainb.clock import Clock
 from ainb.errors import CircuitOpenError, ConfigError
 from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
-from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole
+from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole, stored_key
 from ainb.pipeline.cache.key import reply_key
 from ainb.pipeline.cache.lookup import Lookup
 from ainb.pipeline.cache.options import Cache, check_ttl
-from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Waiter
+from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Turn, Waiter
 from ainb.stores.base import Store
 
 MODES = get_args(CacheMode)
@@ -47,7 +49,8 @@ class CacheStage:
     ) -> None:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
-        self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced)
+        self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
+        self._turns: dict[int, Turn] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the store or from an identical call in flight, or let the call proceed.
@@ -61,7 +64,7 @@ class CacheStage:
         if options.cache == "off":
             return await proceed(call)
         check_ttl(options.ttl_seconds)
-        key = reply_key(call)
+        key = stored_key(reply_key(call))
         entry = None
         if options.cache == "use":
             entry = await lookup.read(key, decode_entry)
@@ -76,6 +79,14 @@ class CacheStage:
             lookup.stale += 1
             return entry.hit(stale=True)
 
+    def take_turn(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
+        """Next to the provider: identical calls under other limits send one after another.
+
+        The first whole answer ends the others, so that they neither send nor pay.
+        """
+        turn = self._turns.get(id(call))
+        return proceed(call) if turn is None else _in_turn(turn, call, proceed)
+
     async def holds(self, call: Call) -> bool:
         """Whether this call would be answered from the store; not counted as a lookup.
 
@@ -84,7 +95,7 @@ class CacheStage:
         """
         if call.options.cache != "use":
             return False
-        entry = await self._lookup.read(reply_key(call), decode_entry)
+        entry = await self._lookup.read(stored_key(reply_key(call)), decode_entry)
         return entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
 
     def status(self) -> dict[str, Any]:
@@ -104,16 +115,24 @@ class CacheStage:
         """
         return await self._lookup.prune(older_than_seconds)
 
+    async def settle(self) -> None:
+        """Wait until others who share the store can read every answer that was stored."""
+        await self._lookup.settle()
+
+    @property
+    def store(self) -> Store:
+        """Holds the answers."""
+        return self._lookup.store
+
     async def close(self) -> None:
         """Write pending answers and close the store."""
         await self._lookup.close()
 
     async def _share(self, key: str, call: Call, proceed: Handler, *, past_age: bool) -> Reply:
-        place = (call.options.cache, key)
-        shared = self._calls.find(place)
+        place, party = (call.options.cache, key), _party(call)
+        shared = self._calls.find(place, party)
         if shared is None:
-            work = call.fork()
-            shared = self._calls.start(place, self._fetch(key, work, proceed, past_age=past_age), work)
+            shared = self._start(place, party, call.fork(), proceed, past_age=past_age)
             self._lookup.misses += 1
         else:
             _extend_deadline(shared.payload, call)
@@ -123,6 +142,20 @@ class CacheStage:
             return await waiter.wait()
         finally:
             _settle(shared, waiter, call)
+
+    def _start(
+        self, place: tuple[CacheMode, str], party: Hashable, work: Call, proceed: Handler, *, past_age: bool
+    ) -> SharedCall[Reply, Call]:
+        fetch = self._fetch(place[1], work, proceed, past_age=past_age)
+        shared, turn = self._calls.start(place, fetch, work, party)
+        self._turns[id(work)] = turn
+
+        def end(_task: asyncio.Task[Reply]) -> None:
+            del self._turns[id(work)]
+            turn.give_up(work)
+
+        shared.task.add_done_callback(end)
+        return shared
 
     async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
         leases = self._leases
@@ -135,7 +168,8 @@ class CacheStage:
                     reply = entry.hit()
                     reply.coalesced = True
                     return reply
-                # A text that is no valid answer does not count: one that cannot be read would be found for ever.
+                # A text that is no valid answer does not count: one that cannot be read would be found for
+                # ever.
                 past_age = True
             return await self._pay(key, work, proceed)
         finally:
@@ -146,6 +180,28 @@ class CacheStage:
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
         return reply
+
+
+async def _in_turn(turn: Turn, call: Call, proceed: Handler) -> Reply:
+    await turn.take(call)
+    try:
+        return await proceed(call)
+    except BaseException:
+        turn.give_up(call)
+        raise
+
+
+def _party(call: Call) -> Hashable:
+    """What may refuse or delay this call and not another one with the same request."""
+    options = call.options
+    return (
+        options.user,
+        options.budget_usd,
+        options.batch_id,
+        options.timeout_seconds,
+        options.ttl_seconds,
+        call.payer(),
+    )
 
 
 def _extend_deadline(work: Call, joined: Call) -> None:

@@ -8,14 +8,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
 from typing import Any, TypeVar, overload
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.events import Sink, silent
-from ainb.pipeline.cache.entry import copy_value, is_moment
-from ainb.pipeline.cache.key import digest, is_json
+from ainb.pipeline.cache.entry import copy_value, is_moment, stored_key
+from ainb.pipeline.cache.function_keys import KeyOf, Keys, Prompt, prompt_key
+from ainb.pipeline.cache.key import is_json
 from ainb.pipeline.cache.lookup import Lookup
 from ainb.pipeline.cache.options import Cache, check_ttl
 from ainb.pipeline.cache.single_flight import SingleFlight
@@ -26,13 +26,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 VALUE_VERSION = 1
 VALUE_FIELDS = {"version", "created_at", "value"}
-Prompt = str | Sequence[Mapping[str, Any]]
+# Of an entry that a function has stored under the key of `get`: that function's own key.
+FUNCTION = "function"
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
     value: Any
     created_at: float
+    function: str | None = None
 
 
 class ResponseCache:
@@ -45,7 +47,7 @@ class ResponseCache:
         clock: Source of time.
         sink: Receives one notice when the store cannot be used.
 
-    Example:
+    Examples:
         >>> cache = ResponseCache(Cache(where="memory"))
         >>> cache.get("Capital of France?", "my-model", {"temperature": 0})
         >>> cache.set("Capital of France?", "my-model", {"temperature": 0}, "Paris")
@@ -86,9 +88,12 @@ class ResponseCache:
     ) -> str | None:
         """The stored answer to a prompt, or None.
 
+        It was stored by `set`, or by a function under `cached` with arguments ``prompt`` and ``model``, whose
+        other arguments are the parameters; of several such functions the newest answer counts.
+
         Args:
             prompt: Text, or a list of messages as dicts.
-            model: The model's name, as it was given to `set`.
+            model: The model's name, as it was given to `set` or to the function.
             params: Request parameters; None means none.
             ttl_seconds: Age up to which the answer is valid; None means the cache's own limit.
 
@@ -96,7 +101,7 @@ class ResponseCache:
             ConfigError: A parameter cannot be part of a cache key; the message names it.
         """
         check_ttl(ttl_seconds)
-        found = at_once(self._find(_prompt_key(prompt, model, params), ttl_seconds))
+        found = at_once(self._find(prompt_key(prompt, model, params), ttl_seconds))
         self._lookup.misses += found is None
         return found.value if found is not None and isinstance(found.value, str) else None
 
@@ -108,7 +113,7 @@ class ResponseCache:
         """
         if not isinstance(reply_text, str):
             raise ConfigError(f"reply_text must be a text; it is {type(reply_text).__name__}")
-        at_once(self._keep(_prompt_key(prompt, model, params), str.__str__(reply_text)))
+        at_once(self._keep(prompt_key(prompt, model, params), str.__str__(reply_text)))
 
     @overload
     def cached(self, function: F) -> F: ...
@@ -122,7 +127,9 @@ class ResponseCache:
         """Decorator that caches the results of a function by its name, its code and its arguments.
 
         An async function runs once for identical calls at the same time. A result that JSON cannot hold
-        exactly (an object, a tuple) is returned but not stored; errors are never stored.
+        exactly (an object, a tuple) is returned but not stored; errors are never stored. `get` finds the text
+        that a function with arguments ``prompt`` and ``model`` returned, and such a function finds what `set`
+        has stored for the same prompt, model and parameters.
 
         Args:
             function: The async or plain function, when the decorator is used without parentheses.
@@ -155,109 +162,83 @@ class ResponseCache:
         at_once(self._lookup.close())
 
     def _wrap(self, function: F, ttl_seconds: float | None, ignore: tuple[str, ...]) -> Any:
-        key_of = _KeyOf(function, ignore)
+        key_of = KeyOf(function, ignore)
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def share(*args: Any, **kwargs: Any) -> Any:
-                key = key_of(args, kwargs)
-                found = await self._find(key, ttl_seconds)
+                keys = key_of(args, kwargs)
+                found = await self._find_result(keys, ttl_seconds)
                 if found is not None:
                     return found.value
-                return await self._share(key, functools.partial(function, *args, **kwargs))
+                return await self._share(keys, functools.partial(function, *args, **kwargs))
 
             return share
 
         @functools.wraps(function)
         def keep(*args: Any, **kwargs: Any) -> Any:
-            key = key_of(args, kwargs)
-            found = at_once(self._find(key, ttl_seconds))
+            keys = key_of(args, kwargs)
+            found = at_once(self._find_result(keys, ttl_seconds))
             if found is not None:
                 return found.value
             self._lookup.misses += 1
             value = function(*args, **kwargs)
-            at_once(self._keep(key, value))
+            at_once(self._keep_result(keys, value))
             return value
 
         return keep
 
-    async def _share(self, key: str, function: Callable[[], Any]) -> Any:
-        shared = self._calls.find(key)
+    async def _share(self, keys: Keys, function: Callable[[], Any]) -> Any:
+        shared = self._calls.find(keys.own)
         if shared is None:
-            shared = self._calls.start(key, self._fetch(key, function), None)
+            shared, _ = self._calls.start(keys.own, self._fetch(keys, function), None)
             self._lookup.misses += 1
         else:
             self._lookup.coalesced += 1
         return await shared.join().wait()
 
-    async def _fetch(self, key: str, function: Callable[[], Any]) -> Any:
+    async def _fetch(self, keys: Keys, function: Callable[[], Any]) -> Any:
         value = await function()
-        await self._keep(key, value)
+        await self._keep_result(keys, value)
         return value
 
-    async def _find(self, key: str, ttl_seconds: float | None) -> _Value | None:
-        found = await self._lookup.read(key, _decode_value)
+    async def _find_result(self, keys: Keys, ttl_seconds: float | None) -> _Value | None:
+        """What the function returned, or what `set` stored; never what another function returned."""
+        found = await self._find(keys.own, ttl_seconds)
+        if found is None and keys.asked is not None:
+            found = await self._find(keys.asked, ttl_seconds, by_hand=True)
+        return found
+
+    async def _find(self, key: str, ttl_seconds: float | None, *, by_hand: bool = False) -> _Value | None:
+        found = await self._lookup.read(stored_key(key, VALUE_VERSION), _decode_value)
         if found is None or not self._lookup.is_fresh(found.created_at, ttl_seconds):
+            return None
+        if by_hand and found.function is not None:
             return None
         self._lookup.hits += 1
         return found
 
-    async def _keep(self, key: str, value: Any) -> None:
+    async def _keep_result(self, keys: Keys, value: Any) -> None:
+        await self._keep(keys.own, value)
+        if keys.asked is not None and isinstance(value, str):
+            await self._keep(keys.asked, str.__str__(value), function=keys.own)
+
+    async def _keep(self, key: str, value: Any, *, function: str | None = None) -> None:
         if not is_json(value):
             self._lookup.report(
                 f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not "
                 "kept"
             )
             return
-        await self._lookup.write(key, lambda created_at: _encode_value(value, created_at))
+        place = stored_key(key, VALUE_VERSION)
+        await self._lookup.write(place, lambda created_at: _encode_value(value, created_at, function))
 
 
-class _KeyOf:
-    """Keys of a function's calls: equal for equal arguments, however passed, while its code is unchanged."""
-
-    def __init__(self, function: Callable[..., Any], ignore: tuple[str, ...]) -> None:
-        inner = inspect.unwrap(function)
-        name = getattr(inner, "__qualname__", None)
-        if name is None or inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-            raise ConfigError(f"the cache keeps results of plain and async functions; this is {function!r}")
-        self._signature = inspect.signature(function)
-        unknown = set(ignore) - self._signature.parameters.keys()
-        if unknown:
-            raise ConfigError(
-                f"ignore names {min(unknown)!r}, which is no argument of {name}{self._signature}"
-            )
-        self._ignore = ignore
-        code = getattr(inner, "__code__", None)
-        self._name = (f"{inner.__module__}.{name}", "" if code is None else _describe(code))
-
-    def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        bound = self._signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        for name in self._ignore:
-            del bound.arguments[name]
-        return digest(bound.arguments, "function", *self._name)
-
-
-def _describe(constant: object) -> str:
-    """A function's code as text, the same in every process; an edited function gets other keys."""
-    if isinstance(constant, CodeType):
-        parts = ",".join(map(_describe, constant.co_consts))
-        return f"{constant.co_code.hex()}:{constant.co_names}:{constant.co_varnames}:[{parts}]"
-    if isinstance(constant, tuple):
-        return f"({','.join(map(_describe, constant))})"
-    if isinstance(constant, frozenset):
-        return f"{{{','.join(sorted(map(_describe, constant)))}}}"
-    return f"{type(constant).__name__} {constant!r}"
-
-
-def _prompt_key(prompt: Prompt, model: str, params: Mapping[str, Any] | None) -> str:
-    return digest({"prompt": prompt, "model": model, "params": params or {}}, "prompt")
-
-
-def _encode_value(value: Any, created_at: float) -> str:
+def _encode_value(value: Any, created_at: float, function: str | None) -> str:
     import orjson
 
-    return bytes(orjson.dumps({"version": VALUE_VERSION, "created_at": created_at, "value": value})).decode()
+    entry = {"version": VALUE_VERSION, "created_at": created_at, "value": value}
+    return bytes(orjson.dumps(entry if function is None else {**entry, FUNCTION: function})).decode()
 
 
 def _decode_value(text: str) -> _Value | None:
@@ -267,6 +248,9 @@ def _decode_value(text: str) -> _Value | None:
         entry = orjson.loads(text)
     except ValueError:
         return None
-    if type(entry) is not dict or entry.keys() != VALUE_FIELDS or entry["version"] != VALUE_VERSION:
+    if type(entry) is not dict or entry.keys() - {FUNCTION} != VALUE_FIELDS:
         return None
-    return _Value(entry["value"], entry["created_at"]) if is_moment(entry["created_at"]) else None
+    function = entry.get(FUNCTION)
+    if entry["version"] != VALUE_VERSION or not isinstance(function, str | None):
+        return None
+    return _Value(entry["value"], entry["created_at"], function) if is_moment(entry["created_at"]) else None

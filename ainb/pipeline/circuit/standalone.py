@@ -67,26 +67,27 @@ class CircuitBreaker:
         clock: Source of time.
         rng: Source of jitter; None means the system's.
 
-    >>> from ainb.testing import FakeClock
-    >>> clock = FakeClock()
-    >>> breaker = CircuitBreaker(Circuit(minimum_calls=2, probes=1), name="search", clock=clock)
-    >>> @breaker
-    ... def search(text):
-    ...     return {"tea": "green"}[text]
-    >>> for _ in range(2):
-    ...     try:
-    ...         search("coffee")
-    ...     except KeyError:
-    ...         pass
-    >>> breaker.state
-    'open'
-    >>> search("tea")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    ainb.errors.CircuitOpenError: search failed too often just now (50 % of at least 2 calls within 60 s); ...
-    >>> clock.advance(30)
-    >>> search("tea"), breaker.state
-    ('green', 'closed')
+    Examples:
+        >>> from ainb.testing import FakeClock
+        >>> clock = FakeClock()
+        >>> breaker = CircuitBreaker(Circuit(minimum_calls=2, probes=1), name="search", clock=clock)
+        >>> @breaker
+        ... def search(text):
+        ...     return {"tea": "green"}[text]
+        >>> for _ in range(2):
+        ...     try:
+        ...         search("coffee")
+        ...     except KeyError:
+        ...         pass
+        >>> breaker.state
+        'open'
+        >>> search("tea")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ainb.errors.CircuitOpenError: search failed too often just now (50 % of at least 2 calls ...
+        >>> clock.advance(30)
+        >>> search("tea"), breaker.state
+        ('green', 'closed')
     """
 
     def __init__(

@@ -16,9 +16,9 @@ HINT_SHARE = 4
 class Ramp:
     """Additive increase, multiplicative decrease of a number of calls in flight, after a slow start.
 
-    Starts at 16. Each success adds one (`growth`) until the first overload response (429, 529), and one per round
-    of successes afterwards. Shrinks to 0.7 at most once per round trip. Does not grow while fewer calls are
-    in flight. Until the first success each failure takes one off, so that a provider that is down gets no
+    Starts at 16. Each success adds one (`growth`) until the first overload response (429, 529), and one per
+    round of successes afterwards. Shrinks to 0.7 at most once per round trip. Does not grow while fewer calls
+    are in flight. Until the first success each failure takes one off, so that a provider that is down gets no
     more than the first 16 calls before its circuit opens.
 
     Args:

@@ -27,28 +27,29 @@ class RateLimiter:
         shared: Limits of all users together; None means none.
         clock: Source of time.
 
-    Without users, around a function:
+    Examples:
+        Around a function; the decorator takes the argument ``user`` for itself:
 
-    >>> limiter = RateLimiter(RateLimit(requests_per_minute=600, concurrency=8))
-    >>> @limiter
-    ... def ask(prompt):
-    ...     return prompt.upper()
-    >>> ask("hello", user="ann")
-    'HELLO'
+        >>> limiter = RateLimiter(RateLimit(requests_per_minute=600, concurrency=8))
+        >>> @limiter
+        ... def ask(prompt):
+        ...     return prompt.upper()
+        >>> ask("hello", user="ann")
+        'HELLO'
 
-    Around a block; the actual use is settled at its end:
+        Around a block; the actual use is settled at its end:
 
-    >>> limiter = RateLimiter(RateLimit(tokens_per_minute=60_000))
-    >>> with limiter.permit(user="ann", tokens=500) as permit:
-    ...     permit.settle(tokens=320)
+        >>> limiter = RateLimiter(RateLimit(tokens_per_minute=60_000))
+        >>> with limiter.permit(user="ann", tokens=500) as permit:
+        ...     permit.settle(tokens=320)
 
-    As a check, which never waits:
+        As a check, which never waits:
 
-    >>> limiter = RateLimiter(RateLimit(requests_per_minute=12))
-    >>> [limiter.try_acquire(user="ann") for _ in range(3)]
-    [True, True, False]
-    >>> limiter.try_acquire(user="bob")
-    True
+        >>> limiter = RateLimiter(RateLimit(requests_per_minute=12))
+        >>> [limiter.try_acquire(user="ann") for _ in range(3)]
+        [True, True, False]
+        >>> limiter.try_acquire(user="bob")
+        True
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
 from ainb import errors
-from ainb.messages import Call, Reply, Usage
+from ainb.messages import Call, Reply, Usage, is_reply_cost, is_token_count
 from ainb.pipeline.replay.request import redacted
 from ainb.stores.cassette import is_reply, is_seconds
 
@@ -52,6 +52,7 @@ _PLAIN: Mapping[str, type[Exception]] = {
 def write_reply(reply: Reply) -> dict[str, Any]:
     """The recorded part of a reply."""
     usage = {name: count for name in TOKENS if (count := getattr(reply.usage, name)) is not None}
+    saved = {"provider_saved_usd": f"{reply.provider_saved_usd:f}"} if reply.provider_saved_usd else {}
     reasoning = {} if reply.reasoning is None else {"reasoning": redacted(reply.reasoning)}
     return {
         "text": redacted(reply.text),
@@ -62,6 +63,7 @@ def write_reply(reply: Reply) -> dict[str, Any]:
         "usage": {**usage, "source": reply.usage.source},
         "cost_usd": None if reply.cost_usd is None else f"{reply.cost_usd:f}",
         "cost_source": reply.cost_source,
+        **saved,
     }
 
 
@@ -82,6 +84,7 @@ def read_reply(record: Mapping[str, Any]) -> Reply:
         finish_reason=_text(record.get("finish_reason")),
         reasoning=_text(record.get("reasoning")) or None,
         cost_usd=_cost(record.get("cost_usd")),
+        provider_saved_usd=_amount(record.get("provider_saved_usd")),
         cost_source=cost_source if cost_source in get_args(CostSource) else None,
     )
 
@@ -164,7 +167,7 @@ def apply_measured(call: Call, measured: Mapping[str, Any]) -> None:
 
 def mark_hit(reply: Reply) -> Reply:
     """Mark a reply as a cache hit, with cost 0 and the saved cost."""
-    reply.cached, reply.attempts = True, 0
+    reply.cached, reply.attempts, reply.provider_saved_usd = True, 0, None
     reply.saved_usd, reply.cost_usd, reply.cost_source = reply.cost_usd, Decimal(0), "free"
     return reply
 
@@ -174,14 +177,19 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and is_token_count(value) else None
 
 
 def _cost(value: object) -> Decimal | None:
+    cost = _amount(value)
+    return cost if cost is not None and is_reply_cost(cost) else None
+
+
+def _amount(value: object) -> Decimal | None:
     if not isinstance(value, str) or len(value) > MAX_COST_DIGITS:
         return None
     try:
-        cost = Decimal(value)
+        amount = Decimal(value)
     except InvalidOperation:
         return None
-    return cost if cost.is_finite() and cost >= 0 else None
+    return amount if amount.is_finite() and is_reply_cost(abs(amount)) else None

@@ -31,7 +31,7 @@ class Asked:
 
     Attributes:
         fields: `model` as ``provider:model``, `body` (messages and parameters as the user gave them), and
-            where they apply `schema` and `replica`.
+            where they apply `schema`, `replica` and `rows_per_call`.
         key: Identifies the request.
         weights: Weights of the local model that would answer; None where unknown.
     """
@@ -64,6 +64,7 @@ def read_request(call: Call) -> Asked:
         "body": map_texts(_clean, plain),
         "schema": _schema_name(request),
         "replica": call.options.replica,
+        "rows_per_call": call.rows_per_call if call.rows_per_call > 1 else None,
     }
     return Asked(fields, request_key(fields), _weights(call))
 

@@ -24,7 +24,7 @@ from ainb.pipeline.replay.outcome import (
     write_reply,
 )
 from ainb.pipeline.replay.request import Asked, read_request, redacted
-from ainb.stores.cassette import MEASURED, Cassette, Line, write_line
+from ainb.stores.cassette import MEASURED, Cassette, Line, UnreadableFileError, write_line
 
 Mode = Literal["record", "replay", "auto"]
 NEVER_RECORDED = "scripted"
@@ -68,6 +68,7 @@ class ReplayStage:
         self._caching = caching
         self._book = book
         self._given: set[bytes] = set()
+        self._recorded = False
         self._reported = False
 
     @property
@@ -87,7 +88,8 @@ class ReplayStage:
 
         Raises:
             ReplayMissError: The mode is "replay", and the cassette has no record of this request.
-            ConfigError: A cassette is damaged, or the notebook to record for is unknown.
+            ConfigError: A cassette is damaged before anything was recorded into it, or the notebook to record
+                for is unknown. One that becomes unreadable later costs a notice.
         """
         call.duration_s, call.replayed = (
             None,
@@ -107,7 +109,10 @@ class ReplayStage:
         if self._mode == "replay":
             raise ReplayMissError(self.library.explain(asked))
         cassette = self.library.own()
-        cassette.lines()  # raises for a damaged file before money is spent
+        try:
+            cassette.lines()  # raises for a damaged file before money is spent
+        except ConfigError as fault:
+            self._go_on(fault)
         self._given.add(asked.key)
         return await self._record(call, proceed, asked, cassette)
 
@@ -129,9 +134,23 @@ class ReplayStage:
         """The record that may answer, or None."""
         if self._mode == "record" and not (again and self._may_hit(call)):
             return None
-        found = self.library.find(asked)
+        try:
+            found = self.library.find(asked)
+        except ConfigError as fault:
+            self._go_on(fault)
+            return None
         # Errors are replayed only in the mode "replay"; otherwise the call is made again.
         return found if found is not None and (self._mode == "replay" or found[1].is_reply) else None
+
+    def _go_on(self, fault: ConfigError) -> None:
+        """Report that calls run without the cassette; raises where they must not.
+
+        A cassette that is damaged before anything was recorded is an error, before money is spent for what
+        cannot be kept; in a run that has begun it must not cost the answers.
+        """
+        if self._mode == "replay" or not (self._recorded or isinstance(fault, UnreadableFileError)):
+            raise fault
+        self._report(f"answers cannot be recorded ({fault})")
 
     def _may_hit(self, call: Call) -> bool:
         return self._caching and call.options.cache == "use"
@@ -228,6 +247,7 @@ class ReplayStage:
         else:
             cassette.put(line)
         cassette.used.add(line.key)
+        self._recorded = True
         apply_measured(call, line.fields[MEASURED])
         return line
 

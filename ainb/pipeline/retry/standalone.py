@@ -29,16 +29,17 @@ def retrying(
         clock: Source of time; a plain function waits in its own thread and can be interrupted there.
         rng: Source of jitter; None means the system's.
 
-    >>> from ainb.testing import FakeClock
-    >>> answers = iter([ConnectionError("reset by peer"), "green"])
-    >>> @retrying(Retry(attempts=3), clock=FakeClock())
-    ... def search(text):
-    ...     answer = next(answers)
-    ...     if isinstance(answer, Exception):
-    ...         raise answer
-    ...     return answer
-    >>> search("tea")
-    'green'
+    Examples:
+        >>> from ainb.testing import FakeClock
+        >>> answers = iter([ConnectionError("reset by peer"), "green"])
+        >>> @retrying(Retry(attempts=3), clock=FakeClock())
+        ... def search(text):
+        ...     answer = next(answers)
+        ...     if isinstance(answer, Exception):
+        ...         raise answer
+        ...     return answer
+        >>> search("tea")
+        'green'
     """
     rules = options or Retry()
     random = rng or SystemRandom()

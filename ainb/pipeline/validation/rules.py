@@ -68,10 +68,13 @@ class Rule:
     Raises:
         ConfigError: A value is not valid.
 
-    >>> import re
-    >>> rule = Rule(name="project name", find=lambda text: [m.span() for m in re.finditer("Apollo", text)])
-    >>> rule.places("To Apollo!")
-    [(3, 9, 'project name')]
+    Examples:
+        >>> import re
+        >>> def find(text):
+        ...     return [match.span() for match in re.finditer("Apollo", text)]
+        >>> rule = Rule(name="project name", find=find)
+        >>> rule.places("To Apollo!")
+        [(3, 9, 'project name')]
     """
 
     name: str
@@ -121,7 +124,9 @@ class Rule:
                 for item in found
             ]
             inside = all(0 <= start < end <= len(text) for start, end, _ in places)
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                raise
             raise ConfigError(
                 f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its "
                 "function or leave the rule out"

@@ -128,8 +128,9 @@ def sanitize(text: str) -> str:
     content, and all other tags. White space is collapsed to single blanks. A text of more than 10,000
     characters is cut there and ends in "...".
 
-    >>> sanitize("<p>Very   <b>good</b><script>steal()</script></p>")
-    'Very good'
+    Examples:
+        >>> sanitize("<p>Very   <b>good</b><script>steal()</script></p>")
+        'Very good'
     """
     text = without_odd(text)
     if "<" in text:

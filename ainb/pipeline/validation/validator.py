@@ -72,8 +72,9 @@ class Validator:
         rules: The rules in the order in which they apply.
         changes_reply: Whether some rule may change or refuse a reply, so that it cannot be streamed.
 
-    >>> [finding.rule for finding in Validator(Validation(preset="strict")).check("<b>eval(x)</b>")]
-    ['eval or exec call', 'HTML tag', 'HTML tag']
+    Examples:
+        >>> [finding.rule for finding in Validator(Validation(preset="strict")).check("<b>eval(x)</b>")]
+        ['eval or exec call', 'HTML tag', 'HTML tag']
     """
 
     def __init__(self, options: Validation | None = None) -> None:
@@ -127,7 +128,7 @@ class Validator:
             for look in looks:
                 if look(text):
                     return True
-        except Exception:  # noqa: BLE001 - a user's rule; the full check names it
+        except Exception:  # noqa: BLE001 - the full check names the rule
             return True
         return False
 

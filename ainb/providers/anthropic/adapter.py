@@ -73,10 +73,15 @@ class AnthropicProvider(RemoteProvider):
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply
+
+    def cache_seconds(self, request: Request) -> float | None:
+        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        wire = build(request, self._lessons(self._target_for(request), request))
+        return None if wire.cache is None else wire.cache.life_seconds
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
         return read_schema_lesson(refused, wire, schema)
@@ -93,21 +98,23 @@ class AnthropicProvider(RemoteProvider):
         target = self._target_for(request)
         return AnthropicBatches(
             BatchHttp(target, self._clock.unix),
-            body=lambda asked: build(asked, self._lessons(target, asked)).body,
+            # Jobs run longer than the five minutes that a prefix is kept by default.
+            body=lambda asked: build(asked, self._lessons(target, asked), cache_hour=True).body,
             read=self._read_stored,
         )
 
     def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
         """The reply that a result file of a batch job holds, in the form of the user's schema."""
         request, target = call.request, response.target
-        plain = request.schema is None and 200 <= response.status < 300  # noqa: PLR2004 - success
+        asks_plainly = request.schema is None and "tools" not in request.parameters
+        plain = asks_plainly and 200 <= response.status < 300  # noqa: PLR2004 - success
         wire = Wire({}) if plain else build(request, self._lessons(target, request))
         try:
             reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply

@@ -111,7 +111,10 @@ class AnthropicBatches:
         await self._http.post(f"{PATH}/{job_id}/cancel", b"{}")
 
     async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write the results to `path`, from the endpoint itself: an address that the reply names never gets the key."""
+        """Write the results to `path`, from the endpoint itself.
+
+        An address that the reply names never gets the key.
+        """
         await self._http.download(f"{PATH}/{job_id}/{name}", path)
 
     def read_line(self, line: bytes) -> RequestResult | None:

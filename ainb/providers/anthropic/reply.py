@@ -1,4 +1,7 @@
-"""What a message of the Messages protocol says: text, tool calls, tokens, why it ended; and how its events add up to the same."""
+"""What a message of the Messages protocol says.
+
+Text, tool calls, tokens, why it ended; and how its events add up to the same.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +167,7 @@ def read_message(data: Any) -> Answer:
 
 
 def read_usage(usage: Any) -> Usage:
-    """Tokens under our names: the input with what was read from and written to the prompt cache, which the service leaves out."""
+    """Tokens under our names, with what was read from and written to the prompt cache in the input."""
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
     plain, output = count_or_none(usage.get("input_tokens")), count_or_none(usage.get("output_tokens"))

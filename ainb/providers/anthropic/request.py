@@ -16,14 +16,15 @@ from ainb.providers.adapted import (
     extra_body,
     schema_field,
     schema_lesson,
+    with_clean_tools,
 )
-from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import ANTHROPIC, WireSchema, is_object, rewrite, wrap
+from ainb.providers.cache_layout import cut, layout_for, mark_last, shared_length
+from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.schema_forms import ANTHROPIC, as_given, rewrite
+from ainb.providers.schema_names import clean_name
 
 Json = dict[str, Any]
 
-# The protocol requires a limit; a request that names none gets this one.
-MAX_TOKENS: Final = 4_096
 # Parameters of the OpenAI protocol that have no counterpart and that the service would refuse.
 DROPPED = frozenset(
     {
@@ -59,7 +60,6 @@ _TRANSLATED = frozenset(
 )
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ABOUT_THIS_SCHEMA = re.compile(
     r"schema is too complex|output_config\.format\.schema|too many|compil", re.IGNORECASE
 )
@@ -67,13 +67,20 @@ _ABOUT_FORMAT = re.compile(r"output_config|output[_ ]format|structured output|js
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
-def build(request: Request, lessons: Sequence[Lesson] = (), *, flags: Mapping[str, Any] = _NO_FLAGS) -> Wire:
+def build(
+    request: Request,
+    lessons: Sequence[Lesson] = (),
+    *,
+    flags: Mapping[str, Any] = _NO_FLAGS,
+    cache_hour: bool = False,
+) -> Wire:
     """The whole outgoing body.
 
     Args:
         request: What the user asks.
         lessons: What earlier refusals of this model taught.
         flags: ``stream``, where the reply is to come in pieces.
+        cache_hour: Keep a marked prefix for an hour in place of five minutes.
 
     Raises:
         ConfigError: A picture or ``extra_body`` is given in a way that cannot be sent.
@@ -90,13 +97,14 @@ def build(request: Request, lessons: Sequence[Lesson] = (), *, flags: Mapping[st
         body["system"] = system
     wire = Wire(body)
     if given:
-        _add_parameters(body, given)
+        _add_parameters(body, with_clean_tools(wire, given))
         _add_thinking(wire, request, family)
         drop_sampling(wire, family, request.model, None)
         if _thinks(body) and family.sampling == "always":
             _drop_while_thinking(wire, family)
     if request.schema is not None:
         _add_schema(wire, request.schema, schema_lesson(lessons, request.schema) or family.schema)
+    _lay_out(wire, request, lessons, cache_hour=cache_hour)
     if given.get("cache_control"):
         _mark(body, given["cache_control"])
     if "extra_body" in given:
@@ -107,11 +115,31 @@ def build(request: Request, lessons: Sequence[Lesson] = (), *, flags: Mapping[st
     return wire
 
 
+def _lay_out(wire: Wire, request: Request, lessons: Sequence[Lesson], *, cache_hour: bool) -> None:
+    """Mark the last block that all rows share."""
+    cache = layout_for("anthropic", request)
+    if cache is None or request.shared is None or any(item.field == NO_CACHE_LAYOUT for item in lessons):
+        return
+    mark = {"cache_control": {"type": "ephemeral", "ttl": "1h"} if cache_hour else {"type": "ephemeral"}}
+    body, before = wire.body, request.messages[: request.shared.at]
+    turns = [item for item in before if not _is_system(item)]
+    if length := shared_length(request):
+        turn = body["messages"][len(turns)]
+        turn["content"] = cut(turn["content"], length, mark)
+    elif turns and (marked := mark_last(body["messages"][len(turns) - 1]["content"], mark)):
+        body["messages"][len(turns) - 1]["content"] = marked
+    elif not turns and (marked := mark_last(body.get("system"), mark)):
+        body["system"] = marked
+    else:
+        return
+    wire.cache = cache
+
+
 def _limit(request: Request) -> int:
-    """The output limit, in which thinking counts; where none is given, one that leaves room for it."""
+    """The output limit, which the protocol requires; a default leaves room for thinking, which counts."""
     given = request.parameters
     asked = given.get("max_tokens") or given.get("max_completion_tokens")
-    return asked or MAX_TOKENS + thinking_tokens("anthropic", request.model, given)
+    return asked or request.default_output_tokens + thinking_tokens("anthropic", request.model, given)
 
 
 def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
@@ -237,9 +265,8 @@ def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
             "format": {"type": "json_schema", "schema": found.schema},
         }
         return
-    wrapped = not is_object(shape)
-    wire.schema = WireSchema(schema=wrap(shape) if wrapped else dict(shape), wrapped=wrapped, nullable=True)
-    name = _NAME.sub("_", schema.name)[:64] or "reply"
+    wire.schema = as_given(shape, nullable=True)
+    name = clean_name(schema.name)
     tool = {"name": name, "description": "Call this with the answer.", "input_schema": wire.schema.schema}
     body["tools"] = [*body.get("tools", ()), tool]
     body["tool_choice"] = {"type": "auto"}
@@ -257,7 +284,10 @@ def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Les
 
 
 def _mark(body: Json, wish: Any) -> None:
-    """Mark the system message and the last turn: what stands before a mark is kept by the service and read at a tenth of the price."""
+    """Mark the system message and the last turn.
+
+    What stands before a mark is kept by the service and read at a tenth of the price.
+    """
     mark = dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}
     if "system" in body:
         body["system"] = [{"type": "text", "text": body["system"], "cache_control": mark}]

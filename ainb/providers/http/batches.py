@@ -1,4 +1,7 @@
-"""What the batch APIs of all protocols have in common on HTTP: JSON calls, uploads from a file, downloads into one."""
+"""What the batch APIs of all protocols have in common on HTTP.
+
+JSON calls, uploads from a file, downloads into one.
+"""
 
 from __future__ import annotations
 

@@ -107,7 +107,10 @@ class Response:
         raise fault
 
     async def drain(self) -> None:
-        """Wait a moment for the end of a body of which all that matters was read: only then can the connection be used again."""
+        """Wait a moment for the end of a body of which all that matters was read.
+
+        Only then can the connection be used again.
+        """
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await self._raw.content.readany():
@@ -272,7 +275,10 @@ _CONNECTION_FAULTS: tuple[_Words, ...] = (
 
 
 def connection_fault(origin: Origin, error: Exception) -> ProviderError:
-    """The error of a request that got no response; a certificate that is not trusted is final, all else transient."""
+    """The error of a request that got no response.
+
+    A certificate that is not trusted is final, all else transient.
+    """
     words, sent = next((words, sent) for kinds, words, sent in _CONNECTION_FAULTS if isinstance(error, kinds))
     text = words.format(host=urlsplit(origin.base_url).netloc, option=origin.base_url_option)
     final = isinstance(error, aiohttp.ClientConnectorCertificateError)

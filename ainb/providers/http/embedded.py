@@ -34,7 +34,9 @@ def embedded_status(refusal: Refusal) -> int:
 
 
 def embedded_refusal(data: Any) -> Refusal | None:
-    """The error that a body or an event of status 200 holds, beside an answer or alone; None where there is none.
+    """The error that a body or an event of status 200 holds, beside an answer or alone.
+
+    None where there is none.
 
     Found in the wild: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an
     error in a choice, ``finish_reason`` "error", ``{"object": "error"}``, ``{"type": "error"}``, ``{"code":

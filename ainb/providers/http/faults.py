@@ -137,7 +137,8 @@ def way_out(
         UNAUTHORIZED: _check_key(origin),
         402: "add credit with the provider, or use another model",
         FORBIDDEN: f"{_check_key(origin)}, and whether it may use {model or 'this model'}",
-        NOT_FOUND: f"%ai list {origin.service} shows its models; check the model's name and {origin.base_url_option}",
+        NOT_FOUND: f"%ai list {origin.service} shows its models; check the model's name and "
+        f"{origin.base_url_option}",
         TOO_LARGE: "shorten the prompt",
         TOO_MANY: "wait, or set requests_per_minute (tokens_per_minute) to the provider's limit",
     }

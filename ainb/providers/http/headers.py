@@ -35,7 +35,7 @@ _EPOCH_MILLISECONDS = 1e12
 
 
 def rate_limit_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The headers that tell of limits and waits (``…ratelimit…``, Retry-After, x-should-retry), lower-case names."""
+    """The headers about limits and waits (``…ratelimit…``, Retry-After, x-should-retry), in lower case."""
     kept = {}
     for name, value in headers:
         lower = name.lower()

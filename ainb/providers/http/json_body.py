@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final, cast
 
 import orjson
@@ -29,9 +30,18 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass
     try:
-        return json.loads(body.decode("utf-8-sig", "replace"), strict=False)
+        text = body.decode("utf-8-sig", "replace")
+        return json.loads(text, strict=False, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int | float:
+    """The integer; an infinity where it has more digits than Python converts."""
+    try:
+        return int(digits)
+    except ValueError:
+        return -math.inf if digits.startswith("-") else math.inf
 
 
 class SurrogateJoiner:

@@ -1,4 +1,4 @@
-"""A place to talk to: its URL and headers checked once, and the proxy and certificates that the environment asks for."""
+"""An endpoint: its URL and headers checked once, and the proxy and certificates of the environment."""
 
 from __future__ import annotations
 

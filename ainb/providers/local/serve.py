@@ -1,4 +1,6 @@
-"""The child process: serves one GGUF file on a loopback port, and ends with its parent. Started by `llama_child`, by path.
+"""The child process: serves one GGUF file on a loopback port, and ends with its parent.
+
+Started by `llama_child`, by path.
 
 It imports nothing of ainb, so that it runs wherever the interpreter and xllamacpp are. One line of JSON comes
 in on stdin (the API key with it, so that no process list shows it), one line with the server's URL goes out;

@@ -1,4 +1,7 @@
-"""llama.cpp on this machine: one server a model file, shared by every session of the process, started anew when it dies."""
+"""llama.cpp on this machine.
+
+One server a model file, shared by every session of the process, started anew when it dies.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,10 @@ class Servers:
             os.register_at_fork(after_in_child=self._after_fork)
 
     def server(self, weights: Path, options: Local) -> Server:
-        """The server of a model file under these options, made on first use; it starts when it is first asked."""
+        """The server of a model file under these options, made on first use.
+
+        It starts when it is first asked.
+        """
         with self._lock:
             return self._servers.setdefault((weights.resolve(), options), Server(weights, options))
 

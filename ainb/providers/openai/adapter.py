@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol, which OpenAI, Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
+"""The OpenAI chat protocol, which Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.adapted import Wire, tell, tell_limit
 from ainb.providers.batch_service import BatchService, no_batch_api
+from ainb.providers.cache_layout import CacheKeys
 from ainb.providers.http import Exchange, StoredResponse, Target, make_target, without_path
 from ainb.providers.lessons import Lesson, Refused
 from ainb.providers.openai.body import build, read_schema_lesson
@@ -33,10 +34,15 @@ class OpenAIProvider(RemoteProvider):
     def __init__(self, service: Service, **options: Any) -> None:
         super().__init__(service, **options)
         self._exchange = Exchange(CHAT, clock=self._clock)
+        self._cache_keys = CacheKeys()
 
     def body(self, request: Request) -> dict[str, Any]:
         """The whole outgoing body but for the stream flags, by the rules of the model's family."""
-        return build(request, self.name).body
+        return self.wire(request).body
+
+    def wire(self, request: Request) -> Wire:
+        """The same, with what is needed to read the reply."""
+        return build(request, self.name)
 
     async def send(self, call: Call) -> Reply:
         """One attempt; streamed when ``call.options.on_text`` is set.
@@ -49,7 +55,8 @@ class OpenAIProvider(RemoteProvider):
         request = call.request
         target = self._target_for(request)
         flags = {} if call.options.on_text is None else STREAM_FLAGS
-        wire = build(request, self.name, self._lessons(target, request), flags=flags)
+        lessons = self._lessons(target, request)
+        wire = build(request, self.name, lessons, flags=flags, cache_key=self._cache_key)
         if wire.notes:
             tell(call, wire.notes)
         try:
@@ -57,10 +64,18 @@ class OpenAIProvider(RemoteProvider):
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply
+
+    def cache_seconds(self, request: Request) -> float | None:
+        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        wire = build(request, self.name, self._lessons(self._target_for(request), request))
+        return None if wire.cache is None else wire.cache.life_seconds
+
+    def _cache_key(self, prefix: str) -> str:
+        return self._cache_keys.next(prefix, self._clock.monotonic())
 
     def batches(self, request: Request) -> BatchService:
         """The service's batch API at the endpoint of a request.
@@ -84,14 +99,15 @@ class OpenAIProvider(RemoteProvider):
     def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
         """The reply that a result file of a batch job holds, in the form of the user's schema."""
         request, target = call.request, response.target
-        plain = request.schema is None and 200 <= response.status < 300  # noqa: PLR2004 - success
+        asks_plainly = request.schema is None and "tools" not in request.parameters
+        plain = asks_plainly and 200 <= response.status < 300  # noqa: PLR2004 - success
         wire = Wire({}) if plain else build(request, self.name, self._lessons(target, request))
         try:
             reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply
@@ -122,7 +138,10 @@ class OpenAIProvider(RemoteProvider):
 
 
 def _azure_url(url: str) -> str:
-    """A resource's URL with the path of the current interface; one that names a deployment is of the older and stays."""
+    """A resource's URL with the path of the current interface.
+
+    One that names a deployment is of the older and stays.
+    """
     base, mark, query = without_path(url, CHAT_PATH).partition("?")
     if "/deployments/" in base:
         return base + mark + query

@@ -1,4 +1,6 @@
-"""OpenAI's batch API, which Azure, Groq and other services of the protocol speak: files up, batches, files down.
+"""OpenAI's batch API, which Azure, Groq and other services of the protocol speak.
+
+Files up, batches, files down.
 
 Source: OpenAI API reference, "Batch" and "Files"; openai-python e43b4224 for the types.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ainb.families import Family, family_of
@@ -18,13 +18,17 @@ from ainb.providers.adapted import (
     schema_field,
     schema_lesson,
     schema_prompt,
+    with_clean_tools,
 )
-from ainb.providers.lessons import ANY_SCHEMA, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, is_object, rewrite, wrap
+from ainb.providers.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
+from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, as_given, is_object, rewrite, wrap
+from ainb.providers.schema_names import clean_name, clean_schema
 
 _NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_EXPLICIT: Final[Mapping[str, Any]] = {"mode": "explicit"}
+_BREAKPOINT: Final[Mapping[str, Any]] = {"prompt_cache_breakpoint": _EXPLICIT}
 _ABOUT_SCHEMA = re.compile(
     r"response[_ ]format|json[_ ]schema|json[_ ]object|structured output|schema", re.IGNORECASE
 )
@@ -40,7 +44,12 @@ _WROTE_ANOTHER = frozenset({"json_validate_failed"})
 
 
 def build(
-    request: Request, service: str, lessons: Sequence[Lesson] = (), *, flags: Mapping[str, Any] = _NO_FLAGS
+    request: Request,
+    service: str,
+    lessons: Sequence[Lesson] = (),
+    *,
+    flags: Mapping[str, Any] = _NO_FLAGS,
+    cache_key: Callable[[str], str] | None = None,
 ) -> Wire:
     """The whole outgoing body.
 
@@ -49,6 +58,7 @@ def build(
         service: Service name, whose families' rules apply.
         lessons: What earlier refusals of this model taught.
         flags: ``stream`` and ``stream_options``, where the reply is to come in pieces.
+        cache_key: Makes the ``prompt_cache_key`` of a prefix; None sends none.
 
     Raises:
         ConfigError: ``extra_body`` makes no sense.
@@ -60,8 +70,11 @@ def build(
         }
     )
     if request.parameters:
-        wire.body.update(plain_parameters(request, without=_NOT_PARAMETERS))
+        wire.body.update(
+            plain_parameters(with_clean_tools(wire, request.parameters), without=_NOT_PARAMETERS)
+        )
         _apply_rules(wire, request, family_of(service, request.model), service)
+    _lay_out(wire, request, service, lessons, cache_key)
     if request.schema is not None:
         _ask_for(
             wire,
@@ -76,6 +89,34 @@ def build(
         if flags and "stream" not in wire.body:
             wire.body.pop("stream_options", None)
     return wire
+
+
+def _lay_out(
+    wire: Wire,
+    request: Request,
+    service: str,
+    lessons: Sequence[Lesson],
+    cache_key: Callable[[str], str] | None,
+) -> None:
+    """Mark the end of the shared prefix, or name a key for models that cache by themselves."""
+    cache = layout_for(service, request)
+    if cache is None or request.shared is None or any(item.field == NO_CACHE_LAYOUT for item in lessons):
+        return
+    if not cache.is_marked:
+        if cache_key is not None:
+            wire.body["prompt_cache_key"] = cache_key(prefix_digest(request))
+            wire.cache = cache
+        return
+    messages, at = wire.body["messages"], request.shared.at
+    if length := shared_length(request):
+        messages[at]["content"] = cut(messages[at]["content"], length, _BREAKPOINT)
+    elif at > 0 and (marked := mark_last(messages[at - 1]["content"], _BREAKPOINT)):
+        messages[at - 1]["content"] = marked
+    else:
+        return
+    # Implicit mode would write the end of every row's message too, at a price above that of input.
+    wire.body["prompt_cache_options"] = dict(_EXPLICIT)
+    wire.cache = cache
 
 
 def _apply_rules(wire: Wire, request: Request, family: Family, service: str) -> None:
@@ -113,14 +154,14 @@ def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:
             wire.body["response_format"] = {"type": "json_object"}
         return
     if form == "loose":
-        wire.body["response_format"] = response_format(shape)
+        clean = clean_schema(shape)
+        wire.schema = WireSchema(schema=dict(clean.schema), keys=clean) if clean.keys else None
+        wire.body["response_format"] = response_format(clean.schema)
         return
     found = None if form == "unstrict" else rewrite(shape, STRICT if form == "json_schema" else BOUNDS_FREE)
     strict = found is not None
-    if found is None and not is_object(shape):
-        found = WireSchema(schema=wrap(shape), wrapped=True)
-    wire.schema = found
-    sent = shape if found is None else found.schema
+    wire.schema = found or as_given(shape)
+    sent = wire.schema.schema
     wire.body["response_format"] = _response_format(sent, strict=strict, name=_name(shape) or schema.name)
 
 
@@ -142,13 +183,15 @@ def response_format(schema: Mapping[str, Any]) -> Json:
 
 
 def _response_format(schema: Mapping[str, Any], *, strict: bool, name: str) -> Json:
-    name = _NAME.sub("_", name)[:64] or "reply"
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": strict}}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": clean_name(name), "schema": schema, "strict": strict},
+    }
 
 
 def _name(schema: Mapping[str, Any]) -> str:
     title = schema.get("title")
-    return _NAME.sub("_", title) if isinstance(title, str) else ""
+    return title if isinstance(title, str) else ""
 
 
 def is_strict(schema: Any) -> bool:

@@ -150,7 +150,10 @@ def _category(choice: Json) -> str | None:
 
 
 def reasoning_text(message: Json) -> str:
-    """What a message or delta says of the model's thinking, under the names that services give it; "" for nothing."""
+    """What a message or delta says of the model's thinking, under the names that services give it.
+
+    "" for nothing.
+    """
     for name in ("reasoning_content", "reasoning"):
         value = message.get(name)
         if isinstance(value, str) and value:

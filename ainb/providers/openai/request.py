@@ -1,4 +1,7 @@
-"""One chat completion over HTTP, whole or streamed: what every service of the OpenAI protocol has in common."""
+"""One chat completion over HTTP, whole or streamed.
+
+What every service of the OpenAI protocol has in common.
+"""
 
 from __future__ import annotations
 

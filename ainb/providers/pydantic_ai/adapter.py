@@ -1,4 +1,7 @@
-"""``pydantic:PROVIDER:MODEL``: providers that pydantic-ai speaks to, with its retries off, behind our own pipeline."""
+"""``pydantic:PROVIDER:MODEL``.
+
+Providers that pydantic-ai speaks to, with its retries off, behind our own pipeline.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +125,7 @@ class PydanticAIProvider:
         }
         watched = call.options.on_text is not None and request.schema is None
         response = await (self._stream(call, model, given) if watched else model_request(model, **given))
-        text = shape.text_of(response, request.schema)
+        text = shape.text_of(response, request)
         if text and not watched:
             call.emit(text, self._clock.monotonic())
         return Reply(
@@ -191,7 +194,10 @@ def _load(provider: str) -> None:
 
 
 def _own_key(provider: str, key_name: str | None) -> str | None:
-    """A key that pydantic-ai would not find by itself: of another variable, in the keyring or in the file of keys."""
+    """A key that pydantic-ai would not find by itself.
+
+    Of another variable, in the keyring or in the file of keys.
+    """
     if key_name is not None:
         key = keys.get(key_name)
         if key is None:

@@ -1,4 +1,4 @@
-"""pydantic-ai's model classes, each made once a loop with a client that never retries, and closed with the loop."""
+"""pydantic-ai's model classes, each made once per loop with a client that never retries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _models: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ..
 
 
 def preload(provider: str) -> None:
-    """Import a provider's client, which takes a second or two; for a thread, so that the loop is not held up."""
+    """Import a provider's client, which takes a second or two.
+
+    For a thread, so that the loop is not held up.
+    """
     # An unknown provider, or one whose client is missing, is said when its model is made.
     with contextlib.suppress(ValueError, ImportError):
         infer_provider_class(provider)
@@ -94,7 +97,7 @@ def make_model(name: str, *, base_url: str | None = None, api_key: str | None = 
 
 
 def _own_client(provider: str, **options: str) -> dict[str, Any]:
-    """The argument that hands over a client with one attempt, of those whose retries no request can switch off."""
+    """The argument that hands over a client with one attempt, where no request can switch retries off."""
     # Imported first: in pydantic-ai's own words it says what to install where the client's library is
     # missing.
     importlib.import_module(f"pydantic_ai.providers.{provider}")

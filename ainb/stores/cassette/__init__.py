@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from ainb.stores.cassette.file import Cassette, shared_cassette
+    from ainb.stores.cassette.file import Cassette, UnreadableFileError, shared_cassette
     from ainb.stores.cassette.line import MEASURED, Line, is_reply, is_seconds, request_key, write_line
 else:
     __getattr__ = lazy_exports(
@@ -22,6 +22,7 @@ else:
             "is_reply": "line",
             "is_seconds": "line",
             "request_key": "line",
+            "UnreadableFileError": "file",
             "shared_cassette": "file",
             "write_line": "line",
         },
@@ -31,6 +32,7 @@ __all__ = [
     "MEASURED",
     "Cassette",
     "Line",
+    "UnreadableFileError",
     "is_reply",
     "is_seconds",
     "request_key",

@@ -29,6 +29,10 @@ LOCK_POLL_SECONDS = 0.005
 Stamp = tuple[int, int, int]
 
 
+class UnreadableFileError(ConfigError):
+    """The system does not let the file be read; what is in it may be whole."""
+
+
 class Cassette:
     """The records of one file.
 
@@ -132,7 +136,7 @@ class Cassette:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ConfigError(f"{self.name} cannot be read ({error.strerror})") from None
+            raise UnreadableFileError(f"{self.name} cannot be read ({error.strerror})") from None
         if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read without an end
             raise ConfigError(f"{self.name} is no plain file and is not read; delete it")
         return found.st_ino, found.st_size, found.st_mtime_ns
@@ -190,7 +194,7 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
     try:
         texts = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ConfigError(f"{path.name} cannot be read ({error.strerror})") from None
+        raise UnreadableFileError(f"{path.name} cannot be read ({error.strerror})") from None
     if not texts[-1]:
         texts.pop()
     lines: dict[bytes, Line] = {}

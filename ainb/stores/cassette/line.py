@@ -24,8 +24,8 @@ _CHECKSUM = b',"sha256":"'
 _MODEL, _BODY = b'{"model":', b',"body":'
 _MARKERS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")
 # Fields that identify a request, in the order of the line; all but the first two are optional.
-_REQUEST = ("model", "body", "schema", "replica")
-_SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies"})
+_REQUEST = ("model", "body", "schema", "replica", "rows_per_call")
+_SPENT = frozenset({"usage", "cost_usd", "cost_source", "replies", "provider_saved_usd"})
 _REST = ("weights", "reply", "error", "notes", MEASURED)
 
 
@@ -200,6 +200,7 @@ _CHECKS: Mapping[str, Callable[[object], bool]] = {
     "body": _is_mapping,
     "schema": _is_text,
     "replica": lambda value: type(value) is int,
+    "rows_per_call": lambda value: type(value) is int,
     "weights": _is_text,
     "reply": is_reply,
     "error": _is_error,

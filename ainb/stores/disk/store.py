@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import weakref
@@ -14,7 +15,7 @@ from ainb.events import Sink, silent
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
 from ainb.stores.disk.faults import Faults
 from ainb.stores.disk.write_queue import Item, WriteQueue
-from ainb.stores.fork import renew_after_fork
+from ainb.stores.fork import at_worker_exit, renew_after_fork
 from ainb.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ class DiskStore:
             return StoreStats(entries=None, size_bytes=size_bytes)
         return StoreStats(entries=entries + len(self._queue) + len(self._fallback), size_bytes=size_bytes)
 
+    async def settle(self) -> None:
+        """Wait until the queue is written or given up, in a thread."""
+        await asyncio.to_thread(self.flush)
+
     async def close(self) -> None:
         """Write queued texts, end the writer, close all connections; a later call opens the store again."""
         self._queue.close()
@@ -138,6 +143,10 @@ class DiskStore:
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""
         return self._queue.flush(timeout_seconds)
+
+    def let_go(self) -> None:
+        """Have the writer end once the queue is written; never waits."""
+        self._queue.let_go()
 
     def hurry(self) -> None:
         """At exit: write the queue at once."""
@@ -248,3 +257,4 @@ def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
 
 
 atexit.register(_flush_all)
+at_worker_exit(_flush_all)

@@ -104,6 +104,13 @@ class WriteQueue:
             self._hurry.clear()
             return done
 
+    def let_go(self) -> None:
+        """Have the thread end as soon as it has written what waits; does not wait for it."""
+        with self._changed:
+            self._closed = True
+            self._hurry.set()
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Write the queue and end the thread; the next text starts another one."""
         self.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
@@ -90,12 +91,23 @@ class RedisStore:
         """Unknown: the server would have to scan its keys."""
         return StoreStats(entries=None, size_bytes=None)
 
+    async def settle(self) -> None:
+        """Wait until the server has answered a later command, and the local store is written."""
+        with contextlib.suppress(UnavailableError):
+            await self._client.run_on_loop(lambda: self._client.run_command(("PING",)))
+        await self._fallback.settle()
+
+    def let_go(self) -> None:
+        """Have threads of the local store end when their work is done."""
+        self._fallback.let_go()
+
     async def close(self) -> None:
         """Release leases and close the local store."""
         for name in self._leased:
             self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
         self._leased.clear()
-        # SQLite crashes when a connection is closed while another thread reads on it. No executor: at exit it takes no work.
+        # SQLite crashes when a connection is closed while another thread reads on it. No executor: at exit it
+        # takes no work.
         for _ in range(OPENING_POLLS):
             if not self._opening.is_alive():
                 break

@@ -169,7 +169,7 @@ class RedisLimiter:
             )
 
     def raise_cap(self, cap: int) -> None:
-        """Raise the cap on calls in flight, where it is lower, for calls of this process until `lower_cap`."""
+        """Raise a lower cap on calls in flight for calls of this process, until `lower_cap`."""
         self._slots.raise_cap(cap)
 
     def lower_cap(self, cap: int) -> None:

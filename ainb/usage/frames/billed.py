@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
     from ainb.usage.log import UsageLog
 
-SUMS = ("calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd")
+SUMS = (
+    "calls",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "unpriced",
+    "saved_usd",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "provider_saved_usd",
+)
 NOT_SENT = "rejected"
 Only = Literal["all", "sent", "billed"]
 _MODEL = ("provider_name", "request_model")

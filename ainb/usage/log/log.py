@@ -7,8 +7,7 @@ import contextvars
 import functools
 import logging
 import math
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random, SystemRandom
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.errors import ConfigError
+from ainb.errors import AinbError, ConfigError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
 from ainb.plain import plain_fields
 from ainb.usage.log.reading import why_unreadable
@@ -151,9 +150,23 @@ class UsageLog(WarningListener):
         """
         return self._writer.flush(timeout_seconds)
 
-    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A connection to all rows of the home, including every finished call of this process."""
-        return self._writer.reading()
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection to all rows of the home, including every finished call of this process.
+
+        Raises:
+            AinbError: The file became unreadable while it was read.
+        """
+        import sqlite3
+
+        try:
+            with self._writer.reading() as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise AinbError(
+                f"the usage log {self._path or 'in memory'} cannot be read ({error}); try again, or move it "
+                "away and a new one is made"
+            ) from error
 
     def unreadable_reason(self) -> str | None:
         """Why the rows of the file are missing from queries, in one line; None when they are not."""
@@ -163,8 +176,9 @@ class UsageLog(WarningListener):
         """Median output of a model's last replies; None where too few are known; see `ainb.usage.outputs`."""
         from ainb.usage.outputs import usual_output_tokens
 
-        with self.reading() as connection:
+        with contextlib.suppress(AinbError), self.reading() as connection:
             return usual_output_tokens(connection, provider, model)
+        return None
 
     def recent(self) -> list[Row]:
         """The last rows of this process, oldest first, without a query."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol, TypeVar, cast
 
 from ainb.clock import Clock
-from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage
+from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage, is_reply_cost, is_token_count
 from ainb.redaction import encodable
 from ainb.usage.rows import (
     Row,
@@ -25,6 +27,8 @@ from ainb.usage.rows import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
+MAX_DURATION_SECONDS = 366 * 86_400.0
+_COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
 
 
 class CountTokens(Protocol):
@@ -50,10 +54,12 @@ class Estimators:
     Attributes:
         count_tokens: Tokens of a text for a model; None leaves them unknown.
         price: Price of tokens; None leaves the cost unknown.
+        prepare: Loads what both need for a model, which is slow once a process; None means nothing to load.
     """
 
     count_tokens: CountTokens | None = None
     price: Price | None = None
+    prepare: Callable[[str], None] | None = None
 
 
 class Recorder:
@@ -75,6 +81,7 @@ class Recorder:
         self._session_id = session_id
         self._estimators = estimators or Estimators()
         self._content = content
+        self._prepared: set[str] = set()
 
     def record(
         self,
@@ -99,7 +106,8 @@ class Recorder:
             model: Model name.
             provider: Provider name.
             operation: Name of the operation.
-            usage: Tokens as reported; None means the reply's, or estimates that are marked so.
+            usage: Tokens as reported; None means the reply's, or estimates that are marked so. A count, a
+                cost or a duration that no call can have is unknown in the row.
             cost_usd: Cost in US dollars; None means by the price table.
             duration_s: Duration in seconds; None means unknown.
             error: The exception of a failed call, or None.
@@ -110,7 +118,8 @@ class Recorder:
             The row as it goes into the log.
         """
         text = reply.text if isinstance(reply, Reply) else reply
-        tokens = self._tokens(model, prompt, reply) if usage is None else usage
+        tokens = _plausible(self._tokens(model, prompt, reply) if usage is None else usage)
+        duration_s = duration_s if _is_duration(duration_s) else None
         cost, cost_source = self._cost(model, tokens, cost_usd)
         row = Row(
             call_id=self._ids(),
@@ -151,12 +160,16 @@ class Recorder:
         def decorate(function: F) -> F:
             @functools.wraps(function)
             async def watch_async(*arguments: Any, **named: Any) -> Any:
+                if model not in self._prepared:
+                    await asyncio.to_thread(self._prepare, model)
                 with self._recording(record, arguments, named) as outcome:
                     outcome.append(await function(*arguments, **named))
                 return outcome[0]
 
             @functools.wraps(function)
             def watch(*arguments: Any, **named: Any) -> Any:
+                if model not in self._prepared:
+                    self._prepare(model)
                 with self._recording(record, arguments, named) as outcome:
                     outcome.append(function(*arguments, **named))
                 return outcome[0]
@@ -164,6 +177,17 @@ class Recorder:
             return cast(F, watch_async if inspect.iscoroutinefunction(function) else watch)
 
         return decorate
+
+    def _prepare(self, model: str) -> None:
+        """Load the vocabulary and the prices before a call begins.
+
+        Loaded when the first row is made, they would block the loop, and the durations of other calls under
+        way would hold that time.
+        """
+        if self._estimators.prepare is not None:
+            with contextlib.suppress(Exception):
+                self._estimators.prepare(model)
+        self._prepared.add(model)
 
     @contextlib.contextmanager
     def _recording(
@@ -202,14 +226,35 @@ class Recorder:
 
     def _cost(self, model: str, usage: Usage, given: Decimal | float | None) -> tuple[Decimal | None, str]:
         if given is not None:
-            return Decimal(str(given)), "provider"
+            cost = _read_usd(given)
+            return cost, "unpriced" if cost is None else "provider"
         price = self._estimators.price
         if price is None or usage.input_tokens is None or usage.output_tokens is None:
             return None, "unpriced"
-        cost = price(model, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-        return (None, "unpriced") if cost is None else (cost, "table")
+        counted = price(model, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+        return (None, "unpriced") if counted is None else (counted, "table")
 
 
 def _find_prompt(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
     candidates = (named.get("prompt"), *arguments, *named.values())
     return next((value for value in candidates if isinstance(value, str)), "")
+
+
+def _plausible(usage: Usage) -> Usage:
+    """The same usage with counts that no call can have as unknown."""
+    counts = {name: getattr(usage, name) for name in _COUNTS}
+    bad: dict[str, Any] = {name: None for name, value in counts.items() if not is_token_count(value)}
+    return dataclasses.replace(usage, **bad)
+
+
+def _read_usd(value: object) -> Decimal | None:
+    """An amount that a call can cost; None for anything else."""
+    try:
+        cost = Decimal("NaN" if isinstance(value, bool) else str(value))
+    except InvalidOperation:
+        return None
+    return cost if is_reply_cost(cost) else None
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) in {int, float} and 0 <= value <= MAX_DURATION_SECONDS  # type: ignore[operator]  # a number

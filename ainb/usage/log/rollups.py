@@ -20,7 +20,15 @@ KEYS = (
     "notebook",
     "session_id",
 )
-_SUMS = ("input_tokens", "output_tokens", "cost_nano", "saved_nano")
+_SUMS = (
+    "input_tokens",
+    "output_tokens",
+    "cost_nano",
+    "saved_nano",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "provider_saved_nano",
+)
 _DAY_US = 86_400_000_000
 
 _KEYS_SQL = ", ".join(KEYS)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ainb.messages import is_reply_cost
 from ainb.redaction import encodable
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import insert_rows
@@ -161,8 +162,12 @@ _INSERT = f"INSERT INTO calls (day, {', '.join(column.stored for column in STORE
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)
-    too_big = isinstance(value, int) and abs(value) > _MAX_INTEGER
-    return None if too_big else value
+    if isinstance(value, Decimal):
+        # What the provider's cache saved may be negative.
+        return value if value.is_finite() and is_reply_cost(abs(value)) else None
+    if isinstance(value, int | float) and not abs(value) <= _MAX_INTEGER // MICRO:
+        return None
+    return value
 
 
 def microseconds_since_1970(moment: dt.datetime) -> int:

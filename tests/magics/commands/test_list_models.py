@@ -1,4 +1,5 @@
-"""``%ai list`` of a provider's models with prices and of one model, ``%ai status`` of what was learnt, ``--effort`` and ``--schema``."""
+"""``%ai list`` of a provider's models with prices and of one model, ``%ai status`` of what was learnt,
+``--effort`` and ``--schema``."""
 
 from __future__ import annotations
 

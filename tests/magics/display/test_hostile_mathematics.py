@@ -38,7 +38,7 @@ LINKS = (
     r"\htmlStyle{position:fixed}{x}",
     r"\includegraphics{https://evil.example/x.png}",
 )
-DANGEROUS = ("\\href", "\\url", "\\let", "\\def", "\\newcommand", "\\renewcommand", "\\require", "\\style", "\\class", "\\cssId", "\\data", "\\html", "\\includegraphics")  # fmt: skip
+DANGEROUS = ("\\href", "\\url", "\\let", "\\def", "\\newcommand", "\\renewcommand", "\\require", "\\style", "\\class", "\\cssId", "\\data", "\\html", "\\includegraphics")  # fmt: skip  # noqa: E501
 
 
 def latex(text):

@@ -1,4 +1,5 @@
-"""Tools of the budget's tests: a paid model that answers, fails or hangs as told, and a stage on virtual time."""
+"""Tools of the budget's tests: a paid model that answers, fails or hangs as told, and a stage on virtual
+time."""
 
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ def answering(cost=1, *, delay=0.0, text="ok", finish_reason="stop"):
 
 
 def failing(*errors, cost=1, noted=True):
-    """Attempts that fail one after the other, as retry would make them, then an answer where `cost` is given."""
+    """Attempts that fail one after the other, as retry would make them, then an answer where `cost` is
+    given."""
 
     async def proceed(call):
         for error in errors:

@@ -1,4 +1,5 @@
-"""What the budget stage promises: never past a hard limit, nearly all of it used, and nothing lost on the way."""
+"""What the budget stage promises: never past a hard limit, nearly all of it used, and nothing lost on the
+way."""
 
 from __future__ import annotations
 
@@ -127,7 +128,8 @@ def test_a_spent_budget_refuses_with_the_way_out():
         ask(stage)
 
     assert str(caught.value) == (
-        "the budget of $5.00 a day is spent; nothing was sent. Raise it with %ai budget 8/day or wait until midnight."
+        "the budget of $5.00 a day is spent; nothing was sent. Raise it with %ai budget 8/day or wait "
+        "until midnight."
     )
     assert (caught.value.spent_usd, caught.value.left_usd) == (usd("3.5"), usd("1.5"))
     assert caught.value.retry_after == 6 * 3600
@@ -476,7 +478,10 @@ def test_an_output_limit_goes_out_with_a_request_that_has_none():
 
     assert call.request.parameters == {"temperature": 1, "max_tokens": 4_096}
     assert call.notes == [
-        "cut at 4,096 output tokens, the limit that a hard budget sets when a call names none; give --max-tokens for more"
+        (
+            "cut at 4,096 output tokens, the limit that a hard budget sets when a call names none; give "
+            "--max-tokens for more"
+        )
     ]
 
 

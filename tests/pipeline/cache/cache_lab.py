@@ -1,4 +1,5 @@
-"""A small world around the cache stage: calls, a provider that counts, and random schedules on virtual time."""
+"""A small world around the cache stage: calls, a provider that counts, and random schedules on virtual
+time."""
 
 from __future__ import annotations
 

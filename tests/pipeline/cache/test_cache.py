@@ -31,7 +31,8 @@ def run(work):
         loop.close()
 
 
-# Contracts that a broken cache must not meet: each takes the modules to test, so that mutants face the same checks.
+# Contracts that a broken cache must not meet: each takes the modules to test, so that mutants face the same
+# checks.
 
 
 def a_hit_is_free_marked_and_says_what_it_saved(modules):
@@ -180,7 +181,8 @@ MUTANTS = [
     Mutant(KEY, "None if request.schema is None else dict(request.schema.json_schema)", "None", "the key ignores the schema"),
     Mutant(KEY, "        request.asked(),\n", '        {"m": request.asked()["messages"]},\n', "the key ignores parameters"),
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) < limit", "ttl <"),
-    Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) <= 2 * limit", "ttl doubled"),
+    Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) <= 2 * "
+                                                                "limit", "ttl doubled"),
     Mutant(LOOKUP, "abs(self._clock.unix() - created_at)", "(self._clock.unix() - created_at)", "the future never ages"),
     Mutant(LOOKUP, "limit = self._ttl_seconds if ttl_seconds is None else ttl_seconds", "limit = self._ttl_seconds", "a call's ttl is ignored"),
     Mutant(ENTRY, "    reply.saved_usd = reply.cost_usd\n", "", "a hit forgets what it saved"),
@@ -188,7 +190,8 @@ MUTANTS = [
     Mutant(ENTRY, "    reply.attempts = 0\n", "", "a hit counts an attempt"),
     Mutant(ENTRY, "    return (reason.lower() if isinstance(reason, str) else reason) in WHOLE", "    return reason != 'length'", "filtered answers are kept"),
     Mutant(STAGE, '        if options.cache == "off":\n            return await proceed(call)\n', "", "off is ignored"),
-    Mutant(STAGE, '        if options.cache == "use":\n            entry', "        if True:\n            entry", "refresh is ignored"),
+    Mutant(STAGE, '        if options.cache == "use":\n            entry', "        if True:\n            "
+                                                                           "entry", "refresh is ignored"),
     Mutant(STAGE, "            return entry.hit(stale=True)", "            return entry.hit()", "stale goes unsaid"),
     Mutant(STAGE, "        except CircuitOpenError:\n", "        except Exception:\n", "any fault is hidden by a stale answer"),
     Mutant(STAGE, "            if entry is None:\n                raise\n", "            raise\n", "no stale answers"),
@@ -509,3 +512,16 @@ def test_a_parsed_value_that_json_cannot_hold_is_left_out_of_the_store():
 
     assert run(lab.ask(proceed=proceed)).parsed is None
     assert not lab.notices
+
+
+def test_entries_of_several_formats_lie_side_by_side(monkeypatch):
+    """As when two versions of ainb share a store: each finds its own answer, and neither is replaced."""
+    lab = Lab()
+    paid = []
+    for version in (2, 3, 2, 4, 3, 2, 4):
+        monkeypatch.setattr("ainb.pipeline.cache.entry.ENTRY_VERSION", version)
+        reply = run_virtual(lab.ask())
+        paid.append(not reply.cached)
+
+    assert paid == [True, True, False, True, False, False, False]
+    assert lab.notices == []

@@ -47,7 +47,7 @@ FLIGHT = "ainb.pipeline.cache.single_flight"
 MUTANTS = [
     Mutant(
         FLIGHT,
-        "            if self._calls.get(place) is shared:\n",
+        "            if group.calls.get(party) is shared:\n",
         "            if False:\n",
         "entry never removed",
     ),
@@ -110,8 +110,8 @@ MUTANTS = [
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
-        "place = (call.options.cache, key)",
-        "place = key",
+        "place, party = (call.options.cache, key), _party(call)",
+        "place, party = ('use', key), _party(call)",
         "refresh joins what is not fresh",
     ),
     Mutant(
@@ -146,7 +146,7 @@ def test_random_schedules_notice(mutant):
 
 
 async def serve(calls, key, work):
-    shared = calls.find(key) or calls.start(key, work(), None)
+    shared = calls.find(key) or calls.start(key, work(), None)[0]
     return await shared.join().wait()
 
 

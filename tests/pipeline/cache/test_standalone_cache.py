@@ -9,6 +9,7 @@ import functools
 import pytest
 
 from ainb.errors import ConfigError
+from ainb.pipeline.cache import function_keys
 from ainb.pipeline.cache import standalone as response_cache
 from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.cache.standalone import ResponseCache
@@ -54,6 +55,100 @@ def test_get_and_set_go_by_prompt_model_and_parameters(cache):
         pytest.approx(1 / 3),
         2,
     )
+
+
+def plain_ask(asked):
+    def ask(prompt, model="m", **params):
+        asked.append(prompt)
+        return prompt.upper()
+
+    return ask
+
+
+def async_ask(asked):
+    async def ask(prompt, model="m", **params):
+        asked.append(prompt)
+        return prompt.upper()
+
+    return ask
+
+
+def named_ask(asked):
+    def ask(client, prompt, *, model="m", temperature=0, top_p=None):
+        asked.append(prompt)
+        return prompt.upper()
+
+    return ask
+
+
+def call(function, *arguments, **named):
+    result = function(*arguments, **named)
+    return run_virtual(result) if asyncio.iscoroutine(result) else result
+
+
+@pytest.mark.parametrize("make", [plain_ask, async_ask], ids=["plain", "async"])
+def test_get_finds_what_a_function_of_prompt_and_model_has_stored_and_the_function_what_set_has(cache, make):
+    asked = []
+    ask = cache.cached(make(asked))
+
+    assert call(ask, "why", temperature=0) == "WHY"
+    assert cache.get("why", "m", {"temperature": 0}) == "WHY"
+    assert cache.get("why", "m") is None
+    assert cache.get("why", "n", {"temperature": 0}) is None
+    cache.set("how", "n", {"temperature": 1}, "by hand")
+    assert call(ask, "how", model="n", temperature=1) == "by hand"
+    assert asked == ["why"]
+
+
+def test_named_arguments_are_parameters_and_ignored_ones_are_not(cache):
+    asked = []
+    ask = cache.cached(ignore=["client"])(named_ask(asked))
+
+    ask(object(), "why", temperature=1)
+
+    assert cache.get("why", "m", {"temperature": 1, "top_p": None}) == "WHY"
+
+
+def test_two_functions_of_prompt_and_model_do_not_answer_for_each_other(cache):
+    asked = []
+
+    def shout(prompt, model="m"):
+        asked.append(prompt)
+        return prompt + "!"
+
+    first, second = cache.cached(plain_ask(asked)), cache.cached(shout)
+
+    assert [first("why"), second("why"), first("why"), second("why")] == ["WHY", "why!", "WHY", "why!"]
+    assert asked == ["why", "why"]
+    assert cache.get("why", "m") == "why!"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda prompt: prompt,
+        lambda question, model: question + model,
+        lambda prompt, model, *more: prompt + model + "".join(more),
+        lambda prompt, model: {prompt: model},
+        lambda prompt, model: None if prompt == model else 1,
+    ],
+    ids=["no model", "no prompt", "more arguments", "an object", "a number"],
+)
+def test_get_finds_nothing_of_other_functions(cache, function):
+    cached = cache.cached(function)
+
+    cached(*["q", "m"][: function.__code__.co_argcount])
+
+    assert cache.get("q", "m") is None
+
+
+def test_an_age_limit_holds_for_what_a_function_has_stored_under_get(cache, clock):
+    cache.cached(ttl_seconds=60)(plain_ask([]))("why")
+
+    clock.advance(90)
+
+    assert cache.get("why", "m", ttl_seconds=60) is None
+    assert cache.get("why", "m") == "WHY"
 
 
 def test_an_age_limit_holds_for_get_set_and_functions(clock):
@@ -122,7 +217,7 @@ def test_a_name_for_the_code_is_the_same_in_every_process():
     def one(word):
         return word in {"b", "a", "c"} and (lambda: (1, None, "x"))
 
-    name = response_cache._describe(one.__code__)
+    name = function_keys._describe(one.__code__)
 
     assert "0x" not in name
     assert "{str 'a',str 'b',str 'c'}" in name

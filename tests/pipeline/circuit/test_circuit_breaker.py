@@ -269,7 +269,8 @@ class TestText:
             breaker.begin()
 
         assert str(caught.value) == (
-            "made-up:tea failed too often just now (50 % of at least 10 calls within 60 s); nothing was sent; "
+            "made-up:tea failed too often just now (50 % of at least 10 calls within 60 s); nothing was "
+            "sent; "
             "try another model or wait"
         )
         assert caught.value.retry_after == pytest.approx(26.75)

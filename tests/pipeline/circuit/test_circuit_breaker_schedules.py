@@ -540,7 +540,8 @@ MUTANTS = [
     Mutant(
         ALONE,
         "        self._breaker.end(self._generation, error)",
-        "        if error is None or isinstance(error, Exception):\n            self._breaker.end(self._generation, error)",
+        "        if error is None or isinstance(error, Exception):\n            "
+        "self._breaker.end(self._generation, error)",
         "permit not returned on cancel",
     ),
     Mutant(

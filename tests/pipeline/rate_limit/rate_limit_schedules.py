@@ -232,7 +232,8 @@ def run_schedule(limiter_class, ops, heard=()):
 
 
 def check_windows(grants, ops):
-    """No window of requests above bucket + rate * window; cancelled grants are given back, so only without cancels."""
+    """No window of requests above bucket + rate * window; cancelled grants are given back, so only without
+    cancels."""
     if any(op[4] is not None for op in ops):
         return
     times = [now for now, _, _ in grants]
@@ -263,7 +264,8 @@ def run_strict(limiter_class, ops):
             tasks.append(loop.create_task(job(reserved, min(used, reserved), hold, share)))
         await asyncio.wait_for(asyncio.gather(*tasks), 2000)
         for end, _ in counted:
-            # A hair less than a minute: two that are exactly 60 s apart may differ in the last bit of a float.
+            # A hair less than a minute: two that are exactly 60 s apart may differ in the last bit of a
+            # float.
             minute = [used for at, used in counted if end - 60 + 1e-9 < at <= end]
             assert len(minute) <= 12
             assert sum(minute) <= 600 + 1e-6

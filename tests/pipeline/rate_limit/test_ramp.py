@@ -1,4 +1,5 @@
-"""The ramp of calls in flight: how it grows, shrinks, rests, and what it lets through to a place that is down."""
+"""The ramp of calls in flight: how it grows, shrinks, rests, and what it lets through to a place that is
+down."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ LATENCY = 0.5
 
 
 class Place:
-    """A provider with a latency that counts what reaches it and plays a plan: number of the call to its fault."""
+    """A provider with a latency that counts what reaches it and plays a plan: number of the call to its
+    fault."""
 
     def __init__(self, plan=lambda _number: None):
         self.plan, self.sent, self.in_flight, self.peak = plan, 0, 0, 0

@@ -1,4 +1,5 @@
-"""The limiter against simulated servers: token bucket, sliding window, and one with half of what we believe."""
+"""The limiter against simulated servers: token bucket, sliding window, and one with half of what we
+believe."""
 
 from __future__ import annotations
 

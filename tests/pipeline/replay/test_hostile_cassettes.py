@@ -109,7 +109,7 @@ PLACES = [
     ("reply",),
     ("notes",),
     ("measured",),
-    *(("reply", name) for name in ("text", "model", "provider", "finish_reason", "reasoning", "usage", "cost_usd", "cost_source")),
+    *(("reply", name) for name in ("text", "model", "provider", "finish_reason", "reasoning", "usage", "cost_usd", "cost_source")),  # noqa: E501
     *(("reply", "usage", name) for name in ("input_tokens", "output_tokens", "source")),
     *(("measured", name) for name in ("duration_s", "attempts", "first_text_s", "retry_after")),
     ("unknown",),

@@ -154,8 +154,10 @@ def test_a_changed_word_of_the_prompt_is_shown():
         ask("replay", "Name a fruit.\nMake it blue and sweet.")
 
     assert str(caught.value) == (
-        "no record of this request in nb.ainb.jsonl; against the nearest one the difference is line 2 of the prompt: "
-        "'Make it blue and sweet.' (recorded 'Make it red and sweet.'); record it with %ai replay record, or with AINB_REPLAY=record"
+        "no record of this request in nb.ainb.jsonl; against the nearest one the difference is line 2 of "
+        "the prompt: "
+        "'Make it blue and sweet.' (recorded 'Make it red and sweet.'); record it with %ai replay record, "
+        "or with AINB_REPLAY=record"
     )
 
 
@@ -169,7 +171,7 @@ def test_retries_are_folded_into_one_record(cassette):
 
 
 @pytest.mark.parametrize(
-    ("step", "kind"), [(401, PermanentProviderError), (503, TransientProviderError), (Fault(status=404, code="model_not_found"), PermanentProviderError)]
+    ("step", "kind"), [(401, PermanentProviderError), (503, TransientProviderError), (Fault(status=404, code="model_not_found"), PermanentProviderError)]  # noqa: E501
 )  # fmt: skip
 def test_a_recorded_error_comes_again(step, kind):
     def fail(mode):

@@ -75,7 +75,8 @@ def test_several_differences_stand_in_one_line_and_many_are_counted():
     request = asked("x", model="openai:n", a=1, b=2, c=3)
 
     assert difference(request, recorded("y")) == (
-        "the model openai:n (recorded openai:m); a 1 (recorded not given); b 2 (recorded not given) and 2 more"
+        "the model openai:n (recorded openai:m); a 1 (recorded not given); b 2 (recorded not given) and 2 "
+        "more"
     )
 
 

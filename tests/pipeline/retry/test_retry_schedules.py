@@ -256,7 +256,8 @@ class Flaky:
 
 
 class Dead:
-    """A provider that takes a moment to fail, so that those who asked meanwhile are under way when the circuit opens."""
+    """A provider that takes a moment to fail, so that those who asked meanwhile are under way when the
+    circuit opens."""
 
     def __init__(self):
         self.asked_at = []
@@ -315,7 +316,8 @@ class TestOutage:
 
     @pytest.mark.parametrize("luck", range(8))
     def test_with_the_circuit_they_lose_nothing_for_callers_who_wait_while_it_is_open(self, luck):
-        """By chance five of the first ten fail, in one run of five or so: then the circuit opens as it is told to."""
+        """By chance five of the first ten fail, in one run of five or so: then the circuit opens as it is
+        told to."""
 
         async def main():
             provider = Flaky(Random(luck))

@@ -1,4 +1,5 @@
-"""Quick looks spare the rules most texts: what they pass holds nothing, whatever the text and whatever is in it."""
+"""Quick looks spare the rules most texts: what they pass holds nothing, whatever the text and whatever is
+in it."""
 
 from __future__ import annotations
 
@@ -88,7 +89,8 @@ def test_secrets_are_those_that_every_pattern_finds_run_over_the_whole_text(text
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("length", [0, 1])
 def test_the_shortest_secret_of_each_kind_is_not_passed(name, length):
-    """Cut to the fewest characters with which its pattern still finds it: a quick look must not be surer than the pattern."""
+    """Cut to the fewest characters with which its pattern still finds it: a quick look must not be surer
+    than the pattern."""
     head, secret = IN_PLACE.get(name, ("", in_place(name)))
     pattern = dict(redaction.PATTERNS)[name]
     tail = TAILS.get(name, "")

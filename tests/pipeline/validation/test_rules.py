@@ -38,7 +38,8 @@ NASTY = (
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_megabyte_made_to_hurt_is_looked_through_in_linear_time(rule):
-    # A pattern that reads a run more than once would take minutes; how long this takes stands in bench_validation.py.
+    # A pattern that reads a run more than once would take minutes; how long this takes stands in
+    # bench_validation.py.
     for unit in NASTY:
         text = (unit * (MEGABYTE // len(unit) + 1))[:MEGABYTE]
         places = rule.places(text)

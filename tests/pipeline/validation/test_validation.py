@@ -1,4 +1,5 @@
-"""The validation stage in a session: what is sent, what is said about it, what is refused, and what comes back."""
+"""The validation stage in a session: what is sent, what is said about it, what is refused, and what comes
+back."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def test_secrets_are_redacted_in_what_is_sent_and_the_person_is_told_which():
     assert reply.text == "use [redacted OpenAI key] and [redacted AWS access key]"
     assert call.notes == [
         (
-            "2 secrets were redacted before sending: OpenAI key, AWS access key; where it was typed it still stands: "
+            "2 secrets were redacted before sending: OpenAI key, AWS access key; where it was typed it "
+            "still stands: "
             "take it out before you share the notebook"
         )
     ]
@@ -128,7 +130,10 @@ def test_unprintable_characters_are_taken_out_and_line_breaks_and_tabs_stay():
 
     assert reply.text == "abcde\tf\r\ng\u200fh"
     assert call.notes == [
-        "4 unprintable characters were removed before sending: control character, terminal escape, direction override, broken character"
+        (
+            "4 unprintable characters were removed before sending: control character, terminal escape, "
+            "direction override, broken character"
+        )
     ]
 
 
@@ -141,8 +146,8 @@ def test_a_secret_hidden_by_a_control_character_is_found():
 
 def test_the_default_preset_is_in_nobodys_way():
     prompt = (
-        'Why does eval("__import__") fail?\nimport os\n<script>alert(1)</script> <b>x</b> javascript:void(0)\n'
-        + "x" * 50_000
+        'Why does eval("__import__") fail?\nimport os\n<script>alert(1)</script> <b>x</b> '
+        "javascript:void(0)\n" + "x" * 50_000
     )
 
     assert send(prompt)[1].text == prompt
@@ -151,8 +156,10 @@ def test_the_default_preset_is_in_nobodys_way():
 def test_strict_refuses_in_texts_from_elsewhere_and_tells_rule_place_and_way_out():
     with pytest.raises(
         InvalidPromptError,
-        match=r"^what was filled in holds 1 script tag, first at character 9, and more: HTML tag; nothing was sent; take it out, "
-        r"clean the text with ainb.sanitize, or allow it with Validation\(actions=\{'script tag': 'allow'\}\)$",
+        match=r"^what was filled in holds 1 script tag, first at character 9, and more: HTML tag; nothing "
+        r"was sent; take it out, "
+        r"clean the text with ainb.sanitize, or allow it with Validation\(actions=\{'script tag': "
+        r"'allow'\}\)$",
     ):
         send("Explain: <script>", values=("<script>",), preset="strict")
 

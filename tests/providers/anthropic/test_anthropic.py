@@ -1,4 +1,5 @@
-"""The Messages protocol against a server that sends what Anthropic publishes: bodies out, replies in, tokens under our names."""
+"""The Messages protocol against a server that sends what Anthropic publishes: bodies out, replies in,
+tokens under our names."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ from tests.fault_server import Fault, FaultServer
 
 KEY = "sk-ant-very-secret-0123456789"
 
-# Anthropic's API reference, "Streaming messages": basic request, and request with a tool; "Messages": prompt caching.
+# Anthropic's API reference, "Streaming messages": basic request, and request with a tool; "Messages": prompt
+# caching.
 BASIC = """event: message_start
 data: {"type": "message_start", "message": {"id": "msg_1nZdL29xx5MUA1yADyHTEsnR8uuvGzszyY", "type": "message", "role": "assistant", "content": [], "model": "claude-opus-4-20250514", "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 25, "output_tokens": 1}}}
 

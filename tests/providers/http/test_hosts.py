@@ -23,7 +23,8 @@ def test_this_machine(host):
 
 
 def resolve_to(monkeypatch, *addresses):
-    """Have the system's resolver give these addresses for names below ``.localhost``; none fails, as for an unknown name."""
+    """Have the system's resolver give these addresses for names below ``.localhost``; none fails, as for
+    an unknown name."""
     system = socket.getaddrinfo
 
     def answer(host, port, *args, **kwargs):

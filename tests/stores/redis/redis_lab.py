@@ -1,4 +1,5 @@
-"""A real Redis server on loopback that tests start, stop, freeze and kill by its pid; and sessions in processes of their own."""
+"""A real Redis server on loopback that tests start, stop, freeze and kill by its pid; and sessions in
+processes of their own."""
 
 from __future__ import annotations
 
@@ -126,7 +127,7 @@ def session(**options):
     return made
 def report(**found):
     print(json.dumps(found, default=str), flush=True)
-"""
+"""  # noqa: E501
 
 
 def spawn(server: Server, home: Path, body: str, *more: object) -> subprocess.Popen:

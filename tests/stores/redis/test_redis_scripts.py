@@ -1,4 +1,5 @@
-"""Random schedules through the Lua of the shared state, under a clock that the tests turn, and mutants that they must notice."""
+"""Random schedules through the Lua of the shared state, under a clock that the tests turn, and mutants
+that they must notice."""
 
 from __future__ import annotations
 

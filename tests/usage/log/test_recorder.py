@@ -90,6 +90,55 @@ def test_a_monitored_async_function_leaves_a_row_whatever_happens(log):
     assert log.recent()[0].error_message == "no"
 
 
+LOADING_SECONDS = 5.0
+FUNCTION_SECONDS = 0.01
+
+
+def slow_estimators(clock, loaded):
+    """Estimators that load something once for a model, at their first use at the latest."""
+
+    def load(model):
+        if model not in loaded:
+            loaded.append(model)
+            clock.advance(LOADING_SECONDS)
+
+    def count(text, model):
+        load(model)
+        return len(text)
+
+    return Estimators(count_tokens=count, prepare=load)
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "plain"])
+def test_the_first_calls_of_a_monitored_function_last_as_long_as_the_function_does(is_async):
+    clock, loaded = FakeClock(), []
+    log = UsageLog(None, clock=clock, estimators=slow_estimators(clock, loaded))
+
+    def work(prompt):
+        clock.advance(FUNCTION_SECONDS)
+        return prompt
+
+    async def work_async(prompt):
+        await asyncio.sleep(0)
+        return work(prompt)
+
+    call = log.recorder.monitored(operation="op", model="m")(work_async if is_async else work)
+
+    async def three():
+        await asyncio.gather(*(call(text) for text in "abc"))
+
+    if is_async:
+        run_virtual(three())
+    else:
+        for text in "abc":
+            call(text)
+
+    assert loaded == ["m"]
+    assert all(row.duration_s < LOADING_SECONDS for row in log.recent())
+    assert len(log.recent()) == 3
+    log.close()
+
+
 def test_a_function_whose_row_cannot_be_made_still_answers():
     def broken(_text, model):
         raise RuntimeError(model)

@@ -1,0 +1,313 @@
+"""Sends the rows of a batch in packs: a worker gathers the rows of one call, sends it, and ends its rows."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ainb.batch import outcomes
+from ainb.batch.context import BatchContext
+from ainb.batch.input.reader import RowReader
+from ainb.batch.output import Output
+from ainb.batch.packs.calls import PackCalls, PackRow
+from ainb.batch.packs.reply import read_answers
+from ainb.batch.packs.shares import Share, share_out
+from ainb.batch.refusals import kind_of
+from ainb.batch.reporter import ProgressReporter
+from ainb.batch.row_result import RowResult
+from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner, not_sent
+from ainb.batch.throttled import ThrottledRow
+from ainb.errors import (
+    BudgetExceededError,
+    CircuitOpenError,
+    InvalidPromptError,
+    InvalidReplyError,
+    PermanentProviderError,
+)
+from ainb.jobs import Delivery
+from ainb.messages import Reply
+from ainb.user_code import Contained, RaisedByUser, carried, ends_program
+
+if TYPE_CHECKING:
+    from ainb.messages import Call
+
+Outcome = tuple[RowResult, Exception | None]
+
+
+class PackRunner(Runner):
+    """Sends the rows of one batch, several in a call.
+
+    A row that journal or cache answers is not packed. A row without an answer of its own in the reply is sent
+    alone, as in any other batch; so is each row of a pack that fails for its content, once halving has left
+    it alone. Takes what `Runner` takes.
+    """
+
+    def __init__(
+        self, context: BatchContext, rows: RowReader, output: Output, reporter: ProgressReporter
+    ) -> None:
+        super().__init__(context, rows, output, reporter)
+        self._packs = PackCalls(context.calls, context.options)
+        self._delivery = Delivery(context.core)
+        self._handle_pack = context.core.pack_handler()
+        # One worker gathers at a time, or the last rows would be spread over many small packs.
+        self._gathering = asyncio.Lock()
+        self._same: dict[str, list[tuple[int, Any]]] = {}
+
+    async def _work(self) -> None:
+        while not self._stopping and (rows := await self._gather()):
+            self._progress.in_flight += len(rows)
+            self._reporter.update()
+            try:
+                await self._send_rows(rows)
+            finally:
+                self._progress.in_flight -= len(rows)
+                for row in rows:
+                    self._same.pop(row.key, None)
+            if await self._may_leave():
+                break
+        self._reporter.update()
+
+    async def _gather(self) -> list[PackRow]:
+        """The rows of the next pack: those that are left when journal, cache and validation had their say."""
+        found: list[PackRow] = []
+        async with self._gathering:
+            while len(found) < self._packs.size and not self._stopping:
+                taken = await self._next_row()
+                if taken is None:
+                    break
+                row = await self._open(*taken)
+                if row is not None:
+                    found.append(row)
+                elif not self._progress.done % YIELD_ROWS:
+                    await asyncio.sleep(0)
+        return [] if self._stopping else found
+
+    async def _open(self, position: int, item: Any) -> PackRow | None:
+        """The row where it has to be sent; None where it has ended, or ends with another of the same key."""
+        try:
+            call = await self._context.make_call(item)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
+            if ends_program(error):
+                self._leave(carried(error))
+            self._end(position, item, RowResult.of_error(error, status="rejected"), resumed=False)
+            return None
+        key = call.row_key or ""
+        if (known := self.finished.find(key)) is not None:
+            self._end(position, item, known[0], resumed=known[1])
+            return None
+        if key in self._same:
+            self._same[key].append((position, item))
+            return None
+        request = None if self._refusals.cause is not None else await self._delivery.screen(call)
+        if request is None:
+            self._end(position, item, await self._send_or_refuse(call, item), resumed=False)
+            return None
+        self._same[key] = []
+        return self._packs.open_row(position, item, call, request)
+
+    async def _send_rows(self, rows: Sequence[PackRow]) -> None:
+        """Send rows until each has ended: in packs, and alone where a pack does not answer them."""
+        waiting = list(_alike(rows))
+        while waiting:
+            group = waiting.pop()
+            if self._refusals.cause is not None:
+                for row in group:
+                    self.unfinished += 1
+                    await self._end_row(row, not_sent(self._refusals.cause), None)
+            elif len(group) == 1:
+                await self._send_alone(group[0])
+            else:
+                waiting += reversed(await self._send_pack(group))
+
+    async def _send_alone(self, row: PackRow) -> None:
+        result, error = await self._send(await self._context.make_call(row.item), row.item)
+        await self._end_row(row, result, error)
+
+    async def _send_pack(self, rows: list[PackRow]) -> list[list[PackRow]]:
+        """Send a pack and end the rows that it answers; returns the groups in which the others are sent."""
+        call, reply, started = await self._ask(rows)
+        if isinstance(reply, Exception):
+            return await self._fail(call, rows, reply, started)
+        self._adapt(call, None, started)
+        self._count_savings(call, len(rows))
+        ids = [str(number) for number in range(1, len(rows) + 1)]
+        answers = read_answers(self._packs.schema, reply, ids)
+        texts = [answers.get(name) for name in ids]
+        shares = self._share(call, rows, texts)
+        missing: list[PackRow] = []
+        invalid: list[PackRow] = []
+        for row, text, share in zip(rows, texts, shares, strict=True):
+            outcome = None if text is None else await self._deliver(row, call, reply, text, share)
+            if outcome is not None:
+                await self._end_row(row, *outcome)
+                continue
+            row.shares.append(share)
+            (missing if text is None else invalid).append(row)
+        if len(missing) == len(rows):
+            return _halves(rows)
+        # The rows behind a cut were never begun; the others got no answer that is theirs.
+        again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
+        return [*again, *([row] for row in invalid)]
+
+    async def _ask(self, rows: Sequence[PackRow]) -> tuple[Call, Reply | Exception, float]:
+        """The last call, its reply or its error, and when it was sent; waits as for a row sent alone."""
+        throttled = ThrottledRow(self._context, self._progress)
+        for turn in range(MAX_REQUEUES):
+            call, started = self._packs.make(rows), self._context.clock.monotonic()
+            ended: Exception
+            try:
+                return call, await Contained(self._warm_up.send(call, self._handle)), started
+            except CircuitOpenError as error:
+                ended = error
+                again = await self._circuit.wait(error)
+            except Exception as error:  # noqa: BLE001 - it is the outcome of these rows
+                if ends_program(error):
+                    self._leave(error)
+                self._adapt(call, error, started)
+                ended = error
+                again = not self._stopping and await throttled.wait(call, error)
+            if not again or self._stopping or turn == MAX_REQUEUES - 1:
+                break
+        return call, ended, started
+
+    async def _handle(self, call: Call) -> Reply:
+        return await self._handle_pack(call)
+
+    async def _deliver(
+        self, row: PackRow, call: Call, reply: Reply, text: str, share: Share
+    ) -> Outcome | None:
+        """The result of a row from its part of the answer; None where it is no valid answer."""
+        own = await self._context.make_call(row.item)
+        if call.provider is not own.provider:  # a fallback answered
+            own.provider = call.provider
+            own.endpoint = own.account = own.cache_key = None
+            own.request = dataclasses.replace(
+                own.request,
+                provider=call.request.provider,
+                model=call.request.model,
+                api_base=call.request.api_base,
+                api_key_name=call.request.api_key_name,
+            )
+        part = dataclasses.replace(
+            reply,
+            text=text,
+            parsed=None,
+            usage=share.usage,
+            cost_usd=share.cost_usd,
+            provider_saved_usd=share.saved_usd,
+            finish_reason="stop",
+            reasoning=None,
+            headers={},
+        )
+        own.notes.extend(call.notes)
+        try:
+            answered = await Contained(self._delivery.deliver_reply(own, part, call.attempts))
+            answered.attempts, answered.duration_s = call.attempts, reply.duration_s
+            return await outcomes.of_reply(answered, self._context.read_result), None
+        except InvalidReplyError:
+            return None
+        except RaisedByUser as error:
+            self._leave(error)
+        except Exception as error:  # noqa: BLE001 - it is this row's result
+            return RowResult.of_error(error, status="error", attempts=call.attempts), error
+
+    async def _fail(
+        self, call: Call, rows: list[PackRow], error: Exception, started: float
+    ) -> list[list[PackRow]]:
+        """Halve a pack that failed for its content; else end its rows with the error."""
+        if call.replies:
+            for row, share in zip(rows, self._share(call, rows, [None] * len(rows)), strict=True):
+                row.shares.append(share)
+        if _is_about_content(error):
+            return _halves(rows)
+        failed = self._failed(call, error, started)
+        if failed.status == "rejected":
+            self.unfinished += len(rows) - 1  # `_failed` has counted one
+        if call.replies:  # their cost is in the shares
+            failed = dataclasses.replace(failed, cost_nano_usd=0, input_tokens=0, output_tokens=0, attempts=0)
+        first, *others = rows
+        await self._end_row(first, failed, error)
+        held = kind_of(error) is not None
+        for row in others:  # the refusal of one call counts once
+            result = _with_shares(failed, row.shares)
+            if held:
+                self.finished.hold_back(row.key, result)
+            else:
+                await self.finished.add(row.key, result)
+            self._hand_out(row, result)
+        return []
+
+    def _count_savings(self, call: Call, rows: int) -> None:
+        """Count what the rows but for the first did not send again."""
+        saved = self._packs.shared_tokens * (rows - 1)
+        price = self._context.core.prices.per_million(call.request.provider, call.request.model)[0]
+        self._progress.pack_saved_tokens += saved
+        if price is not None and not call.provider.free:
+            self._progress.pack_saved_nano_usd += int(price * saved * 1_000)
+
+    def _share(self, call: Call, rows: Sequence[PackRow], texts: Sequence[str | None]) -> list[Share]:
+        sent = [len(row.text) + 1 for row in rows]
+        received = [0 if text is None else len(text) for text in texts]
+        return share_out(call.replies, sent, received, call.attempts)
+
+    async def _end_row(self, row: PackRow, result: RowResult, error: Exception | None) -> None:
+        """Store and hand out a row's result, with what earlier calls for it cost."""
+        self._hand_out(row, await self._settle(row.key, _with_shares(result, row.shares), error))
+
+    def _hand_out(self, row: PackRow, result: RowResult) -> None:
+        """End the row, and those that send the same."""
+        self._end(row.position, row.item, result, resumed=False)
+        for position, item in self._same.pop(row.key, ()):
+            self._end(position, item, result.shared(), resumed=False)
+
+
+def _alike(rows: Iterable[PackRow]) -> Iterator[list[PackRow]]:
+    """Rows that share everything but their own text, in groups."""
+    groups: dict[tuple[Any, ...], list[PackRow]] = {}
+    for row in rows:
+        before = tuple((item.role, str(item.content)) for item in row.request.messages[:-1])
+        groups.setdefault((row.head, before), []).append(row)
+    yield from groups.values()
+
+
+def _halves(rows: list[PackRow]) -> list[list[PackRow]]:
+    middle = len(rows) // 2
+    return [rows[:middle], rows[middle:]]
+
+
+def _is_about_content(error: Exception) -> bool:
+    """Whether another request with fewer of the rows may be taken."""
+    if isinstance(error, BudgetExceededError | InvalidPromptError | InvalidReplyError):
+        return True
+    return isinstance(error, PermanentProviderError) and kind_of(error) is None
+
+
+def _with_shares(result: RowResult, shares: Sequence[Share]) -> RowResult:
+    """The result with what calls that did not answer the row have cost."""
+    if shares and not result.attempts:  # nothing was sent for it this time, so nothing is unknown of that
+        result = dataclasses.replace(
+            result,
+            cost_nano_usd=result.cost_nano_usd or 0,
+            input_tokens=result.input_tokens or 0,
+            output_tokens=result.output_tokens or 0,
+            provider_saved_nano_usd=result.provider_saved_nano_usd or 0,
+        )
+    for share in shares:
+        result = outcomes.added(_as_result(share), result)
+    return result
+
+
+def _as_result(share: Share) -> RowResult:
+    usage = share.usage
+    return RowResult(
+        status="error",
+        attempts=share.attempts,
+        cost_nano_usd=share.cost_nano_usd,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        provider_saved_nano_usd=share.saved_nano_usd,
+    )

@@ -1,0 +1,132 @@
+"""The schema of a pack's answer: one entry per row, with its id and what the user's schema asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ainb.pipeline.answer import Schema
+
+ROWS = "rows"
+ID = "id"
+VALUE = "value"
+ITEM = "ainb_row"
+_DEFINITIONS = ("$defs", "definitions")
+# With one of these at its root an object is more than its properties.
+_NOT_PLAIN = frozenset(
+    {"$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "patternProperties", "dependentSchemas",
+     "dependentRequired", "minProperties", "maxProperties", "propertyNames", "unevaluatedProperties"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PackSchema:
+    """Schema of a pack's answer, and how a row's own answer stands in it.
+
+    Attributes:
+        schema: Of the whole answer.
+        flat: Whether the row's fields stand beside its id; else its answer stands under "value", which holds
+            for schemas that are no plain object or have a field "id" of their own.
+    """
+
+    schema: Schema
+    flat: bool
+
+    def answer_of(self, entry: Mapping[str, Any]) -> Any:
+        """A row's own answer. KeyError where the entry holds none."""
+        if self.flat:
+            return {name: value for name, value in entry.items() if name != ID}
+        return entry[VALUE]
+
+
+def pack_schema(schema: Schema) -> PackSchema:
+    """The schema of a pack whose rows are to match `schema`."""
+    shape = dict(schema.json_schema)
+    definitions = {name: shape.pop(name) for name in _DEFINITIONS if name in shape}
+    shape.pop("$schema", None)
+    flat = _is_flat(shape) and not _refers_to_root(shape)
+    if not flat and _refers_to_root({**shape, **definitions}):
+        # The root of the row's schema lies deeper now; what refers to it is led there.
+        shape = _led_to_item(shape)
+        definitions = _led_to_item(definitions)
+        definitions.setdefault("$defs", {})[ITEM] = shape
+        shape = {"$ref": f"#/$defs/{ITEM}"}
+    whole = {
+        "title": f"{schema.name}_rows"[:64],
+        "type": "object",
+        "properties": {ROWS: {"type": "array", "items": _entry(shape, flat=flat)}},
+        "required": [ROWS],
+        "additionalProperties": False,
+        **definitions,
+    }
+    return PackSchema(
+        Schema(name=whole["title"], json_schema=whole, check=read_rows, fields={ROWS: "json"}, dump=dict),
+        flat,
+    )
+
+
+def read_rows(text: str) -> list[Any]:
+    """The entries of a pack's answer.
+
+    Raises:
+        ValueError: The text is JSON without such a list, or no JSON.
+    """
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    rows = found.get(ROWS) if isinstance(found, dict) else found
+    # A list that holds something else is a part of an answer.
+    bare = (
+        rows is found and isinstance(rows, list) and all(isinstance(row, dict) and ID in row for row in rows)
+    )
+    if not isinstance(rows, list) or (rows is found and not bare):
+        raise ValueError(f'there is no list "{ROWS}" in it')
+    return rows
+
+
+def _entry(shape: Mapping[str, Any], *, flat: bool) -> dict[str, Any]:
+    if not flat:
+        return {
+            "type": "object",
+            "properties": {ID: {"type": "string"}, VALUE: dict(shape)},
+            "required": [ID, VALUE],
+            "additionalProperties": False,
+        }
+    return {
+        **shape,
+        "properties": {ID: {"type": "string"}, **shape["properties"]},
+        "required": [ID, *shape.get("required", ())],
+    }
+
+
+def _is_flat(shape: Mapping[str, Any]) -> bool:
+    properties = shape.get("properties")
+    is_object = shape.get("type") == "object" and isinstance(properties, Mapping) and bool(properties)
+    return is_object and ID not in (properties or {}) and not _NOT_PLAIN & shape.keys()
+
+
+def _refers_to_root(value: Any) -> bool:
+    """Whether something refers to the root of the schema or into it, definitions aside."""
+    if isinstance(value, list):
+        return any(map(_refers_to_root, value))
+    if not isinstance(value, Mapping):
+        return False
+    target = value.get("$ref")
+    if isinstance(target, str) and not target.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS)):
+        return True
+    return any(map(_refers_to_root, value.values()))
+
+
+def _led_to_item(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_led_to_item(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    led = {name: _led_to_item(item) for name, item in value.items()}
+    target = led.get("$ref")
+    if isinstance(target, str) and not target.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS)):
+        led["$ref"] = f"#/$defs/{ITEM}{target.removeprefix('#')}"
+    return led

@@ -1,0 +1,94 @@
+"""Splits the tokens and the cost of one call among its rows, exactly. No I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ainb.batch.row_result import NANO, to_nano_usd
+from ainb.messages import Reply, Usage, add_up, provider_savings
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A row's part of a call.
+
+    Attributes:
+        usage: Tokens.
+        cost_nano_usd: Cost in 1e-9 USD; None when unknown.
+        saved_nano_usd: What the provider's cache saved, in 1e-9 USD; None when unknown.
+        attempts: Provider calls made, the same for every row of the call.
+    """
+
+    usage: Usage
+    cost_nano_usd: int | None
+    saved_nano_usd: int | None
+    attempts: int
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The cost in USD; None when unknown."""
+        return None if self.cost_nano_usd is None else Decimal(self.cost_nano_usd) / NANO
+
+    @property
+    def saved_usd(self) -> Decimal | None:
+        """What the provider's cache saved, in USD; None when unknown."""
+        return None if self.saved_nano_usd is None else Decimal(self.saved_nano_usd) / NANO
+
+
+def split(total: int | None, weights: Sequence[int]) -> list[int | None]:
+    """Whole parts of a whole number that add up to it, as near to the weights as can be; None stays None.
+
+    Args:
+        total: May be negative.
+        weights: At least one, none negative; all zero counts as all equal.
+    """
+    if total is None:
+        return [None] * len(weights)
+    if not any(weights):
+        weights = [1] * len(weights)
+    whole, before, given = sum(weights), 0, 0
+    parts: list[int | None] = []
+    for weight in weights:
+        before += weight
+        upto = total * before // whole
+        parts.append(upto - given)
+        given = upto
+    return parts
+
+
+def share_out(
+    replies: Sequence[Reply], sent: Sequence[int], received: Sequence[int], attempts: int
+) -> list[Share]:
+    """The part of each row in what a call took.
+
+    Args:
+        replies: The provider's replies to the call; at least one.
+        sent: Characters of each row in the prompt.
+        received: Characters of each row in the answer; 0 for rows without one.
+        attempts: Provider calls made.
+    """
+    usage, cost = add_up(replies)
+    saved = provider_savings(replies)
+    both = [one + other for one, other in zip(sent, received, strict=True)]
+    outputs = {"output_tokens", "reasoning_output_tokens"}
+    counts = {
+        item.name: split(
+            getattr(usage, item.name), received if item.name in outputs and any(received) else sent
+        )
+        for item in dataclasses.fields(Usage)
+        if item.name != "source"
+    }
+    costs = split(to_nano_usd(cost), both)
+    savings = split(None if saved is None else int((saved * NANO).to_integral_value()), sent)
+    return [
+        Share(
+            Usage(**{name: parts[row] for name, parts in counts.items()}, source=usage.source),
+            costs[row],
+            savings[row],
+            attempts,
+        )
+        for row in range(len(sent))
+    ]

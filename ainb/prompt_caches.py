@@ -1,0 +1,93 @@
+"""Rules by model family: how a provider caches a repeated start of a prompt, and from which size on.
+
+Source: OpenAI's and Anthropic's pages on prompt caching, as of November 2026.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["mark", "breakpoint", "key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCache:
+    """The prompt cache of one family of models.
+
+    Attributes:
+        kind: What a request has to carry: "mark" is Anthropic's ``cache_control`` on a block, "breakpoint"
+            OpenAI's explicit mode, "key" a stable ``prompt_cache_key`` for models that cache by themselves.
+        minimum_tokens: Shorter prefixes are not cached.
+        life_seconds: Time after the last use until a prefix is forgotten.
+    """
+
+    kind: Kind
+    minimum_tokens: int
+    life_seconds: float
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the end of the shared prefix is marked in the request."""
+        return self.kind != "key"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPrefix:
+    """What every row of a batch sends first: the messages before the row's own, and the start of that.
+
+    Attributes:
+        text: The start of the row's message that is the same in every row; may be empty.
+        at: Index of the row's message.
+        tokens: Tokens of everything up to the end of `text`, tools and system message included.
+    """
+
+    text: str = field(repr=False)
+    at: int
+    tokens: int
+
+
+OPENAI_MINIMUM = 1_024
+# Per key and minute; above it OpenAI routes requests of one key to several machines.
+REQUESTS_PER_KEY = 15
+_BREAKPOINT = PromptCache(kind="breakpoint", minimum_tokens=OPENAI_MINIMUM, life_seconds=1_800.0)
+_KEY = PromptCache(kind="key", minimum_tokens=OPENAI_MINIMUM, life_seconds=300.0)
+
+
+def _mark(minimum_tokens: int) -> PromptCache:
+    return PromptCache(kind="mark", minimum_tokens=minimum_tokens, life_seconds=300.0)
+
+
+# First match counts, as in `ainb.families`.
+_OPENAI: tuple[tuple[str, PromptCache], ...] = (
+    (r"gpt-5\.[6-9](?!\d)|gpt-5\.\d\d|gpt-[6-9](?!\d)|gpt-\d\d", _BREAKPOINT),
+    (r"gpt-5(?!\d)|gpt-4o|gpt-4\.[15](?!\d)|chatgpt-4o|o[134](?!\d)", _KEY),
+)
+_ANTHROPIC: tuple[tuple[str, PromptCache], ...] = (
+    (r"claude-3-haiku|claude-3[-.]5-haiku", _mark(2_048)),
+    (r"claude-3|claude-(opus|sonnet)-4(?=$|-0|-2|-latest|@)", _mark(1_024)),
+    (r"claude-(\d|instant)", _mark(1_024)),
+    (r"claude-opus-4[-.][56](?!\d)|claude-haiku-4[-.]5(?!\d)", _mark(4_096)),
+    (r"claude-opus-4[-.]7(?!\d)", _mark(2_048)),
+    (r"claude-[a-z]+-5[-.]5(?!\d)|claude-opus-5(?![-.]?\d)|claude-(fable|mythos)-5(?!\d)", _mark(512)),
+)
+_OTHER_CLAUDE = _mark(1_024)
+
+
+@functools.lru_cache(maxsize=512)
+def prompt_cache_of(service: str, model: str) -> PromptCache | None:
+    """The prompt cache behind a model; None where nothing can be laid out for it.
+
+    Args:
+        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models.
+        model: The service's own model name, a fine-tune's included.
+    """
+    name = model.lower().removeprefix("ft:")
+    if service in {"openai", "azure"}:
+        return next((cache for pattern, cache in _OPENAI if re.match(pattern, name)), None)
+    if service == "anthropic":
+        name = name.rpartition("/")[2].rpartition("anthropic.")[2]
+        return next((cache for pattern, cache in _ANTHROPIC if re.match(pattern, name)), _OTHER_CLAUDE)
+    return None
