@@ -10,6 +10,7 @@ from ainb.pricing.estimates import Estimate, estimate, estimate_request, format_
 from ainb.pricing.expected import Expected, expected_output
 from ainb.pricing.prices import FREE_PROVIDERS, Prices, preload
 from ainb.pricing.quotes import Quote, bound, quote
+from ainb.pricing.snapshot import price_source
 from ainb.pricing.table import PRICE_KEYS, PriceTable
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "format_usd",
     "preload",
     "price",
+    "price_source",
     "quote",
 ]

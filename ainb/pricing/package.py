@@ -75,7 +75,7 @@ def has_batch_price(rates: object, at: datetime) -> bool:
 
 
 def ask_package(service: str | None, model: str, wanted: Mapping[str, str]) -> Rates | Conditional | None:
-    """What a model costs; `wanted` is processing and service tier. None where the package does not know it."""
+    """What a model costs for a processing and service tier; None where the package does not know it."""
     found = find_model(service, model)
     if found is None:
         return None
@@ -108,7 +108,10 @@ def _read_rates(prices: ModelPrice) -> Rates:
 
 
 def find_model(service: str | None, model: str) -> tuple[PricedProvider, ModelInfo] | None:
-    """Provider and model as genai-prices knows them; an unknown one raises LookupError there and is None here."""
+    """Provider and model as genai-prices knows them.
+
+    An unknown one raises LookupError there and is None here.
+    """
     try:
         return load_package().find_provider_model(model, None, service, None)
     except LookupError:

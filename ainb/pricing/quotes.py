@@ -53,9 +53,9 @@ def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | No
     if not tokens.vocabulary_for(request.model)[1]:
         prompt = math.ceil(prompt * FOREIGN_MARGIN)
     window = prices.context_window(request.provider, request.model)
-    if window is not None and request.operation != "embeddings":
-        if prompt + _usual_output(request) > window:
-            return None
+    writes = request.operation != "embeddings"
+    if writes and window is not None and prompt + _usual_output(request) > window:
+        return None
     return _price(prices, request, prompt, free=free, batch=False)
 
 

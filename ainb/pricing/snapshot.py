@@ -179,6 +179,16 @@ def load_snapshot() -> Snapshot | None:
     return Snapshot(data) if is_same else None
 
 
+def price_source() -> str:
+    """Where published prices come from, for people: the data that ainb ships with its date, or the package."""
+    found = load_snapshot()
+    if found is not None:
+        return f"prices of {found.date}"
+    from importlib import metadata
+
+    return f"prices of {PACKAGE} {metadata.version(PACKAGE)}"
+
+
 def is_loaded() -> bool:
     """Whether the data is in memory and counts."""
     return bool(load_snapshot.cache_info().currsize) and load_snapshot() is not None
