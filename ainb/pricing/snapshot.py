@@ -180,7 +180,7 @@ def load_snapshot() -> Snapshot | None:
 
 
 def price_source() -> str:
-    """Where published prices come from, for people: the data that ainb ships with its date, or the package."""
+    """Where published prices come from: the data that ainb ships, with its date, or the package."""
     found = load_snapshot()
     if found is not None:
         return f"prices of {found.date}"
