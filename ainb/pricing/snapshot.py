@@ -7,7 +7,7 @@ version that it was made from; where another one is installed, that package is u
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -32,6 +32,13 @@ RATE_NAMES = {
     "request": "requests_kcount",
 }
 _COMPACT_DATE = re.compile(r"(-)(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
+# Tests of a name in the data, and the method of the name that each of them is.
+_TESTS = {
+    "equals": "__eq__",
+    "starts_with": "startswith",
+    "ends_with": "endswith",
+    "contains": "__contains__",
+}
 _Clause = list[Any] | None
 
 
@@ -102,7 +109,7 @@ class Snapshot:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.date: str = data["date"]
         self._providers: list[dict[str, Any]] = data["providers"]
-        self._by_id = {item["id"]: item for item in self._providers}
+        self._by_id: dict[str, dict[str, Any]] = {item["id"]: item for item in self._providers}
 
     def find(self, provider: str | None, model: str, wanted: Mapping[str, str]) -> Listed | None:
         """A model; None where the data does not know it.
@@ -214,13 +221,8 @@ def _matches(clause: _Clause, text: str) -> bool:
         return (any if kind == "or" else all)(_matches(part, text) for part in value)
     if kind == "regex":
         return re.search(value, text) is not None
-    tests = {
-        "equals": text.__eq__,
-        "starts_with": text.startswith,
-        "ends_with": text.endswith,
-        "contains": text.__contains__,
-    }
-    return bool(tests[kind](value))
+    test: Callable[[str], bool] = getattr(text, _TESTS[kind])
+    return test(value)
 
 
 def _dashed(match: re.Match[str]) -> str:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 GROUP = "ainb.providers"
 
 
-def _entry_points(**selected: str) -> EntryPoints:
+def _entry_points() -> EntryPoints:
     # Imported here: a session with a service of ours need not pay for it.
     from importlib import metadata
 
-    return metadata.entry_points(group=GROUP, **selected)
+    return metadata.entry_points(group=GROUP)
 
 
 def names() -> list[str]:
@@ -45,7 +45,7 @@ def make_plugin(service: str, *, clock: Clock) -> Provider:
     Raises:
         ConfigError: It cannot be loaded or made.
     """
-    (entry, *_) = _entry_points(name=service)
+    (entry, *_) = _entry_points().select(name=service)
     try:
         made = entry.load()(clock=clock)
     except AinbError:
