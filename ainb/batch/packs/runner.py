@@ -136,7 +136,8 @@ class PackRunner(Runner):
         answers = read_answers(self._packs.schema, reply, ids)
         texts = [answers.get(name) for name in ids]
         shares = self._share(call, rows, texts)
-        missing, invalid = [], []
+        missing: list[PackRow] = []
+        invalid: list[PackRow] = []
         for row, text, share in zip(rows, texts, shares, strict=True):
             outcome = None if text is None else await self._deliver(row, call, reply, text, share)
             if outcome is not None:
