@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
+from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
-from ainb.batch.forecast import forecast, row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
+from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
 from ainb.batch.pace import Pace
@@ -78,8 +79,8 @@ def make_batch(
     if run_id is None:
         _show_notes(core, calls)
         _show_hint(core, source, calls, options)
-    if options.watcher is not None and run_id is None:
-        _show_forecast(core, source, calls, batch_api=options.batch_api)
+    if run_id is None and isinstance(calls, TemplateCalls):
+        announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
         core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
@@ -124,7 +125,8 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     if len(first) > 1:
         packs = PackCalls(calls, options)
         call = packs.make([packs.open_row(0, None, row, row.request) for row in first])
-    return core.preview(call), forecast(source, calls, prices=core.prices, batch_api=options.batch_api)
+    found = forecast_for(core, source, calls, options)
+    return core.preview(call), None if found is None else found.text
 
 
 def _fillable(calls: RowCalls, source: Source, *, run_id: str) -> Iterator[Call]:
@@ -251,13 +253,6 @@ def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str
         core.runtime.sink(Notice(text, kind))
 
     return jobs_under_way(core.config.home_folder(), identity, notify)
-
-
-def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
-    if isinstance(calls, TemplateCalls):
-        text = forecast(source, calls, prices=core.prices, batch_api=batch_api)
-        if text is not None:
-            core.runtime.sink(Notice(text, "forecast"))
 
 
 def _digest(*parts: Any) -> str:

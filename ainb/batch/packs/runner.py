@@ -14,8 +14,8 @@ from ainb.batch.output import Output
 from ainb.batch.packs.calls import PackCalls, PackRow
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out
-from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import kind_of
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner, not_sent
 from ainb.batch.throttled import ThrottledRow
@@ -87,7 +87,9 @@ class PackRunner(Runner):
     async def _open(self, position: int, item: Any) -> PackRow | None:
         """The row where it has to be sent; None where it has ended, or ends with another of the same key."""
         try:
-            call = self._context.make_call(item)
+            call = await self._context.make_call(item)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
             if ends_program(error):
                 self._leave(carried(error))
@@ -122,7 +124,7 @@ class PackRunner(Runner):
                 waiting += reversed(await self._send_pack(group))
 
     async def _send_alone(self, row: PackRow) -> None:
-        result, error = await self._send(self._context.make_call(row.item), row.item)
+        result, error = await self._send(await self._context.make_call(row.item), row.item)
         await self._end_row(row, result, error)
 
     async def _send_pack(self, rows: list[PackRow]) -> list[list[PackRow]]:
@@ -179,7 +181,7 @@ class PackRunner(Runner):
         self, row: PackRow, call: Call, reply: Reply, text: str, share: Share
     ) -> Outcome | None:
         """The result of a row from its part of the answer; None where it is no valid answer."""
-        own = self._context.make_call(row.item)
+        own = await self._context.make_call(row.item)
         if call.provider is not own.provider:  # a fallback answered
             own.provider = call.provider
             own.endpoint = own.account = own.cache_key = None
@@ -205,7 +207,7 @@ class PackRunner(Runner):
         try:
             answered = await Contained(self._delivery.deliver_reply(own, part, call.attempts))
             answered.attempts, answered.duration_s = call.attempts, reply.duration_s
-            return outcomes.of_reply(answered, self._context.calls.result), None
+            return await outcomes.of_reply(answered, self._context.read_result), None
         except InvalidReplyError:
             return None
         except RaisedByUser as error:

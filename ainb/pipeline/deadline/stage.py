@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from ainb.clock import Clock
-from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError
+from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError, arrived
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.deadline.time_limit import TimeLimits
 from ainb.plain import plain_fields
@@ -66,7 +66,7 @@ class DeadlineStage:
         except TimeoutError:
             if not limit.expired:
                 raise
-            raise DeadlineExceededError.after(self._usual.seconds, billed=call.attempts > 0) from None
+            raise _too_late(call, self._usual.seconds) from None
 
     async def _within(self, seconds: float, call: Call, proceed: Handler) -> Reply:
         call.deadline = call.started_at + seconds
@@ -76,7 +76,11 @@ class DeadlineStage:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise DeadlineExceededError.after(seconds, billed=call.attempts > 0) from None
+            raise _too_late(call, seconds) from None
+
+
+def _too_late(call: Call, seconds: float) -> DeadlineExceededError:
+    return DeadlineExceededError.after(seconds, billed=call.attempts > 0, text=call.text_so_far)
 
 
 class AttemptTimeoutStage:
@@ -96,9 +100,13 @@ class AttemptTimeoutStage:
         except TimeoutError:
             if not limit.expired:
                 raise
-            raise TransientProviderError(
-                f"no answer from {call.request.provider}:{call.request.model} within the "
-                f"{self._limits.seconds:g} s of one attempt; "
-                "try again, lower max_tokens, or raise attempt_seconds",
+            text = call.text_so_far
+            what = "no answer" if text is None else "no whole answer"
+            error = TransientProviderError(
+                f"{what} from {call.request.provider}:{call.request.model} within the "
+                f"{self._limits.seconds:g} s of one attempt{arrived(text)}; "
+                "try again, lower --max-tokens, or raise attempt_seconds",
                 billed=True,
-            ) from None
+            )
+            error.text = text
+            raise error from None

@@ -1,5 +1,4 @@
-"""Shared state beside wrong passwords, clocks and names, and servers that change: calls go on, nothing
-mixes."""
+"""Shared state beside wrong passwords, clocks and names, and changing servers: calls go on, nothing mixes."""
 
 from __future__ import annotations
 
