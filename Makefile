@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= logical
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
@@ -59,8 +60,10 @@ check: $(VENV)/.installed-dev
 test-fast: check
 	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
 
+# A file of tests to a process at a time; those that drive a browser after the others, alone on the machine.
 test: check model
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m 'browser and not slow'
 	$(MAKE) --no-print-directory notebooks
 
 test-all: check model
