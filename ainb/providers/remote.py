@@ -216,8 +216,9 @@ class RemoteProvider:
         key = keys.get(key_name) if key_name else None
         if key is None and send and (service.key_needed or api_key_name):
             raise ConfigError(
-                f"{service.name} needs a key and {key_name} is not set; set it in the environment, "
-                "or name another variable with --api-key-name"
+                f"{service.name} needs a key and {key_name} is not set; set it with %ai login "
+                f"{service.name if key_name == service.key_variable else key_name}, or in the environment "
+                "before Jupyter starts"
             )
         known = Settings(bool(api_base), base, key_name, key, self._more(), self._own_headers(send=send))
         place = self._targets.get(known)

@@ -198,3 +198,11 @@ def test_pull_without_llama_cpp_names_the_package(terminal, pulls, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     assert "pip install 'ainb-notebook[local]'" in terminal.run("%ai pull smollm2").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("models", "list"), ("model", "list"), ("Models", "list"), ("keys", "login"), ("download", "pull")],
+)
+def test_what_people_type_for_another_name_is_understood(terminal, typed, meant):
+    assert f"did you mean '{meant}'?" in str(terminal.run(f"%ai {typed}").error)
