@@ -50,7 +50,7 @@ def test_help_lists_every_option_and_every_subcommand(terminal):
         ("format", "-f, --format FORMAT: form of the reply"),
         ("--into", "-o, --into NAME: bind the reply"),
         ("-m", "Example: %%ai -m"),
-        ("pull", "%ai pull NAME: download"),
+        ("pull", "%ai pull NAME | hf:OWNER/REPO/FILE.gguf [--yes]: download"),
         ("ttl", "--ttl SECONDS: age up to which"),
         ("cost", "--since SPAN: calls of the last"),
         ("register", "%ai alias NAME MODEL"),
