@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= logical
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
@@ -13,7 +14,7 @@ FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py test
 LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench docs screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -22,6 +23,7 @@ help:
 	@echo 'make test-all    the same with the slow suites'
 	@echo 'make live        ask real services one cheap question each, where their keys are set'
 	@echo 'make bench       print the table of figures'
+	@echo 'make reliability print the table of promises under faults, each tried now'
 	@echo 'make docs        build the documentation into build/site'
 
 $(BIN)/python:
@@ -58,8 +60,10 @@ check: $(VENV)/.installed-dev
 test-fast: check
 	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
 
+# A file of tests to a process at a time; those that drive a browser after the others, alone on the machine.
 test: check model
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m 'browser and not slow'
 	$(MAKE) --no-print-directory notebooks
 
 test-all: check model
@@ -79,6 +83,10 @@ notebooks: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
+
+# Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.
+reliability: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.reliability $(SLOW)
 
 # Strict: a broken link, or a public name, option or error class without a line of documentation, fails. The examples of
 # the pages are run by tests/docs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
 from ainb.batch.pace import Pace
-from ainb.batch.packs import check_packs
+from ainb.batch.packs import PackCalls, check_packs
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
@@ -100,7 +101,7 @@ def make_batch(
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
-    """Call of the first row that can be filled, and a line on all rows; sends nothing.
+    """The first call, of the first row that can be filled or of several, and a line on all rows.
 
     Args:
         core: Core of the session whose pipeline the rows would go through.
@@ -112,12 +113,18 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
         ConfigError: Something makes no sense, or no row can be filled.
     """
     source, calls, options = _read_arguments(core, data, text, given)
+    if options.rows_per_call > 1:
+        check_packs(calls, options)
     _show_notes(core, calls)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
-    call = next(_fillable(calls, source, run_id=core.new_id()), None)
-    if call is None or not isinstance(calls, TemplateCalls):
+    first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
+    if not first or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
+    call = first[0]
+    if len(first) > 1:
+        packs = PackCalls(calls, options)
+        call = packs.make([packs.open_row(0, None, row, row.request) for row in first])
     found = forecast_for(core, source, calls, options)
     return core.preview(call), None if found is None else found.text
 

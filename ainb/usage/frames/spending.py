@@ -111,7 +111,7 @@ def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
 
 
 def total(frame: pd.DataFrame) -> dict[str, Any]:
-    """Totals of a frame of `costs` or `cost_by`: its six columns, NA where all values are unknown."""
+    """Totals of a frame of `costs` or `cost_by`: its nine sums, NA where all values are unknown."""
     return {name: frame[name].sum(min_count=1) for name in SUMS}
 
 
@@ -157,9 +157,7 @@ def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | 
     sums["not_sent"] = frame.loc[frame.index == NOT_SENT, "calls"].sum()
     sent = tried - sums["not_sent"]
     sums["sent_ok_share"] = sums["ok"] / sent if sent else pd.NA
-    whole = {
-        "calls", "input_tokens", "output_tokens", "reasoning_output_tokens", "unpriced", "ok", "not_sent",
-    }  # fmt: skip
+    whole = {name for name in sums if name.endswith("_tokens")} | {"calls", "unpriced", "ok", "not_sent"}
     # Without any call the cost is known: zero.
     if not sums["ok"] and pd.isna(sums["calls"]):
         sums |= dict.fromkeys(("calls", "cost_usd", "unpriced"), 0)

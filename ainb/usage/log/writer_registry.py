@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.stores.fork import at_worker_exit
 from ainb.usage.log.termination import flush_at_sigterm
 from ainb.usage.log.writer import Writer, all_writers
 
@@ -59,6 +60,7 @@ def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
 
 
 atexit.register(_flush_all)
+at_worker_exit(_flush_queued)
 os.register_at_fork(
     before=_for_each_writer(Writer.before_fork),
     after_in_parent=_for_each_writer(Writer.after_fork_in_parent),

@@ -24,7 +24,6 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.redis.address import StateAddress, parse_state
-from ainb.stores.redis.connection import pack
 from tests.stores.redis.redis_lab import Server
 
 PATIENCE_SECONDS = 30
@@ -300,7 +299,7 @@ def test_an_answer_that_one_process_paid_the_other_is_given(open_session):
     one, two = open_session(), open_session()
     script = testing.script("once", ["paid"])
     one.ask("same", model="scripted:once")
-    until(lambda: one.core.stages.shared.client.run_command)
+    run(one.core.stages.shared.client.run_command(("PING",)))
 
     found = two.ask("same", model="scripted:once")
 
@@ -497,9 +496,62 @@ def test_nothing_of_redis_is_loaded_when_state_is_local():
     assert found.stdout.strip() == "[]"
 
 
-def test_commands_are_packed_as_the_protocol_writes_them():
-    from redis.asyncio import Connection
+# Commands
 
-    words = ("SET", "näme", 7, 0.1, "", "line\r\nbreak", "日本")
 
-    assert pack(words) == b"".join(Connection().pack_command(*words))
+@pytest.mark.parametrize(
+    "word", ["", "line\r\nbreak", "näme", "日本", "$3\r\nabc", 7, -0.1, 1e-7, 10**18, "x" * 200_000]
+)
+def test_words_reach_the_server_as_they_are(two_states, word):
+    client = two_states[0].client
+
+    assert run(client.run_command(("ECHO", word))) == str(word)
+
+
+@pytest.mark.parametrize("number", [2, 256, 257, 3000])
+def test_commands_are_run_in_the_order_in_which_they_were_sent(two_states, server, number):
+    client = two_states[0].client
+    answers = []
+
+    for index in range(number):
+        client.send(("RPUSH", "order", index), answers.append)
+    run(client.run_command(("PING",)))
+
+    assert server.ask("LRANGE", "order", 0, -1) == [str(index) for index in range(number)]
+    assert answers == list(range(1, number + 1))
+
+
+def test_scripts_that_the_server_forgot_are_sent_again(two_states, server):
+    limiter = two_states[0].limiter(
+        RateLimit(requests_per_minute=6000, concurrency=1, on_full="raise"), PLACE
+    )
+    permit = run(limiter.acquire(ONE_REQUEST))
+
+    server.ask("SCRIPT", "FLUSH")
+    limiter.settle(permit)  # not awaited
+    again = run(limiter.acquire(ONE_REQUEST))
+    server.ask("SCRIPT", "FLUSH")
+    limiter.settle(again)
+
+    assert run(limiter.acquire(ONE_REQUEST))
+    assert not two_states[0].client.is_down
+
+
+@pytest.mark.parametrize("words", [("NOT_A_COMMAND",), ("INCR", "text"), ("EVALSHA", "0" * 40, 0)])
+def test_an_error_answer_fails_its_command_only_and_the_server_comes_back(two_states, server, words):
+    client = two_states[0].client
+    server.ask("SET", "text", "abc")
+
+    async def together():
+        return await asyncio.gather(
+            client.run_command(("ECHO", 1)),
+            client.run_command(words),
+            client.run_command(("ECHO", 2)),
+            return_exceptions=True,
+        )
+
+    first, refused, last = run(together())
+
+    assert (first, last) == ("1", "2")
+    assert str(refused).startswith("it answered ")
+    until(lambda: client.status()["connected"])

@@ -99,6 +99,22 @@ def test_a_hanging_server_delays_the_calls_of_that_moment_and_no_later_one(serve
     assert len(state_notices(said)) == 1
 
 
+def test_a_hanging_server_whose_buffers_are_full_lets_every_caller_go(server, open_session):
+    client = open_session().core.stages.shared.client
+    server.freeze()
+
+    async def much():
+        work = [client.run_command(("ECHO", "x" * 1_000_000)) for _ in range(30)]
+        return await asyncio.wait_for(asyncio.gather(*work, return_exceptions=True), PATIENCE_SECONDS)
+
+    found = ENGINE.run(much())
+
+    assert {str(item) for item in found} == {"the server is out of reach"}
+    server.thaw()
+    until(lambda: client.status()["connected"])
+    assert ENGINE.run(client.run_command(("PING",))) == "PONG"
+
+
 def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_session, said):
     client = open_session().core.stages.shared.client
 
