@@ -127,7 +127,7 @@ class Progress:
         many = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
         return (
             f"{rows:,} rows sent to {jobs[0].provider} in {many}, {answered:,} answered. "
-            "You can interrupt or close: the job goes on; run the cell again to collect."
+            "You can interrupt or close: the job continues; run the cell again to collect."
         )
 
     @property

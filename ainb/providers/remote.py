@@ -273,7 +273,7 @@ def _model_names(response: Response, body: bytes) -> list[str]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise response.unreadable("a list of models that is no JSON") from None
+        raise response.unreadable("a list of models that is not JSON") from None
     if isinstance(data, dict):
         data = data.get("data") or data.get("models") or []
     items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []

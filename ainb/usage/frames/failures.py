@@ -62,7 +62,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "CircuitOpenError": ("circuit open", "the provider failed too often; it is probed again by itself"),
     "InvalidPromptError": ("prompt blocked", "the message names what was found in the prompt"),
     "ReplayMissError": ("not on the cassette", "record the notebook again"),
-    "ConfigError": ("option", "the message names the option and the way out"),
+    "ConfigError": ("option", "the message names the option and the fix"),
 }
 UNKNOWN_KIND = ("other", "read the message")
 
