@@ -202,7 +202,7 @@ def _open_journal(
             title, now = short_title(calls.title), core.runtime.clock.unix()
             journal.start(new_id, identity=identity, title=title, model=calls.model, now=now)
     except JournalError as error:
-        core.runtime.sink(Notice(f"{error}; the batch goes on, but cannot be resumed", "journal"))
+        core.runtime.sink(Notice(f"{error}; the batch continues, but cannot be resumed", "journal"))
         if journal is not None:
             journal.close()
         return None, new_id

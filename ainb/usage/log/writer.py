@@ -270,7 +270,7 @@ class Writer:
             del self._pending[:-RING_ROWS]
             self._warn(
                 f"cannot write the usage log {self._path} ({error}); "
-                f"calls go on, the last {RING_ROWS} rows wait in memory; "
+                f"calls continue, the last {RING_ROWS} rows wait in memory; "
                 "free it, or move it away and a new one is made"
             )
             return
