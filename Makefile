@@ -9,9 +9,9 @@ WORKERS ?= logical
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
-REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb notebooks/08_half_price.ipynb
+REPLAYED := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb notebooks/08_half_price.ipynb notebooks/09_practices.ipynb
 FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py tests/prompts tests/pricing tests/usage tests/pipeline tests/providers/openai tests/providers/anthropic tests/providers/pydantic_ai
-LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
+LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench prices reliability docs screenshots clean
