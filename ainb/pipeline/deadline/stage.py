@@ -58,15 +58,10 @@ class DeadlineStage:
             return await self._within(own, call, proceed)
         if self._usual is None:
             return await proceed(call)
-        call.deadline = call.started_at + self._usual.seconds
-        limit = self._usual.limit()
-        try:
-            with limit:
-                return await proceed(call)
-        except TimeoutError:
-            if not limit.expired:
-                raise
-            raise DeadlineExceededError.after(self._usual.seconds, billed=call.attempts > 0) from None
+        seconds = self._usual.seconds
+        call.deadline = call.started_at + seconds
+        with self._usual.limit(lambda: DeadlineExceededError.after(seconds, billed=call.attempts > 0)):
+            return await proceed(call)
 
     async def _within(self, seconds: float, call: Call, proceed: Handler) -> Reply:
         call.deadline = call.started_at + seconds
@@ -89,16 +84,14 @@ class AttemptTimeoutStage:
         """Limit one attempt; the outer stage limits the whole call."""
         if self._limits is None:
             return await proceed(call)
-        limit = self._limits.limit()
-        try:
-            with limit:
-                return await proceed(call)
-        except TimeoutError:
-            if not limit.expired:
-                raise
-            raise TransientProviderError(
-                f"no answer from {call.request.provider}:{call.request.model} within the "
-                f"{self._limits.seconds:g} s of one attempt; "
-                "try again, lower max_tokens, or raise attempt_seconds",
-                billed=True,
-            ) from None
+        seconds = self._limits.seconds
+        with self._limits.limit(lambda: _too_slow(call, seconds)):
+            return await proceed(call)
+
+
+def _too_slow(call: Call, seconds: float) -> TransientProviderError:
+    return TransientProviderError(
+        f"no answer from {call.request.provider}:{call.request.model} within the {seconds:g} s of one "
+        "attempt; try again, lower max_tokens, or raise attempt_seconds",
+        billed=True,
+    )

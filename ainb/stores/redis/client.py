@@ -40,8 +40,7 @@ class RedisClient(LoopBound):
 
     Args:
         address: Address of the server.
-        get_loop: Returns the loop of the connection, which runs in its own thread; called at each use, since
-            a forked child has another loop.
+        get_loop: Returns the loop of the connection; see `LoopBound`.
         sink: Receives a notice when the server is unavailable.
 
     Attributes:
@@ -218,8 +217,7 @@ class RedisClient(LoopBound):
                 await self._heartbeat(connection.ask)
             self._connection, self.is_down = connection, False
             self._start_heartbeat()
-            for listener in self.on.reconnected:
-                listener(before is not None and before != self._data)
+            self._announce(was_lost=before is not None and before != self._data)
         except Exception as error:  # noqa: BLE001 - any fault makes the server unavailable
             connection.drop()
             self._break(error)
@@ -227,6 +225,10 @@ class RedisClient(LoopBound):
             backlog, self._backlog = self._backlog, []
             for command in backlog:
                 connection.send(command)
+
+    def _announce(self, *, was_lost: bool) -> None:
+        for listener in self.on.reconnected:
+            listener(was_lost)
 
     async def _heartbeats(self) -> None:
         """Once a second: send a heartbeat and call the listeners, or try to reconnect."""
@@ -238,8 +240,7 @@ class RedisClient(LoopBound):
                     before = self._data
                     await self._heartbeat(self.run_command)
                     if before != self._data:  # the database was emptied
-                        for lost_listener in self.on.reconnected:
-                            lost_listener(True)
+                        self._announce(was_lost=True)
                 for listener in self.on.heartbeat if self._connection is not None else ():
                     listener()
             except Exception as error:  # noqa: BLE001 - the heartbeat must go on
