@@ -13,7 +13,7 @@ FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py test
 LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench docs screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-all    the same with the slow suites'
 	@echo 'make live        ask real services one cheap question each, where their keys are set'
 	@echo 'make bench       print the table of figures'
+	@echo 'make reliability print the table of promises under faults, each tried now'
 	@echo 'make docs        build the documentation into build/site'
 
 $(BIN)/python:
@@ -79,6 +80,10 @@ notebooks: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
+
+# Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.
+reliability: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.reliability $(SLOW)
 
 # Strict: a broken link, or a public name, option or error class without a line of documentation, fails. The examples of
 # the pages are run by tests/docs.

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from ainb.errors import AinbError
+from ainb.errors import AinbError, NotConfirmedError
 from ainb.version import __version__
 
 BAR_CHARS = 30
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         if given.command == "pull":
-            _pull(given.model)
+            _pull(given.model, confirmed=given.yes)
         else:
             sys.stdout.write(f"ainb {__version__}\n")
     except AinbError as error:
@@ -47,19 +47,36 @@ def _parser() -> argparse.ArgumentParser:
         f"{item.name} ({item.title}, {item.size_bytes // MEGABYTE} MB, {item.licence})"
         for item in PULLABLE.values()
     )
-    pull.add_argument("model", nargs="?", default=next(iter(PULLABLE)), help=f"one of: {models}")
+    pull.add_argument(
+        "model", nargs="?", default=next(iter(PULLABLE)), help=f"hf:OWNER/REPO/FILE.gguf, or one of: {models}"
+    )
+    pull.add_argument("--yes", action="store_true", help="download a file of the hub (hf:…) without asking")
     commands.add_parser("version", help="print the version")
     return parser
 
 
-def _pull(model: str) -> None:
+def _pull(model: str, *, confirmed: bool) -> None:
     from ainb.providers import local as local_models
 
+    if model.startswith("hf:"):
+        file = local_models.look_up(model)
+        sys.stderr.write(f"{file.summary}\n")
+        if not confirmed and not _says_yes():
+            raise NotConfirmedError("the download was not confirmed; add --yes to allow it")
+        path = local_models.pull_from_hub(file, progress=progress(file.name, sys.stderr))
+        sys.stdout.write(f"{path}\n")
+        return
     if local_models.is_pulled(model):
         sys.stdout.write(f"{local_models.find(model)}\n")
         return
     path = local_models.pull(model, progress=progress(model, sys.stderr))
     sys.stdout.write(f"{path}\n")
+
+
+def _says_yes() -> bool:
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    return input("Download it? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def progress(name: str, stream: TextIO) -> Callable[[int, int | None], None]:

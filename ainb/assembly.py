@@ -24,6 +24,7 @@ from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage, Reached
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.text_delivery import TextDeliveryStage
 from ainb.pipeline.validation import OwnKeyStage, ValidationStage
 from ainb.providers.http import read_limits
 from ainb.runtime import Runtime
@@ -91,6 +92,7 @@ class Stages:
         """The pipeline, outermost first; the one place that says the order."""
         order: list[Stage | None] = [
             self.record,
+            TextDeliveryStage(),
             self.validation,
             self.deadline,
             FallbackStage(),

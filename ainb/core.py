@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,6 @@ from ainb.providers.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
-from ainb.user_code import TextDelivery
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -181,23 +180,9 @@ class Core:
             raise ConfigError(providers.ways_to_choose())
         return providers.split_model(name, self.config.aliases)
 
-    async def handle(self, call: Call) -> Reply:
+    def handle(self, call: Call) -> Coroutine[Any, Any, Reply]:
         """Take a call through every stage, on the running loop; ``on_text`` is called in a thread."""
-        if call.options.on_text is None:
-            return await self.through(self._handle, call)
-        on_text = call.options.on_text
-        delivery = TextDelivery(on_text)
-        call.options = dataclasses.replace(call.options, on_text=delivery.put)
-        try:
-            reply = await self.through(self._handle, call)
-            await delivery.finish()
-        except Exception:
-            await delivery.end_soon()
-            raise
-        finally:
-            delivery.end()
-            call.options = dataclasses.replace(call.options, on_text=on_text)
-        return reply
+        return self.through(self._handle, call)
 
     def pack_handler(self) -> Handler:
         """The pipeline of calls for several rows; their answers are read by the caller."""
@@ -211,7 +196,7 @@ class Core:
         # JSON text cannot hold an object of the user's class, and another class may have the same JSON
         # schema.
         if schema is not None and (reply.cached or reply.parsed is None):
-            reply.parsed = check_again(schema, reply)
+            reply.parsed = await check_again(schema, reply)
         return reply
 
     def preview(self, call: Call) -> Preview:

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 from ainb.errors import AinbError, CallInterrupted
-from ainb.user_code import original
+from ainb.user_code import Contained, original
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Job(Generic[T]):
         self._work = work
         self._loop = loop
         self._thread = thread
-        self._task: asyncio.Task[T | None] | None = None
+        self._task: asyncio.Task[T] | None = None
         self._future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._future.set_running_or_notify_cancel()
         self._cancel_asked = False
@@ -142,27 +142,23 @@ class Job(Generic[T]):
             lambda _: work.close()
         )  # it never began where the task was cancelled first
 
-    async def _catch(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """The result, None after an error: SystemExit and KeyboardInterrupt of a task would end the loop."""
-        try:
-            return await work
-        except (SystemExit, KeyboardInterrupt) as error:
-            self._set_error(error)
-            return None
+    async def _catch(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result; an error that would end or mislead the loop is carried inside another one."""
+        return await Contained(work)
 
     def _cancel_on_loop(self) -> None:
         self._cancel_asked = True
         if self._task is not None:
             self._task.cancel()
 
-    def _finish(self, task: asyncio.Task[T | None]) -> None:
+    def _finish(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
             self._set_error(asyncio.CancelledError())
         elif (error := task.exception()) is not None:
             self._set_error(original(error))
         else:
             with contextlib.suppress(concurrent.futures.InvalidStateError):
-                self._future.set_result(task.result())  # type: ignore[arg-type]
+                self._future.set_result(task.result())
 
     def _set_error(self, error: BaseException) -> None:
         with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has ended already

@@ -116,6 +116,10 @@ class BudgetExceededError(CallRejectedError):
         self.left_usd = left_usd
 
 
+class NotConfirmedError(CallRejectedError):
+    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent."""
+
+
 class RateLimitError(CallRejectedError):
     """The wait for a permit is longer than the caller may wait.
 
@@ -157,10 +161,12 @@ class ProviderError(AinbError):
         adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent
             again, is another request. 0 means none.
         out_of_quota: Whether the account's quota, credit or daily limit is used up.
+        text: The part of the reply that had come when the time of the attempt was up; else None.
     """
 
     adapted: int = 0
     out_of_quota: bool = False
+    text: str | None = None
 
     def __init__(
         self,
@@ -247,20 +253,29 @@ class DeadlineExceededError(AinbError):
 
     Attributes:
         billed: Whether an attempt had been sent when the time expired.
+        text: The part of the reply that had come; None when none had.
     """
 
-    def __init__(self, message: str, *, billed: bool = False) -> None:
+    def __init__(self, message: str, *, billed: bool = False, text: str | None = None) -> None:
         super().__init__(message)
         self.billed = billed
+        self.text = text
 
     @classmethod
-    def after(cls, seconds: float, *, billed: bool) -> DeadlineExceededError:
+    def after(cls, seconds: float, *, billed: bool, text: str | None = None) -> DeadlineExceededError:
         """Make the error of a call with a limit of so many seconds."""
+        what = "no answer" if text is None else "no whole answer"
         return cls(
-            f"no answer within the {seconds:g} s that this call may take; raise --timeout (timeout_seconds) "
-            "or lower max_tokens",
+            f"{what} within the {seconds:g} s that this call may take{arrived(text)}; raise --timeout "
+            "(timeout_seconds) or lower --max-tokens (max_tokens)",
             billed=billed,
+            text=text,
         )
+
+
+def arrived(text: str | None) -> str:
+    """How much of a reply had come, for a message; "" without any."""
+    return "" if text is None else f" ({len(text):,} characters had come; they are kept in the error's text)"
 
 
 class BatchPendingError(AinbError, TimeoutError):

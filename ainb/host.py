@@ -46,6 +46,14 @@ class ResultDisplay(Protocol):
         ...
 
 
+class Confirm(Protocol):
+    """Asks the user a question that is answered with yes or no."""
+
+    def __call__(self, question: str, /) -> bool | None:
+        """The answer; None where nobody can be asked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the loaded front end offers."""
@@ -53,6 +61,7 @@ class Host:
     make_session: SessionFactory
     find_origin: OriginFinder
     find_notebook: NotebookFinder
+    confirm: Confirm
 
 
 _registered: Host | None = None

@@ -151,6 +151,11 @@ class ReplySchema(Protocol):
         ...
 
     @property
+    def has_functions(self) -> bool:
+        """Whether `check` runs functions of the user, which may block."""
+        ...
+
+    @property
     def check(self) -> Callable[[str], Any]:
         """Turns a reply's text into the checked value, or raises ValueError with the problem."""
         ...
@@ -242,6 +247,7 @@ class Call:
         errors: The error of every failed attempt, oldest first.
         notes: Lines shown to the user beside the reply (unfilled names, redactions, fallback).
         placeholders: Personal data by placeholder in the request; never leaves the process.
+        pieces: Text of the attempt under way, as far as it has come.
     """
 
     request: Request
@@ -269,6 +275,12 @@ class Call:
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     placeholders: dict[str, str] = field(default_factory=dict, repr=False)
+    pieces: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def text_so_far(self) -> str | None:
+        """The part of the reply that has come; None without any."""
+        return "".join(self.pieces) or None
 
     def fork(self) -> Call:
         """A copy for work that several callers share: what it records from now on is not seen here."""
@@ -298,6 +310,7 @@ class Call:
             replies=self.replies,
             errors=list(self.errors),
             placeholders=self.placeholders,
+            pieces=self.pieces,
         )
 
     def place(self) -> str:
@@ -314,6 +327,7 @@ class Call:
 
     def emit(self, text: str, now: float) -> None:
         """Pass a streamed piece to the caller; called by adapters only."""
+        self.pieces.append(text)
         if self.first_text_at is None:
             self.first_text_at = now
             if self.on_answer is not None:

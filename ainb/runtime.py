@@ -36,6 +36,12 @@ def usual_notebook() -> Path | None:
     return find_notebook() if front_end is None else front_end.find_notebook()
 
 
+def ask_front_end(question: str) -> bool | None:
+    """The answer of the user in the notebook; None where nobody can be asked, as in a script."""
+    front_end = host.registered()
+    return None if front_end is None else front_end.confirm(question)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """Injected dependencies of a session.
@@ -47,6 +53,7 @@ class Runtime:
         origin: Returns the notebook or script that a call comes from, and its cell; each None where unknown.
         notebook: Returns the path of the notebook or script, beside which its cassette lies; None where
             unknown.
+        confirm: Asks the user a question; True for yes, None where nobody can be asked.
     """
 
     clock: Clock = SYSTEM_CLOCK
@@ -54,3 +61,4 @@ class Runtime:
     sink: Sink = silent
     origin: Callable[[], tuple[str | None, str | None]] = usual_origin
     notebook: Callable[[], Path | None] = usual_notebook
+    confirm: Callable[[str], bool | None] = ask_front_end

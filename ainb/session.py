@@ -234,6 +234,7 @@ class Session:
                 ``encoding``, ``sheet``, …), ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``,
                 ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``, ``csv_formulas``, ``watcher``,
+                ``confirm_above_usd`` (USD above which the forecast is to be confirmed),
                 ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``, ``prompt_cache``,
                 ``rows_per_call``); everything else as for `ask`. ``rows_per_call=N`` sends N rows in one
                 call: with 10 to 25 most models answer as well as row by row, at a fraction of the tokens;

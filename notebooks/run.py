@@ -19,6 +19,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from ainb.clock import SYSTEM_CLOCK
+
 CELL_TIMEOUT_SECONDS = 300
 
 
@@ -79,6 +81,7 @@ def main() -> int:
         if reason := why_skipped(path):
             print(f"{path}: skipped, {reason}")
             continue
+        started = SYSTEM_CLOCK.monotonic()
         try:
             notebook = run(path)
         except CellExecutionError as error:
@@ -87,7 +90,8 @@ def main() -> int:
         if arguments.save:
             nbformat.write(notebook, path)
         if arguments.quiet:
-            print(f"{path}: {sum(cell.cell_type == 'code' for cell in notebook.cells)} cells ran")
+            cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+            print(f"{path}: {cells} cells ran in {SYSTEM_CLOCK.monotonic() - started:.0f} s")
         else:
             print_cells(notebook)
     return 0

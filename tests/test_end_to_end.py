@@ -15,8 +15,8 @@ from ainb.errors import CircuitOpenError, ProviderError
 from tests.fault_server import Fault, FaultServer, random_plan
 
 ORDER = [
-    "RecordStage", "ValidationStage", "DeadlineStage", "CacheStage", "AnswerStage", "BudgetStage",
-    "RetryStage", "BudgetStage.before_attempt", "ResendStage", "GateStage", "RateLimitStage",
+    "RecordStage", "TextDeliveryStage", "ValidationStage", "DeadlineStage", "CacheStage", "AnswerStage",
+    "BudgetStage", "RetryStage", "BudgetStage.before_attempt", "ResendStage", "GateStage", "RateLimitStage",
     "CacheStage.take_turn", "PermitStage",
     "AttemptTimeoutStage", "BudgetStage.before_sending", "OwnKeyStage",
 ]  # fmt: skip

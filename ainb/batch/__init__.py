@@ -20,7 +20,8 @@ from ainb.batch.input.template import Template
 from ainb.batch.journal import runs_frame
 from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
-from ainb.batch.progress import Progress, ProgressReporter, Watcher
+from ainb.batch.progress import Progress
+from ainb.batch.reporter import LoopWatcher, ProgressReporter, Watcher
 from ainb.batch.results import column_name
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "BatchFailedError",
     "BatchInterrupted",
     "BatchOptions",
+    "LoopWatcher",
     "Progress",
     "ProgressReporter",
     "Template",

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.collector import COLLECTOR
+from ainb.batch.confirmation import past_outputs
 from ainb.batch.context import BatchContext
+from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
-from ainb.batch.progress import Progress, ProgressReporter
+from ainb.batch.progress import Progress
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
@@ -115,7 +118,11 @@ class Batch:
             raise
         finally:
             self._reporter.update(last=True)
+            self._remember_output()
             self._close()
+            await self._reporter.finish()
+        if self._reporter.exit_error is not None:  # of the last state
+            raise self._reporter.exit_error
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()
         return self._output.result()
@@ -156,6 +163,13 @@ class Batch:
     def frame(self) -> pd.DataFrame | None:
         """The rows so far; None where they go to a file."""
         return self._output.frame()
+
+    def _remember_output(self) -> None:
+        """Keep what replies took, for the forecast of the next batch."""
+        calls, progress = self.context.calls, self.progress
+        if isinstance(calls, TemplateCalls) and not calls.free:
+            known = past_outputs(self.context.core)
+            known.add(calls, rows=progress.counted_replies, output_tokens=progress.reply_tokens)
 
     def _close(self) -> None:
         complete = False

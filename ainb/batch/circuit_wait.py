@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ainb.batch.context import BatchContext
-from ainb.batch.progress import ProgressReporter
+from ainb.batch.reporter import ProgressReporter
 from ainb.errors import CircuitOpenError
 
 LEAST_SECONDS = 0.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from ainb.batch.options import BatchOptions
 from ainb.batch.pace import Pace
 from ainb.core import Core
 from ainb.events import Notice
+from ainb.user_threads import USER_THREADS
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
     from ainb.batch.jobs.under_way import JobsUnderWay
+    from ainb.batch.row_result import RowResult
     from ainb.clock import Clock
-    from ainb.messages import Call
+    from ainb.messages import Call, Reply
 
 TITLE_CHARACTERS = 60
 
@@ -64,9 +67,17 @@ class BatchContext:
         """Show a notice to the user."""
         self.core.runtime.sink(Notice(text, kind))
 
-    def make_call(self, row: Any) -> Call:
-        """Build the call of a row; see `RowCalls.make`."""
-        return self.calls.make(row, run_id=self.run_id)
+    async def make_call(self, row: Any) -> Call:
+        """Build the call of a row; in a thread where code of the user writes its values."""
+        if self.calls.is_plain_row(row):
+            return self.calls.make(row, run_id=self.run_id)
+        return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
+
+    async def read_result(self, reply: Reply) -> RowResult:
+        """Result of a row with this reply; in a thread where code of the user reads it."""
+        if self.calls.is_plain_reply(reply):
+            return self.calls.result(reply)
+        return await USER_THREADS.run(functools.partial(self.calls.result, reply))
 
 
 def short_title(title: str) -> str:

@@ -1,217 +1,215 @@
-"""Estimates tokens and price of a batch from its first rows, and says where its layout wastes money."""
+"""Forecasts tokens and price of a batch from its first rows and from past replies."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing, tokens
-from ainb.batch.input.shared_prefix import count_shared
+from ainb.batch.layout import ENTRY_TOKENS, Layout, layouts_of
 from ainb.errors import AinbError
-from ainb.families import asked_effort
-from ainb.messages import OUTPUT_TOKENS_A_ROW, Usage
-from ainb.prompt_caches import prompt_cache_of
-from ainb.providers.cache_layout import layout_for
+from ainb.messages import Usage
 
 if TYPE_CHECKING:
     from ainb.batch.input.calls import TemplateCalls
     from ainb.batch.input.source import Source
+    from ainb.messages import Call
 
-ROWS_READ = 20
-# Of the id of a row and its line, and of its entry in the answer beyond its fields.
-LINE_TOKENS, ENTRY_TOKENS = 4, 12
-# A shorter text behind the row is not worth a word.
-LEAST_BEHIND_CHARACTERS = 1_000
-LEAST_SHARE = Decimal("0.1")
+ROWS_READ = 100
+# The count of the input is off by as much: services write schemas into a prompt in forms of their own, and
+# not every vocabulary is public.
+INPUT_SPREAD = 1.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a batch will cost in USD.
+
+    Attributes:
+        low: The least in nine of ten cases.
+        likely: What is likely.
+        high: The most in nine of ten cases.
+    """
+
+    low: Decimal
+    likely: Decimal
+    high: Decimal
+
+    @property
+    def text(self) -> str:
+        """The price as people read it, such as ``likely $0.19 ($0.13 to $0.33)``."""
+        if not self.high:
+            return "free"
+        low, likely, high = map(pricing.format_usd, (self.low, self.likely, self.high))
+        return f"likely {likely} ({low} to {high})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What a batch will take; nothing was sent.
+
+    Attributes:
+        model: ``provider:model``.
+        rows: Rows of the source.
+        input_tokens: Of all rows, schema and tools included.
+        output_tokens: Likely ones of all rows, thinking included.
+        price: At the rate at which the rows are sent; None when no price is known.
+        live: At the live rate, of rows that go out as batch jobs; else None.
+        calls: Calls in all.
+        tokens_read: Of the input, tokens that the provider's prompt cache gives.
+        plain_tokens: Input tokens as one plain message a row; None where the rows are sent so.
+        plain: The price of that; None where the rows are sent so, or no price is known.
+    """
+
+    model: str
+    rows: int
+    input_tokens: int
+    output_tokens: int
+    price: Price | None
+    live: Price | None = None
+    calls: int = 0
+    tokens_read: int = 0
+    plain_tokens: int | None = None
+    plain: Price | None = None
+
+    @property
+    def text(self) -> str:
+        """One line: rows, tokens, price."""
+        number = f" in {self.calls:,} calls" if 0 < self.calls < self.rows else ""
+        read = f" ({self.tokens_read:,} read from the provider's cache)" if self.tokens_read else ""
+        counts = (
+            f"{self.rows:,} rows{number}, about {self.input_tokens:,} tokens in{read} and "
+            f"{self.output_tokens:,} out"
+        )
+        if self.price is None:
+            return f"{counts}, no price known for {self.model}"
+        if self.plain is not None and self.plain_tokens is not None and self.live is None:
+            beside = f"as one plain message a row {self.plain_tokens:,} tokens in, {self.plain.text}"
+            return f"{counts}, {self.price.text}; {beside}"
+        if self.live is None or not self.price.high:
+            return f"{counts}, {self.price.text}"
+        return f"{counts}, {self.price.text} as batch jobs, {pricing.format_usd(self.live.likely)} live"
 
 
 def forecast(
-    source: Source, calls: TemplateCalls, *, prices: pricing.Prices, batch_api: bool = False
-) -> str | None:
-    """One line: rows, input tokens, price range; None when rows cannot be read twice or none can be filled.
+    source: Source,
+    calls: TemplateCalls,
+    *,
+    prices: pricing.Prices,
+    past: float | None = None,
+    usual: int | None = None,
+    batch_api: bool = False,
+) -> Forecast | None:
+    """What all rows will take, as far as the first hundred are like the others.
 
-    Where the rows are laid out for the provider's cache or packed, the line has beside it what they would
-    take as one plain message each.
+    None when rows cannot be read twice or none can be filled.
 
     Args:
         source: The rows; only of a source with a length the first rows can be read in advance.
         calls: Calls of the rows; ``max_tokens`` of their request bounds the output.
         prices: Price lists.
-        batch_api: Whether the rows go out as batch jobs; the line then has the live price beside theirs.
+        past: Mean output of past replies to the same template or schema; None where none is known.
+        usual: Output of a usual reply of the model; None where it is not known.
+        batch_api: Whether the rows go out as batch jobs.
     """
     if not source.length:
         return None
-    model = calls.model
-    prompts = _prompts(source, calls)
-    if not prompts:
-        return None
-    parameters = calls.request.parameters
-    estimate = functools.partial(
-        pricing.estimate,
-        model=model,
-        max_tokens=parameters.get("max_tokens"),
-        effort=asked_effort(parameters),
-        prices=prices,
-    )
-    estimates = [estimate(prompt, batch=batch_api) for prompt in prompts]
-    share = source.length / len(estimates)
-    count = round(sum(item.input_tokens for item in estimates) * share)
-    price = _range(estimates, share)
-    if not batch_api and (laid_out := _laid_out(calls, estimates, source.length, prices)):
-        return f"{source.length:,} rows, {laid_out}"
-    text = f"{source.length:,} rows, about {count:,} tokens in"
-    if price is None:
-        return f"{text}, no price known for {model}"
-    live = _range([estimate(prompt) for prompt in prompts], share) if batch_api else None
-    return f"{text}, {price} as batch jobs, {live} live" if live else f"{text}, {price}"
-
-
-def row_first_hint(source: Source, calls: TemplateCalls, *, prices: pricing.Prices) -> str | None:
-    """A line where the instruction stands behind the row, so that no provider can cache it; else None.
-
-    Args:
-        source: The rows; of a source without a length nothing is said.
-        calls: Calls of the rows.
-        prices: Price lists; without a price nothing is said.
-    """
-    request, template = calls.request, calls.template
-    cache = prompt_cache_of(request.provider, request.model)
-    behind = template.instruction_behind
-    if cache is None or not source.length or len(behind) < LEAST_BEHIND_CHARACTERS:
-        return None
-    whole = count_shared(request, template.prefix + behind)
-    known = request.shared.tokens if layout_for(request.provider, request) and request.shared else 0
-    prompts = _prompts(source, calls)
-    if whole < cache.minimum_tokens or not prompts:
-        return None
-    before_row = count_shared(request, "")
-    typical = before_row + sum(tokens.count(text, calls.model).tokens for text in prompts) // len(prompts)
-    rows = source.length
-    moved = _Layout(rows=rows, calls=rows, shared=whole, own=max(0, typical - whole), read=True)
-    plain = dataclasses.replace(moved, read=False)
-    if known:  # what stands before the row is read already
-        plain = dataclasses.replace(moved, shared=known, own=max(0, typical - known))
-    costs = [layout.cost(prices, calls, output=0) for layout in (plain, moved)]
-    if None in costs:
-        return None
-    before, after = (cost for cost in costs if cost is not None)
-    if before - after < before * LEAST_SHARE:
-        return None
-    saved, whole_price = pricing.format_usd(before - after), pricing.format_usd(before)
-    return (
-        f"the instruction stands behind the row; put it in front and about {saved} of {whole_price} is saved"
-    )
-
-
-def _prompts(source: Source, calls: TemplateCalls) -> list[str]:
-    """Prompts of the first rows that can be filled."""
-    found = []
+    fillable = 0
+    distinct: dict[str | None, Call] = {}
     for row in itertools.islice(source.read(calls.template.uses), ROWS_READ):
         try:
-            found.append(calls.template.fill(row)[0])
+            call = calls.make(row, run_id="")
         except AinbError:
             continue
-    return found
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """How rows are sent.
-
-    Attributes:
-        rows: Their number.
-        calls: Calls in all.
-        shared: Tokens that every call sends first.
-        own: Tokens of a row beyond that.
-        read: Whether all calls but the first read the former from the provider's cache.
-    """
-
-    rows: int
-    calls: int
-    shared: int
-    own: float
-    read: bool
-
-    @property
-    def tokens(self) -> int:
-        """Input tokens in all."""
-        return round(self.calls * self.shared + self.rows * self.own)
-
-    @property
-    def tokens_read(self) -> int:
-        """Of these, tokens that the provider's cache gives."""
-        return self.shared * (self.calls - 1) if self.read else 0
-
-    def cost(self, prices: pricing.Prices, calls: TemplateCalls, output: int) -> Decimal | None:
-        """USD of all calls with so many output tokens each; None without a price."""
-        request = calls.request
-        usual = Usage(
-            input_tokens=round(self.shared + self.own * self.rows / self.calls),
-            output_tokens=output,
-            cache_read_input_tokens=self.shared if self.read else None,
-        )
-        first = dataclasses.replace(
-            usual,
-            cache_read_input_tokens=None,
-            cache_creation_input_tokens=self.shared if self.read else None,
-        )
-        costs = [
-            prices.cost(request.provider, request.model, usage, free=calls.free)[0]
-            for usage in (first, usual)
-        ]
-        if costs[0] is None or costs[1] is None:
-            return None
-        return costs[0] + costs[1] * (self.calls - 1)
-
-    def price(self, prices: pricing.Prices, calls: TemplateCalls, low: int, high: int) -> str:
-        """The price range between two numbers of output tokens a call."""
-        costs = [self.cost(prices, calls, output) for output in (low, high)]
-        if costs[0] is None or costs[1] is None:
-            return f"no price known for {calls.model}"
-        return f"{pricing.format_usd(costs[0])} to {pricing.format_usd(costs[1])}" if costs[1] else "free"
+        fillable += 1
+        distinct[call.row_key] = call  # rows that are alike are sent once
+    if not distinct:
+        return None
+    made = list(distinct.values())
+    expected = [
+        pricing.expected_output(call.request, past=past, usual=usual, instruction=calls.template.text)
+        for call in made
+    ]
+    read = [tokens.count_request(call.request).tokens for call in made]
+    share = Decimal(source.length) / fillable
+    found = Forecast(
+        model=calls.model,
+        rows=source.length,
+        input_tokens=round(sum(read) * share),
+        output_tokens=round(sum(item.tokens for item in expected) * share),
+        price=_price(made, read, expected, prices=prices, share=share, batch=batch_api),
+        live=_price(made, read, expected, prices=prices, share=share, batch=False) if batch_api else None,
+    )
+    layouts = None if batch_api else layouts_of(calls, read, float(share) * len(made))
+    return found if layouts is None else _laid_out(found, calls, expected, layouts, prices)
 
 
 def _laid_out(
-    calls: TemplateCalls, estimates: Sequence[pricing.Estimate], rows: int, prices: pricing.Prices
-) -> str | None:
-    """Tokens and price range as the rows are sent, and as one plain message each; None where both are one."""
-    request, size = calls.request, calls.rows_per_call
-    cache = layout_for(request.provider, request)
-    marked = cache is not None and cache.is_marked
-    if size == 1 and not marked:
-        return None
-    prefix = calls.template.prefix
-    own = sum(item.input_tokens for item in estimates) / len(estimates)
-    own -= tokens.count(prefix, calls.model).tokens if prefix else 0
-    plain = _Layout(
-        rows=rows, calls=rows, shared=count_shared(request, prefix), own=max(1.0, own), read=False
+    plain: Forecast,
+    calls: TemplateCalls,
+    expected: Sequence[pricing.Expected],
+    layouts: tuple[Layout, Layout],
+    prices: pricing.Prices,
+) -> Forecast:
+    """The forecast of rows that are laid out for a cache or packed, with the plain one beside it."""
+    as_plain, as_sent = layouts
+    a_call, entry = as_sent.rows / as_sent.calls, ENTRY_TOKENS if as_sent.calls < as_sent.rows else 0
+    likely = sum(item.tokens for item in expected) / len(expected)
+    thinking = sum(item.thinking for item in expected) / len(expected)  # once a call
+    low, high = (
+        sum(values) / len(expected) for values in ([e.low for e in expected], [e.high for e in expected])
     )
-    sent = -(-rows // size)
-    per_call = min(size, rows)
-    laid_out = dataclasses.replace(
-        plain, calls=sent, own=plain.own + (LINE_TOKENS if size > 1 else 0), read=marked
-    )
-    high = round(sum(item.output_tokens_high for item in estimates) / len(estimates))
-    least, most = 1, high
-    if size > 1:
-        least, most = per_call * (1 + ENTRY_TOKENS), high + OUTPUT_TOKENS_A_ROW * (per_call - 1)
-    number = f" in {sent:,} calls" if size > 1 else " in"
-    read = f" ({laid_out.tokens_read:,} read from the provider's cache)" if marked else ""
-    return (
-        f"about {laid_out.tokens:,} tokens{number}{read}, {laid_out.price(prices, calls, least, most)}; "
-        f"as one plain message a row {plain.tokens:,} tokens, {plain.price(prices, calls, 1, high)}"
+    a_call_likely = a_call * (entry + likely - thinking) + thinking
+    ends = [round(a_call_likely * share / likely) for share in (low, likely, high)]
+    return dataclasses.replace(
+        plain,
+        input_tokens=as_sent.tokens,
+        output_tokens=ends[1] * as_sent.calls,
+        price=_layout_price(as_sent, ends, calls, prices),
+        calls=as_sent.calls,
+        tokens_read=as_sent.tokens_read,
+        plain_tokens=as_plain.tokens,
+        plain=plain.price,
     )
 
 
-def _range(estimates: Sequence[pricing.Estimate], share: float) -> str | None:
-    """From the least to the most that all rows may cost; None when no price is known."""
-    low = [estimate.cost_low for estimate in estimates]
-    high = [estimate.cost_high for estimate in estimates]
-    if None in low or None in high:
+def _layout_price(
+    layout: Layout, ends: Sequence[int], calls: TemplateCalls, prices: pricing.Prices
+) -> Price | None:
+    low, likely, high = (layout.cost(prices, calls, output) for output in ends)
+    if low is None or likely is None or high is None:
         return None
-    least, most = (sum((cost for cost in costs if cost), Decimal(0)) * round(share) for costs in (low, high))
-    return f"{pricing.format_usd(least)} to {pricing.format_usd(most)}" if most else "free"
+    return Price(low=low, likely=likely, high=high)
+
+
+def _price(
+    made: Sequence[Call],
+    read: Sequence[int],
+    expected: Sequence[pricing.Expected],
+    *,
+    prices: pricing.Prices,
+    share: Decimal,
+    batch: bool,
+) -> Price | None:
+    """The price of all rows; None when none is known."""
+    sums = [Decimal(0)] * 3
+    for call, count, output in zip(made, read, expected, strict=True):
+        request = call.request
+        ends = (count / INPUT_SPREAD, output.low), (count, output.tokens), (count * INPUT_SPREAD, output.high)
+        for place, (given, written) in enumerate(ends):
+            cost, _ = prices.cost(
+                request.provider,
+                request.model,
+                Usage(input_tokens=round(given), output_tokens=written),
+                free=call.provider.free,
+                batch=batch,
+            )
+            if cost is None:
+                return None
+            sums[place] += cost
+    low, likely, high = (total * share for total in sums)
+    return Price(low=low, likely=likely, high=high)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from ainb.batch.progress import Watcher
+from ainb.batch.reporter import Watcher
 from ainb.errors import ConfigError
+from ainb.pipeline.budget import read_usd
 from ainb.plain import plain_fields
 
 # Published measurements end at 100 rows, where most models still hold and some collapse.
@@ -35,6 +37,8 @@ class BatchOptions:
         overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
         csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as
             formulas, in CSV and TSV; "keep" writes them as they are.
+        confirm_above_usd: USD above which the forecast has to be confirmed before anything is sent; None
+            means the configured limit.
         watcher: Called with the progress at most five times a second; None means no watcher.
         batch_api: Send the rows as batch jobs of the provider, at the batch rate.
         max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
@@ -59,6 +63,7 @@ class BatchOptions:
     out: str | Path | None = None
     overwrite: bool = False
     csv_formulas: Literal["escape", "keep"] = "escape"
+    confirm_above_usd: Decimal | float | str | None = None
     watcher: Watcher | None = None
     batch_api: bool = False
     max_wait_seconds: float | None = None
@@ -68,18 +73,15 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         plain_fields(self)
-        if self.on_error not in {"keep", "raise"}:
-            raise ConfigError(f"on_error must be 'keep' or 'raise'; it is {self.on_error!r}")
-        if self.csv_formulas not in {"escape", "keep"}:
-            raise ConfigError(f"csv_formulas must be 'escape' or 'keep'; it is {self.csv_formulas!r}")
+        self._check_words()
+        if self.confirm_above_usd is not None:
+            read_usd("confirm_above_usd", self.confirm_above_usd)
         if self.concurrency is not None and (type(self.concurrency) is not int or self.concurrency < 1):
             raise ConfigError(
                 f"concurrency must be a whole number of rows, 1 or more; it is {self.concurrency!r}"
             )
         if not self.circuit_wait_seconds >= 0:
             raise ConfigError(f"circuit_wait_seconds must be 0 or more; it is {self.circuit_wait_seconds!r}")
-        if self.prompt_cache not in {"auto", "off"}:
-            raise ConfigError(f"prompt_cache must be 'auto' or 'off'; it is {self.prompt_cache!r}")
         if type(self.rows_per_call) is not int or not 1 <= self.rows_per_call <= MAX_ROWS_PER_CALL:
             raise ConfigError(
                 f"rows_per_call must be a whole number of rows from 1 to {MAX_ROWS_PER_CALL}; "
@@ -87,6 +89,14 @@ class BatchOptions:
             )
         for name in ("max_wait_seconds", "batch_poll_seconds"):
             self._check_job_option(name, getattr(self, name))
+
+    def _check_words(self) -> None:
+        if self.on_error not in {"keep", "raise"}:
+            raise ConfigError(f"on_error must be 'keep' or 'raise'; it is {self.on_error!r}")
+        if self.csv_formulas not in {"escape", "keep"}:
+            raise ConfigError(f"csv_formulas must be 'escape' or 'keep'; it is {self.csv_formulas!r}")
+        if self.prompt_cache not in {"auto", "off"}:
+            raise ConfigError(f"prompt_cache must be 'auto' or 'off'; it is {self.prompt_cache!r}")
 
     def _check_job_option(self, name: str, value: object) -> None:
         if value is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ainb.batch.row_result import RowResult, to_nano_usd
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from ainb.messages import Call, Reply
 
 
-def of_reply(reply: Reply, read: Callable[[Reply], RowResult]) -> RowResult:
+async def of_reply(reply: Reply, read: Callable[[Reply], Awaitable[RowResult]]) -> RowResult:
     """The result of an answered row, with the fields that `read` finds in the reply.
 
     Raises:
         RaisedByUser: A serialiser raised SystemExit or KeyboardInterrupt.
     """
     try:
-        return read(reply)
+        return await read(reply)
+    except asyncio.CancelledError:
+        raise
     except BaseException as error:  # a serialiser of the user's model; it is this row's result
         if ends_program(error):
             raise carried(error) from error

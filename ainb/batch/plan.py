@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
+from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
-from ainb.batch.forecast import forecast, row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
+from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
 from ainb.batch.output import make_output
 from ainb.batch.pace import Pace
-from ainb.batch.packs import check_packs
+from ainb.batch.packs import PackCalls, check_packs
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
@@ -77,8 +79,8 @@ def make_batch(
     if run_id is None:
         _show_notes(core, calls)
         _show_hint(core, source, calls, options)
-    if options.watcher is not None and run_id is None:
-        _show_forecast(core, source, calls, batch_api=options.batch_api)
+    if run_id is None and isinstance(calls, TemplateCalls):
+        announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
         core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
@@ -99,7 +101,7 @@ def make_batch(
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
-    """Call of the first row that can be filled, and a line on all rows; sends nothing.
+    """The first call, of the first row that can be filled or of several, and a line on all rows.
 
     Args:
         core: Core of the session whose pipeline the rows would go through.
@@ -111,13 +113,20 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
         ConfigError: Something makes no sense, or no row can be filled.
     """
     source, calls, options = _read_arguments(core, data, text, given)
+    if options.rows_per_call > 1:
+        check_packs(calls, options)
     _show_notes(core, calls)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
-    call = next(_fillable(calls, source, run_id=core.new_id()), None)
-    if call is None or not isinstance(calls, TemplateCalls):
+    first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
+    if not first or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
-    return core.preview(call), forecast(source, calls, prices=core.prices, batch_api=options.batch_api)
+    call = first[0]
+    if len(first) > 1:
+        packs = PackCalls(calls, options)
+        call = packs.make([packs.open_row(0, None, row, row.request) for row in first])
+    found = forecast_for(core, source, calls, options)
+    return core.preview(call), None if found is None else found.text
 
 
 def _fillable(calls: RowCalls, source: Source, *, run_id: str) -> Iterator[Call]:
@@ -244,13 +253,6 @@ def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str
         core.runtime.sink(Notice(text, kind))
 
     return jobs_under_way(core.config.home_folder(), identity, notify)
-
-
-def _show_forecast(core: Core, source: Source, calls: RowCalls, *, batch_api: bool) -> None:
-    if isinstance(calls, TemplateCalls):
-        text = forecast(source, calls, prices=core.prices, batch_api=batch_api)
-        if text is not None:
-            core.runtime.sink(Notice(text, "forecast"))
 
 
 def _digest(*parts: Any) -> str:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import dataclasses
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch.row_result import RowResult
-from ainb.user_code import carried, ends_program
 
-if TYPE_CHECKING:
-    from ainb.clock import Clock
-
-PERIOD_SECONDS = 0.2
-# Where no row ends, the watcher is called all the same: time passes, calls go out, a circuit is probed.
-BEAT_SECONDS = 1.0
-RATE_WINDOW_SECONDS = 10.0
 LAST_ERRORS = 3
 LAST_ANSWERS = 3
 QUARTERS = 4
@@ -56,6 +47,8 @@ class Progress:
         total: Rows of the source; None while unknown.
         done: Rows that have ended, with any status.
         answered: Rows answered by the provider in this run.
+        counted_replies: Of these, rows whose output tokens are known.
+        reply_tokens: Their output tokens, thinking included.
         cached: Rows answered from the cache or by an identical row.
         resumed: Rows that an earlier, interrupted run had finished.
         failed: Rows that ended in an error.
@@ -89,6 +82,8 @@ class Progress:
     total: int | None = None
     done: int = 0
     answered: int = 0
+    counted_replies: int = 0
+    reply_tokens: int = 0
     cached: int = 0
     resumed: int = 0
     failed: int = 0
@@ -211,6 +206,9 @@ class Progress:
             self.cached += 1
         else:
             self.answered += 1
+            if result.output_tokens is not None:
+                self.counted_replies += 1
+                self.reply_tokens += result.output_tokens
         self._count_cost(result)
 
     def _count_cost(self, result: RowResult) -> None:
@@ -220,66 +218,11 @@ class Progress:
         else:
             self.cost_nano_usd += result.cost_nano_usd
 
-
-Watcher = Callable[[Progress], None]
-
-
-class ProgressReporter:
-    """Calls a watcher with the progress once to five times a second, and always with the last state.
-
-    A watcher that raises is not called again; the batch goes on, except after SystemExit and
-    KeyboardInterrupt.
-
-    Attributes:
-        progress: The state that the watcher gets.
-        on_exit: Called with SystemExit or KeyboardInterrupt of the watcher, in a form that a loop can carry;
-            None ignores them.
-    """
-
-    def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
-        self.progress = progress
-        self._watcher = watcher
-        self._clock = clock
-        self._started = clock.monotonic()
-        self._reported_at = float("-inf")
-        self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
-        self._timer: asyncio.TimerHandle | None = None
-        self.on_exit: Callable[[Exception], None] | None = None
-
-    def start(self) -> None:
-        """Call the watcher now, and once a second until the last state; on the running loop."""
-        self.update()
-        if self._watcher is not None:
-            self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self.start)
-
-    def update(self, *, last: bool = False) -> None:
-        """Call the watcher if the last call is 0.2 s ago or more."""
-        now = self._clock.monotonic()
-        if last and self._timer is not None:
-            self._timer.cancel()
-        if not last and now - self._reported_at < PERIOD_SECONDS:
-            return
-        self._reported_at = now
-        self._measure(now)
-        if self._watcher is None:
-            return
-        try:
-            self._watcher(self.progress)
-        except BaseException as error:  # noqa: BLE001 - a display error never fails a batch
-            self._watcher = None
-            if self.on_exit is not None and ends_program(error):
-                self.on_exit(carried(error))
-
-    def _measure(self, now: float) -> None:
-        progress = self.progress
-        progress.elapsed_s = now - self._started
-        until = progress.waiting_until
-        progress.next_try_s = until - now if until is not None and until > now else None
-        self._marks.append((now, progress.done))
-        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:  # noqa: PLR2004 - two ends of a span
-            self._marks.popleft()
-        (then, before) = self._marks[0]
-        if now > then and progress.done > before:
-            progress.rows_per_s = (progress.done - before) / (now - then)
-        else:
-            progress.rows_per_s = progress.average_rows_per_s
+    def snapshot(self) -> Progress:
+        """The state as it is now, for a thread that reads it while the batch goes on."""
+        return dataclasses.replace(
+            self,
+            kinds=self.kinds.copy(),
+            last_errors=self.last_errors.copy(),
+            last_answers=self.last_answers.copy(),
+        )

@@ -11,8 +11,8 @@ from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
-from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import STOP_AFTER, AccountRefusals
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.batch.throttled import ThrottledRow
 from ainb.batch.warm_up import WarmUp
@@ -189,7 +189,9 @@ class Runner:
     async def _row(self, item: Any) -> tuple[RowResult, bool]:
         """Result of a row, and whether an earlier run had finished it."""
         try:
-            call = self._context.make_call(item)
+            call = await self._context.make_call(item)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
             if ends_program(error):
                 self._leave(carried(error))
@@ -245,7 +247,7 @@ class Runner:
                 if not await self._circuit.wait(error) or self._stopping:
                     self.unfinished += 1
                     return RowResult.of_error(error, status="rejected"), error
-                call = self._context.make_call(item)
+                call = await self._context.make_call(item)
                 continue
             except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
                 if ends_program(error):
@@ -254,11 +256,11 @@ class Runner:
                 throttled = throttled or ThrottledRow(self._context, self._progress)
                 if self._stopping or not await throttled.wait(call, error) or self._stopping:
                     return self._failed(call, error, started), error
-                call = self._context.make_call(item)
+                call = await self._context.make_call(item)
                 continue
             self._adapt(call, None, started)
             try:
-                return outcomes.of_reply(reply, self._context.calls.result), None
+                return await outcomes.of_reply(reply, self._context.read_result), None
             except RaisedByUser as error:
                 self._leave(error)
         self.unfinished += 1

@@ -98,6 +98,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "otel_content": trusted_only,
     "replay": free,
     "footer": free,
+    "confirm_above_usd": free,
     **_free("log", "max_rows", "max_age_days", "content"),
     **_free("validation", "preset", "actions", "personal_data", "put_back", "injection", "context"),
     "validation.rules": trusted_only,

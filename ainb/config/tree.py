@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ainb.config.values import (
     one_of,
     option,
+    read_amount,
     read_flag,
     read_headers,
     read_models,
@@ -94,6 +96,11 @@ class Config:
         15.0,
         read_wait,
         "first wait between looks at a provider's batch job; it grows to 20 times itself, at most 300 s",
+    )
+    confirm_above_usd: Decimal | None = option(
+        None,
+        read_amount,
+        "USD above which the forecast of a batch has to be confirmed before it is sent (default: none)",
     )
     prices: Mapping[str, Mapping[str, Any]] = option(
         dict, read_table, "prices of models: NAME = { input_usd_per_million = …, … }"

@@ -6,11 +6,13 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.keys import Key
+from ainb.pipeline.budget import read_usd
 
 
 class UnsafeTextError(ValueError):
@@ -118,6 +120,20 @@ def read_tokens(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise ValueError("a whole number of at least 0")
+
+
+def read_amount(value: Any) -> Decimal | None:
+    """An amount of USD; None means no limit.
+
+    Raises:
+        ValueError: It is no amount.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        return read_usd("an amount", value)
+    except ConfigError:
+        raise ValueError("a number of USD from 0 to 1,000,000") from None
 
 
 def read_wait(value: Any) -> float:

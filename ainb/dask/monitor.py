@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import sys
@@ -46,6 +47,7 @@ class RunMonitor:
         self._core = weakref.ref(core)
         self._watcher = watcher
         self._reporter: ProgressReporter | None = None
+        self._ending: asyncio.Future[None] | None = None
         self._newest: dict[int, PartitionReport] = {}
         self._paid: dict[str, int] = {}
         self._shown: set[tuple[str, str]] = set()
@@ -95,13 +97,21 @@ class RunMonitor:
         core = self.core
         if self._reporter is None and core is not None:
             self._reporter = ProgressReporter(self.progress, self._watcher, core.runtime.clock)
-        last = self.progress.state != "running"
-        if self._reporter is not None:
-            self._reporter.update(last=last)
-        if last:
+        reporter, last = self._reporter, self.progress.state != "running"
+        if reporter is not None:
+            reporter.update(last=last)
+        if not last:
+            self.ended.clear()
+        elif reporter is None:
             self.ended.set()
         else:
-            self.ended.clear()
+            self._reporter = None  # the frame may be computed again
+            self._ending = asyncio.ensure_future(self._end(reporter))
+
+    async def _end(self, reporter: ProgressReporter) -> None:
+        await reporter.finish()
+        if self.progress.state != "running":
+            self.ended.set()
 
 
 _of_cores: weakref.WeakKeyDictionary[Core, dict[str, RunMonitor]] = weakref.WeakKeyDictionary()

@@ -86,6 +86,10 @@ class _Extension:
         """The notebook's session; see `ainb.host.Host`."""
         return self.notebook_shell.make_session()
 
+    def confirm(self, question: str) -> bool | None:
+        """Ask the user; see `ainb.host.Host`."""
+        return self.notebook_shell.confirm(question)
+
     def notebook_path(self) -> Path | None:
         """Path of the running notebook; see `ainb.host.Host`."""
         return self.notebook_shell.notebook_path()
@@ -199,6 +203,7 @@ def load(shell: Any) -> None:
             make_session=extension.make_session,
             find_origin=extension.origin,
             find_notebook=extension.notebook_path,
+            confirm=extension.confirm,
         )
     )
     if _is_mixed_with_other():

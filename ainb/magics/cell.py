@@ -7,7 +7,7 @@ from typing import Any
 
 from ainb import pricing
 from ainb.engine import ENGINE
-from ainb.errors import ConfigError
+from ainb.errors import ConfigError, DeadlineExceededError, ProviderError
 from ainb.magics.chat_turns import add_earlier_turns
 from ainb.magics.display.dry_run import field_lines, preview_report
 from ainb.magics.display.images import attach_images
@@ -23,6 +23,7 @@ from ainb.providers.services import SERVICES
 
 NOT_FILLED = Filled("")
 LARGE_TABLE_CHARACTERS = 20_000
+MAX_PART_CHARS = 4_000
 STREAMED_FORMS = frozenset({"markdown", "text"})
 
 
@@ -143,6 +144,10 @@ def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled 
             as_typed=filled.as_typed,
         )
         complete = True
+    except (DeadlineExceededError, ProviderError) as error:
+        if error.text and (stream is None or not stream.shown):
+            shell.print_line(f"what had come:\n{error.text[:MAX_PART_CHARS]}")
+        raise
     finally:
         if stream is not None:
             stream.end(complete=complete)

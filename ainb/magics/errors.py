@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 MAX_KEPT = 100
-MAX_CELL_CHARS = 6_000
-MAX_MESSAGE_CHARS = 2_000
+# All of it fits into the context of a small local model, and leaves room for its answer.
+MAX_REPORT_CHARS = 6_000
+MAX_CELL_CHARS = 2_500
+MAX_MESSAGE_CHARS = 1_000
 MAX_LINE_CHARS = 200
-MAX_OWN_FRAMES = 8
+MAX_OWN_FRAMES = 5
 MAX_CAUSES = 3
 CONTEXT_LINES = 2
 _CELL_PREFIXES = ("<ipython-input", "<doctest ")
@@ -87,12 +89,45 @@ def describe_error(error: BaseException, cell: str, cells: dict[str, int]) -> st
     """
     from ainb.redaction import redact
 
-    parts = [f"The cell:\n```python\n{_cut(cell.strip(), MAX_CELL_CHARS)}\n```"] if cell.strip() else []
+    around = _cell_around(cell.rstrip(), _failing_line(error, cells))
+    parts = [f"The cell:\n```python\n{around}\n```"] if cell.strip() else []
     parts.append("The error:\n" + "\n".join(_causes(error)))
     steps = list(_describe_frames(error, cells))
     if steps:
         parts.append("Where it happened, outermost first:\n" + "\n".join(steps))
-    return redact("\n\n".join(parts))
+    return _cut(redact("\n\n".join(parts)), MAX_REPORT_CHARS)
+
+
+def _failing_line(error: BaseException, cells: dict[str, int]) -> int:
+    """Line of the cell in which the error came up, from 1; 1 where it is not known."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return error.lineno
+    lines = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename in cells or frame.f_code.co_filename.startswith(_CELL_PREFIXES)
+    ]
+    return lines[0] if lines else 1
+
+
+def _cell_around(cell: str, failing: int) -> str:
+    """The cell, or as many whole lines around the one that failed as there is room for."""
+    if len(cell) <= MAX_CELL_CHARS:
+        return cell.strip("\n")
+    lines = [_cut(line, MAX_LINE_CHARS) for line in cell.splitlines()]
+    first = last = min(max(failing, 1), len(lines)) - 1
+    room = MAX_CELL_CHARS - len(lines[first])
+    while True:
+        before = len(lines[first - 1]) + 1 if first else room + 1
+        after = len(lines[last + 1]) + 1 if last + 1 < len(lines) else room + 1
+        if min(before, after) > room:
+            break
+        is_before = before <= room and (after > room or failing - 1 - first <= last - failing + 1)
+        room -= before if is_before else after
+        first, last = (first - 1, last) if is_before else (first, last + 1)
+    head = [f"# … {first} lines before"] if first else []
+    tail = [f"# … {len(lines) - last - 1} lines after"] if last + 1 < len(lines) else []
+    return "\n".join([*head, *lines[first : last + 1], *tail])
 
 
 def _causes(error: BaseException) -> Iterator[str]:

@@ -129,6 +129,13 @@ class NotebookShell:
             return bool(getattr(self.ipython.kernel, "_allow_stdin", False))
         return sys.stdout.isatty()
 
+    def confirm(self, question: str) -> bool | None:
+        """The user's answer to a question; None where nobody can be asked (nbconvert, scripts)."""
+        can_ask = self.is_watched() if self.in_notebook else sys.stdin is not None and sys.stdin.isatty()
+        if not can_ask:
+            return None
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
     def display(self) -> str:
         """The display option in force; "auto" when the options cannot be read: display never fails a call."""
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
+from ainb.batch import LoopWatcher
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels import formatting
 from ainb.panels.base import ROWS, Panel
@@ -25,7 +26,7 @@ StateRows = Callable[[], Sequence[Mapping[str, Any]]]
 STATE_SECONDS = 1.0
 
 
-class BatchPanel:
+class BatchPanel(LoopWatcher):
     """Panel of one batch: live while it runs, static afterwards; the ``watcher`` of ``Session.map``.
 
     Args:

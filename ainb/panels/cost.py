@@ -90,14 +90,24 @@ def key_figures(session: Session) -> KeyFigures | None:
             label += f", besides {formatting.counted(int(row['unpriced']), 'call')} without a price"
         items.append((formatting.priced_dollars(row["cost_usd"], row["unpriced"]), label))
     ever, today = spent.loc["all time"], spent.loc["today"]
-    if not formatting.is_unknown(ever["saved_usd"]):
-        items.append((formatting.dollars(ever["saved_usd"]), "saved by the cache"))
+    items += _savings(ever)
     sent = today["calls"] - today["not_sent"]
     calls = [f"call{'' if sent == 1 else 's'} today", f"{formatting.percent(today['sent_ok_share'])} ok"]
     if today["not_sent"]:
         calls.append(f"besides {formatting.count(today['not_sent'])} not sent")
     items.append((formatting.count(sent), ", ".join(calls)))
     return KeyFigures(items)
+
+
+def _savings(ever: Any) -> list[tuple[Any, Any]]:
+    """What ainb's cache saved, and what the providers' own did."""
+    own, theirs = ever["saved_usd"], ever["provider_saved_usd"]
+    items: list[tuple[Any, Any]] = []
+    if not formatting.is_unknown(own):
+        items.append((formatting.dollars(own), "saved by the cache"))
+    if not formatting.is_unknown(theirs) and theirs > 0:
+        items.append((formatting.dollars(theirs), "saved by providers' caches"))
+    return items
 
 
 def budget_lines(session: Session) -> list[Block]:

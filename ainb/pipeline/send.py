@@ -27,6 +27,7 @@ class Sender:
     async def __call__(self, call: Call) -> Reply:
         """Send once."""
         call.attempts += 1
+        call.pieces.clear()
         needs_list = not call.provider.free and not self._prices.loaded
         if needs_list and call.request.provider != "function":
             self._load()

@@ -7,6 +7,7 @@ ask by hand.
 from __future__ import annotations
 
 from ainb.pricing.estimates import Estimate, estimate, estimate_request, format_usd, price
+from ainb.pricing.expected import Expected, expected_output
 from ainb.pricing.prices import FREE_PROVIDERS, Prices, preload
 from ainb.pricing.quotes import Quote, quote
 from ainb.pricing.table import PRICE_KEYS, PriceTable
@@ -15,11 +16,13 @@ __all__ = [
     "FREE_PROVIDERS",
     "PRICE_KEYS",
     "Estimate",
+    "Expected",
     "PriceTable",
     "Prices",
     "Quote",
     "estimate",
     "estimate_request",
+    "expected_output",
     "format_usd",
     "preload",
     "price",

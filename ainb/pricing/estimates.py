@@ -10,13 +10,10 @@ from typing import Any
 from ainb import tokens
 from ainb.families import thinking_tokens
 from ainb.messages import DEFAULT_OUTPUT_TOKENS, Message, Request, Usage
+from ainb.pricing.expected import THOUGHT_SHARE, USUAL_TOKENS, expected_output
 from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier_of
 from ainb.pricing.quotes import choices, may_write_cache, output_bound
 
-LIKELY_OUTPUT_TOKENS = 256
-# Of the room for thinking a usual short prompt takes about an eighth; replies of one's own soon give a better
-# number.
-THOUGHT_SHARE = 8
 _PUBLISHED = Prices()
 
 
@@ -137,7 +134,7 @@ def estimate(
     room = thinking_tokens(*_split(model), {"effort": effort})
     high = DEFAULT_OUTPUT_TOKENS + room if max_tokens is None else max_tokens
     if likely_output_tokens is None:
-        likely_output_tokens = LIKELY_OUTPUT_TOKENS + room // THOUGHT_SHARE
+        likely_output_tokens = USUAL_TOKENS + room // THOUGHT_SHARE
     lists = prices or _PUBLISHED
     return _estimate(
         model, counted, high, likely_output_tokens, lambda usage: _cost(lists, model, usage, batch=batch)
@@ -155,11 +152,10 @@ def estimate_request(
         request: What would be sent.
         prices: Price lists.
         free: The service charges nothing.
-        likely_output_tokens: As for `estimate`.
+        likely_output_tokens: Of a usual reply of the model; it counts where neither schema nor prompt bound
+            the reply.
     """
-    if likely_output_tokens is None:
-        room = thinking_tokens(request.provider, request.model, request.parameters)
-        likely_output_tokens = LIKELY_OUTPUT_TOKENS + room // THOUGHT_SHARE
+    likely_output_tokens = expected_output(request, usual=likely_output_tokens).tokens
     counted = tokens.count_request(request)
     high, _ = output_bound(prices, request, counted.tokens)
     tier = service_tier_of(request)
@@ -181,7 +177,7 @@ def _estimate(
     likely_output_tokens: int | None,
     cost: Callable[[Usage], tuple[Decimal | None, CostSource]],
 ) -> Estimate:
-    likely = min(high, LIKELY_OUTPUT_TOKENS if likely_output_tokens is None else likely_output_tokens)
+    likely = min(high, USUAL_TOKENS if likely_output_tokens is None else likely_output_tokens)
     costs = [cost(Usage(input_tokens=counted.tokens, output_tokens=output)) for output in (1, likely, high)]
     return Estimate(
         model=model,

@@ -13,6 +13,7 @@ from ainb.families import thinking_tokens
 from ainb.messages import Request, Usage
 from ainb.pricing.prices import Prices, service_tier_of
 from ainb.pricing.rates import ZERO
+from ainb.pricing.reply_size import reply_size
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun
@@ -43,10 +44,10 @@ UNPRICED = Quote(usd=None)
 def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool = False) -> Quote:
     """Price a request at its full prompt and its whole output limit.
 
-    Without a limit in the request the output is taken as 4,096 tokens and room for thinking where the model
-    thinks, or what the model's context leaves if that is less. A model that bills writes to its prompt cache
-    by itself may write all of a long prompt, and a cheaper service tier may not be had: the dearer price
-    counts in both cases.
+    Without a limit in the request the output is taken as 4,096 tokens, or what the schema of the reply bounds
+    it to, and room for thinking where the model thinks; or what the model's context leaves if that is less. A
+    model that bills writes to its prompt cache by itself may write all of a long prompt, and a cheaper
+    service tier may not be had: the dearer price counts in both cases.
 
     Args:
         prices: Price lists.
@@ -93,9 +94,9 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
     if limits:
         return max(limits), None
     window = prices.context_window(request.provider, request.model)
-    usual = request.default_output_tokens + thinking_tokens(
-        request.provider, request.model, request.parameters
-    )
+    most = None if request.schema is None else reply_size(request.schema.json_schema).limit
+    usual = request.default_output_tokens if most is None else min(most, request.default_output_tokens)
+    usual += thinking_tokens(request.provider, request.model, request.parameters)
     bound = usual if window is None else max(1, min(usual, window - prompt))
     return bound, bound
 

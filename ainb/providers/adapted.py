@@ -15,7 +15,9 @@ from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.prompt_caches import PromptCache
 from ainb.providers.http import Refusal
 from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
-from ainb.providers.schema_forms import WireSchema, restore
+from ainb.providers.schema_forms import WireSchema
+from ainb.providers.schema_replies import restore
+from ainb.providers.tool_names import CleanTools, clean_tools
 
 Json = dict[str, Any]
 
@@ -36,6 +38,7 @@ class Wire:
         notes: Lines for the user.
         lessons: What was learnt and changed this body.
         schema: The reply schema on the wire, where it differs from the user's; else None.
+        tools: The tools on the wire, where their names differ from the user's; else None.
         refused: What the service said where it refused this body; else None.
         cache: The prompt cache that the body is laid out for; None where it is not.
     """
@@ -44,6 +47,7 @@ class Wire:
     notes: list[str] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
     schema: WireSchema | None = None
+    tools: CleanTools | None = None
     refused: Refused | None = None
     cache: PromptCache | None = None
 
@@ -64,7 +68,9 @@ class Wire:
                 self.note(lesson.describe(str(self.body.get("model"))))
 
     def read_back(self, text: str, schema: ReplySchema | None) -> str:
-        """A reply's text in the form of the user's schema."""
+        """A reply's text in the form of the user's schema, calls of tools under the user's names."""
+        if schema is None and self.tools is not None:
+            return self.tools.restore(text)
         if schema is None or self.schema is None:
             return text
         return restore(text, self.schema, schema.json_schema)
@@ -88,10 +94,25 @@ def tell_limit(call: Call, reply: Reply) -> None:
     tell(call, [text])
 
 
-def plain_parameters(request: Request, *, without: frozenset[str]) -> Json:
-    """The request's parameters but for those that say how it is made."""
+def with_clean_tools(wire: Wire, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters with names of tools that a protocol accepts."""
+    given = parameters.get("tools")
+    if not isinstance(given, list | tuple):
+        return parameters
+    tools = clean_tools(given)
+    if not tools.renames:
+        return parameters
+    wire.tools = tools
+    changed = {**parameters, "tools": tools.tools}
+    if "tool_choice" in parameters:
+        changed["tool_choice"] = tools.choice(parameters["tool_choice"])
+    return changed
+
+
+def plain_parameters(given: Mapping[str, Any], *, without: frozenset[str]) -> Json:
+    """Parameters but for those that say how it is made."""
     hidden = without | OURS
-    return {name: value for name, value in request.parameters.items() if name not in hidden}
+    return {name: value for name, value in given.items() if name not in hidden}
 
 
 def choose_effort(wire: Wire, family: Family, request: Request) -> str | None:

@@ -16,6 +16,7 @@ from ainb.errors import ConfigError
 from ainb.messages import Call, Reply, Request
 from ainb.plain import plain_value
 from ainb.user_code import Contained, carried
+from ainb.user_threads import USER_THREADS, is_plain
 
 THREADS = 64
 NOTHING = object()  # what a function returned that returned None
@@ -80,7 +81,9 @@ class FunctionProvider:
                 f"{self._name} must return a text or a Reply to be guarded; it returned "
                 f"{type(value).__name__}"
             )
-        reply = Reply(text=text_of(value), model=request.model, provider=self.name, finish_reason="stop")
+        # Texts of the user's objects are written by the user's code, which may block.
+        text = text_of(value) if is_plain(value) else await USER_THREADS.run(lambda: text_of(value))
+        reply = Reply(text=text, model=request.model, provider=self.name, finish_reason="stop")
         if not isinstance(value, str) and request.schema is None:
             reply.parsed = NOTHING if value is None else value
         return reply

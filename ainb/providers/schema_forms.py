@@ -1,4 +1,4 @@
-"""A JSON schema rewritten for services that take a part of the language, and replies read back.
+"""A JSON schema rewritten for services that take a part of the language.
 
 Keywords that a service does not take are left out on the wire; the reply is checked against the schema as the
 user gave it.
@@ -9,11 +9,12 @@ Source: OpenAI, "Structured outputs", supported schemas; Anthropic, "Structured 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from ainb.providers.schema_names import CleanSchema, clean_schema
 
 Json = dict[str, Any]
 
@@ -96,11 +97,13 @@ class WireSchema:
         schema: The JSON schema on the wire; its root is an object.
         wrapped: Whether the reply stands under ``value``, because the user's schema is no object.
         nullable: Whether optional properties became required ones that may be null.
+        keys: Property keys that differ from the user's; None where none does.
     """
 
     schema: Json
     wrapped: bool = False
     nullable: bool = False
+    keys: CleanSchema | None = None
 
 
 def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
@@ -110,14 +113,23 @@ def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
     known = _rewritten.get(key)
     if known is not None and known[0] is schema:
         return known[1]
+    clean = clean_schema(schema)
     try:
-        written = _Writer(schema, profile).write()
+        written = _Writer(clean.schema, profile, keys=clean if clean.keys else None).write()
     except (_CannotBeSaidError, RecursionError):
         written = None
     if len(_rewritten) >= MAX_REWRITTEN:
         _rewritten.clear()
     _rewritten[key] = (schema, written)
     return written
+
+
+def as_given(schema: Mapping[str, Any], *, nullable: bool = False) -> WireSchema:
+    """The schema as the user gave it, but for names that protocols refuse; its root is made an object."""
+    clean = clean_schema(schema)
+    wrapped = not is_object(schema)
+    sent = wrap(clean.schema) if wrapped else dict(clean.schema)
+    return WireSchema(schema=sent, wrapped=wrapped, nullable=nullable, keys=clean if clean.keys else None)
 
 
 def wrap(schema: Mapping[str, Any]) -> Json:
@@ -136,25 +148,9 @@ def wrap(schema: Mapping[str, Any]) -> Json:
 def is_object(schema: Mapping[str, Any]) -> bool:
     """Whether replies of a schema are objects, so that it can be the root on the wire."""
     if "$ref" in schema:
-        found = _definition(schema["$ref"], schema)
+        found = definition_of(schema["$ref"], schema)
         return found is not None and "$ref" not in found and is_object(found)
     return schema.get("type") == "object" or ("properties" in schema and "type" not in schema)
-
-
-def restore(text: str, wire: WireSchema, schema: Mapping[str, Any]) -> str:
-    """A reply as one to the user's schema; text that is no JSON stays as it is."""
-    if not (wire.wrapped or wire.nullable):
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    changed = False
-    if wire.wrapped and isinstance(value, dict) and set(value) == {"value"}:
-        value, changed = value["value"], True
-    if wire.nullable:
-        changed = _drop_nulls(value, schema, schema) or changed
-    return json.dumps(value, ensure_ascii=False) if changed else text
 
 
 class _CannotBeSaidError(Exception):
@@ -176,6 +172,7 @@ class _Writer:
 
     root: Mapping[str, Any]
     profile: Profile
+    keys: CleanSchema | None
     counts: _Counts = field(default_factory=_Counts)
     nullable: bool = False
     definitions: dict[str, Any] = field(default_factory=dict)
@@ -187,14 +184,14 @@ class _Writer:
             raise _CannotBeSaidError
         top = {name: item for name, item in self.root.items() if name not in {"$defs", "definitions"}}
         if not wrapped and "$ref" in top:
-            top = {**(_definition(top["$ref"], self.root) or {})}  # a root may not be a reference
+            top = {**(definition_of(top["$ref"], self.root) or {})}  # a root may not be a reference
         written = self._write(top, 2 if wrapped else 1)
         if wrapped:
             written = wrap(written)
         if self.definitions:
             written["$defs"] = self.definitions
         self._check_limits()
-        return WireSchema(schema=written, wrapped=wrapped, nullable=self.nullable)
+        return WireSchema(schema=written, wrapped=wrapped, nullable=self.nullable, keys=self.keys)
 
     def _write(self, schema: Any, depth: int) -> Json:
         if not isinstance(schema, Mapping) or depth > self.profile.max_depth:
@@ -288,7 +285,7 @@ class _Writer:
             if not self.profile.recursion:
                 raise _CannotBeSaidError
             return {"$ref": "#"}
-        target, name = _definition(reference, self.root), _definition_name(reference)
+        target, name = definition_of(reference, self.root), _definition_name(reference)
         if target is None or name is None:
             raise _CannotBeSaidError
         siblings = {key: item for key, item in schema.items() if key not in {"$ref", "default"}}
@@ -349,7 +346,8 @@ def _definition_name(reference: Any) -> str | None:
     return found.group(1).replace("~1", "/").replace("~0", "~") if found else None
 
 
-def _definition(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def definition_of(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema that a reference names; None where the root does not hold it."""
     if reference == "#":
         return root
     name = _definition_name(reference)
@@ -369,83 +367,3 @@ def _subschemas(value: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _subschemas(inner)
-
-
-def _takes_null(schema: Any, root: Mapping[str, Any], depth: int = 0) -> bool:
-    if not isinstance(schema, Mapping) or depth > Profile(keywords=_ANNOTATIONS).max_depth:
-        return schema is True
-    if "$ref" in schema:
-        return _takes_null(_definition(schema["$ref"], root), root, depth + 1)
-    branches = schema.get("anyOf") or schema.get("oneOf")
-    if branches:
-        return any(_takes_null(item, root, depth + 1) for item in branches)
-    if "enum" in schema or "const" in schema:
-        return None in schema.get("enum", [schema.get("const", "")])
-    kinds = schema.get("type")
-    if kinds is None:
-        return not schema.keys() & {"properties", "items", "allOf"}
-    return "null" in (kinds if isinstance(kinds, list) else [kinds])
-
-
-def _drop_nulls(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
-    """Take out nulls of optional properties that take no null; returns whether there were any."""
-    if not isinstance(schema, Mapping) or not isinstance(value, dict | list):
-        return False
-    schema = _branch(value, schema, root)
-    if isinstance(value, list):
-        items = schema.get("items")
-        found = [_drop_nulls(item, items, root) for item in value]
-        return any(found)
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return False
-    required = set(schema.get("required", ()))
-    surplus = [
-        name
-        for name, inner in properties.items()
-        if name not in required and value.get(name, "") is None and not _takes_null(inner, root)
-    ]
-    for name in surplus:
-        del value[name]
-    deeper = [_drop_nulls(item, properties.get(name), root) for name, item in value.items()]
-    return bool(surplus) or any(deeper)
-
-
-def _branch(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema behind references, and the branch of a union that fits a value."""
-    for _ in range(10):
-        if "$ref" in schema:
-            schema = _definition(schema["$ref"], root) or {}
-            continue
-        items = schema.get("allOf")
-        if isinstance(items, list) and len(items) == 1:
-            schema = {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
-            continue
-        branches = schema.get("anyOf") or schema.get("oneOf")
-        if not branches:
-            return schema
-        schema = next((item for item in branches if _fits(value, item, root)), {})
-    return schema
-
-
-def _fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
-    if isinstance(schema, Mapping) and "$ref" in schema:
-        schema = _definition(schema["$ref"], root)
-    if not isinstance(schema, Mapping):
-        return False
-    if isinstance(value, list):
-        return schema.get("type") == "array"
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or not set(value) <= set(properties):
-        return False
-    if not set(schema.get("required", ())) <= set(value):
-        return False
-    return all(_is_value(value[name], inner) for name, inner in properties.items() if name in value)
-
-
-def _is_value(value: Any, schema: Any) -> bool:
-    """Whether a value is one of those that a property lists; True where it lists none."""
-    if not isinstance(schema, Mapping):
-        return True
-    listed = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    return listed is None or value in listed or value is None

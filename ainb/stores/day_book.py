@@ -1,11 +1,13 @@
 """Day book: spent and reserved money per day in SQLite, shared by all kernels of a home folder.
 
 Reservations carry their owner; when its process
-has died, those not yet sent are released, and those already sent count as spent.
+has died, those not yet sent are released, and those already sent count as spent, at no more than twice what
+the process's other calls did cost of their estimates.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +21,14 @@ from ainb.events import Notice, Sink, silent
 from ainb.pipeline.budget import ZERO, Account, Balance, Claim, MemoryBook, Verdict, decide
 from ainb.stores.day_book_sql import (
     BALANCE,
+    DELETE_HELD,
+    DELETE_RATIO,
     DROP,
     HAS_OTHER_VALUES,
     INHERIT,
+    MILLION,
+    NOTE_RATIO,
+    OWNERS,
     PICO_DIGITS,
     RESERVE,
     SCHEMA,
@@ -35,13 +42,16 @@ from ainb.stores.files import make_folders, make_private
 from ainb.stores.sqlite import Owner, tie
 
 T = TypeVar("T")
-Statement = tuple[str, tuple[object, ...]]
+Statement = tuple[str, tuple[object, ...] | dict[str, object]]
 
 # A transaction takes about 20 us, so that a lock is soon free; the event loop must not be blocked for longer
 # than this.
 BUSY_SECONDS = 0.05
 MAX_LOCKED_SECONDS = 5.0
 _NO_LIMIT = 2**62
+# Owner of a reservation that no process has, so that it ends with none.
+JOB = "job:"
+RATIO_CALLS = 20
 
 
 class DayBook:
@@ -69,6 +79,8 @@ class DayBook:
         self._known: dict[Account, Decimal] = {}
         self._postponed: list[Statement] = []
         self._locked_since: float | None = None
+        self._settled = self._worst = 0
+        self._noted: tuple[str, int] | None = None
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Reserve `amount` under `token` if it fits; WAIT also while another process holds the file."""
@@ -86,7 +98,12 @@ class DayBook:
         held = self._mine.pop((token, account), None)
         if self._fallback is not None:
             return self._fallback.settle(token, account, cost)
-        return self._spend(account, cost, [] if held is None else [(DROP, (account.name, held[0], token))])
+        if held is None:
+            return self._spend(account, cost, [])
+        owner, amount = held
+        return self._spend(
+            account, cost, [(DROP, (account.name, owner, token)), *self._note_ratio(owner, amount, cost)]
+        )
 
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost without a reservation; returns the total spent, as far as known."""
@@ -129,6 +146,9 @@ class DayBook:
         """Write postponed statements and close the file; the next use opens it again."""
         if self._process != os.getpid():
             self._reset_after_fork()
+        if self._noted is not None:
+            self._postponed.append((DELETE_RATIO, {"owner": self._noted[0]}))
+            self._noted = None
         if self._postponed:
             self._write([])
         if self._close_db is not None:
@@ -138,6 +158,20 @@ class DayBook:
             self._owner.close()
             self._owner = None
         self._mine.clear()
+
+    def _note_ratio(self, owner: str, amount: Decimal, cost: Decimal) -> list[Statement]:
+        """Keep the highest share of its estimate that a call did cost, for whoever inherits from here.
+
+        Written only when it grows, which is seldom; not before RATIO_CALLS calls, which say too little.
+        """
+        if cost <= 0 or amount <= 0:
+            return []
+        self._settled += 1
+        self._worst = max(self._worst, min(MILLION, math.ceil(cost / amount * MILLION)))
+        if self._settled < RATIO_CALLS or self._noted == (owner, self._worst):
+            return []
+        self._noted = (owner, self._worst)
+        return [(NOTE_RATIO, self._noted)]
 
     def _reserve(
         self, db: sqlite3.Connection, owner: Owner, token: int, claim: Claim, amount: Decimal
@@ -212,12 +246,13 @@ class DayBook:
 
     def _take_over_dead(self, db: sqlite3.Connection, owner: Owner) -> None:
         """Settle the reservations of owners whose process has ended."""
-        names = owner.dead()
+        holders = [name for (name,) in db.execute(OWNERS) if isinstance(name, str)]
+        names = {*owner.dead(), *owner.missing(name for name in holders if not name.startswith(JOB))}
         if names:
             with _transaction(db):
                 for name in names:
-                    db.execute(INHERIT, (name,))
-                    db.execute("DELETE FROM held WHERE owner = ?", (name,))
+                    for statement in (INHERIT, DELETE_HELD, DELETE_RATIO):
+                        db.execute(statement, {"owner": name})
         for name in names:
             owner.remove(name)
 
@@ -321,7 +356,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _job_owner(job: str) -> str:
     # No process has a name of this form, so nobody takes it for dead.
-    return f"job:{job}"
+    return f"{JOB}{job}"
 
 
 def _job_row(job: str, account: Account, amount: Decimal, limit: Decimal | None) -> dict[str, object]:

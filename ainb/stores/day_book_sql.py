@@ -11,6 +11,9 @@ from decimal import ROUND_CEILING, Decimal
 PICO_DIGITS = 12
 # Above every limit that a budget may have; the sum of two still fits 64 bits.
 MOST_PICO = 4 * 10**18
+# Shares of an estimate are stored in millionths.
+MILLION = 1_000_000
+HEADROOM = 2
 _MOST_USD = Decimal(MOST_PICO).scaleb(-PICO_DIGITS)
 
 _IS_AMOUNT = f"(typeof({{0}}) = 'integer' AND {{0}} BETWEEN 0 AND {MOST_PICO})"
@@ -29,6 +32,7 @@ SCHEMA = (
         "CREATE TABLE IF NOT EXISTS held (account TEXT, owner TEXT, token INTEGER, amount INTEGER NOT NULL, "
         "sent INTEGER NOT NULL, PRIMARY KEY (account, owner, token)) WITHOUT ROWID"
     ),
+    "CREATE TABLE IF NOT EXISTS ratios (owner TEXT PRIMARY KEY, worst INTEGER NOT NULL) WITHOUT ROWID",
 )
 BALANCE = f"SELECT {_SETTLED}, {_HELD}"
 # One statement is one transaction that takes the write lock at its start: no other process can write between
@@ -44,10 +48,20 @@ SPEND = f"INSERT INTO spent VALUES (?, ?) {_ADD} RETURNING settled"  # noqa: S60
 SPEND_JOB = (
     f"INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) {_ADD}"  # noqa: S608 - fixed text
 )
-INHERIT = (
-    f"INSERT INTO spent SELECT account, sum({_RESERVED}) FROM held WHERE owner = ? AND sent "  # noqa: S608 - fixed text
-    f"GROUP BY account {_ADD}"
+# What a dead process had sent counts at the most that it can have cost by what is known: its estimate, or
+# HEADROOM times the highest share of an estimate that one of the process's calls did cost.
+_SHARE = (
+    f"coalesce((SELECT {HEADROOM} * worst FROM ratios WHERE owner = :owner "  # noqa: S608 - fixed text
+    f"AND typeof(worst) = 'integer' AND worst BETWEEN 0 AND {MILLION}), {MILLION})"
 )
+INHERIT = (
+    f"INSERT INTO spent SELECT account, sum(min({_RESERVED}, ({_RESERVED} / {MILLION} + 1) * {_SHARE})) "  # noqa: S608 - fixed text
+    f"FROM held WHERE owner = :owner AND sent GROUP BY account {_ADD}"
+)
+DELETE_HELD = "DELETE FROM held WHERE owner = :owner"
+DELETE_RATIO = "DELETE FROM ratios WHERE owner = :owner"
+NOTE_RATIO = "INSERT INTO ratios VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET worst = excluded.worst"
+OWNERS = "SELECT DISTINCT owner FROM held"
 HAS_OTHER_VALUES = (
     f"SELECT EXISTS (SELECT 1 FROM spent WHERE NOT {_IS_AMOUNT.format('settled')}) "  # noqa: S608 - fixed text
     f"OR EXISTS (SELECT 1 FROM held WHERE NOT {_IS_AMOUNT.format('amount')})"

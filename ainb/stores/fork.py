@@ -1,9 +1,11 @@
-"""Renewal after a fork: locks, threads and connections that a child must not share with its parent."""
+"""Forks: what a child must not share with its parent, and what a worker writes before it ends."""
 
 from __future__ import annotations
 
 import os
+import sys
 import weakref
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -28,5 +30,48 @@ def _renew_all() -> None:
         item.renew()
 
 
+_at_worker_exit: list[Callable[[], None]] = []
+
+
+def at_worker_exit(act: Callable[[], None]) -> None:
+    """Call a function when a worker of `multiprocessing` ends, which it does without `atexit`.
+
+    Args:
+        act: Writes out what waits; called in every worker that is forked from here on, and in this process if
+            it is a worker itself.
+    """
+    _at_worker_exit.append(act)
+    # Whoever is a worker has loaded it; nobody else need.
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        _act_before_exit(act)
+
+
+def _act_before_exit(act: Callable[[], None]) -> None:
+    from multiprocessing.util import Finalize
+
+    Finalize(None, act, exitpriority=10)
+
+
+class _Workers:
+    """What `multiprocessing` asks in a forked worker, after it has forgotten the parent's finalizers."""
+
+    def __init__(self) -> None:
+        self._is_known = False
+
+    def announce(self) -> None:
+        if not self._is_known:
+            from multiprocessing.util import register_after_fork
+
+            self._is_known = True
+            register_after_fork(self, _Workers.begin)
+
+    def begin(self) -> None:
+        for act in _at_worker_exit:
+            _act_before_exit(act)
+
+
+_workers = _Workers()
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_workers.announce, after_in_child=_renew_all)

@@ -133,6 +133,10 @@ class Owner:
         names = (path.stem for path in self._folder.glob("*.lock"))
         return [name for name in names if name != self.name and self._is_free(name)]
 
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` without a lock file: nobody can hold anything in their name any more."""
+        return [name for name in names if name != self.name and not self._path(name).exists()]
+
     def remove(self, name: str) -> None:
         """Remove the lock file of a dead owner, after its reservations are settled."""
         with contextlib.suppress(OSError):

@@ -33,6 +33,7 @@ TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "ResendStage": ("resend", "leaves out a parameter that the model refused", ""),
     "GateStage": ("circuit gate", "refuses at once while the circuit is open", "CircuitOpenError"),
     "RateLimitStage": ("rate limit", "waits in line for requests, tokens and a slot", "RateLimitError"),
+    "take_turn": ("cache", "identical calls under other limits send in turn", ""),
     "PermitStage": ("circuit permit", "lets 2 probes into a half-open circuit", "CircuitOpenError"),
     "AttemptTimeoutStage": ("attempt timeout", "ends an attempt after 120 s", ""),
     "before_sending": ("budget", "books the call as sent", ""),
@@ -64,7 +65,7 @@ def drawing() -> str:
         raise IncompleteDocsError(f"stages without a text in the drawing: {', '.join(missing)}")
     inner = names.index(SENT_FROM) + 1
     boxes = [_box(number, *TEXTS[name], inside=number >= inner) for number, name in enumerate(names)]
-    bottom = _y(len(names))
+    bottom = _y(len(names)) + 8
     attempt = _y(inner) - GAP // 2
     height = bottom + LINE + 20
     spoken = "; ".join(f"{TEXTS[name][0]} {TEXTS[name][1]}" for name in names)
@@ -74,15 +75,15 @@ def drawing() -> str:
         '<title id="pipeline-title">The pipeline of a call</title>'
         f'<desc id="pipeline-text">From the cell to the provider: {html.escape(spoken)}.</desc>'
         f"{_end(10, 'a cell, a row of a table, or session.ask')}"
-        f'<rect class="attempt" x="{INDENT + 8}" y="{attempt}" width="{WIDTH - 2 * INDENT - 30}" '
-        f'height="{bottom - attempt - 2}" rx="6"/>'
+        f'<rect class="attempt" x="{INDENT + 8}" y="{attempt}" width="{WIDTH - 2 * INDENT - 16}" '
+        f'height="{bottom - attempt - 8}" rx="6"/>'
         f'<text class="small" x="{WIDTH - INDENT - 30}" y="{attempt + 14}" text-anchor="end">'
         "each attempt</text>"
         f"{''.join(boxes)}{_end(bottom, 'the provider: one HTTP request')}"
         f'<path class="way" d="M 16 48 V {bottom + 20} m -5 -8 l 5 8 l 5 -8"/>'
         f'<path class="way" d="M {WIDTH - 16} {bottom + 20} V 48 m -5 8 l 5 -8 l 5 8"/>'
         f'<text class="small" x="24" y="{TOP - 8}">request</text>'
-        f'<text class="small" x="{WIDTH - 24}" y="{TOP - 8}" text-anchor="end">reply or error</text>'
+        f'<text class="small" x="{WIDTH - 26}" y="{TOP - 8}" text-anchor="end">reply or error</text>'
         "</svg></div>"
     )
 

@@ -73,8 +73,9 @@ def test_the_forecast_is_near_the_bill(run, model, options):
     rows = 60
     assert laid_out == pytest.approx(billed, rel=0.15)
     assert plain == pytest.approx((progress.input_tokens + progress.pack_saved_tokens), rel=0.15)
-    assert least < float(server.usd) * 1.2
-    assert plain_least == pytest.approx(plain * 0.1e-6, rel=0.1)
+    # The models think, which is part of the forecast and not of this server's bill.
+    assert plain_least > plain * 0.1e-6 / 1.3
+    assert plain_least > least
     assert progress.plain_nano_usd == pytest.approx(plain * 100 + rows * 5 * 500, rel=0.15)
     assert progress.plain_nano_usd > progress.cost_nano_usd
 
@@ -90,7 +91,8 @@ def test_the_forecast_is_near_the_bill(run, model, options):
 def test_where_nothing_is_laid_out_the_forecast_is_as_before(run, model, prompt, options):
     _, progress, notices = run(model, prompt, rows=4, **options)
 
-    assert re.fullmatch(r"4 rows, about [\d,]+ tokens in, \$[\d.]+ to \$[\d.]+", notices["forecast"])
+    pattern = r"4 rows, about [\d,]+ tokens in and [\d,]+ out, likely \$[\d.]+ \(\$[\d.]+ to \$[\d.]+\)"
+    assert re.fullmatch(pattern, notices["forecast"])
     assert progress.pack_saved_tokens == 0
 
 

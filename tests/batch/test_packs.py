@@ -225,6 +225,10 @@ def cut_at_once(_entries):
     return '{"ro', "length"
 
 
+def cut_behind_an_invalid_one(_entries):
+    return '{"rows": [{"id": "4", "label": "perhaps"}, {"id": "5", "la', "length"
+
+
 def ends_early(entries):
     return json.dumps({"rows": entries})[:-1], "stop"
 
@@ -236,7 +240,7 @@ def cut_behind_the_last(entries):
 CHANGES = [
     drop, double, contradict, add_unknown, reorder, number_ids, bracket_ids, boolean_ids, break_one,
     strange_entries, shift_ids, prose, bare_list, nothing, no_json, thinking, cut_in_entry, cut_in_first,
-    cut_at_once, ends_early, cut_behind_the_last,
+    cut_at_once, cut_behind_an_invalid_one, ends_early, cut_behind_the_last,
 ]  # fmt: skip
 WHOLE = {
     add_unknown, reorder, number_ids, bracket_ids, strange_entries, prose, bare_list, thinking, ends_early,
@@ -591,7 +595,7 @@ def mixing(tmp_path_factory):
         session.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10**9),
     cut=st.none() | st.floats(0.0, 1.0),
@@ -614,5 +618,98 @@ def test_every_row_ends_once_and_costs_add_up(mixing, monkeypatch, seed, cut, ro
     spent = sum(nano(frame["cost_usd"]))
     assert spent == call_costs(session) - before
     assert ended[-1] == (rows, spent)
+    assert len(server.bills) - bills <= 3 * rows
     billed = sum((bill.usd for bill in server.bills[bills:]), Decimal(0))
     assert abs(spent - billed * NANO) <= len(server.bills) - bills
+
+
+# --- around it
+
+
+@pytest.mark.parametrize(("rows", "size", "shown"), [(10, 4, 4), (3, 10, 3), (1, 5, 1)])
+def test_a_dry_run_shows_the_first_call(make_session, rows, size, shown):
+    with BillingServer() as server:
+        session = make_session(server)
+        preview, forecast = session.preview_map(table(rows), PROMPT, schema=SCHEMA, rows_per_call=size)
+
+    text = preview.request.messages[-1].text
+    assert server.hits == 0
+    assert preview.request.rows == shown
+    assert text.count("it is ") == shown
+    assert f"{rows} rows" in forecast
+
+
+def test_a_fallback_answers_a_pack_and_its_rows_are_its_own(make_session, monkeypatch):
+    with BillingServer(refuse=lambda _seen: Fault(status=503)) as down, BillingServer() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.base_url)
+        session = make_session(down, retry=None, circuit=None)
+        frame = session.map(
+            table(10), PROMPT, schema=SCHEMA, rows_per_call=5, fallback="anthropic:claude-haiku-5-5"
+        )
+
+    assert frame["label"].tolist() == truth(table(10))
+    assert [len(pack) for pack in server.packs] == [5, 5]
+    assert set(session.usage()["provider_name"]) == {"anthropic"}
+    assert sum(nano(frame["cost_usd"])) == call_costs(session)
+
+
+def test_a_refusal_of_capacity_waits_and_the_pack_is_sent_again(make_session):
+    busy = [Fault(status=429, retry_after=0.01)] * 3
+    with BillingServer(refuse=lambda _seen: busy.pop() if busy else None) as server:
+        session = make_session(server, retry=ainb.Retry(attempts=1, base_seconds=0.01))
+        frame = session.map(table(40), PROMPT, schema=SCHEMA, rows_per_call=10)
+
+    assert frame["label"].tolist() == truth(table(40))
+    assert busy == []
+
+
+def test_an_open_circuit_is_waited_for(make_session):
+    down = [Fault(status=500)] * 12
+    with BillingServer(refuse=lambda _seen: down.pop() if down else None) as server:
+        circuit = ainb.Circuit(minimum_calls=2, open_seconds=0.2)
+        session = make_session(server, retry=None, circuit=circuit)
+        frame = session.map(table(400), PROMPT, schema=SCHEMA, rows_per_call=10)
+
+    assert set(frame["status"]) <= {"ok", "error"}
+    assert (frame["status"] == "ok").sum() >= 200
+
+
+def test_results_go_to_a_file_in_the_order_of_the_rows(make_session, tmp_path):
+    with BillingServer() as server:
+        path = make_session(server).map(
+            table(25), PROMPT, schema=SCHEMA, rows_per_call=10, out=tmp_path / "out.csv", keep=True
+        )
+
+    written = pd.read_csv(path)
+    assert written["text"].tolist() == table(25)["text"].tolist()
+    assert written["label"].tolist() == truth(table(25))
+
+
+def test_dask_partitions_are_packed_too(make_session):
+    dd = pytest.importorskip("dask.dataframe")
+    with BillingServer() as server:
+        session = make_session(server)
+        lazy = session.map(dd.from_pandas(table(20), npartitions=2), PROMPT, schema=SCHEMA, rows_per_call=5)
+        frame = lazy.compute(scheduler="threads")
+
+    assert frame["label"].tolist() == truth(table(20))
+    assert sorted(len(pack) for pack in server.packs) == [5, 5, 5, 5]
+
+
+def test_a_cell_packs_its_rows(tmp_path, monkeypatch):
+    from tests.shells import fresh_shell
+
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
+    with BillingServer() as server, fresh_shell() as shell:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        shell.run_line_magic("load_ext", "ainb")
+        shell.user_ns["rows"] = table(10)
+        ended = shell.run_cell(
+            f"%%ai openai:gpt-6-luna --each rows --into out --schema '{SCHEMA}' --rows-per-call 5 "
+            f"--prompt-cache off\n{PROMPT}"
+        )
+        frame = shell.user_ns.get("out")
+
+    assert ended.error_in_exec is None
+    assert frame["label"].tolist() == truth(table(10))
+    assert [len(pack) for pack in server.packs] == [5, 5]

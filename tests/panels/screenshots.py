@@ -1,4 +1,4 @@
-"""Make the README's pictures: a batch under way and the board, light and dark.
+"""Make the README's pictures: a batch under way and the board, light and dark, and a recording of a batch.
 
     python -m tests.panels.screenshots          # or: make screenshots
 
@@ -8,7 +8,9 @@ at OpenAI's prices, and fails now and then. Nothing leaves this machine.
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 import tempfile
 import zlib
@@ -24,7 +26,15 @@ FOLDER = ROOT / "notebooks" / "images"
 THEMES = {"light": LIGHT, "dark": "JupyterLab Dark"}
 VIEWPORT = {"width": 1040, "height": 1500}
 MAX_BYTES = 150_000
+MAX_RECORDING_BYTES = 600_000
+FRAME_SECONDS = 0.5
+FRAMES = 60
+HOLD_SECONDS = 4.0
+RECORDING_WIDTH = 680
 COLOURS = 256
+NEGATIVE = re.compile(
+    r"\b(not?|never|\w+n't|problems?|bad|worst|poor|broken?|trying|contact|rebate|return\w*|waste|dead|died|stopped|but)\b"
+)
 SETUP = """%load_ext ainb
 %config Ainb.budget = "5/day"
 %config Ainb.rate_limit = {{"requests_per_minute": 3000, "concurrency": 16}}
@@ -44,6 +54,9 @@ for question in ("hello", "again"):
 BATCH = """%%ai openai:gpt-5-mini --each reviews --schema Label --into labels --max-tokens 200
 Is this review positive or negative? {review}"""
 
+RECORDED = """%%ai openai:gpt-5-mini --each reviews --limit 320 --schema Label --into first --max-tokens 200
+Positive or negative? {review}"""
+
 
 def plan(seen: Seen) -> Step:
     """Labels; one row in fifty gets an invalid label, some are refused, and sometimes the server is busy."""
@@ -56,7 +69,8 @@ def plan(seen: Seen) -> Step:
         return Fault(status=400, message="the prompt was filtered")
     if number % 89 == 2:
         return Fault(status=503, message="the server is overloaded")
-    return Fault(text=f'{{"label": "{("positive", "negative")[number % 2]}"}}', delay_seconds=0.7)
+    label = "negative" if NEGATIVE.search(seen.raw.decode()) else "positive"
+    return Fault(text=f'{{"label": "{label}"}}', delay_seconds=0.7)
 
 
 def picture(page: Page, cell: int, name: str) -> None:
@@ -76,8 +90,41 @@ def picture(page: Page, cell: int, name: str) -> None:
             raise SystemExit(f"{path.name} takes {size:,} bytes, more than {MAX_BYTES:,}")
 
 
+def recording(page: Page, cell: int, name: str) -> None:
+    """The cell from its start until its panel is final, as an animated GIF in the light theme."""
+    page.theme(LIGHT)
+    page.start(cell)
+    box = page.page.locator(".jp-Notebook .jp-Cell").nth(cell)
+    frames = []
+    for _ in range(FRAMES):
+        frames.append(Image.open(io.BytesIO(box.screenshot())))
+        if "· done" in box.inner_text():
+            break
+        page.page.wait_for_timeout(FRAME_SECONDS * 1000)
+    height = max(frame.height for frame in frames)
+    # One palette for all, so that a frame holds only what has changed.
+    palette = fitted(frames[-1], height).quantize(32, dither=Image.Dither.NONE)
+    shown = [fitted(frame, height).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    path = FOLDER / f"{name}.gif"
+    waits = [int(FRAME_SECONDS * 1000)] * (len(shown) - 1) + [int(HOLD_SECONDS * 1000)]
+    shown[0].save(path, save_all=True, append_images=shown[1:], duration=waits, loop=0, optimize=True)
+    size = path.stat().st_size
+    print(f"{path.relative_to(ROOT)}: {len(shown)} frames, {size:,} bytes")
+    if size > MAX_RECORDING_BYTES:
+        raise SystemExit(f"{path.name} takes {size:,} bytes, more than {MAX_RECORDING_BYTES:,}")
+
+
+def fitted(frame: Image.Image, height: int) -> Image.Image:
+    """The frame on a white page of the recording's size."""
+    page = Image.new("RGB", (frame.width, height), "white")
+    page.paste(frame.convert("RGB"), (0, 0))
+    return page.resize(
+        (RECORDING_WIDTH, round(height * RECORDING_WIDTH / frame.width)), Image.Resampling.LANCZOS
+    )
+
+
 def main() -> None:
-    """Make all four."""
+    """Make all five."""
     reason = missing()
     if reason is not None:
         raise SystemExit(reason)
@@ -98,7 +145,7 @@ def main() -> None:
 def draw(page: Page) -> None:
     """Run the notebook; the batch is drawn at a third, the board at the end."""
     setup = SETUP.format(reviews=str(ROOT / "notebooks" / "data" / "reviews.csv"))
-    page.open("analysis.ipynb", [BATCH, "%ai panel", setup])
+    page.open("analysis.ipynb", [BATCH, "%ai panel", setup, RECORDED])
     page.command("application:toggle-left-area")
     page.run(2)
     page.start(0)
@@ -111,6 +158,7 @@ def draw(page: Page) -> None:
     page.cell(1).locator("figure img").wait_for()
     page.select(2)
     picture(page, 1, "board")
+    recording(page, 3, "batch")
 
 
 if __name__ == "__main__":

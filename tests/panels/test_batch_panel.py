@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ainb.batch import Progress, ProgressReporter
+from ainb.batch import LoopWatcher, Progress, ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.panels.batch import BatchPanel, newest_batch_panel
 from ainb.panels.progress import progress_view
@@ -167,11 +167,13 @@ def test_a_long_or_secret_input_is_cut_and_redacted():
 def test_while_no_row_ends_the_watcher_is_called_each_second():
     seen = []
 
+    class Watcher(LoopWatcher):  # virtual time does not wait for threads
+        def __call__(self, progress):
+            seen.append(progress.elapsed_s)
+
     async def scene():
         clock = FakeClock(loop=asyncio.get_running_loop())
-        reporter = ProgressReporter(
-            Progress(total=3, in_flight=3), lambda progress: seen.append(progress.elapsed_s), clock
-        )
+        reporter = ProgressReporter(Progress(total=3, in_flight=3), Watcher(), clock)
         reporter.start()
         await asyncio.sleep(5.5)
         reporter.update(last=True)

@@ -10,7 +10,8 @@ import jsonschema
 import pydantic
 import pytest
 
-from ainb.providers.schema_forms import ANTHROPIC, BOUNDS_FREE, STRICT, restore, rewrite
+from ainb.providers.schema_forms import ANTHROPIC, BOUNDS_FREE, STRICT, rewrite
+from ainb.providers.schema_replies import restore
 from tests.providers.rule_servers import claude_schema, sample, strict_schema
 
 

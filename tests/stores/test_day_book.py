@@ -348,3 +348,76 @@ def test_a_job_holds_its_money_over_processes_and_is_settled_once(tmp_path):
     assert second.settle_job("unknown", day, Decimal("0.5"), Decimal(9)) == Decimal("0.3")
     assert second.balance(day).reserved == 0
     second.close()
+
+
+def killed(path, *, settled, in_flight, share):
+    """A book whose process ends with calls in flight, after others that cost a share of their estimates."""
+    dead = DayBook(path)
+    claim = Claim(DAY, usd(1_000))
+    for token in range(settled):
+        dead.reserve(token, claim, usd("0.007"))
+        dead.mark_sent(token, DAY)
+        dead.settle(token, DAY, usd("0.007") * usd(share))
+    for token in range(settled, settled + in_flight):
+        dead.reserve(token, claim, usd("0.007"))
+        dead.mark_sent(token, DAY)
+    spent = dead.balance(DAY).settled
+    dead._owner.drop()  # what the system does when a process dies
+    dead._db.close()
+    return spent
+
+
+@pytest.mark.parametrize("share", ["0.001", "0.03", "0.2", "0.49"])
+def test_what_a_dead_kernel_had_in_flight_counts_by_what_its_calls_did_cost(path, book, share):
+    before = killed(path, settled=40, in_flight=64, share=share)
+
+    counted = book.balance(DAY).settled - before
+
+    served = 64 * usd("0.007") * usd(share)
+    assert served <= counted <= served * 2 + usd("0.001")
+
+
+@pytest.mark.parametrize(
+    ("settled", "share"), [(0, "0.01"), (19, "0.01"), (40, "0.5"), (40, "1"), (40, "1.5")]
+)
+def test_of_a_kernel_of_which_too_little_is_known_estimates_count(path, book, settled, share):
+    before = killed(path, settled=settled, in_flight=10, share=share)
+
+    assert book.balance(DAY).settled - before == 10 * usd("0.007")
+
+
+def test_a_kernel_that_ended_as_it_should_leaves_nothing_behind(path, book):
+    other = DayBook(path)
+    for token in range(50):
+        other.reserve(token, TEN, usd("0.007"))
+        other.settle(token, DAY, usd("0.001"))
+    other.close()
+
+    assert book.balance(DAY) == Balance(usd("0.05"), usd(0))
+    assert book._db.execute("SELECT count(*) FROM ratios").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("worst", [None, "text", -1, 2**62, 0.5, b"x"])
+def test_a_share_that_ainb_does_not_write_is_no_share(path, book, worst):
+    before = killed(path, settled=40, in_flight=10, share="0.01")
+    with sqlite3.connect(path) as file:
+        file.execute("CREATE TABLE other AS SELECT * FROM ratios")
+        file.execute("DROP TABLE ratios")
+        file.execute("ALTER TABLE other RENAME TO ratios")
+        file.execute("UPDATE ratios SET worst = ?", (worst,))
+    file.close()
+
+    assert book.balance(DAY).settled - before == 10 * usd("0.007")
+
+
+def test_reservations_whose_owner_left_no_trace_come_back(path, book):
+    """As when somebody empties the folder of lock files, or a session closes with a call under way."""
+    lost = DayBook(path)
+    lost.reserve(1, TEN, usd(4))
+    lost.reserve(2, TEN, usd(3))
+    lost.mark_sent(2, DAY)
+    lost.hold_job("j1", DAY, usd(2), limit=usd(10))
+    lost.close()
+
+    assert book.reserve(3, TEN, usd(5)) is Verdict.GRANTED
+    assert book.balance(DAY) == Balance(usd(3), usd(7))

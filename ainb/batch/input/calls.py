@@ -24,6 +24,7 @@ from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
 from ainb.providers.parameters import check_parameters
 from ainb.redaction import redact
 from ainb.suggestions import closest
+from ainb.user_threads import is_plain
 
 DEFAULT_BATCH_OPTIONS = BatchOptions()
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
@@ -56,6 +57,14 @@ class RowCalls(Protocol):
         Raises:
             Exception: A serialiser of the user's model failed.
         """
+        ...
+
+    def is_plain_row(self, row: Any) -> bool:
+        """Whether `make` runs no code of the user, which may block."""
+        ...
+
+    def is_plain_reply(self, reply: Reply) -> bool:
+        """Whether `result` runs no code of the user."""
         ...
 
     def sample(self) -> Call:
@@ -138,6 +147,14 @@ class TemplateCalls:
     def result(self, reply: Reply) -> RowResult:
         """The reply with the fields of its schema; see `RowCalls.result`."""
         return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
+
+    def is_plain_row(self, row: Mapping[str, Any]) -> bool:
+        """Whether the cells that the prompt uses write themselves; see `RowCalls.is_plain_row`."""
+        return type(row) is dict and all(is_plain(row.get(name)) for name in self.template.uses)
+
+    def is_plain_reply(self, reply: Reply) -> bool:
+        """Whether the schema has no functions of the user; see `RowCalls.is_plain_reply`."""
+        return self.schema is None or not self.schema.has_functions
 
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
         """Fill the template from the row; see `RowCalls.make`."""
@@ -224,6 +241,14 @@ class FunctionCalls:
             # A filter changed the text, and the object still holds what it took out.
             value, fields = None, None if fields is None else json.loads(reply.text)
         return RowResult.of_reply(reply, fields, value if fields is None else None)
+
+    def is_plain_row(self, row: Any) -> bool:
+        """Whether the item writes itself; see `RowCalls.is_plain_row`."""
+        return is_plain(row)
+
+    def is_plain_reply(self, reply: Reply) -> bool:
+        """Whether what the function returned writes itself; see `RowCalls.is_plain_reply`."""
+        return is_plain(reply.parsed) and (self.schema is None or not self.schema.has_functions)
 
     def sample(self) -> Call:
         """A call that is never made; see `RowCalls.sample`."""

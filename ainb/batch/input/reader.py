@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ainb.user_code import UserThread, carried
+from ainb.user_code import carried
+from ainb.user_threads import UserThread
 
 _END: Final = object()
 

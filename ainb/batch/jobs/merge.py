@@ -69,7 +69,7 @@ class Merge:
         context: JobContext,
         rows: OpenRows,
         *,
-        call: Callable[[str, JobRecord, int], Call | None],
+        call: Callable[[str, JobRecord, int], Awaitable[Call | None]],
         ask_live: Callable[[Call], Awaitable[Reply]],
     ) -> None:
         self._context = context
@@ -167,7 +167,7 @@ class Merge:
         tally: Tally,
     ) -> None:
         context, key = self._context, request.row_key
-        call = self._call(key, job, number)
+        call = await self._call(key, job, number)
         if call is None:
             tally.failed += 1
             return
@@ -182,18 +182,18 @@ class Merge:
                 outcome = await self._again(key, outcome)
         else:
             self._count(tally, request, call, None)
-            outcome = outcomes.of_reply(reply, self._rows.read)
+            outcome = await outcomes.of_reply(reply, self._rows.read)
         await self._rows.end(key, outcome)
 
     async def _again(self, key: str, first: RowResult) -> RowResult:
         """Ask a row live whose reply did not match the schema."""
-        call = self._rows.call(key)
+        call = await self._rows.call(key)
         try:
             reply = await self._ask_live(call)
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
             second = outcomes.of_failure(call, error, was_sent=True, took_s=None)
         else:
-            second = outcomes.of_reply(reply, self._rows.read)
+            second = await outcomes.of_reply(reply, self._rows.read)
         return outcomes.added(first, second)
 
     def _count(self, tally: Tally, request: PlannedRequest, call: Call, error: Exception | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.output import Output
-from ainb.batch.progress import ProgressReporter
+from ainb.batch.reporter import ProgressReporter
 
 if TYPE_CHECKING:
     from ainb.batch.row_result import RowResult
@@ -29,7 +29,7 @@ class OpenRows:
         self._reporter = reporter
         self._rows: dict[str, tuple[Any, list[int]]] = {}
         self.finished = FinishedRows(context)
-        self.read = context.calls.result
+        self.read = context.read_result
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -50,9 +50,9 @@ class OpenRows:
         self._rows[key] = item, [position]
         return True
 
-    def call(self, key: str) -> Call:
+    async def call(self, key: str) -> Call:
         """A new call of an open row."""
-        return self._context.make_call(self._rows[key][0])
+        return await self._context.make_call(self._rows[key][0])
 
     async def end(self, key: str, result: RowResult) -> None:
         """Commit a row's result, then hand it to every position of the key."""

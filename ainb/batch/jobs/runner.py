@@ -20,7 +20,8 @@ from ainb.batch.jobs.merge import Merge, Tally
 from ainb.batch.jobs.rows import OpenRows
 from ainb.batch.jobs.submission import Submission
 from ainb.batch.output import Output
-from ainb.batch.progress import JobProgress, ProgressReporter
+from ainb.batch.progress import JobProgress
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult, to_nano_usd
 from ainb.errors import BatchPendingError
 from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
@@ -163,7 +164,7 @@ class JobRunner:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
-            key = self._key(position, item)
+            key = await self._key(position, item)
             if key is None:
                 continue
             if key not in held:
@@ -175,10 +176,12 @@ class JobRunner:
                 self._submission.waiting.append(key)
         self._source_ended = True
 
-    def _key(self, position: int, item: Any) -> str | None:
+    async def _key(self, position: int, item: Any) -> str | None:
         """Key of a row; None where it cannot be sent, and has its result already."""
         try:
-            return self._batch.make_call(item).row_key or ""
+            return (await self._batch.make_call(item)).row_key or ""
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # whatever a row's own data does to the template stays with that row
             if ends_program(error):
                 raise carried(error) from error
@@ -265,10 +268,10 @@ class JobRunner:
             job = after
         return job
 
-    def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
+    async def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
         """The call of a request: from its row, else from what was sent."""
         if key in self._rows:
-            return self._rows.call(key)
+            return await self._rows.call(key)
         with contextlib.suppress(OSError, ValueError):
             prompt = last_message(orjson.loads(self._sent_line(job.job_uuid, number)))
             if prompt is not None:

@@ -120,7 +120,7 @@ class Submission:
 
     async def _candidate(self, key: str) -> _Candidate | None:
         """The row as a line; None when it needs none: answered, refused, or in a job of another run."""
-        context, call = self._context, self._rows.call(key)
+        context, call = self._context, await self._rows.call(key)
         request = await context.delivery.screen(call)
         if request is None:
             await self._answer(key, call)
@@ -173,7 +173,7 @@ class Submission:
             self.unfinished += 1
             await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
         else:
-            await self._rows.end(key, outcomes.of_reply(reply, self._rows.read))
+            await self._rows.end(key, await outcomes.of_reply(reply, self._rows.read))
 
     async def _refuse(self, key: str, call: Call, error: Exception) -> None:
         self.unfinished += 1
@@ -237,6 +237,6 @@ class Submission:
         that and claimed after it would be paid twice.
         """
         for key in keys:
-            if await self._context.delivery.screen(self._rows.call(key)) is None:
+            if await self._context.delivery.screen(await self._rows.call(key)) is None:
                 return True
         return False

@@ -14,10 +14,11 @@ from ainb.batch.output import Output
 from ainb.batch.packs.calls import PackCalls, PackRow
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out
-from ainb.batch.progress import ProgressReporter
 from ainb.batch.refusals import kind_of
+from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner, not_sent
+from ainb.batch.throttled import ThrottledRow
 from ainb.errors import (
     BudgetExceededError,
     CircuitOpenError,
@@ -86,7 +87,9 @@ class PackRunner(Runner):
     async def _open(self, position: int, item: Any) -> PackRow | None:
         """The row where it has to be sent; None where it has ended, or ends with another of the same key."""
         try:
-            call = self._context.make_call(item)
+            call = await self._context.make_call(item)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
             if ends_program(error):
                 self._leave(carried(error))
@@ -121,51 +124,55 @@ class PackRunner(Runner):
                 waiting += reversed(await self._send_pack(group))
 
     async def _send_alone(self, row: PackRow) -> None:
-        result, error = await self._send(self._context.make_call(row.item), row.item)
+        result, error = await self._send(await self._context.make_call(row.item), row.item)
         await self._end_row(row, result, error)
 
     async def _send_pack(self, rows: list[PackRow]) -> list[list[PackRow]]:
         """Send a pack and end the rows that it answers; returns the groups in which the others are sent."""
-        call = self._packs.make(rows)
-        started = self._context.clock.monotonic()
-        try:
-            call, reply = await self._ask(call, rows)
-        except Exception as error:  # noqa: BLE001 - it is the outcome of these rows
-            if ends_program(error):
-                self._leave(error)
-            return await self._fail(call, rows, error, started)
+        call, reply, started = await self._ask(rows)
+        if isinstance(reply, Exception):
+            return await self._fail(call, rows, reply, started)
         self._adapt(call, None, started)
         self._count_savings(call, len(rows))
         ids = [str(number) for number in range(1, len(rows) + 1)]
         answers = read_answers(self._packs.schema, reply, ids)
         texts = [answers.get(name) for name in ids]
         shares = self._share(call, rows, texts)
-        left = []
+        missing: list[PackRow] = []
+        invalid: list[PackRow] = []
         for row, text, share in zip(rows, texts, shares, strict=True):
             outcome = None if text is None else await self._deliver(row, call, reply, text, share)
-            if outcome is None:
-                row.shares.append(share)
-                left.append(row)
-            else:
+            if outcome is not None:
                 await self._end_row(row, *outcome)
-        if not answers:
+                continue
+            row.shares.append(share)
+            (missing if text is None else invalid).append(row)
+        if len(missing) == len(rows):
             return _halves(rows)
-        # The rows behind the cut were never begun; the others got no answer that is theirs.
-        if reply.finish_reason == "length":
-            return [left] if left else []
-        return [[row] for row in left]
+        # The rows behind a cut were never begun; the others got no answer that is theirs.
+        again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
+        return [*again, *([row] for row in invalid)]
 
-    async def _ask(self, call: Call, rows: Sequence[PackRow]) -> tuple[Call, Reply]:
-        """The reply to a pack; waits for an open circuit as a row does."""
-        for _ in range(MAX_REQUEUES):
+    async def _ask(self, rows: Sequence[PackRow]) -> tuple[Call, Reply | Exception, float]:
+        """The last call, its reply or its error, and when it was sent; waits as for a row sent alone."""
+        throttled = ThrottledRow(self._context, self._progress)
+        for turn in range(MAX_REQUEUES):
+            call, started = self._packs.make(rows), self._context.clock.monotonic()
+            ended: Exception
             try:
-                return call, await Contained(self._warm_up.send(call, self._handle))
+                return call, await Contained(self._warm_up.send(call, self._handle)), started
             except CircuitOpenError as error:
-                if not await self._circuit.wait(error) or self._stopping:
-                    raise
-                call = self._packs.make(rows)
-        text = f"the circuit opened {MAX_REQUEUES} times on these rows; run the batch again later"
-        raise CircuitOpenError(text)
+                ended = error
+                again = await self._circuit.wait(error)
+            except Exception as error:  # noqa: BLE001 - it is the outcome of these rows
+                if ends_program(error):
+                    self._leave(error)
+                self._adapt(call, error, started)
+                ended = error
+                again = not self._stopping and await throttled.wait(call, error)
+            if not again or self._stopping or turn == MAX_REQUEUES - 1:
+                break
+        return call, ended, started
 
     async def _handle(self, call: Call) -> Reply:
         return await self._handle_pack(call)
@@ -174,7 +181,7 @@ class PackRunner(Runner):
         self, row: PackRow, call: Call, reply: Reply, text: str, share: Share
     ) -> Outcome | None:
         """The result of a row from its part of the answer; None where it is no valid answer."""
-        own = self._context.make_call(row.item)
+        own = await self._context.make_call(row.item)
         if call.provider is not own.provider:  # a fallback answered
             own.provider = call.provider
             own.endpoint = own.account = own.cache_key = None
@@ -200,7 +207,7 @@ class PackRunner(Runner):
         try:
             answered = await Contained(self._delivery.deliver_reply(own, part, call.attempts))
             answered.attempts, answered.duration_s = call.attempts, reply.duration_s
-            return outcomes.of_reply(answered, self._context.calls.result), None
+            return await outcomes.of_reply(answered, self._context.read_result), None
         except InvalidReplyError:
             return None
         except RaisedByUser as error:
@@ -216,7 +223,6 @@ class PackRunner(Runner):
             for row, share in zip(rows, self._share(call, rows, [None] * len(rows)), strict=True):
                 row.shares.append(share)
         if _is_about_content(error):
-            self._adapt(call, error, started)
             return _halves(rows)
         failed = self._failed(call, error, started)
         if failed.status == "rejected":

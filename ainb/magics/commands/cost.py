@@ -197,8 +197,10 @@ def _error(row: Any) -> str:
 def _total(frame: pd.DataFrame) -> str:
     calls, unpriced = int(frame["calls"].sum()), int(frame["unpriced"].sum())
     line = f"{_calls(calls)}, {_headline(frame['cost_usd'].sum(), unpriced)}"
-    saved = frame["saved_usd"].sum(min_count=1)
-    return f"{line}; the cache saved {_money(saved)}" if is_known(saved) and saved > 0 else line
+    names = {"saved_usd": "the cache", "provider_saved_usd": "providers' own caches"}
+    saved = {words: frame[name].sum(min_count=1) for name, words in names.items()}
+    more = [f"{words} saved {_money(usd)}" for words, usd in saved.items() if is_known(usd) and usd > 0]
+    return "; ".join([line, *more])
 
 
 def _money(usd: Any, unpriced: Any = 0) -> str:

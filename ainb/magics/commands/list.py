@@ -210,10 +210,29 @@ def pulled_models() -> list[str]:
 
 
 def local_table() -> list[Table]:
-    """The pulled models as a table; an empty list without any."""
+    """The pulled models, if any, and models that can be pulled."""
     models = pulled_models()
     rows = [(f"local:{model}",) for model in models]
-    return [Table(caption="Models on this machine", columns=("model",), rows=rows)] if rows else []
+    here = [Table(caption="Models on this machine", columns=("model",), rows=rows)] if rows else []
+    return [*here, _suggested_table()]
+
+
+def _suggested_table() -> Table:
+    """Models that can be pulled, with what they take and what they are good for."""
+    from ainb.providers import local as local_models
+
+    rows = [
+        (
+            f"%ai pull {item.reference}",
+            local_models.size_text(item.size_bytes),
+            f"{item.memory_gb:g} GB",
+            item.licence,
+            item.good_for,
+        )
+        for item in local_models.SUGGESTED
+    ]
+    columns = ("to download it", "size", "memory", "licence", "good for")
+    return Table(caption="Local models to begin with", columns=columns, rows=rows, numeric={1, 2})
 
 
 def aliases_table(aliases: Mapping[str, str]) -> list[Table]:

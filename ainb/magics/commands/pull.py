@@ -1,4 +1,4 @@
-"""``%ai pull NAME``: download a local model and show the progress."""
+"""``%ai pull NAME`` and ``%ai pull hf:OWNER/REPO/FILE.gguf``: download a local model, with progress."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ import sys
 import uuid
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.errors import CallInterrupted
+from ainb.errors import CallInterrupted, NotConfirmedError
 from ainb.magics.parsing.arguments import Arguments
+from ainb.magics.parsing.flags import Flag
 from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.markup import box, escape
 
 PERIOD_SECONDS = 0.2
 MEGABYTE = 1_000_000
+HUB_PREFIX = "hf:"
+YES = Flag(
+    name="yes",
+    goes_to="cell",
+    help="download a file of the Hugging Face hub without being asked",
+    example="%ai pull hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf --yes",
+)
 
 
 def pull(shell: NotebookShell, arguments: Arguments) -> str:
@@ -27,6 +35,8 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
     from ainb.providers import local as local_models
 
     name = arguments.words[0].removeprefix("local:")
+    if name.startswith(HUB_PREFIX):
+        return _pull_from_hub(shell, name, confirmed="yes" in arguments.cell)
     if shell.session().config.replay == "replay":
         return f"nothing was downloaded: in replay the cassette answers for local:{name}"
     progress = DownloadProgress(shell, name)
@@ -36,6 +46,40 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
         raise CallInterrupted("stopped by you; %ai pull starts again where it can") from None
     finally:
         progress.end()
+    return _ready(name)
+
+
+def _pull_from_hub(shell: NotebookShell, reference: str, *, confirmed: bool) -> str:
+    """Show size and licence of a file of the hub, and download it after a yes.
+
+    Raises:
+        NotConfirmedError: Nobody said yes.
+    """
+    from ainb.providers import local as local_models
+
+    file = local_models.look_up(reference)
+    if not confirmed:
+        answer = shell.confirm(f"{file.summary}. Download it?")
+        if answer is None:
+            raise NotConfirmedError(
+                f"{file.summary}; nobody could be asked, and nothing was downloaded; "
+                f"allow it with %ai pull {reference} --yes"
+            )
+        if not answer:
+            raise NotConfirmedError(f"{file.summary}; it was not confirmed, and nothing was downloaded")
+    else:
+        shell.print_line(file.summary)
+    progress = DownloadProgress(shell, file.name)
+    try:
+        local_models.pull_from_hub(file, progress=progress)
+    except KeyboardInterrupt:
+        raise CallInterrupted("stopped by you; %ai pull goes on where it stopped") from None
+    finally:
+        progress.end()
+    return _ready(file.name)
+
+
+def _ready(name: str) -> str:
     if importlib.util.find_spec("xllamacpp") is None:
         return (
             f"local:{name} is on this machine; "

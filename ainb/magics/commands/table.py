@@ -16,7 +16,7 @@ from ainb.magics.commands.jobs import CANCEL, show_jobs
 from ainb.magics.commands.list import show_list
 from ainb.magics.commands.login import login, logout
 from ainb.magics.commands.panel import show_panel
-from ainb.magics.commands.pull import pull
+from ainb.magics.commands.pull import YES, pull
 from ainb.magics.commands.replay import ACTIONS, replay
 from ainb.magics.commands.status import show_status
 from ainb.magics.commands.trust import trust_folder, untrust_folder
@@ -117,10 +117,14 @@ COMMANDS: list[Command] = [
     Command(
         name="pull",
         run=pull,
-        metavar="NAME",
+        metavar="NAME | hf:OWNER/REPO/FILE.gguf [--yes]",
         words=(1, 1),
+        flags=(YES,),
         choices=tuple(PULLABLE),
-        help="download a model that runs on this machine",
+        help=(
+            "download a model that runs on this machine; for a file of the Hugging Face hub, size and "
+            "licence are shown and confirmed first (--yes skips the question)"
+        ),
         example="%ai pull smollm2",
     ),
     Command(

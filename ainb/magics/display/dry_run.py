@@ -36,9 +36,11 @@ def preview_report(preview: Preview, fields: Sequence[str] = ()) -> Report:
 
 
 def rows_report(preview: Preview, forecast: str | None) -> Report:
-    """Report of a batch: the forecast of all rows, then the first row."""
+    """Report of a batch: the forecast of all rows, then the first row, or the first call for several."""
     first = preview_report(preview)
-    line = "The first row:" if forecast is None else f"In all {forecast}. The first row:"
+    rows = preview.request.rows or 1
+    head = f"The first call, {rows} rows:" if rows > 1 else "The first row:"
+    line = head if forecast is None else f"In all {forecast}. {head}"
     return Report([line, *first.lines], first.tables)
 
 

@@ -15,7 +15,7 @@ EFFORTS: tuple[str, ...] = get_args(Effort)
 EACH_ONLY = frozenset(
     {
         "limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds", "rows_per_call",
-        "prompt_cache",
+        "prompt_cache", "confirm_above_usd",
     }
 )  # fmt: skip
 
@@ -225,6 +225,15 @@ CELL_FLAGS: list[Flag] = [
         goes_to="cell",
         help="with --each: send the rows again that failed in the last run of this cell",
         example="%%ai --each reviews --retry-failed",
+    ),
+    Flag(
+        name="confirm-above",
+        metavar="USD",
+        read=readers.usd,
+        key="confirm_above_usd",
+        goes_to="cell",
+        help="with --each: ask before anything is sent when the forecast is above USD",
+        example="%%ai --each reviews --confirm-above 5",
     ),
     Flag(
         name="rows-per-call",

@@ -24,6 +24,8 @@ COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "bo
 # A name of its own, so that a type checker sees both branches whatever version it checks for.
 READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
+# What pydantic's core schema says where it calls functions of the model.
+_FUNCTIONS = re.compile(r"'function-|'post_init': '|'post_init': True|'default_factory'|'custom_init': True")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Schema:
         fields: Top-level properties and the dtype of their column, in order; a schema that is not an object
             has the one field "value".
         dump: Turns a checked value into plain data by field.
+        has_functions: Whether `check` and `dump` run functions of the user (validators, serialisers, …).
     """
 
     name: str
@@ -45,6 +48,7 @@ class Schema:
     check: Callable[[str], Any]
     fields: Mapping[str, str]
     dump: Callable[[Any], dict[str, Any]]
+    has_functions: bool = False
 
 
 def read_schema(schema: Any) -> Schema:
@@ -121,15 +125,27 @@ def _from_type(kind: Any) -> Schema:
         return _by_field(dump_by_schema(value), fields)
 
     fields = _fields(json_schema)
-    return Schema(name=name, json_schema=_closed(json_schema), check=check, fields=fields, dump=dump)
+    return Schema(
+        name=name,
+        json_schema=_closed(json_schema),
+        check=check,
+        fields=fields,
+        dump=dump,
+        has_functions=_FUNCTIONS.search(repr(adapter.core_schema)) is not None,
+    )
 
 
 def _type_name(kind: Any) -> str:
-    """Name of a class or a type such as ``list[Label]``, in characters that providers accept."""
-    if isinstance(kind, type):
-        return kind.__name__
-    plain = re.sub(r"(?:[\w<>]+\.)+", "", repr(kind))
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_")[:64] or "reply"
+    """Name of a class or a type such as ``list[Label]``."""
+    named = isinstance(kind, type) and not isinstance(kind, types.GenericAlias)
+    return _clean_name(kind.__name__ if named else re.sub(r"(?:[\w<>]+\.)+", "", repr(kind)))
+
+
+def _clean_name(name: str) -> str:
+    """A name in characters that every provider accepts."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        return name
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "reply"
 
 
 def _by_field(plain: Any, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -178,10 +194,8 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
     def dump(value: Any) -> dict[str, Any]:
         return _by_field(value, fields)
 
-    name = "".join(
-        letter if letter.isalnum() or letter in "-_" else "_" for letter in str(schema.get("title", "reply"))
-    )
-    return Schema(name=name[:64] or "reply", json_schema=schema, check=check, fields=fields, dump=dump)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64] or "reply"
+    return Schema(name=name, json_schema=schema, check=check, fields=fields, dump=dump)
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Awaitable
 from typing import Any
 
 from ainb.errors import InvalidReplyError
 from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up, provider_savings
 from ainb.pipeline.answer.finding import find_value
+from ainb.user_threads import USER_THREADS
 
 MAX_SHOWN_CHARACTERS = 200
 TIMES_ASKED = 2
@@ -46,7 +48,7 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: i
             call.request = asked
             raise _without_text(schema, reply)
         try:
-            reply.parsed = find_value(schema, reply.text, reply.code)
+            reply.parsed = await _checked(schema, reply)
         except ValueError as error:
             if reply.finish_reason == "length":
                 call.request = asked
@@ -62,14 +64,25 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: i
     raise _invalid(schema, spent, problem)
 
 
-def check_again(schema: ReplySchema, reply: Reply) -> Any:
+async def _checked(schema: ReplySchema, reply: Reply) -> Any:
+    """The checked value; by functions of the user in a thread.
+
+    Raises:
+        ValueError: It does not match.
+    """
+    if not schema.has_functions:
+        return find_value(schema, reply.text, reply.code)
+    return await USER_THREADS.run(functools.partial(find_value, schema, reply.text, reply.code))
+
+
+async def check_again(schema: ReplySchema, reply: Reply) -> Any:
     """The checked value of a stored reply; a store keeps only the text.
 
     Raises:
         InvalidReplyError: It does not match any more, because the schema's own checks have changed since.
     """
     try:
-        return find_value(schema, reply.text, reply.code)
+        return await _checked(schema, reply)
     except ValueError as error:
         problem = " ".join(str(error).split())[:MAX_SHOWN_CHARACTERS]
         raise InvalidReplyError(

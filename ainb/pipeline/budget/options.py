@@ -128,7 +128,13 @@ def raised(budget: Budget) -> str:
 
 
 def refusal_text(
-    amount: Decimal, limit: Decimal, *, budget: Budget | None, whole_run: bool, outcome: str
+    amount: Decimal,
+    limit: Decimal,
+    *,
+    budget: Budget | None,
+    whole_run: bool,
+    outcome: str,
+    fits: int | None = None,
 ) -> str:
     """Message of a refused reservation: the limit, the amount and the fix.
 
@@ -138,6 +144,7 @@ def refusal_text(
         budget: Budget with this limit; None when the limit came with the call.
         whole_run: Whether a limit that came with the call counts for a whole run.
         outcome: Outcome of the call, such as "nothing was sent".
+        fits: Output limit with which the call would fit; None where none is known.
     """
     if budget is None:
         name, raise_it = (
@@ -149,10 +156,14 @@ def refusal_text(
     if amount > limit:
         return (
             f"this call may cost {format_usd(amount)}, more than the budget of {name}; {outcome}. "
-            f"Lower --max-tokens or r{raise_it}."
+            f"{_lower(fits)} or r{raise_it}."
         )
     wait = " or wait until midnight" if budget is not None and budget.per == "day" else ""
     return f"the budget of {name} is spent; {outcome}. R{raise_it}{wait}."
+
+
+def _lower(fits: int | None) -> str:
+    return "Lower --max-tokens" if fits is None else f"Give --max-tokens {fits}, which fits,"
 
 
 def unpriced_text(model: str) -> str:

@@ -30,9 +30,11 @@ from ainb.pipeline.budget.options import (
     status_of,
     unpriced_text,
 )
-from ainb.pricing.quotes import Quote
+from ainb.pricing.quotes import OUTPUT_LIMITS, Quote
 
 LONG_PROMPT_CHARS = 50_000
+# A shorter reply is hardly of use.
+LEAST_LIMIT = 16
 
 
 def reported_cost(_call: Call, reply: Reply) -> Decimal | None:
@@ -230,8 +232,29 @@ class BudgetStage:
             return
         found = await self._ledger.reserve(lambda: self._hard_claims(spending.call), amount)
         if isinstance(found, Refusal):
-            raise self.refused(found, amount, outcome)
+            fits = self._fitting_limit(spending, found, amount)
+            raise self.refused(found, amount, outcome, fits=fits)
         spending.hold = found
+
+    def _fitting_limit(self, spending: _Spending, refusal: Refusal, amount: Decimal) -> int | None:
+        """Most output tokens that the money left allows; None where even a short reply does not fit."""
+        call = spending.call
+        asked = [
+            value for name in OUTPUT_LIMITS if isinstance(value := call.request.parameters.get(name), int)
+        ]
+        if not asked or max(asked) <= LEAST_LIMIT:
+            return None
+        parameters = {
+            name: item for name, item in call.request.parameters.items() if name not in OUTPUT_LIMITS
+        }
+        request = dataclasses.replace(call.request, parameters={**parameters, "max_tokens": 1})
+        least = self._quote(dataclasses.replace(call, request=request)).usd
+        if least is None or amount <= least:
+            return None
+        left = refusal.claim.limit - refusal.balance.settled
+        fits = int((left - least) * (max(asked) - 1) / (amount - least)) + 1
+        step = 10 ** max(0, len(str(fits)) - 2)
+        return fits // step * step if fits >= LEAST_LIMIT else None
 
     def _book(self, spending: _Spending, cost: Decimal, billed: int) -> None:
         """Book a cost, and the estimate for each of `billed` attempts that is not booked yet."""
@@ -310,8 +333,10 @@ class BudgetStage:
             self._warned.add((account, text))
             self._sink(Notice(text, "budget"))
 
-    def refused(self, refusal: Refusal, amount: Decimal, outcome: str) -> BudgetExceededError:
-        """The error of a call whose money is not left."""
+    def refused(
+        self, refusal: Refusal, amount: Decimal, outcome: str, *, fits: int | None = None
+    ) -> BudgetExceededError:
+        """The error of a call whose money is not left; `fits` is the output limit that would fit."""
         claim, spent = refusal.claim, refusal.balance.settled
         own = claim.account.scope in {"call", "run"}
         budget = None if own else self._options
@@ -323,6 +348,7 @@ class BudgetStage:
                 budget=budget,
                 whole_run=claim.account.scope == "run",
                 outcome=outcome,
+                fits=fits,
             ),
             retry_after=self._seconds_to_midnight() if tomorrow else None,
             spent_usd=spent,

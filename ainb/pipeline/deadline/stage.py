@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from ainb.clock import Clock
-from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError
+from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError, arrived
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.deadline.time_limit import TimeLimits
 from ainb.plain import plain_fields
@@ -60,7 +60,7 @@ class DeadlineStage:
             return await proceed(call)
         seconds = self._usual.seconds
         call.deadline = call.started_at + seconds
-        with self._usual.limit(lambda: DeadlineExceededError.after(seconds, billed=call.attempts > 0)):
+        with self._usual.limit(lambda: _too_late(call, seconds)):
             return await proceed(call)
 
     async def _within(self, seconds: float, call: Call, proceed: Handler) -> Reply:
@@ -71,7 +71,11 @@ class DeadlineStage:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise DeadlineExceededError.after(seconds, billed=call.attempts > 0) from None
+            raise _too_late(call, seconds) from None
+
+
+def _too_late(call: Call, seconds: float) -> DeadlineExceededError:
+    return DeadlineExceededError.after(seconds, billed=call.attempts > 0, text=call.text_so_far)
 
 
 class AttemptTimeoutStage:
@@ -90,8 +94,12 @@ class AttemptTimeoutStage:
 
 
 def _too_slow(call: Call, seconds: float) -> TransientProviderError:
-    return TransientProviderError(
-        f"no answer from {call.request.provider}:{call.request.model} within the {seconds:g} s of one "
-        "attempt; try again, lower max_tokens, or raise attempt_seconds",
+    text = call.text_so_far
+    what = "no answer" if text is None else "no whole answer"
+    error = TransientProviderError(
+        f"{what} from {call.request.provider}:{call.request.model} within the {seconds:g} s of one "
+        f"attempt{arrived(text)}; try again, lower --max-tokens, or raise attempt_seconds",
         billed=True,
     )
+    error.text = text
+    return error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ainb.messages import Call, Request
 from ainb.pricing import Estimate, Prices, estimate_request
+from ainb.user_threads import USER_THREADS
 
 
 class Review(Protocol):
@@ -69,7 +71,8 @@ async def preview_call(
         holds: Whether the cache holds an answer; None when the cache is off.
         review: Validates a call; None when validation is off.
     """
-    found = review(call) if review is not None else None
+    # In a thread: rules of the user may block.
+    found = await USER_THREADS.run(functools.partial(review, call)) if review is not None else None
     request = found.request if found is not None else call.request
     # In a thread: prices and vocabularies are slow to load the first time, and would block the loop.
     usual = await asyncio.to_thread(usual_output_tokens, request.provider, request.model)

@@ -124,7 +124,9 @@ class Rule:
                 for item in found
             ]
             inside = all(0 <= start < end <= len(text) for start, end, _ in places)
-        except Exception as error:
+        except BaseException as error:
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                raise
             raise ConfigError(
                 f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its "
                 "function or leave the rule out"

@@ -8,13 +8,14 @@ import functools
 from collections.abc import Callable, Sequence
 
 from ainb import tokens
-from ainb.errors import InvalidPromptError, InvalidReplyError
+from ainb.errors import DeadlineExceededError, InvalidPromptError, InvalidReplyError, ProviderError
 from ainb.messages import Call, Handler, Message, Reply
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Preset, Validation
 from ainb.pipeline.validation.placeholders import put_back
 from ainb.pipeline.validation.rules import Finding
 from ainb.pipeline.validation.validator import Validator
+from ainb.user_threads import USER_THREADS
 
 # Every model takes 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
 LEAST_CONTEXT = 4_096
@@ -61,6 +62,7 @@ class ValidationStage:
         self, options: Validation, *, context_window: Callable[[Call], int | None] | None = None
     ) -> None:
         self.validator = Validator(options)
+        self._own_rules = bool(options.rules)  # functions of the user, which may block
         self._context_window = context_window if options.context else None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
@@ -70,13 +72,24 @@ class ValidationStage:
             InvalidPromptError: A rule blocks the call, or the prompt is too long; nothing was sent.
             InvalidReplyError: A rule blocks the reply.
         """
-        if not self.validator.passes(call):
+        if self._own_rules:
+            await USER_THREADS.run(functools.partial(self._look_at_call, call))
+        elif not self.validator.passes(call):
             self._look_at_call(call)
         if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
             await self._check_context(call, self._context_window)
-        if call.options.on_text is not None and self._needs_whole(call):
-            return self._look_at_reply(call, await self._send_whole(call, proceed))
-        return self._look_at_reply(call, await proceed(call))
+        try:
+            if call.options.on_text is not None and self._needs_whole(call):
+                reply = await self._send_whole(call, proceed)
+            else:
+                reply = await proceed(call)
+        except (DeadlineExceededError, ProviderError) as error:
+            if self._needs_whole(call):
+                error.text = None  # a part of a reply cannot be validated
+            raise
+        if self._own_rules:
+            return await USER_THREADS.run(functools.partial(self._look_at_reply, call, reply))
+        return self._look_at_reply(call, reply)
 
     def _look_at_call(self, call: Call) -> None:
         review = self.validator.review(call)

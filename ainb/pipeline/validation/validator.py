@@ -128,7 +128,7 @@ class Validator:
             for look in looks:
                 if look(text):
                     return True
-        except Exception:  # noqa: BLE001 - a user's rule; the full check names it
+        except Exception:  # noqa: BLE001 - the full check names the rule
             return True
         return False
 

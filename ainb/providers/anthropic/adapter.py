@@ -73,7 +73,7 @@ class AnthropicProvider(RemoteProvider):
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply
@@ -106,14 +106,15 @@ class AnthropicProvider(RemoteProvider):
     def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
         """The reply that a result file of a batch job holds, in the form of the user's schema."""
         request, target = call.request, response.target
-        plain = request.schema is None and 200 <= response.status < 300  # noqa: PLR2004 - success
+        asks_plainly = request.schema is None and "tools" not in request.parameters
+        plain = asks_plainly and 200 <= response.status < 300  # noqa: PLR2004 - success
         wire = Wire({}) if plain else build(request, self._lessons(target, request))
         try:
             reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply

@@ -16,10 +16,12 @@ from ainb.providers.adapted import (
     extra_body,
     schema_field,
     schema_lesson,
+    with_clean_tools,
 )
 from ainb.providers.cache_layout import cut, layout_for, mark_last, shared_length
 from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import ANTHROPIC, WireSchema, is_object, rewrite, wrap
+from ainb.providers.schema_forms import ANTHROPIC, as_given, rewrite
+from ainb.providers.schema_names import clean_name
 
 Json = dict[str, Any]
 
@@ -58,7 +60,6 @@ _TRANSLATED = frozenset(
 )
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ABOUT_THIS_SCHEMA = re.compile(
     r"schema is too complex|output_config\.format\.schema|too many|compil", re.IGNORECASE
 )
@@ -96,7 +97,7 @@ def build(
         body["system"] = system
     wire = Wire(body)
     if given:
-        _add_parameters(body, given)
+        _add_parameters(body, with_clean_tools(wire, given))
         _add_thinking(wire, request, family)
         drop_sampling(wire, family, request.model, None)
         if _thinks(body) and family.sampling == "always":
@@ -264,9 +265,8 @@ def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
             "format": {"type": "json_schema", "schema": found.schema},
         }
         return
-    wrapped = not is_object(shape)
-    wire.schema = WireSchema(schema=wrap(shape) if wrapped else dict(shape), wrapped=wrapped, nullable=True)
-    name = _NAME.sub("_", schema.name)[:64] or "reply"
+    wire.schema = as_given(shape, nullable=True)
+    name = clean_name(schema.name)
     tool = {"name": name, "description": "Call this with the answer.", "input_schema": wire.schema.schema}
     body["tools"] = [*body.get("tools", ()), tool]
     body["tool_choice"] = {"type": "auto"}

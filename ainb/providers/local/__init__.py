@@ -8,9 +8,10 @@ from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ainb.providers.local.adapter import LocalProvider
-    from ainb.providers.local.catalogue import PULLABLE
+    from ainb.providers.local.catalogue import PULLABLE, SUGGESTED
     from ainb.providers.local.child import Local
-    from ainb.providers.local.weights import find, is_pulled, pull, pulled
+    from ainb.providers.local.hub import HubFile, look_up, size_text
+    from ainb.providers.local.weights import find, is_pulled, pull, pull_from_hub, pulled
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -18,11 +19,29 @@ else:
             "Local": "child",
             "LocalProvider": "adapter",
             "PULLABLE": "catalogue",
+            "SUGGESTED": "catalogue",
+            "HubFile": "hub",
             "find": "weights",
+            "look_up": "hub",
+            "pull_from_hub": "weights",
+            "size_text": "hub",
             "is_pulled": "weights",
             "pull": "weights",
             "pulled": "weights",
         },
     )
 
-__all__ = ["PULLABLE", "Local", "LocalProvider", "find", "is_pulled", "pull", "pulled"]
+__all__ = [
+    "PULLABLE",
+    "SUGGESTED",
+    "HubFile",
+    "Local",
+    "LocalProvider",
+    "find",
+    "is_pulled",
+    "look_up",
+    "pull",
+    "pull_from_hub",
+    "pulled",
+    "size_text",
+]

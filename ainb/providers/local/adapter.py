@@ -8,10 +8,11 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
-from ainb.messages import Call, Reply, Request
+from ainb.messages import UNKNOWN_USAGE, Call, Reply, Request
 from ainb.providers.http import make_target
 from ainb.providers.local import weights
 from ainb.providers.local.child import Local, Process
+from ainb.providers.local.repetition import RepetitionWatch
 from ainb.providers.local.server import SERVERS, Server
 from ainb.providers.openai import ChatClient, OpenAIProvider
 from ainb.providers.services import SERVICES
@@ -22,6 +23,13 @@ BROKEN_OFF = frozenset({None, 200})  # statuses of a fault that a dying server l
 # After a stream llama.cpp closes the connection that it just promised to keep: the next call on it found
 # nobody there in about one of six.
 ONE_CALL = {"Connection": "close"}
+# A small model may go on for ever. Set when a call is sent: keys and cassettes are those of the request.
+USUAL_LIMIT = 1_024
+OUTPUT_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "n_predict"})
+
+
+class _GoesRoundError(Exception):
+    """Ends the stream of a reply that only repeats itself."""
 
 
 class LocalProvider:
@@ -84,8 +92,22 @@ class LocalProvider:
         finally:
             self._loading[request.model] -= 1
         target = make_target(self.name, f"{process.url}/v1", headers=ONE_CALL, key=process.key)
+        wire = self._openai.wire(request)
+        if not OUTPUT_LIMITS & wire.body.keys():
+            wire.body["max_tokens"] = USUAL_LIMIT
+        # A grammar may ask for a value many times; only blanks without end are a fault then.
+        watch = RepetitionWatch(only_blanks=request.schema is not None or "response_format" in wire.body)
         try:
-            reply = await self._chat.send(self._streamed(call), target, self.body(request))
+            reply = await self._chat.send(self._streamed(call, watch), target, wire.body)
+        except _GoesRoundError:
+            call.notes.append("stopped, because the model only repeated itself; a larger model does so less")
+            reply = Reply(
+                text=watch.trimmed(),
+                model=request.model,
+                provider=self.name,
+                usage=UNKNOWN_USAGE,
+                finish_reason="length",
+            )
         except TransientProviderError as error:
             if error.status_code not in BROKEN_OFF:
                 raise
@@ -95,9 +117,11 @@ class LocalProvider:
             raise fault from error
         process.answered = True
         reply.model = request.model
+        if wire.schema is not None or wire.tools is not None:
+            reply.text = wire.read_back(reply.text, request.schema)
         return reply
 
-    def _streamed(self, call: Call) -> Call:
+    def _streamed(self, call: Call, watch: RepetitionWatch) -> Call:
         """The same call, streamed whether or not somebody watches.
 
         llama.cpp notices that nobody waits any more only while it streams: a plain request that was cancelled
@@ -106,8 +130,11 @@ class LocalProvider:
 
         def pass_on(text: str) -> None:
             call.emit(text, self._clock.monotonic())
+            if watch.feed(text):
+                raise _GoesRoundError
 
-        return dataclasses.replace(call, options=dataclasses.replace(call.options, on_text=pass_on))
+        options = dataclasses.replace(call.options, on_text=pass_on)
+        return dataclasses.replace(call, options=options, pieces=[])
 
     async def _autopsy(self, server: Server, process: Process, model: str) -> ProviderError | None:
         """The fault of a server that died under a call, or None when it lives."""

@@ -36,6 +36,49 @@ class Weights:
         return self.member.rpartition("/")[2]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A model that is worth a try on a usual machine.
+
+    Attributes:
+        reference: What ``%ai pull`` takes.
+        size_bytes: Size of the file.
+        memory_gb: Memory that it takes with a context of 4,096 tokens.
+        licence: SPDX identifier of the model's licence.
+        good_for: What it is good for.
+    """
+
+    reference: str
+    size_bytes: int
+    memory_gb: float
+    licence: str
+    good_for: str
+
+
+SUGGESTED: tuple[Suggestion, ...] = (
+    Suggestion(
+        reference="smollm2",
+        size_bytes=98_362_432,
+        memory_gb=0.3,
+        licence="Apache-2.0",
+        good_for="trying ainb out, simple labels; its answers to questions are often wrong",
+    ),
+    Suggestion(
+        reference="hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf",
+        size_bytes=1_117_320_736,
+        memory_gb=1.6,
+        licence="Apache-2.0",
+        good_for="labels, extraction, short summaries on a laptop",
+    ),
+    Suggestion(
+        reference="hf:bartowski/Qwen2.5-7B-Instruct-GGUF/Qwen2.5-7B-Instruct-Q4_K_M.gguf",
+        size_bytes=4_683_074_240,
+        memory_gb=5.5,
+        licence="Apache-2.0",
+        good_for="questions, code, longer texts; slow without a graphics card",
+    ),
+)
+
 PULLABLE: Mapping[str, Weights] = {
     "smollm2": Weights(
         name="smollm2",

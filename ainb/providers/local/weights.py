@@ -15,6 +15,7 @@ from ainb.providers.local.catalogue import PULLABLE, Weights
 
 if TYPE_CHECKING:
     from ainb.providers.local.download import Progress
+    from ainb.providers.local.hub import HubFile
 
 MAGIC = b"GGUF"
 SAMPLE_BYTES = 1 << 16
@@ -121,6 +122,22 @@ def pull(name: str, *, progress: Progress | None = None) -> Path:
     # (Windows).
     download.fetch(weights, target, report=progress or _unheard, is_there=lambda: is_pulled(name))
     return target
+
+
+def pull_from_hub(file: HubFile, *, progress: Progress | None = None) -> Path:
+    """Fetch a file of the hub into the folder of models; blocks.
+
+    Args:
+        file: What `ainb.providers.local.look_up` found.
+        progress: As for `pull`.
+
+    Raises:
+        ConfigError: Another file of this name is there.
+        AinbError: The network failed (what has come is kept), no room, or the file is not the one of the hub.
+    """
+    from ainb.providers.local import hub
+
+    return hub.fetch(file, folder(), report=progress or _unheard)
 
 
 def _unheard(_done: int, _total: int | None) -> None:

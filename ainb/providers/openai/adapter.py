@@ -38,7 +38,11 @@ class OpenAIProvider(RemoteProvider):
 
     def body(self, request: Request) -> dict[str, Any]:
         """The whole outgoing body but for the stream flags, by the rules of the model's family."""
-        return build(request, self.name).body
+        return self.wire(request).body
+
+    def wire(self, request: Request) -> Wire:
+        """The same, with what is needed to read the reply."""
+        return build(request, self.name)
 
     async def send(self, call: Call) -> Reply:
         """One attempt; streamed when ``call.options.on_text`` is set.
@@ -60,7 +64,7 @@ class OpenAIProvider(RemoteProvider):
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply
@@ -95,14 +99,15 @@ class OpenAIProvider(RemoteProvider):
     def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
         """The reply that a result file of a batch job holds, in the form of the user's schema."""
         request, target = call.request, response.target
-        plain = request.schema is None and 200 <= response.status < 300  # noqa: PLR2004 - success
+        asks_plainly = request.schema is None and "tools" not in request.parameters
+        plain = asks_plainly and 200 <= response.status < 300  # noqa: PLR2004 - success
         wire = Wire({}) if plain else build(request, self.name, self._lessons(target, request))
         try:
             reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
             self._learn(call, target, wire, error)
             raise
-        if request.schema is not None:
+        if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
         tell_limit(call, reply)
         return reply

@@ -18,16 +18,17 @@ from ainb.providers.adapted import (
     schema_field,
     schema_lesson,
     schema_prompt,
+    with_clean_tools,
 )
 from ainb.providers.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
 from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, is_object, rewrite, wrap
+from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, as_given, is_object, rewrite, wrap
+from ainb.providers.schema_names import clean_name, clean_schema
 
 _NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
 _EXPLICIT: Final[Mapping[str, Any]] = {"mode": "explicit"}
 _BREAKPOINT: Final[Mapping[str, Any]] = {"prompt_cache_breakpoint": _EXPLICIT}
-_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ABOUT_SCHEMA = re.compile(
     r"response[_ ]format|json[_ ]schema|json[_ ]object|structured output|schema", re.IGNORECASE
 )
@@ -69,7 +70,9 @@ def build(
         }
     )
     if request.parameters:
-        wire.body.update(plain_parameters(request, without=_NOT_PARAMETERS))
+        wire.body.update(
+            plain_parameters(with_clean_tools(wire, request.parameters), without=_NOT_PARAMETERS)
+        )
         _apply_rules(wire, request, family_of(service, request.model), service)
     _lay_out(wire, request, service, lessons, cache_key)
     if request.schema is not None:
@@ -151,14 +154,14 @@ def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:
             wire.body["response_format"] = {"type": "json_object"}
         return
     if form == "loose":
-        wire.body["response_format"] = response_format(shape)
+        clean = clean_schema(shape)
+        wire.schema = WireSchema(schema=dict(clean.schema), keys=clean) if clean.keys else None
+        wire.body["response_format"] = response_format(clean.schema)
         return
     found = None if form == "unstrict" else rewrite(shape, STRICT if form == "json_schema" else BOUNDS_FREE)
     strict = found is not None
-    if found is None and not is_object(shape):
-        found = WireSchema(schema=wrap(shape), wrapped=True)
-    wire.schema = found
-    sent = shape if found is None else found.schema
+    wire.schema = found or as_given(shape)
+    sent = wire.schema.schema
     wire.body["response_format"] = _response_format(sent, strict=strict, name=_name(shape) or schema.name)
 
 
@@ -180,13 +183,15 @@ def response_format(schema: Mapping[str, Any]) -> Json:
 
 
 def _response_format(schema: Mapping[str, Any], *, strict: bool, name: str) -> Json:
-    name = _NAME.sub("_", name)[:64] or "reply"
-    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": strict}}
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": clean_name(name), "schema": schema, "strict": strict},
+    }
 
 
 def _name(schema: Mapping[str, Any]) -> str:
     title = schema.get("title")
-    return _NAME.sub("_", title) if isinstance(title, str) else ""
+    return title if isinstance(title, str) else ""
 
 
 def is_strict(schema: Any) -> bool:

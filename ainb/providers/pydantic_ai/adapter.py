@@ -125,7 +125,7 @@ class PydanticAIProvider:
         }
         watched = call.options.on_text is not None and request.schema is None
         response = await (self._stream(call, model, given) if watched else model_request(model, **given))
-        text = shape.text_of(response, request.schema)
+        text = shape.text_of(response, request)
         if text and not watched:
             call.emit(text, self._clock.monotonic())
         return Reply(

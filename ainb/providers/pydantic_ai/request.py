@@ -32,6 +32,10 @@ from pydantic_ai.tools import ToolDefinition
 
 from ainb.errors import ConfigError
 from ainb.messages import UNKNOWN_USAGE, Message, ReplySchema, Request, Usage
+from ainb.providers.schema_forms import WireSchema
+from ainb.providers.schema_names import clean_name, clean_schema
+from ainb.providers.schema_replies import restore
+from ainb.providers.tool_names import CleanTools, clean_tools
 
 if TYPE_CHECKING:
     from pydantic_ai.usage import RequestUsage
@@ -113,7 +117,9 @@ def read_settings(request: Request, provider: str, model: Model) -> tuple[ModelS
         else:
             left_out.append(name)
     if "tool_choice" in request.parameters:
-        settings["tool_choice"] = _tool_choice(request.parameters["tool_choice"])
+        settings["tool_choice"] = _tool_choice(
+            _clean_tools(request).choice(request.parameters["tool_choice"])
+        )
     if "max_retries" not in model.unsupported_settings:
         settings["max_retries"] = 0
     return ModelSettings(**settings), left_out  # type: ignore[typeddict-item]  # names are checked above, values by the model
@@ -129,13 +135,13 @@ def read_parameters(request: Request, model: Model) -> ModelRequestParameters:
 
     By the provider's own JSON mode where the model has one, else as the input of a tool.
     """
-    tools = [_tool(tool) for tool in request.parameters.get("tools") or ()]
+    tools = [_tool(tool) for tool in _clean_tools(request).tools]
     schema = request.schema
     if schema is None:
         return ModelRequestParameters(function_tools=tools)
-    shape = _object_schema(schema.json_schema)
+    shape = _object_schema(clean_schema(schema.json_schema).schema)
     if model.profile.get("supports_json_schema_output"):
-        goal = OutputObjectDefinition(json_schema=shape, name=schema.name)
+        goal = OutputObjectDefinition(json_schema=shape, name=clean_name(schema.name))
         return ModelRequestParameters(function_tools=tools, output_mode="native", output_object=goal)
     return ModelRequestParameters(
         function_tools=tools,
@@ -147,8 +153,15 @@ def read_parameters(request: Request, model: Model) -> ModelRequestParameters:
 
 def _output_tool(schema: ReplySchema, shape: dict[str, Any]) -> ToolDefinition:
     return ToolDefinition(
-        name=schema.name, description="Gives the answer.", parameters_json_schema=shape, kind="output"
+        name=clean_name(schema.name),
+        description="Gives the answer.",
+        parameters_json_schema=shape,
+        kind="output",
     )
+
+
+def _clean_tools(request: Request) -> CleanTools:
+    return clean_tools(request.parameters.get("tools") or ())
 
 
 def _tool(tool: Mapping[str, Any]) -> ToolDefinition:
@@ -178,22 +191,25 @@ def _object_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {"value": shape}, "required": ["value"], **definitions}
 
 
-def text_of(response: ModelResponse, schema: ReplySchema | None) -> str:
+def text_of(response: ModelResponse, request: Request) -> str:
     """The text of a response: its text parts, else its tool calls as JSON.
 
     With a schema, the answer that it asked for.
     """
+    schema = request.schema
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if schema is not None:
         if calls and not text.strip():
             text = calls[0].args_as_json_str()
-        return _unwrap(text) if wraps(schema.json_schema) else text
+        clean = clean_schema(schema.json_schema)
+        text = _unwrap(text) if wraps(schema.json_schema) else text
+        return restore(text, WireSchema(schema={}, keys=clean), schema.json_schema) if clean.keys else text
     if text or not calls:
         return text
-    return orjson.dumps(
-        [{"name": call.tool_name, "arguments": call.args_as_json_str()} for call in calls]
-    ).decode()
+    listed = [{"name": call.tool_name, "arguments": call.args_as_json_str()} for call in calls]
+    text, tools = orjson.dumps(listed).decode(), _clean_tools(request)
+    return tools.restore(text) if tools.renames else text
 
 
 def reasoning_of(response: ModelResponse) -> str | None:

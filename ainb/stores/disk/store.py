@@ -15,7 +15,7 @@ from ainb.events import Sink, silent
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
 from ainb.stores.disk.faults import Faults
 from ainb.stores.disk.write_queue import Item, WriteQueue
-from ainb.stores.fork import renew_after_fork
+from ainb.stores.fork import at_worker_exit, renew_after_fork
 from ainb.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -257,3 +257,4 @@ def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
 
 
 atexit.register(_flush_all)
+at_worker_exit(_flush_all)

@@ -39,7 +39,7 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
         notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
 
     Returns:
-        Frame of shape (3, 10) indexed by `span`: "today" (since local midnight), "this notebook" or "this
+        Frame of shape (3, 13) indexed by `span`: "today" (since local midnight), "this notebook" or "this
         script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
         and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
         any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64:
@@ -72,7 +72,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "a
             calls are free.
 
     Returns:
-        Frame of shape (n_groups, 8) indexed by `by`: dates for "day" (newest first), else texts (dearest
+        Frame of shape (n_groups, 11) indexed by `by`: dates for "day" (newest first), else texts (dearest
         first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then `share`
         Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
         cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls that
@@ -111,7 +111,7 @@ def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
 
 
 def total(frame: pd.DataFrame) -> dict[str, Any]:
-    """Totals of a frame of `costs` or `cost_by`: its six columns, NA where all values are unknown."""
+    """Totals of a frame of `costs` or `cost_by`: its nine sums, NA where all values are unknown."""
     return {name: frame[name].sum(min_count=1) for name in SUMS}
 
 
@@ -152,7 +152,7 @@ def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | 
     sums["not_sent"] = frame.loc[frame.index == NOT_SENT, "calls"].sum()
     sent = tried - sums["not_sent"]
     sums["sent_ok_share"] = sums["ok"] / sent if sent else pd.NA
-    whole = {"calls", "input_tokens", "output_tokens", "unpriced", "ok", "not_sent"}
+    whole = {name for name in sums if name.endswith("_tokens")} | {"calls", "unpriced", "ok", "not_sent"}
     # Without any call the cost is known: zero.
     if not sums["ok"] and pd.isna(sums["calls"]):
         sums |= dict.fromkeys(("calls", "cost_usd", "unpriced"), 0)

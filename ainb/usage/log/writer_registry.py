@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.stores.fork import at_worker_exit
 from ainb.usage.log.termination import flush_at_sigterm
 from ainb.usage.log.writer import Writer, all_writers
 
@@ -67,6 +68,7 @@ def _after_fork_in_child() -> None:
 
 
 atexit.register(_stop_all)
+at_worker_exit(_flush_queued)
 os.register_at_fork(
     before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )

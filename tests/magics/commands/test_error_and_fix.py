@@ -146,3 +146,32 @@ def test_nothing_is_left_behind_when_the_extension_goes(terminal):
     terminal.run("%unload_ext ainb")
 
     assert len(terminal.shell.events.callbacks["post_run_cell"]) == before - 1
+
+
+@pytest.mark.parametrize("at", [1, 150, 299])
+def test_a_long_cell_is_sent_around_the_line_that_failed(asked, at):
+    lines = [f"x{n} = {n}  # {'a comment ' * 3}" for n in range(1, 301)]
+    lines[at - 1] = "1 / 0  # here"
+
+    prompt = asked("\n".join(lines))
+
+    assert "1 / 0  # here" in prompt.partition("The error:")[0]
+    assert len(prompt) < 6_500
+    assert ("lines before" in prompt) is (at > 1)
+    assert ("lines after" in prompt) is (at < 299)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "raise ValueError('x' * 100_000)",
+        "x = '" + "y" * 100_000 + "'\n1 / 0",
+        "def f(n):\n    return f(n + 1)\nf(0)",
+        "\n" * 5_000 + "1 / 0",
+        "x = [" + ", ".join(map(str, range(20_000))) + "]\nx['a']",
+    ],
+)
+def test_whatever_failed_the_context_is_bounded(asked, cell):
+    prompt = asked(cell)
+    assert len(prompt) < 6_500
+    assert "The error:" in prompt

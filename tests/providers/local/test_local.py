@@ -26,7 +26,7 @@ from ainb.providers.http.client import close_clients
 from ainb.providers.http.target import make_target
 from ainb.providers.local import child as llama_child
 from ainb.providers.local import weights
-from ainb.providers.local.adapter import DEFAULT, LocalProvider
+from ainb.providers.local.adapter import DEFAULT, USUAL_LIMIT, LocalProvider
 from ainb.providers.local.child import Local
 from ainb.providers.local.server import SERVERS
 from ainb.providers.openai.request import ChatClient
@@ -442,7 +442,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.engine import ENGINE
 from ainb.messages import Call, Message, Request
 from ainb.providers.local.server import SERVERS
-from ainb.providers.local.adapter import DEFAULT, LocalProvider
+from ainb.providers.local.adapter import DEFAULT, USUAL_LIMIT, LocalProvider
 
 def ask():
     provider = LocalProvider(clock=SYSTEM_CLOCK)
@@ -536,3 +536,29 @@ def test_a_fork_starts_a_server_of_its_own_and_leaves_the_parents_alone(smollm2)
     assert mine != other
     assert right == unharmed == "True"
     assert wait_until(lambda: not is_running(int(mine)) and not is_running(int(other)))
+
+
+def test_a_reply_without_end_is_stopped(smollm2):
+    provider = make_provider()
+    call = make_call(provider, "Say hello.", ignore_eos=True)
+
+    reply = ENGINE.submit(provider.send(call)).result(PATIENCE_SECONDS)
+
+    assert reply.text
+    assert reply.finish_reason == "length"
+    went_round = any("repeated itself" in note for note in call.notes)
+    assert went_round or reply.usage.output_tokens == USUAL_LIMIT
+    assert "max_tokens" not in call.request.parameters
+    assert "max_tokens" not in provider.body(call.request)
+
+
+def test_the_limit_of_the_request_comes_first(smollm2):
+    reply = ask(make_provider(), "Say hello.", ignore_eos=True, max_tokens=9)
+    assert reply.usage.output_tokens == 9
+
+
+@pytest.mark.parametrize("key", ["größe", "Account Number"])
+def test_keys_outside_a_protocols_pattern_come_back(smollm2, key):
+    schema = read_schema({"type": "object", "properties": {key: {"enum": ["a", "b"]}}, "required": [key]})
+    reply = ask(make_provider(), "Choose a or b.", schema=schema, max_tokens=60)
+    assert set(json.loads(reply.text)) == {key}

@@ -161,7 +161,7 @@ def test_a_schema_becomes_a_response_format():
     assert provider().body(request_of(schema=read_schema(open_schema)))["response_format"] == {
         "type": "json_schema",
         "json_schema": {
-            "name": "My_Label_",
+            "name": "My_Label",
             "schema": closed | {"properties": {"a": {"type": ["string", "null"]}}},
             "strict": True,
         },

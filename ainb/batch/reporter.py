@@ -1,0 +1,135 @@
+"""Reports the progress of a batch to a watcher: the user's in a thread, a panel on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ainb.batch.progress import Progress
+from ainb.user_code import carried, ends_program
+from ainb.user_threads import UserThread
+
+if TYPE_CHECKING:
+    from ainb.clock import Clock
+
+PERIOD_SECONDS = 0.2
+# Where no row ends, the watcher is called all the same: time passes, calls go out, a circuit is probed.
+BEAT_SECONDS = 1.0
+RATE_WINDOW_SECONDS = 10.0
+
+Watcher = Callable[[Progress], None]
+
+
+class LoopWatcher(ABC):
+    """A watcher that never blocks; it is called on the loop, with the progress itself."""
+
+    @abstractmethod
+    def __call__(self, progress: Progress) -> None:
+        """Show the state of the batch."""
+
+
+class ProgressReporter:
+    """Calls a watcher with the progress once to five times a second, and always with the last state.
+
+    A watcher of the user runs in a thread and gets a copy; while it runs, states between are left out. One
+    that raises is not called again; the batch goes on, except after SystemExit and KeyboardInterrupt.
+
+    Attributes:
+        progress: The state that is reported.
+        exit_error: SystemExit or KeyboardInterrupt of the watcher, in a form that a loop can carry; None
+            while it has raised neither.
+        on_exit: Called on the loop with that error as it comes; None where nobody waits for it.
+    """
+
+    def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
+        self.progress = progress
+        self._watcher = watcher
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._reported_at = float("-inf")
+        self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
+        self._timer: asyncio.TimerHandle | None = None
+        in_thread = watcher is not None and not isinstance(watcher, LoopWatcher)
+        self._thread = UserThread("ainb-watcher") if in_thread else None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = 0
+        self.exit_error: Exception | None = None
+        self.on_exit: Callable[[Exception], None] | None = None
+
+    def start(self) -> None:
+        """Call the watcher now, and once a second until the last state; on the running loop."""
+        self.update()
+        if self._watcher is not None:
+            self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self.start)
+
+    def update(self, *, last: bool = False) -> None:
+        """Call the watcher if the last call is 0.2 s ago or more; on the running loop."""
+        now = self._clock.monotonic()
+        if last and self._timer is not None:
+            self._timer.cancel()
+        if not last and now - self._reported_at < PERIOD_SECONDS:
+            return
+        self._reported_at = now
+        self._measure(now)
+        if self._watcher is None:
+            return
+        if self._thread is None:
+            self._watch(self.progress)
+        elif last or not self._waiting:
+            self._waiting += 1
+            self._loop = asyncio.get_running_loop()
+            self._thread.post(functools.partial(self._watch_in_thread, self.progress.snapshot()))
+
+    async def finish(self) -> None:
+        """Wait until the watcher has seen the last state, and let its thread end."""
+        if self._thread is not None:
+            await self._thread.settle()
+            self._thread.close()
+
+    def _watch_in_thread(self, progress: Progress) -> None:
+        self._watch(progress)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._seen)
+
+    def _seen(self) -> None:
+        self._waiting -= 1
+
+    def _watch(self, progress: Progress) -> None:
+        if self._watcher is None:
+            return
+        try:
+            self._watcher(progress)
+        except BaseException as error:  # noqa: BLE001 - a display error never fails a batch
+            self._watcher = None
+            if ends_program(error):
+                self._exit(carried(error))
+
+    def _exit(self, error: Exception) -> None:
+        self.exit_error = error
+        if self.on_exit is None:
+            return
+        if self._loop is None:
+            self.on_exit(error)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self.on_exit, error)
+
+    def _measure(self, now: float) -> None:
+        progress = self.progress
+        progress.elapsed_s = now - self._started
+        until = progress.waiting_until
+        progress.next_try_s = until - now if until is not None and until > now else None
+        self._marks.append((now, progress.done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:  # noqa: PLR2004 - two ends of a span
+            self._marks.popleft()
+        (then, before) = self._marks[0]
+        if now > then and progress.done > before:
+            progress.rows_per_s = (progress.done - before) / (now - then)
+        else:
+            progress.rows_per_s = progress.average_rows_per_s
