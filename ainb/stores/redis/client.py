@@ -18,12 +18,14 @@ from ainb.events import Notice, Sink
 from ainb.stores.fork import renew_after_fork
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.connection import (
+    OPEN_SECONDS,
     TIMEOUT_SECONDS,
     Answered,
     Command,
     Connection,
     UnavailableError,
     fail,
+    reason,
 )
 from ainb.stores.redis.heartbeat import FORGET_SECONDS, HEARTBEAT, LIVE_SECONDS, Listeners, new_name
 from ainb.stores.redis.loop import LoopBound
@@ -31,7 +33,6 @@ from ainb.stores.redis.script import Script
 
 HEARTBEAT_SECONDS = 1.0
 NOTICE_SECONDS = 60.0
-OPEN_SECONDS = 2.0  # in the background; no call waits longer than TIMEOUT_SECONDS for it
 MAX_BACKLOG = 10_000
 
 
@@ -290,15 +291,8 @@ class RedisClient(LoopBound):
         if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
             self._told_at = now
             text = (
-                f"the shared state at {self.address.place} cannot be used ({_reason(error)}); limits and "
+                f"the shared state at {self.address.place} cannot be used ({reason(error)}); limits and "
                 f"budgets are held by this process alone (its share of {len(self.peers)}) until it is back; "
                 "see %ai status"
             )
             self._sink(Notice(text, "state"))
-
-
-def _reason(error: Exception) -> str:
-    """The error on one line; it contains no credentials."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return f"no answer within {OPEN_SECONDS} s"
-    return " ".join(str(error).split()) or type(error).__name__
