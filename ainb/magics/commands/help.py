@@ -28,7 +28,6 @@ VALUES: Final[Mapping[str, str]] = {
     "headers": '{"openai": {"X-Team": "$TEAM"}}',
     "chat_tokens": "4000",
     "display": '"static"',
-    "confirm_above_usd": "5",
     "state": '"redis://127.0.0.1:6379/0"',
     "aliases": '{"fast": "openai:gpt-5-mini"}',
     "prices": '{"openai:my-model": {"input_usd_per_million": 0.5, "output_usd_per_million": 2}}',
