@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= logical
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
@@ -13,7 +14,7 @@ FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py test
 LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench bench-peers reliability docs screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench bench-peers prices reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -59,8 +60,10 @@ check: $(VENV)/.installed-dev
 test-fast: check
 	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
 
+# A file of tests to a process at a time; those that drive a browser after the others, alone on the machine.
 test: check model
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m 'browser and not slow'
 	$(MAKE) --no-print-directory notebooks
 
 test-all: check model
@@ -100,6 +103,10 @@ docs: $(VENV)/.installed-dev
 # The pictures of the README, made of made-up calls in a real JupyterLab.
 screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.panels.screenshots
+
+# At a release: the published prices as data of our own.
+prices: $(VENV)/.installed-dev
+	$(BIN)/python -m ainb.pricing.compile
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
