@@ -49,7 +49,7 @@ _ERROR_COLUMNS = (
 
 @checked
 def usage(
-    log: UsageLog, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
+    log: UsageLog, /, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
     """All calls of all sessions of the home, oldest first, including those just finished in this process.
 
@@ -75,7 +75,7 @@ def usage(
 
 
 @checked
-def failures(log: UsageLog, *, since: Since = None, **where: Any) -> pd.DataFrame:
+def failures(log: UsageLog, /, *, since: Since = None, **where: Any) -> pd.DataFrame:
     """The failed calls, oldest first: status "error" and "rejected", not "cancelled".
 
     Args:

@@ -28,7 +28,7 @@ Measures = list[tuple[str, float | None, str]]
 
 @checked
 def summary(
-    log: UsageLog, *, hours: float | None = None, days: float | None = None, **where: Any
+    log: UsageLog, /, *, hours: float | None = None, days: float | None = None, **where: Any
 ) -> pd.DataFrame:
     """Summarize the calls of the last hours or days.
 

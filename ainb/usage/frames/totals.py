@@ -44,7 +44,7 @@ _SUMS = (
 
 @checked
 def costs(
-    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
     """Sum tokens and money of finished calls.
 
@@ -95,7 +95,7 @@ def costs(
 
 @checked
 def errors(
-    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
     """The failed calls, or their number by group.
 
