@@ -58,12 +58,12 @@ KINDS: Mapping[str, tuple[str, str]] = {
         "simplify the schema, show an example, or try a larger model",
     ),
     "DeadlineExceededError": ("deadline", "raise --timeout (timeout_seconds), or lower max_tokens"),
-    "BudgetExceededError": ("budget", "raise the budget, lower --max-tokens, or wait for the next day"),
+    "BudgetExceededError": ("budget", "raise the budget that the message names, or lower --max-tokens"),
     "RateLimitError": ("rate limit, own", 'try again later, or set RateLimit(on_full="wait")'),
     "CircuitOpenError": ("circuit open", "the provider failed too often; it is probed again by itself"),
     "InvalidPromptError": ("prompt blocked", "the message names what was found in the prompt"),
     "ReplayMissError": ("not on the cassette", "record the notebook again"),
-    "ConfigError": ("option", "the message names the option and the way out"),
+    "ConfigError": ("option", "the message names the option and the fix"),
 }
 UNKNOWN_KIND = ("other", "read the message")
 
