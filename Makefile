@@ -5,15 +5,16 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= logical
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
-REPLAYED := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb notebooks/08_half_price.ipynb
+REPLAYED := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb notebooks/08_half_price.ipynb notebooks/09_practices.ipynb
 FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py tests/prompts tests/pricing tests/usage tests/pipeline tests/providers/openai tests/providers/anthropic tests/providers/pydantic_ai
-LIVE := notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
+LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench prices reliability docs screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench bench-peers prices reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -59,8 +60,10 @@ check: $(VENV)/.installed-dev
 test-fast: check
 	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
 
+# A file of tests to a process at a time; those that drive a browser after the others, alone on the machine.
 test: check model
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m 'browser and not slow'
 	$(MAKE) --no-print-directory notebooks
 
 test-all: check model
@@ -80,6 +83,12 @@ notebooks: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
+
+# The same batch with other packages, which are installed into an environment of their own.
+bench-peers: $(VENV)/.installed-dev
+	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm
+	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python
 
 # Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.
 reliability: $(VENV)/.installed-dev
@@ -104,4 +113,4 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-peers .venv-newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

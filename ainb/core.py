@@ -266,7 +266,7 @@ class Core:
         if missing is None or name in self._warned or self._replays():
             return
         self._warned.add(name)
-        text = f"the fallback {name} cannot be asked: {missing} is not set; set it in the environment"
+        text = f"the fallback {name} cannot be asked: {missing} is not set; set it with %ai login {missing}"
         self.runtime.sink(Notice(text, "fallback"))
 
     def _recorded_model(self) -> str | None:

@@ -117,7 +117,10 @@ class BudgetExceededError(CallRejectedError):
 
 
 class NotConfirmedError(CallRejectedError):
-    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent."""
+    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent.
+
+    What to do: try the table on a few rows (``--limit 20``), or raise the limit (``--confirm-above``).
+    """
 
 
 class RateLimitError(CallRejectedError):

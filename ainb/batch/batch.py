@@ -195,7 +195,7 @@ class Batch:
     def _interruption(self) -> BatchInterrupted:
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""
         kept = self.context.journal is not None
-        again = "run the cell again to go on" if kept else "nothing was kept on disk"
+        again = "run the cell again to continue" if kept else "nothing was kept on disk"
         if jobs := self.progress.jobs_under_way:
             rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
             again = (

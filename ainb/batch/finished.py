@@ -122,5 +122,5 @@ class FinishedRows:
         """Go on without the journal; rows that waited for the same commit report nothing more."""
         if self._journal is not None:
             self._journal = None
-            text = f"{error}; the batch goes on, but rows from here on are sent again by another run"
+            text = f"{error}; the batch continues, but rows from here on are sent again by another run"
             self._context.notify(text, "journal")

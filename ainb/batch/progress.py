@@ -127,7 +127,7 @@ class Progress:
         many = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
         return (
             f"{rows:,} rows sent to {jobs[0].provider} in {many}, {answered:,} answered. "
-            "You can interrupt or close: the job goes on; run the cell again to collect."
+            "You can interrupt or close: the job continues; run the cell again to collect."
         )
 
     @property
@@ -139,8 +139,9 @@ class Progress:
 
     @property
     def average_rows_per_s(self) -> float | None:
-        """Rows per second over the whole run; None before anything has ended."""
-        return self.done / self.elapsed_s if self.done and self.elapsed_s > 0 else None
+        """Rows per second over the whole run, without those that were not sent; None before any has ended."""
+        ended = self.done - self.rejected
+        return ended / self.elapsed_s if ended and self.elapsed_s > 0 else None
 
     @property
     def projected_nano_usd(self) -> int | None:

@@ -137,14 +137,14 @@ class RowResult:
             # Not orjson, which reads integers of more than 64 bits as floats.
             values = json.loads(text)
         except (TypeError, RecursionError) as error:
-            raise ValueError(f"it is no result of a row: {error}") from None
+            raise ValueError(f"it is not a result of a row: {error}") from None
         # Rows written before there were http_status and what follows it lack their last values.
         if not isinstance(values, list) or not len(_NAMES) - 4 <= len(values) <= len(_NAMES):
-            raise ValueError("it is no result of a row")
+            raise ValueError("it is not a result of a row")
         found = dict(zip(_NAMES, values, strict=False))
         wrong = [name for name, value in found.items() if not _CHECKS[name](value)]
         if wrong or (found["status"] == "ok") != (found["error_type"] is None):
-            raise ValueError(f"it is no result of a row: {', '.join(wrong) or 'status and error'}")
+            raise ValueError(f"it is not a result of a row: {', '.join(wrong) or 'status and error'}")
         return cls(**found)
 
 

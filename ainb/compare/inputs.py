@@ -56,7 +56,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     """
     for name, way_out in _ELSEWHERE.items():
         if name in options:
-            raise ConfigError(f"compare takes no {name}=; {way_out}")
+            raise ConfigError(f"compare does not accept {name}=; {way_out}")
 
 
 def read_table(data: Any) -> pd.DataFrame:

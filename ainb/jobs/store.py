@@ -91,7 +91,7 @@ class JobStore:
             raise AinbError(
                 f"the file of batch jobs cannot be used ({error}), and a job that is not kept on disk may be "
                 "paid twice; "
-                f"mend or move the folder {FOLDER!r} of the home, or leave batch_api out"
+                f"repair or move the folder {FOLDER!r} of the home, or leave batch_api out"
             ) from None
 
     @staticmethod

@@ -208,7 +208,7 @@ def load(shell: Any) -> None:
     if _is_mixed_with_other():
         _print_line(
             "an unrelated package is installed under the name ainb and its files are mixed with these; "
-            "mend it with pip uninstall ainb, then pip install --force-reinstall ainb-notebook"
+            "repair it with pip uninstall ainb, then pip install --force-reinstall ainb-notebook"
         )
 
 

@@ -19,6 +19,14 @@ from ainb.suggestions import closest
 OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
+# What people type for a subcommand that has another name.
+MEANT = {
+    "billing": "cost", "price": "cost", "spend": "cost", "download": "pull", "install": "pull",
+    "key": "login", "keys": "login", "token": "login", "model": "list", "models": "list", "prices": "list",
+    "providers": "list",
+}  # fmt: skip
+
+
 def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
     """Run the subcommand of a line, or show the status.
 
@@ -73,7 +81,7 @@ def find_command(name: str, magic: str = "%ai") -> Command:
             f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL "
             "question"
             if ":" in name
-            else closest(name, known)
+            else closest(MEANT.get(wanted.lower(), wanted), known)
         )
         raise ConfigError(f"{magic} has no subcommand {name!r}; {way_out}")
     return known[wanted]

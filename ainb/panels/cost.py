@@ -161,12 +161,15 @@ def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
     from ainb.usage.frames import spending
 
     dated = by == "day"
+    thinks = spending.thinks(frame)
+    thinking = ("of it thinking",) if thinks else ()
     rows = [
         (
             f"{key:%Y-%m-%d}" if dated else str(key),
             formatting.count(row["calls"]),
             formatting.compact(row["input_tokens"]),
             formatting.compact(row["output_tokens"]),
+            *([formatting.compact(row["reasoning_output_tokens"])] if thinks else []),
             _cost(row),
             _share(row["share"]),
         )
@@ -179,17 +182,18 @@ def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
         formatting.count(total["calls"]),
         formatting.compact(total["input_tokens"]),
         formatting.compact(total["output_tokens"]),
+        *([formatting.compact(total["reasoning_output_tokens"])] if thinks else []),
         formatting.dollars(total["cost_usd"], total["unpriced"]),
         Cell(text=note, tone="quiet"),
     )
     return Table(
         caption=f"Cost by {by}, {window}",
-        columns=(by, "calls", "tokens in", "out", "cost", "share"),
+        columns=(by, "calls", "tokens in", "out", *thinking, "cost", "share"),
         rows=rows,
         footer=foot,
-        numeric={1, 2, 3, 4},
+        numeric={1, 2, 3, 4, 4 + len(thinking)},
         volatile={0} if dated else (),
-        nowrap={5},
+        nowrap={5 + len(thinking)},
         limit=ROWS,
     )
 

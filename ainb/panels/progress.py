@@ -92,7 +92,7 @@ def _saved_headline(progress: Progress, unix: float | None) -> Line:
     """In a file nothing goes on: the kernel that ran the batch may have ended since."""
     pieces: list[Any] = [
         Cell(text=f"stopped at {_done_of_total(progress)} rows", strong=True),
-        "run the cell again to go on",
+        "run the cell again to continue",
     ]
     if unix is not None:
         pieces.append(Cell(text=f"state at {formatting.time_of_day(unix)}", volatile=True))
@@ -102,7 +102,7 @@ def _saved_headline(progress: Progress, unix: float | None) -> Line:
 def _why_stopped(progress: Progress) -> str:
     if progress.total is not None and progress.done >= progress.total:
         return f"{progress.rejected:,} not sent; run it again to send these"
-    return "stopped; run it again to go on"
+    return "stopped; run it again to continue"
 
 
 def _counts(progress: Progress) -> list[Any]:

@@ -59,7 +59,7 @@ def _encode(value: Any, name: str) -> tuple[str, bytes]:
     if isinstance(shown, bytes):
         return _check_bytes(shown, name)
     raise ConfigError(
-        f"{name} is no picture but {type(value).__name__}; "
+        f"{name} is not a picture but {type(value).__name__}; "
         "give a file, a PIL image, a matplotlib figure or an array of numbers"
     )
 
@@ -88,7 +88,9 @@ def _check_bytes(data: bytes, name: str) -> tuple[str, bytes]:
             kind = KINDS.get(picture.format or "")
             return (kind, data) if kind else _save(picture, name)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise ConfigError(f"{name} is no picture that can be read; give a PNG, JPEG, GIF or WebP") from None
+        raise ConfigError(
+            f"{name} is not a picture that can be read; give a PNG, JPEG, GIF or WebP"
+        ) from None
 
 
 def _save(picture: Any, name: str) -> tuple[str, bytes]:
@@ -117,7 +119,7 @@ def _from_array(value: Any, name: str) -> Any:
             f"{name} has the shape {array.shape}; a picture is (height, width) or (height, width, 1, 3 or 4)"
         )
     if array.dtype.kind not in "uifb" or not array.size:
-        raise ConfigError(f"{name} holds {array.dtype} and is no picture; it takes numbers")
+        raise ConfigError(f"{name} holds {array.dtype} and is not a picture; it takes numbers")
     if not flat and array.shape[2] == 1:
         array = array[:, :, 0]
     scaled = array if array.dtype.kind in "ui" else np.nan_to_num(array.astype(float)) * 255

@@ -42,7 +42,9 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
             break
         name = target.strip()
     else:
-        raise ConfigError(f"the alias {text!r} leads in a circle; mend it with %ai alias NAME PROVIDER:MODEL")
+        raise ConfigError(
+            f"the alias {text!r} leads in a circle; repair it with %ai alias NAME PROVIDER:MODEL"
+        )
     name = NICKNAMES.get(name, name)
     if not set(name) & {":", "/"}:
         name = _with_service(name)

@@ -141,7 +141,7 @@ def drop_sampling(wire: Wire, family: Family, model: str, effort: str | None) ->
         wire.body.pop(name, None)
         hint = " while it thinks (effort none lets it)" if family.sampling == "without_effort" else ""
         if not usual:
-            wire.note(f"{model} takes no {name}{hint}; it was left out")
+            wire.note(f"{model} does not accept {name}{hint}; it was left out")
 
 
 def schema_lesson(lessons: Sequence[Lesson], schema: ReplySchema) -> str | None:
@@ -202,7 +202,7 @@ def check_header_names(names: Mapping[str, Any], option: str) -> None:
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             raise ConfigError(
-                f"{option} holds {name!r}, which is no header name; use letters, digits and dashes"
+                f"{option} holds {name!r}, which is not a header name; use letters, digits and dashes"
             )
         if name.lower() in _CONNECTION:
             raise ConfigError(f"{option} may not hold {name}: it belongs to the connection; leave it out")

@@ -132,7 +132,7 @@ class Lesson:
         if self.allowed:
             return f"{model} takes {name} {', '.join(self.allowed)} only{self._condition()}; it was adapted"
         what = f"{name} {' or '.join(self.refused)}" if self.refused else name
-        return f"{model} takes no {what}{self._condition()}; it was left out"
+        return f"{model} does not accept {what}{self._condition()}; it was left out"
 
     def _condition(self) -> str:
         return f" with {self.when}" if self.when else ""

@@ -149,9 +149,10 @@ def check_parameters(given: Iterable[str], *, service: str, options: Collection[
         hint = closest(name, {*PARAMETERS, *options})
         if hint.startswith("did you mean"):
             raise ConfigError(
-                f"{name!r} is no option; {hint} Other parameters go in extra_body={{{name!r}: …}}"
+                f"{name!r} is not an option; {hint} Other parameters go in extra_body={{{name!r}: …}}"
             )
         if service in SERVICES:
             raise ConfigError(
-                f"{name!r} is no option; other parameters of the provider go in extra_body={{{name!r}: …}}"
+                f"{name!r} is not an option; other parameters of the provider go in "
+                f"extra_body={{{name!r}: …}}"
             )

@@ -216,8 +216,9 @@ class RemoteProvider:
         key = keys.get(key_name) if key_name else None
         if key is None and send and (service.key_needed or api_key_name):
             raise ConfigError(
-                f"{service.name} needs a key and {key_name} is not set; set it in the environment, "
-                "or name another variable with --api-key-name"
+                f"{service.name} needs a key and {key_name} is not set; set it with %ai login "
+                f"{service.name if key_name == service.key_variable else key_name}, or in the environment "
+                "before Jupyter starts"
             )
         known = Settings(bool(api_base), base, key_name, key, self._more(), self._own_headers(send=send))
         place = self._targets.get(known)
@@ -272,7 +273,7 @@ def _model_names(response: Response, body: bytes) -> list[str]:
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise response.unreadable("a list of models that is no JSON") from None
+        raise response.unreadable("a list of models that is not JSON") from None
     if isinstance(data, dict):
         data = data.get("data") or data.get("models") or []
     items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []

@@ -131,7 +131,7 @@ def test_an_interrupt_keeps_what_is_done_and_says_how_to_go_on(tmp_path):
         assert 0 < done < 200
         assert set(frame["status"]) == {"ok", "cancelled"}
         assert caught.value._render_traceback_() == [
-            f"stopped by you: {done} of 200 rows done, run the cell again to go on"
+            f"stopped by you: {done} of 200 rows done, run the cell again to continue"
         ]
         pd.testing.assert_frame_equal(session.last_map, frame)
         again = session.map(words, "{value}", concurrency=64)

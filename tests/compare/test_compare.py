@@ -347,9 +347,9 @@ def test_numbers_are_measured_as_numbers(session):
         (AB, {"models": []}, "models is empty"),
         (AB, {"models": ["scripted:echo", "scripted/echo"]}, "names scripted:echo twice"),
         (AB, {"models": ["nope:x"]}, "names no provider"),
-        (AB, {"model": "scripted:echo"}, r"compare takes no model=; pass models="),
+        (AB, {"model": "scripted:echo"}, r"compare does not accept model=; pass models="),
         (AB, {"fallback": "scripted:echo"}, "another model's answers"),
-        (AB, {"limit": 3}, "compare takes no limit="),
+        (AB, {"limit": 3}, "compare does not accept limit="),
         (AB, {"match": "fuzzy"}, "match must be 'exact' or 'casefold'"),
         (AB, {"sample": 0}, "sample must be a whole number of rows, 1 or more"),
         (AB, {"weights": "cubic"}, "weights must be None, 'linear' or 'quadratic'"),
@@ -474,7 +474,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path):
     frame = table(60)
     with ainb.Session("scripted:slow", home=tmp_path) as session:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(ainb.BatchInterrupted, match="run the cell again to go on"):
+        with pytest.raises(ainb.BatchInterrupted, match="run the cell again to continue"):
             session.compare(frame, {"one": "{text}!", "two": "{text}?"}, truth="label", concurrency=1)
         before = played.played
         assert 0 < before < 120

@@ -65,7 +65,7 @@ def test_the_types_are_known_before_computing_those_of_a_schema_too(make_session
 def test_a_missing_column_is_told_with_those_that_exist_before_anything_is_sent(session, words):
     with pytest.raises(ConfigError, match=r"did you mean \{word\}\? columns are: word, n"):
         session.map(words, "say {wrod}")
-    with pytest.raises(ValueError, match=r"\{wrod\} is no column; columns are: word, n"):
+    with pytest.raises(ValueError, match=r"\{wrod\} is not a column; columns are: word, n"):
         words.map_partitions(session.for_partitions("say {wrod}"))
     assert session.usage().empty
 

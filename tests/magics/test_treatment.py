@@ -69,7 +69,7 @@ def test_options_reach_the_call_and_not_the_provider(terminal, seen, line, field
         ("--user ' '", "--user takes a text"),
         ("--no-cache=yes", "--no-cache takes no value"),
         ("--dry-rum", "%%ai has no option --dry-rum; did you mean '--dry-run'?"),
-        ("--schema 3x", "the schema '3x' cannot be read: '3x' is no type"),
+        ("--schema 3x", "the schema '3x' cannot be read: '3x' is not a type"),
     ],
 )
 def test_a_wrong_value_is_one_line_with_the_way_out(terminal, seen, line, message):

@@ -78,7 +78,7 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"state": "stopped"}, "181 of 300 rows · stopped; run it again to go on"),
+        ({"state": "stopped"}, "181 of 300 rows · stopped; run it again to continue"),
         ({"state": "stopped", "total": 181, "rejected": 12}, "12 not sent; run it again to send these"),
         ({"state": "failed"}, "ended by an error"),
     ],
@@ -119,7 +119,7 @@ def test_the_rate_of_a_finished_batch_is_that_of_the_whole_run():
 def test_in_a_file_a_running_batch_has_stopped():
     saved = progress_view(running(), unix=0.0).saved
 
-    assert "stopped at 181 of 300 rows · run the cell again to go on · state at" in saved.text()
+    assert "stopped at 181 of 300 rows · run the cell again to continue · state at" in saved.text()
     assert "left" not in saved.text()
     assert "in flight" not in saved.text()
     assert progress_view(running(state="finished")).saved is None

@@ -11,6 +11,7 @@ import pytest
 
 import ainb
 from ainb.batch import Progress
+from ainb.messages import Usage
 from ainb.panels import PANELS, live, panel
 from ainb.panels import slot as slots
 from ainb.panels.base import NO_CALLS, ROWS
@@ -105,6 +106,26 @@ def test_the_cost_panel_shows_what_is_known_and_admits_the_rest(busy):
     assert "unknown:nobody-knows-it" in text
     assert "No price is known for unknown:nobody-knows-it; give one: prices = " in text
     assert made.frame["unpriced"].sum() == 1
+
+
+@pytest.mark.parametrize("thinking", [None, 0, 1_200])
+@pytest.mark.parametrize("by", ["model", "day", "provider"])
+def test_the_cost_panel_shows_thinking_where_models_think(session, thinking, by):
+    usage = Usage(input_tokens=10, output_tokens=1_500, reasoning_output_tokens=thinking)
+    facts = {"prompt": "x", "reply": "y", "provider": "openai", "cost_usd": Decimal("0.02")}
+    session.record(model="gpt-5-mini", usage=usage, **facts)
+    session.record(model="gpt-4o", **facts)
+
+    made = panel("cost", session=session)
+    made.by = by
+    (table,) = [block for block in made.blocks(charts=False) if isinstance(block, Table)]
+
+    assert ("of it thinking" in table.columns) is bool(thinking)
+    assert len({len(row) for row in [table.columns, *table.rows, table.footer]}) == 1
+    if thinking:
+        at = table.columns.index("of it thinking")
+        assert at in table.numeric
+        assert table.footer[at] == "1,200"
 
 
 def test_the_errors_panel_says_what_to_do(busy):

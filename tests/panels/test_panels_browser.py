@@ -116,7 +116,7 @@ def test_a_reload_in_mid_run_shows_a_background_batch_live_again_and_it_can_be_c
     page.page.wait_for_function(f"() => document.querySelector('progress').value > {before} + 3")
     page.page.get_by_role("button", name="Cancel").click()
     page.page.wait_for_function(
-        "() => document.querySelector('.jp-Notebook').innerText.includes('stopped; run it again to go on')"
+        "() => document.querySelector('.jp-Notebook').innerText.includes('stopped; run it again to continue')"
     )
 
     assert page.page.get_by_role("button", name="Cancel").count() == 0
@@ -222,7 +222,7 @@ def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page
             "stopped by you"
         ).wait_for()  # the kernel says idle for the interrupt, too
         page.settle()
-        assert "stopped; run it again to go on" in page.text_of_cell(cell)
+        assert "stopped; run it again to continue" in page.text_of_cell(cell)
 
     assert min(took_ms) < INTERRUPT_MS
     page.run(3)

@@ -94,10 +94,10 @@ def test_whatever_shows_itself_as_png_is_taken():
         ("nowhere.png", "cannot be read"),
         (b"not a picture", "no picture that can be read"),
         (b"", "no picture that can be read"),
-        (3, "is no picture but int"),
+        (3, "is not a picture but int"),
         (np.zeros((2, 2, 7)), r"has the shape \(2, 2, 7\)"),
-        (np.array([["a"]]), "holds <U1 and is no picture"),
-        (np.zeros((0, 2)), "is no picture"),
+        (np.array([["a"]]), "holds <U1 and is not a picture"),
+        (np.zeros((0, 2)), "is not a picture"),
     ],
 )
 def test_what_is_no_picture_is_said_on_one_line(value, said):

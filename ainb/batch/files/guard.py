@@ -46,10 +46,10 @@ class OutputGuard:
         if overwrite or not os.path.lexists(path):
             return
         if not path.is_file():
-            raise ConfigError(f"out={str(out)!r} is no plain file; give another name")
+            raise ConfigError(f"out={str(out)!r} is not a plain file; give another name")
         if not self.owns(path):
             raise ConfigError(
-                f"out={str(out)!r} exists and is no result of ainb's, or was changed since; "
+                f"out={str(out)!r} exists and is not a result of ainb, or was changed since; "
                 "nothing was sent; give another name, or overwrite=True to replace it"
             )
 

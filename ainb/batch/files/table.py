@@ -35,7 +35,7 @@ def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) ->
     for name in given:
         if name not in known:
             raise ConfigError(
-                f"read={{{name!r}: …}} is no option for {path.name}; {closest(str(name), known)}"
+                f"read={{{name!r}: …}} is not an option for {path.name}; {closest(str(name), known)}"
             )
 
 

@@ -38,7 +38,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
             yield cast("IO[bytes]", raw)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ConfigError(
-            f"{path.name} is no whole gzip file ({error}); unpack it and give the file inside"
+            f"{path.name} is not a complete gzip file ({error}); unpack it and give the file inside"
         ) from None
 
 

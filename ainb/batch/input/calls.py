@@ -225,7 +225,7 @@ class FunctionCalls:
             name = min(unknown)
             hint = closest(name, MAP_OPTIONS | core.treatments)
             if hint.startswith("did you mean"):
-                raise ConfigError(f"{name!r} is no option; {hint}")
+                raise ConfigError(f"{name!r} is not an option; {hint}")
             raise ConfigError(f"{name!r} is an option of a model; a function takes the item alone")
         self._options = core.call_options({"cache": "off", **treatment})
 

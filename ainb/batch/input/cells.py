@@ -58,7 +58,7 @@ def _integer(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int:
-        raise TypeError(f"is no integer: {value!r:.60}")
+        raise TypeError(f"is not an integer: {value!r:.60}")
     if value not in INT64:
         raise ValueError(
             f"is an integer of more than 64 bits ({_digits(value)}); declare it as a string or a number"
@@ -70,7 +70,7 @@ def _number(value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"is no number: {value!r:.60}")
+        raise TypeError(f"is not a number: {value!r:.60}")
     try:
         number = float(value)
     except OverflowError:

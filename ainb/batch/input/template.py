@@ -120,7 +120,7 @@ class Template:
         self.settle(columns)
         for name in self.uses:
             if name not in columns:
-                raise ConfigError(f"{{{name}}} is no column; {_known(self._columns)}")
+                raise ConfigError(f"{{{name}}} is not a column; {_known(self._columns)}")
 
     def _check_use(self) -> None:
         if not self.uses:
@@ -222,7 +222,7 @@ class _Reader:
             self._leave(field)
             return typed
         raise ConfigError(
-            f"{typed} is no column; did you mean {{{label}}}? {_known(self._columns)}; "
+            f"{typed} is not a column; did you mean {{{label}}}? {_known(self._columns)}; "
             f"write {{{{{field.text}}}}} to send it as typed"
         )
 

@@ -105,7 +105,7 @@ class Journal:
         except (OSError, sqlite3.Error, JournalError) as error:
             raise JournalError(
                 f"the journal of batches cannot be used ({error}); "
-                f"mend or move {path.name} in the home folder, or "
+                f"repair or move {path.name} in the home folder, or "
                 "give journal=False"
             ) from None
         self._writer = GroupWriter(self._connect, before_commit)

@@ -52,10 +52,10 @@ def drop_alias(shell: NotebookShell, arguments: Arguments) -> str:
     del known[name]
     shell.settings.set_option("aliases", known)
     if "save" not in arguments.cell:
-        return f"{name} is no alias any more"
+        return f"{name} is no longer an alias"
     path = _pyproject()
     was_kept = forget_alias(path, name)
-    return f"{name} is no alias any more, and {'taken out of' if was_kept else 'was not in'} {path}"
+    return f"{name} is no longer an alias, and {'taken out of' if was_kept else 'was not in'} {path}"
 
 
 def _pyproject() -> Path:

@@ -150,7 +150,7 @@ def _aliases(data: dict[str, Any]) -> dict[str, Any]:
     for name in ("tool", "ainb", "aliases"):
         data = data.setdefault(name, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"{name} is no table in pyproject.toml; mend it first")
+            raise ConfigError(f"{name} is not a table in pyproject.toml; fix it first")
     return data
 
 
@@ -158,14 +158,14 @@ def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name} cannot be read ({error}); mend it first") from None
+        raise ConfigError(f"{path.name} cannot be read ({error}); fix it first") from None
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path.name} cannot be read ({error}); mend it first") from None
+        raise ConfigError(f"{path.name} cannot be read ({error}); fix it first") from None
 
 
 def _write(path: Path, text: str) -> None:

@@ -79,7 +79,7 @@ def _reset(shell: NotebookShell) -> str:
         return NONE
     session.reset_budget()
     shell.forget_notices("budget")
-    return f"the budget of {session.budget} begins anew; what was spent stays in the usage log"
+    return f"the budget of {session.budget} starts again from zero; what was spent stays in the usage log"
 
 
 def _off(shell: NotebookShell) -> str:

@@ -44,7 +44,7 @@ def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
     if not session.cache_status():
         return OFF
     if action == "clear":
-        return f"{_answers(session.clear_cache())} forgotten; the next calls are asked anew"
+        return f"{_answers(session.clear_cache())} forgotten; the next calls are asked again"
     return prune(session, older) if action == "prune" else Report(tables=cache_tables(session))
 
 

@@ -38,7 +38,8 @@ def _ask_about_last_error(shell: NotebookShell, arguments: Arguments, instructio
     failure = shell.cell_errors.latest()
     if failure is None:
         raise ConfigError(
-            f"{magic} speaks of the last cell that failed, and none has; run the cell that fails first"
+            f"{magic} explains the last cell that failed, and no cell has failed; "
+            "run the cell that fails first"
         )
     # Filled: braces in the user's code are code.
     call = make_call(shell, arguments, Filled(f"{instruction}\n\n{failure}", values=(failure,)), magic)

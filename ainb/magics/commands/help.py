@@ -24,6 +24,7 @@ VALUES: Final[Mapping[str, str]] = {
     "env_file": '"~/keys.env"',
     "home": '"~/ainb"',
     "batch_poll_seconds": "5",
+    "confirm_above_usd": "5",
     "headers": '{"openai": {"X-Team": "$TEAM"}}',
     "chat_tokens": "4000",
     "display": '"static"',

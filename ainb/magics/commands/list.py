@@ -223,15 +223,16 @@ def _suggested_table() -> Table:
 
     rows = [
         (
-            f"%ai pull {item.reference}",
+            item.title,
             local_models.size_text(item.size_bytes),
             f"{item.memory_gb:g} GB",
             item.licence,
             item.good_for,
+            f"%ai pull {item.reference}",
         )
         for item in local_models.SUGGESTED
     ]
-    columns = ("to download it", "size", "memory", "licence", "good for")
+    columns = ("model", "size", "memory", "licence", "good for", "to download it")
     return Table(caption="Local models to begin with", columns=columns, rows=rows, numeric={1, 2})
 
 

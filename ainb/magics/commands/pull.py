@@ -73,7 +73,7 @@ def _pull_from_hub(shell: NotebookShell, reference: str, *, confirmed: bool) -> 
     try:
         local_models.pull_from_hub(file, progress=progress)
     except KeyboardInterrupt:
-        raise CallInterrupted("stopped by you; %ai pull goes on where it stopped") from None
+        raise CallInterrupted("stopped by you; %ai pull continues where it stopped") from None
     finally:
         progress.end()
     return _ready(file.name)

@@ -73,7 +73,7 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
 
 
 def _price(stored: bool | None, estimate: Estimate) -> str:  # noqa: FBT001 - one of two facts, not a switch
-    return f"nothing, from the cache; asked anew {estimate.cost_text}" if stored else estimate.cost_text
+    return f"nothing, from the cache; asked again {estimate.cost_text}" if stored else estimate.cost_text
 
 
 def _shown(text: str) -> str:

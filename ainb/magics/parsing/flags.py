@@ -267,7 +267,8 @@ CELL_FLAGS: list[Flag] = [
         read=readers.seconds,
         key="max_wait_seconds",
         goes_to="cell",
-        help="with --batch-api: how long the cell waits; the jobs go on, and running it again collects them",
+        help="with --batch-api: how long the cell waits; the jobs continue, and running the cell again "
+        "collects them",
         example="%%ai --each reviews --batch-api --max-wait 10m",
     ),
     Flag(
@@ -308,7 +309,7 @@ CELL_FLAGS: list[Flag] = [
         name="refresh",
         value="refresh",
         key="cache",
-        help="ask anew and overwrite the stored answer",
+        help="ask again and overwrite the stored answer",
         example="%%ai --refresh",
     ),
     Flag(

@@ -121,7 +121,7 @@ class _Reader:
             if name is None or not self._take(":"):
                 self._fail(f"a field is written name: type; found {self._here()}")
             if name.text in properties:
-                self._fail(f"the field {name.text!r} stands there twice")
+                self._fail(f"the field {name.text!r} is listed twice")
             properties[name.text] = self._value(depth + 1)
             if self._take("?") is None and not optional:
                 required.append(name.text)
@@ -165,7 +165,7 @@ class _Reader:
         numbers = all(item.kind == "word" and _NUMBER.fullmatch(item.text) for item in chosen)
         values = [_number(item.text) for item in chosen] if numbers else [item.text for item in chosen]
         if len(set(values)) < len(values):
-            self._fail("a choice stands there twice")
+            self._fail("a choice is listed twice")
         whole = all(isinstance(value, int) for value in values)
         return {"type": ("integer" if whole else "number") if numbers else "string", "enum": values}
 
@@ -173,7 +173,9 @@ class _Reader:
         name = _SYNONYMS.get(token.text.lower(), token.text.lower())
         if token.kind != "word" or name not in TYPES:
             hint = closest(name, list(TYPES))
-            self._fail(f"{token.text!r} is no type ({hint}); a choice takes two or more: {token.text}|other")
+            self._fail(
+                f"{token.text!r} is not a type ({hint}); a choice takes two or more: {token.text}|other"
+            )
         written = dict(TYPES[name])
         limits = self._take("range")
         if limits is not None:

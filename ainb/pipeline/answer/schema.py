@@ -110,7 +110,7 @@ def _from_type(kind: Any) -> Schema:
         adapter = pydantic.TypeAdapter(_readable(kind))
         json_schema = adapter.json_schema()
     except (pydantic.errors.PydanticUserError, NameError) as error:
-        raise ConfigError(f"the schema {name} cannot be read ({_one_line(error)}); mend the class") from None
+        raise ConfigError(f"the schema {name} cannot be read ({_one_line(error)}); fix the class") from None
 
     dump_by_schema = make_dump(adapter)
 

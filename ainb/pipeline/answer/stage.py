@@ -86,7 +86,7 @@ async def check_again(schema: ReplySchema, reply: Reply) -> Any:
     except ValueError as error:
         problem = " ".join(str(error).split())[:MAX_SHOWN_CHARACTERS]
         raise InvalidReplyError(
-            f"the stored reply does not match the schema {schema.name}: {problem}; ask anew with --refresh "
+            f"the stored reply does not match the schema {schema.name}: {problem}; ask again with --refresh "
             "(cache='refresh')",
             text=reply.text,
         ) from None

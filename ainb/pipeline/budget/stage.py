@@ -350,7 +350,7 @@ class BudgetStage:
             if account.scope != options.per:
                 continue
             if not options.hard and spent >= options.usd:
-                text = f"the budget of {options} is spent; calls go on, because it is soft (hard=False)"
+                text = f"the budget of {options} is spent; calls continue, because it is soft (hard=False)"
                 self._say_once(account, text)
             elif spent >= options.usd * Decimal(str(options.warn_at)):
                 text = f"{options.warn_at:.0%} of the budget of {options} is spent; %ai budget shows the rest"

@@ -44,7 +44,7 @@ class KeyOf:
         unknown = set(ignore) - self._signature.parameters.keys()
         if unknown:
             raise ConfigError(
-                f"ignore names {min(unknown)!r}, which is no argument of {name}{self._signature}"
+                f"ignore names {min(unknown)!r}, which is not an argument of {name}{self._signature}"
             )
         self._ignore = ignore
         code = getattr(inner, "__code__", None)

@@ -137,4 +137,4 @@ class Lookup:
         """Report a fault to the sink, the first time only."""
         if not self._reported:
             self._reported = True
-            self._sink(Notice(text=f"{fault}; the call goes on without it; see %ai cache", kind="cache"))
+            self._sink(Notice(text=f"{fault}; the call continues without it; see %ai cache", kind="cache"))

@@ -134,7 +134,7 @@ class Rule:
         if not inside:
             raise ConfigError(
                 f"the rule {self.name!r} failed: it gave a place that is not inside the text; nothing was "
-                "sent; mend its function"
+                "sent; fix its function"
             )
         if len(places) > MAX_PLACES:
             start, _, kind = places[-1]

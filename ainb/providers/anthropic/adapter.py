@@ -64,7 +64,7 @@ class AnthropicProvider(RemoteProvider):
         flags = {} if call.options.on_text is None else {"stream": True}
         wire = build(request, self._lessons(target, request), flags=flags)
         dropped = [
-            f"{self.name} takes no {name}; it was left out"
+            f"{self.name} does not accept {name}; it was left out"
             for name in sorted(DROPPED & request.parameters.keys())
         ]
         tell(call, [*dropped, *wire.notes])

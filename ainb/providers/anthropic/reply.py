@@ -61,7 +61,7 @@ class Answer:
             UnreadableError: It is no event.
         """
         if not isinstance(event, dict):
-            raise UnreadableError("a stream of something that is no object")
+            raise UnreadableError("a stream of something that is not an object")
         kind = event.get("type")
         if kind == "content_block_delta":
             return self._add_delta(event.get("index"), mapping(event.get("delta")))
@@ -151,7 +151,7 @@ def read_message(data: Any) -> Answer:
         UnreadableError: It is no message; the text says what it is instead.
     """
     if not isinstance(data, dict):
-        raise UnreadableError("JSON that is no object")
+        raise UnreadableError("JSON that is not an object")
     blocks = data.get("content")
     if not isinstance(blocks, list):
         raise UnreadableError("a message without content")

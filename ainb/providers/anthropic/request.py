@@ -160,10 +160,12 @@ def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
         return
     if kind == "enabled" and "adaptive" in kinds:
         body["thinking"] = {"type": "adaptive"}
-        wire.note(f"{request.model} takes no thinking budget; adaptive thinking was sent (see --effort)")
+        wire.note(
+            f"{request.model} does not accept a thinking budget; adaptive thinking was sent (see --effort)"
+        )
     else:
         del body["thinking"]
-        wire.note(f"{request.model} takes no thinking of type {kind}; it was left out")
+        wire.note(f"{request.model} does not accept thinking of type {kind}; it was left out")
 
 
 def _bound_effort(wire: Wire) -> None:
@@ -171,7 +173,9 @@ def _bound_effort(wire: Wire) -> None:
     config = wire.body.get("output_config")
     if isinstance(config, Mapping) and config.get("effort") in {"xhigh", "max"}:
         wire.body["output_config"] = {**config, "effort": "high"}
-        wire.note(f"{wire.body['model']} takes no effort {config['effort']} without thinking; high was sent")
+        wire.note(
+            f"{wire.body['model']} does not accept effort {config['effort']} without thinking; high was sent"
+        )
 
 
 def _thinks(body: Json) -> bool:
@@ -183,7 +187,7 @@ def _drop_while_thinking(wire: Wire, family: Family) -> None:
     """These models sample at temperature 1 while they think, and take no other."""
     for name in sorted(family.sampling_names & wire.body.keys() - {"top_p"}):
         if wire.body.pop(name) != 1:
-            wire.note(f"{wire.body['model']} takes no {name} with thinking; it was left out")
+            wire.note(f"{wire.body['model']} does not accept {name} with thinking; it was left out")
 
 
 def _is_system(item: Message) -> bool:

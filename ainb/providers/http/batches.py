@@ -115,11 +115,11 @@ class BatchHttp:
             try:
                 data = orjson.loads(await response.read())
             except orjson.JSONDecodeError:
-                raise response.unreadable("a body that is no JSON") from None
+                raise response.unreadable("a body that is not JSON") from None
             finally:
                 response.release()
         if not isinstance(data, dict):
-            raise response.unreadable("JSON that is no object")
+            raise response.unreadable("JSON that is not an object")
         return data
 
     async def _send(

@@ -142,7 +142,7 @@ class Exchange:
             data = parse_json(body)
         except ValueError:
             said = read_refusal(body).said
-            what = f"a body that is no JSON: {said}" if said.strip() else "an empty body"
+            what = f"a body that is not JSON: {said}" if said.strip() else "an empty body"
             raise response.unreadable(what) from None
         self._check_error(call, response, data)
         try:
@@ -196,7 +196,7 @@ class Exchange:
             try:
                 chunk = parse_json(event)
             except ValueError:
-                raise response.unreadable("a stream of something that is no JSON") from None
+                raise response.unreadable("a stream of something that is not JSON") from None
             self._check_error(call, response, chunk)
             try:
                 text = answer.add(chunk)

@@ -186,8 +186,8 @@ def _find_proxy(scheme: str, host: str, port: int | None, _variables: tuple[str 
         proxy = f"http://{proxy}"
     if URL(proxy).scheme not in {"http", "https"}:
         raise ConfigError(
-            f"the proxy variables name a proxy for {host} that is no http proxy; set {scheme.upper()}_PROXY "
-            f"to one, or NO_PROXY={host}"
+            f"the proxy variables name a proxy for {host} that is not an http proxy; set "
+            f"{scheme.upper()}_PROXY to one, or NO_PROXY={host}"
         )
     return proxy
 

@@ -41,6 +41,7 @@ class Suggestion:
     """A model that is worth a try on a usual machine.
 
     Attributes:
+        title: The model's own name.
         reference: What ``%ai pull`` takes.
         size_bytes: Size of the file.
         memory_gb: Memory that it takes with a context of 4,096 tokens.
@@ -48,6 +49,7 @@ class Suggestion:
         good_for: What it is good for.
     """
 
+    title: str
     reference: str
     size_bytes: int
     memory_gb: float
@@ -57,6 +59,7 @@ class Suggestion:
 
 SUGGESTED: tuple[Suggestion, ...] = (
     Suggestion(
+        title="SmolLM2 135M",
         reference="smollm2",
         size_bytes=98_362_432,
         memory_gb=0.3,
@@ -64,6 +67,7 @@ SUGGESTED: tuple[Suggestion, ...] = (
         good_for="trying ainb out, simple labels; its answers to questions are often wrong",
     ),
     Suggestion(
+        title="Qwen2.5 1.5B",
         reference="hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf",
         size_bytes=1_117_320_736,
         memory_gb=1.6,
@@ -71,6 +75,7 @@ SUGGESTED: tuple[Suggestion, ...] = (
         good_for="labels, extraction, short summaries on a laptop",
     ),
     Suggestion(
+        title="Qwen2.5 7B",
         reference="hf:bartowski/Qwen2.5-7B-Instruct-GGUF/Qwen2.5-7B-Instruct-Q4_K_M.gguf",
         size_bytes=4_683_074_240,
         memory_gb=5.5,

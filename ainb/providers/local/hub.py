@@ -191,7 +191,7 @@ def _check_address(address: str) -> None:
         raise ConfigError(
             "a model is fetched over https (http is for this machine alone); "
             f"the address begins {address[:60]!r}; "
-            "mend HF_ENDPOINT"
+            "correct HF_ENDPOINT"
         )
 
 
@@ -333,7 +333,7 @@ def _download(file: HubFile, partial: Path, report: Report) -> None:
         raise AinbError(
             f"the download of {file.filename} broke off at {size_text(size)} of "
             f"{size_text(file.size_bytes)}; "
-            "run %ai pull again: it goes on from there"
+            "run %ai pull again: it continues from there"
         )
     if _digest(partial) != file.sha256:
         partial.unlink()

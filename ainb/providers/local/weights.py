@@ -166,11 +166,11 @@ def _check_magic(path: Path, shown: str) -> None:
             start = file.read(len(MAGIC))
     except OSError as error:
         raise ConfigError(
-            f"the model file {shown!r} cannot be read ({error.strerror}); mend its permissions"
+            f"the model file {shown!r} cannot be read ({error.strerror}); fix its permissions"
         ) from None
     if start != MAGIC:
         raise ConfigError(
-            f"{shown!r} is no GGUF file (it does not start with GGUF); give a model in llama.cpp's format"
+            f"{shown!r} is not a GGUF file (it does not start with GGUF); give a model in llama.cpp's format"
         )
 
 

@@ -59,7 +59,7 @@ class Answer:
             UnreadableError: It is no chunk.
         """
         if not isinstance(chunk, dict):
-            raise UnreadableError("a stream of something that is no object")
+            raise UnreadableError("a stream of something that is not an object")
         model = chunk.get("model")
         if self.model is None and isinstance(model, str) and model:
             self.model = model
@@ -109,7 +109,7 @@ def read_completion(data: Any) -> Answer:
         UnreadableError: It is none.
     """
     if not isinstance(data, dict):
-        raise UnreadableError("JSON that is no object")
+        raise UnreadableError("JSON that is not an object")
     choices = data.get("choices")
     if not choices:
         raise UnreadableError("no choice in the reply")

@@ -114,7 +114,7 @@ class PydanticAIProvider:
         model = await self._model(request)
         settings, left_out = shape.read_settings(request, provider, model)
         for parameter in left_out:
-            note = f"{request.model} takes no {parameter} through pydantic-ai; it was left out"
+            note = f"{request.model} does not accept {parameter} through pydantic-ai; it was left out"
             if note not in call.notes:
                 call.notes.append(note)
         given: dict[str, Any] = {

@@ -104,8 +104,8 @@ def _own_client(provider: str, **options: str) -> dict[str, Any]:
     takes, argument, make = _CLIENTS[provider]
     for option in options.keys() - takes:
         raise ConfigError(
-            f"{SERVICE}:{provider} takes no {option} from here; set the provider's own environment variables "
-            "in its place"
+            f"{SERVICE}:{provider} does not accept {option} from here; set the provider's own "
+            "environment variables in its place"
         )
     return {argument: make(**options)}
 

@@ -138,7 +138,7 @@ class Cassette:
         except OSError as error:
             raise UnreadableFileError(f"{self.name} cannot be read ({error.strerror})") from None
         if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read without an end
-            raise ConfigError(f"{self.name} is no plain file and is not read; delete it")
+            raise ConfigError(f"{self.name} is not a plain file and is not read; delete it")
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _refresh(self) -> None:

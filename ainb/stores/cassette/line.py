@@ -125,7 +125,7 @@ def read_line(text: bytes) -> Line:
             "delete the file and run it with %ai replay record"
         )
     if type(version) is not int or version != VERSION:
-        raise LineError("is no record of ainb; delete it")
+        raise LineError("is not a record of ainb; delete it")
     head, found, checksum = text.rpartition(_CHECKSUM)
     if not found or checksum != _checksum(head) + b'"}':
         raise LineError(
@@ -133,7 +133,7 @@ def read_line(text: bytes) -> Line:
             "and record it again"
         )
     if not _is_whole(_without_frame(record)) or not text.startswith(_MODEL) or _BODY not in text:
-        raise LineError("is no record of ainb; delete it and record it again")
+        raise LineError("is not a record of ainb; delete it and record it again")
     return Line(request_key(record), text)
 
 

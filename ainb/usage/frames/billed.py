@@ -24,6 +24,7 @@ SUMS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
     "provider_saved_usd",
+    "reasoning_output_tokens",
 )
 NOT_SENT = "rejected"
 Only = Literal["all", "sent", "billed"]

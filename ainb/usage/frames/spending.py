@@ -39,7 +39,7 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
         notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
 
     Returns:
-        Frame of shape (3, 13) indexed by `span`: "today" (since local midnight), "this notebook" or "this
+        Frame of shape (3, 14) indexed by `span`: "today" (since local midnight), "this notebook" or "this
         script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
         and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
         any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64:
@@ -72,7 +72,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "a
             calls are free.
 
     Returns:
-        Frame of shape (n_groups, 11) indexed by `by`: dates for "day" (newest first), else texts (dearest
+        Frame of shape (n_groups, 12) indexed by `by`: dates for "day" (newest first), else texts (dearest
         first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then `share`
         Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
         cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls that
@@ -113,6 +113,11 @@ def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
 def total(frame: pd.DataFrame) -> dict[str, Any]:
     """Totals of a frame of `costs` or `cost_by`: its nine sums, NA where all values are unknown."""
     return {name: frame[name].sum(min_count=1) for name in SUMS}
+
+
+def thinks(frame: pd.DataFrame) -> bool:
+    """Whether any group of a frame of `cost_by` is known to have thought."""
+    return bool((frame["reasoning_output_tokens"].fillna(0) > 0).any())
 
 
 def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:

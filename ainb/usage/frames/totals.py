@@ -22,7 +22,7 @@ from ainb.usage.frames.calls import (
     local_midnight_us,
     masked,
 )
-from ainb.usage.log import pack
+from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -39,11 +39,13 @@ _SUMS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
     "provider_saved_nano",
+    "reasoning_output_tokens",
 )
 
 
+@checked
 def costs(
-    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
     """Sum tokens and money of finished calls.
 
@@ -54,13 +56,14 @@ def costs(
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Frame of shape (n_groups, 9) indexed by `by`, sorted: `calls` Int64, `input_tokens` and
+        Frame of shape (n_groups, 10) indexed by `by`, sorted: `calls` Int64, `input_tokens` and
         `output_tokens` Int64 (NA when unknown for every call), `cost_usd` Float64 in US dollars (NA when
         every call is unpriced), `unpriced` Int64, `saved_usd` Float64 (what hits of ainb's cache would have
         cost; NA when unknown for every call), `cache_read_input_tokens` and `cache_creation_input_tokens`
         Int64 (input that providers read from and wrote to their own prompt caches; NA when unknown),
         `provider_saved_usd` Float64 (what these reads saved, less what the writes cost above the price of
-        input; NA when unknown). `cost_usd` sums the priced calls only; `money` says so.
+        input; NA when unknown), `reasoning_output_tokens` Int64 (the part of the output that was thinking; NA
+        when unknown). `cost_usd` sums the priced calls only; `money` says so.
 
     Raises:
         ConfigError: `by`, `where` or `since` makes no sense; the message lists the columns.
@@ -87,13 +90,15 @@ def costs(
             "cache_read_input_tokens": _whole(columns[6]),
             "cache_creation_input_tokens": _whole(columns[7]),
             "provider_saved_usd": _dollars(columns[8]),
+            "reasoning_output_tokens": _whole(columns[9]),
         }
     )
     return _indexed(frame, keys, names)
 
 
+@checked
 def errors(
-    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
     """The failed calls, or their number by group.
 

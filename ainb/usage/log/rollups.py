@@ -28,6 +28,7 @@ _SUMS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
     "provider_saved_nano",
+    "reasoning_output_tokens",
 )
 _DAY_US = 86_400_000_000
 

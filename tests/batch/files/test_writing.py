@@ -72,7 +72,7 @@ def test_a_file_of_others_is_replaced_only_when_asked(session, source):
     out = source.with_name("mine.csv")
     out.write_text("years of work")
 
-    with pytest.raises(ConfigError, match="is no result of ainb's"):
+    with pytest.raises(ConfigError, match="is not a result of ainb"):
         session.map(source, "{a}", out=out)
     assert out.read_text() == "years of work"
     assert session.usage().empty

@@ -50,7 +50,7 @@ def test_help_lists_every_option_and_every_subcommand(terminal):
         ("format", "-f, --format FORMAT: form of the reply"),
         ("--into", "-o, --into NAME: bind the reply"),
         ("-m", "Example: %%ai -m"),
-        ("pull", "%ai pull NAME: download"),
+        ("pull", "%ai pull NAME | hf:OWNER/REPO/FILE.gguf [--yes]: download"),
         ("ttl", "--ttl SECONDS: age up to which"),
         ("cost", "--since SPAN: calls of the last"),
         ("register", "%ai alias NAME MODEL"),
@@ -198,3 +198,11 @@ def test_pull_without_llama_cpp_names_the_package(terminal, pulls, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     assert "pip install 'ainb-notebook[local]'" in terminal.run("%ai pull smollm2").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("models", "list"), ("model", "list"), ("Models", "list"), ("keys", "login"), ("download", "pull")],
+)
+def test_what_people_type_for_another_name_is_understood(terminal, typed, meant):
+    assert f"did you mean '{meant}'?" in str(terminal.run(f"%ai {typed}").error)

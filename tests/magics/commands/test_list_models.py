@@ -64,7 +64,7 @@ def test_what_was_learnt_stands_in_status_and_list(terminal):
         )
 
     assert cell.error is None
-    assert "gpt-7-nova takes no temperature; it was left out" in cell.out + cell.err
+    assert "gpt-7-nova does not accept temperature; it was left out" in cell.out + cell.err
     status = " ".join(terminal.run("%ai").out.split())
     listed = " ".join(terminal.run("%ai list openai:gpt-7-nova").out.split())
     for text in (status, listed):

@@ -47,7 +47,7 @@ def test_the_budget_is_set_shown_raised_reset_and_dropped(terminal, served):
     assert "2/day" in str(terminal.run("%%ai openai:m --max-tokens 3000\nhello").error)
     assert "$2.00 a day now" in terminal.run("%ai budget 2").out
     assert sessions.current().budget_status()[0].spent_usd == status.spent_usd
-    assert "begins anew" in terminal.run("%ai budget reset").out
+    assert "starts again from zero" in terminal.run("%ai budget reset").out
     assert sessions.current().budget_status()[0].spent_usd == 0
     assert "no budget any more" in terminal.run("%ai budget off").out
     assert terminal.run("%ai budget reset").out == "there is no budget; %ai budget 5/day sets one\n"
@@ -155,7 +155,7 @@ def test_the_cache_is_shown_and_cleared(terminal):
     assert "hit rate 50%" in out
     assert "expires never" in out
     assert terminal.run("%ai cache clear").out == (
-        "1 stored answer forgotten; the next calls are asked anew\n"
+        "1 stored answer forgotten; the next calls are asked again\n"
     )
     assert terminal.run("%%ai scripted:echo\nhi").result.cached is False
 

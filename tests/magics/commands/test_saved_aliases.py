@@ -42,7 +42,7 @@ def test_a_saved_alias_is_taken_out_when_asked(terminal, tmp_path):
     terminal.run("%ai update fast scripted:other --save")
     assert 'fast = "scripted:other"' in file.read_text()
 
-    assert "fast is no alias any more" in terminal.run("%ai dealias fast").out
+    assert "fast is no longer an alias" in terminal.run("%ai dealias fast").out
     assert "fast" in file.read_text()
     terminal.run("%ai alias fast scripted:echo")
     assert f"taken out of {file}" in terminal.run("%ai delete fast --save").out

@@ -35,7 +35,7 @@ def test_a_stored_answer_costs_nothing_and_an_unknown_price_is_said(terminal):
     stored = terminal.run("%%ai scripted:echo --dry-run\nhi").out
     unknown = terminal.run("%%ai openai:no-such-model --dry-run --no-cache\nhi").out
 
-    assert "nothing, from the cache; asked anew free" in stored
+    assert "nothing, from the cache; asked again free" in stored
     assert "no price known" in unknown
     assert "holds no answer yet" in unknown
 

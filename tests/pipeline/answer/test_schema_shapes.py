@@ -123,7 +123,7 @@ def test_a_line_may_be_one_value_or_json(text, schema):
         ("", "empty"),
         ("label: positiv", "no type"),
         ("label: strr", "did you mean 'str'"),
-        ("label positive|negative", "is no type"),
+        ("label positive|negative", "is not a type"),
         ("a: int, a: str", "twice"),
         ("a: int 5..1", "empty"),
         ("a: int 0.5..1", "whole"),

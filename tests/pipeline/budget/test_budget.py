@@ -435,7 +435,7 @@ def test_a_soft_budget_lets_everything_through_and_says_so_once():
     assert spent(stage) == 24
     assert [notice.text for notice in said] == [
         "80% of the budget of $10.00 a session is spent; %ai budget shows the rest",
-        "the budget of $10.00 a session is spent; calls go on, because it is soft (hard=False)",
+        "the budget of $10.00 a session is spent; calls continue, because it is soft (hard=False)",
     ]
 
 

@@ -237,7 +237,7 @@ def test_arguments_that_do_not_matter_can_be_left_out(cache):
     assert cache.status()["hits"] == 1
     with pytest.raises(ConfigError, match=r"parameter self is a .*Client"):
         Client().refuse("x")
-    with pytest.raises(ConfigError, match="ignore names 'client', which is no argument of"):
+    with pytest.raises(ConfigError, match="ignore names 'client', which is not an argument of"):
         cache.cached(ignore=["client"])(lambda question: question)
 
 

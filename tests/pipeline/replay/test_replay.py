@@ -577,9 +577,9 @@ def test_lines_beside_the_reply_are_said_again():
             ainb.engine.ENGINE.run(session.handle(call))
             return call.notes
 
-    assert notes("record") == ["gpt-5-mini takes no temperature; it was left out"]
+    assert notes("record") == ["gpt-5-mini does not accept temperature; it was left out"]
     _shared.clear()
-    assert notes("replay") == ["gpt-5-mini takes no temperature; it was left out"]
+    assert notes("replay") == ["gpt-5-mini does not accept temperature; it was left out"]
 
 
 def test_a_model_that_stands_in_for_another_does_so_in_replay_too(monkeypatch):

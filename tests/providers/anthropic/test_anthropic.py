@@ -299,7 +299,10 @@ def test_parameters_are_translated_and_what_has_no_counterpart_is_left_out_and_s
         "stop_sequences": ["END"],
         "metadata": {"user_id": "u1"},
     }
-    assert call.notes == ["anthropic takes no n; it was left out", "anthropic takes no seed; it was left out"]
+    assert call.notes == [
+        "anthropic does not accept n; it was left out",
+        "anthropic does not accept seed; it was left out",
+    ]
 
 
 def test_tools_are_translated():

@@ -346,7 +346,7 @@ def test_a_model_that_is_not_pulled_says_how_to_pull_it(models):
 def test_a_file_that_is_no_gguf_is_a_config_error(models, tmp_path):
     for content in (b"", b"GGU", b"PK\x03\x04 a zip"):
         (tmp_path / "other.bin").write_bytes(content)
-        with pytest.raises(ConfigError, match="is no GGUF file"):
+        with pytest.raises(ConfigError, match="is not a GGUF file"):
             weights.find(str(tmp_path / "other.bin"))
 
 

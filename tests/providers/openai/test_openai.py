@@ -151,7 +151,7 @@ def test_a_temperature_that_is_left_out_is_noted_once():
 
         run(twice())
 
-    assert call.notes == ["gpt-5-mini takes no temperature; it was left out"]
+    assert call.notes == ["gpt-5-mini does not accept temperature; it was left out"]
 
 
 def test_a_schema_becomes_a_response_format():

@@ -160,7 +160,7 @@ def test_parameters_take_pydantic_ais_names_and_its_retries_are_off():
         "google_labels": {"a": "b"},
         "max_retries": 0,
     }
-    assert call.notes == ["google:m takes no logprobs through pydantic-ai; it was left out"]
+    assert call.notes == ["google:m does not accept logprobs through pydantic-ai; it was left out"]
 
 
 def test_tools_go_out_and_their_calls_come_back_as_text():

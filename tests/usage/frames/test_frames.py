@@ -77,8 +77,8 @@ def test_an_empty_log_gives_empty_frames_of_the_same_dtypes(make_log, log):
     for by in (None, "request_model", ["day", "status"]):
         assert dtypes(costs(empty, by)) == dtypes(costs(log, by))
         assert dtypes(errors(empty, by)) == dtypes(errors(log, by))
-    assert costs(empty).iloc[0].tolist() == [0, 0, 0, 0.0, 0, 0.0, 0, 0, 0.0]
-    assert costs(empty, prompt_sha256="none").iloc[0].tolist() == [0, 0, 0, 0.0, 0, 0.0, 0, 0, 0.0]
+    assert costs(empty).iloc[0].tolist() == [0, 0, 0, 0.0, 0, 0.0, 0, 0, 0.0, 0]
+    assert costs(empty, prompt_sha256="none").iloc[0].tolist() == [0, 0, 0, 0.0, 0, 0.0, 0, 0, 0.0, 0]
     assert summary(empty).loc["calls", "value"] == 0
     assert summary(empty).loc[["success_rate", "duration_p50_s"], "value"].isna().all()
 
@@ -173,6 +173,7 @@ def test_costs_are_summed_by_model_and_day(log):
     assert list(frame) == [
         "calls", "input_tokens", "output_tokens", "cost_usd", "unpriced", "saved_usd",
         "cache_read_input_tokens", "cache_creation_input_tokens", "provider_saved_usd",
+        "reasoning_output_tokens",
     ]  # fmt: skip
     assert frame.index.names == ["request_model", "day"]
     assert frame["calls"].sum() == 10
