@@ -117,7 +117,11 @@ class BudgetExceededError(CallRejectedError):
 
 
 class NotConfirmedError(CallRejectedError):
-    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent."""
+    """A batch or a download was not confirmed; nothing was sent.
+
+    What to do: run it again and answer yes. Where nobody can be asked, as in a script, allow the batch with a
+    higher ``confirm_above_usd`` and the download with ``--yes``.
+    """
 
 
 class RateLimitError(CallRejectedError):

@@ -64,7 +64,7 @@ def play(page: str) -> str:
     found = blocks(page)
     pieces, done = [], 0
     with shell() as run:
-        for block, behind in zip(found, [*found[1:], None], strict=True):
+        for block, behind in zip(found, [*found[1:], None], strict=False):
             if block.language == "python" and block.title == BEFORE:
                 ast.parse(block.text)
             if not block.is_cell:
