@@ -20,7 +20,7 @@ from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
 from ainb.pipeline.fallback import FallbackStage
-from ainb.pipeline.rate_limit import OUTPUT_LIMITS, RateLimitStage, Reached
+from ainb.pipeline.rate_limit import RateLimitStage, Reached, TokenEstimates
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from ainb.pipeline.replay import ReplayStage
     from ainb.stores.redis import SharedState
     from ainb.usage.telemetry import Telemetry
-
-UNKNOWN_OUTPUT_TOKENS = 1_024
 
 
 class Stages:
@@ -72,6 +70,7 @@ class Stages:
             clock,
             runtime.sink,
             quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
+            bound=lambda call: pricing.bound(prices, call.request, free=call.provider.free),
             prepare=_preload,
         )
         self.job_budget = JobBudget(self.budget, self.ledger)
@@ -291,10 +290,12 @@ class Stages:
     def _make_rate_limit(self, config: Config, clock: Clock) -> RateLimitStage | None:
         if config.rate_limit is None:
             return None
+        estimates = TokenEstimates()
         return RateLimitStage(
             config.rate_limit,
             clock,
-            estimate=estimate_tokens,
+            estimate=estimates,
+            learn=estimates.learn,
             read_headers=lambda headers: read_limits(headers, clock.unix()),
             per_user=config.user_rate_limit,
             make_limiter=None if self.shared is None else self.shared.limiter,
@@ -341,10 +342,3 @@ def _preload(model: str = "gpt-5-mini") -> None:
     """Load the price list and the vocabulary of a model."""
     pricing.preload()
     tokens.preload(model)
-
-
-def estimate_tokens(call: Call) -> tuple[int, int]:
-    """Input and output tokens that a call may take, before anything is known of the model's replies."""
-    limits = [call.request.parameters.get(name) for name in OUTPUT_LIMITS]
-    asked = [limit for limit in limits if isinstance(limit, int)]
-    return tokens.count_request(call.request).tokens, max(asked) if asked else UNKNOWN_OUTPUT_TOKENS

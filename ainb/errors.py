@@ -119,8 +119,8 @@ class BudgetExceededError(CallRejectedError):
 class NotConfirmedError(CallRejectedError):
     """A batch or a download was not confirmed; nothing was sent.
 
-    What to do: run it again and answer yes. Where nobody can be asked, as in a script, allow the batch with a
-    higher ``confirm_above_usd`` and the download with ``--yes``.
+    What to do: run it again and answer yes, or try the table on a few rows (``--limit 20``). Where nobody can
+    be asked, as in a script, raise ``confirm_above_usd`` (``--confirm-above``), or pull with ``--yes``.
     """
 
 

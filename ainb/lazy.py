@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], An
         module = modules.get(name)
         if module is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{module}"), name)
+        value = getattr(importlib.import_module(f"{package}.{module}"), name)
+        # Found at once from now on: some of these are called for every row of a batch.
+        setattr(sys.modules[package], name, value)
+        return value
 
     return get

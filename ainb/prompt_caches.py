@@ -89,5 +89,6 @@ def prompt_cache_of(service: str, model: str) -> PromptCache | None:
         return next((cache for pattern, cache in _OPENAI if re.match(pattern, name)), None)
     if service == "anthropic":
         name = name.rpartition("/")[2].rpartition("anthropic.")[2]
-        return next((cache for pattern, cache in _ANTHROPIC if re.match(pattern, name)), _OTHER_CLAUDE)
+        other = _OTHER_CLAUDE if name.startswith("claude") else None
+        return next((cache for pattern, cache in _ANTHROPIC if re.match(pattern, name)), other)
     return None

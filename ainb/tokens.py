@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.errors import AinbError
-from ainb.messages import Message, Request
+from ainb.messages import Message, ReplySchema, Request
 
 if TYPE_CHECKING:
     import tiktoken
@@ -51,6 +51,9 @@ SMALL_PICTURE_TOKENS = 85
 CLAUDE_PICTURE_TOKENS = 1_600
 GPT_4O_MINI_FACTOR = 34
 MEMO_CHARS = 16_384
+BOUND_CHARS = 4_096
+MAX_SIZED = 64
+EXTRAS = ("tools", "functions", "response_format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +101,42 @@ def count_request(request: Request) -> TokenCount:
     """Count the input of a whole request: messages, tools and the schema of the reply."""
     counted = count(request.messages, request.model)
     name, _ = vocabulary_for(request.model)
-    extras: list[Any] = [
-        request.parameters[key]
-        for key in ("tools", "functions", "response_format")
-        if request.parameters.get(key)
-    ]
+    extras: list[Any] = [request.parameters[key] for key in EXTRAS if request.parameters.get(key)]
     if request.schema is not None:
         extras.append(dict(request.schema.json_schema))
     more = sum(_count_text(name, json.dumps(extra, default=str)) for extra in extras)
     return TokenCount(counted.tokens + more, "estimate")
+
+
+def bound_request(request: Request) -> int | None:
+    """An upper bound of `count_request` without counting: each token holds one byte or more.
+
+    Returns:
+        The bound; None where pictures, tools or a long text are part of the request, which must be counted.
+    """
+    if any(request.parameters.get(key) for key in EXTRAS):
+        return None
+    total = PRIMING_TOKENS if request.schema is None else PRIMING_TOKENS + _schema_bytes(request.schema)
+    for message in request.messages:
+        content = message.content
+        if not isinstance(content, str) or len(content) > BOUND_CHARS:
+            return None
+        size = len(content) if content.isascii() else len(content.encode("utf-8", "replace"))
+        total += MESSAGE_TOKENS + len(message.role) + size
+    return total
+
+
+def _schema_bytes(schema: ReplySchema) -> int:
+    known = _sized.get(id(schema))
+    if known is None or known[0] is not schema:
+        if len(_sized) >= MAX_SIZED:
+            _sized.clear()
+        known = _sized[id(schema)] = schema, len(json.dumps(dict(schema.json_schema), default=str).encode())
+    return known[1]
+
+
+# By identity, with the schema itself so that the number is not another's: rows of a batch share one.
+_sized: dict[int, tuple[ReplySchema, int]] = {}
 
 
 def vocabulary_for(model: str) -> tuple[str, bool]:

@@ -131,6 +131,7 @@ PROMISES = (
         "0; 0; 0",
         (
             "tests/batch/test_tampered_journal.py",
+            "tests/usage/log/test_tampered_log.py",
             f"{BUDGET}/test_absurd_usage.py::test_any_value_in_any_column_of_the_day_book",
             f"{FAULTS}::test_a_file_may_be_harmed_while_it_is_used_and_before",
             "tests/stores/disk/test_disk_store.py",

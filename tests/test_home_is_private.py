@@ -143,7 +143,7 @@ DAMAGES = [
     unreadable,
     everybodys,
 ]
-FILES = ["cache/cache.db", "usage.sqlite3", "budget.sqlite3", "journal.sqlite3"]
+FILES = ["cache/cache.db", "usage.sqlite3", "budget.sqlite3", "journal.sqlite3", "reached.json"]
 
 
 @pytest.fixture(scope="module")

@@ -222,9 +222,8 @@ def _show_notes(core: Core, calls: RowCalls) -> None:
 
 
 def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
-    """One line where the prompt puts the row first; it costs the first rows' tokens, so not in replay."""
-    wanted = options.prompt_cache == "auto" and core.config.replay != "replay"
-    if isinstance(calls, TemplateCalls) and wanted:
+    """One line where the prompt puts the row first; in replay too, where a notebook shows what it showed."""
+    if isinstance(calls, TemplateCalls) and options.prompt_cache == "auto":
         hint = row_first_hint(source, calls, prices=core.prices)
         if hint is not None:
             core.runtime.sink(Notice(hint, "layout"))

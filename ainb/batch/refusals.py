@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ainb.batch.row_result import http_status
-from ainb.errors import ProviderError
+from ainb.batch.row_result import RowResult, http_status
+from ainb.errors import CallRejectedError, ProviderError
 
 STOP_AFTER = 5
 # 401 key, 402 payment, 403 permission, 404 model: another row would be refused the same way.
@@ -53,3 +53,17 @@ def kind_of(error: Exception) -> Kind | None:
     else:
         statuses = FUNCTION_STATUSES
     return (type(error).__name__, status) if status in statuses else None
+
+
+def not_sent(cause: Exception) -> RowResult:
+    """Result of a row that is not sent because rows before it were refused with `cause`."""
+    text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
+    return RowResult.of_error(CallRejectedError(text), status="rejected")
+
+
+def stop_notice(cause: Exception) -> str:
+    """What the user is told when the batch stops."""
+    return (
+        f"{STOP_AFTER} rows were refused alike and none was answered between them: {cause}. "
+        "The other rows are not sent. Run the batch again afterwards: it sends every row without an answer"
+    )

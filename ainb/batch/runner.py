@@ -11,7 +11,7 @@ from ainb.batch.context import BatchContext
 from ainb.batch.finished import FinishedRows
 from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
-from ainb.batch.refusals import STOP_AFTER, AccountRefusals
+from ainb.batch.refusals import AccountRefusals, not_sent, stop_notice
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
 from ainb.batch.throttled import ThrottledRow
@@ -229,7 +229,7 @@ class Runner:
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
-                self._context.notify(_stop_notice(error), "batch")
+                self._context.notify(stop_notice(error), "batch")
             return result
         if isinstance(error, InvalidReplyError) or (error is None and result.attempts and not result.cached):
             self._refusals.add_success()
@@ -304,16 +304,3 @@ class Runner:
             for worker in self._workers:
                 if worker is not current:
                     worker.cancel()
-
-
-def not_sent(cause: Exception) -> RowResult:
-    """Result of a row that is not sent because rows before it were refused with `cause`."""
-    text = f"not sent, because the rows before it were refused ({cause}); run the batch again afterwards"
-    return RowResult.of_error(CallRejectedError(text), status="rejected")
-
-
-def _stop_notice(cause: Exception) -> str:
-    return (
-        f"{STOP_AFTER} rows were refused alike and none was answered between them: {cause}. "
-        "The other rows are not sent. Run the batch again afterwards: it sends every row without an answer"
-    )

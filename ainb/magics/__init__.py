@@ -11,7 +11,6 @@ import contextlib
 import sys
 from collections.abc import Callable
 from functools import cached_property
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
@@ -236,8 +235,12 @@ def _print_line(text: str) -> None:
 
 
 def _is_mixed_with_other() -> bool:
-    try:
-        metadata.distribution(OTHER_DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    # By the names of folders: importing importlib.metadata would take most of the time of ``%load_ext``.
+    return any(site_folder().glob(f"{OTHER_DISTRIBUTION}-*.*-info"))
+
+
+def site_folder() -> Path:
+    """The folder that holds the package, where an installer puts what it knows of it."""
+    from pathlib import Path
+
+    return Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from ainb.pipeline.plausible import drop_implausible
 class Sender:
     """Sends one attempt to the provider and prices the reply.
 
-    The published price list is loaded in a thread while the first reply that needs it is on its way. Token
+    The published price of a model is looked up in a thread while its first reply is on its way. Token
     counts and costs that cannot be right are unknown from here on, so that no budget, log or table meets
     them.
     """
@@ -22,18 +22,18 @@ class Sender:
         self._prices = prices
         self._sink = sink
         self._noticed: set[str] = set()
-        self._loading: asyncio.Future[None] | None = None
+        self._loading: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     async def __call__(self, call: Call) -> Reply:
         """Send once."""
         call.attempts += 1
         call.pieces.clear()
-        needs_list = not call.provider.free and not self._prices.loaded
+        needs_list = not call.provider.free and not self._prices.is_prepared(call)
         if needs_list and call.request.provider != "function":
-            self._load()
+            self._load(call)
         reply = await call.provider.send(call)
         if needs_list and reply.cost_source is None and reply.usage is not UNKNOWN_USAGE:
-            await asyncio.shield(self._load())
+            await asyncio.shield(self._load(call))
         dropped = drop_implausible(reply, lambda: self._context_window(call))
         if dropped is not None:
             self._notice(call, dropped)
@@ -60,7 +60,10 @@ class Sender:
             )
             self._sink(Notice(text, "usage"))
 
-    def _load(self) -> asyncio.Future[None]:
-        if self._loading is None or self._loading.get_loop() is not asyncio.get_running_loop():
-            self._loading = asyncio.ensure_future(asyncio.to_thread(pricing.preload))
-        return self._loading
+    def _load(self, call: Call) -> asyncio.Future[None]:
+        model = (call.request.provider, call.request.model)
+        loading = self._loading.get(model)
+        if loading is None or loading.get_loop() is not asyncio.get_running_loop():
+            loading = asyncio.ensure_future(asyncio.to_thread(self._prices.prepare, call))
+            self._loading[model] = loading
+        return loading

@@ -1,27 +1,28 @@
-"""Which price list counts for a model.
-
-The person's own table, then genai-prices; resolved once a model and kept.
-"""
+"""Which price list counts for a model: the user's own table, then the published one; resolved once."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.messages import Call, Reply, Request, Usage
+from ainb.pricing.package import (
+    LOADED,
+    Conditional,
+    ask_package,
+    find_model,
+    has_batch_price,
+    load_package,
+)
 from ainb.pricing.rates import ZERO, Rates
+from ainb.pricing.snapshot import Listed, is_loaded, load_snapshot
 from ainb.pricing.table import PriceTable
 
-if TYPE_CHECKING:
-    from genai_prices.data_snapshot import DataSnapshot
-    from genai_prices.types import ModelInfo, ModelPrice
-    from genai_prices.types import Provider as PricedProvider
-
+_Price = Rates | Listed | Conditional
 CostSource = Literal["table", "provider", "free", "unpriced"]
 
 FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
@@ -30,7 +31,6 @@ _BATCH = {"processing": "batch"}
 BATCH_SHARE = Decimal("0.5")
 # Their price lists say 50 % off every column for batches.
 HALF_PRICE = frozenset({"openai", "azure", "anthropic", "groq"})
-_REQUESTS_PER_RATE = 1_000
 _SAMPLE_TOKENS = 1_000  # below every size from which a prompt costs more
 
 
@@ -38,7 +38,7 @@ class Prices:
     """Costs of replies and of requests not yet sent; safe to share between threads.
 
     Rates are looked up once a model; after that a cost is a few multiplications. Where the price depends on
-    the size of the prompt or on the date, genai-prices computes each cost itself (50 us).
+    the time of day or on how a request is processed, genai-prices computes each cost itself (50 us).
 
     Args:
         table: The person's own prices, which win over published ones; see `PriceTable`.
@@ -54,12 +54,26 @@ class Prices:
         self._table = PriceTable(table)
         self._clock = clock
         self._own: dict[tuple[str, str], Rates | None] = {}
-        self._published: dict[tuple[str, str, bool, str | None], Rates | _Conditional | None] = {}
+        self._windows: dict[tuple[str, str], int | None] = {}
+        self._published: dict[tuple[str, str, bool, str | None], _Price | None] = {}
 
     @property
     def loaded(self) -> bool:
         """Whether the published prices are in memory, so that a cost is quick."""
-        return _loaded.is_set()
+        return LOADED.is_set() or is_loaded()
+
+    def prepare(self, call: Call) -> None:
+        """Look up the published price of a call, so that its cost is quick; for a background thread."""
+        request = call.request
+        provider, model = real_name(request.provider, request.model)
+        tier, batch = service_tier_of(request), call.delivery == "batch"
+        self._published_rates(provider, model, batch=batch, service_tier=tier)
+
+    def is_prepared(self, call: Call) -> bool:
+        """Whether the published price of a call was looked up before."""
+        request = call.request
+        provider, model = real_name(request.provider, request.model)
+        return (provider, model, call.delivery == "batch", service_tier_of(request)) in self._published
 
     def cost(
         self,
@@ -89,7 +103,7 @@ class Prices:
             USD, or None when no price or no count is known; and "table", "free" or "unpriced".
         """
         provider, model = real_name(provider, model)
-        rates: Rates | _Conditional | None = self._own_rates(provider, model)
+        rates: _Price | None = self._own_rates(provider, model)
         halved = batch and rates is not None
         if rates is None:
             if free or _is_free(provider, model):
@@ -100,7 +114,7 @@ class Prices:
                     "unpriced",
                 )  # before the list is loaded: a function of the user's own counts no tokens
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
-            halved = batch and provider in HALF_PRICE and not _has_batch_price(rates, at or self._now())
+            halved = batch and provider in HALF_PRICE and not has_batch_price(rates, at or self._now())
         if rates is None:
             return None, "unpriced"
         cost = rates.cost(usage) if isinstance(rates, Rates) else rates.cost(usage, at or self._now())
@@ -150,8 +164,11 @@ class Prices:
 
     def context_window(self, provider: str, model: str) -> int | None:
         """Tokens that the model takes in one go, or None when it is not known."""
-        found = _find_model(*real_name(provider, model))
-        return found[1].context_window if found else None
+        key = (provider, model)
+        try:
+            return self._windows[key]
+        except KeyError:
+            return self._windows.setdefault(key, _find_window(*real_name(provider, model)))
 
     def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
         """USD for a million tokens in and out of a short request now; None where no price is known."""
@@ -167,7 +184,10 @@ class Prices:
         [] where it does not know the provider.
         """
         name = _GENAI_PROVIDERS.get(provider, provider)
-        found = (item for item in _snapshot().providers if item.id == name)
+        ours = load_snapshot()
+        if ours is not None:
+            return ours.models(name)
+        found = (item for item in load_package().providers if item.id == name)
         return sorted(model.id for item in found for model in item.models if not model.deprecated)
 
     def _own_rates(self, provider: str, model: str) -> Rates | None:
@@ -179,7 +199,7 @@ class Prices:
 
     def _published_rates(
         self, provider: str, model: str, *, batch: bool = False, service_tier: str | None = None
-    ) -> Rates | _Conditional | None:
+    ) -> _Price | None:
         key = (provider, model, batch, service_tier)
         try:
             return self._published[key]
@@ -191,57 +211,6 @@ class Prices:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.unix(), UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class _Conditional:
-    """Prices that depend on the date or on the size of the prompt."""
-
-    provider: PricedProvider
-    model: ModelInfo
-    context: Mapping[str, str] | None
-
-    def cost(self, usage: Usage, at: datetime) -> Decimal | None:
-        prices = self.model.get_prices(at, self.context)
-        if not _is_tiered(prices):
-            return _read_rates(prices).cost(usage)
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return None
-        return self._tiered_cost(usage, usage.input_tokens, usage.output_tokens, at)
-
-    def _tiered_cost(self, usage: Usage, read: int, written: int, at: datetime) -> Decimal | None:
-        from genai_prices.types import Usage as PricedUsage
-
-        cached, stored = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-        thought = usage.reasoning_output_tokens or 0
-        stored_1h = min(stored, usage.cache_creation_1h_input_tokens or 0)
-        tokens = PricedUsage(
-            input_tokens=max(read, cached + stored),
-            output_tokens=max(written, thought),
-            cache_read_tokens=cached,
-            cache_write_tokens=stored,
-            cache_write_1h_tokens=stored_1h,
-            output_reasoning_tokens=thought,
-        )
-        try:
-            return self.model.calc_price(
-                tokens, self.provider, genai_request_timestamp=at, price_context=self.context
-            ).total_price
-        except (LookupError, ValueError):  # a price list that genai-prices itself cannot apply
-            return None
-
-
-def _has_batch_price(rates: Rates | _Conditional | None, at: datetime) -> bool:
-    """Whether published prices hold a batch rate of their own for this moment; many begin in October 2026."""
-    if not isinstance(rates, _Conditional) or rates.context is None:
-        return False
-    variants = rates.model.price_variants or ()
-    return any(
-        variant.when.items() <= rates.context.items()
-        and "processing" in variant.when
-        and (variant.constraint is None or variant.constraint.active(at))
-        for variant in variants
-    )
 
 
 def _is_free(provider: str, model: str) -> bool:
@@ -267,66 +236,29 @@ def service_tier_of(request: Request) -> str | None:
     return tier if isinstance(tier, str) else None
 
 
-def _resolve(provider: str, model: str, wanted: Mapping[str, str]) -> Rates | _Conditional | None:
-    found = _find_model(provider, model)
-    if found is None:
-        return None
-    service, info = found
-    # genai-prices itself ignores the context for a model that it borrows from another provider.
-    context = wanted if wanted and any(info is item for item in service.models) else None
-    prices = info.prices
-    if isinstance(prices, list) or _is_tiered(prices) or (context and info.price_variants):
-        return _Conditional(service, info, context)
-    return _read_rates(prices)
+def _service_name(provider: str) -> str | None:
+    """The provider's name in price lists; None lets the model's name tell."""
+    return _GENAI_PROVIDERS.get(provider, provider) or None
 
 
-def _is_tiered(prices: ModelPrice) -> bool:
-    from genai_prices.types import TieredPrices
-
-    return any(isinstance(price, TieredPrices) for price in vars(prices).values())
-
-
-def _read_rates(prices: ModelPrice) -> Rates:
-    values: dict[str, Any] = vars(prices)
-    return Rates(
-        input=values.get("input_mtok"),
-        output=values.get("output_mtok"),
-        cache_read=values.get("cache_read_mtok"),
-        cache_write=values.get("cache_write_mtok"),
-        cache_write_1h=values.get("cache_write_1h_mtok"),
-        reasoning=values.get("output_reasoning_mtok"),
-        request=(values.get("requests_kcount") or ZERO) / _REQUESTS_PER_RATE,
-    )
+def _find_window(provider: str, model: str) -> int | None:
+    ours = load_snapshot()
+    if ours is not None:
+        listed = ours.find(_service_name(provider), model, {})
+        return listed.window if listed else None
+    found = find_model(_service_name(provider), model)
+    return found[1].context_window if found else None
 
 
-def _find_model(provider: str, model: str) -> tuple[PricedProvider, ModelInfo] | None:
-    """Provider and model as genai-prices knows them.
-
-    An unknown one raises LookupError there and is None here.
-    """
-    service = _GENAI_PROVIDERS.get(provider, provider) or None
-    try:
-        return _snapshot().find_provider_model(model, None, service, None)
-    except LookupError:
-        return None
-
-
-_loading = threading.Lock()
-_loaded = threading.Event()
-
-
-def _snapshot() -> DataSnapshot:
-    with _loading:
-        from genai_prices.data_snapshot import get_snapshot
-
-        snapshot = get_snapshot()
-        _loaded.set()
-        return snapshot
+def _resolve(provider: str, model: str, wanted: Mapping[str, str]) -> _Price | None:
+    ours = load_snapshot()
+    listed = None if ours is None else ours.find(_service_name(provider), model, wanted)
+    if ours is not None and (listed is None or listed.prices is not None):
+        return listed and (listed.rates or listed)
+    return ask_package(_service_name(provider), model, wanted)
 
 
 def preload() -> None:
-    """Load the published prices (about 0.5 s).
-
-    For a background thread, so that the first cost does not wait.
-    """
-    _snapshot()
+    """Load the published prices (0.01 s; 0.5 s where genai-prices is asked); for a background thread."""
+    if load_snapshot() is None:
+        load_package()

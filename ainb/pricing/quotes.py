@@ -39,6 +39,24 @@ class Quote:
 
 FREE = Quote(usd=ZERO)
 UNPRICED = Quote(usd=None)
+NOTHING_USED = Usage(input_tokens=0, output_tokens=0)
+
+
+def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | None:
+    """A quote at or above `quote`, without counting tokens; None where they must be counted.
+
+    Where the prompt could bear on the output limit, that is one of these cases.
+    """
+    prompt = tokens.bound_request(request)
+    if prompt is None:
+        return None
+    if not tokens.vocabulary_for(request.model)[1]:
+        prompt = math.ceil(prompt * FOREIGN_MARGIN)
+    window = prices.context_window(request.provider, request.model)
+    writes = request.operation != "embeddings"
+    if writes and window is not None and prompt + _usual_output(request) > window:
+        return None
+    return _price(prices, request, prompt, free=free, batch=False)
 
 
 def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool = False) -> Quote:
@@ -55,14 +73,16 @@ def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool =
         free: The service charges nothing; then nothing is counted, unless the person's own table prices it.
         batch: Through the service's batch API, where what goes into its prompt cache is kept for an hour.
     """
-    probe, source = prices.cost(
-        request.provider, request.model, Usage(input_tokens=0, output_tokens=0), free=free
-    )
+    probe, source = prices.cost(request.provider, request.model, NOTHING_USED, free=free)
     if source == "free":
         return FREE
     if probe is None:
         return UNPRICED
-    prompt = input_bound(request)
+    return _price(prices, request, input_bound(request), free=free, batch=batch)
+
+
+def _price(prices: Prices, request: Request, prompt: int, *, free: bool, batch: bool) -> Quote:
+    """Quote of a request with so many input tokens."""
     output, limit = output_bound(prices, request, prompt)
     writes = _most_written(request, prompt)
     usage = Usage(
@@ -94,11 +114,16 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
     if limits:
         return max(limits), None
     window = prices.context_window(request.provider, request.model)
+    usual = _usual_output(request)
+    most = usual if window is None else max(1, min(usual, window - prompt))
+    return most, most
+
+
+def _usual_output(request: Request) -> int:
+    """Output tokens of a request that names no limit, in a context that has room for them."""
     most = None if request.schema is None else reply_size(request.schema.json_schema).limit
     usual = request.default_output_tokens if most is None else min(most, request.default_output_tokens)
-    usual += thinking_tokens(request.provider, request.model, request.parameters)
-    bound = usual if window is None else max(1, min(usual, window - prompt))
-    return bound, bound
+    return usual + thinking_tokens(request.provider, request.model, request.parameters)
 
 
 def choices(request: Request) -> int:

@@ -6,27 +6,35 @@ the contract.
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import AinbError, ConfigError, PermanentProviderError
 from ainb.messages import Call, Reply, Request
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     from ainb.clock import Clock
     from ainb.messages import Provider
 
 GROUP = "ainb.providers"
 
 
+def _entry_points() -> EntryPoints:
+    # Imported here: a session with a service of ours need not pay for it.
+    from importlib import metadata
+
+    return metadata.entry_points(group=GROUP)
+
+
 def names() -> list[str]:
     """Services that installed packages have adapters for."""
-    return sorted(metadata.entry_points(group=GROUP).names)
+    return sorted(_entry_points().names)
 
 
 def packages() -> dict[str, str]:
     """Service to the package that brings its adapter, by name."""
-    entries = metadata.entry_points(group=GROUP)
+    entries = _entry_points()
     found = {entry.name: entry.dist.name if entry.dist else entry.value for entry in entries}
     return dict(sorted(found.items()))
 
@@ -37,7 +45,7 @@ def make_plugin(service: str, *, clock: Clock) -> Provider:
     Raises:
         ConfigError: It cannot be loaded or made.
     """
-    (entry, *_) = metadata.entry_points(group=GROUP, name=service)
+    (entry, *_) = _entry_points().select(name=service)
     try:
         made = entry.load()(clock=clock)
     except AinbError:

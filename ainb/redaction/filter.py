@@ -162,12 +162,16 @@ def may_hold(text: str) -> bool:
     return may_hold_split(text, secret_values())
 
 
-def find_known(text: str) -> list[tuple[int, int, str]]:
+def find_known(text: str, values: Mapping[str, str] | None = None) -> list[tuple[int, int, str]]:
     """Places of key variables' values alone, as `find` gives them.
 
     What only looks like a secret is left aside.
+
+    Args:
+        text: Anything.
+        values: As `secret_values` gives them, for callers with many texts; None looks them up.
     """
-    return _known_values(text)
+    return _known_values(text, values)
 
 
 def remember(value: str, name: str) -> None:
@@ -295,12 +299,12 @@ def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, st
     return _without_overlap(found)
 
 
-def _known_values(text: str) -> list[tuple[int, int, str]]:
+def _known_values(text: str, values: Mapping[str, str] | None = None) -> list[tuple[int, int, str]]:
     """Places of the values of keys; most texts are too short or too plain to hold one."""
     if len(text) < MIN_KEY_CHARACTERS:
         return []
     if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
-        return find_values(text, secret_values())
+        return find_values(text, secret_values() if values is None else values)
     return []
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from ainb.stores.files import make_folders
+from ainb.stores.files import prepare
 
 MAX_FILE_BYTES: Final = 2_000_000
 
 
 def read_small(path: Path) -> Any:
-    """The JSON value of a file; None where it is missing, too large or unreadable."""
+    """The JSON value of a file; None where it is missing, no plain file, too large or unreadable."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        found = path.stat()
+        # A pipe would be waited for.
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE_BYTES:
             return None
         return orjson.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -26,10 +29,13 @@ def read_small(path: Path) -> Any:
 
 
 def write_small(path: Path, value: Any) -> None:
-    """Replace a file (0600), so that no reader meets a half-written one; a fault leaves the old one."""
+    """Replace a file (0600), so that no reader meets a half-written one; a fault leaves the old one.
+
+    A folder of another user, and a link in the file's place, are left alone.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        make_folders(path.parent)
+        prepare(path.parent, path.name, ())
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2))

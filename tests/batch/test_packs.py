@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import os
+import subprocess
+import sys
 import typing
 from decimal import Decimal
 
@@ -713,3 +716,38 @@ def test_a_cell_packs_its_rows(tmp_path, monkeypatch):
     assert ended.error_in_exec is None
     assert frame["label"].tolist() == truth(table(10))
     assert [len(pack) for pack in server.packs] == [5, 5]
+
+
+KILLED = """
+import sys
+import ainb
+from ainb.config import load_config
+
+url, home = sys.argv[1:]
+config = load_config({"home": home})
+session = ainb.Session("openai:gpt-6-luna", api_base=url, config=config, cache=None)
+rows = [{"text": f"it is good, says {row}"} for row in range(400)]
+last = []
+prompt, schema = "Classify the review: {text}", "label: positive|negative"
+frame = session.map(rows, prompt, schema=schema, rows_per_call=10, watcher=last.append)
+print(last[-1].resumed, (frame["status"] == "ok").sum())
+"""
+
+
+def test_a_killed_run_pays_only_for_the_rows_that_are_left(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(KILLED)
+    environment = {**os.environ, "OPENAI_API_KEY": "nobody", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with BillingServer(answer_seconds=1.0) as server:
+        command = [sys.executable, str(script), server.base_url, str(tmp_path / "home")]
+        first = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        assert server.wait_for_hits(38, 60)
+        first.kill()
+        first.wait(10)
+        sent = sum(map(len, server.packs))
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+
+    resumed, answered = map(int, done.stdout.split())
+    assert answered == 400
+    assert resumed > 0
+    assert sum(map(len, server.packs)) - sent == 400 - resumed

@@ -15,7 +15,7 @@ from ainb.config import load_config
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Reply, Request
 from ainb.panels.cost import key_figures
-from ainb.prompt_caches import SharedPrefix
+from ainb.prompt_caches import SharedPrefix, prompt_cache_of
 from ainb.providers.cache_layout import CacheKeys
 from ainb.runtime import Runtime
 from ainb.testing import FakeClock
@@ -350,3 +350,58 @@ def test_cost_reports_name_what_the_provider_saved(make_session):
         figures = repr(key_figures(session))
 
     assert "saved by providers' caches" in figures
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "kind", "minimum"),
+    [
+        ("openai", "gpt-6-luna", "breakpoint", 1_024),
+        ("openai", "gpt-6.1-terra", "breakpoint", 1_024),
+        ("openai", "ft:gpt-5.6-mini:team", "breakpoint", 1_024),
+        ("azure", "gpt-5.9", "breakpoint", 1_024),
+        ("openai", "gpt-5.5", "key", 1_024),
+        ("openai", "gpt-5-mini", "key", 1_024),
+        ("openai", "gpt-4o", "key", 1_024),
+        ("openai", "o3", "key", 1_024),
+        ("openai", "gpt-4-turbo", None, None),
+        ("openai", "gpt-3.5-turbo", None, None),
+        ("openai", "text-embedding-3-small", None, None),
+        ("anthropic", "claude-haiku-5-5", "mark", 512),
+        ("anthropic", "claude-opus-5", "mark", 512),
+        ("anthropic", "claude-fable-5-2", "mark", 512),
+        ("anthropic", "claude-sonnet-5", "mark", 1_024),
+        ("anthropic", "claude-sonnet-4-5-20250929", "mark", 1_024),
+        ("anthropic", "claude-opus-4-7", "mark", 2_048),
+        ("anthropic", "claude-opus-4-6", "mark", 4_096),
+        ("anthropic", "claude-haiku-4-5", "mark", 4_096),
+        ("anthropic", "us.anthropic.claude-haiku-4-5-v1:0", "mark", 4_096),
+        ("anthropic", "claude-3-5-haiku-latest", "mark", 2_048),
+        ("anthropic", "another-model", None, None),
+        ("openrouter", "anthropic/claude-haiku-5-5", None, None),
+        ("local", "smollm2", None, None),
+        ("gemini", "gemini-3.5-flash-lite", None, None),
+    ],
+)
+def test_what_each_family_caches(service, model, kind, minimum):
+    found = prompt_cache_of(service, model)
+
+    assert (found and found.kind, found and found.minimum_tokens) == (kind, minimum)
+
+
+@pytest.mark.parametrize("model", ["gpt-6-luna", "claude-haiku-5-5"])
+def test_a_line_of_a_batch_job_is_marked_too_and_for_an_hour_where_that_can_be_said(make_session, model):
+    with BillingServer() as server:
+        service = "openai" if model.startswith("gpt") else "anthropic"
+        session = make_session(server, f"{service}:{model}")
+        shared = SharedPrefix(INSTRUCTION, 0, 2_000)
+        request = Request(
+            provider=service,
+            model=model,
+            messages=(Message("user", INSTRUCTION + "it is good"),),
+            api_base=server.base_url,
+            shared=shared,
+        )
+        line = session.core.provider(service).batches(request).line("id-1", request).decode()
+
+    assert marks_of(json.loads(line)) == 1
+    assert ('"ttl":"1h"' in line.replace(" ", "")) == (service == "anthropic")

@@ -64,7 +64,7 @@ def play(page: str) -> str:
     found = blocks(page)
     pieces, done = [], 0
     with shell() as run:
-        for block, behind in zip(found, [*found[1:], None], strict=False):
+        for block, behind in zip(found, [*found[1:], None][: len(found)], strict=True):
             if block.language == "python" and block.title == BEFORE:
                 ast.parse(block.text)
             if not block.is_cell:

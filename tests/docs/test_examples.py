@@ -37,7 +37,10 @@ def a_folder_of_its_own(monkeypatch, tmp_path):
     SCRIPTS.clear()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+WITH_CELLS = [path for path in PAGES if any(block.is_cell for block in blocks(path.read_text("utf-8")))]
+
+
+@pytest.mark.parametrize("path", WITH_CELLS, ids=name_of)
 def test_the_cells_of_a_page_run_and_print_what_stands_there(path):
     page = path.read_text("utf-8")
 

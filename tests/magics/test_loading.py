@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import metadata
 
 import pytest
 from IPython.core.magic import no_var_expand
@@ -21,6 +20,7 @@ HEAVY = [
     "markdown_it",
     "diskcache",
     "genai_prices",
+    "importlib.metadata",
 ]
 FRESH = f"""
 import sys
@@ -94,8 +94,12 @@ def test_an_extension_that_owns_ai_keeps_it(bare_shell, capsys):
     assert bare_shell.run_cell_magic("ai", "", "x") == "theirs"
 
 
-def test_files_mixed_with_a_stranger_are_named_with_the_way_out(bare_shell, capsys, monkeypatch):
-    monkeypatch.setattr(metadata, "distribution", lambda _: object())
+@pytest.mark.parametrize("name", ["ainb-0.3.dist-info", "ainb-1.0.0rc1.dist-info", "ainb-2-py3.11.egg-info"])
+def test_files_mixed_with_a_stranger_are_named_with_the_way_out(
+    bare_shell, capsys, monkeypatch, tmp_path, name
+):
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(ainb.magics, "site_folder", lambda: tmp_path)
 
     bare_shell.run_line_magic("load_ext", "ainb")
 

@@ -217,10 +217,11 @@ def test_what_is_not_known_is_unpriced_and_never_zero(provider, model, tokens):
 
 @pytest.mark.parametrize("provider", ["function", "openai", "nowhere"])
 def test_without_a_token_count_the_published_list_is_not_loaded(monkeypatch, provider):
-    def load():
+    def load(*_names):
         raise AssertionError("the list was loaded")
 
-    monkeypatch.setattr(prices, "_snapshot", load)
+    for name in ("load_snapshot", "load_package", "find_model"):
+        monkeypatch.setattr(prices, name, load)
 
     assert cost(provider, "any-model") == (None, "unpriced")
 
@@ -270,8 +271,8 @@ def test_reasoning_has_its_own_rate_where_one_is_published():
 
 def test_rates_are_looked_up_once_a_model(monkeypatch):
     lookups = []
-    real = prices._find_model
-    monkeypatch.setattr(prices, "_find_model", lambda *names: lookups.append(names) or real(*names))
+    real = prices._resolve
+    monkeypatch.setattr(prices, "_resolve", lambda *names: lookups.append(names[:2]) or real(*names))
     lists = Prices()
 
     for model in ["gpt-4o", "nope", "gpt-4o", "nope"]:

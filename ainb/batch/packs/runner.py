@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch import outcomes
@@ -12,19 +12,17 @@ from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
 from ainb.batch.output import Output
 from ainb.batch.packs.calls import PackCalls, PackRow
+from ainb.batch.packs.groups import alike, halves, is_about_content
 from ainb.batch.packs.reply import read_answers
-from ainb.batch.packs.shares import Share, share_out
-from ainb.batch.refusals import kind_of
+from ainb.batch.packs.shares import Share, share_out, with_shares
+from ainb.batch.refusals import kind_of, not_sent
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.row_result import RowResult
-from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner, not_sent
+from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner
 from ainb.batch.throttled import ThrottledRow
 from ainb.errors import (
-    BudgetExceededError,
     CircuitOpenError,
-    InvalidPromptError,
     InvalidReplyError,
-    PermanentProviderError,
 )
 from ainb.jobs import Delivery
 from ainb.messages import Reply
@@ -111,7 +109,7 @@ class PackRunner(Runner):
 
     async def _send_rows(self, rows: Sequence[PackRow]) -> None:
         """Send rows until each has ended: in packs, and alone where a pack does not answer them."""
-        waiting = list(_alike(rows))
+        waiting = list(alike(rows))
         while waiting:
             group = waiting.pop()
             if self._refusals.cause is not None:
@@ -148,7 +146,7 @@ class PackRunner(Runner):
             row.shares.append(share)
             (missing if text is None else invalid).append(row)
         if len(missing) == len(rows):
-            return _halves(rows)
+            return halves(rows)
         # The rows behind a cut were never begun; the others got no answer that is theirs.
         again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
         return [*again, *([row] for row in invalid)]
@@ -222,8 +220,8 @@ class PackRunner(Runner):
         if call.replies:
             for row, share in zip(rows, self._share(call, rows, [None] * len(rows)), strict=True):
                 row.shares.append(share)
-        if _is_about_content(error):
-            return _halves(rows)
+        if is_about_content(error):
+            return halves(rows)
         failed = self._failed(call, error, started)
         if failed.status == "rejected":
             self.unfinished += len(rows) - 1  # `_failed` has counted one
@@ -233,7 +231,7 @@ class PackRunner(Runner):
         await self._end_row(first, failed, error)
         held = kind_of(error) is not None
         for row in others:  # the refusal of one call counts once
-            result = _with_shares(failed, row.shares)
+            result = with_shares(failed, row.shares)
             if held:
                 self.finished.hold_back(row.key, result)
             else:
@@ -256,58 +254,10 @@ class PackRunner(Runner):
 
     async def _end_row(self, row: PackRow, result: RowResult, error: Exception | None) -> None:
         """Store and hand out a row's result, with what earlier calls for it cost."""
-        self._hand_out(row, await self._settle(row.key, _with_shares(result, row.shares), error))
+        self._hand_out(row, await self._settle(row.key, with_shares(result, row.shares), error))
 
     def _hand_out(self, row: PackRow, result: RowResult) -> None:
         """End the row, and those that send the same."""
         self._end(row.position, row.item, result, resumed=False)
         for position, item in self._same.pop(row.key, ()):
             self._end(position, item, result.shared(), resumed=False)
-
-
-def _alike(rows: Iterable[PackRow]) -> Iterator[list[PackRow]]:
-    """Rows that share everything but their own text, in groups."""
-    groups: dict[tuple[Any, ...], list[PackRow]] = {}
-    for row in rows:
-        before = tuple((item.role, str(item.content)) for item in row.request.messages[:-1])
-        groups.setdefault((row.head, before), []).append(row)
-    yield from groups.values()
-
-
-def _halves(rows: list[PackRow]) -> list[list[PackRow]]:
-    middle = len(rows) // 2
-    return [rows[:middle], rows[middle:]]
-
-
-def _is_about_content(error: Exception) -> bool:
-    """Whether another request with fewer of the rows may be taken."""
-    if isinstance(error, BudgetExceededError | InvalidPromptError | InvalidReplyError):
-        return True
-    return isinstance(error, PermanentProviderError) and kind_of(error) is None
-
-
-def _with_shares(result: RowResult, shares: Sequence[Share]) -> RowResult:
-    """The result with what calls that did not answer the row have cost."""
-    if shares and not result.attempts:  # nothing was sent for it this time, so nothing is unknown of that
-        result = dataclasses.replace(
-            result,
-            cost_nano_usd=result.cost_nano_usd or 0,
-            input_tokens=result.input_tokens or 0,
-            output_tokens=result.output_tokens or 0,
-            provider_saved_nano_usd=result.provider_saved_nano_usd or 0,
-        )
-    for share in shares:
-        result = outcomes.added(_as_result(share), result)
-    return result
-
-
-def _as_result(share: Share) -> RowResult:
-    usage = share.usage
-    return RowResult(
-        status="error",
-        attempts=share.attempts,
-        cost_nano_usd=share.cost_nano_usd,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        provider_saved_nano_usd=share.saved_nano_usd,
-    )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ainb.batch.row_result import NANO, to_nano_usd
+from ainb.batch.outcomes import added
+from ainb.batch.row_result import NANO, RowResult, to_nano_usd
 from ainb.messages import Reply, Usage, add_up, provider_savings
 
 
@@ -92,3 +93,30 @@ def share_out(
         )
         for row in range(len(sent))
     ]
+
+
+def with_shares(result: RowResult, shares: Sequence[Share]) -> RowResult:
+    """The result with what calls that did not answer the row have cost."""
+    if shares and not result.attempts:  # nothing was sent for it this time, so nothing is unknown of that
+        result = dataclasses.replace(
+            result,
+            cost_nano_usd=result.cost_nano_usd or 0,
+            input_tokens=result.input_tokens or 0,
+            output_tokens=result.output_tokens or 0,
+            provider_saved_nano_usd=result.provider_saved_nano_usd or 0,
+        )
+    for share in shares:
+        result = added(_as_result(share), result)
+    return result
+
+
+def _as_result(share: Share) -> RowResult:
+    usage = share.usage
+    return RowResult(
+        status="error",
+        attempts=share.attempts,
+        cost_nano_usd=share.cost_nano_usd,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        provider_saved_nano_usd=share.saved_nano_usd,
+    )

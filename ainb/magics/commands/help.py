@@ -80,8 +80,10 @@ def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
 
 
 def show_version(_shell: NotebookShell, _arguments: Arguments) -> str:
-    """The version of ainb in one line."""
-    return f"ainb {__version__}"
+    """The version of ainb, and of the prices that it knows, in one line."""
+    from ainb.pricing import price_source
+
+    return f"ainb {__version__} ({price_source()})"
 
 
 def topics(commands: Sequence[Command]) -> list[str]:

@@ -86,6 +86,12 @@ class Ledger:
             self._waiters.append(waiter)
         return await self._wait(waiter)
 
+    def try_reserve(self, claims: Callable[[], Sequence[Claim]], amount: Decimal) -> Hold | None:
+        """Reserve `amount` where it fits now and nobody waits for the same money; else None."""
+        with self._lock:
+            outcome = self._first_try(claims(), amount)
+        return outcome if isinstance(outcome, Hold) else None
+
     def mark_sent(self, hold: Hold) -> None:
         """Mark the call of this hold as about to be sent."""
         with self._lock:

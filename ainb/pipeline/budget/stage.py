@@ -53,6 +53,7 @@ class _Spending:
     estimate: Decimal | None = None
     output_limit: int | None = None
     kept: int = 0
+    is_bound: bool = False
 
 
 class BudgetStage:
@@ -69,6 +70,8 @@ class BudgetStage:
         sink: Receives warnings.
         quote: Returns the most that one attempt of a call can cost.
         cost: Returns the cost of a reply; None when it is unknown, then the estimate is booked.
+        bound: Returns a quote that may be too high and costs nothing to make, or None where a call must be
+            quoted; None quotes every call.
         prepare: Loads what is slow to load (prices, vocabularies); run once in a thread before the first
             quote.
         zone: Time zone of a day; None means this machine's zone.
@@ -83,6 +86,7 @@ class BudgetStage:
         *,
         quote: Callable[[Call], Quote],
         cost: Callable[[Call, Reply], Decimal | None] = reported_cost,
+        bound: Callable[[Call], Quote | None] | None = None,
         prepare: Callable[[], None] | None = None,
         zone: tzinfo | None = None,
     ) -> None:
@@ -92,6 +96,7 @@ class BudgetStage:
         self._sink = sink
         self._quote = quote
         self._cost = cost
+        self._bound = bound
         self._prepare = prepare
         self._zone = zone
         self._spendings: dict[int, _Spending] = {}
@@ -204,9 +209,27 @@ class BudgetStage:
 
     async def _begin(self, spending: _Spending) -> None:
         options = self._options
-        if spending.call.options.budget_usd is not None or (options is not None and options.hard):
+        is_hard = spending.call.options.budget_usd is not None or (options is not None and options.hard)
+        if is_hard and not self._reserve_bound(spending):
             await self._estimate(spending)
             await self._reserve(spending, "nothing was sent")
+
+    def _reserve_bound(self, spending: _Spending) -> bool:
+        """Reserve an upper bound that needs no counting; False where the call must be quoted.
+
+        Counting takes longer than everything else here, and matters only near the limit.
+        """
+        call = spending.call
+        is_prepared = self._prepare is None or call.provider.free
+        quote = self._bound(call) if is_prepared and self._bound is not None else None
+        if quote is None or not quote.usd:
+            return False
+        hold = self._ledger.try_reserve(lambda: self._hard_claims(call), quote.usd)
+        if hold is None:
+            return False
+        spending.hold, spending.is_bound = hold, True
+        self._set_estimate(spending, quote)
+        return True
 
     async def _estimate(self, spending: _Spending) -> None:
         """Quote the call; an output limit that the quote relies on is added to the request."""
@@ -220,6 +243,10 @@ class BudgetStage:
             quote = self._quote(call)
         if quote.usd is None:
             raise BudgetExceededError(unpriced_text(f"{call.request.provider}:{call.request.model}"))
+        self._set_estimate(spending, quote)
+
+    def _set_estimate(self, spending: _Spending, quote: Quote) -> None:
+        call = spending.call
         spending.estimate = quote.usd
         if quote.output_limit is not None and getattr(call.provider, "takes_output_limit", True):
             spending.output_limit = quote.output_limit
@@ -270,7 +297,8 @@ class BudgetStage:
 
     def _known_estimate(self, spending: _Spending) -> Decimal:
         """The estimate; a soft budget makes it only here, and books nothing for a model without a price."""
-        if spending.estimate is None:
+        if spending.estimate is None or spending.is_bound:
+            spending.is_bound = False
             spending.estimate = self._quote(spending.call).usd or ZERO
         return spending.estimate
 

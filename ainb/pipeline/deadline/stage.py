@@ -58,15 +58,10 @@ class DeadlineStage:
             return await self._within(own, call, proceed)
         if self._usual is None:
             return await proceed(call)
-        call.deadline = call.started_at + self._usual.seconds
-        limit = self._usual.limit()
-        try:
-            with limit:
-                return await proceed(call)
-        except TimeoutError:
-            if not limit.expired:
-                raise
-            raise _too_late(call, self._usual.seconds) from None
+        seconds = self._usual.seconds
+        call.deadline = call.started_at + seconds
+        with self._usual.limit(lambda: _too_late(call, seconds)):
+            return await proceed(call)
 
     async def _within(self, seconds: float, call: Call, proceed: Handler) -> Reply:
         call.deadline = call.started_at + seconds
@@ -93,20 +88,18 @@ class AttemptTimeoutStage:
         """Limit one attempt; the outer stage limits the whole call."""
         if self._limits is None:
             return await proceed(call)
-        limit = self._limits.limit()
-        try:
-            with limit:
-                return await proceed(call)
-        except TimeoutError:
-            if not limit.expired:
-                raise
-            text = call.text_so_far
-            what = "no answer" if text is None else "no whole answer"
-            error = TransientProviderError(
-                f"{what} from {call.request.provider}:{call.request.model} within the "
-                f"{self._limits.seconds:g} s of one attempt{arrived(text)}; "
-                "try again, lower --max-tokens, or raise attempt_seconds",
-                billed=True,
-            )
-            error.text = text
-            raise error from None
+        seconds = self._limits.seconds
+        with self._limits.limit(lambda: _too_slow(call, seconds)):
+            return await proceed(call)
+
+
+def _too_slow(call: Call, seconds: float) -> TransientProviderError:
+    text = call.text_so_far
+    what = "no answer" if text is None else "no whole answer"
+    error = TransientProviderError(
+        f"{what} from {call.request.provider}:{call.request.model} within the {seconds:g} s of one "
+        f"attempt{arrived(text)}; try again, lower --max-tokens, or raise attempt_seconds",
+        billed=True,
+    )
+    error.text = text
+    return error

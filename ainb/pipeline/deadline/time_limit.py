@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -23,31 +24,36 @@ class TimeLimits:
         self.seconds = seconds
         self._queues: dict[asyncio.AbstractEventLoop, _LimitQueue] = {}
 
-    def limit(self) -> TimeLimit:
-        """Context manager around one call, to be entered at once; see `TimeLimit`."""
+    def limit(self, error: Callable[[], Exception] = TimeoutError) -> TimeLimit:
+        """Context manager around one call, to be entered at once; see `TimeLimit`.
+
+        Args:
+            error: Makes the error that is raised when the time is up.
+        """
         loop = asyncio.get_running_loop()
         queue = self._queues.get(loop)
         if queue is None:
             for closed in [known for known in self._queues if known.is_closed()]:
                 del self._queues[closed]
             queue = self._queues[loop] = _LimitQueue(loop, self.seconds)
-        return TimeLimit(queue)
+        return TimeLimit(queue, error)
 
 
 class TimeLimit:
-    """Cancels the task that entered it when the time is up, and raises TimeoutError on exit; entered once.
+    """Cancels the task that entered it when the time is up, and raises its error on exit; entered once.
 
     Attributes:
-        expired: Whether the time was up; distinguishes its TimeoutError from one raised inside the block.
+        expired: Whether the time was up; distinguishes its error from one raised inside the block.
         expires_at: Second of the loop's clock at which the limit expires, once entered.
 
     Source: the rules of cancellation are those of `asyncio.timeout`.
     """
 
-    __slots__ = ("_cancelling", "_queue", "_task", "expired", "expires_at")
+    __slots__ = ("_cancelling", "_error", "_queue", "_task", "expired", "expires_at")
 
-    def __init__(self, queue: _LimitQueue) -> None:
+    def __init__(self, queue: _LimitQueue, error: Callable[[], Exception]) -> None:
         self._queue = queue
+        self._error = error
         self._task: asyncio.Task[object] | None = None
         self.expired = False
         self.expires_at = 0.0
@@ -61,13 +67,13 @@ class TimeLimit:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         task, self._task = self._task, None
         if not self.expired:
             self._queue.leave(self)
         elif task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+            raise self._error() from None
 
     def expire(self) -> None:
         """Expire: cancel the task."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Cost,
         Pool,
     )
+    from ainb.pipeline.rate_limit.estimates import TokenEstimates
     from ainb.pipeline.rate_limit.local import LocalLimiter
     from ainb.pipeline.rate_limit.options import DIMENSIONS, RateLimit
     from ainb.pipeline.rate_limit.permits import Permit
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from ainb.pipeline.rate_limit.reached import Reached
     from ainb.pipeline.rate_limit.slots import Slots
     from ainb.pipeline.rate_limit.stage import (
-        OUTPUT_LIMITS,
         OVERLOAD_STATUSES,
         Limiter,
         Place,
@@ -56,7 +56,6 @@ else:
             "LocalLimiter": "local",
             "MAX_PAUSE_SECONDS": "queue",
             "NOTHING": "buckets",
-            "OUTPUT_LIMITS": "stage",
             "OVERLOAD_STATUSES": "stage",
             "Permit": "permits",
             "Place": "stage",
@@ -74,6 +73,7 @@ else:
             "SMALLEST_STRICT_BURST": "buckets",
             "START": "ramp",
             "Slots": "slots",
+            "TokenEstimates": "estimates",
             "WINDOW_SECONDS": "buckets",
             "make_ramp": "ramp",
         },
@@ -85,7 +85,6 @@ __all__ = [
     "LEAST_SHARE",
     "MAX_PAUSE_SECONDS",
     "NOTHING",
-    "OUTPUT_LIMITS",
     "OVERLOAD_STATUSES",
     "REGROWTH",
     "ROUNDING",
@@ -107,5 +106,6 @@ __all__ = [
     "Reached",
     "Reading",
     "Slots",
+    "TokenEstimates",
     "make_ramp",
 ]

@@ -26,7 +26,8 @@ class Ramp:
         start: First limit, up to `most`.
 
     Attributes:
-        most: As given; may be changed.
+        limit: Calls that may be in flight now.
+        most: As given; `cap_at` changes it.
         growth: Added per success of the slow start.
         proven: Whether a call succeeded since the start or the last rest.
         overloaded_once: Whether an overload response ended the slow start.
@@ -35,20 +36,29 @@ class Ramp:
         after idle time of RFC 5681, section 4.1.
     """
 
-    __slots__ = ("_limit", "_shrunk_at", "_used_at", "growth", "most", "overloaded_once", "proven")
+    __slots__ = (
+        "_exact",
+        "_shrunk_at",
+        "_used_at",
+        "growth",
+        "limit",
+        "most",
+        "overloaded_once",
+        "proven",
+    )
 
     def __init__(self, most: float, *, start: float = START) -> None:
         self.most = max(1.0, most)
         self.growth = 1.0
-        self._limit = min(float(start), self.most)
+        self._set(float(start))
         self._shrunk_at = self._used_at = -math.inf
         self.proven = False
         self.overloaded_once = False
 
-    @property
-    def limit(self) -> int:
-        """Calls that may be in flight now."""
-        return int(min(self._limit, self.most))
+    def cap_at(self, most: float) -> None:
+        """Change the upper limit."""
+        self.most = max(1.0, most)
+        self._set(self._exact)
 
     def succeeded(self, *, in_flight: int, now: float) -> None:
         """A call was answered while `in_flight` calls (itself included) were in flight."""
@@ -56,14 +66,14 @@ class Ramp:
         self._used_at = now
         if in_flight < self.limit:
             return
-        step = 1 / self._limit if self.overloaded_once else self.growth
-        self._limit = min(self.most, self._limit + step)
+        step = 1 / self._exact if self.overloaded_once else self.growth
+        self._set(self._exact + step)
 
     def failed(self, *, now: float) -> None:
         """The provider failed."""
         self._used_at = now
         if not self.proven:
-            self._limit = max(1.0, self._limit - 1)
+            self._set(max(1.0, self._exact - 1))
 
     def overloaded(self, *, started_at: float, now: float) -> None:
         """The provider answered 429 or 529 to a call that was sent at `started_at`."""
@@ -71,24 +81,28 @@ class Ramp:
         self._used_at = now
         if started_at < self._shrunk_at:
             return
-        self._limit = max(1.0, self._limit * SHRINK)
+        self._set(max(1.0, self._exact * SHRINK))
         self._shrunk_at = now
 
     def raise_to(self, limit: float, *, now: float) -> None:
         """Allow at least `limit` calls: what an earlier batch reached, or what the server says is left."""
         self._used_at = now
-        self._limit = max(self._limit, min(limit, self.most))
+        self._set(max(self._exact, limit))
 
     def hint(self, remaining: float) -> None:
         """The server says that `remaining` more requests are allowed now; an answer came with it."""
         if self.proven and not self.overloaded_once:
-            self._limit = max(self._limit, min(self.most, remaining / HINT_SHARE))
+            self._set(max(self._exact, remaining / HINT_SHARE))
 
     def rest(self, *, now: float) -> None:
         """No call is in flight; after 10 s of this what was found out counts no longer."""
         if now - self._used_at > IDLE_SECONDS:
-            self._limit = min(self._limit, START)
+            self._set(min(self._exact, START))
             self.proven = self.overloaded_once = False
+
+    def _set(self, limit: float) -> None:
+        self._exact = min(limit, self.most)
+        self.limit = int(self._exact)
 
 
 def make_ramp(options: RateLimit) -> Ramp:

@@ -79,7 +79,7 @@ class Slots:
     def _fit_cap(self) -> None:
         self._pool.most = max(self._cap, *self._raised) if self._raised else self._cap
         if self._ramp is not None:
-            self._ramp.most = self._pool.most
+            self._ramp.cap_at(self._pool.most)
             self._ramp.growth = growth(self._pool.most)
         self._fit()
 

@@ -12,12 +12,12 @@ from ainb.clock import Clock
 from ainb.errors import ProviderError, TransientProviderError
 from ainb.messages import Call, Handler, Reply, Usage
 from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, Cost, call_cost
+from ainb.pipeline.rate_limit.estimates import OUTPUT_LIMITS
 from ainb.pipeline.rate_limit.local import LocalLimiter
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.queue import Reading
 from ainb.pipeline.rate_limit.ramp import Ramp, make_ramp
 
-OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 OUTPUTS_KEPT = 100
 OUTPUTS_NEEDED = 20
 OUTPUT_QUANTILE = 0.95
@@ -126,6 +126,7 @@ class RateLimitStage:
         read_headers: Rate-limit headers of a response (lower-case names) to readings: dimension, limit per
             minute or None, remaining or None, seconds to the reset or None. Limits of other periods must be
             left out.
+        learn: Called with each answered call and its usage, so that `estimate` gets better.
         per_user: Limits of each named user inside the shared ones; None means users have none of their own.
         make_limiter: Makes a limiter for a place; None means one in this process, which models that run in
             this process always use.
@@ -138,6 +139,7 @@ class RateLimitStage:
         *,
         estimate: Estimate,
         read_headers: ReadHeaders,
+        learn: Callable[[Call, Usage], None] | None = None,
         per_user: RateLimit | None = None,
         make_limiter: MakeLimiter | None = None,
     ) -> None:
@@ -145,6 +147,7 @@ class RateLimitStage:
         self._clock = clock
         self._estimate = estimate
         self._read_headers = read_headers
+        self._learn = learn
         self._per_user = per_user
         self._make_limiter = make_limiter or self._make_local
         self._places: dict[Place, tuple[Limiter, RecentOutputs]] = {}
@@ -177,6 +180,8 @@ class RateLimitStage:
             limiter.settle(permit, actual, answered=answered)
         if reply.usage.output_tokens is not None:
             outputs.add(reply.usage.output_tokens)
+        if self._learn is not None:
+            self._learn(call, reply.usage)
         if reply.headers:
             limiter.learn(self._read_headers(reply.headers))
         return reply

@@ -35,6 +35,14 @@ def not_booked(_call: Call, _cost: Decimal) -> None:
     """Do nothing: in a session with a real budget replayed calls cost nothing."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Recording:
+    call: Call
+    asked: Asked
+    cassette: Cassette
+    notes_before: int  # before the call was sent
+
+
 class ReplayStage:
     """Answers from a cassette, records, or both.
 
@@ -180,7 +188,7 @@ class ReplayStage:
         return reply
 
     async def _record(self, call: Call, proceed: Handler, asked: Asked, cassette: Cassette) -> Reply:
-        options, notes = call.options, len(call.notes)
+        options, taken = call.options, _Recording(call, asked, cassette, len(call.notes))
         if options.cache == "use":
             # A cached answer was paid for at another time; a record must hold what the call itself takes.
             call.options = dataclasses.replace(options, cache="refresh")
@@ -189,55 +197,40 @@ class ReplayStage:
         except Exception as error:
             outcome = write_failure(call, error)
             if outcome is not None:
-                await self._keep(call, asked, cassette, {"error": outcome}, notes=notes, error=error)
+                await self._keep(taken, {"error": outcome}, error)
             raise
         except asyncio.CancelledError:
-            self._note_deadline(call, asked, cassette, notes)
+            self._note_deadline(taken)
             raise
         finally:
             call.options = options
         if not reply.cached:  # else it came from an identical call in flight, which records it
-            line = await self._keep(call, asked, cassette, {"reply": write_reply(reply)}, notes=notes)
+            line = await self._keep(taken, {"reply": write_reply(reply)})
             if line is not None:
                 _take_over(reply, call, line)
         return reply
 
     async def _keep(
-        self,
-        call: Call,
-        asked: Asked,
-        cassette: Cassette,
-        outcome: dict[str, object],
-        *,
-        notes: int,
-        error: Exception | None = None,
+        self, taken: _Recording, outcome: dict[str, object], error: Exception | None = None
     ) -> Line | None:
         """Record the outcome; an unchanged outcome keeps the existing record. None when writing fails."""
         try:
-            line = self._put(call, asked, cassette, outcome, notes=notes, error=error)
-            await asyncio.to_thread(cassette.flush)
+            line = self._put(taken, outcome, error)
+            await asyncio.to_thread(taken.cassette.flush)
         except (OSError, ConfigError) as fault:
-            self._report(f"an answer cannot be recorded in {cassette.name} ({fault})")
+            self._report(f"an answer cannot be recorded in {taken.cassette.name} ({fault})")
             return None
         return line
 
-    def _put(
-        self,
-        call: Call,
-        asked: Asked,
-        cassette: Cassette,
-        outcome: dict[str, object],
-        *,
-        notes: int,
-        error: Exception | None = None,
-    ) -> Line:
+    def _put(self, taken: _Recording, outcome: dict[str, object], error: Exception | None = None) -> Line:
+        call, cassette = taken.call, taken.cassette
         duration_s = self._clock.monotonic() - call.started_at
         line = write_line(
             {
-                **asked.fields,
+                **taken.asked.fields,
                 **outcome,
-                "weights": asked.weights,
-                "notes": [redacted(note) for note in call.notes[notes:]] or None,
+                "weights": taken.asked.weights,
+                "notes": [redacted(note) for note in call.notes[taken.notes_before :]] or None,
                 MEASURED: write_measured(call, duration_s, error),
             }
         )
@@ -251,15 +244,16 @@ class ReplayStage:
         apply_measured(call, line.fields[MEASURED])
         return line
 
-    def _note_deadline(self, call: Call, asked: Asked, cassette: Cassette, notes: int) -> None:
+    def _note_deadline(self, taken: _Recording) -> None:
         """Record a call that ran out of time, which the outer deadline stage raises; must not await."""
+        call = taken.call
         if call.deadline is None or self._clock.monotonic() < call.deadline - CLOCK_SECONDS:
             return  # it was cancelled
         late = DeadlineExceededError.after(call.deadline - call.started_at, billed=call.attempts > 0)
         with contextlib.suppress(ConfigError):
-            self._put(call, asked, cassette, {"error": write_failure(call, late)}, notes=notes)
+            self._put(taken, {"error": write_failure(call, late)})
             # A failed write is retried, and reported, with the next answer.
-            asyncio.get_running_loop().run_in_executor(None, cassette.flush)
+            asyncio.get_running_loop().run_in_executor(None, taken.cassette.flush)
 
     def _report(self, text: str) -> None:
         if not self._reported:

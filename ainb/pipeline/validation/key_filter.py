@@ -75,16 +75,19 @@ class OwnKeyStage:
         A server may repeat a header in any of them.
         """
         names: list[str] = []
+        values = redaction.secret_values()
+        if not values:
+            return reply
 
         def clean(text: str) -> str:
-            places = redaction.find_known(text)
+            places = redaction.find_known(text, values)
             names.extend(name for _, _, name in places)
             return replace_places(text, places, lambda name, _value: f"[redacted {name}]") if places else text
 
         for field in _TEXTS:
             value = getattr(reply, field)
-            if value:
-                setattr(reply, field, clean(value))
+            if value and (cleaned := clean(value)) is not value:
+                setattr(reply, field, cleaned)
         if reply.headers:
             reply.headers = {clean(name): clean(value) for name, value in reply.headers.items()}
         if names:

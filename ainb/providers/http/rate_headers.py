@@ -5,6 +5,7 @@ Source: the providers' documentation of their headers, as of 2026: OpenAI and Az
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -57,6 +58,7 @@ def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
     ]
 
 
+@functools.lru_cache(maxsize=256)
 def _place(name: str) -> tuple[Dimension, str] | None:
     if (match := _OPENAI.fullmatch(name)) or (match := _MISTRAL.fullmatch(name)):
         return _DIMENSIONS[match[2]], match[1]

@@ -171,15 +171,8 @@ class RedisBook:
         if shared.is_drawing:
             return
         shared.is_drawing, shared.drawn_at = True, self._client.clock.monotonic()
-        words = (
-            account.name,
-            self._client.owner,
-            need,
-            need + (DRAWN_AHEAD - 1) * amount,
-            shared.limit,
-            LIVE_SECONDS,
-        )
-        owner = self._client.owner
+        owner, most = self._client.owner, need + (DRAWN_AHEAD - 1) * amount
+        words = (account.name, owner, need, most, shared.limit, LIVE_SECONDS)
 
         def drawn(answer: Any) -> None:
             with self._lock:
@@ -271,12 +264,8 @@ class RedisBook:
             unsent = sum(
                 hold.amount for (_, held), hold in self._held.items() if held == account and not hold.is_sent
             )
-            words = (
-                account.name,
-                self._client.owner,
-                max(0, shared.spent - unheard) if was_lost else 0,
-                unsent,
-            )
+            least = max(0, shared.spent - unheard) if was_lost else 0
+            words = (account.name, self._client.owner, least, unsent)
             self._client.send_script(RESTORE, self._keys(account), words)
         for hold in self._held.values():
             hold.is_local = False

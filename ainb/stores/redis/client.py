@@ -18,12 +18,14 @@ from ainb.events import Notice, Sink
 from ainb.stores.fork import renew_after_fork
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.connection import (
+    OPEN_SECONDS,
     TIMEOUT_SECONDS,
     Answered,
     Command,
     Connection,
     UnavailableError,
     fail,
+    reason,
 )
 from ainb.stores.redis.heartbeat import FORGET_SECONDS, HEARTBEAT, LIVE_SECONDS, Listeners, new_name
 from ainb.stores.redis.loop import LoopBound
@@ -31,7 +33,6 @@ from ainb.stores.redis.script import Script
 
 HEARTBEAT_SECONDS = 1.0
 NOTICE_SECONDS = 60.0
-OPEN_SECONDS = 2.0  # in the background; no call waits longer than TIMEOUT_SECONDS for it
 MAX_BACKLOG = 10_000
 
 
@@ -40,8 +41,7 @@ class RedisClient(LoopBound):
 
     Args:
         address: Address of the server.
-        get_loop: Returns the loop of the connection, which runs in its own thread; called at each use, since
-            a forked child has another loop.
+        get_loop: Returns the loop of the connection; see `LoopBound`.
         sink: Receives a notice when the server is unavailable.
 
     Attributes:
@@ -218,8 +218,7 @@ class RedisClient(LoopBound):
                 await self._heartbeat(connection.ask)
             self._connection, self.is_down = connection, False
             self._start_heartbeat()
-            for listener in self.on.reconnected:
-                listener(before is not None and before != self._data)
+            self._announce(was_lost=before is not None and before != self._data)
         except Exception as error:  # noqa: BLE001 - any fault makes the server unavailable
             connection.drop()
             self._break(error)
@@ -227,6 +226,10 @@ class RedisClient(LoopBound):
             backlog, self._backlog = self._backlog, []
             for command in backlog:
                 connection.send(command)
+
+    def _announce(self, *, was_lost: bool) -> None:
+        for listener in self.on.reconnected:
+            listener(was_lost)
 
     async def _heartbeats(self) -> None:
         """Once a second: send a heartbeat and call the listeners, or try to reconnect."""
@@ -238,8 +241,7 @@ class RedisClient(LoopBound):
                     before = self._data
                     await self._heartbeat(self.run_command)
                     if before != self._data:  # the database was emptied
-                        for lost_listener in self.on.reconnected:
-                            lost_listener(True)
+                        self._announce(was_lost=True)
                 for listener in self.on.heartbeat if self._connection is not None else ():
                     listener()
             except Exception as error:  # noqa: BLE001 - the heartbeat must go on
@@ -289,15 +291,8 @@ class RedisClient(LoopBound):
         if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
             self._told_at = now
             text = (
-                f"the shared state at {self.address.place} cannot be used ({_reason(error)}); limits and "
+                f"the shared state at {self.address.place} cannot be used ({reason(error)}); limits and "
                 f"budgets are held by this process alone (its share of {len(self.peers)}) until it is back; "
                 "see %ai status"
             )
             self._sink(Notice(text, "state"))
-
-
-def _reason(error: Exception) -> str:
-    """The error on one line; it contains no credentials."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return f"no answer within {OPEN_SECONDS} s"
-    return " ".join(str(error).split()) or type(error).__name__

@@ -24,6 +24,7 @@ from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.script import SCRIPTS
 
 TIMEOUT_SECONDS = 0.25
+OPEN_SECONDS = 2.0  # in the background; no call waits longer than TIMEOUT_SECONDS for it
 GRACE_SECONDS = 0.02  # a loop that was blocked reads pending answers before it declares the server late
 MAX_TOGETHER = 256
 
@@ -168,6 +169,13 @@ def fail(commands: Iterable[Command]) -> None:
     """Answer commands that no server will answer."""
     for command in commands:
         command.answer(UnavailableError("the server is out of reach"))
+
+
+def reason(error: Exception) -> str:
+    """The error on one line; it contains no credentials."""
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {OPEN_SECONDS} s"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _loading() -> Iterable[Command]:

@@ -26,19 +26,10 @@ from ainb.pipeline.rate_limit import (
     make_ramp,
 )
 from ainb.pipeline.rate_limit import Permit as LocalPermit
+from ainb.stores.redis import limiter_scripts as scripts
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
-from ainb.stores.redis.limiter_scripts import (
-    ACQUIRE,
-    DRAIN,
-    LEARN,
-    LEAVE,
-    LOOK,
-    NO_SLOT,
-    PAUSE,
-    SETTLE,
-)
 from ainb.stores.redis.limiter_texts import read_view, refusal
 from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, SharedQueue, divided
 
@@ -122,7 +113,7 @@ class RedisLimiter:
             if actual is None
             else tuple(map(float.__sub__, map(float, cost), map(float, actual)))
         )
-        self._client.send_script(SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
+        self._client.send_script(scripts.SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
         first = self._queue.first
         if first is not None:
             first.wake_from_any_thread(self._client)
@@ -136,7 +127,7 @@ class RedisLimiter:
             self._slots.overloaded(started_at=permit.asked_at, now=now)
             seconds = _pause(retry_after or 0.0)
             self._client.send_script(
-                DRAIN, self._keys, (self._client.owner, *self._fixed, permit.granted_at, seconds)
+                scripts.DRAIN, self._keys, (self._client.owner, *self._fixed, permit.granted_at, seconds)
             )
 
     def pause(self, seconds: float) -> None:
@@ -144,7 +135,7 @@ class RedisLimiter:
         if self._fallback is not None:
             self._fallback.pause(seconds)
         elif _pause(seconds):
-            self._client.send_script(PAUSE, self._keys, (_pause(seconds),))
+            self._client.send_script(scripts.PAUSE, self._keys, (_pause(seconds),))
 
     def learn(self, readings: Iterable[Reading]) -> None:
         """Apply rate-limit headers: a limit caps ours, a remaining amount only lowers the level."""
@@ -165,7 +156,7 @@ class RedisLimiter:
                     self._slots.hint(left)
         if any(item != "" for item in (*limits, *remaining)):
             self._client.send_script(
-                LEARN, self._keys, (self._client.owner, *self._fixed, *limits, *remaining)
+                scripts.LEARN, self._keys, (self._client.owner, *self._fixed, *limits, *remaining)
             )
 
     def raise_cap(self, cap: int) -> None:
@@ -217,7 +208,7 @@ class RedisLimiter:
                     raise refusal(self._name, self._options, wait, why)
                 if entry is None:
                     entry = await self._queue.join()
-                if why == NO_SLOT:
+                if why == scripts.NO_SLOT:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
                     wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
@@ -236,7 +227,7 @@ class RedisLimiter:
     ) -> tuple[SharedPermit | None, float, int]:
         patience = -1 if self._options.on_full == "raise" else min(left, 1e9)
         if self._here.in_flight + self._asking >= self._here.concurrency:
-            return None, 0.0, NO_SLOT
+            return None, 0.0, scripts.NO_SLOT
         asked_at = self._client.clock.monotonic()
         concurrency = 0 if self._here.most == math.inf else int(self._here.most)
         words = (self._client.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
@@ -244,7 +235,7 @@ class RedisLimiter:
         try:
             found = str(
                 await self._client.run_script(
-                    ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer)
+                    scripts.ACQUIRE, self._keys, words, lambda answer: self._give_back(cost, answer)
                 )
             )
         finally:
@@ -261,14 +252,14 @@ class RedisLimiter:
             self._here.in_flight += 1
             self.settle(SharedPermit(cost, answer.split(" ")[1], 0.0), NOTHING)
         elif not self._queue:
-            self._client.send_script(LEAVE, self._keys, (self._client.owner,))
+            self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
 
     def _undo(self, permit: SharedPermit) -> None:
         self.settle(permit, NOTHING)
 
     def _leave_server_queue(self) -> None:
         if not self._client.is_down:
-            self._client.send_script(LEAVE, self._keys, (self._client.owner,))
+            self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
 
     def _local(self) -> LocalLimiter:
         if self._fallback is None:
@@ -294,7 +285,7 @@ class RedisLimiter:
     def _on_heartbeat(self) -> None:
         if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._here.in_flight:
             self._client.send_script(
-                LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
+                scripts.LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
             )
 
     def _update(self, answer: Any) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ainb.usage.columns import MICRO
 from ainb.usage.frames.calls import TEXT_DTYPE, fetch_columns
+from ainb.usage.log import checked
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -64,6 +65,7 @@ def model_now(rows: StateRows, model: str) -> Mapping[str, Any]:
     return _merged(rows).get(model, {})
 
 
+@checked
 def duration_percentiles(log: UsageLog) -> pd.DataFrame:
     """Durations of answered calls among the newest 2,000.
 
@@ -109,6 +111,7 @@ def cache_now(rows: StateRows) -> Mapping[str, Any]:
     return next((row for row in rows if row.get("part") == "cache"), {})
 
 
+@checked
 def newest_call(log: UsageLog) -> int:
     """Id of the newest row of the log, which grows with every call; 0 without rows."""
     with log.reading() as connection:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
 from ainb.usage.filters import Since, Where, sql_condition
-from ainb.usage.log import pack
+from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -47,8 +47,9 @@ _ERROR_COLUMNS = (
 )
 
 
+@checked
 def usage(
-    log: UsageLog, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
+    log: UsageLog, /, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
     """All calls of all sessions of the home, oldest first, including those just finished in this process.
 
@@ -73,7 +74,8 @@ def usage(
     return _fetch(log, names, since=since, where=where)
 
 
-def failures(log: UsageLog, *, since: Since = None, **where: Any) -> pd.DataFrame:
+@checked
+def failures(log: UsageLog, /, *, since: Since = None, **where: Any) -> pd.DataFrame:
     """The failed calls, oldest first: status "error" and "rejected", not "cancelled".
 
     Args:

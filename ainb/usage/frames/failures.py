@@ -13,6 +13,7 @@ from ainb.usage.frames.billed import NOT_SENT
 from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
 from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
+from ainb.usage.log import checked
 from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
     )
 
 
+@checked
 def over_time(
     log: UsageLog, *, window: Window, most: int = 7, statuses: Sequence[str] = FAILED
 ) -> pd.DataFrame:
@@ -183,6 +185,7 @@ def per_kind(frame: pd.DataFrame) -> dict[str, int]:
     return {str(kind): int(count) for kind, count in frame.sum().items()}
 
 
+@checked
 def latest(
     log: UsageLog, *, window: Window, count: int = LATEST, statuses: Sequence[str] = FAILED
 ) -> pd.DataFrame:

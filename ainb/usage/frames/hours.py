@@ -11,6 +11,7 @@ import pandas as pd
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import fetch_columns, masked
+from ainb.usage.log import checked
 from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def local_hours(slices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pd.Dateti
     return pd.DatetimeIndex([hours[int(number)] for number in slices], dtype="datetime64[us]")
 
 
+@checked
 def calls_by_hour(log: UsageLog, window: Window) -> pd.DataFrame:
     """Cost by local hour.
 

@@ -13,6 +13,7 @@ from ainb.errors import ConfigError
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
 from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.log import checked
 from ainb.usage.rows import Status
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ _WORD = "(SELECT id FROM words WHERE word = '{}')"
 Measures = list[tuple[str, float | None, str]]
 
 
+@checked
 def summary(
-    log: UsageLog, *, hours: float | None = None, days: float | None = None, **where: Any
+    log: UsageLog, /, *, hours: float | None = None, days: float | None = None, **where: Any
 ) -> pd.DataFrame:
     """Summarize the calls of the last hours or days.
 

@@ -22,7 +22,7 @@ from ainb.usage.frames.calls import (
     local_midnight_us,
     masked,
 )
-from ainb.usage.log import pack
+from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
@@ -43,8 +43,9 @@ _SUMS = (
 )
 
 
+@checked
 def costs(
-    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
     """Sum tokens and money of finished calls.
 
@@ -95,8 +96,9 @@ def costs(
     return _indexed(frame, keys, names)
 
 
+@checked
 def errors(
-    log: UsageLog, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
+    log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
     """The failed calls, or their number by group.
 

@@ -2,6 +2,7 @@
 
 `log` is the log of one session; it queues finished calls at the `writer` of its file, which makes rows and
 commits them in groups to a `log_file` (`store`, `schema`, `rollups`). `reading` opens the file for queries,
+`cleaned` checks the rows of a damaged one,
 `recorder` makes rows of calls made elsewhere, `packing` speeds up fetching, and `jsonlog` writes rows to the
 logger `ainb`.
 """
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ainb.usage.log.cleaned import checked
     from ainb.usage.log.log import FILE_NAME, Log, UsageLog
     from ainb.usage.log.packing import pack
     from ainb.usage.log.recorder import Estimators
@@ -28,8 +30,19 @@ else:
             "KEYS": "rollups",
             "Log": "log",
             "UsageLog": "log",
+            "checked": "cleaned",
             "pack": "packing",
         },
     )
 
-__all__ = ["FILE_NAME", "FROM_CALLS", "FROM_ROLLUPS", "KEYS", "Estimators", "Log", "UsageLog", "pack"]
+__all__ = [
+    "FILE_NAME",
+    "FROM_CALLS",
+    "FROM_ROLLUPS",
+    "KEYS",
+    "Estimators",
+    "Log",
+    "UsageLog",
+    "checked",
+    "pack",
+]

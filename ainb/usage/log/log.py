@@ -102,6 +102,7 @@ class UsageLog(WarningListener):
             "max_age_days": self.options.max_age_days,
         }
         self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
+        self._has_warned = False
         self._writer.listeners.add(self)
         self._append: Callable[[Recorded], None] = _logging(self._writer.append, log_lines=log_lines)
         self._copy = copy_to
@@ -129,9 +130,11 @@ class UsageLog(WarningListener):
         self._append(row)
 
     def warn(self, text: str) -> None:
-        """Send one line about the log to the session's sink."""
-        with contextlib.suppress(Exception):
-            self._sink(Notice(text, "log"))
+        """Send the first line about the log to the session's sink; later ones are dropped."""
+        if not self._has_warned:
+            self._has_warned = True
+            with contextlib.suppress(Exception):
+                self._sink(Notice(text, "log"))
 
     @property
     def backlog(self) -> int:

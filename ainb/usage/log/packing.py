@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+MOST_WORDS = 2**25
 _MAX_BITS = 62  # SQLite's integers have 63 and a sign
 
 
@@ -58,8 +59,15 @@ def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack
         connection: An open log, in the transaction in which the calls are read: a word that came later could
             need more bits.
         columns: Any columns, each once.
+
+    Raises:
+        ValueError: A word has a number that ainb gives to none.
     """
     (last,) = connection.execute("SELECT max(id) FROM words").fetchone()
+    if not isinstance(last, int) or last > MOST_WORDS:
+        raise ValueError(
+            f"the number {last!r} of a word is beyond {MOST_WORDS}"
+        )  # arrays of that length follow
     bits = {"flag": 1, "word": int(last).bit_length()}
     packs: list[Pack] = []
     chosen: list[Column] = []

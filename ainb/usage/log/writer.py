@@ -23,7 +23,7 @@ GATHER_SECONDS = 0.1
 IDLE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 FLUSH_SECONDS = 5.0
-FORK_SECONDS = 1.0
+LOCK_SECONDS = 1.0
 RING_ROWS = 10_000
 RECENT_ROWS = 1_000
 
@@ -58,15 +58,28 @@ class Writer:
     """Queue and thread that write the rows of one log file.
 
     `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that
-    a row is written at most 0.2 s after its call. With nothing to do for IDLE_SECONDS it closes the file and
-    ends, so that a log that is never closed holds neither; the next row starts it anew. What cannot be
-    written stays in a ring of RING_ROWS and is tried again.
+    a row is written at most 0.2 s after its call. What cannot be written stays in a ring of RING_ROWS and is
+    tried again. The thread ends in one way, whatever ends it, and then holds no file::
+
+                    append                       idle for IDLE_SECONDS, or begin_stop
+        no thread ----------> thread, file open ------------------------------------> ending
+            ^                        ^                                                  |
+            |                        +------------- rows were queued meanwhile ---------+
+            +--------------- queue empty: the thread closes the file and ends ----------+
+
+    `stop` is `begin_stop` and `finish_stop`, which writes what no thread did; the next row starts a thread
+    anew. At the exit of the process all writers begin before the first one is waited for, and from then on
+    `append` writes each row itself, since no thread can be started any more.
 
     Args:
         path: The log file; None keeps RING_ROWS in memory.
         clock: For the age of rows and the time of the next try.
         max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
         max_age_days: Older rows are pruned; None keeps all.
+
+    Attributes:
+        listeners: Receivers of warnings.
+        recent: The last rows.
     """
 
     def __init__(
@@ -74,7 +87,6 @@ class Writer:
     ) -> None:
         self._path = path
         self._clock = clock
-        self._warned: weakref.WeakSet[WarningListener] = weakref.WeakSet()
         self.listeners: weakref.WeakSet[WarningListener] = weakref.WeakSet()
         self._file = LogFile(
             path,
@@ -83,7 +95,7 @@ class Writer:
             max_age_days=max_age_days,
             warn=self._warn,
         )
-        self._synchronous = False
+        self._is_exiting = False
         self._reset()
         all_writers.add(self)
 
@@ -91,20 +103,18 @@ class Writer:
         self._queue: collections.deque[QueueItem] = collections.deque()
         self._pending: list[Row] = []
         self.recent: collections.deque[Row] = collections.deque(maxlen=RECENT_ROWS)
-        self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._flush_requested = threading.Event()
-        self._is_awake = False
-        self._stopping = False
+        self._lock = threading.Lock()  # of the file and of the rows that are not written yet
+        self._starting = threading.Lock()  # of the thread's start and end
         self._thread: threading.Thread | None = None
-        self._retry_at: float | None = None
-        self._starting = threading.Lock()
-        self._held_for_fork = False
+        self._is_stopping = False
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._retry_at = 0.0
 
     def append(self, item: QueueItem) -> None:
         """Queue a finished call or a row; never waits, never raises."""
         self._queue.append(item)
-        if not self._is_awake:
+        if not self._wake.is_set():
             self._wake_thread()
 
     @property
@@ -120,55 +130,50 @@ class Writer:
         """
         done = threading.Event()
         self.append(done)
-        self._flush_requested.set()
+        self._hurry.set()
         return done.wait(timeout_seconds)
 
     def stop(self) -> None:
         """Write what is queued, end the thread and close the file; a later append starts anew."""
-        thread = self._thread
-        self._stopping = True
-        self._flush_requested.set()
-        self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(FLUSH_SECONDS)
-        self.drain()
-        self._close_file()
+        self.begin_stop()
+        self.finish_stop(FLUSH_SECONDS)
 
-    def flush_at_exit(self) -> threading.Event | None:
-        """At exit: let the thread write what is queued; from now on `append` writes each row itself.
-
-        Returns:
-            Set by the thread once that is done; None without a thread, which cannot be started any more, or
-            with nothing to write.
-        """
-        done = None
-        if self._has_thread() and (self._queue or self._pending):
-            done = threading.Event()
-            self._retry_at = None
-            self.append(done)
-            self._flush_requested.set()
-        self._synchronous = True
-        return done
-
-    def close_at_exit(self, *, is_late: bool) -> None:
-        """At exit, at the very last: close the file, unless a thread still writes to it.
+    def begin_stop(self, *, at_exit: bool = False) -> None:
+        """Let the thread write what is queued and end.
 
         Args:
-            is_late: Whether rows that no thread will write are given up.
+            at_exit: Whether the process ends: what could not be written is tried once more, and from now on
+                `append` writes each row itself.
         """
-        if not is_late and not self._has_thread() and (self._queue or self._pending):
+        if at_exit:
+            self._is_exiting = True
+            self._retry_at = 0.0
+        self._is_stopping = True
+        self._hurry.set()
+        self._wake.set()
+
+    def finish_stop(self, timeout_seconds: float) -> None:
+        """Wait until the thread has ended, write what is left, and close the file.
+
+        A thread that has not ended by then goes on and closes the file itself. Without time left, rows that
+        no thread has written are given up.
+        """
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout_seconds)
+        if self._has_thread():
+            return
+        self._wake.clear()
+        if self.backlog and timeout_seconds > 0:
             self.drain()
-        if self._lock.acquire(blocking=False):
-            self._file.close()
-            self._lock.release()
+        self._close_file()
 
     def drain(self) -> None:
         """Make rows of the queued calls and write them."""
         waiting: list[threading.Event] = []
         with self._lock:
-            self._is_awake = False
             self._build_rows(waiting)
-            if self._pending and (self._retry_at is None or self._clock.monotonic() >= self._retry_at):
+            if self._pending and self._clock.monotonic() >= self._retry_at:
                 self._write()
         for event in waiting:
             event.set()
@@ -191,14 +196,13 @@ class Writer:
             yield connection
 
     def _wake_thread(self) -> None:
-        self._is_awake = True
-        if self._synchronous:
+        if self._is_exiting:
             self.drain()
             return
         if not self._has_thread():
             with self._starting:
                 if not self._has_thread():
-                    self._stopping = False
+                    self._is_stopping = False
                     self._thread = threading.Thread(target=self._run, name="ainb-usage", daemon=True)
                     self._thread.start()
         self._wake.set()
@@ -210,24 +214,23 @@ class Writer:
     def _run(self) -> None:
         while not self._should_end():
             if self._wake.wait(RETRY_SECONDS if self._pending else IDLE_SECONDS) or self._pending:
-                self._wake.clear()
-                self._flush_requested.wait(GATHER_SECONDS)
-                self._flush_requested.clear()
+                self._hurry.wait(GATHER_SECONDS)
+                self._hurry.clear()
+                self._wake.clear()  # before the queue is read: what comes later wakes again
                 self.drain()
             else:
-                self._stopping = True
+                self._is_stopping = True
         self._close_file()
 
     def _should_end(self) -> bool:
         """Whether the thread ends; a row queued meanwhile is either seen here or starts another thread."""
-        if not self._stopping:
+        if not self._is_stopping:
             return False
         with self._starting:
-            thread, self._thread = self._thread, None
-            if not self._queue:
-                return True
-            self._thread = thread
-            return False
+            if self._queue:
+                return False
+            self._thread = None
+            return True
 
     def _build_rows(self, waiting: list[threading.Event]) -> None:
         from ainb.usage.log.jsonlog import log_row
@@ -274,30 +277,33 @@ class Writer:
                 "free it, or move it away and a new one is made"
             )
             return
-        self._retry_at = None
+        self._retry_at = 0.0
         self._pending.clear()
 
     def _close_file(self) -> None:
-        with self._lock:
-            if not self._file.in_memory:
+        if self._lock.acquire(timeout=LOCK_SECONDS):  # else somebody still reads a log in memory
+            if self._is_exiting or not self._file.in_memory:
                 self._file.close()
+            self._lock.release()
 
     def _warn(self, text: str) -> None:
-        for listener in list(self.listeners - self._warned):
-            self._warned.add(listener)
+        for listener in list(self.listeners):
             listener.warn(text)
 
-    def before_fork(self) -> None:
-        """Close the file: an SQLite connection must not cross a fork; the next write opens it again."""
-        self._held_for_fork = self._lock.acquire(timeout=FORK_SECONDS)
-        if self._held_for_fork and not self._file.in_memory:
+    def before_fork(self) -> bool:
+        """Close the file: an SQLite connection must not cross a fork; the next write opens it again.
+
+        Returns:
+            Whether the lock was free in time, and is now held.
+        """
+        is_held = self._lock.acquire(timeout=LOCK_SECONDS)
+        if is_held and not self._file.in_memory:
             self._file.close()
+        return is_held
 
     def after_fork_in_parent(self) -> None:
-        """Release the lock, so that the thread goes on."""
-        if self._held_for_fork:
-            self._held_for_fork = False
-            self._lock.release()
+        """Release the lock that `before_fork` took, so that the thread goes on."""
+        self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Start with an empty queue: the parent writes its own."""
@@ -306,7 +312,7 @@ class Writer:
 
 
 class WarningListener:
-    """Receiver of warnings of a writer, at most one each."""
+    """Receiver of warnings of a writer."""
 
     def warn(self, text: str) -> None:
         """Take one line of text."""

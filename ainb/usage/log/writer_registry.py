@@ -6,7 +6,6 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
@@ -40,29 +39,36 @@ def _flush_queued() -> None:
         thread.join(EXIT_SECONDS)
 
 
-def _for_each_writer(act: Callable[[Writer], None]) -> Callable[[], None]:
-    def run() -> None:
-        for writer in list(all_writers):
-            act(writer)
-
-    return run
-
-
-def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: flush all writers by their own threads at the same time, for at most EXIT_SECONDS in all."""
+def _stop_all(clock: Clock = SYSTEM_CLOCK) -> None:
+    """At exit: stop all writers at the same time, for at most EXIT_SECONDS in all."""
     until = clock.monotonic() + EXIT_SECONDS
     writers = list(all_writers)
-    for done in [writer.flush_at_exit() for writer in writers]:
-        if done is not None:
-            done.wait(max(0.0, until - clock.monotonic()))
     for writer in writers:
-        writer.close_at_exit(is_late=clock.monotonic() >= until)
+        writer.begin_stop(at_exit=True)
+    for writer in writers:
+        writer.finish_stop(max(0.0, until - clock.monotonic()))
 
 
-atexit.register(_flush_all)
+_held_for_fork: list[Writer] = []
+
+
+def _before_fork() -> None:
+    _held_for_fork.extend(writer for writer in list(all_writers) if writer.before_fork())
+
+
+def _after_fork_in_parent() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    _held_for_fork.clear()
+    for writer in list(all_writers):
+        writer.after_fork_in_child()
+
+
+atexit.register(_stop_all)
 at_worker_exit(_flush_queued)
 os.register_at_fork(
-    before=_for_each_writer(Writer.before_fork),
-    after_in_parent=_for_each_writer(Writer.after_fork_in_parent),
-    after_in_child=_for_each_writer(Writer.after_fork_in_child),
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
 )

@@ -88,7 +88,7 @@ def test_every_example_names_its_subcommand():
 
 
 def test_the_version_is_one_line(terminal):
-    assert terminal.run("%ai version").out.strip() == f"ainb {ainb.__version__}"
+    assert terminal.run("%ai version").out.startswith(f"ainb {ainb.__version__} (prices of ")
 
 
 def test_the_list_tells_whether_a_key_is_set_and_never_the_key(terminal, monkeypatch):

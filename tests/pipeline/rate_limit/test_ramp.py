@@ -219,7 +219,7 @@ def test_it_stays_between_one_and_the_cap_whatever_happens(events, most, step):
         elif name == "raise_to":
             ramp.raise_to(value, now=now)
         elif name == "most":
-            ramp.most = float(value)
+            ramp.cap_at(float(value))
         else:
             getattr(ramp, name)(now=now)
         assert 1 <= ramp.limit <= ramp.most

@@ -276,9 +276,9 @@ def test_the_ring_of_rows_that_wait_is_bounded(make_log, tmp_path, monkeypatch):
     for number in range(100):
         log.listener(finished(number))
         if number % 30 == 0:
-            log._writer._retry_at = None
+            log._writer._retry_at = 0.0
             log.flush()
-    log._writer._retry_at = None
+    log._writer._retry_at = 0.0
     log.flush()
 
     assert [row.call_id for row in log._writer._pending] == [f"call-{number}" for number in range(90, 100)]

@@ -1,0 +1,132 @@
+"""Published prices as the package genai-prices computes them, for what the data that ainb ships leaves out.
+
+Its import takes half a second, so it happens where a price is asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from ainb.messages import Usage
+from ainb.pricing.rates import ZERO, Rates
+from ainb.pricing.snapshot import REQUESTS_PER_RATE
+
+if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.types import ModelInfo, ModelPrice
+    from genai_prices.types import Provider as PricedProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """Prices that depend on the date, on the size of the prompt, or on how it is processed."""
+
+    provider: PricedProvider
+    model: ModelInfo
+    context: Mapping[str, str] | None
+
+    def cost(self, usage: Usage, at: datetime) -> Decimal | None:
+        """USD of a use of the model; None when a number or a rate that it needs is unknown."""
+        prices = self.model.get_prices(at, self.context)
+        if not _is_tiered(prices):
+            return _read_rates(prices).cost(usage)
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        return self._tiered_cost(usage, usage.input_tokens, usage.output_tokens, at)
+
+    def _tiered_cost(self, usage: Usage, read: int, written: int, at: datetime) -> Decimal | None:
+        from genai_prices.types import Usage as PricedUsage
+
+        cached, stored = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+        thought = usage.reasoning_output_tokens or 0
+        stored_1h = min(stored, usage.cache_creation_1h_input_tokens or 0)
+        tokens = PricedUsage(
+            input_tokens=max(read, cached + stored),
+            output_tokens=max(written, thought),
+            cache_read_tokens=cached,
+            cache_write_tokens=stored,
+            cache_write_1h_tokens=stored_1h,
+            output_reasoning_tokens=thought,
+        )
+        try:
+            return self.model.calc_price(
+                tokens, self.provider, genai_request_timestamp=at, price_context=self.context
+            ).total_price
+        except (LookupError, ValueError):  # a price list that genai-prices itself cannot apply
+            return None
+
+
+def has_batch_price(rates: object, at: datetime) -> bool:
+    """Whether published prices hold a batch rate of their own for this moment; many begin in October 2026."""
+    if not isinstance(rates, Conditional) or rates.context is None:
+        return False
+    variants = rates.model.price_variants or ()
+    return any(
+        variant.when.items() <= rates.context.items()
+        and "processing" in variant.when
+        and (variant.constraint is None or variant.constraint.active(at))
+        for variant in variants
+    )
+
+
+def ask_package(service: str | None, model: str, wanted: Mapping[str, str]) -> Rates | Conditional | None:
+    """What a model costs for a processing and service tier; None where the package does not know it."""
+    found = find_model(service, model)
+    if found is None:
+        return None
+    lister, info = found
+    # genai-prices itself ignores the context for a model that it borrows from another provider.
+    context = wanted if wanted and any(info is item for item in lister.models) else None
+    prices = info.prices
+    if isinstance(prices, list) or _is_tiered(prices) or (context and info.price_variants):
+        return Conditional(lister, info, context)
+    return _read_rates(prices)
+
+
+def _is_tiered(prices: ModelPrice) -> bool:
+    from genai_prices.types import TieredPrices
+
+    return any(isinstance(price, TieredPrices) for price in vars(prices).values())
+
+
+def _read_rates(prices: ModelPrice) -> Rates:
+    values: dict[str, Any] = vars(prices)
+    return Rates(
+        input=values.get("input_mtok"),
+        output=values.get("output_mtok"),
+        cache_read=values.get("cache_read_mtok"),
+        cache_write=values.get("cache_write_mtok"),
+        cache_write_1h=values.get("cache_write_1h_mtok"),
+        reasoning=values.get("output_reasoning_mtok"),
+        request=(values.get("requests_kcount") or ZERO) / REQUESTS_PER_RATE,
+    )
+
+
+def find_model(service: str | None, model: str) -> tuple[PricedProvider, ModelInfo] | None:
+    """Provider and model as genai-prices knows them.
+
+    An unknown one raises LookupError there and is None here.
+    """
+    try:
+        return load_package().find_provider_model(model, None, service, None)
+    except LookupError:
+        return None
+
+
+LOADED = threading.Event()
+_loading = threading.Lock()
+
+
+def load_package() -> DataSnapshot:
+    """The package's data, imported on first use; several threads wait for one import."""
+    with _loading:
+        from genai_prices.data_snapshot import get_snapshot
+
+        snapshot = get_snapshot()
+        LOADED.set()
+        return snapshot

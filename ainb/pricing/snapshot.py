@@ -1,0 +1,233 @@
+"""Published prices that ainb ships: names, context windows and rates, read without genai-prices.
+
+The data is made from genai-prices (`ainb.pricing.compile`). It counts while the installed genai-prices is the
+version that it was made from; where another one is installed, that package is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ainb.messages import Usage
+from ainb.pricing.rates import ZERO, Rates
+
+PACKAGE = "genai-prices"
+FILE_NAME = "prices.json.gz"
+REQUESTS_PER_RATE = 1_000
+# Names of `Rates` and of the package.
+RATE_NAMES = {
+    "input": "input_mtok",
+    "output": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "request": "requests_kcount",
+}
+_COMPACT_DATE = re.compile(r"(-)(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
+# Tests of a name in the data, and the method of the name that each of them is.
+_TESTS = {
+    "equals": "__eq__",
+    "starts_with": "startswith",
+    "ends_with": "endswith",
+    "contains": "__contains__",
+}
+_Clause = list[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Rates from a day on.
+
+    Attributes:
+        start: First day (UTC); None means always.
+        bands: Input tokens up to which rates hold (None: any number) and the rates, smallest prompts first.
+    """
+
+    start: date | None
+    bands: tuple[tuple[int | None, Rates], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model as the data knows it.
+
+    Attributes:
+        window: Context window in tokens; None where it is unknown.
+        prices: Its prices, oldest first; None where only the package can tell.
+    """
+
+    window: int | None
+    prices: tuple[Price, ...] | None
+
+    @property
+    def rates(self) -> Rates | None:
+        """The rates, where they depend neither on the day nor on the prompt's size; else None."""
+        if self.prices is None or len(self.prices) > 1 or len(self.prices[0].bands) > 1:
+            return None
+        return self.prices[0].bands[0][1]
+
+    def cost(self, usage: Usage, at: datetime) -> Decimal | None:
+        """USD of a use of the model; None when a number or a rate that it needs is unknown.
+
+        Args:
+            usage: Its tokens.
+            at: When it was; a time without a zone is UTC.
+        """
+        day = (at if at.tzinfo is None else at.astimezone(UTC)).date()
+        prices = self.prices or ()
+        price = next((item for item in reversed(prices) if item.start is None or day >= item.start), None)
+        price = price or (prices[0] if prices else None)
+        if price is None:
+            return None
+        if len(price.bands) == 1:
+            return price.bands[0][1].cost(usage)
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        parts = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+        size = max(usage.input_tokens, parts)
+        return next(rates for most, rates in price.bands if most is None or size <= most).cost(usage)
+
+
+class Snapshot:
+    """The data in memory.
+
+    Args:
+        data: As `ainb.pricing.compile` makes it.
+
+    Attributes:
+        date: Day on which it was made, as ISO 8601.
+    """
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.date: str = data["date"]
+        self._providers: list[dict[str, Any]] = data["providers"]
+        self._by_id: dict[str, dict[str, Any]] = {item["id"]: item for item in self._providers}
+
+    def find(self, provider: str | None, model: str, wanted: Mapping[str, str]) -> Listed | None:
+        """A model; None where the data does not know it.
+
+        Args:
+            provider: Id of the provider; None lets the model's name tell.
+            model: The provider's own model name.
+            wanted: Processing and service tier that are asked for.
+        """
+        name = model.lower()
+        if provider is not None and provider.lower() == "litellm":
+            provider, name = self._read_litellm(name)
+        service = self._find_provider(provider, name)
+        if service is None:
+            return None
+        found = self._find_model(service, name)
+        if found is None:
+            dashed = _COMPACT_DATE.sub(_dashed, name)
+            found = None if dashed == name else self._find_model(service, dashed)
+        if found is None:
+            return None
+        item, is_own = found
+        # The package itself ignores what is wanted of a model that is borrowed from another provider.
+        varies = is_own and any(when.items() <= wanted.items() for when in item["variants"])
+        prices = None if varies or item["prices"] is None else tuple(map(_read_price, item["prices"]))
+        return Listed(item["window"], prices)
+
+    def models(self, provider: str) -> list[str]:
+        """Names of the models of a provider that are not deprecated, sorted; [] where it is unknown."""
+        found = self._by_id.get(provider)
+        return sorted(item["id"] for item in found["models"] if not item["deprecated"]) if found else []
+
+    def _read_litellm(self, name: str) -> tuple[str | None, str]:
+        """Provider and model of a name such as ``openai/gpt-4o``."""
+        prefix, mark, rest = name.partition("/")
+        known = mark and prefix and self._find_provider(prefix, rest) is not None
+        return (prefix, rest) if known else (None, name)
+
+    def _find_provider(self, provider: str | None, model: str) -> dict[str, Any] | None:
+        if provider is None:
+            return next((item for item in self._providers if _matches(item["serves"], model)), None)
+        name = provider.lower().strip()
+        if name in self._by_id:
+            return self._by_id[name]
+        return next((item for item in self._providers if _matches(item["named"], name)), None)
+
+    def _find_model(self, service: Mapping[str, Any], name: str) -> tuple[dict[str, Any], bool] | None:
+        """The model, and whether it is the provider's own."""
+        lenders = [self._by_id[other] for other in service["borrows"] if other in self._by_id]
+        for place in (service, *lenders):
+            for item in place["models"]:
+                if _matches(item["match"], name):
+                    return item, place is service
+        return None
+
+
+@cache
+def load_snapshot() -> Snapshot | None:
+    """The data; None where another version of the package is installed, or the package knows newer prices."""
+    import gzip
+    import sys
+    from importlib.util import find_spec
+
+    import orjson
+
+    folder = Path(__file__).parent.parent / "data"
+    data = orjson.loads(gzip.decompress((folder / FILE_NAME).read_bytes()))
+    spec = find_spec("genai_prices")
+    if spec is None or spec.origin is None or "genai_prices" in sys.modules:
+        return None
+    site = Path(spec.origin).parent.parent
+    # Looked up by the folder's name: reading the metadata of packages takes 50 ms.
+    is_same = (site / f"genai_prices-{data['package_version']}.dist-info").is_dir()
+    return Snapshot(data) if is_same else None
+
+
+def price_source() -> str:
+    """Where published prices come from: the data that ainb ships, with its date, or the package."""
+    found = load_snapshot()
+    if found is not None:
+        return f"prices of {found.date}"
+    from importlib import metadata
+
+    return f"prices of {PACKAGE} {metadata.version(PACKAGE)}"
+
+
+def is_loaded() -> bool:
+    """Whether the data is in memory and counts."""
+    return bool(load_snapshot.cache_info().currsize) and load_snapshot() is not None
+
+
+def _read_price(price: list[Any]) -> Price:
+    start, bands = price
+    read = tuple((most, _read_rates(values)) for most, values in bands)
+    return Price(None if start is None else date.fromisoformat(start), read)
+
+
+def _read_rates(values: Mapping[str, str]) -> Rates:
+    numbers = {name: Decimal(value) for name, value in values.items()}
+    numbers["request"] = numbers.get("request", ZERO) / REQUESTS_PER_RATE
+    return Rates(**numbers)
+
+
+def _matches(clause: _Clause, text: str) -> bool:
+    if clause is None:
+        return False
+    kind, value = clause
+    if kind in {"or", "and"}:
+        return (any if kind == "or" else all)(_matches(part, text) for part in value)
+    if kind == "regex":
+        return re.search(value, text) is not None
+    test: Callable[[str], bool] = getattr(text, _TESTS[kind])
+    return test(value)
+
+
+def _dashed(match: re.Match[str]) -> str:
+    year, month, day = (int(match[index]) for index in range(2, 5))
+    try:
+        return f"{match[1]}{date(year, month, day).isoformat()}"
+    except ValueError:
+        return match[0]

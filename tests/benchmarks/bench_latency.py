@@ -1,0 +1,107 @@
+"""Batches against a server with latency, beside bare aiohttp with as many calls in flight, and beside the ideal.
+
+The first batch finds out how many calls the server takes at once; the later one knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+import ainb
+
+SERVE = """
+import sys
+from tests.fault_server import FaultServer
+with FaultServer(record=False, delay_seconds={}) as server:
+    print(server.base_url, flush=True)
+    sys.stdin.read()
+"""
+# Rows, calls in flight, latency in seconds; what is divided by, and the goals of the first batch and of later ones.
+CASES = [
+    (1_000, 64, 0.3, "ideal", 1.25, 1.10),
+    (1_000, 256, 0.3, "bare", 1.6, 1.3),
+    (8_000, 1_024, 0.3, "bare", 1.6, 1.3),
+    (100, 64, 0.5, "ideal", 1.8, 1.2),
+]
+
+
+@contextlib.contextmanager
+def server(latency: float) -> Iterator[str]:
+    """A server in a process of its own; every answer takes `latency` seconds."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE.format(latency)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+async def bare(base_url: str, rows: int, at_once: int) -> float:
+    """Seconds of aiohttp and a number of workers: encode, post, read, decode."""
+    left = iter(range(rows))
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+        async def work() -> None:
+            for number in left:
+                body = {"model": "m", "messages": [{"role": "user", "content": f"Classify: row {number}"}]}
+                async with client.post(
+                    base_url + "/chat/completions", data=orjson.dumps(body), headers=headers
+                ) as response:
+                    orjson.loads(await response.read())
+
+        start = time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(at_once)))
+        return time.perf_counter() - start
+
+
+def batches(base_url: str, rows: int, at_once: int, home: Path) -> list[float]:
+    """Seconds of the first batch of a place and of the next one, every stage, log and journal on."""
+    with ainb.Session("ollama:warm", home=home / "warm", api_base=base_url) as session:
+        session.map([f"warm {number}" for number in range(50)], "{value}")
+    seconds = []
+    with ainb.Session("ollama:m", home=home, api_base=base_url) as session:
+        for turn in range(2):
+            prompts = [f"row {turn} {number}" for number in range(rows)]
+            start = time.perf_counter()
+            frame = session.map(prompts, "Classify: {value}", concurrency=at_once)
+            seconds.append(time.perf_counter() - start)
+            assert (frame["status"] == "ok").all()
+    return seconds
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """What, measured, peer or limit in the same run, goal."""
+    table = []
+    for count, at_once, latency, measure, first_goal, later_goal in CASES:
+        with tempfile.TemporaryDirectory() as folder, server(latency) as base_url:
+            alone = asyncio.run(bare(base_url, count, at_once))
+            taken = batches(base_url, count, at_once, Path(folder))
+        ideal = -(-count // at_once) * latency
+        unit = ideal if measure == "ideal" else alone
+        what = f"{count:,} rows of {latency:g} s, {at_once:,} in flight"
+        beside = f"bare {alone:.2f} s, ideal {ideal:.2f} s"
+        for name, seconds, goal in zip(("first", "later"), taken, (first_goal, later_goal), strict=True):
+            measured = f"{seconds:.2f} s, {seconds / unit:.2f} of {measure}"
+            table.append((f"{what}: {name} batch", measured, beside, f"<= {goal:.2f}"))
+    return table
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(*row, sep=" | ")
