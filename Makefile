@@ -14,7 +14,7 @@ FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py test
 LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench prices reliability docs screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench bench-peers prices reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -84,6 +84,12 @@ notebooks: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
 
+# The same batch with other packages, which are installed into an environment of their own.
+bench-peers: $(VENV)/.installed-dev
+	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm
+	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python
+
 # Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.
 reliability: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.reliability $(SLOW)
@@ -107,4 +113,4 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .venv-newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-peers .venv-newest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -17,6 +17,7 @@ SENT_FROM: Final = "RetryStage"  # what stands inside it is run for each attempt
 # Stage: name, what it does on the way in, how it can end the call.
 TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "RecordStage": ("record", "writes one usage row, whatever happens", ""),
+    "TextDeliveryStage": ("text delivery", "waits until every streamed piece was shown", ""),
     "ValidationStage": ("validation", "redacts secrets, refuses what a rule blocks", "InvalidPromptError"),
     "DeadlineStage": ("deadline", "bounds all waits and attempts together", "DeadlineExceededError"),
     "FallbackStage": ("fallback", "asks the next model when this one is down", ""),

@@ -1,0 +1,76 @@
+"""Batches of ainb beside those of other packages against one server with latency: ``make bench-peers``.
+
+Each runs 1,000 prompts with 64 in flight, as its own documentation shows it. Peers run with the Python that
+is named as the first argument, which has them installed; ainb runs with this one. Times are of this machine
+at this moment, so the ratios count.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).parent
+ROWS, AT_ONCE, LATENCY_SECONDS = 1_000, 64, 0.3
+IDEAL_SECONDS = ROWS / AT_ONCE * LATENCY_SECONDS
+SERVE = """
+import sys
+from tests.fault_server import FaultServer
+with FaultServer(record=False, delay_seconds={}) as server:
+    print(server.base_url, flush=True)
+    sys.stdin.read()
+"""
+NAMES = ("aiohttp", "openai", "litellm", "ainb")
+
+
+def measured(python: str, name: str, base_url: str) -> list[str]:
+    """Version, seconds of the first and of the second batch, rows answered; or one text that says why not."""
+    done = subprocess.run(
+        [python, str(HERE / f"{name}_batch.py"), base_url, str(ROWS), str(AT_ONCE)],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "OPENAI_API_KEY": "made-up", "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    if done.returncode:
+        return [done.stderr.strip().rpartition("\n")[2][:80]]
+    return done.stdout.split()[-4:]
+
+
+def main() -> None:
+    peers = sys.argv[1]
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVE.format(LATENCY_SECONDS)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        base_url = server.stdout.readline().strip()
+        print(
+            f"{dt.date.today()}, Python {sys.version.split()[0]}: {ROWS:,} rows, {AT_ONCE} in flight, "  # noqa: DTZ011
+            f"{LATENCY_SECONDS * 1000:.0f} ms latency, ideal {IDEAL_SECONDS:.1f} s"
+        )
+        for name in NAMES:
+            began = time.monotonic()
+            found = measured(sys.executable if name in {"ainb", "aiohttp"} else peers, name, base_url)
+            if len(found) == 1:
+                print(f"{name:10s}  {found[0]}  ({time.monotonic() - began:.0f} s)")
+                continue
+            version, first, second, answered = found
+            ratios = [
+                f"{float(seconds):6.2f} s ({float(seconds) / IDEAL_SECONDS:.2f})"
+                for seconds in (first, second)
+            ]
+            print(f"{name:10s}  {version:10s}  first {ratios[0]}  second {ratios[1]}  {answered} answered")
+    finally:
+        server.stdin.close()
+        server.wait(10)
+
+
+if __name__ == "__main__":
+    main()
