@@ -32,6 +32,7 @@ with FaultServer(record=False) as server:
     sys.stdin.read()
 """
 HEAVY_JOBS = 200
+BUDGET_ROWS = 4_000
 
 
 @contextlib.contextmanager
@@ -84,6 +85,23 @@ def scripted_us(home: Path, *, journal: bool, where: str) -> float:
         start = time.perf_counter()
         session.map(range(ROWS), "row {value}", journal=journal)
         return (time.perf_counter() - start) / ROWS * 1e6
+
+
+def budget_us(home: Path) -> float:
+    """CPU microseconds that a hard budget adds to a row of the scripted model."""
+    prices = {"scripted:echo": {"input_usd_per_million": 1, "output_usd_per_million": 1}}
+    best = []
+    for name, budget in (("none", None), ("hard", ainb.Budget(usd=1_000))):
+        config = ainb.Config(cache=None, prices=prices, budget=budget)
+        with ainb.Session("scripted:echo", home=home / name, config=config) as session:
+            session.map(range(500), "warm {value}", journal=False)
+            taken = []
+            for turn in range(ROUNDS):
+                start = time.process_time()
+                session.map(range(BUDGET_ROWS), f"row {turn} {{value}}", journal=False, max_tokens=50)
+                taken.append((time.process_time() - start) / BUDGET_ROWS * 1e6)
+            best.append(min(taken))
+    return best[1] - best[0]
 
 
 async def tenacity_us() -> float:
@@ -158,6 +176,9 @@ def rows() -> list[tuple[str, str, str, str]]:
                 "<= 150 us",
             )
         )
+        added = budget_us(home / "u")
+        beside = f"tenacity alone {peer:.1f} us"
+        table.append(("a hard budget adds to a row, CPU", f"{added:.0f} us", beside, "<= 60 us"))
         took, ideal = heavy_tailed(home / "h")
         table.append(
             (

@@ -220,7 +220,8 @@ class BudgetStage:
         Counting takes longer than everything else here, and matters only near the limit.
         """
         call = spending.call
-        quote = None if self._bound is None or self._prepare is not None else self._bound(call)
+        is_prepared = self._prepare is None or call.provider.free
+        quote = self._bound(call) if is_prepared and self._bound is not None else None
         if quote is None or not quote.usd:
             return False
         hold = self._ledger.try_reserve(lambda: self._hard_claims(call), quote.usd)

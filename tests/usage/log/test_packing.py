@@ -15,11 +15,10 @@ from ainb.testing import FakeClock
 from ainb.usage.columns import COLUMNS
 from ainb.usage.frames import calls as frames
 from ainb.usage.frames.totals import costs, errors
-from ainb.usage.log.packing import pack
+from ainb.usage.log.packing import MOST_WORDS, pack
 from ainb.usage.log.reading import open_for_reading
 
 SMALL = [column for column in COLUMNS.values() if column.kind in {"word", "flag"}]
-MOST_WORDS = 2**31 - 1
 
 
 @settings(deadline=None, max_examples=50)
