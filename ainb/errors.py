@@ -117,9 +117,10 @@ class BudgetExceededError(CallRejectedError):
 
 
 class NotConfirmedError(CallRejectedError):
-    """The forecast of a batch is above ``confirm_above_usd``, and nobody said that it may be sent.
+    """A batch or a download was not confirmed; nothing was sent.
 
-    What to do: try the table on a few rows (``--limit 20``), or raise the limit (``--confirm-above``).
+    What to do: run it again and answer yes, or try the table on a few rows (``--limit 20``). Where nobody can
+    be asked, as in a script, raise ``confirm_above_usd`` (``--confirm-above``), or pull with ``--yes``.
     """
 
 

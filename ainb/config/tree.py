@@ -129,7 +129,7 @@ class Config:
         Validation, "what is redacted or refused before it is sent", short=parse_validation
     )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
-    cache: Cache | None = section(Cache, "answers that are given again")
+    cache: Cache | None = section(Cache, "answers that are stored and reused")
     budget: Budget | None = section(
         Budget, "what calls may cost, such as 5/day, 2/session", on=False, short=parse_budget
     )

@@ -43,7 +43,8 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
         name = target.strip()
     else:
         raise ConfigError(
-            f"the alias {text!r} leads in a circle; repair it with %ai alias NAME PROVIDER:MODEL"
+            f"the alias {text!r} refers to itself through other aliases; set it again with %ai alias NAME "
+            "PROVIDER:MODEL"
         )
     name = NICKNAMES.get(name, name)
     if not set(name) & {":", "/"}:

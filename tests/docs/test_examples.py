@@ -93,5 +93,5 @@ def test_every_command_option_and_setting_that_a_page_names_exists(path):
         assert option is None or option[1] in options | OTHER_OPTIONS, code
 
 
-# Of %ai cost, %ai alias and pytest.
-OTHER_OPTIONS = frozenset({"--since", "--all", "--save", "--older", "--nbval"})
+# Of %ai cost, %ai alias, %ai pull and pytest.
+OTHER_OPTIONS = frozenset({"--since", "--all", "--save", "--older", "--nbval", "--yes"})

@@ -67,14 +67,14 @@ def cache_tables(session: Session) -> list[Table]:
     rows: list[tuple[str, Any]] = [
         ("store", as_text(state["store"])),
         ("answers", f"{count(state['entries'])}, {byte_size(state['size_bytes'])}"),
-        ("given again", f"{count(state['hits'])} in this session"),
-        ("shared in flight", count(state["coalesced"])),
-        ("asked", count(state["misses"])),
+        ("reused", f"{count(state['hits'])} in this session"),
+        ("shared with an identical call", count(state["coalesced"])),
+        ("not found, sent", count(state["misses"])),
         ("hit rate", percent(state["hit_rate"])),
         ("expires", "never" if ttl is None else f"after {duration(ttl)}"),
     ]
     if state["stale"]:
-        rows.append(("past their age", f"{count(state['stale'])}, given while a circuit was open"))
+        rows.append(("expired, still used", f"{count(state['stale'])}, while a circuit was open"))
     return [Table(caption="Cache", columns=("what", "now"), rows=rows)]
 
 

@@ -36,7 +36,7 @@ def model_row(shell: NotebookShell) -> tuple[str, str]:
     try:
         return "model", ":".join(shell.session().find_model())
     except ConfigError:
-        return "model", "none configured; name one behind %%ai, or see %ai help model"
+        return "model", "none set; name one after %%ai, or see %ai help model"
 
 
 def aliases_row(shell: NotebookShell) -> tuple[str, str] | None:

@@ -40,7 +40,7 @@ def rows_report(preview: Preview, forecast: str | None) -> Report:
     first = preview_report(preview)
     rows = preview.request.rows or 1
     head = f"The first call, {rows} rows:" if rows > 1 else "The first row:"
-    line = head if forecast is None else f"In all {forecast}. {head}"
+    line = head if forecast is None else f"{forecast}. {head}"
     return Report([line, *first.lines], first.tables)
 
 

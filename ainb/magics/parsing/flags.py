@@ -302,7 +302,7 @@ CELL_FLAGS: list[Flag] = [
         name="no-cache",
         value="off",
         key="cache",
-        help="leave stored answers aside and store none",
+        help="neither use stored answers nor store new ones",
         example="%%ai --no-cache",
     ),
     Flag(

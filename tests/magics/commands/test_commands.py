@@ -24,7 +24,7 @@ def test_alone_it_shows_a_short_status(terminal):
     out = terminal.run("%ai").out
 
     assert "model" in out
-    assert "none configured" in out
+    assert "none set" in out
     terminal.run("%config Ainb.model = 'scripted:echo'")
     assert "scripted:echo" in terminal.run("%ai status").out
 

@@ -73,7 +73,7 @@ def test_a_table_of_rows_shows_its_first_and_what_all_would_take(terminal):
 
     cell = terminal.run("%%ai scripted:model --each words --dry-run\nabout {value}")
 
-    assert "In all 3 rows" in cell.out
+    assert "3 rows" in cell.out
     assert "  about one\n" in cell.out
     assert (cell.result, played.played) == (None, 0)
 
