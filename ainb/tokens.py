@@ -139,6 +139,7 @@ def _schema_bytes(schema: ReplySchema) -> int:
 _sized: dict[int, tuple[ReplySchema, int]] = {}
 
 
+@functools.lru_cache(maxsize=256)
 def vocabulary_for(model: str) -> tuple[str, bool]:
     """Name of the vocabulary used for `model`, and whether it is the model's own."""
     name = model.lower().replace("ft:", "", 1)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.files.parquet import ParquetWriter, need_pyarrow
+from ainb.batch.files.parquet import ParquetWriter
 from ainb.batch.files.stream import TemporaryFile
 from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
+from ainb.batch.files.table import need_module
 from ainb.batch.files.writers import ByteStream, CsvWriter, Formulas, JsonLinesWriter, PieceWriter, packed
 from ainb.batch.results import Results, column_name
 from ainb.errors import ConfigError
@@ -58,7 +59,7 @@ class OrderedFile:
         if not self.path.parent.is_dir():
             raise ConfigError(f"the folder of out={str(path)!r} does not exist; make it first")
         if self._format == "parquet":
-            need_pyarrow(self.path)
+            need_module(self.path, "pyarrow.parquet", "parquet")
         self._fields = fields
         self._keep = keep
         self._formulas = csv_formulas

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.files.table import check_options, distinct_labels
+from ainb.batch.files.table import check_options, distinct_labels, need_module
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from ainb.batch.files.writers import ByteStream
 
 PIECE_ROWS = 10_000
-
-
-def need_pyarrow(path: Path) -> None:
-    """Make sure that pyarrow is there.
-
-    Raises:
-        ConfigError: It is not; the message names the extra.
-    """
-    try:
-        import pyarrow.parquet  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise ConfigError(
-            f"{path.name} needs pyarrow; install it with pip install 'ainb-notebook[parquet]'"
-        ) from None
 
 
 class ParquetTable:
@@ -46,7 +32,7 @@ class ParquetTable:
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
         check_options(path, read, ())
-        need_pyarrow(path)
+        need_module(path, "pyarrow.parquet", "parquet")
         from pyarrow import ArrowException, parquet
 
         self._path = path

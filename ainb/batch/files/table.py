@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +38,21 @@ def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) ->
             raise ConfigError(
                 f"read={{{name!r}: …}} is not an option for {path.name}; {closest(str(name), known)}"
             )
+
+
+def need_module(path: Path, module: str, extra: str) -> None:
+    """Make sure that a module for this format is there.
+
+    Raises:
+        ConfigError: It is not; the message names the extra that installs it.
+    """
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        raise ConfigError(
+            f"{path.name} needs {module.partition('.')[0]}; "
+            f"install it with pip install 'ainb-notebook[{extra}]'"
+        ) from None
 
 
 def distinct_labels(header: Sequence[Any]) -> tuple[str, ...]:

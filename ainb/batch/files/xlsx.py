@@ -10,26 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ainb.batch.files.table import check_options, distinct_labels
+from ainb.batch.files.table import check_options, distinct_labels, need_module
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
 OPTIONS = ("sheet", "sheet_name")
 _ZEROS = re.compile(r"0{2,}")
-
-
-def need_openpyxl(path: Path) -> None:
-    """Make sure that openpyxl is there.
-
-    Raises:
-        ConfigError: It is not; the message names the extra.
-    """
-    try:
-        import openpyxl  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise ConfigError(
-            f"{path.name} needs openpyxl; install it with pip install 'ainb-notebook[excel]'"
-        ) from None
 
 
 class ExcelFile:
@@ -46,7 +32,7 @@ class ExcelFile:
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
         check_options(path, read, OPTIONS)
-        need_openpyxl(path)
+        need_module(path, "openpyxl", "excel")
         lines = (cells for cells in _sheet(path, read) if any(cell is not None for cell in cells))
         header = next(lines, None)
         if header is None:

@@ -101,7 +101,7 @@ def test_another_session_of_the_home_knows_and_one_of_another_home_does_not(sess
         same.map(source, "{a}", out=out)
     with (
         ainb.Session("scripted:echo", home=tmp_path / "other") as other,
-        pytest.raises(ConfigError, match="not a result of ainb"),
+        pytest.raises(ConfigError, match="is not a result of ainb"),
     ):
         other.map(source, "{a}", out=out)
 

@@ -1,5 +1,4 @@
-"""Reservations without counting: where money is left; near the limit and for unknown costs rows are
-counted."""
+"""Reservations without counting, where money is left; near the limit rows are counted."""
 
 from __future__ import annotations
 
