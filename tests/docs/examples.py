@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ainb import keys
 from ainb import session as sessions
 from tests.jobs.batch_server import BatchServer, Behaviour
 from tests.shells import fresh_shell
@@ -106,6 +107,7 @@ def shell() -> Iterator:
         finally:
             sessions.current().close()
             sessions.use(None)
+            keys.use_env_file(None)
             os.environ.clear()
             os.environ |= kept
 
