@@ -92,8 +92,8 @@ def test_whatever_shows_itself_as_png_is_taken():
     ("value", "said"),
     [
         ("nowhere.png", "cannot be read"),
-        (b"not a picture", "no picture that can be read"),
-        (b"", "no picture that can be read"),
+        (b"not a picture", "not a picture that can be read"),
+        (b"", "not a picture that can be read"),
         (3, "is not a picture but int"),
         (np.zeros((2, 2, 7)), r"has the shape \(2, 2, 7\)"),
         (np.array([["a"]]), "holds <U1 and is not a picture"),

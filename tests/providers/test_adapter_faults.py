@@ -69,7 +69,7 @@ BOTH = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"
     [
         (Fault(action="reset"), "closed the connection without an answer", True),
         (Fault(action="cut"), "broke off in the middle", True),
-        (Fault(action="garbage"), "no JSON", True),
+        (Fault(action="garbage"), "not JSON", True),
         (Fault(action="html"), "an HTML page '502 Bad Gateway'", True),
         (Fault(action="empty"), "an empty body", True),
         (Fault(action="no_choices"), "without content|no choice", True),

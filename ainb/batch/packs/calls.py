@@ -28,7 +28,7 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 TASK = (
     "Do this for each of the rows below, each by itself. A row is one line that begins with the id of the "
     "row in square brackets; \\n in it stands for a line break. Answer with one JSON object of the form "
-    '{"rows": [{"id": "id of the row", …}, …]} with one entry for each row, in the order of the rows.'
+    '{"rows": [{"id": "1", …}, {"id": "2", …}, …]} with one entry for each row, in the order of the rows.'
 )
 
 

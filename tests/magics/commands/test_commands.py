@@ -16,7 +16,6 @@ from ainb.magics.commands.table import COMMANDS
 from ainb.magics.line import find_command
 from ainb.magics.parsing.arguments import parse
 from ainb.magics.parsing.flags import CELL_FLAGS
-from ainb.providers.local import weights
 from ainb.providers.services import SERVICES
 
 
@@ -161,8 +160,8 @@ def pulls(monkeypatch):
             progress(done, 100_000_000)
         progress(5, None)
 
-    monkeypatch.setattr(weights, "pull", pull)
-    monkeypatch.setattr(weights, "pulled", lambda: asked)
+    monkeypatch.setattr("ainb.providers.local.pull", pull)
+    monkeypatch.setattr("ainb.providers.local.pulled", lambda: asked)
     return asked
 
 
@@ -186,7 +185,7 @@ def test_a_stopped_pull_is_one_line(terminal, monkeypatch):
     def stopped(name, *, progress):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(weights, "pull", stopped)
+    monkeypatch.setattr("ainb.providers.local.pull", stopped)
 
     cell = terminal.run("%ai pull smollm2")
 

@@ -121,7 +121,7 @@ def test_a_line_may_be_one_value_or_json(text, schema):
     ("text", "part"),
     [
         ("", "empty"),
-        ("label: positiv", "no type"),
+        ("label: positiv", "not a type"),
         ("label: strr", "did you mean 'str'"),
         ("label positive|negative", "is not a type"),
         ("a: int, a: str", "twice"),
@@ -132,7 +132,7 @@ def test_a_line_may_be_one_value_or_json(text, schema):
         ("a: x|", "choice is expected"),
         ("a: x|x", "twice"),
         ("a:", "type is expected"),
-        ("a: int; b: int", "no type|nothing"),
+        ("a: int; b: int", "not a type|nothing"),
         ("a: {b: int", "comma"),
         ("a: " + "[" * 20 + "int" + "]" * 20, "nested deeper"),
         ("a: int, " * 3000, "characters"),

@@ -133,7 +133,7 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch):
 def test_a_proxy_of_another_kind_is_a_matter_of_configuration(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:9")
 
-    with pytest.raises(ConfigError, match="no http proxy"):
+    with pytest.raises(ConfigError, match="not an http proxy"):
         run(post(make_target("x", "http://models.example.org/v1")))
 
 

@@ -342,8 +342,8 @@ def test_a_stream_is_whole_when_it_says_why_it_ended_or_that_it_is_done(step, fi
     [
         (events(end=""), "broke off"),
         (events(), "without a choice"),
-        (events(chunk("hi"), end="data: {oops\n\n"), "no JSON"),
-        (events([1]), "no object"),
+        (events(chunk("hi"), end="data: {oops\n\n"), "not JSON"),
+        (events([1]), "not an object"),
         (events(chunk("hi"), {"error": {"message": "Overloaded", "type": "overloaded_error"}}), "Overloaded"),
     ],
 )
