@@ -47,7 +47,7 @@ def test_an_alias_stands_for_a_model():
 def test_aliases_in_a_circle_are_an_error():
     session = Session("e", config=ainb.Config(aliases={"e": "f", "f": "e"}))
 
-    with pytest.raises(ConfigError, match="circle"):
+    with pytest.raises(ConfigError, match="refers to itself"):
         session.ask("x")
 
 

@@ -9,7 +9,7 @@ from ainb.errors import ConfigError
 from ainb.jobs import state_machine as machine
 from ainb.jobs.driver import CANCELLING, JobDriver
 from ainb.jobs.state_machine import JobRecord
-from ainb.jobs.store import FILE_NAME, FOLDER, JobStore
+from ainb.jobs.store import JobStore
 from ainb.messages import Request
 from ainb.providers.batch_service import find_batch_service
 
@@ -110,7 +110,7 @@ async def _cancel(core: Core, store: JobStore, job: JobRecord, *, drives: bool) 
 
 def _read(core: Core, run_id: str | None) -> list[JobRecord]:
     home = core.config.home_folder()
-    if core.config.replay == "replay" or not (home / FOLDER / FILE_NAME).exists():
+    if core.config.replay == "replay" or not JobStore.exists(home):
         return []
     store = JobStore(home)
     try:

@@ -96,8 +96,9 @@ class JobStore:
 
     @staticmethod
     def exists(home: Path) -> bool:
-        """Whether a batch job was ever planned in a home."""
-        return (home / FOLDER / FILE_NAME).exists()
+        """Whether a batch job was ever planned in a home; False also where the folder cannot be read."""
+        # Path.exists raises PermissionError until Python 3.14.
+        return os.path.exists(home / FOLDER / FILE_NAME)  # noqa: PTH110
 
     def plan(
         self, job: JobRecord, identity: str, requests: Sequence[PlannedRequest]

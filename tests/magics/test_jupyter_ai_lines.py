@@ -245,8 +245,8 @@ WORDS = {
 
 
 def table_lines():
-    """What stands in code in the first column of the README's table for those who come from jupyter-ai."""
-    text = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    """What stands in code in the first column of the table for those who come from jupyter-ai."""
+    text = Path(__file__).parents[2].joinpath("docs/how-to/migrate.md").read_text(encoding="utf-8")
     table = text.partition("| jupyter-ai | here |")[2].partition("\n\n")[0]
     return [span for row in table.splitlines()[2:] for span in re.findall(r"`([^`]+)`", row.split("|")[1])]
 
@@ -262,7 +262,7 @@ def cell_of(span):
 
 
 @pytest.mark.parametrize("span", table_lines())
-def test_every_line_of_the_readmes_table_runs(there, server, span):
+def test_every_line_of_the_table_runs(there, server, span):
     there.run("name = 1")
     there.run("1 / 0")
     there.run("1 / 0" if "Err" in span else "name")
@@ -273,5 +273,5 @@ def test_every_line_of_the_readmes_table_runs(there, server, span):
     assert cell.error is None
 
 
-def test_the_readmes_table_is_not_empty():
+def test_the_table_is_not_empty():
     assert len(table_lines()) >= 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from typing import TYPE_CHECKING
 
 from ainb.errors import AinbError
@@ -43,7 +44,7 @@ class JobsUnderWay:
         try:
             held = store.holder(claim_of(call, self._run_id or "", call.payer()))
             job = None if held is None else store.job(held[0])
-        except AinbError:  # a missing key, say; the call itself will report it
+        except (AinbError, sqlite3.Error):  # a missing key, say; the call itself will report it
             return
         if job is None:
             return
@@ -71,5 +72,5 @@ def jobs_under_way(home: Path, identity: str, notify: Callable[[str, str], None]
         if not store.jobs(is_open=True):
             return None
         return JobsUnderWay(store, store.open_run(identity), notify)
-    except AinbError:
+    except (AinbError, sqlite3.Error):  # the batch itself does not need it
         return None

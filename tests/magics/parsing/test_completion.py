@@ -78,6 +78,6 @@ def test_tab_leaves_python_alone(complete):
 
 
 def test_tab_knows_the_models_on_this_machine(complete, monkeypatch):
-    monkeypatch.setattr("ainb.providers.local.weights.pulled", lambda: ["smollm2"])
+    monkeypatch.setattr("ainb.providers.local.pulled", lambda: ["smollm2"])
 
     assert complete("%%ai local:s") == ["%%ai local:smollm2"]
