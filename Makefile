@@ -14,7 +14,7 @@ FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py test
 LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks bench bench-peers prices reliability docs screenshots clean
+.PHONY: help quickstart lab model test test-fast test-all live check format notebooks notebooks-replayed notebooks-live bench bench-peers prices reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -60,11 +60,11 @@ check: $(VENV)/.installed-dev
 test-fast: check
 	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
 
-# A file of tests to a process at a time; those that drive a browser after the others, alone on the machine.
+# A file of tests to a process at a time, the longest files first (tests/conftest.py). The notebooks' replay is among the
+# tests already.
 test: check model
-	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses $(WORKERS) --dist loadfile
-	$(BIN)/python -m pytest -m 'browser and not slow'
-	$(MAKE) --no-print-directory notebooks
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(MAKE) --no-print-directory notebooks-live
 
 test-all: check model
 	$(BIN)/python -m pytest
@@ -76,8 +76,12 @@ live: $(VENV)/.installed-dev
 
 # Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
 # words may differ, so that only every cell's running counts.
-notebooks: $(VENV)/.installed-dev
+notebooks: notebooks-replayed notebooks-live
+
+notebooks-replayed: $(VENV)/.installed-dev
 	AINB_MODEL_DIR=$(CURDIR)/build/no-models $(BIN)/python -m pytest -p no:cacheprovider --nbval $(REPLAYED) --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with notebooks/sanitize.cfg
+
+notebooks-live: $(VENV)/.installed-dev
 	$(BIN)/python notebooks/run.py --quiet $(LIVE)
 	AINB_DISPLAY=static AINB_REPLAY=off $(BIN)/python -m pytest -p no:cacheprovider --nbval-lax $(QUICKSTART) --nbval-current-env --nbval-cell-timeout=120
 

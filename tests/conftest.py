@@ -10,6 +10,22 @@ import socket
 import pytest
 
 LOOPBACK = ("127.", "::1", "localhost")
+# Minutes each. Begun first, or one process would be at the last of them while the others have nothing left.
+LONG_FILES = (
+    "test_panels_browser.py",
+    "test_notebooks.py",
+    "test_hostile_browser.py",
+    "test_panels_kernel.py",
+    "test_shared_notebook.py",
+    "test_resume.py",
+    "test_site.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, the others in the order in which they were found."""
+    places = {name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_configure():
