@@ -22,7 +22,7 @@ from ainb.batch import BatchInterrupted
 from ainb.testing import Step, script
 from tests.fault_server import Fault, FaultServer
 
-ROWS = 120
+ROWS = 240
 IN_FLIGHT = 8
 RUN = (
     textwrap.dedent(
@@ -87,7 +87,7 @@ def run_with_kills(tmp_path, kills, seed):
     acknowledged = 0
     with FaultServer(plan=lambda _seen: Fault(delay_seconds=0.08)) as server:
         for _ in range(kills):
-            stop_at = min(acknowledged + rng.randint(1, 20), ROWS - 40)
+            stop_at = min(acknowledged + rng.randint(1, 20), ROWS // 2)
             now, resumed, replies = follow(start(server, tmp_path), stop_at, rng.uniform(0, 0.1))
             assert replies is None
             assert resumed >= min(acknowledged, now)
