@@ -84,7 +84,8 @@ def test_vs_code_tells_the_notebook_in_a_variable(terminal, server, tmp_path, mo
     assert (tmp_path / "code.ainb.jsonl").exists()
     own = (
         "import ainb, pathlib\n"
-        "own = ainb.Session('openai:m', config=ainb.Config(replay='record', home=pathlib.Path('own')))"
+        f"home = pathlib.Path({str(tmp_path / 'own')!r})\n"
+        "own = ainb.Session('openai:m', config=ainb.Config(replay='record', home=home))"
     )
     terminal.run(own)
     terminal.run("own.ask('of my own')")
