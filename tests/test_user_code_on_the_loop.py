@@ -14,25 +14,9 @@ from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.pipeline.validation import Rule, Validation
 from tests.fault_server import Fault, FaultServer
+from tests.test_user_code import ALL, ENDING, LOCAL
 
 WAIT_S = 20
-
-
-class Own(BaseException):
-    """Of the user."""
-
-
-LOCAL = [
-    StopIteration,
-    StopAsyncIteration,
-    GeneratorExit,
-    asyncio.CancelledError,
-    Own,
-    ValueError,
-    RecursionError,
-]
-ENDING = [SystemExit, KeyboardInterrupt]
-ALL = LOCAL + ENDING
 
 
 @pytest.fixture(autouse=True)

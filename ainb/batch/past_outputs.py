@@ -65,16 +65,12 @@ class PastOutputs:
             mean = (past.output_tokens * before + output_tokens) / (before + rows)
             known[key] = Past(before + rows, round(mean, 2))
         newest = dict(list(known.items())[-MAX_RECORDS:])
-        stored = {"version": VERSION, "outputs": {key: list(past) for key, past in newest.items()}}
-        write_small(self._path, stored)
+        write_small(self._path, "outputs", VERSION, {key: list(past) for key, past in newest.items()})
 
     def _read(self) -> dict[str, Past]:
         if self._path is None:
             return {}
-        stored = read_small(self._path)
-        outputs = (
-            stored.get("outputs") if isinstance(stored, dict) and stored.get("version") == VERSION else None
-        )
+        outputs = read_small(self._path, "outputs", VERSION)
         found = outputs.items() if isinstance(outputs, dict) else ()
         return {key: Past(*value) for key, value in found if _is_past(value)}
 

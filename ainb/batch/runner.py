@@ -186,16 +186,22 @@ class Runner:
             return None
         return None if self._stopping else row
 
-    async def _row(self, item: Any) -> tuple[RowResult, bool]:
-        """Result of a row, and whether an earlier run had finished it."""
+    async def _make_call(self, item: Any) -> Call | RowResult:
+        """The call of a row, or its result where its own data keeps it from being sent."""
         try:
-            call = await self._context.make_call(item)
+            return await self._context.make_call(item)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
             if ends_program(error):
                 self._leave(carried(error))
-            return RowResult.of_error(error, status="rejected"), False
+            return RowResult.of_error(error, status="rejected")
+
+    async def _row(self, item: Any) -> tuple[RowResult, bool]:
+        """Result of a row, and whether an earlier run had finished it."""
+        call = await self._make_call(item)
+        if isinstance(call, RowResult):
+            return call, False
         key = call.row_key or ""
         if (known := self.finished.find(key)) is not None:
             return known

@@ -13,7 +13,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -218,18 +218,6 @@ class JobStore:
     def result_file(self, job_uuid: str, place: int) -> Path:
         """Where a job's result file of that number stands once it is fetched."""
         return self.folder / f"{job_uuid}.result-{place}.jsonl"
-
-    def write_requests(self, job_uuid: str, lines: Iterable[bytes]) -> None:
-        """Write the lines of a job; the file has its name only once it is whole and on disk."""
-        path = self.request_file(job_uuid)
-        part = path.with_suffix(".part")
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            for line in lines:
-                file.write(line)
-                file.write(b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
 
     def remove_files(self, job_uuid: str) -> None:
         """Remove the requests and the results of a job."""

@@ -144,16 +144,14 @@ def _merge(old: Lesson | None, new: Lesson) -> Lesson:
 
 
 def _read_file(path: Path, now: float) -> _Known:
-    data = read_small(path)
     known: _Known = {}
-    for endpoint, model, item in _records(data):
+    for endpoint, model, item in _records(read_small(path, "records", VERSION)):
         if _is_fresh(item.at, now):
             known.setdefault((endpoint, model), []).append(item)
     return known
 
 
-def _records(data: Any) -> Iterator[tuple[str, str, Learnt]]:
-    records = data.get("records") if isinstance(data, dict) and data.get("version") == VERSION else None
+def _records(records: Any) -> Iterator[tuple[str, str, Learnt]]:
     for record in records[:MAX_RECORDS] if isinstance(records, list) else ():
         if not isinstance(record, dict):
             continue
@@ -202,4 +200,4 @@ def _write_file(path: Path, known: _Known, now: float) -> None:
         for item in items
         if _is_fresh(item.at, now)
     ]
-    write_small(path, {"version": VERSION, "records": records[-MAX_RECORDS:]})
+    write_small(path, "records", VERSION, records[-MAX_RECORDS:])

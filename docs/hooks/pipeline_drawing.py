@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from ainb import Budget, Config, Session
+from ainb import Budget, Circuit, Config, Deadline, Retry, Session
 from ainb.messages import Stage
 from docs.hooks.errors import IncompleteDocsError
 
 WIDTH, LINE, GAP, INDENT, TOP = 760, 40, 8, 36, 60
+ATTEMPTS, PROBES, ATTEMPT_SECONDS = Retry().attempts, Circuit().probes, Deadline().attempt_seconds
 SENT_FROM: Final = "RetryStage"  # what stands inside it is run for each attempt
 # Stage: name, what it does on the way in, how it can end the call.
 TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -25,7 +26,11 @@ TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "CacheStage": ("cache", "returns a stored answer; identical calls share one", "a reply"),
     "AnswerStage": ("answer check", "checks the schema, asks once more", "InvalidReplyError"),
     "BudgetStage": ("budget", "reserves the most that the call can cost", "BudgetExceededError"),
-    "RetryStage": ("retry", "makes up to 4 attempts, after transient faults only", "ProviderError"),
+    "RetryStage": (
+        "retry",
+        f"makes up to {ATTEMPTS} attempts, after transient faults only",
+        "ProviderError",
+    ),
     "before_attempt": (
         "budget",
         "reserves again where the last attempt may be billed",
@@ -35,8 +40,12 @@ TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "GateStage": ("circuit gate", "refuses at once while the circuit is open", "CircuitOpenError"),
     "RateLimitStage": ("rate limit", "waits in line for requests, tokens and a slot", "RateLimitError"),
     "take_turn": ("cache", "identical calls under other limits send in turn", ""),
-    "PermitStage": ("circuit permit", "lets 2 probes into a half-open circuit", "CircuitOpenError"),
-    "AttemptTimeoutStage": ("attempt timeout", "ends an attempt after 120 s", ""),
+    "PermitStage": (
+        "circuit permit",
+        f"lets {PROBES} probes into a half-open circuit",
+        "CircuitOpenError",
+    ),
+    "AttemptTimeoutStage": ("attempt timeout", f"ends an attempt after {ATTEMPT_SECONDS:g} s", ""),
     "before_sending": ("budget", "books the call as sent", ""),
     "OwnKeyStage": ("own keys", "takes your keys out of the reply", ""),
 }

@@ -23,11 +23,6 @@ HINT = re.compile(
 
 
 @pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
 def run(tmp_path, events, monkeypatch):
     """Runs a table and returns the server, the last progress and the notices by kind."""
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")

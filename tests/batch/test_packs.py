@@ -54,30 +54,6 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def make_session(tmp_path, events, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
-    made = []
-
-    def make(server, model="openai:gpt-6-luna", **options):
-        config = load_config({"home": tmp_path / "home"})
-        session = ainb.Session(
-            model, api_base=server.base_url, config=config, runtime=Runtime(sink=events.append), **options
-        )
-        made.append(session)
-        return session
-
-    yield make
-    for session in made:
-        session.close()
-
-
 def table(rows=20):
     return pd.DataFrame(
         {"text": [f"it is {'good' if row % 3 else 'bad'}, says {row}" for row in range(rows)]}

@@ -9,15 +9,12 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-import ainb
 from ainb.batch.warm_up import MAX_FAILURES, WarmUp
-from ainb.config import load_config
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Reply, Request
 from ainb.panels.cost import key_figures
 from ainb.prompt_caches import SharedPrefix, prompt_cache_of
 from ainb.providers.cache_layout import CacheKeys
-from ainb.runtime import Runtime
 from ainb.testing import FakeClock
 from tests.fault_server import Fault
 from tests.providers.billing_server import BillingServer, Model, count_tokens
@@ -26,31 +23,6 @@ RULES = " ".join(f"Rule {number}: a review that praises thing {number} is positi
 INSTRUCTION = f"{RULES}\nReview: "
 SCHEMA = "label: positive|negative"
 LAID_OUT = ("openai:gpt-6-luna", "anthropic:claude-haiku-5-5")
-
-
-@pytest.fixture
-def events():
-    return []
-
-
-@pytest.fixture
-def make_session(tmp_path, events, monkeypatch):
-    """A session on a server, in one home."""
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
-    made = []
-
-    def make(server, model, **options):
-        config = load_config({"home": tmp_path / "home"})
-        session = ainb.Session(
-            model, api_base=server.base_url, config=config, runtime=Runtime(sink=events.append), **options
-        )
-        made.append(session)
-        return session
-
-    yield make
-    for session in made:
-        session.close()
 
 
 def table(rows=40):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from decimal import Decimal
 
 import pytest
@@ -12,7 +11,7 @@ import ainb
 from tests.jobs.batch_server import BatchServer, Behaviour
 from tests.jobs.test_attaching import STUCK, let_end
 from tests.jobs.test_batch_api import BOTH, PROMPT, TIGHT_USD, long_answer, notices, spent_at, spent_in
-from tests.stores.redis.redis_lab import Server
+from tests.stores.redis.redis_lab import Server, until
 
 pytestmark = pytest.mark.redis
 MOST_USD = 20 * Decimal("0.000415")  # of 20 rows with 100 output tokens each
@@ -27,7 +26,7 @@ def redis(tmp_path_factory):
 
 @pytest.fixture
 def shared(redis, make_session):
-    """Sessions that share their state; ``other_home=True`` for one of another machine."""
+    """Sessions that share their state."""
     redis.ask("FLUSHALL")
 
     def make(server, **options):
@@ -38,13 +37,6 @@ def shared(redis, make_session):
         return session
 
     return make
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @BOTH

@@ -26,7 +26,7 @@ from ainb.errors import (
 )
 from ainb.jobs import Delivery
 from ainb.messages import Reply
-from ainb.user_code import Contained, RaisedByUser, carried, ends_program
+from ainb.user_code import Contained, RaisedByUser, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call
@@ -84,14 +84,9 @@ class PackRunner(Runner):
 
     async def _open(self, position: int, item: Any) -> PackRow | None:
         """The row where it has to be sent; None where it has ended, or ends with another of the same key."""
-        try:
-            call = await self._context.make_call(item)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
-            if ends_program(error):
-                self._leave(carried(error))
-            self._end(position, item, RowResult.of_error(error, status="rejected"), resumed=False)
+        call = await self._make_call(item)
+        if isinstance(call, RowResult):
+            self._end(position, item, call, resumed=False)
             return None
         key = call.row_key or ""
         if (known := self.finished.find(key)) is not None:

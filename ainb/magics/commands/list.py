@@ -225,7 +225,7 @@ def _suggested_table() -> Table:
         (
             item.title,
             local_models.size_text(item.size_bytes),
-            f"{item.memory_gb:g} GB",
+            f"about {item.memory_bytes / 1e9:.1f} GB",
             item.licence,
             item.good_for,
             f"%ai pull {item.reference}",

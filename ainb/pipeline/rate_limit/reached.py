@@ -74,8 +74,7 @@ def _is_fresh(at: float, now: float) -> bool:
 
 def _read(path: Path, now: float) -> dict[str, tuple[int, float]]:
     """The records that are as `_write` writes them: the file may have been edited."""
-    data = read_small(path)
-    records = data.get("places") if isinstance(data, dict) and data.get("version") == VERSION else None
+    records = read_small(path, "places", VERSION)
     if not isinstance(records, dict) or len(records) > MAX_RECORDS:
         return {}
     return {
@@ -97,4 +96,4 @@ def _write(path: Path, known: dict[str, tuple[int, float]], now: float) -> None:
         (item for item in known.items() if _is_fresh(item[1][1], now)), key=lambda item: item[1][1]
     )
     places = {name: {"in_flight": number, "at": at} for name, (number, at) in fresh[-MAX_RECORDS:]}
-    write_small(path, {"version": VERSION, "places": places})
+    write_small(path, "places", VERSION, places)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+from ainb.providers.local.child import Local
+
+PROGRAM_BYTES: Final = 60_000_000  # of the server beside weights and context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +48,9 @@ class Suggestion:
     Attributes:
         title: The model's own name.
         reference: What ``%ai pull`` takes.
-        size_bytes: Size of the file.
-        memory_gb: Memory that it takes with a context of 4,096 tokens.
+        size_bytes: Size of the file; of a hub's file about, as the hub says it before the download.
+        context_token_bytes: Memory of one token of context, 4 bytes for each layer, key and value head and
+            dimension of the model.
         licence: SPDX identifier of the model's licence.
         good_for: What it is good for.
     """
@@ -52,37 +58,17 @@ class Suggestion:
     title: str
     reference: str
     size_bytes: int
-    memory_gb: float
+    context_token_bytes: int
     licence: str
     good_for: str
 
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory it takes with the usual slots and context: 0.54 GB measured of smollm2."""
+        options = Local()
+        context = options.slots * options.context_tokens * self.context_token_bytes
+        return self.size_bytes + context + PROGRAM_BYTES
 
-SUGGESTED: tuple[Suggestion, ...] = (
-    Suggestion(
-        title="SmolLM2 135M",
-        reference="smollm2",
-        size_bytes=98_362_432,
-        memory_gb=0.3,
-        licence="Apache-2.0",
-        good_for="trying ainb out, simple labels; its answers to questions are often wrong",
-    ),
-    Suggestion(
-        title="Qwen2.5 1.5B",
-        reference="hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf",
-        size_bytes=1_117_320_736,
-        memory_gb=1.6,
-        licence="Apache-2.0",
-        good_for="labels, extraction, short summaries on a laptop",
-    ),
-    Suggestion(
-        title="Qwen2.5 7B",
-        reference="hf:bartowski/Qwen2.5-7B-Instruct-GGUF/Qwen2.5-7B-Instruct-Q4_K_M.gguf",
-        size_bytes=4_683_074_240,
-        memory_gb=5.5,
-        licence="Apache-2.0",
-        good_for="questions, code, longer texts; slow without a graphics card",
-    ),
-)
 
 PULLABLE: Mapping[str, Weights] = {
     "smollm2": Weights(
@@ -96,3 +82,30 @@ PULLABLE: Mapping[str, Weights] = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     )
 }
+
+SUGGESTED: tuple[Suggestion, ...] = (
+    Suggestion(
+        title="SmolLM2 135M",
+        reference="smollm2",
+        size_bytes=PULLABLE["smollm2"].size_bytes,
+        context_token_bytes=4 * 30 * 3 * 64,
+        licence=PULLABLE["smollm2"].licence,
+        good_for="trying ainb out, simple labels; its answers to questions are often wrong",
+    ),
+    Suggestion(
+        title="Qwen2.5 1.5B",
+        reference="hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf",
+        size_bytes=1_117_320_736,
+        context_token_bytes=4 * 28 * 2 * 128,
+        licence="Apache-2.0",
+        good_for="labels, extraction, short summaries on a laptop",
+    ),
+    Suggestion(
+        title="Qwen2.5 7B",
+        reference="hf:bartowski/Qwen2.5-7B-Instruct-GGUF/Qwen2.5-7B-Instruct-Q4_K_M.gguf",
+        size_bytes=4_683_074_240,
+        context_token_bytes=4 * 28 * 4 * 128,
+        licence="Apache-2.0",
+        good_for="questions, code, longer texts; slow without a graphics card",
+    ),
+)

@@ -128,8 +128,9 @@ CREATE TABLE new_calls (
   reply TEXT
 );
 INSERT INTO new_calls SELECT id, day, started_us, operation_name, provider_name,
-  request_model, response_model, input_tokens, output_tokens, cache_read_input_tokens, cache_creation_input_tokens,
-  reasoning_output_tokens,   tokens_source, cost_nano, cost_source, saved_nano, duration_us, queue_wait_us,
+  request_model, response_model, input_tokens, output_tokens, cache_read_input_tokens,
+  cache_creation_input_tokens, reasoning_output_tokens, tokens_source, cost_nano, cost_source, saved_nano,
+  duration_us, queue_wait_us,
   time_to_first_chunk_us, attempts, status, error_type, http_status, cache_hit, coalesced, stale,
   replayed, (SELECT id FROM words WHERE word = 'live'), finish_reason, notebook, cell_id,
   session_id, batch_id, user, tags, call_id, error_message, request_id, row_key, prompt_sha256,
@@ -139,7 +140,7 @@ DROP TABLE calls;
 ALTER TABLE new_calls RENAME TO calls;
 CREATE INDEX calls_started ON calls (started_us);
 CREATE INDEX calls_failed ON calls (started_us) WHERE error_type > 0;
-"""  # noqa: E501
+"""
 
 # What providers' prompt caches saved, and how many table rows a call answered: unknown of the calls so far.
 # The sums get what was read from and written to these caches.

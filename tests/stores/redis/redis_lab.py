@@ -130,6 +130,19 @@ def report(**found):
 """  # noqa: E501
 
 
+def state(session):
+    """The status row of the shared state."""
+    return next(row for row in session.core.stages.status() if row["part"] == "state")
+
+
+def until(condition):
+    """Wait for a condition, not for ever."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "it never came"
+        time.sleep(0.02)
+
+
 def spawn(server: Server, home: Path, body: str, *more: object) -> subprocess.Popen:
     """A process that runs `body` with a session of its own; it prints JSON lines."""
     text = textwrap.dedent(HEAD) + textwrap.dedent(body)

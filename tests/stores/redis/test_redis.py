@@ -24,7 +24,7 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.redis.address import StateAddress, parse_state
-from tests.stores.redis.redis_lab import Server
+from tests.stores.redis.redis_lab import Server, state, until
 
 PATIENCE_SECONDS = 30
 PLACE = ("made-up", "tea", "https://one.test#abc")
@@ -59,17 +59,6 @@ def open_session(server, tmp_path):
 def two_states(open_session):
     """Two processes' worth of shared state, in one."""
     return [open_session().core.stages.shared for _ in range(2)]
-
-
-def state(session):
-    return next(row for row in session.core.stages.status() if row["part"] == "state")
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up, "it never came"
-        time.sleep(0.02)
 
 
 def run(work):

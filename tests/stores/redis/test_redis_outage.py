@@ -17,7 +17,7 @@ from ainb.pipeline.budget.ledger import Hold
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
-from tests.stores.redis.redis_lab import Server
+from tests.stores.redis.redis_lab import Server, state, until
 
 pytestmark = pytest.mark.redis
 
@@ -54,17 +54,6 @@ def open_session(server, tmp_path, said):
     yield make
     for session in opened:
         session.close()
-
-
-def state(session):
-    return next(row for row in session.core.stages.status() if row["part"] == "state")
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up, "it never came"
-        time.sleep(0.02)
 
 
 def state_notices(said):

@@ -14,7 +14,7 @@ from ainb.clock import SystemClock
 from ainb.events import Notice
 from ainb.runtime import Runtime
 from tests.fault_server import Fault, FaultServer
-from tests.stores.redis.redis_lab import Server
+from tests.stores.redis.redis_lab import Server, state, until
 
 pytestmark = pytest.mark.redis
 
@@ -60,14 +60,7 @@ def open_session(tmp_path, provider):
 
 
 def is_connected(session):
-    return next(row for row in session.core.stages.status() if row["part"] == "state")["connected"]
-
-
-def until(condition):
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < give_up, "it never came"
-        time.sleep(0.02)
+    return state(session)["connected"]
 
 
 def state_notices(said):
