@@ -207,7 +207,7 @@ class JobStore:
         return None if row is None else (str(row[0]), str(row[1]))
 
     def changes(self) -> int:
-        """A number that another one follows when another kernel or session has written."""
+        """SQLite's ``data_version``: it differs from before once another kernel or session has written."""
         (number,) = self._one("PRAGMA data_version") or (0,)
         return int(number)
 

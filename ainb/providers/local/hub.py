@@ -10,37 +10,28 @@ import contextlib
 import errno
 import hashlib
 import http.client
-import json
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Final
+from urllib.parse import quote
 
-from ainb import keys
 from ainb.errors import AinbError, ConfigError
+from ainb.providers.local.hub_http import Answer, asked, check, endpoint, opened
 from ainb.stores.files import make_folders, try_lock
 
 PREFIX: Final = "hf:"
-ENDPOINT: Final = "https://huggingface.co"
-SECONDS: Final = 30.0
-MAX_REDIRECTS: Final = 5
 MAX_TRIES: Final = 5
 CHUNK_BYTES: Final = 1 << 20
-MAX_ANSWER_BYTES: Final = 20_000_000
 MAX_LISTED: Final = 12
 SUFFIX: Final = ".gguf"
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PARTIAL = 206
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf", re.IGNORECASE)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Report = Callable[[int, int | None], None]
 
@@ -99,11 +90,11 @@ def look_up(reference: str) -> HubFile:
         raise ConfigError(f"{reference} names no file; {_listed(repository)}")
     if _SPLIT.search(path):
         raise ConfigError(f"{path} is one part of a model in several files; take a model in one file")
-    address = f"{_endpoint()}/{repository}/resolve/main/{quote(path)}"
-    with _opened(address, method="HEAD", follow_storage=False) as answer:
+    address = f"{endpoint()}/{repository}/resolve/main/{quote(path)}"
+    with opened(address, method="HEAD", follow_storage=False) as answer:
         if answer.status == http.client.NOT_FOUND:
             raise ConfigError(f"there is no file {path} in {repository}; {_listed(repository)}")
-        _check(answer, repository)
+        check(answer, repository)
         headers = answer.headers
         digest = (headers.get("X-Linked-ETag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
         size = headers.get("X-Linked-Size") or headers.get("Content-Length") or ""
@@ -173,111 +164,8 @@ def _parts(reference: str) -> tuple[str, str]:
 EXAMPLE: Final = "hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf"
 
 
-def _endpoint() -> str:
-    given = os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
-    _check_address(given)
-    return given
-
-
-def _check_address(address: str) -> None:
-    """Refuse what is neither https nor this machine.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    parts = urlsplit(address)
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not is_safe or not parts.hostname:
-        raise ConfigError(
-            "a model is fetched over https (http is for this machine alone); "
-            f"the address begins {address[:60]!r}; "
-            "correct HF_ENDPOINT"
-        )
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """Redirects are followed by hand: the token is for the hub alone."""
-
-
-_OPENER = urllib.request.build_opener(_NoRedirects)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    status: int
-    headers: Any
-    read: Callable[[int], bytes]
-
-
-@contextlib.contextmanager
-def _opened(
-    address: str, *, method: str = "GET", start: int = 0, follow_storage: bool = True
-) -> Iterator[_Answer]:
-    """An answer after redirects; without `follow_storage` the one that redirects to a storage host.
-
-    Raises:
-        AinbError: The hub cannot be reached.
-        ConfigError: A redirect leads where no model is fetched from.
-    """
-    hub, token = urlsplit(address).netloc, keys.get("HF_TOKEN")
-    for _ in range(MAX_REDIRECTS + 1):
-        _check_address(address)
-        request = urllib.request.Request(address, method=method)  # noqa: S310 - the scheme is checked above
-        request.add_header("User-Agent", "ainb")
-        request.add_header("Accept-Encoding", "identity")
-        if token is not None and urlsplit(address).netloc == hub:
-            request.add_unredirected_header("Authorization", f"Bearer {token}")
-        if start:
-            request.add_header("Range", f"bytes={start}-")
-        with contextlib.closing(_open(request)) as answer:
-            place = answer.headers.get("Location")
-            following = None if place is None else urljoin(address, place)
-            leaves = following is not None and urlsplit(following).netloc != hub
-            if answer.status not in _REDIRECTS or following is None or (leaves and not follow_storage):
-                yield _Answer(status=answer.status, headers=answer.headers, read=answer.read)
-                return
-        address = following
-    raise AinbError("the hub redirected too often; try again later, or check HF_ENDPOINT")
-
-
-def _open(request: urllib.request.Request) -> Any:
-    try:
-        return _OPENER.open(request, timeout=SECONDS)
-    except urllib.error.HTTPError as error:
-        return error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise AinbError(
-            f"the hub cannot be reached at {request.host} ({reason}); check the network, or set HF_ENDPOINT"
-        ) from error
-
-
-def _check(answer: _Answer, repository: str) -> None:
-    if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
-        raise AinbError(
-            f"{repository} does not exist, or the hub lets only some people have it; accept its terms on the "
-            "hub and set HF_TOKEN (%ai login HF_TOKEN)"
-        )
-    if answer.status == http.client.NOT_FOUND:
-        raise ConfigError(f"there is no repository {repository} on the hub; check the spelling")
-    if answer.status >= 400:  # noqa: PLR2004 - errors
-        raise AinbError(f"the hub answered with status {answer.status} for {repository}; try again later")
-
-
-def _asked(path: str, repository: str) -> Any:
-    with _opened(f"{_endpoint()}/api/models/{repository}{path}") as answer:
-        _check(answer, repository)
-        try:
-            return json.loads(answer.read(MAX_ANSWER_BYTES))
-        except (ValueError, OSError, http.client.HTTPException) as error:
-            raise AinbError(
-                f"the hub's answer for {repository} cannot be read ({type(error).__name__})"
-            ) from error
-
-
 def _licence(repository: str) -> str | None:
-    found = _asked("", repository)
+    found = asked("", repository)
     card = found.get("cardData") if isinstance(found, dict) else None
     if not isinstance(card, dict):
         return None
@@ -287,7 +175,7 @@ def _licence(repository: str) -> str | None:
 
 def _listed(repository: str) -> str:
     """The files that could be pulled, for an error."""
-    found = _asked("/tree/main?recursive=true", repository)
+    found = asked("/tree/main?recursive=true", repository)
     items = found if isinstance(found, list) else []
     files = [
         (str(item.get("path")), item.get("size"))
@@ -320,7 +208,7 @@ def _no_room(file: HubFile, folder: Path) -> str:
 
 def _download(file: HubFile, partial: Path, report: Report) -> None:
     """Append what is missing to `partial`, and check the whole."""
-    address = f"{_endpoint()}/{file.repository}/resolve/{file.revision}/{quote(file.path)}"
+    address = f"{endpoint()}/{file.repository}/resolve/{file.revision}/{quote(file.path)}"
     for _ in range(MAX_TRIES):
         if partial.stat().st_size > file.size_bytes:
             os.truncate(partial, 0)
@@ -347,8 +235,8 @@ def _append(file: HubFile, address: str, partial: Path, report: Report) -> None:
     start = partial.stat().st_size
     if start >= file.size_bytes:
         return
-    with _opened(address, start=start) as answer:
-        _check(answer, file.repository)
+    with opened(address, start=start) as answer:
+        check(answer, file.repository)
         if answer.status != _PARTIAL:  # from the beginning, whatever was asked for
             os.truncate(partial, 0)
             start = 0
@@ -365,7 +253,7 @@ class _BrokenOffError(Exception):
     """The connection ended within the file."""
 
 
-def _read(answer: _Answer, left: int) -> bytes:
+def _read(answer: Answer, left: int) -> bytes:
     try:
         return answer.read(min(CHUNK_BYTES, left))
     except (OSError, http.client.HTTPException) as error:
