@@ -16,6 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from ainb.collector import CALLS_IN_FLIGHT
 from ainb.errors import AinbError, CallInterrupted
 from ainb.user_code import Contained, original
 
@@ -136,6 +137,7 @@ class Job(Generic[T]):
             work.close()
             self._set_error(asyncio.CancelledError())
             return
+        CALLS_IN_FLIGHT.begin()
         self._task = self._loop.create_task(self._catch(work), context=context)
         self._task.add_done_callback(self._finish)
         self._task.add_done_callback(
@@ -152,6 +154,7 @@ class Job(Generic[T]):
             self._task.cancel()
 
     def _finish(self, task: asyncio.Task[T]) -> None:
+        CALLS_IN_FLIGHT.end()
         if task.cancelled():
             self._set_error(asyncio.CancelledError())
         elif (error := task.exception()) is not None:
@@ -311,6 +314,7 @@ class Engine:
         with self._lock:
             if self._loop is loop:
                 self._loop = self._thread = None
+        CALLS_IN_FLIGHT.end_all()
         for job in list(jobs):
             job._fail_if_pending()  # noqa: SLF001 - part of Job's protocol
 

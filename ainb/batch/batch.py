@@ -7,7 +7,6 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.collector import COLLECTOR
 from ainb.batch.confirmation import past_outputs
 from ainb.batch.context import BatchContext
 from ainb.batch.input.calls import TemplateCalls
@@ -16,6 +15,7 @@ from ainb.batch.output import Output
 from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.runner import STOP_SECONDS, Runner
+from ainb.collector import COLLECTOR
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
 from ainb.user_code import ends_program
@@ -182,7 +182,8 @@ class Batch:
 
     def _collecting(self) -> contextlib.AbstractContextManager[None]:
         # A user function may leave cycles that hold much memory.
-        return contextlib.nullcontext() if self.context.calls.uses is None else COLLECTOR.rare()
+        context = self.context
+        return contextlib.nullcontext() if context.calls.uses is None else COLLECTOR.rare(context.pace.most)
 
     def _make_reader(self) -> RowReader:
         source, uses = self.context.source, self.context.calls.uses

@@ -49,6 +49,11 @@ class Pace:
         """Rows that may be in flight now."""
         return self._ramp.limit
 
+    @property
+    def most(self) -> float:
+        """Rows that may ever be in flight; infinite where nothing limits them."""
+        return self._ramp.most
+
     def begin(self) -> None:
         """Start where the last batch ended, and raise the cap where that was asked for."""
         core, sample = self._core, self._calls.sample()

@@ -24,7 +24,7 @@ PROMPT = "Classify: the soup was cold and the waiter was kind"
 SERVE = """
 import sys
 from tests.fault_server import FaultServer
-with FaultServer(record=False) as server:
+with FaultServer(record=False, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """

@@ -224,6 +224,8 @@ class Exchange:
 
     def _check_refused(self, call: Call, response: Response, answer: Growing) -> None:
         """Raise where the model or a content filter gave no answer; the same request would get none again."""
+        if not answer.refusal and answer.finish_reason != FILTERED:  # nearly every answer
+            return
         origin = response.target.origin
         said = clean(answer.refusal, origin.secrets)
         fault: RefusedError | ContentFilteredError
