@@ -19,7 +19,7 @@ SERVICE = "ainb"
 FILE_NAME = "logins"
 # Below 1 a keyring of the library is none, or keeps keys in a plain file.
 LEAST_PRIORITY = 1
-# A look at the file costs a system call, 9 us where those are slow, and a batch without a key asks for each row.
+# A look at the file is a system call, up to 9 us, and a batch without a key asks for each row.
 LOOK_SECONDS = 0.05
 
 

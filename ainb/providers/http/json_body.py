@@ -89,6 +89,6 @@ def count_or_none(value: Any) -> int | None:
         value is None or type(value) is int
     ):  # nearly every value; a test against a union takes 5 times as long
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):  # noqa: UP038 - as above
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return int(value) if isinstance(value, float) and value.is_integer() else cast(int, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from ainb.stores.base import Store, StoreStats, at_once
@@ -60,6 +61,11 @@ class RedisStore:
             return await self._client.run_on_loop(lambda: self._get(namespace, key))
         except UnavailableError:
             return await self._fallback.get(namespace, key)
+
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Prepare the local store where the server is unavailable; a lookup on the server takes a lease."""
+        if self._client.is_down:
+            self._fallback.expect(namespace, keys)
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Store a text and release its lease; returns before the server has it."""
