@@ -31,15 +31,6 @@ LOOP_ENDED = (
 )
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
-
-
 class Job(Generic[T]):
     """Handle of a coroutine that runs on the engine's loop.
 
@@ -282,7 +273,7 @@ class Engine:
         return loop, thread
 
     def _start(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
-        loop, jobs = _new_loop(), set[Job[Any]]()
+        loop, jobs = asyncio.new_event_loop(), set[Job[Any]]()
         ready = threading.Event()
 
         def main() -> None:

@@ -82,6 +82,7 @@ class Batches:
             [f"row {turn} {row}" for row in range(rows)], "Classify: {value}", journal=journal, **limits
         )
         assert (frame["status"] == "ok").all()
+        session.core.log.flush()  # what is left of the log's work belongs to these rows
 
     def _open(self, part: str) -> ainb.Session:
         over_http = "http" in part
