@@ -15,6 +15,7 @@ import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
 from ainb.usage.filters import Since, Where, sql_condition
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections
-# took half the time.
-FETCH_ROWS = 500
-# pandas 3 calls its text dtype "str"; before it, "str" meant objects.
-TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version
+# Of these alone a value below 0 makes sense; of all others it stands for an unknown one.
+_SIGNED = frozenset({"provider_saved_usd"})
+_LEAST = -(2**63)
+_STARTED = ""
 _ERROR_COLUMNS = (
     "started_at",
     "call_id",
@@ -102,48 +102,46 @@ def _fetch(
         condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # The partial index of failures is used when the query says the index's own condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
-        started, raw = _fetch_raw(connection, columns, condition, values)
+        raw = _fetch_raw(connection, columns, condition, values)
         read_words = _word_reader(connection)
         # Popped, so that what is fetched and what is made of it need not all be in memory at once.
+        length = len(raw[_STARTED])
         arrays = {column.name: _to_array(column, raw.pop(column.name), read_words) for column in columns}
-    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(started)), copy=False)
-    # Rows lie in the order in which calls ended.
-    if len(started) > 1 and (np.diff(started) < 0).any():
-        frame = frame.take(np.argsort(started, kind="stable")).reset_index(drop=True)
-    return frame
+    return pd.DataFrame(arrays, index=pd.RangeIndex(length), copy=False)
 
 
 def _fetch_raw(
     connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
-) -> tuple[Array, dict[str, Array]]:
-    """Start times of the calls, and every column by name, as stored in the log."""
+) -> dict[str, Any]:
+    """Every column by name as stored in the log, and the start times as _STARTED; oldest first."""
     packs = pack(connection, columns)
     others = [column for column in columns if column.kind not in {"word", "flag", "time"}]
     selected = ["started_us", *(item.expression for item in packs), *map(_expression, others)]
     query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
     dtypes = [np.int64] * (1 + len(packs)) + [
-        object if column.kind == "text" else np.int64 for column in others
+        TEXT_DTYPE if column.kind == "text" else np.int64 for column in others
     ]
-    started, *fetched = fetch_columns(connection.execute(query, values), dtypes)
-    raw = {column.name: started for column in columns if column.kind == "time"}
-    for item, packed in zip(packs, fetched, strict=False):
-        raw |= item.unpack(packed)
+    started, *fetched = _oldest_first(fetch_columns(connection.execute(query, values), dtypes))
+    raw = {_STARTED: started} | {column.name: started for column in columns if column.kind == "time"}
+    for item, numbers in zip(packs, fetched, strict=False):
+        raw |= item.unpack(numbers)
     raw |= {column.name: array for column, array in zip(others, fetched[len(packs) :], strict=True)}
-    return started, raw
+    return raw
 
 
-def fetch_columns(cursor: sqlite3.Cursor, dtypes: Sequence[Any]) -> list[Array]:
-    """All rows of a query as one array a column."""
-    pieces: list[list[Array]] = [[np.empty(0, dtype)] for dtype in dtypes]
-    while rows := cursor.fetchmany(FETCH_ROWS):
-        for piece, values, dtype in zip(pieces, zip(*rows, strict=True), dtypes, strict=True):
-            piece.append(np.array(values, dtype=dtype))
-    return [np.concatenate(piece) for piece in pieces]
+def _oldest_first(fetched: list[Any]) -> list[Any]:
+    """The arrays sorted by the first one: rows lie in the order in which calls ended."""
+    started = fetched[0]
+    if not (started[1:] < started[:-1]).any():
+        return fetched
+    order = np.argsort(started, kind="stable")
+    return [array.take(order) for array in fetched]
 
 
 def _expression(column: Column) -> str:
-    # Counts, money and durations are never below 0, so -1 can stand for NULL while numbers are fetched.
-    return f"ifnull({column.stored}, -1)" if column.kind in {"count", "money", "seconds"} else column.stored
+    if column.kind == "text":
+        return column.stored
+    return f"ifnull({column.stored}, {_LEAST if column.name in _SIGNED else -1})"
 
 
 def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Array, Array]]:
@@ -164,14 +162,14 @@ def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Arra
     return read
 
 
-def _to_array(column: Column, raw: Array, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
+def _to_array(column: Column, raw: Any, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
     kind = column.kind
     if kind == "flag":
         return raw
     if kind == "time":
         return pd.DatetimeIndex(raw.view("M8[us]")).tz_localize("UTC").array
     if kind == "text":
-        return pd.array(raw, dtype=TEXT_DTYPE)
+        return raw
     if kind == "word":
         codes, words = read_words(raw)
         categories = pd.Categorical.from_codes(codes, categories=pd.Index(words, dtype=TEXT_DTYPE))
@@ -180,7 +178,8 @@ def _to_array(column: Column, raw: Array, read_words: Callable[[Array], tuple[Ar
             if column.dtype == "category"
             else pd.array(words, dtype=TEXT_DTYPE).take(codes, allow_fill=True)
         )
-    return masked(raw, raw < 0, column.dtype, {"money": NANO, "seconds": MICRO}.get(kind))
+    unknown = raw == _LEAST if column.name in _SIGNED else raw < 0
+    return masked(raw, unknown, column.dtype, {"money": NANO, "seconds": MICRO}.get(kind))
 
 
 def masked(raw: Array, unknown: Array, dtype: str, unit: int | None = None) -> Any:
