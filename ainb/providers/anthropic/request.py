@@ -97,6 +97,8 @@ def build(
         body["system"] = system
     wire = Wire(body)
     if given:
+        dropped = sorted(DROPPED & given.keys())
+        wire.notes += [f"{request.provider} does not accept {name}; it was left out" for name in dropped]
         _add_parameters(body, with_clean_tools(wire, given))
         _add_thinking(wire, request, family)
         drop_sampling(wire, family, request.model, None)

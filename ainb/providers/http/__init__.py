@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from ainb.providers.http.answer import Answer
     from ainb.providers.http.batches import (
         MAX_PAGES,
         SKEW_SECONDS,
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
         joined_lines,
     )
     from ainb.providers.http.client import Response, StoredResponse, request
-    from ainb.providers.http.exchange import Dialect, Exchange, encode_body
+    from ainb.providers.http.embedded import status_of
+    from ainb.providers.http.exchange import Exchange, encode_body
     from ainb.providers.http.faults import Origin, clean, response_fault
     from ainb.providers.http.headers import rate_limit_headers, request_id
     from ainb.providers.http.hosts import goes_in_the_clear, is_local_url
@@ -29,8 +31,8 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "Answer": "answer",
             "BatchHttp": "batches",
-            "Dialect": "exchange",
             "Exchange": "exchange",
             "Json": "json_body",
             "MAX_PAGES": "batches",
@@ -58,6 +60,7 @@ else:
             "request": "client",
             "request_id": "headers",
             "response_fault": "faults",
+            "status_of": "embedded",
             "without_path": "target",
             "word_or_none": "json_body",
         },
@@ -67,8 +70,8 @@ __all__ = [
     "MAX_PAGES",
     "SKEW_SECONDS",
     "TRANSFER_SECONDS",
+    "Answer",
     "BatchHttp",
-    "Dialect",
     "Exchange",
     "Json",
     "Origin",
@@ -93,6 +96,7 @@ __all__ = [
     "request",
     "request_id",
     "response_fault",
+    "status_of",
     "without_path",
     "word_or_none",
 ]
