@@ -17,23 +17,10 @@ from ainb.families import LEVELS
 
 REFUSING_STATUSES = frozenset({400, 422})
 # Without these a request is another request: they are never dropped, renamed or replaced.
-PROTECTED = frozenset(
-    {
-        "contents",
-        "functions",
-        "function_call",
-        "input",
-        "instructions",
-        "messages",
-        "model",
-        "prompt",
-        "response_format",
-        "system",
-        "text",
-        "tool_choice",
-        "tools",
-    }
-)
+PROTECTED = frozenset({
+    "contents", "functions", "function_call", "input", "instructions", "messages", "model", "prompt",
+    "response_format", "system", "text", "tool_choice", "tools",
+})  # fmt: skip
 MAX_VALUES: Final = 20
 # Lessons on how a reply schema is asked for are kept under such names; the adapters read them, a body has no
 # such field.

@@ -27,25 +27,11 @@ _BOUNDS = frozenset(
 )
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 # A schema that says something by these is another schema without them.
-_STRUCTURAL_REFUSED = frozenset(
-    {
-        "allOf",
-        "contains",
-        "dependentRequired",
-        "dependentSchemas",
-        "dependencies",
-        "else",
-        "if",
-        "not",
-        "patternProperties",
-        "prefixItems",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "$dynamicRef",
-    }
-)
+_STRUCTURAL_REFUSED = frozenset({
+    "allOf", "contains", "dependentRequired", "dependentSchemas", "dependencies", "else", "if", "not",
+    "patternProperties", "prefixItems", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+    "$dynamicRef",
+})  # fmt: skip
 _LOOKAROUND = re.compile(r"\(\?[=!<]")
 _DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 _WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}

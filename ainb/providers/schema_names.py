@@ -27,22 +27,10 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "
 _DEPENDENT = frozenset({"dependencies", "dependentRequired"})
 _DEFINITIONS = frozenset({"$defs", "definitions"})
 _LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
-_SINGLE = frozenset(
-    {
-        "additionalItems",
-        "additionalProperties",
-        "contains",
-        "contentSchema",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
+_SINGLE = frozenset({
+    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
+    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
 _BRANCHES = ("anyOf", "oneOf", "allOf")
 _CONDITIONS = ("if", "then", "else")
 _EXAMPLES = frozenset({"default", "example"})

@@ -26,38 +26,15 @@ from ainb.providers.schema_names import clean_name
 Json = dict[str, Any]
 
 # Parameters of the OpenAI protocol that have no counterpart and that the service would refuse.
-DROPPED = frozenset(
-    {
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "n",
-        "parallel_tool_calls",
-        "presence_penalty",
-        "response_format",
-        "seed",
-        "top_logprobs",
-    }
-)
-_TRANSLATED = frozenset(
-    {
-        "cache_control",
-        "effort",
-        "extra_body",
-        "extra_headers",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "model",
-        "reasoning_effort",
-        "stop",
-        "stream",
-        "stream_options",
-        "tool_choice",
-        "tools",
-        "user",
-    }
-)
+DROPPED = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "n", "parallel_tool_calls", "presence_penalty",
+    "response_format", "seed", "top_logprobs",
+})  # fmt: skip
+_TRANSLATED = frozenset({
+    "cache_control", "effort", "extra_body", "extra_headers", "max_completion_tokens", "max_tokens",
+    "messages", "model", "reasoning_effort", "stop", "stream", "stream_options", "tool_choice", "tools",
+    "user",
+})  # fmt: skip
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
 _ABOUT_THIS_SCHEMA = re.compile(
