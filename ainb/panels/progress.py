@@ -11,6 +11,8 @@ from ainb.panels.base import ROWS
 from ainb.panels.escapes import one_line
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
+from ainb.redaction import redact
+from ainb.usage.frames.failures import describe
 
 if TYPE_CHECKING:
     from ainb.batch import Progress
@@ -207,8 +209,6 @@ def _input(item: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    from ainb.redaction import redact
-
     text = "" if value is None else redact(one_line(str(value)[: 4 * SHOWN_CHARACTERS]))
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
@@ -241,8 +241,6 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
 
 
 def _failures(progress: Progress) -> list[Block]:
-    from ainb.usage.frames.failures import describe
-
     if not progress.kinds:
         return []
     rows = [
