@@ -26,7 +26,18 @@ _TIME_CHARS = 10
 _HASH_CHARS = 16
 
 
-class DeliveredProvider:
+class _StandIn:
+    """Has the identity of a provider and answers in its place."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.name
+        self.free = provider.free
+        self.body = provider.body
+        self.endpoint = provider.endpoint
+        self.account = provider.account
+
+
+class DeliveredProvider(_StandIn):
     """Stands in for a provider whose answer to this one call has come in a result file.
 
     Args:
@@ -45,25 +56,11 @@ class DeliveredProvider:
         job: JobRecord,
         number: int,
     ) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._service = service
         self._result = result
         self._job = job
         self._number = number
-        self.name = provider.name
-        self.free = provider.free
-
-    def body(self, request: Request) -> dict[str, Any]:
-        """The provider's."""
-        return self._provider.body(request)
-
-    def endpoint(self, request: Request) -> str:
-        """The provider's."""
-        return self._provider.endpoint(request)
-
-    def account(self, request: Request) -> str:
-        """The provider's."""
-        return self._provider.account(request)
 
     async def send(self, call: Call) -> Reply:
         """The reply that came back.
@@ -225,17 +222,6 @@ class _NotAnswered(AinbError):  # noqa: N818 - a signal between two functions of
 class _AnsweredError(AinbError):
     def __init__(self) -> None:
         Exception.__init__(self)
-
-
-class _StandIn:
-    """Has the identity of a provider and answers in its place."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.name = provider.name
-        self.free = provider.free
-        self.body = provider.body
-        self.endpoint = provider.endpoint
-        self.account = provider.account
 
 
 class _GivenReply(_StandIn):

@@ -10,11 +10,11 @@ Source: OpenAI, "Structured outputs", supported schemas; Anthropic, "Structured 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ainb.providers.schema_names import CleanSchema, clean_schema
+from ainb.providers.schema_names import CleanSchema, clean_schema, subschemas
 
 Json = dict[str, Any]
 
@@ -166,7 +166,7 @@ class _Writer:
 
     def write(self) -> WireSchema:
         wrapped = not is_object(self.root)
-        if wrapped and any(item.get("$ref") == "#" for item in _subschemas(self.root)):
+        if wrapped and any(item.get("$ref") == "#" for item in subschemas(self.root)):
             raise _CannotBeSaidError
         top = {name: item for name, item in self.root.items() if name not in {"$defs", "definitions"}}
         if not wrapped and "$ref" in top:
@@ -343,13 +343,3 @@ def definition_of(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] 
             inner: Mapping[str, Any] = found[name]
             return inner
     return None
-
-
-def _subschemas(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        yield value
-        for inner in value.values():
-            yield from _subschemas(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _subschemas(inner)
