@@ -9,17 +9,15 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.core import Core
 from ainb.errors import AinbError, InvalidPromptError, PermanentProviderError
+from ainb.jobs.state_machine import JobRecord
 from ainb.messages import Call, CallOptions, Handler, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.send import Sender
-
-if TYPE_CHECKING:
-    from ainb.core import Core
-    from ainb.jobs.state_machine import JobRecord
-    from ainb.providers.batch_service import BatchService, RequestResult
+from ainb.providers.batch_service import BatchService, RequestResult
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # ULIDs are written in Crockford's base 32
 _TIME_CHARS = 10

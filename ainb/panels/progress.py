@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch import Progress
 from ainb.panels import formatting
 from ainb.panels.base import ROWS
 from ainb.panels.escapes import one_line
@@ -13,9 +14,6 @@ from ainb.panels.markup import Cell, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
 from ainb.redaction import redact
 from ainb.usage.frames.failures import describe
-
-if TYPE_CHECKING:
-    from ainb.batch import Progress
 
 SHOWN_CHARACTERS = 90
 
