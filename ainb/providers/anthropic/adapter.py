@@ -1,4 +1,4 @@
-"""The Messages protocol, which Anthropic and gateways in front of it speak."""
+"""Adapter for the Messages protocol of Anthropic and of gateways in front of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, tell, tell_limit
+from ainb.providers.adapted import Wire, add_limit_notice, add_notices
 from ainb.providers.anthropic.reply import Answer, read_message, read_usage
 from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
@@ -29,15 +29,15 @@ PATH: Final = "/v1"
 
 
 class AnthropicProvider(RemoteProvider):
-    """One service that speaks the protocol.
+    """Provider for one service of the Messages protocol.
 
-    Parameters carry OpenAI's names and are translated; what the protocol alone has (``thinking``, ``top_k``,
-    …) goes out as it is. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
+    Parameters with OpenAI's names are translated; those that only this protocol has (``thinking``, ``top_k``,
+    …) are sent unchanged. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
     end of the conversation for its prompt cache.
 
     Args:
-        service: Row of the services' table.
-        options: As `RemoteProvider` takes them.
+        service: Row of the table of services.
+        options: Keyword arguments of `RemoteProvider`.
     """
 
     models_path = "/models?limit=1000"
@@ -48,7 +48,7 @@ class AnthropicProvider(RemoteProvider):
         self._exchange = Exchange(_MESSAGES, clock=self._clock)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flag, by the rules of the model's family."""
+        """The outgoing body without the stream flag, by the rules of the model's family."""
         return build(request).body
 
     async def send(self, call: Call) -> Reply:
@@ -56,7 +56,7 @@ class AnthropicProvider(RemoteProvider):
 
         Raises:
             ProviderError: It failed.
-            ConfigError: The key or the base URL is missing, or a part of a message makes no sense.
+            ConfigError: The key or the base URL is missing, or a part of a message is invalid.
             InvalidPromptError: The body cannot be written as JSON.
         """
         request = call.request
@@ -67,7 +67,7 @@ class AnthropicProvider(RemoteProvider):
             f"{self.name} does not accept {name}; it was left out"
             for name in sorted(DROPPED & request.parameters.keys())
         ]
-        tell(call, [*dropped, *wire.notes])
+        add_notices(call, [*dropped, *wire.notes])
         try:
             reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
@@ -75,11 +75,11 @@ class AnthropicProvider(RemoteProvider):
             raise
         if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
+        add_limit_notice(call, reply)
         return reply
 
     def cache_seconds(self, request: Request) -> float | None:
-        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        """How long the provider keeps the prefix that this request marks; None when it marks none."""
         wire = build(request, self._lessons(self._target_for(request), request))
         return None if wire.cache is None else wire.cache.life_seconds
 
@@ -90,7 +90,7 @@ class AnthropicProvider(RemoteProvider):
         """The service's batch API at the endpoint of a request.
 
         Raises:
-            ConfigError: The key or the base URL is missing or makes no sense.
+            ConfigError: The key or the base URL is missing or invalid.
         """
         from ainb.providers.anthropic.batches import AnthropicBatches
         from ainb.providers.http import BatchHttp
@@ -116,11 +116,11 @@ class AnthropicProvider(RemoteProvider):
             raise
         if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
+        add_limit_notice(call, reply)
         return reply
 
     def _target(self, url: str, given: Settings) -> Target:
-        # Anthropic's own clients take the base URL without the version, gateways often write it with.
+        # Anthropic's own clients take the base URL without the version, gateways often include it.
         return make_target(
             self.name,
             _with_version(url),

@@ -1,4 +1,4 @@
-"""Anthropic's message batches: requests in the body of one call, results as lines.
+"""Anthropic's Message Batches API: requests in the body of one call, results as JSON lines.
 
 Source: Anthropic API reference, "Message Batches"; anthropic-sdk-python 009b0353 for the types.
 """
@@ -31,7 +31,7 @@ ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"
 RESULTS = "results"
 BEFORE, AFTER = b'{"requests":[', b"]}"
-# A job may take hours, and what it writes to the prompt cache for five minutes is gone before it is read.
+# A job may take hours: prompt cache entries with the usual five minutes would expire before they are read.
 LONG_MARK = "1h"
 _STATUSES = {
     "invalid_request_error": 400,
@@ -50,9 +50,9 @@ class AnthropicBatches:
     """The batch API of one endpoint.
 
     Args:
-        http: Calls to the endpoint.
-        body: A request's body, as a live call sends it.
-        read: Reads a stored response as a live one is read.
+        http: HTTP client of the endpoint.
+        body: Builds the body of a request, the same as for a live call.
+        read: Parses a stored response the same way as a live one.
     """
 
     uploads = False
@@ -70,26 +70,26 @@ class AnthropicBatches:
         self._read = read
 
     def line(self, custom_id: str, request: Request) -> bytes:
-        """One request as an item of the list that is sent."""
+        """One request as an item of the list in the job's body."""
         params = encode_body(_with_longer_marks(self._body(request)))
         return b'{"custom_id":' + orjson.dumps(custom_id) + b',"params":' + params + b"}"
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Nothing is uploaded: the job's creation carries the requests."""
+        """No upload: the requests are sent when the job is created."""
         raise NotImplementedError
 
     async def find_upload(self, name: str) -> str | None:
-        """None: nothing is uploaded."""
+        """None, because the protocol has no uploads."""
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
-        """Create the job; the protocol keeps no tag, only the custom ids carry it."""
+        """Create the job. The protocol has no field for the tag; only the custom ids hold it."""
         body = joined_lines(path, before=BEFORE, between=b",", after=AFTER)
         length = joined_length(path, before=BEFORE, after=AFTER)
         return self._job(await self._http.post(PATH, body, length=length, seconds=TRANSFER_SECONDS))
 
     async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
-        """Jobs of as many requests that were created since; none of them carries a tag."""
+        """Jobs with this number of requests that were created since; the protocol returns no tag."""
         found: list[RemoteJob] = []
         query = {"limit": "100"}
         for _ in range(MAX_PAGES):
@@ -103,22 +103,22 @@ class AnthropicBatches:
         return found
 
     async def get(self, job_id: str) -> RemoteJob:
-        """The job now."""
+        """Current state of the job."""
         return self._job(await self._http.get(f"{PATH}/{job_id}"))
 
     async def cancel(self, job_id: str) -> None:
-        """Ask the provider to stop."""
+        """Request cancellation of the job."""
         await self._http.post(f"{PATH}/{job_id}/cancel", b"{}")
 
     async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write the results to `path`, from the endpoint itself.
+        """Write the results to `path`.
 
-        An address that the reply names never gets the key.
+        They are read from the endpoint itself: a URL in the provider's response never receives the key.
         """
         await self._http.download(f"{PATH}/{job_id}/{name}", path)
 
     def read_line(self, line: bytes) -> RequestResult | None:
-        """One line of the results."""
+        """Parse one line of the results."""
         try:
             data = orjson.loads(line)
         except orjson.JSONDecodeError:
@@ -183,7 +183,7 @@ class AnthropicBatches:
 
 
 def _with_longer_marks(value: Any) -> Any:
-    """A copy in which prompt cache markers without a lifetime of their own have the one of an hour."""
+    """A copy in which prompt cache markers without a lifetime of their own get one hour."""
     if isinstance(value, list):
         return [_with_longer_marks(item) for item in value]
     if not isinstance(value, dict):

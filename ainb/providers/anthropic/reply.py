@@ -1,6 +1,6 @@
-"""What a message of the Messages protocol says.
+"""Parser of replies in the Messages protocol, whole or from the events of a stream.
 
-Text, tool calls, tokens, why it ended; and how its events add up to the same.
+Reads text, tool calls, tokens and the finish reason.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ REFUSAL = "refusal"
 
 @dataclass(slots=True)
 class Answer:
-    """A message, whole or as it grows.
+    """A reply, complete or still growing from the events of a stream.
 
     Attributes:
         text: The text blocks, or the tool calls as JSON where there is no text.
         model: The model that answered, or None.
-        finish_reason: Why it ended, in the words of `Reply.finish_reason`, or None.
-        usage: The message's own account of tokens, unread.
+        finish_reason: One of the values of `Reply.finish_reason`, or None.
+        usage: The message's token counts, not parsed yet.
         begun: Whether the message has begun.
-        done: Whether the stream said that it is over.
-        reasoning: The model's own summary of its thinking; "" where it gives none.
-        refusal: Words for a refusal; "" where the model answered.
+        done: Whether the stream's last event has arrived.
+        reasoning: The model's own summary of its thinking; "" without one.
+        refusal: Text of a refusal; "" when the model answered.
         category: The category of a refusal, or None.
     """
 
@@ -52,13 +52,13 @@ class Answer:
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
     def add(self, event: Any) -> str:
-        """Take the next event of a stream.
+        """Add the next event of a stream.
 
         Returns:
             The text that it adds.
 
         Raises:
-            UnreadableError: It is no event.
+            UnreadableError: The data is not an event of the protocol.
         """
         if not isinstance(event, dict):
             raise UnreadableError("a stream of something that is not an object")
@@ -76,7 +76,7 @@ class Answer:
         return ""
 
     def add_block(self, index: Any, block: dict[str, Any]) -> str:
-        """Take a block, whole or as it begins; returns the text that it adds."""
+        """Add a content block, complete or just begun; returns the text that it adds."""
         kind, text = block.get("type"), block.get("text")
         if kind == "text" and isinstance(text, str):
             self.text += text
@@ -92,13 +92,13 @@ class Answer:
         return ""
 
     def end(self) -> None:
-        """The stream is whole: tool calls become the text where there is no other."""
+        """Finish a complete stream: without text, the tool calls become the text."""
         if self._tools and not self.text:
             calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
             self.text = orjson.dumps(calls).decode()
 
     def give_tool_input(self) -> None:
-        """Make what the model gave to its tool the text: the answer that a schema asked for."""
+        """Use the input of the answer tool as text: it is the answer that a schema asked for."""
         if not self._tools:
             return
         _, parts = self._calls()[0]
@@ -145,10 +145,10 @@ class Answer:
 
 
 def read_message(data: Any) -> Answer:
-    """Read a whole body.
+    """Parse a complete body.
 
     Raises:
-        UnreadableError: It is no message; the text says what it is instead.
+        UnreadableError: It is not a message; the text says what it is instead.
     """
     if not isinstance(data, dict):
         raise UnreadableError("JSON that is not an object")
@@ -167,7 +167,7 @@ def read_message(data: Any) -> Answer:
 
 
 def read_usage(usage: Any) -> Usage:
-    """Tokens under our names, with what was read from and written to the prompt cache in the input."""
+    """Token counts as a `Usage`; the input includes tokens read from and written to the prompt cache."""
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
     plain, output = count_or_none(usage.get("input_tokens")), count_or_none(usage.get("output_tokens"))

@@ -1,4 +1,4 @@
-"""One question and its answer over HTTP, whole or streamed: what the protocols have in common."""
+"""Request and reply over HTTP, whole or streamed, shared by all protocols."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REFUSED = "refused"
 
 
 class Growing(Protocol):
-    """An answer, whole or as it grows out of the events of a stream."""
+    """An answer, complete or still growing from the events of a stream."""
 
     text: str
     finish_reason: str | None
@@ -45,26 +45,26 @@ class Growing(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the answer is complete."""
         ...
 
     def add(self, chunk: Any) -> str:
-        """Take the next event; returns the text that it adds, raises UnreadableError when it is none."""
+        """Add the next event; returns the text that it adds. Raises UnreadableError for invalid data."""
         ...
 
     def end(self) -> None:
-        """The stream is whole."""
+        """Finish a complete stream."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """What differs from protocol to protocol.
+    """Parsing functions of one protocol.
 
     Attributes:
-        begin: Makes the answer that a stream grows into.
-        read: Reads a whole body; raises UnreadableError that says what it is instead.
-        reply: Makes the Reply.
+        begin: Makes the empty answer to which a stream's events are added.
+        read: Parses a complete body; raises UnreadableError, which says what the body is instead.
+        reply: Builds the Reply.
     """
 
     begin: Callable[[], Any]
@@ -73,12 +73,7 @@ class Dialect:
 
 
 class Exchange:
-    """Sends bodies to targets and makes replies of what comes back.
-
-    Args:
-        dialect: How the protocol writes its answers.
-        clock: Where time comes from.
-    """
+    """Sends request bodies to targets and parses the replies by the dialect of their protocol."""
 
     def __init__(self, dialect: Dialect, *, clock: Clock) -> None:
         self._dialect = dialect
@@ -92,13 +87,13 @@ class Exchange:
         *,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> Reply:
-        """One request, and the reply that comes back.
+        """Send one request and return its reply.
 
         Args:
-            call: Who asks, and who is shown the pieces.
-            target: Where to.
-            body: The whole body, stream flags included.
-            on_refusal: Called with what an error body says, before the error is raised.
+            call: The call; its ``on_text`` receives the pieces.
+            target: The endpoint.
+            body: The complete body, stream flags included.
+            on_refusal: Called with the parsed error body before the error is raised.
 
         Raises:
             ProviderError: It failed.
@@ -127,7 +122,7 @@ class Exchange:
         *,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> Reply:
-        """The reply that a result file of a batch job holds; arguments and faults are those of `send`.
+        """The reply in a result file of a batch job; arguments and errors as for `send`.
 
         Raises:
             ProviderError: The request failed.
@@ -168,7 +163,7 @@ class Exchange:
             else:
                 said_done = self._take(call, response, answer, joiner, parser.close())
         except TransientProviderError:
-            # What comes after the last word is only the account; without it the tokens are unknown.
+            # After the last text only the token counts follow; without them the tokens are unknown.
             if answer.finish_reason is None:
                 raise
         if not answer.begun:
@@ -184,13 +179,13 @@ class Exchange:
     def _take(
         self, call: Call, response: Response, answer: Growing, joiner: SurrogateJoiner, events: list[bytes]
     ) -> bool:
-        # Returns whether the stream said that it is done.
+        # Returns whether the stream's end marker has arrived.
         for event in events:
             if isinstance(event, ErrorEvent):
                 refusal = read_refusal(event)
                 raise self._embedded_fault(call, response, refusal)
             if not event.strip():
-                continue  # some gateways keep a connection alive in this way
+                continue  # an empty event, with which some gateways keep the connection alive
             if event.strip() == DONE:
                 return True
             try:
@@ -223,7 +218,7 @@ class Exchange:
         return fault
 
     def _check_refused(self, call: Call, response: Response, answer: Growing) -> None:
-        """Raise where the model or a content filter gave no answer; the same request would get none again."""
+        """Raise when the model or a content filter refused to answer: the same request would fail again."""
         origin = response.target.origin
         said = clean(answer.refusal, origin.secrets)
         fault: RefusedError | ContentFilteredError
@@ -290,4 +285,4 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, list | tuple | str):
         return list(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

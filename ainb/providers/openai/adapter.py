@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol, which Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
+"""Adapter for the OpenAI chat protocol: OpenAI, Azure, Ollama, LM Studio, vLLM, Groq, Gemini and others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ainb.errors import PermanentProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, tell, tell_limit
+from ainb.providers.adapted import Wire, add_limit_notice, add_notices
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.cache_layout import CacheKeys
 from ainb.providers.http import Exchange, StoredResponse, Target, make_target, without_path
@@ -22,13 +22,13 @@ CHAT_PATH = "/chat/completions"
 
 
 class OpenAIProvider(RemoteProvider):
-    """One service that speaks the protocol.
+    """Provider for one service of the OpenAI chat protocol.
 
-    Keys and base URLs are looked up when a call is made, so a key set in a cell counts from the next call on.
+    Keys and base URLs are read on each call, so a key set in a cell applies from the next call on.
 
     Args:
-        service: Row of the services' table.
-        options: As `RemoteProvider` takes them.
+        service: Row of the table of services.
+        options: Keyword arguments of `RemoteProvider`.
     """
 
     def __init__(self, service: Service, **options: Any) -> None:
@@ -37,11 +37,11 @@ class OpenAIProvider(RemoteProvider):
         self._cache_keys = CacheKeys()
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flags, by the rules of the model's family."""
+        """The outgoing body without the stream flags, by the rules of the model's family."""
         return self.wire(request).body
 
     def wire(self, request: Request) -> Wire:
-        """The same, with what is needed to read the reply."""
+        """The outgoing body with the data to convert the reply back."""
         return build(request, self.name)
 
     async def send(self, call: Call) -> Reply:
@@ -49,7 +49,7 @@ class OpenAIProvider(RemoteProvider):
 
         Raises:
             ProviderError: It failed.
-            ConfigError: The key or the base URL is missing or makes no sense.
+            ConfigError: The key or the base URL is missing or invalid.
             InvalidPromptError: The body cannot be written as JSON.
         """
         request = call.request
@@ -58,7 +58,7 @@ class OpenAIProvider(RemoteProvider):
         lessons = self._lessons(target, request)
         wire = build(request, self.name, lessons, flags=flags, cache_key=self._cache_key)
         if wire.notes:
-            tell(call, wire.notes)
+            add_notices(call, wire.notes)
         try:
             reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
         except PermanentProviderError as error:
@@ -66,11 +66,11 @@ class OpenAIProvider(RemoteProvider):
             raise
         if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
+        add_limit_notice(call, reply)
         return reply
 
     def cache_seconds(self, request: Request) -> float | None:
-        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        """How long the provider keeps the prefix that this request marks; None when it marks none."""
         wire = build(request, self.name, self._lessons(self._target_for(request), request))
         return None if wire.cache is None else wire.cache.life_seconds
 
@@ -81,7 +81,7 @@ class OpenAIProvider(RemoteProvider):
         """The service's batch API at the endpoint of a request.
 
         Raises:
-            ConfigError: It has none, or the key or the base URL is missing or makes no sense.
+            ConfigError: There is none, or the key or the base URL is missing or invalid.
         """
         from ainb.providers.openai.batches import make_batches
 
@@ -109,7 +109,7 @@ class OpenAIProvider(RemoteProvider):
             raise
         if request.schema is not None or wire.tools is not None:
             reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
+        add_limit_notice(call, reply)
         return reply
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
@@ -138,10 +138,7 @@ class OpenAIProvider(RemoteProvider):
 
 
 def _azure_url(url: str) -> str:
-    """A resource's URL with the path of the current interface.
-
-    One that names a deployment is of the older and stays.
-    """
+    """URL of an Azure resource with the path of the v1 API; a URL with a deployment (the older API) stays."""
     base, mark, query = without_path(url, CHAT_PATH).partition("?")
     if "/deployments/" in base:
         return base + mark + query

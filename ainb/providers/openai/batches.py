@@ -1,6 +1,4 @@
-"""OpenAI's batch API, which Azure, Groq and other services of the protocol speak.
-
-Files up, batches, files down.
+"""OpenAI's Batch API, also offered by Azure, Groq and other services: input file, batch, result files.
 
 Source: OpenAI API reference, "Batch" and "Files"; openai-python e43b4224 for the types.
 """
@@ -33,7 +31,7 @@ ENDPOINT = "/v1/chat/completions"
 AZURE_ENDPOINT = "/chat/completions"
 AZURE_LIMITS = BatchLimits(requests=100_000, size_bytes=200_000_000)
 OPENAI_LIMITS = BatchLimits(requests=50_000, size_bytes=200_000_000)
-# Expired and cancelled requests were not processed; what else stands beside `response: null` was not either.
+# `response: null` means that a request was not processed: it expired, was cancelled or failed otherwise.
 _UNPROCESSED_STATUS = None
 
 
@@ -59,11 +57,11 @@ class OpenAIBatches:
     """The batch API of one endpoint.
 
     Args:
-        http: Calls to the endpoint.
-        path: Endpoint of every request, as the lines name it.
-        body: A request's body, as a live call sends it.
-        read: Reads a stored response as a live one is read.
-        limits: The most that one job may hold.
+        http: HTTP client of the endpoint.
+        path: Endpoint of every request, as written in the lines.
+        body: Builds the body of a request, the same as for a live call.
+        read: Parses a stored response the same way as a live one.
+        limits: Size limits of one job.
     """
 
     uploads = True
@@ -90,7 +88,7 @@ class OpenAIBatches:
         return head[:-1] + b',"body":' + body + b"}"
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Upload the file; batch files expire by themselves after 30 days."""
+        """Upload the file; the provider deletes it after 30 days."""
         data = form(path, name=name, purpose="batch")
         answer = await self._http.post("/files", data, own_type=True, seconds=TRANSFER_SECONDS)
         return self._http.id_of(answer)
@@ -103,7 +101,7 @@ class OpenAIBatches:
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
-        """Create the job; its metadata carry the tag."""
+        """Create the job; its metadata hold the tag."""
         wish = {
             "input_file_id": input_id,
             "endpoint": self._path,
@@ -113,7 +111,7 @@ class OpenAIBatches:
         return self._job(await self._http.post("/batches", orjson.dumps(wish)))
 
     async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
-        """Jobs whose metadata carry the tag."""
+        """Jobs whose metadata hold the tag."""
         found = []
         async for item in self._pages("/batches"):
             job = self._job(item)
@@ -124,11 +122,11 @@ class OpenAIBatches:
         return found
 
     async def get(self, job_id: str) -> RemoteJob:
-        """The job now."""
+        """Current state of the job."""
         return self._job(await self._http.get(f"/batches/{job_id}"))
 
     async def cancel(self, job_id: str) -> None:
-        """Ask the provider to stop."""
+        """Request cancellation of the job."""
         await self._http.post(f"/batches/{job_id}/cancel", b"{}")
 
     async def download(self, job_id: str, name: str, path: Path) -> None:
@@ -136,7 +134,7 @@ class OpenAIBatches:
         await self._http.download(f"/files/{name}/content", path)
 
     def read_line(self, line: bytes) -> RequestResult | None:
-        """One line of the output or of the error file."""
+        """Parse one line of the output file or the error file."""
         try:
             data = orjson.loads(line)
         except orjson.JSONDecodeError:
