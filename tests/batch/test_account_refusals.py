@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import ainb
-from ainb.batch.refusals import STOP_AFTER, AccountRefusals
+from ainb.batch.running.refusals import STOP_AFTER, AccountRefusals
 from ainb.errors import InvalidReplyError, PermanentProviderError, TransientProviderError
 from ainb.events import Notice
 from ainb.pipeline.rate_limit import START

@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from ainb.batch.collector import LEAST_OBJECTS, Collector
+from ainb.batch.running.collector import LEAST_OBJECTS, Collector
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 import ainb
 from ainb import Budget, pricing, tokens
-from ainb.batch.past_outputs import FILE_NAME
+from ainb.batch.forecast.past_outputs import FILE_NAME
 from ainb.errors import BudgetExceededError, ConfigError, NotConfirmedError
 from ainb.events import Notice
 from ainb.messages import Message, Request

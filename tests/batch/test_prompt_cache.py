@@ -9,7 +9,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from ainb.batch.warm_up import MAX_FAILURES, WarmUp
+from ainb.batch.running.warm_up import MAX_FAILURES, WarmUp
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Reply, Request
 from ainb.panels.cost import key_figures

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from ainb.batch import LoopWatcher, Progress, ProgressReporter
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.panels.batch import BatchPanel, newest_batch_panel
 from ainb.panels.progress import progress_view
 from ainb.panels.slot import Slot

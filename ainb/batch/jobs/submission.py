@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from ainb.batch import outcomes
 from ainb.batch.jobs.context import JobContext, pico
+from ainb.batch.results import outcomes
 from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
 from ainb.jobs import Chunk, JobRecord, PlannedRequest
 

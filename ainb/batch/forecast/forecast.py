@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ainb import pricing, tokens
-from ainb.batch.layout import ENTRY_TOKENS, Layout, layouts_of
+from ainb.batch.forecast.layout import ENTRY_TOKENS, Layout, layouts_of
 from ainb.errors import AinbError
 from ainb.messages import Usage
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ainb.batch.files import OrderedFile, OutputGuard
 from ainb.batch.input.source import Source
-from ainb.batch.kept import KeptColumns, kept_columns
 from ainb.batch.options import BatchOptions
-from ainb.batch.results import Results
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.frame import Results
+from ainb.batch.results.kept import KeptColumns, kept_columns
+from ainb.batch.results.row_result import RowResult
 
 if TYPE_CHECKING:
     import pandas as pd

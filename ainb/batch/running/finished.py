@@ -7,7 +7,7 @@ from collections import OrderedDict
 from ainb.batch.context import BatchContext
 from ainb.batch.input.cells import check_fields
 from ainb.batch.journal import JournalError
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 
 RECENT_ROWS = 10_000
 

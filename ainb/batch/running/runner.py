@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ainb.batch import outcomes
-from ainb.batch.circuit_wait import CircuitWait
 from ainb.batch.context import BatchContext
-from ainb.batch.finished import FinishedRows
 from ainb.batch.input.reader import RowReader
-from ainb.batch.output import Output
-from ainb.batch.refusals import AccountRefusals, not_sent, stop_notice
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.row_result import RowResult
-from ainb.batch.throttled import ThrottledRow
-from ainb.batch.warm_up import WarmUp
+from ainb.batch.results import outcomes
+from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult
+from ainb.batch.running.circuit_wait import CircuitWait
+from ainb.batch.running.finished import FinishedRows
+from ainb.batch.running.refusals import AccountRefusals, not_sent, stop_notice
+from ainb.batch.running.throttled import ThrottledRow
+from ainb.batch.running.warm_up import WarmUp
 from ainb.errors import (
     AinbError,
     CallRejectedError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ainb.batch.row_result import RowResult, http_status
+from ainb.batch.results.row_result import RowResult, http_status
 from ainb.errors import CallRejectedError, ProviderError
 
 STOP_AFTER = 5

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ainb.batch.row_result import RowResult, to_nano_usd
+from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.messages import add_up
 from ainb.pipeline.budget import billed_attempts
 from ainb.user_code import carried, ends_program

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 
-from ainb.batch.forecast import Forecast, forecast
-from ainb.batch.past_outputs import PastOutputs
+from ainb.batch.forecast.forecast import Forecast, forecast
+from ainb.batch.forecast.past_outputs import PastOutputs
 from ainb.errors import NotConfirmedError
 from ainb.events import Notice
 from ainb.pipeline.budget import read_usd

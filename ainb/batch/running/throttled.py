@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ainb.batch.context import BatchContext
 from ainb.batch.progress import Progress
-from ainb.batch.refusals import kind_of
+from ainb.batch.running.refusals import kind_of
 from ainb.errors import TransientProviderError
 from ainb.pipeline.retry import Retry, backoff_seconds, is_retryable
 

@@ -7,9 +7,9 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.display_form import TYPED
 from ainb.batch.input.cells import INT64, json_text
-from ainb.batch.row_result import STATUSES, RowResult
+from ainb.batch.results.display_form import TYPED
+from ainb.batch.results.row_result import STATUSES, RowResult
 from ainb.plain import mended, plain_scalar
 
 if TYPE_CHECKING:
