@@ -1,4 +1,4 @@
-"""Lazy re-exports: a package imports a module when one of the names it offers is first used."""
+"""Lazy re-exports: a package imports a module when one of its exported names is first used."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def lazy_exports(package: str, /, **modules: str) -> Callable[[str], Any]:
-    """A package's ``__getattr__`` (PEP 562).
+    """Make a package's ``__getattr__`` for lazy exports (PEP 562).
 
     Args:
         package: Dotted name of the package.
-        modules: Names that are offered, with blanks between them, by the module of the package that defines
-            them.
+        modules: For each module of the package, the names that it defines and that are exported, separated by
+            blanks.
     """
     homes = {name: module for module, names in modules.items() for name in names.split()}
 
@@ -23,7 +23,7 @@ def lazy_exports(package: str, /, **modules: str) -> Callable[[str], Any]:
         if module is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{module}"), name)
-        # Found at once from now on: some of these are called for every row of a batch.
+        # Set, so that later lookups are direct: some names are used for every row of a batch.
         setattr(sys.modules[package], name, value)
         return value
 

@@ -1,4 +1,4 @@
-"""A request body as one model takes it, and how the reply is read back."""
+"""Request bodies adapted to the rules of one model, and replies converted back to the user's names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ainb.providers.tool_names import CleanTools, clean_tools
 
 Json = dict[str, Any]
 
-# Parameters of ours that say how a request is made; no provider knows them.
+# Parameters that control how a request is built; they are never sent.
 OURS: Final = frozenset({"effort", "reasoning_effort", "extra_body", "extra_headers"})
 _FIXED: Final = frozenset({"model", "messages", "stream"})
 _CONNECTION: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -31,16 +31,16 @@ _ASK = "Answer with JSON that matches this JSON schema and with nothing else:"
 
 @dataclass(slots=True)
 class Wire:
-    """What goes out for one attempt.
+    """The outgoing request of one attempt.
 
     Attributes:
-        body: The whole body but for the stream flags.
-        notes: Lines for the user.
-        lessons: What was learnt and changed this body.
+        body: The complete body without the stream flags.
+        notes: Notices for the user.
+        lessons: Lessons that changed this body.
         schema: The reply schema on the wire, where it differs from the user's; else None.
         tools: The tools on the wire, where their names differ from the user's; else None.
-        refused: What the service said where it refused this body; else None.
-        cache: The prompt cache that the body is laid out for; None where it is not.
+        refused: The service's refusal of this body; None without one.
+        cache: The prompt cache that the body is laid out for; None without one.
     """
 
     body: Json
@@ -52,23 +52,23 @@ class Wire:
     cache: PromptCache | None = None
 
     def take_refusal(self, refusal: Refusal) -> None:
-        """Keep what the service said of this body."""
+        """Store the service's refusal of this body."""
         self.refused = Refused(said=refusal.said, code=refusal.code, param=refusal.param, extra=refusal.extra)
 
     def note(self, text: str) -> None:
-        """Say something once."""
+        """Add a notice, each text once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def learn(self, lessons: Sequence[Lesson]) -> None:
-        """Change the body as earlier refusals ask."""
+        """Apply what earlier refusals taught to the body."""
         self.body, self.lessons = apply_lessons(lessons, self.body)
         for lesson in self.lessons:
-            if lesson.instead is None:  # another name for the same value is nothing that a user has to know
+            if lesson.instead is None:  # a renamed parameter keeps its value: no notice is needed
                 self.note(lesson.describe(str(self.body.get("model"))))
 
     def read_back(self, text: str, schema: ReplySchema | None) -> str:
-        """A reply's text in the form of the user's schema, calls of tools under the user's names."""
+        """A reply's text, converted back to the user's schema and tool names."""
         if schema is None and self.tools is not None:
             return self.tools.restore(text)
         if schema is None or self.schema is None:
@@ -76,26 +76,26 @@ class Wire:
         return restore(text, self.schema, schema.json_schema)
 
 
-def tell(call: Call, notes: Sequence[str]) -> None:
-    """Put lines beside the reply, each once."""
+def add_notices(call: Call, notes: Sequence[str]) -> None:
+    """Add notices to the call, each once."""
     call.notes.extend(note for note in notes if note not in call.notes)
 
 
-def tell_limit(call: Call, reply: Reply) -> None:
-    """Say why a reply holds no text, where its output limit was reached before any."""
+def add_limit_notice(call: Call, reply: Reply) -> None:
+    """Add a notice when the output limit was reached before any text."""
     if reply.finish_reason != "length" or reply.text.strip():
         return
     used = reply.usage.output_tokens
     count = "" if used is None else f" of {used:,} tokens"
     text = (
-        f"the output limit{count} was reached before any text, for thinking counts in it; "
+        f"the output limit{count} was reached before any text, because thinking counts toward it; "
         "raise --max-tokens (max_tokens), or lower --effort (effort)"
     )
-    tell(call, [text])
+    add_notices(call, [text])
 
 
 def with_clean_tools(wire: Wire, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters with names of tools that a protocol accepts."""
+    """The parameters, with tool names replaced where the protocol does not accept them."""
     given = parameters.get("tools")
     if not isinstance(given, list | tuple):
         return parameters
@@ -110,13 +110,13 @@ def with_clean_tools(wire: Wire, parameters: Mapping[str, Any]) -> Mapping[str, 
 
 
 def plain_parameters(given: Mapping[str, Any], *, without: frozenset[str]) -> Json:
-    """Parameters but for those that say how it is made."""
+    """The parameters to send, without `without` and without those that control how the request is built."""
     hidden = without | OURS
     return {name: value for name, value in given.items() if name not in hidden}
 
 
 def choose_effort(wire: Wire, family: Family, request: Request) -> str | None:
-    """The effort level to send; None for none. A note tells where it is not the one asked for."""
+    """The effort level to send, or None; a notice is added when it differs from the requested level."""
     asked = asked_effort(request.parameters)
     if asked is None:
         return None
@@ -145,29 +145,29 @@ def drop_sampling(wire: Wire, family: Family, model: str, effort: str | None) ->
 
 
 def schema_lesson(lessons: Sequence[Lesson], schema: ReplySchema) -> str | None:
-    """The form that earlier refusals left for a schema: the schema's own lesson, else the model's."""
+    """How to request a schema after earlier refusals: the schema's own lesson, otherwise the model's."""
     wanted = {item.field: item.value for item in lessons if item.field.startswith(SCHEMA_PREFIX)}
-    if not wanted:  # most calls; the digest of a schema takes longer than the rest
+    if not wanted:  # the usual case: a schema's digest costs more than the rest of this function
         return None
     return wanted.get(schema_field(schema)) or wanted.get(ANY_SCHEMA)
 
 
 def schema_field(schema: ReplySchema) -> str:
-    """The name under which a lesson on this schema alone is kept."""
+    """Field name of a lesson that holds for this schema alone."""
     text = json.dumps(schema.json_schema, sort_keys=True, default=str)
     return SCHEMA_PREFIX + "s" + hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
 
 
 def schema_prompt(schema: Mapping[str, Any]) -> str:
-    """The sentence that asks for JSON of a schema, for services that cannot be told otherwise."""
+    """Prompt text that requests JSON of a schema, for services without structured output."""
     return f"{_ASK}\n{json.dumps(schema, ensure_ascii=False)}"
 
 
 def extra_body(request: Request) -> Json:
-    """Fields of the body as the user gave them, put over ours.
+    """The user's ``extra_body``: fields that override those of the request.
 
     Raises:
-        ConfigError: It is no mapping, or holds the model or the messages.
+        ConfigError: It is not a mapping, or it holds the model or the messages.
     """
     extra = request.parameters.get("extra_body") or {}
     if not isinstance(extra, Mapping) or not all(isinstance(name, str) for name in extra):
@@ -182,7 +182,7 @@ def extra_headers(request: Request) -> dict[str, str]:
     """HTTP headers of this request alone.
 
     Raises:
-        ConfigError: It is no mapping of texts, or holds a header of the connection.
+        ConfigError: It is not a mapping of strings, or it holds a header that belongs to the connection.
     """
     extra = request.parameters.get("extra_headers") or {}
     if not isinstance(extra, Mapping) or not all(
@@ -194,10 +194,10 @@ def extra_headers(request: Request) -> dict[str, str]:
 
 
 def check_header_names(names: Mapping[str, Any], option: str) -> None:
-    """Refuse names that are no header names or belong to the connection.
+    """Check header names: valid in HTTP, and none that belongs to the connection.
 
     Raises:
-        ConfigError: Such a name is there.
+        ConfigError: A name is invalid or belongs to the connection.
     """
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):

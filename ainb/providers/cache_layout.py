@@ -1,7 +1,7 @@
-"""Lays a request out for the provider's prompt cache: marks the end of what all rows of a batch share.
+"""Prompt cache layout: marks the end of the prefix that all rows of a batch share.
 
-The text of the messages stays the same byte for byte; a message is only cut into two parts at the end of the
-shared prefix.
+The text of the messages stays the same byte for byte; a message is only split into two parts at the end of
+the shared prefix.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from ainb.prompt_caches import REQUESTS_PER_KEY, PromptCache, prompt_cache_of
 
 WINDOW_SECONDS: Final = 60.0
 MAX_PREFIXES: Final = 256
-# Each key starts with an empty cache, so more of them would cost more than they bring.
+# Each key starts with an empty cache, so more keys would cost more than they save.
 MAX_KEYS: Final = 32
-# Given by the user, in the request or in ``extra_body``, these are the user's own layout.
+# A request or ``extra_body`` with one of these parameters has a layout of the user's own.
 OWN_LAYOUT: Final = frozenset(
     {"cache_control", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
 )
 
 
 def layout_for(service: str, request: Request) -> PromptCache | None:
-    """The cache that a request is to be laid out for.
+    """The prompt cache to lay a request out for.
 
-    None without a shared prefix, where the prefix is below the model's minimum, where nothing is known of the
-    model's cache, and where the user has laid the request out.
+    None without a shared prefix, with a prefix below the model's minimum, for a model whose cache is not
+    known, and for a request with a layout of the user's own.
     """
     if request.shared is None:
         return None
@@ -40,10 +40,10 @@ def layout_for(service: str, request: Request) -> PromptCache | None:
 
 
 def shared_length(request: Request) -> int:
-    """Characters of the row's message that belong to the shared prefix; 0 where it has none to mark.
+    """Characters of the row's message that belong to the shared prefix; 0 when there is nothing to mark.
 
-    Validation may have replaced something in the prefix, the same in every row; what stands before it is
-    shared all the same.
+    Validation may have replaced text in the prefix, the same in every row; the text before it is still
+    shared.
     """
     shared = request.shared
     if shared is None or shared.at >= len(request.messages):
@@ -64,7 +64,7 @@ def _common_length(prefix: str, content: str) -> int:
 
 
 def cut(content: str, length: int, mark: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A message in two text parts, the first of which is marked."""
+    """A message as two text parts, the first one marked."""
     return [
         {"type": "text", "text": content[:length], **mark},
         {"type": "text", "text": content[length:]},
@@ -72,7 +72,7 @@ def cut(content: str, length: int, mark: Mapping[str, Any]) -> list[dict[str, An
 
 
 def mark_last(content: Any, mark: Mapping[str, Any]) -> list[Any] | None:
-    """A message's content with its last part marked; None where it has no part that can be."""
+    """A message's content with its last part marked; None when no part can be marked."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) and content.strip() else content
     if not isinstance(parts, list | tuple) or not parts or not isinstance(parts[-1], Mapping):
         return None
@@ -80,7 +80,7 @@ def mark_last(content: Any, mark: Mapping[str, Any]) -> list[Any] | None:
 
 
 def prefix_digest(request: Request) -> str:
-    """Sixteen hex digits of what all rows share; equal for equal prefixes, whatever the run."""
+    """Digest of the shared prefix in 16 hex digits, the same in every run."""
     shared = request.shared
     digest = hashlib.sha256(request.model.encode("utf-8", "backslashreplace"))
     for message in request.messages[: shared.at] if shared else ():
@@ -90,10 +90,10 @@ def prefix_digest(request: Request) -> str:
 
 
 class CacheKeys:
-    """Keys for caches that route by key: one for every 15 requests of a prefix in a minute, up to 32.
+    """Keys for prompt caches that route by key: one per 15 requests of a prefix in a minute, up to 32.
 
-    Requests take turns between the keys in use. Were a new key given to 15 requests in a row, all of them
-    would be under way before the first has filled its cache.
+    Requests use the keys in turn. If each new key went to 15 consecutive requests, all of them would be in
+    flight before the first one had filled its cache.
     """
 
     def __init__(self) -> None:

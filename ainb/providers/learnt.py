@@ -1,4 +1,4 @@
-"""What models refused, by endpoint and model: kept in the process and, with a date, in the home."""
+"""Record of parameters that models refused, by endpoint and model: in memory and, dated, in the home."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ VERSION: Final = 1
 KEEP_SECONDS: Final = 30 * 86_400.0
 MAX_RECORDS: Final = 2_000
 _NAME = re.compile(r"[A-Za-z_][\w.:-]{0,99}", re.ASCII)
-# A record from further ahead than this was written under a wrong clock and would never be forgotten.
+# A record from further in the future was written under a wrong clock and would never expire.
 CLOCK_STEP_SECONDS: Final = 86_400.0
 _Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
-    """A lesson and when it was learnt, in wall-clock seconds since 1970."""
+    """A lesson and its time, in wall-clock seconds since 1970."""
 
     lesson: Lesson
     at: float
@@ -34,13 +34,12 @@ _Known = dict[_Place, list[Learnt]]
 
 
 class Memory:
-    """What models refused, by endpoint and model; safe to share between threads and sessions.
+    """Lessons by endpoint and model; may be shared between threads and sessions.
 
-    A fault of the file is never a fault of a call: what cannot be read or written is kept in the process
-    only.
+    An error of the file never fails a call: the lessons are then kept in memory only.
 
     Args:
-        path: File in the home; None keeps everything in the process.
+        path: File in the home; None keeps everything in memory.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -50,7 +49,7 @@ class Memory:
         self._read = path is None
 
     def lessons(self, endpoint: str, model: str, now: float) -> list[Lesson]:
-        """What holds for a model now, oldest first."""
+        """Lessons that hold for a model now, oldest first."""
         if not self._read:
             self._load(now)
         known = self._known.get((endpoint, model))
@@ -59,7 +58,7 @@ class Memory:
         return [item.lesson for item in known if _is_fresh(item.at, now)]
 
     def learn(self, endpoint: str, model: str, lesson: Lesson, now: float) -> None:
-        """Remember a lesson; it replaces an older one on the same field, and one that says the opposite."""
+        """Add a lesson; it replaces an older one on the same field, and one that contradicts it."""
 
         def change(known: list[Learnt]) -> list[Learnt]:
             kept = [item for item in known if not _is_replaced(item.lesson, lesson)]
@@ -69,7 +68,7 @@ class Memory:
         self._change((endpoint, model), change, now)
 
     def forget(self, endpoint: str, model: str, field: str, now: float) -> None:
-        """Drop what was learnt of a field, by its name or by the name it was sent under."""
+        """Remove the lessons of a field, by its name or by the name it was sent under."""
         self._change(
             (endpoint, model),
             lambda known: [item for item in known if field not in {item.lesson.field, item.lesson.instead}],
@@ -77,7 +76,7 @@ class Memory:
         )
 
     def rows(self, now: float) -> list[tuple[str, str, Learnt]]:
-        """Endpoint, model and lesson of everything that holds now, for `status`."""
+        """Endpoint, model and lesson of all lessons that hold now, for `status`."""
         if not self._read:
             self._load(now)
         return [
@@ -90,7 +89,7 @@ class Memory:
     def _change(self, place: _Place, change: Callable[[list[Learnt]], list[Learnt]], now: float) -> None:
         with self._lock:
             if self._path is not None:
-                # Other kernels of this home have learnt in the meantime.
+                # Another kernel with this home may have added lessons since.
                 self._known = _joined(_read_file(self._path, now), self._known)
             self._known[place] = change(self._known.get(place, []))
             if self._path is not None:
@@ -108,7 +107,7 @@ _opening = threading.Lock()
 
 
 def memory_of(home: Path | None) -> Memory:
-    """The memory of a home, one for each process; a new one that is kept nowhere without a home."""
+    """The memory of a home, one per process; without a home a new one that is not saved."""
     if home is None:
         return Memory()
     path = (home / FILE_NAME).absolute()
@@ -121,7 +120,7 @@ def _is_fresh(at: float, now: float) -> bool:
 
 
 def _joined(stored: _Known, held: _Known) -> _Known:
-    """Lessons of the file and of the process; where both know a field, the file's counts."""
+    """Lessons of the file and of this process; the file's lesson wins where both have one for a field."""
     joined = dict(held)
     for place, items in stored.items():
         keys = {item.lesson.key for item in items}
@@ -131,12 +130,12 @@ def _joined(stored: _Known, held: _Known) -> _Known:
 
 def _is_replaced(old: Lesson, new: Lesson) -> bool:
     opposite = new.instead is not None and old.field == new.instead and old.instead == new.field
-    sent_so = old.instead == new.field  # what was sent under this name is refused as well
+    sent_so = old.instead == new.field  # the replacement name is refused as well
     return old.key == new.key or opposite or sent_so
 
 
 def _merge(old: Lesson | None, new: Lesson) -> Lesson:
-    """A second refused value of a parameter adds to the first."""
+    """Combine two lessons on the same parameter: refused values add up."""
     if old is None or not old.refused or not new.refused:
         return new
     values = tuple(dict.fromkeys((*old.refused, *new.refused)))[:MAX_VALUES]
@@ -164,10 +163,7 @@ def _records(records: Any) -> Iterator[tuple[str, str, Learnt]]:
 
 
 def _read_lesson(record: dict[str, Any]) -> Lesson | None:
-    """The lesson of a record; None where a field is not as `_write_file` writes it.
-
-    The file may have been edited.
-    """
+    """The lesson of a record; None for an invalid record, because the file may have been edited."""
     field, names = record.get("field"), [record.get("instead"), record.get("value"), record.get("when")]
     lists = [record.get("allowed"), record.get("refused")]
     if not _is_name(field) or not all(name is None or _is_name(name) for name in names):

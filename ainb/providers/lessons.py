@@ -1,9 +1,9 @@
-"""Reads from a refusal (400 or 422) which optional parameter a model does not take, and changes bodies so.
+"""Finds the optional parameter that a refusal (400 or 422) is about, and adapts later request bodies.
 
-Pure functions; `ainb.providers.learnt` remembers what they find.
+Pure functions; `ainb.providers.learnt` stores the lessons.
 
-Source: error bodies of OpenAI, Azure, Anthropic, Groq, Mistral, xAI, Gemini, vLLM and FastAPI services as
-    seen in issues.
+Source: error bodies of OpenAI, Azure, Anthropic, Groq, Mistral, xAI, Gemini, vLLM and FastAPI services, as
+reported in issues.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from typing import Any, Final
 from ainb.families import LEVELS
 
 REFUSING_STATUSES = frozenset({400, 422})
-# Without these a request is another request: they are never dropped, renamed or replaced.
+# Parameters that define the request: they are never dropped, renamed or replaced.
 PROTECTED = frozenset({
     "contents", "functions", "function_call", "input", "instructions", "messages", "model", "prompt",
     "response_format", "system", "text", "tool_choice", "tools",
 })  # fmt: skip
 MAX_VALUES: Final = 20
-# Lessons on how a reply schema is asked for are kept under such names; the adapters read them, a body has no
-# such field.
+# Prefix of lessons on how to request a reply schema. The adapters read them; a body has no such field.
 SCHEMA_PREFIX: Final = "schema:"
 ANY_SCHEMA: Final = "schema:any"
-# The lesson that nothing may be marked for the provider's prompt cache, under a name of the same kind.
+# Lesson that nothing may be marked for the provider's prompt cache; no body has such a field either.
 NO_CACHE_LAYOUT: Final = "layout:prompt_cache"
 _SCHEMA_WAYS = {
     "json_object": "JSON mode and a sentence in the prompt",
@@ -48,7 +47,7 @@ REFUSING_WORDS = re.compile(
     re.IGNORECASE,
 )
 _REQUIRED = re.compile(r"\brequired\b|\bmissing\b", re.IGNORECASE)
-# What follows is advice, and names in it are not the refused ones.
+# Start of the advice in a message: parameter names after it are not the refused ones.
 _ADVICE = re.compile(
     r"\b(?:please )?(?:use|try|set|see|did you mean|remove)\b(?! only)|\binstead\b", re.IGNORECASE
 )
@@ -59,12 +58,12 @@ _SET = re.compile(r"\bset ['\"`]?([a-z_]+)['\"`]? to ['\"`]?([a-z]+)['\"`]?", re
 _ALLOWED = re.compile(
     r"(?:(?:supported|allowed|valid|possible) values are|input should be):?(.*)", re.IGNORECASE | re.DOTALL
 )
-# What a service says of a level that it does not know; of other parameters such words mean a wrong value.
+# Message for an unknown effort level; for other parameters the same words mean an invalid value.
 _LEVEL_REFUSED = re.compile(r"effort\b.*input should be:? ['\"`]", re.IGNORECASE | re.DOTALL)
 _QUOTED = re.compile(r"['\"`]([\w.-]+)['\"`]")
 _CONDITION = re.compile(r"\b(?:with|when|while|if|together|both)\b", re.IGNORECASE)
 _CONDITIONS = ("tools", "thinking", "reasoning_effort", "response_format")
-# Names that are words of plain sentences too; they count only where they stand as a name.
+# Parameter names that are also common words; they count only when they are marked as a name.
 _PLAIN_WORDS = frozenset(
     {"background", "include", "metadata", "n", "seed", "stop", "store", "stream", "user"}
 )
@@ -72,15 +71,15 @@ _PLAIN_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """One thing that a model refused.
+    """One parameter or value that a model refused.
 
     Attributes:
         field: Field of the request body, as in ``temperature`` or ``output_config.effort``.
-        instead: Name that the value goes out under; None leaves the field out.
-        value: Text that is sent as the field's value in every case; None means no such value.
-        allowed: Values that the model takes; () means that they are not known.
-        refused: Values that were refused, where others are taken; () means that all are.
-        when: Other field that has to be in the body for this to hold; None means always.
+        instead: Name under which the value is sent; None leaves the field out.
+        value: Text that is always sent as the field's value; None means no such value.
+        allowed: Values that the model accepts; () means unknown.
+        refused: Values that were refused while others are accepted; () means all values.
+        when: Another field that must be in the body for the lesson to apply; None means always.
     """
 
     field: str
@@ -92,12 +91,12 @@ class Lesson:
 
     @property
     def key(self) -> tuple[str, str | None]:
-        """What a newer lesson replaces an older one by."""
+        """Key under which a newer lesson replaces an older one."""
         return self.field, self.when
 
     @property
     def outcome(self) -> str:
-        """What becomes of the parameter, in a few words."""
+        """How the parameter is sent, in a few words."""
         if self.field.startswith(SCHEMA_PREFIX):
             return f"asked for by {_SCHEMA_WAYS.get(self.value or '', str(self.value))}"
         return self._in_words("")[0]
@@ -127,13 +126,13 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """What a refusal says, in the parts that matter here.
+    """The parts of a refusal from which lessons are read.
 
     Attributes:
-        said: The provider's words.
-        code: Its error code, or None.
+        said: The provider's message.
+        code: The provider's error code, or None.
         param: The parameter that the body names, or None.
-        extra: Fields that a list of problems calls unknown.
+        extra: Unknown fields, from a list of problems.
     """
 
     said: str = field(repr=False)  # a server may echo the key
@@ -143,12 +142,12 @@ class Refused:
 
 
 def read_lessons(refused: Refused, body: Mapping[str, Any], *, kept: Iterable[str] = ()) -> list[Lesson]:
-    """Which optional parameters of a body a refusal names; [] where it is about something else.
+    """Lessons on the optional parameters that a refusal names; [] when it is about something else.
 
     Args:
         refused: The refusal.
         body: The body that was refused.
-        kept: Further fields that must stay as they are.
+        kept: Further fields that must not be changed.
     """
     optional = [name for name in _fields(body) if name.partition(".")[0] not in PROTECTED | set(kept)]
     if refused.extra:
@@ -163,19 +162,19 @@ def read_lessons(refused: Refused, body: Mapping[str, Any], *, kept: Iterable[st
 
 
 def refuses_cache_layout(refused: Refused) -> bool:
-    """Whether a refusal of a body that was laid out for the prompt cache is about what was added for it."""
+    """Whether a refusal is about a field or mark that was added for the prompt cache."""
     return bool(_CACHE_MARKS.search(f"{refused.param} {' '.join(refused.extra)} {refused.said}"))
 
 
 def names_missing(refused: Refused, left_out: Iterable[str]) -> list[str]:
-    """Which of the fields that were left out a refusal asks for."""
+    """The omitted fields that a refusal requires."""
     if not _REQUIRED.search(refused.said):
         return []
     return [name for name in left_out if refused.param == name or _stands_in(name, refused.said)]
 
 
 def apply_lessons(lessons: Sequence[Lesson], body: Mapping[str, Any]) -> tuple[dict[str, Any], list[Lesson]]:
-    """A body as the model takes it, and the lessons that changed it."""
+    """The body adapted to the model, and the lessons that changed it."""
     changed: dict[str, Any] = dict(body)
     used: list[Lesson] = []
     for lesson in lessons:
@@ -212,7 +211,7 @@ def _holder(body: Mapping[str, Any], field: str) -> tuple[Mapping[str, Any] | No
 
 
 def _put(body: dict[str, Any], field: str, value: Any) -> bool:
-    """Set a field, or take it out where the value is None; an inner mapping is copied first."""
+    """Set a field, or remove it when the value is None; an inner mapping is copied first."""
     outer, dot, inner = field.partition(".")
     before = body.get(outer)
     if dot:
@@ -229,7 +228,7 @@ def _put(body: dict[str, Any], field: str, value: Any) -> bool:
 
 
 def _nearest(value: Any, allowed: tuple[str, ...]) -> str | None:
-    """The value where it is allowed, the next lower effort level where there is one, else None."""
+    """The value if it is allowed, otherwise the next lower effort level, otherwise None."""
     if value in allowed:
         return str(value)
     levels = [level for level in LEVELS if level in allowed]
@@ -240,7 +239,7 @@ def _nearest(value: Any, allowed: tuple[str, ...]) -> str | None:
 
 
 def _fields(body: Mapping[str, Any]) -> list[str]:
-    """Names of the body's fields; those inside ``output_config`` and ``reasoning`` on their own."""
+    """Names of the body's fields; those inside ``output_config`` and ``reasoning`` are listed one by one."""
     names: list[str] = []
     for name, value in body.items():
         if name in {"output_config", "reasoning", "text"} and isinstance(value, Mapping):
@@ -251,7 +250,7 @@ def _fields(body: Mapping[str, Any]) -> list[str]:
 
 
 def _head(said: str) -> str:
-    """The part of a message that says what is wrong, without the advice behind it."""
+    """The part of a message that states the problem, without the advice after it."""
     for found in _ADVICE.finditer(said):
         if found.start() > 0 and said[: found.start()].rstrip().endswith((".", ";", ",", ":", ")")):
             return said[: found.start()]
@@ -266,7 +265,7 @@ def _named(refused: Refused, head: str, optional: Sequence[str]) -> list[str]:
     if param is not None:
         return [param]
     if refused.param is not None and (_is_protected(refused.param) or refused.code in _REFUSING_CODES):
-        return []  # it names what has to stay, or a field that was not sent
+        return []  # it names a protected field, or one that was not sent
     return _in_words(head, refused.said, optional)
 
 
@@ -275,13 +274,13 @@ def _is_protected(param: str) -> bool:
 
 
 def _in_words(head: str, said: str, optional: Sequence[str]) -> list[str]:
-    """The optional fields that a message names as refused."""
+    """The optional fields that a message without a parameter field names as refused."""
     places = sorted((at, name) for name in optional if (at := _place(name, head)) is not None)
     if not places:
         return []
     names = [name for _, name in places]
     if re.search(r"\bboth\b|only one of", said):
-        return names[-1:]  # the first of two that exclude each other stays
+        return names[-1:]  # of two fields that exclude each other the first one stays
     return names if re.search(r"suppl|extra|unknown|unrecogni", head, re.IGNORECASE) else names[:1]
 
 
@@ -294,7 +293,7 @@ def _match_param(param: str | None, optional: Sequence[str]) -> str | None:
 
 
 def _place(name: str, text: str) -> int | None:
-    """Where a text names a field, or None."""
+    """Position at which a text names a field, or None."""
     short = name.rpartition(".")[2]
     escaped = re.escape(name) if name == short else f"(?:{re.escape(name)}|{re.escape(short)})"
     path = rf"{escaped}(?:\.[\w.]+)?"
@@ -340,7 +339,7 @@ def _allowed(said: str) -> tuple[str, ...]:
 
 
 def _is_about(value: str, refused: Refused) -> bool:
-    """Whether a refusal is about one value of a parameter, not about the parameter."""
+    """Whether a refusal is about one value of a parameter and not about the parameter itself."""
     quoted = value in _QUOTED.findall(refused.said)
     return quoted and (refused.code != "unsupported_parameter")
 

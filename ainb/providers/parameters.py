@@ -1,4 +1,4 @@
-"""Names of request parameters: a misspelt option is an error, not a field that a provider ignores.
+"""Names of request parameters, so that a misspelt option is an error and not a field that a provider ignores.
 
 Sources: OpenAI's chat completions (2026-10), Anthropic's messages API, llama.cpp's server, vLLM, OpenRouter,
 and pydantic-ai's `ModelSettings`.
@@ -39,22 +39,22 @@ PARAMETERS = frozenset({
     "response_mime_type", "response_schema", "safety_settings", "thinking_config", "timeout",
     "guardrail_config",
 })  # fmt: skip
-# The settings that pydantic-ai has for one provider alone.
+# Prefixes of pydantic-ai's settings for a single provider.
 _OF_ONE_PROVIDER = re.compile(
     r"(?:openai|anthropic|google|groq|mistral|cohere|bedrock|huggingface|xai|openrouter|cerebras|gateway)_\w+"
 )
 
 
 def check_parameters(given: Iterable[str], *, service: str, options: Collection[str]) -> None:
-    """Make sure that what is no option is a parameter that some protocol knows.
+    """Check that names which are not options are parameters of some protocol.
 
     Args:
         given: Names that are not options.
-        service: Whose parameters they are; a service of another package may have others.
+        service: Service of the request; a service of another package may have other parameters.
         options: Names of the options, for the suggestion.
 
     Raises:
-        ConfigError: A name is neither; the message says what was probably meant.
+        ConfigError: A name is unknown; the message suggests a similar one.
     """
     for name in given:
         if name in PARAMETERS or _OF_ONE_PROVIDER.fullmatch(name):

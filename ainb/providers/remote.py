@@ -1,4 +1,4 @@
-"""What services behind HTTP have in common: place and key of a call, an attempt, batches, lessons, models."""
+"""Base class of HTTP providers: endpoint and key of a call, one attempt, batches, models, lessons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ainb import keys
 from ainb.clock import Clock
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Json, Wire, extra_headers, tell, tell_limit
+from ainb.providers.adapted import Json, Wire, add_limit_notice, add_notices, extra_headers
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http import (
     Answer,
@@ -46,15 +46,15 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 
 
 class Settings(NamedTuple):
-    """What the environment and the caller say now; a target is kept for each.
+    """Settings of a target from the environment and the caller; one target is cached per set of settings.
 
     Attributes:
         by_caller: Whether the base URL comes from the call.
         base: Base URL from the call or the environment; None means the service's own.
         key_name: Variable that holds the key, or None.
         key: The key, or None.
-        more: Further values of the environment that the protocol sends along.
-        headers: Headers of the user's own, variables read.
+        more: Further values of the environment that the protocol sends.
+        headers: The user's own headers, with variables replaced.
     """
 
     by_caller: bool
@@ -66,17 +66,16 @@ class Settings(NamedTuple):
 
 
 class RemoteProvider:
-    """A service behind HTTP; adapters add the protocol.
+    """Base class of providers over HTTP; subclasses add the protocol.
 
-    Keys and base URLs are looked up when a call is made, so a key set in a cell counts from the next call on.
+    Keys and base URLs are read on each call, so a key set in a cell applies from the next call on.
 
     Args:
-        service: Row of the services' table.
-        clock: Where time comes from.
+        service: Row of the table of services.
+        clock: Clock of the session.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
-        memory: What models refused earlier; None starts with nothing.
-        headers: Headers of the user's own for this service; ``$VARIABLE`` in a value is read when a call is
-            made.
+        memory: Lessons from earlier refusals; None starts without any.
+        headers: The user's own headers for this service; ``$VARIABLE`` in a value is replaced on each call.
     """
 
     models_path = "/models"
@@ -108,14 +107,14 @@ class RemoteProvider:
 
     @property
     def free(self) -> bool:
-        """Whether calls cost nothing, because the model runs on the person's own machine."""
+        """Whether calls cost nothing, because the model runs on the user's own machine."""
         return self._service.free
 
     def endpoint(self, request: Request) -> str:
         """The base URL; it holds no key.
 
         Raises:
-            ConfigError: There is none, or it makes no sense.
+            ConfigError: There is none, or it is invalid.
         """
         return self._place(request.api_base, request.api_key_name)[0].url
 
@@ -123,7 +122,7 @@ class RemoteProvider:
         """The base URL and the first 8 hex digits of the key's SHA-256, or the base URL alone without a key.
 
         Raises:
-            ConfigError: There is no base URL, or it makes no sense.
+            ConfigError: There is no base URL, or it is invalid.
         """
         return self._place(request.api_base, request.api_key_name)[1]
 
@@ -154,7 +153,7 @@ class RemoteProvider:
         flags = {} if call.options.on_text is None else self.stream_flags
         wire = self.wire(request, self._lessons(target, request), flags=flags, purpose="send")
         if wire.notes:
-            tell(call, wire.notes)
+            add_notices(call, wire.notes)
         with self._learning(call, target, wire):
             reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
         return _read_back(call, wire, reply)
@@ -204,13 +203,13 @@ class RemoteProvider:
         """Names of the models that the service offers now, sorted.
 
         Args:
-            api_base: Base URL in place of the service's own.
-            api_key_name: Variable that holds the key, in place of the service's own.
-            timeout_seconds: How long to wait.
+            api_base: Base URL instead of the service's own.
+            api_key_name: Variable of the key instead of the service's own.
+            timeout_seconds: Time limit.
 
         Raises:
-            ProviderError: It cannot be reached, refuses, or answers something else.
-            ConfigError: The key or the base URL is missing or makes no sense.
+            ProviderError: The service cannot be reached, refuses, or does not answer with a list of models.
+            ConfigError: The key or the base URL is missing or invalid.
         """
         target = self._place(api_base, api_key_name, send=True)[0]
         try:
@@ -238,14 +237,14 @@ class RemoteProvider:
         return self._memory.lessons(target.url, request.model, self._clock.unix())
 
     def _target_for(self, request: Request) -> Target:
-        """The place of a request, with the headers of this request alone."""
+        """The target of a request, with the request's own headers."""
         target = self._place(request.api_base, request.api_key_name, send=True)[0]
         if "extra_headers" not in request.parameters:
             return target
         return target.with_headers(extra_headers(request))
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
-        """How to ask for a schema next time; None where a refusal is about something else."""
+        """How to request a schema next time; None when a refusal is about something else."""
         raise NotImplementedError
 
     @contextlib.contextmanager
@@ -258,7 +257,7 @@ class RemoteProvider:
             raise
 
     def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
-        """Remember what a refusal teaches, and mark the error as one after which the request changes."""
+        """Store the lessons of a refusal, and mark the error as one after which the request changes."""
         refused = wire.refused
         if refused is None or error.status_code not in REFUSING_STATUSES or call.shown:
             return
@@ -280,21 +279,21 @@ class RemoteProvider:
         for lesson in lessons:
             self._memory.learn(*place, lesson, now)
             if lesson.instead:
-                tell(call, [lesson.describe(call.request.model)])
+                add_notices(call, [lesson.describe(call.request.model)])
         error.adapted += len(lessons)
 
     def _more(self) -> tuple[str | None, ...]:
-        """Values of the environment that the protocol sends along."""
+        """Further values of the environment that the protocol sends."""
         return ()
 
     def _target(self, url: str, given: Settings) -> Target:
-        """The place behind `url`, with the headers of the protocol."""
+        """The target of `url`, with the headers of the protocol."""
         raise NotImplementedError
 
     def _place(
         self, api_base: str | None, api_key_name: str | None, *, send: bool = False
     ) -> tuple[Target, str]:
-        # Returns the target and the account; one of each is kept for every set of URL and key in use.
+        # Returns the target and the account, cached per URL and key.
         service = self._service
         variable = service.base_url_variable
         base = api_base or (base_url_of(variable) if variable else None)
@@ -343,12 +342,12 @@ def _read_back(call: Call, wire: Wire, reply: Reply) -> Reply:
     schema = call.request.schema
     if schema is not None or wire.tools is not None:
         reply.text = wire.read_back(reply.text, schema)
-    tell_limit(call, reply)
+    add_limit_notice(call, reply)
     return reply
 
 
 def _fill(value: str, name: str, *, send: bool) -> str:
-    """The value of a header with its variables read."""
+    """The value of a header with its variables replaced."""
 
     def read(match: re.Match[str]) -> str:
         variable = match.group(1) or match.group(2)

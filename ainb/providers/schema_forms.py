@@ -1,10 +1,9 @@
-"""A JSON schema rewritten for services that take a part of the language.
+"""Rewrites JSON schemas for services that support a subset of JSON Schema.
 
-Keywords that a service does not take are left out on the wire; the reply is checked against the schema as the
-user gave it.
+Unsupported keywords are left out of the request; the reply is checked against the user's own schema.
 
 Source: OpenAI, "Structured outputs", supported schemas; Anthropic, "Structured outputs", limitations;
-    pydantic-ai's transformers.
+pydantic-ai's transformers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _BOUNDS = frozenset(
     {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"}
 )
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
-# A schema that says something by these is another schema without them.
+# Keywords that cannot be dropped: without them the schema would accept other values.
 _STRUCTURAL_REFUSED = frozenset({
     "allOf", "contains", "dependentRequired", "dependentSchemas", "dependencies", "else", "if", "not",
     "patternProperties", "prefixItems", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
@@ -39,18 +38,18 @@ _WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """The part of JSON schema that a service takes.
+    """The subset of JSON Schema that a service supports.
 
     Attributes:
-        keywords: Keywords kept beside the structural ones.
-        all_required: Every property has to be required; optional ones become nullable.
+        keywords: Supported keywords beside the structural ones.
+        all_required: Whether every property must be required; optional ones become nullable.
         recursion: Whether a schema may refer to itself.
-        max_properties: Properties in all.
+        max_properties: Limit of properties in all.
         max_depth: Levels of objects and lists.
-        max_enum_values: Values of all enums.
-        max_name_chars: Characters of all names and enum values.
-        max_optional: Optional properties in all; None means any number.
-        max_unions: ``anyOf`` and lists of types in all; None means any number.
+        max_enum_values: Limit of values of all enums.
+        max_name_chars: Limit of characters of all names and enum values.
+        max_optional: Limit of optional properties in all; None means no limit.
+        max_unions: Limit of ``anyOf`` and lists of types in all; None means no limit.
     """
 
     keywords: frozenset[str]
@@ -81,9 +80,9 @@ class WireSchema:
 
     Attributes:
         schema: The JSON schema on the wire; its root is an object.
-        wrapped: Whether the reply stands under ``value``, because the user's schema is no object.
-        nullable: Whether optional properties became required ones that may be null.
-        keys: Property keys that differ from the user's; None where none does.
+        wrapped: Whether the reply is in the property ``value``, because the user's schema is not an object.
+        nullable: Whether optional properties became required and nullable.
+        keys: Replaced property keys; None when none was replaced.
     """
 
     schema: Json
@@ -93,8 +92,8 @@ class WireSchema:
 
 
 def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
-    """The schema in the part of the language that a service takes; None where it cannot be said in it."""
-    # Rows of a batch share one schema, and rewriting it took longer than all stages of a row together.
+    """The schema in the subset that a service supports; None when it cannot be expressed in it."""
+    # Cached: rows of a batch share one schema, and rewriting it took longer than all stages of a row.
     key = (id(schema), id(profile))
     known = _rewritten.get(key)
     if known is not None and known[0] is schema:
@@ -102,7 +101,7 @@ def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
     clean = clean_schema(schema)
     try:
         written = _Writer(clean.schema, profile, keys=clean if clean.keys else None).write()
-    except (_CannotBeSaidError, RecursionError):
+    except (_NotExpressibleError, RecursionError):
         written = None
     if len(_rewritten) >= MAX_REWRITTEN:
         _rewritten.clear()
@@ -111,7 +110,7 @@ def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
 
 
 def as_given(schema: Mapping[str, Any], *, nullable: bool = False) -> WireSchema:
-    """The schema as the user gave it, but for names that protocols refuse; its root is made an object."""
+    """The user's schema with an object as its root; only names that protocols refuse are replaced."""
     clean = clean_schema(schema)
     wrapped = not is_object(schema)
     sent = wrap(clean.schema) if wrapped else dict(clean.schema)
@@ -139,8 +138,8 @@ def is_object(schema: Mapping[str, Any]) -> bool:
     return schema.get("type") == "object" or ("properties" in schema and "type" not in schema)
 
 
-class _CannotBeSaidError(Exception):
-    """The schema needs something that the profile has not."""
+class _NotExpressibleError(Exception):
+    """The schema needs something that the profile does not support."""
 
 
 @dataclass(slots=True)
@@ -167,10 +166,10 @@ class _Writer:
     def write(self) -> WireSchema:
         wrapped = not is_object(self.root)
         if wrapped and any(item.get("$ref") == "#" for item in subschemas(self.root)):
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         top = {name: item for name, item in self.root.items() if name not in {"$defs", "definitions"}}
         if not wrapped and "$ref" in top:
-            top = {**(definition_of(top["$ref"], self.root) or {})}  # a root may not be a reference
+            top = {**(definition_of(top["$ref"], self.root) or {})}  # the root must not be a reference
         written = self._write(top, 2 if wrapped else 1)
         if wrapped:
             written = wrap(written)
@@ -181,14 +180,14 @@ class _Writer:
 
     def _write(self, schema: Any, depth: int) -> Json:
         if not isinstance(schema, Mapping) or depth > self.profile.max_depth:
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         schema = self._merged(schema)
         if _STRUCTURAL_REFUSED & schema.keys():
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         if "$ref" in schema:
             return self._reference(schema, depth)
         if not schema.keys() & {"type", "enum", "const", "anyOf", "properties"}:
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         written = self._kept(schema)
         self._add_values(schema, written)
         if "anyOf" in schema:
@@ -204,7 +203,7 @@ class _Writer:
         return written
 
     def _merged(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The schema with ``oneOf`` as ``anyOf``, and the one item of an ``allOf`` taken in."""
+        """The schema with ``oneOf`` as ``anyOf``, and with an ``allOf`` of one item merged."""
         if "oneOf" in schema and "anyOf" not in schema:
             schema = {**schema, "anyOf": schema["oneOf"]}
         items = schema.get("allOf")
@@ -228,7 +227,7 @@ class _Writer:
         if values is None:
             return
         if not isinstance(values, list) or not all(type(value) in _WORDS for value in values):
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         self.counts.enum_values += len(values)
         self.counts.name_chars += sum(len(str(value)) for value in values)
         written["enum"] = list(values)
@@ -239,7 +238,7 @@ class _Writer:
     def _add_properties(self, schema: Mapping[str, Any], written: Json, depth: int) -> None:
         properties, more = schema.get("properties"), schema.get("additionalProperties", False)
         if not isinstance(properties, Mapping) or not properties or more is not False:
-            raise _CannotBeSaidError  # names that the schema does not list cannot be said
+            raise _NotExpressibleError  # free property names cannot be expressed
         required = set(map(str, schema.get("required", ())))
         self.counts.properties += len(properties)
         self.counts.name_chars += sum(map(len, properties))
@@ -269,15 +268,15 @@ class _Writer:
         reference = schema["$ref"]
         if reference == "#":
             if not self.profile.recursion:
-                raise _CannotBeSaidError
+                raise _NotExpressibleError
             return {"$ref": "#"}
         target, name = definition_of(reference, self.root), _definition_name(reference)
         if target is None or name is None:
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         siblings = {key: item for key, item in schema.items() if key not in {"$ref", "default"}}
         recursive = name in self.under_way
         if recursive and not self.profile.recursion:
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
         if siblings and not recursive:
             self.under_way.append(name)
             written = self._write({**target, **siblings}, depth)
@@ -289,7 +288,7 @@ class _Writer:
     def _define(self, name: str, target: Mapping[str, Any]) -> None:
         if name in self.definitions:
             return
-        self.definitions[name] = {}  # taken, so that a definition that refers to itself ends
+        self.definitions[name] = {}  # placeholder, so that a recursive definition ends
         self.under_way.append(name)
         self.definitions[name] = self._write(target, 1)
         self.under_way.pop()
@@ -304,7 +303,7 @@ class _Writer:
             (counts.unions, profile.max_unions),
         )
         if any(limit is not None and count > limit for count, limit in pairs):
-            raise _CannotBeSaidError
+            raise _NotExpressibleError
 
 
 def _or_null(said: Json) -> Json:
@@ -333,7 +332,7 @@ def _definition_name(reference: Any) -> str | None:
 
 
 def definition_of(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schema that a reference names; None where the root does not hold it."""
+    """The schema that a reference points to; None when the root does not hold it."""
     if reference == "#":
         return root
     name = _definition_name(reference)

@@ -1,7 +1,7 @@
-"""Names in schemas as protocols accept them, and replies with the user's names again.
+"""Replaces names in schemas that protocols do not accept, and restores the user's names in replies.
 
-Property keys and names of definitions outside the pattern are replaced on the wire, each by a name that
-nothing else in the schema has.
+Property keys and names of definitions that do not match the pattern are replaced in the request, each by a
+name that is unique in the schema.
 
 Source: Anthropic API, "Property keys should match pattern '^[a-zA-Z0-9_.-]{1,64}$'"; OpenAI API reference,
     names of functions and response formats.
@@ -37,18 +37,18 @@ _EXAMPLES = frozenset({"default", "example"})
 
 
 def clean_name(name: str) -> str:
-    """A name in at most 64 ASCII letters, digits, dashes, underscores; "reply" where none is left."""
+    """A name of at most 64 ASCII letters, digits, dashes and underscores; "reply" when none is left."""
     return _cleaned(name, NAME) or "reply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanSchema:
-    """A schema whose names a protocol accepts.
+    """A schema with names that protocols accept.
 
     Attributes:
-        schema: As it is sent; the user's own object where every name is accepted.
-        asked: As the user gave it.
-        keys: Property key on the wire by the user's; empty where every key is accepted.
+        schema: The schema as sent; the user's own object when no name was replaced.
+        asked: The user's schema.
+        keys: Property key in the request by the user's key; empty when no key was replaced.
     """
 
     schema: Mapping[str, Any]
@@ -65,7 +65,7 @@ _known: dict[int, CleanSchema] = {}
 
 
 def clean_schema(schema: Mapping[str, Any]) -> CleanSchema:
-    """The schema with names that protocols accept; the same result for the same object."""
+    """The schema with names that protocols accept; cached by the identity of the schema."""
     # Rows of a batch share one schema.
     known = _known.get(id(schema))
     if known is not None and known.asked is schema:
@@ -93,7 +93,7 @@ def _clean(schema: Mapping[str, Any]) -> CleanSchema:
 
 
 def replacements(names: Iterable[str], pattern: re.Pattern[str]) -> dict[str, str]:
-    """A distinct accepted name for each that is not accepted."""
+    """A unique accepted name for each name that is not accepted."""
     taken = dict.fromkeys(names)
     refused = [name for name in taken if not pattern.fullmatch(name)]
     made: dict[str, str] = {}
@@ -117,7 +117,7 @@ def _cleaned(name: str, pattern: re.Pattern[str]) -> str:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is a mapping, else an empty one."""
+    """The value if it is a mapping, otherwise an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -138,7 +138,7 @@ def subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 class _Writer:
-    """Writes a schema under other names."""
+    """Writes a copy of a schema with other names."""
 
     def __init__(
         self, root: Mapping[str, Any], keys: Mapping[str, str], definitions: Mapping[str, str]
@@ -185,7 +185,7 @@ class _Writer:
         return [self._keys.get(item, item) if isinstance(item, str) else item for item in value]
 
     def _reference(self, reference: Any) -> Any:
-        """A pointer into the schema, which goes by keywords and names in turn."""
+        """A JSON pointer into the schema: keywords and names alternate."""
         if not isinstance(reference, str) or not reference.startswith("#/"):
             return reference
         parts, keyword, changed = ["#"], None, False
@@ -196,7 +196,7 @@ class _Writer:
             sent = names.get(name) if is_name else None
             changed = changed or sent is not None
             parts.append(part if sent is None else sent)
-            # A name is never taken for a keyword: a property may be called "properties".
+            # Positions distinguish names from keywords: a property may be called "properties".
             keyword = None if keyword in _NAMED else name
         return "/".join(parts) if changed else reference
 
@@ -216,7 +216,7 @@ class _Writer:
 
 
 def _described(schema: Any, key: str) -> Any:
-    """The schema of a property with its real name told, which the name on the wire may not show."""
+    """The schema of a property with the user's name in its description."""
     if not isinstance(schema, Mapping):
         return {"description": key} if schema is True else schema
     said = schema.get("description")
@@ -224,12 +224,12 @@ def _described(schema: Any, key: str) -> Any:
 
 
 class _Keys:
-    """Replaces keys of a value, where a schema that the value may have lists the property.
+    """Replaces keys of a value if a schema that may apply to the value has the property.
 
     Args:
         root: The user's schema.
-        names: New key by present key.
-        forward: Whether the present keys are the user's; otherwise the new ones are.
+        names: New key by old key.
+        forward: Whether the old keys are the user's; otherwise the new ones are.
     """
 
     def __init__(self, root: Mapping[str, Any], names: Mapping[str, str], *, forward: bool) -> None:
@@ -239,7 +239,7 @@ class _Keys:
         self.changed = False
 
     def renamed(self, value: Any, schemas: Iterable[Any]) -> Any:
-        """The value under the new keys."""
+        """The value with the new keys."""
         if not isinstance(value, dict | list):
             return value
         possible = self._possible(schemas)
@@ -258,7 +258,7 @@ class _Keys:
         return written
 
     def _possible(self, schemas: Iterable[Any]) -> list[Mapping[str, Any]]:
-        """Schemas that a value may have: behind references, branches and conditions."""
+        """Schemas that may apply to a value, with references, branches and conditions resolved."""
         found: list[Mapping[str, Any]] = []
         seen: set[int] = set()
         waiting = list(schemas)

@@ -1,4 +1,4 @@
-"""Replies to a rewritten schema, read back as replies to the schema that the user gave."""
+"""Converts replies to a rewritten schema back to replies to the user's own schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ARGUMENTS = ("arguments", "parameters", "input")
 
 
 def restore(text: str, wire: WireSchema, schema: Mapping[str, Any]) -> str:
-    """A reply as one to the user's schema, also where JSON stands in other text; the rest stays as it is."""
+    """Convert a reply to the user's schema, also JSON inside other text; the other text is not changed."""
     if not (wire.wrapped or wire.nullable or wire.keys):
         return text
     try:
@@ -28,7 +28,7 @@ def restore(text: str, wire: WireSchema, schema: Mapping[str, Any]) -> str:
 
 
 def _restored_in_place(text: str, wire: WireSchema, schema: Mapping[str, Any]) -> str:
-    """A text with the JSON values in it restored: in prose, in fences, behind thinking."""
+    """A text with the JSON values in it converted: in prose, in fenced blocks, after thinking."""
     parts, at = [], 0
     for value, start, end in _values_in(text):
         value, changed = _restored(value, wire, schema)  # noqa: PLW2901 - the same value
@@ -39,7 +39,7 @@ def _restored_in_place(text: str, wire: WireSchema, schema: Mapping[str, Any]) -
 
 
 def _values_in(text: str) -> Iterator[tuple[Any, int, int]]:
-    """The outermost objects and lists of a text, and where they stand."""
+    """The outermost JSON objects and lists of a text, with start and end."""
     at = 0
     for _ in range(MAX_VALUES):
         start = min((place for mark in "{[" if (place := text.find(mark, at)) >= 0), default=-1)
@@ -54,7 +54,7 @@ def _values_in(text: str) -> Iterator[tuple[Any, int, int]]:
 
 
 def _restored(value: Any, wire: WireSchema, schema: Mapping[str, Any]) -> tuple[Any, bool]:
-    """A value as one of the user's schema, and whether it differs."""
+    """A value converted to the user's schema, and whether it changed."""
     changed = False
     if wire.wrapped and isinstance(value, dict) and set(value) == {"value"}:
         value, changed = value["value"], True
@@ -67,7 +67,7 @@ def _restored(value: Any, wire: WireSchema, schema: Mapping[str, Any]) -> tuple[
 
 
 def _renamed(value: Any, keys: CleanSchema) -> tuple[Any, bool]:
-    """A value under the user's keys, also inside of JSON in a string and of a call's arguments."""
+    """A value with the user's keys, also inside JSON in a string and in the arguments of a tool call."""
     try:
         if isinstance(value, str):
             inner, changed = (
@@ -104,7 +104,7 @@ def _takes_null(schema: Any, root: Mapping[str, Any], depth: int = 0) -> bool:
 
 
 def _drop_nulls(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
-    """Take out nulls of optional properties that take no null; returns whether there were any."""
+    """Remove nulls of optional properties that do not allow null; returns whether there were any."""
     if not isinstance(schema, Mapping) or not isinstance(value, dict | list):
         return False
     schema = _branch(value, schema, root)
@@ -128,7 +128,7 @@ def _drop_nulls(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
 
 
 def _branch(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema behind references, and the branch of a union that fits a value."""
+    """The schema with references resolved and with the branch of a union that matches the value."""
     for _ in range(10):
         if "$ref" in schema:
             schema = definition_of(schema["$ref"], root) or {}
@@ -160,7 +160,7 @@ def _fits(value: Any, schema: Any, root: Mapping[str, Any]) -> bool:
 
 
 def _is_value(value: Any, schema: Any) -> bool:
-    """Whether a value is one of those that a property lists; True where it lists none."""
+    """Whether a value is in a property's enum or const; True without either."""
     if not isinstance(schema, Mapping):
         return True
     listed = schema.get("enum", [schema["const"]] if "const" in schema else None)

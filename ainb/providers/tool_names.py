@@ -1,4 +1,4 @@
-"""Names and parameters of tools as protocols accept them; the model's calls with the user's names."""
+"""Replaces names of tools and parameters that protocols do not accept; restores them in tool calls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanTools:
-    """Tools whose names and keys a protocol accepts.
+    """Tools with names and parameter keys that protocols accept.
 
     Attributes:
-        tools: As they are sent.
-        names: The user's name by the one on the wire, of tools that were renamed.
-        parameters: Parameters of each tool, by its name on the wire.
+        tools: The tools as sent.
+        names: The user's name by the name in the request, of renamed tools.
+        parameters: Parameters of each tool, by its name in the request.
     """
 
     tools: list[Any]
@@ -28,11 +28,11 @@ class CleanTools:
 
     @property
     def renames(self) -> bool:
-        """Whether anything differs from what the user gave."""
+        """Whether any name was replaced."""
         return bool(self.names) or any(item.keys for item in self.parameters.values())
 
     def choice(self, choice: Any) -> Any:
-        """``tool_choice`` with the tool's name on the wire."""
+        """``tool_choice`` with the tool's name in the request."""
         function = choice.get("function") if isinstance(choice, Mapping) else None
         if not isinstance(function, Mapping):
             return choice
@@ -41,7 +41,7 @@ class CleanTools:
         return {**choice, "function": {**function, "name": sent.get(name, name)}}
 
     def restore(self, text: str) -> str:
-        """The calls that a reply's text lists, under the user's names; other text stays as it is."""
+        """The tool calls in a reply's text with the user's names; other text is not changed."""
         try:
             calls = json.loads(text)
         except (ValueError, RecursionError):
@@ -67,7 +67,7 @@ class CleanTools:
 
 
 def clean_tools(tools: Iterable[Any]) -> CleanTools:
-    """Tools of the OpenAI protocol under names that protocols accept; items of another kind stay."""
+    """Tools of the OpenAI protocol with names that protocols accept; other items are not changed."""
     given = list(tools)
     functions = [item.get("function") if isinstance(item, Mapping) else None for item in given]
     names = replacements(

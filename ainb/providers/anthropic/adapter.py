@@ -1,4 +1,4 @@
-"""The Messages protocol, which Anthropic and gateways in front of it speak."""
+"""Adapter for the Messages protocol of Anthropic and of gateways in front of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PATH: Final = "/v1"
 
 
 class AnthropicProvider(RemoteProvider):
-    """One service that speaks the protocol.
+    """Provider for one service of the Messages protocol.
 
-    Parameters carry OpenAI's names and are translated; what the protocol alone has (``thinking``, ``top_k``,
-    …) goes out as it is. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
+    Parameters with OpenAI's names are translated; those that only this protocol has (``thinking``, ``top_k``,
+    …) are sent unchanged. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
     end of the conversation for its prompt cache.
 
-    Its arguments are those of `RemoteProvider`.
+    Args and errors as for `RemoteProvider`.
     """
 
     models_path = "/models?limit=1000"
@@ -48,7 +48,7 @@ class AnthropicProvider(RemoteProvider):
         return read_schema_lesson(refused, wire, schema)
 
     def _target(self, url: str, given: Settings) -> Target:
-        # Anthropic's own clients take the base URL without the version, gateways often write it with.
+        # Anthropic's own clients take the base URL without the version, gateways often include it.
         return make_target(
             self.name,
             _with_version(url),

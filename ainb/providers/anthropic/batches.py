@@ -1,4 +1,4 @@
-"""Anthropic's message batches: requests in the body of one call, results as lines.
+"""Anthropic's Message Batches API: requests in the body of one call, results as JSON lines.
 
 Source: Anthropic API reference, "Message Batches"; anthropic-sdk-python 009b0353 for the types.
 """
@@ -32,7 +32,7 @@ ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"
 RESULTS = "results"
 BEFORE, AFTER = b'{"requests":[', b"]}"
-# A job may take hours, and what it writes to the prompt cache for five minutes is gone before it is read.
+# A job may take hours: prompt cache entries with the usual five minutes would expire before they are read.
 LONG_MARK = "1h"
 _NOT_PROCESSED = {
     "expired": "the job expired before this request was processed",
@@ -49,20 +49,20 @@ class AnthropicBatches(HttpBatches):
     cursor = "after_id"
 
     def line(self, custom_id: str, request: Request) -> bytes:
-        """One request as an item of the list that is sent."""
+        """One request as an item of the list in the job's body."""
         params = encode_body(_with_longer_marks(self._body(request)))
         return b'{"custom_id":' + orjson.dumps(custom_id) + b',"params":' + params + b"}"
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Nothing is uploaded: the job's creation carries the requests."""
+        """No upload: the requests are sent when the job is created."""
         raise NotImplementedError
 
     async def find_upload(self, name: str) -> str | None:
-        """None: nothing is uploaded."""
+        """None, because the protocol has no uploads."""
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
-        """Create the job; the protocol keeps no tag, only the custom ids carry it."""
+        """Create the job. The protocol has no field for the tag; only the custom ids hold it."""
         body = joined_lines(path, before=BEFORE, between=b",", after=AFTER)
         length = joined_length(path, before=BEFORE, after=AFTER)
         return self._job(await self._http.call(PATH, body, length=length, seconds=TRANSFER_SECONDS))
@@ -115,7 +115,7 @@ class AnthropicBatches(HttpBatches):
 
 
 def _with_longer_marks(value: Any) -> Any:
-    """A copy in which prompt cache markers without a lifetime of their own have the one of an hour."""
+    """A copy in which prompt cache markers without a lifetime of their own get one hour."""
     if isinstance(value, list):
         return [_with_longer_marks(item) for item in value]
     if not isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""What a message of the Messages protocol says.
+"""Parser of replies in the Messages protocol, whole or from the events of a stream.
 
-Text, tool calls, tokens, why it ended; and how its events add up to the same.
+Reads text, tool calls, tokens and the finish reason.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ REFUSAL = "refusal"
 
 @dataclass(slots=True)
 class Answer(http.Answer):
-    """A message, whole or as it grows."""
+    """A message, complete or still growing from the events of a stream."""
 
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, data: Any) -> Self:
-        """Read a whole message; arguments and errors are those of the base class."""
+        """Parse a complete message; see the base class."""
         if not isinstance(data, dict):
             raise UnreadableError("JSON that is not an object")
         blocks = data.get("content")
@@ -50,7 +50,7 @@ class Answer(http.Answer):
         return answer
 
     def add(self, event: Any) -> str:
-        """Take the next event of a stream; result and errors are those of the base class."""
+        """Add the next event of a stream; see the base class."""
         if not isinstance(event, dict):
             raise UnreadableError("a stream of something that is not an object")
         kind = event.get("type")
@@ -67,7 +67,7 @@ class Answer(http.Answer):
         return ""
 
     def add_block(self, index: Any, block: dict[str, Any]) -> str:
-        """Take a block, whole or as it begins; returns the text that it adds."""
+        """Add a content block, complete or just begun; returns the text that it adds."""
         kind, text = block.get("type"), block.get("text")
         if kind == "text" and isinstance(text, str):
             self.text += text
@@ -83,13 +83,13 @@ class Answer(http.Answer):
         return ""
 
     def end(self) -> None:
-        """The stream is whole: tool calls become the text where there is no other."""
+        """Finish a complete stream: without text, the tool calls become the text."""
         if self._tools and not self.text:
             calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
             self.text = orjson.dumps(calls).decode()
 
     def take_tool_input(self) -> None:
-        """Make what the model gave to its tool the text: the answer that a schema asked for."""
+        """Use the input of the answer tool as text: it is the answer that a schema asked for."""
         if not self._tools:
             return
         _, parts = self._calls()[0]
@@ -142,7 +142,7 @@ class Answer(http.Answer):
 
 
 def read_usage(usage: Any) -> Usage:
-    """Tokens under our names, with what was read from and written to the prompt cache in the input."""
+    """Token counts as a `Usage`; the input includes tokens read from and written to the prompt cache."""
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
     plain, output = count_or_none(usage.get("input_tokens")), count_or_none(usage.get("output_tokens"))

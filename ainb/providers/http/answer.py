@@ -1,4 +1,4 @@
-"""`Answer`: what a model answers, whole or as it grows out of the events of a stream."""
+"""`Answer`: a reply, complete or still growing from the events of a stream."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ainb.messages import Usage
 
 @dataclass(slots=True)
 class Answer:
-    """An answer; each protocol adds how it is read.
+    """A reply; each protocol adds how it is parsed.
 
     Attributes:
         text: The answer, a refusal, or the tool calls as JSON where there is no other text.
         model: The model that answered, or None.
         finish_reason: Why it ended, in the words of `Reply.finish_reason`, or None.
-        usage: The protocol's own account of tokens, unread.
+        usage: The protocol's token counts, not parsed yet.
         begun: Whether the model has begun to answer.
-        done: Whether nothing more will come.
-        reasoning: The model's own summary of its thinking; "" where it gives none.
+        done: Whether the stream's last event has arrived.
+        reasoning: The model's own summary of its thinking; "" without one.
         service_tier: The tier that answered, or None.
-        refusal: The model's words of refusal; "" where it answered.
+        refusal: Text of a refusal; "" when the model answered.
         category: The category of a refusal or of a content filter, or None.
     """
 
@@ -39,30 +39,30 @@ class Answer:
 
     @classmethod
     def read(cls, data: Any) -> Self:
-        """Read a whole body.
+        """Parse a complete body.
 
         Raises:
-            UnreadableError: It is no answer; the text says what it is instead.
+            UnreadableError: It is not an answer; the text says what it is instead.
         """
         raise NotImplementedError
 
     def add(self, chunk: Any) -> str:
-        """Take the next event of a stream.
+        """Add the next event of a stream.
 
         Returns:
             The text that it adds.
 
         Raises:
-            UnreadableError: It is no event.
+            UnreadableError: The data is not an event of the protocol.
         """
         raise NotImplementedError
 
     def end(self) -> None:
-        """The stream is whole: tool calls become the text where there is no other."""
+        """Finish a complete stream: tool calls become the text where there is no other."""
         raise NotImplementedError
 
     def tokens(self, service: str) -> Usage:
-        """Tokens under our names; what is absent or no count is None."""
+        """Token counts under our names; None for a missing or invalid one."""
         raise NotImplementedError
 
     def price(self, service: str) -> Decimal | None:
@@ -70,4 +70,4 @@ class Answer:
         return None
 
     def take_tool_input(self) -> None:
-        """Make what the model gave to its tool the text, where a schema was asked for by a tool."""
+        """Use the input of the answer tool as text, where a schema was asked for by a tool."""

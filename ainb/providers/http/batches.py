@@ -1,7 +1,4 @@
-"""What the batch APIs of all protocols have in common on HTTP.
-
-JSON calls, uploads from a file, downloads into one.
-"""
+"""HTTP client of batch APIs, shared by all protocols: JSON calls, uploads from files, downloads to files."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class BatchHttp:
 
     Args:
         target: Endpoint and key.
-        unix: Wall-clock seconds since 1970.
+        unix: Returns the wall-clock time in seconds since 1970.
     """
 
     def __init__(self, target: Target, unix: Any) -> None:
@@ -71,7 +68,7 @@ class BatchHttp:
         return data
 
     async def download(self, path: str, to: Path) -> None:
-        """Write a body to a file, which has its name only once it is whole and on disk.
+        """Write a body to a file, which gets its name only once it is complete and on disk.
 
         Raises:
             ProviderError: It failed.
@@ -86,10 +83,10 @@ class BatchHttp:
         part.replace(to)
 
     def id_of(self, data: Mapping[str, Any]) -> str:
-        """The id that an answer names.
+        """The id in a response.
 
         Raises:
-            TransientProviderError: It names none; what was asked for may have been done all the same.
+            TransientProviderError: There is none; the request may have taken effect all the same.
         """
         found = data.get("id")
         if isinstance(found, str) and found:
@@ -99,7 +96,7 @@ class BatchHttp:
         )
 
     def words(self, value: Any) -> str:
-        """A provider's text on one line, cut, without secrets."""
+        """A provider's text on one line, shortened, without secrets."""
         return clean(value, self.target.origin.secrets) if isinstance(value, str) else ""
 
     @contextlib.asynccontextmanager
@@ -134,7 +131,7 @@ class BatchHttp:
 
 
 def form(path: Path, *, name: str, **fields: str) -> aiohttp.FormData:
-    """A form with a file that is read as it is sent."""
+    """A multipart form whose file is read while it is sent."""
     data = aiohttp.FormData()
     for field, value in fields.items():
         data.add_field(field, value)
@@ -143,7 +140,7 @@ def form(path: Path, *, name: str, **fields: str) -> aiohttp.FormData:
 
 
 async def joined_lines(path: Path, *, before: bytes, between: bytes, after: bytes) -> AsyncIterator[bytes]:
-    """The lines of a file as the items of one JSON list, read as they are sent."""
+    """The lines of a file as the items of one JSON list, read while they are sent."""
     with path.open("rb") as file:
         yield before
         first = True
@@ -155,7 +152,7 @@ async def joined_lines(path: Path, *, before: bytes, between: bytes, after: byte
 
 
 def joined_length(path: Path, *, before: bytes, after: bytes) -> int:
-    """Bytes that `joined_lines` gives where the lines are joined by one byte."""
+    """Length in bytes of `joined_lines` with a separator of one byte."""
     return len(before) + path.stat().st_size - 1 + len(after)
 
 

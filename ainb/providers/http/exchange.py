@@ -1,4 +1,4 @@
-"""One question and its answer over HTTP, whole or streamed: what the protocols have in common."""
+"""Request and reply over HTTP, whole or streamed, shared by all protocols."""
 
 from __future__ import annotations
 
@@ -31,12 +31,7 @@ REFUSED = "refused"
 
 
 class Exchange:
-    """Sends bodies to targets and makes replies of what comes back.
-
-    Args:
-        answer: How the protocol writes its answers.
-        clock: Where time comes from.
-    """
+    """Sends request bodies to targets and parses the replies by the `Answer` of their protocol."""
 
     def __init__(self, answer: type[Answer], *, clock: Clock) -> None:
         self._answer = answer
@@ -50,13 +45,13 @@ class Exchange:
         *,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> Reply:
-        """One request, and the reply that comes back.
+        """Send one request and return its reply.
 
         Args:
-            call: Who asks, and who is shown the pieces.
-            target: Where to.
-            body: The whole body, stream flags included.
-            on_refusal: Called with what an error body says, before the error is raised.
+            call: The call; its ``on_text`` receives the pieces.
+            target: The endpoint.
+            body: The complete body, stream flags included.
+            on_refusal: Called with the parsed error body before the error is raised.
 
         Raises:
             ProviderError: It failed.
@@ -85,7 +80,7 @@ class Exchange:
         *,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> Reply:
-        """The reply that a result file of a batch job holds; arguments and faults are those of `send`.
+        """The reply in a result file of a batch job; arguments and errors as for `send`.
 
         Raises:
             ProviderError: The request failed.
@@ -126,7 +121,7 @@ class Exchange:
             else:
                 said_done = self._take(call, response, answer, joiner, parser.close())
         except TransientProviderError:
-            # What comes after the last word is only the account; without it the tokens are unknown.
+            # After the last text only the token counts follow; without them the tokens are unknown.
             if answer.finish_reason is None:
                 raise
         if not answer.begun:
@@ -142,12 +137,12 @@ class Exchange:
     def _take(
         self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
     ) -> bool:
-        # Returns whether the stream said that it is done.
+        # Returns whether the stream's end marker has arrived.
         for event in events:
             if isinstance(event, ErrorEvent):
                 raise self._embedded_fault(call, response, read_refusal(event))
             if not event.strip():
-                continue  # some gateways keep a connection alive in this way
+                continue  # an empty event, with which some gateways keep the connection alive
             if event.strip() == DONE:
                 return True
             try:
@@ -180,7 +175,7 @@ class Exchange:
         return fault
 
     def _check_refused(self, call: Call, response: Response, answer: Answer) -> None:
-        """Raise where the model or a content filter gave no answer; the same request would get none again."""
+        """Raise when the model or a content filter refused to answer: the same request would fail again."""
         origin, is_empty = response.target.origin, not answer.text.strip()
         withheld = answer.finish_reason == FILTERED
         category = f" ({answer.category})" if answer.category else ""
@@ -247,4 +242,4 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, list | tuple | str):
         return list(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,4 +1,4 @@
-"""The OpenAI chat protocol, which Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
+"""Adapter for the OpenAI chat protocol: OpenAI, Azure, Ollama, LM Studio, vLLM, Groq, Gemini and others."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CHAT_PATH = "/chat/completions"
 
 
 class OpenAIProvider(RemoteProvider):
-    """One service that speaks the protocol.
+    """Provider for one service of the OpenAI chat protocol.
 
     Args:
-        service: Row of the services' table.
-        options: As `RemoteProvider` takes them.
+        service: Row of the table of services.
+        options: Keyword arguments of `RemoteProvider`.
     """
 
     answer = Answer
@@ -76,10 +76,7 @@ class OpenAIProvider(RemoteProvider):
 
 
 def _azure_url(url: str) -> str:
-    """A resource's URL with the path of the current interface.
-
-    One that names a deployment is of the older and stays.
-    """
+    """URL of an Azure resource with the path of the v1 API; a URL with a deployment (the older API) stays."""
     base, mark, query = without_path(url, CHAT_PATH).partition("?")
     if "/deployments/" in base:
         return base + mark + query

@@ -1,6 +1,4 @@
-"""OpenAI's batch API, which Azure, Groq and other services of the protocol speak.
-
-Files up, batches, files down.
+"""OpenAI's Batch API, also offered by Azure, Groq and other services: input file, batch, result files.
 
 Source: OpenAI API reference, "Batch" and "Files"; openai-python e43b4224 for the types.
 """
@@ -54,7 +52,7 @@ class OpenAIBatches(HttpBatches):
         return head[:-1] + b',"body":' + body + b"}"
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Upload the file; batch files expire by themselves after 30 days."""
+        """Upload the file; the provider deletes it after 30 days."""
         data = form(path, name=name, purpose="batch")
         answer = await self._http.call("/files", data, own_type=True, seconds=TRANSFER_SECONDS)
         return self._http.id_of(answer)
@@ -67,7 +65,7 @@ class OpenAIBatches(HttpBatches):
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
-        """Create the job; its metadata carry the tag."""
+        """Create the job; its metadata hold the tag."""
         wish = {
             "input_file_id": input_id,
             "endpoint": self._path,
@@ -84,7 +82,7 @@ class OpenAIBatches(HttpBatches):
 
     def _result(self, custom_id: str, data: Json) -> RequestResult | None:
         response, error = data.get("response"), mapping(data.get("error"))
-        # Expired and cancelled requests were not processed; what else has no response was not either.
+        # `response: null`: the request was not processed (expired, cancelled, or failed otherwise).
         processed, status = isinstance(response, dict), mapping(response).get("status_code")
         return RequestResult(
             custom_id=custom_id,

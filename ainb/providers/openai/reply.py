@@ -1,4 +1,4 @@
-"""What a chat completion says: text, tokens, why it ended; and how a streamed one adds up to the same."""
+"""Parser of chat completions, whole or streamed: text, tool calls, tokens, finish reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ainb.providers import http
 from ainb.providers.http import Json, UnreadableError, count_or_none, mapping, word_or_none
 
 FILTERED = "content_filter"
-# Gemini names the filter's reason.
+# Gemini sends the reason of the filter as finish reason.
 _FILTERED = re.compile(
     r"content_?filter|safety$|recitation$|blocklist$|prohibited_content$|spii$|image_safety$", re.IGNORECASE
 )
@@ -23,13 +23,13 @@ _FILTERED = re.compile(
 
 @dataclass(slots=True)
 class Answer(http.Answer):
-    """A completion, whole or as it grows."""
+    """A completion, complete or still growing from the events of a stream."""
 
     _tools: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, data: Any) -> Self:
-        """Read a whole completion; arguments and errors are those of the base class."""
+        """Parse a complete completion; see the base class."""
         if not isinstance(data, dict):
             raise UnreadableError("JSON that is not an object")
         choices = data.get("choices")
@@ -40,7 +40,7 @@ class Answer(http.Answer):
         if not isinstance(message, dict):
             if reason != FILTERED:
                 raise UnreadableError("a choice without a message")
-            message = {}  # a filter leaves nothing of it
+            message = {}  # removed by a content filter
         text = message_text(message)
         tools = message.get("tool_calls")
         if not text and isinstance(tools, list) and tools:
@@ -58,7 +58,7 @@ class Answer(http.Answer):
         )
 
     def add(self, chunk: Any) -> str:
-        """Take the next chunk of a stream; result and errors are those of the base class."""
+        """Add the next chunk of a stream; see the base class."""
         if not isinstance(chunk, dict):
             raise UnreadableError("a stream of something that is not an object")
         model = chunk.get("model")
@@ -86,7 +86,7 @@ class Answer(http.Answer):
         return piece
 
     def end(self) -> None:
-        """The stream is whole: tool calls become the text where there is no other."""
+        """Finish a complete stream: without text, the tool calls become the text."""
         if self._tools and not self.text:
             self.text = _tool_text([self._tools[index] for index in sorted(self._tools)])
 
@@ -100,7 +100,7 @@ class Answer(http.Answer):
 
     def _add_tools(self, calls: Any) -> None:
         for call in calls if isinstance(calls, list) else ():
-            call = mapping(call)  # noqa: PLW2901 - the same thing, checked
+            call = mapping(call)  # noqa: PLW2901 - the same value, checked
             function = mapping(call.get("function"))
             index = call.get("index")
             known = self._tools.setdefault(
@@ -112,7 +112,7 @@ class Answer(http.Answer):
 
 
 def _finish_reason(choice: Json) -> str | None:
-    """The choice's own word; the ways to say that a filter withheld the reply become "content_filter"."""
+    """The finish reason; all spellings for a reply that a filter withheld become "content_filter"."""
     reason = word_or_none(choice.get("finish_reason"))
     return FILTERED if reason is not None and _FILTERED.match(reason) else reason
 
@@ -125,10 +125,7 @@ def _category(choice: Json) -> str | None:
 
 
 def reasoning_text(message: Json) -> str:
-    """What a message or delta says of the model's thinking, under the names that services give it.
-
-    "" for nothing.
-    """
+    """Text of the model's thinking in a message or delta, under each service's name; "" without any."""
     for name in ("reasoning_content", "reasoning"):
         value = message.get(name)
         if isinstance(value, str) and value:
@@ -157,12 +154,11 @@ def message_text(message: Json) -> str:
 
 
 def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
-    """Tokens under our names; what is absent or no count is None.
+    """Token counts as a `Usage`; None for a count that is absent or not a number.
 
     Args:
         usage: The body's "usage".
-        reasoning_apart: Whether this service leaves reasoning out of the output tokens but not out of the
-            total (Gemini).
+        reasoning_apart: Whether the service counts reasoning in the total but not in the output (Gemini).
     """
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
@@ -188,7 +184,7 @@ def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
 
 
 def read_cost(usage: Any) -> Decimal | None:
-    """The price in USD that OpenRouter reports with the tokens, or None."""
+    """The cost in USD that OpenRouter reports with the tokens, or None."""
     cost = usage.get("cost") if isinstance(usage, dict) else None
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
         return None

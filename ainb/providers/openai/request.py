@@ -1,7 +1,4 @@
-"""One chat completion over HTTP, whole or streamed.
-
-What every service of the OpenAI protocol has in common.
-"""
+"""Client of chat completions over HTTP, whole or streamed, for all services of the OpenAI protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ STREAM_FLAGS: Final = {"stream": True, "stream_options": {"include_usage": True}
 
 
 class ChatClient:
-    """Sends bodies to a server that takes every parameter, such as llama.cpp on this machine."""
+    """Sends bodies unchanged, for servers that accept every parameter, such as llama.cpp on this machine."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._exchange = Exchange(Answer, clock=clock)
@@ -26,9 +23,9 @@ class ChatClient:
         """One attempt; streamed where ``call.options.on_text`` is set.
 
         Args:
-            call: Who asks, and who is shown the pieces.
-            target: Where to.
-            body: The whole body without stream flags.
+            call: The call; its ``on_text`` receives the pieces.
+            target: The endpoint.
+            body: The complete body without stream flags.
 
         Raises:
             ProviderError: It failed.
