@@ -26,7 +26,7 @@ from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
-from ainb.providers.learnt import Learnt, memory_of
+from ainb.providers.lessons.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime

@@ -11,8 +11,8 @@ from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels import charts, formatting
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
+from ainb.panels.output.slot import Slot, print_line
 from ainb.panels.progress import progress_view
-from ainb.panels.slot import Slot, print_line
 from ainb.panels.view import Block, Line, View
 from ainb.usage.frames.batches import outcomes
 from ainb.usage.frames.board import model_now

@@ -11,7 +11,7 @@ from ainb.compare import common_scale, narrowed, pair_to_show, row_shares, shown
 from ainb.panels import formatting
 from ainb.panels.escapes import clean
 from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.output.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, SideBySide, View
 
 if TYPE_CHECKING:

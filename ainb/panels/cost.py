@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import in_notebook
+from ainb.panels.output.slot import in_notebook
 from ainb.panels.view import Block, Chart, KeyFigures, Line
 from ainb.usage.frames import board, spending
 

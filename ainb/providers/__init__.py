@@ -128,7 +128,7 @@ def make_provider(
     if kind in {"openai", "anthropic", "pydantic"}:
         options["allow_insecure_http"] = allow_insecure_http
     if kind in {"openai", "anthropic"}:
-        from ainb.providers.learnt import memory_of
+        from ainb.providers.lessons.learnt import memory_of
 
         make = functools.partial(make, SERVICES[service], memory=memory_of(home), headers=headers)
     adapter: Provider = make(**options)
@@ -141,7 +141,7 @@ def check_headers(service: str, headers: Mapping[str, str]) -> None:
     Raises:
         ConfigError: The service or a name is invalid. The message never holds a header's value.
     """
-    from ainb.providers.adapted import check_header_names
+    from ainb.providers.remote.body import check_header_names
 
     known = [*SERVICES, *plugins.names()]
     if service not in known:

@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import zconfint
 
-from ainb.compare.statistics import (
+from ainb.compare.metrics.statistics import (
     binomial_tail,
     clopper_pearson,
     holm,

@@ -14,7 +14,7 @@ from ainb.batch.input.source import Source
 from ainb.errors import AinbError
 from ainb.messages import Usage
 from ainb.prompt_caches import prompt_cache_of
-from ainb.providers.cache_layout import layout_for
+from ainb.providers.remote.cache_layout import layout_for
 
 ROWS_READ = 20
 # Of the id of a row and its line, and of its entry in the answer beyond its fields.

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ainb.messages import ReplySchema, Request
-from ainb.providers.adapted import Wire
 from ainb.providers.anthropic.reply import Answer
 from ainb.providers.anthropic.request import build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http import BatchHttp, Target, make_target, without_path
-from ainb.providers.lessons import Lesson, Refused
-from ainb.providers.remote import RemoteProvider, Settings
+from ainb.providers.lessons.reading import Lesson, Refused
+from ainb.providers.remote.body import Wire
+from ainb.providers.remote.provider import RemoteProvider, Settings
 
 VERSION: Final = "2023-06-01"
 PATH: Final = "/v1"

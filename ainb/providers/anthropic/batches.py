@@ -26,7 +26,7 @@ from ainb.providers.http import (
     status_of,
     word_or_none,
 )
-from ainb.providers.http_batches import HttpBatches
+from ainb.providers.remote.batches import HttpBatches
 
 ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"

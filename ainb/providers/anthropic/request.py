@@ -9,7 +9,8 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.messages import Message, ReplySchema, Request
-from ainb.providers.adapted import (
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.remote.body import (
     Wire,
     choose_effort,
     drop_sampling,
@@ -18,10 +19,9 @@ from ainb.providers.adapted import (
     schema_lesson,
     with_clean_tools,
 )
-from ainb.providers.cache_layout import cut, layout_for, mark_last, shared_length
-from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import ANTHROPIC, as_given, rewrite
-from ainb.providers.schema_names import clean_name
+from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, shared_length
+from ainb.providers.schemas.forms import ANTHROPIC, as_given, rewrite
+from ainb.providers.schemas.names import clean_name
 
 Json = dict[str, Any]
 

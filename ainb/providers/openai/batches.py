@@ -23,7 +23,7 @@ from ainb.providers.http import (
     mapping,
     word_or_none,
 )
-from ainb.providers.http_batches import HttpBatches
+from ainb.providers.remote.batches import HttpBatches
 
 TAG = "ainb_job"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})

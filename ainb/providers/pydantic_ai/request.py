@@ -30,10 +30,10 @@ from pydantic_ai.tools import ToolDefinition
 
 from ainb.errors import ConfigError
 from ainb.messages import UNKNOWN_USAGE, Message, ReplySchema, Request, Usage
-from ainb.providers.schema_forms import as_given
-from ainb.providers.schema_names import clean_name
-from ainb.providers.schema_replies import restore
-from ainb.providers.tool_names import CleanTools, clean_tools
+from ainb.providers.schemas.forms import as_given
+from ainb.providers.schemas.names import clean_name
+from ainb.providers.schemas.replies import restore
+from ainb.providers.schemas.tools import CleanTools, clean_tools
 
 if TYPE_CHECKING:
     from pydantic_ai.usage import RequestUsage

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ainb.engine import ENGINE, Job
-from ainb.panels.slot import Slot
+from ainb.panels.output.slot import Slot
+from ainb.panels.output.widgets import Control
 from ainb.panels.view import View
-from ainb.panels.widgets import Control
 from ainb.session import Session
 
 REFRESH_SECONDS = 1.0

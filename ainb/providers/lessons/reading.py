@@ -1,6 +1,6 @@
 """Finds the optional parameter that a refusal (400 or 422) is about, and adapts later request bodies.
 
-Pure functions; `ainb.providers.learnt` stores the lessons.
+Pure functions; `ainb.providers.lessons.learnt` stores the lessons.
 
 Source: error bodies of OpenAI, Azure, Anthropic, Groq, Mistral, xAI, Gemini, vLLM and FastAPI services, as
 reported in issues.

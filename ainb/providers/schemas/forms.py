@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ainb.providers.schema_names import CleanSchema, clean_schema, subschemas
+from ainb.providers.schemas.names import CleanSchema, clean_schema, subschemas
 
 Json = dict[str, Any]
 

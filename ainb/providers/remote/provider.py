@@ -16,7 +16,6 @@ from ainb import keys
 from ainb.clock import Clock
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Json, Wire, add_limit_notice, add_notices, extra_headers
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http import (
     Answer,
@@ -28,8 +27,8 @@ from ainb.providers.http import (
     goes_in_the_clear,
     request,
 )
-from ainb.providers.learnt import Memory
-from ainb.providers.lessons import (
+from ainb.providers.lessons.learnt import Memory
+from ainb.providers.lessons.reading import (
     NO_CACHE_LAYOUT,
     REFUSING_STATUSES,
     Lesson,
@@ -38,6 +37,7 @@ from ainb.providers.lessons import (
     read_lessons,
     refuses_cache_layout,
 )
+from ainb.providers.remote.body import Json, Wire, add_limit_notice, add_notices, extra_headers
 from ainb.providers.services import Service, base_url_of
 
 MAX_TARGETS = 64
