@@ -12,8 +12,8 @@ import pandas as pd
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections
-# took half the time.
+# Below the 700 new objects that start a garbage collection: with 20,000 rows alive at once, collections took
+# half of the time.
 FETCH_ROWS = 500
 # pandas 3 calls its text dtype "str"; before it, "str" meant objects.
 TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a
-# rollup.
+# Word 0 means "unknown" in every word column, because NULLs are never equal and cannot be keys of a rollup.
 _VERSION_1 = """
 CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 INSERT INTO words (id, word) VALUES (0, '');
@@ -78,7 +77,7 @@ CREATE TABLE rollups (
 ) WITHOUT ROWID;
 """
 
-# Every call so far was live. The table is made anew, so that its integers stand in front of its texts.
+# Every earlier call was live. The table is rebuilt, so that its integers come before its texts.
 _VERSION_2 = """
 INSERT OR IGNORE INTO words (word) VALUES ('live');
 CREATE TABLE new_calls (
@@ -140,8 +139,8 @@ CREATE INDEX calls_started ON calls (started_us);
 CREATE INDEX calls_failed ON calls (started_us) WHERE error_type > 0;
 """
 
-# What providers' prompt caches saved, and how many table rows a call answered: unknown of the calls so far.
-# The sums get what was read from and written to these caches.
+# Savings by providers' prompt caches, and number of table rows per call: unknown for earlier calls. The
+# rollups get the tokens read from and written to these caches.
 _VERSION_3 = """
 CREATE TABLE new_calls (
   id INTEGER PRIMARY KEY,
@@ -227,7 +226,7 @@ INSERT INTO rollups (
   cache_hit, coalesced, stale, replayed, notebook, session_id;
 """
 
-# Sums of thinking, for the table of the cost panel.
+# Sums of reasoning tokens, for the table of the cost panel.
 _VERSION_4 = """
 ALTER TABLE rollups ADD COLUMN reasoning_output_tokens INTEGER;
 DELETE FROM rollups;

@@ -1,4 +1,4 @@
-"""Sums by day, updated in the transaction that adds the calls, so that they always equal a scan."""
+"""Rollups: daily sums, updated in the transaction that adds the calls, so that they always equal a scan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _KEYS = (
     "notebook",
     "session_id",
 )
-# Apart from the others, because many users share a session; with what tells billed calls from free ones.
+# A table of its own: with the user, the first table would grow by the number of users in a session. Status,
+# cost source and flags distinguish billed calls from free ones.
 _USER_KEYS = (
     "day",
     "user",
@@ -33,7 +34,7 @@ _USER_KEYS = (
     "coalesced",
     "replayed",
 )
-# Tables of sums, and the columns that each groups by.
+# Tables of daily sums, and the columns by which each is grouped.
 TABLES: Mapping[str, tuple[str, ...]] = {"rollups": _KEYS, "user_rollups": _USER_KEYS}
 _SUMS = (
     "input_tokens",
@@ -62,7 +63,7 @@ ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unpriced = unpriced + 
 _ADD_NEW = tuple(_add(table, "id > ?") for table in TABLES)
 _ADD_DAYS = tuple(_add(table, "started_us < ? AND day IN (SELECT day FROM pruned_days)") for table in TABLES)
 
-# SQL of the sums over either table; without any calls they are 0, not NULL.
+# SQL of the sums over each table; without any calls they are 0, not NULL.
 FROM_SUMS = {
     "calls": "ifnull(sum(calls), 0)",
     "unpriced": "ifnull(sum(unpriced), 0)",
@@ -76,13 +77,13 @@ FROM_CALLS = {
 
 
 def add_new(connection: sqlite3.Connection, last_id: int) -> None:
-    """Add the calls behind the one of that id to the sums."""
+    """Add the calls with a higher id than `last_id` to the sums."""
     for statement in _ADD_NEW:
         connection.execute(statement, (last_id,))
 
 
 def table_of_sums(columns: Iterable[str]) -> str | None:
-    """The first table of sums that has all of these columns; None where only the calls have them."""
+    """The first table of daily sums that has all of these columns; None when only the calls have them."""
     wanted = set(columns)
     return next((table for table, keys in TABLES.items() if wanted <= set(keys)), None)
 
@@ -92,12 +93,13 @@ def prune(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: in
 
     Args:
         connection: An open log.
-        oldest_us: Calls that started before this go; microseconds since 1970. None keeps any age.
-        max_rows: Calls beyond this number go, first added first. None keeps any number.
-        limit: Most calls to delete at once, so that other writers need not wait long.
+        oldest_us: Calls that started before this time, in microseconds since 1970, are deleted; None keeps
+            any age.
+        max_rows: Calls beyond this number are deleted, first added first; None keeps any number.
+        limit: Most calls to delete at once, so that other writers do not wait long.
 
     Returns:
-        How many were deleted.
+        Number of deleted calls.
     """
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned (id INTEGER PRIMARY KEY)")
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned_days (day INTEGER PRIMARY KEY)")
@@ -122,7 +124,7 @@ def _mark(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: in
     first, last = connection.execute(
         "SELECT (SELECT min(id) FROM calls), (SELECT max(id) FROM calls)"
     ).fetchone()
-    # Ids increase, so their span bounds the number of rows and counting is seldom needed.
+    # Ids increase, so their range bounds the number of rows, and counting is rarely needed.
     if max_rows is not None and first is not None and last - first + 1 > max_rows:
         surplus = connection.execute("SELECT count(*) FROM calls").fetchone()[0] - max_rows
         connection.execute(
@@ -140,5 +142,5 @@ def _delete_marked(connection: sqlite3.Connection) -> None:
     last_day = connection.execute("SELECT max(day) FROM pruned_days").fetchone()[0]
     for table, add_days in zip(TABLES, _ADD_DAYS, strict=True):
         connection.execute(f"DELETE FROM {table} WHERE day IN (SELECT day FROM pruned_days)")  # noqa: S608 - fixed text
-        # A local day ends at most 14 hours off the UTC one; this spares the sum a scan of everything newer.
+        # A local day ends at most 14 hours from the UTC day, so calls more than two days later need no scan.
         connection.execute(add_days, ((last_day + 2) * _DAY_US,))

@@ -1,4 +1,4 @@
-"""Version of the log file, and how an older one is migrated."""
+"""Schema version of the log file, and the migration of older files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class NewerLogError(Exception):
     """The file was written by a newer ainb."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"version {version}, this ainb knows up to {len(MIGRATIONS)}")
+        super().__init__(f"version {version}, this ainb reads versions up to {len(MIGRATIONS)}")
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Schema version of an open log; 0 is an empty file."""
+    """Schema version of an open log; 0 for an empty file."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -24,7 +24,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises:
         NewerLogError: A newer ainb wrote it.
-        sqlite3.Error: It cannot be written.
+        sqlite3.Error: The log cannot be written.
     """
     if known_version(connection) == len(MIGRATIONS):
         return
