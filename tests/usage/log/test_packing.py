@@ -73,9 +73,7 @@ def test_counts_of_any_size_are_in_frames(log):
 
 @pytest.mark.parametrize("ended", ["in order", "in reverse", "mixed"])
 @pytest.mark.parametrize("storage", ["auto", "python", "pyarrow"])
-def test_frames_are_the_same_however_calls_ended_and_texts_are_kept(make_log, monkeypatch, ended, storage):
-    if storage == "python":
-        monkeypatch.setattr(pd.options.mode, "string_storage", "python")
+def test_frames_are_the_same_however_calls_ended_and_texts_are_kept(make_log, ended, storage):
     numbers = {
         "in order": range(30),
         "in reverse": range(29, -1, -1),
