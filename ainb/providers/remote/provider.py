@@ -28,10 +28,10 @@ from ainb.providers.http import (
     request,
 )
 from ainb.providers.lessons.learnt import Memory
+from ainb.providers.lessons.lesson import Lesson
 from ainb.providers.lessons.reading import (
     NO_CACHE_LAYOUT,
     REFUSING_STATUSES,
-    Lesson,
     Refused,
     names_missing,
     read_lessons,
