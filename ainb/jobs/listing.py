@@ -53,9 +53,7 @@ def jobs_frame(core: Core, run_id: str | None = None) -> pd.DataFrame:
 
 def shown_state(job: JobRecord) -> str:
     """How far a job is, in one word."""
-    return (
-        "cancelling" if job.state is State.SUBMITTED and job.status in CANCELLING else str(job.state)
-    )
+    return "cancelling" if job.state is State.SUBMITTED and job.status in CANCELLING else str(job.state)
 
 
 async def cancel_run(core: Core, run_id: str) -> None:

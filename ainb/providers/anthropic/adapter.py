@@ -13,7 +13,8 @@ from ainb.providers.http import BatchHttp, Target, make_target, without_path
 from ainb.providers.lessons.lesson import Lesson
 from ainb.providers.lessons.reading import Refused
 from ainb.providers.remote.body import Wire
-from ainb.providers.remote.provider import RemoteProvider, Settings
+from ainb.providers.remote.provider import RemoteProvider
+from ainb.providers.remote.service import Settings
 
 VERSION: Final = "2023-06-01"
 PATH: Final = "/v1"

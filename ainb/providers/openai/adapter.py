@@ -16,7 +16,8 @@ from ainb.providers.openai.reply import Answer
 from ainb.providers.openai.request import STREAM_FLAGS
 from ainb.providers.remote.body import Wire
 from ainb.providers.remote.cache_layout import CacheKeys
-from ainb.providers.remote.provider import RemoteProvider, Settings
+from ainb.providers.remote.provider import RemoteProvider
+from ainb.providers.remote.service import Settings
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"
