@@ -16,20 +16,7 @@ from ainb.jobs.state_machine import attached, merged, sends_nothing
 from ainb.jobs.store import JobStore, PlannedRequest
 
 __all__ = [
-    "Chunk",
-    "Delivery",
-    "JobDriver",
-    "JobRecord",
-    "JobStore",
-    "PlannedRequest",
-    "RunLock",
-    "State",
-    "attached",
-    "cancel_run",
-    "jobs_frame",
-    "last_message",
-    "logged_calls",
-    "merged",
-    "request_call_id",
+    "Chunk", "Delivery", "JobDriver", "JobRecord", "JobStore", "PlannedRequest", "RunLock", "State",
+    "attached", "cancel_run", "jobs_frame", "last_message", "logged_calls", "merged", "request_call_id",
     "sends_nothing",
-]
+]  # fmt: skip
