@@ -22,8 +22,8 @@ from pydantic.alias_generators import to_camel
 import ainb
 from ainb.batch.files import OrderedFile
 from ainb.batch.input.cells import check_fields, json_text
-from ainb.batch.results import Results
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.frame import Results
+from ainb.batch.results.row_result import RowResult
 from ainb.events import Notice
 from ainb.messages import Reply, Usage
 from tests.fault_server import Fault, FaultServer

@@ -14,7 +14,7 @@ from ainb.batch.input.cells import check_fields
 from ainb.batch.input.shared_prefix import shared_prefix
 from ainb.batch.input.template import Template
 from ainb.batch.options import MAP_OPTIONS, BatchOptions
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request

@@ -21,7 +21,7 @@ def check_fields(fields: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[s
 
     Args:
         fields: JSON values by schema field; missing ones are None.
-        dtypes: Dtype of each field's column; see `ainb.batch.results.typed_column`.
+        dtypes: Dtype of each field's column; see `ainb.batch.results.frame.typed_column`.
 
     Raises:
         ValueError: A value does not fit; the message names the field and the reason.

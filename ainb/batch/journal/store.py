@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import tie
 

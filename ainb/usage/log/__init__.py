@@ -2,9 +2,8 @@
 
 `log` is the log of one session; it queues finished calls at the `writer` of its file, which makes rows and
 commits them in groups to a `log_file` (`store`, `schema`, `rollups`). `reading` opens the file for queries,
-`cleaned` checks the rows of a damaged one,
-`recorder` makes rows of calls made elsewhere, `packing` speeds up fetching, and `jsonlog` writes rows to the
-logger `ainb`.
+`cleaned` makes reports from a checked copy of a damaged file, `recorder` makes rows for calls outside the
+pipeline, `packing` speeds up fetching, and `jsonlog` writes rows to the logger `ainb`.
 """
 
 from __future__ import annotations
@@ -22,17 +21,11 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Estimators": "recorder",
-            "FILE_NAME": "log",
-            "FROM_CALLS": "rollups",
-            "FROM_ROLLUPS": "rollups",
-            "KEYS": "rollups",
-            "Log": "log",
-            "UsageLog": "log",
-            "checked": "cleaned",
-            "pack": "packing",
-        },
+        cleaned="checked",
+        log="FILE_NAME Log UsageLog",
+        packing="pack",
+        recorder="Estimators",
+        rollups="FROM_CALLS FROM_ROLLUPS KEYS",
     )
 
 __all__ = [

@@ -131,7 +131,7 @@ def test_the_list_can_be_of_one_provider(terminal):
                 "or a date such as 2026-03-31; it is 'soon'"
             ),
         ),
-        ("cost --since", "--since needs a value behind it: --since SPAN"),
+        ("cost --since", "--since needs a value after it: --since SPAN"),
         ("usage request_model", "%ai usage is written %ai usage [--since SPAN]; 1 word given"),
         ("usage --sicne 7d", "%ai usage has no option --sicne; did you mean '--since'?"),
     ],

@@ -130,4 +130,4 @@ def test_a_frame_is_shown_again_as_any_frame_is(terminal):
 def test_a_span_without_its_option_is_told_where_it_stands(terminal, command):
     cell = terminal.run(f"%ai {command} 7d")
 
-    assert str(cell.error) == "a span of time stands behind --since; write --since 7d"
+    assert str(cell.error) == "a time span belongs after --since; write --since 7d"
