@@ -52,7 +52,7 @@ def local_state(value: Any, _folder: Path) -> str | None:
 def inside(value: Any, folder: Path) -> str | None:
     """Rule of model names: a known service or a model file inside the project needs no trust."""
     names = [value] if isinstance(value, str) else value or ()
-    return next((reason for name in names if (reason := _leads_out(name.strip(), folder))), None)
+    return next((reason for name in names if (reason := _trust_reason(name.strip(), folder))), None)
 
 
 def aliases_inside(value: Any, folder: Path) -> str | None:
@@ -177,7 +177,7 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
     )
 
 
-def _leads_out(name: str, folder: Path) -> str | None:
+def _trust_reason(name: str, folder: Path) -> str | None:
     """Reason why a model name needs trust: a URL, a path out of the project, or a plugin's service."""
     from ainb.providers import plugins
     from ainb.providers.services import SERVICES, SYNONYMS

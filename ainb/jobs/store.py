@@ -24,7 +24,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
 from ainb.jobs.state_machine import JobRecord, State
 from ainb.stores.files import make_private, try_lock
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import close_with
 
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
@@ -84,7 +84,7 @@ class JobStore:
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._close = tie(self._db, self)
+            self._close = close_with(self._db, self)
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except (OSError, sqlite3.Error) as error:

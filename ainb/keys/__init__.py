@@ -138,7 +138,7 @@ def login(name: str, value: str) -> str:
         A line that describes the result, without the key.
 
     Raises:
-        ConfigError: The key cannot be one (the message says why and does not show it), or there is no
+        ConfigError: The text cannot be a key (the message gives the reason without the key), or there is no
             keyring.
     """
     wanted, key = variable(name), value.strip()

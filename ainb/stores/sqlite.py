@@ -31,7 +31,7 @@ SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 MAX_TRIES = 100
 
 
-def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
+def close_with(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
     """Close a connection together with its owner.
 
     Args:

@@ -45,7 +45,7 @@ def reply_key(call: Call) -> str:
         "reply",
         provider.name,
         request.model,
-        call.place(),
+        call.resolve_endpoint(),
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),
         # Rows that share a call may get other answers than alone; which rows share it does not matter.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ainb.pipeline.rate_limit.stage import (
         OVERLOAD_STATUSES,
         Limiter,
-        Place,
+        LimitScope,
         RateLimitStage,
     )
     from ainb.pipeline.rate_limit.standalone import RateLimiter
@@ -58,7 +58,7 @@ else:
             "NOTHING": "buckets",
             "OVERLOAD_STATUSES": "stage",
             "Permit": "permits",
-            "Place": "stage",
+            "LimitScope": "stage",
             "Pool": "buckets",
             "REGROWTH": "queue",
             "ROUNDING": "buckets",
@@ -94,10 +94,10 @@ __all__ = [
     "START",
     "WINDOW_SECONDS",
     "Cost",
+    "LimitScope",
     "Limiter",
     "LocalLimiter",
     "Permit",
-    "Place",
     "Pool",
     "Ramp",
     "RateLimit",

@@ -144,13 +144,13 @@ class DiskStore:
         """Block until the queue is written or given up (15 s, at exit 2 s); False when time ran out."""
         return self._queue.flush(timeout_seconds)
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Make the writer end after the queue is written; never waits."""
-        self._queue.let_go()
+        self._queue.end_threads()
 
-    def hurry(self) -> None:
+    def write_now(self) -> None:
         """Write the queue without delay, at exit."""
-        self._queue.hurry()
+        self._queue.write_now()
 
     def renew(self) -> None:
         """Reset in a forked child: the parent writes its queue and keeps its connections."""
@@ -163,7 +163,7 @@ class DiskStore:
             return None
         try:
             return database.read(name)
-        except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self._fail_read(error)
             return None
 
@@ -186,7 +186,7 @@ class DiskStore:
 
                 prepare(self._folder, FILE_NAME, BESIDE)
                 self._database = TextCache(str(self._folder))
-            except Exception as error:  # noqa: BLE001 - without a disk there is still memory
+            except Exception as error:  # noqa: BLE001 - without a disk, memory is used
                 self._faults.rest(error)
             return self._database
 
@@ -205,9 +205,9 @@ class DiskStore:
         if self._faults.is_resting() or (database := self._open()) is None:
             return False
         try:
-            database.be_patient()
+            database.wait_for_writers()
             database.set_all(batch)
-        except Exception as error:  # noqa: BLE001 - what the disk does not take goes to memory
+        except Exception as error:  # noqa: BLE001 - texts that the disk refuses go to memory
             self._faults.rest(error)
             self._close_connection()
             return False
@@ -251,7 +251,7 @@ def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
     until = clock.monotonic() + EXIT_SECONDS
     stores = list(_stores)
     for store in stores:
-        store.hurry()
+        store.write_now()
     for store in stores:
         store.flush(max(0.0, until - clock.monotonic()))
 

@@ -257,7 +257,7 @@ class RedisBook:
         """Restore the reservations after a reconnection, then repeat all unconfirmed reports in order."""
         for account, shared in self._accounts.items():
             shared.share = None
-            unheard = sum(
+            unconfirmed = sum(
                 report.words[3]
                 for report in self._unconfirmed
                 if report.account == account and report.script is not SENT
@@ -265,7 +265,7 @@ class RedisBook:
             unsent = sum(
                 hold.amount for (_, held), hold in self._held.items() if held == account and not hold.is_sent
             )
-            least = max(0, shared.spent - unheard) if was_lost else 0
+            least = max(0, shared.spent - unconfirmed) if was_lost else 0
             words = (account.name, self._client.owner, least, unsent)
             self._client.send_script(RESTORE, self._keys(account), words)
         for hold in self._held.values():
