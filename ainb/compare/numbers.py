@@ -1,4 +1,4 @@
-"""Figures of numeric answers against numeric truth."""
+"""Metrics of numeric answers against numeric truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pearson(truth: np.ndarray, answers: np.ndarray) -> float:
 
     Source: ``scipy.stats.pearsonr``.
     """
-    if len(truth) < 2 or np.ptp(truth) == 0 or np.ptp(answers) == 0:  # noqa: PLR2004 - two points make a line
+    if len(truth) < 2 or np.ptp(truth) == 0 or np.ptp(answers) == 0:  # noqa: PLR2004 - a correlation needs two points
         return math.nan
     return float(np.corrcoef(truth, answers)[0, 1])
 

@@ -1,4 +1,4 @@
-"""Classification figures from a table of counts: scores of each class and their mean."""
+"""Classification metrics from a table of counts: precision, recall and F1 of each class, and macro F1."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ def class_scores(counts: np.ndarray, size: int) -> np.ndarray:
     """Precision, recall, F1 and support of each class.
 
     Args:
-        counts: Array of shape (r, c) with r, c >= `size`: rows by truth, columns by answer. Columns past
-            `size` hold answers that are no class of the truth, and rows without an answer: they count against
+        counts: Array of shape (r, c) with r, c >= `size`: rows by truth, columns by answer. Columns from
+            `size` on count answers outside the classes of the truth and rows without an answer; they lower
             recall.
         size: Number of classes; the first rows and columns, in the same order.
 
     Returns:
-        Float array of shape (size, 4): precision (NaN where the class was never answered), recall (NaN
-        without support), F1 (NaN where both), support.
+        Float array of shape (size, 4): precision (NaN if the class was never answered), recall (NaN without
+        support), F1 (NaN if both are), support.
 
     Source: the definitions of ``sklearn.metrics.precision_recall_fscore_support``, with NaN for 0 / 0.
     """

@@ -17,7 +17,7 @@ _BISECTIONS = 60  # halves [0, 1] down to 1e-18
 
 
 class Interval(NamedTuple):
-    """A 95 % interval; both limits are NaN where there are no rows."""
+    """A 95 % interval; both limits are NaN without rows."""
 
     low: float
     high: float
@@ -30,8 +30,8 @@ def wilson(successes: int, n: int) -> Interval:
     """Wilson score interval of a proportion, without continuity correction.
 
     Args:
-        successes: Rows that count as right.
-        n: All rows; 0 gives NaN limits.
+        successes: Number of right rows.
+        n: Number of rows; 0 gives NaN limits.
 
     Source: E. B. Wilson, JASA 22 (1927) 209-212; the same as
     ``scipy.stats.binomtest(…).proportion_ci(method="wilson")``.
@@ -48,11 +48,11 @@ def wilson(successes: int, n: int) -> Interval:
 
 
 def clopper_pearson(successes: int, n: int) -> Interval:
-    """Exact interval of a proportion: the shares that an exact test of 2.5 % a side does not reject.
+    """Exact (Clopper-Pearson) interval of a proportion.
 
     Args:
-        successes: Rows that count.
-        n: All rows; 0 gives NaN limits.
+        successes: Number of successes.
+        n: Number of rows; 0 gives NaN limits.
 
     Source: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934) 404-413.
     """
@@ -84,14 +84,14 @@ def binomial_tail(k: int, n: int, share: float) -> float:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact McNemar test: p value of the hypothesis that both of a pair are right equally often.
+    """Exact McNemar test: p value of the hypothesis that two variants are right equally often.
 
     Args:
         only_first: Rows on which only the first is right.
         only_second: Rows on which only the second is right.
 
     Returns:
-        Two-sided p value; 1 where no row tells the two apart.
+        Two-sided p value; 1 without discordant rows.
 
     Source: Q. McNemar, Psychometrika 12 (1947) 153-157, with the binomial distribution in place of
     chi-squared; the same as ``statsmodels.stats.contingency_tables.mcnemar(…, exact=True)``.
@@ -103,7 +103,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for being several, by Holm's step-down method; in the order given.
+    """P values corrected for multiple comparisons by Holm's step-down method, in the given order.
 
     Source: S. Holm, Scandinavian Journal of Statistics 6 (1979) 65-70; the same as
     ``statsmodels.stats.multitest.multipletests(…, method="holm")``.
@@ -117,15 +117,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def paired_difference(only_first: int, only_second: int, n: int) -> Interval:
-    """Interval of the second's accuracy minus the first's, from the same rows.
+    """Interval of the second's accuracy minus the first's, on the same rows.
 
-    Exact and conditional on the number of rows that tell the two apart: it leaves out 0 exactly where
-    `mcnemar` is below 5 %.
+    Exact, conditional on the number of discordant rows: it excludes 0 exactly when `mcnemar` is below 5 %.
 
     Args:
         only_first: Rows on which only the first is right.
         only_second: Rows on which only the second is right.
-        n: All rows; 0 gives NaN limits.
+        n: Number of rows; 0 gives NaN limits.
 
     Source: the Clopper-Pearson interval of ``only_second / (only_first + only_second)``, scaled; P. Armitage,
     G. Berry and J. N. S. Matthews, Statistical Methods in Medical Research (4th ed. 2002), section 4.5.
@@ -134,8 +133,8 @@ def paired_difference(only_first: int, only_second: int, n: int) -> Interval:
         return UNKNOWN
     discordant = only_first + only_second
     if discordant == 0:
-        # Nothing to condition on. No row of n is discordant: the Wilson limit of that share bounds the
-        # difference.
+        # Without discordant rows there is nothing to condition on: the Wilson limit of their share (0 of n)
+        # bounds the difference.
         bound = wilson(0, n).high
         return Interval(-bound, bound)
     share = clopper_pearson(only_second, discordant)
@@ -150,14 +149,14 @@ def mean_interval(values: np.ndarray) -> Interval:
 
     Source: the central limit theorem; see ``statsmodels.stats.weightstats.zconfint``.
     """
-    if len(values) < 2:  # noqa: PLR2004 - one value has no spread
+    if len(values) < 2:  # noqa: PLR2004 - one value has no variance
         return UNKNOWN
     mean, half = float(values.mean()), Z * float(values.std(ddof=1)) / math.sqrt(len(values))
     return Interval(mean - half, mean + half)
 
 
 def _root(falling: Callable[[float], float]) -> float:
-    """Where a function that falls over [0, 1] crosses 0."""
+    """Root of a decreasing function on [0, 1]."""
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2

@@ -73,7 +73,7 @@ class BoardPanel(Panel):
     def change_key(self) -> Any:
         """Newest call and state of circuits and queues, without buckets, which refill by themselves.
 
-        A pause is in it with its seconds, so that these are counted down.
+        It includes the remaining seconds of a pause, so that they are counted down.
         """
         deterministic = ("name", "circuit", "waiting", "in_flight", "activity", "hits", "entries")
         rows = self.session.state()

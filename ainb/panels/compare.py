@@ -1,4 +1,4 @@
-"""A comparison: intervals on one scale, confusion matrices, rows on which two variants disagree."""
+"""View of a comparison: intervals on one scale, confusion matrices, rows on which two variants disagree."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MOST_MATRICES = 4
 MOST_ROWS = 10
 MOST_TEXT_COLUMNS = 3
 MOST_LETTERS = 240
-DARKEST = 0.38  # of a shaded cell: the text on it keeps its contrast in both themes
+DARKEST = 0.38  # largest opacity of a shaded cell: its text keeps its contrast in both themes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntervalCell(Cell):
-    """An interval on the scale of its column; the numbers stand in the cell beside it.
+    """An interval drawn on the scale of its column; the next cell holds the numbers.
 
     Attributes:
         bar: Ends and value, 0 to 1.
@@ -41,20 +41,20 @@ class IntervalCell(Cell):
     bar: Bar
 
     def html(self, *, deterministic: bool = False) -> str:
-        """Two strokes that meet at the value."""
+        """As two lines that meet at the value."""
         low, value, high = self.bar
         strokes = "".join(
             f'<span class="bar" style="margin-left:{gap:.2f}em;width:{width * BAR_EM:.2f}em"></span>'
             for gap, width in ((low * BAR_EM, value - low), (GAP_EM, high - value))
         )
-        # Inline, because an untrusted page keeps no style sheet: without it two strokes of no width are left.
+        # Inline style, because an untrusted page has no style sheet and the lines would have no width.
         return (
             '<span aria-hidden="true" '
             f'style="display:inline-block;width:{BAR_EM + GAP_EM}em">{strokes}</span>'
         )
 
     def plain(self, *, deterministic: bool = False) -> str:
-        """As letters of one width."""
+        """As a bar of monospaced characters."""
         low, value, high = (round(end * (TEXT_BAR - 1)) for end in self.bar)
         return "".join(
             "●" if place == value else "─" if low <= place <= high else "·" for place in range(TEXT_BAR)
@@ -63,27 +63,27 @@ class IntervalCell(Cell):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadedCell(Cell):
-    """A number on a shade.
+    """A number on a coloured background.
 
     Attributes:
-        shade: 0 to 1.
+        shade: Intensity of the background, 0 to 1.
     """
 
     shade: float
 
     def html(self, *, deterministic: bool = False) -> str:
-        """The number on a tint of one colour that lets both themes through."""
+        """The number on a translucent background that works in both themes."""
         text = Cell.html(self, deterministic=deterministic)
         tint = f"background:rgba(47,134,214,{self.shade * DARKEST:.2f})"
         return f'<span style="display:block;padding:0 .5em;{tint}">{text}</span>'
 
 
 def show(result: Comparison, *, on_error: Callable[[str], None] = print_line) -> None:
-    """Show a comparison in the cell that is running, or as text outside of a notebook.
+    """Show a comparison in the running cell, or as text outside a notebook.
 
     Args:
         result: The comparison.
-        on_error: Called once when showing fails.
+        on_error: Called once with a message when display fails.
     """
     if resolve(result.display) == "text":
         sys.stdout.write(f"{clean(comparison_view(result).text())}\n")
@@ -92,7 +92,7 @@ def show(result: Comparison, *, on_error: Callable[[str], None] = print_line) ->
 
 
 def comparison_view(result: Comparison) -> View:
-    """A comparison as it is shown."""
+    """The view of a comparison."""
     blocks: list[Block] = [_summary(result), *_verdict(result), _figures_table(result), _counted(result)]
     if result.field.kind == "label":
         blocks += _matrices(result)

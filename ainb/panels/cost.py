@@ -79,7 +79,7 @@ def key_figures(session: Session) -> KeyFigures | None:
         return None
     budgets = board.budgets(session.state())
     names = {"today": "spent today", "all time": "total"}
-    if in_notebook():  # where its name is not known, its session stands for it
+    if in_notebook():  # without the notebook's name, its session is used
         names["this session"] = "this notebook"
     items: list[tuple[Any, Any]] = []
     for span, row in spent.iterrows():
@@ -100,7 +100,7 @@ def key_figures(session: Session) -> KeyFigures | None:
 
 
 def _savings(ever: Any) -> list[tuple[Any, Any]]:
-    """What ainb's cache saved, and what the providers' own did."""
+    """Savings of ainb's cache and of the providers' caches."""
     own, theirs = ever["saved_usd"], ever["provider_saved_usd"]
     items: list[tuple[Any, Any]] = []
     if not formatting.is_unknown(own):
@@ -138,11 +138,11 @@ def budget_lines(session: Session) -> list[Block]:
 
 
 def cost_table(panel: Panel, by: str) -> list[Block]:
-    """Table of the cost by group with totals, and what it leaves out.
+    """Table of the cost by group with totals, then lines on the calls it leaves out.
 
     Args:
         panel: Session and period.
-        by: A key of `ainb.usage.frames.spending.GROUPS`; only "all models" has the models that cost nothing.
+        by: A key of `ainb.usage.frames.spending.GROUPS`; only "all models" includes free models.
     """
     from ainb.usage.frames import spending
 
@@ -199,7 +199,7 @@ def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
 
 
 def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
-    """Calls that a frame of `cost_by` leaves out, and where they are shown."""
+    """Lines on the calls that a frame of `cost_by` leaves out, and how to show them."""
     lines = []
     if frame.attrs["free_calls"]:
         calls = formatting.counted(frame.attrs["free_calls"], "free call")
@@ -214,7 +214,7 @@ def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
 
 
 def unpriced_lines(panel: Panel) -> list[Block]:
-    """What to do about models without a price; nothing when there are none."""
+    """Advice for models without a price; an empty list when all have one."""
     from ainb.usage.frames import spending
 
     models = spending.unpriced_models(panel.session.log, window=panel.window)

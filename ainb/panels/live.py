@@ -1,4 +1,4 @@
-"""Live panels: refreshed while calls come in, replaced by a static one after a time without changes."""
+"""Live panels: refreshed while calls arrive, replaced by a static one after a time without changes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ainb.session import Session
 
 REFRESH_SECONDS = 1.0
-# An idle panel ends by itself: its widgets cost the page and the kernel memory.
+# An idle panel becomes static: its widgets use memory in the page and the kernel.
 IDLE_SECONDS = 120.0
-# Largest share of time for drawing: the calls run in the same interpreter.
+# Largest share of time for rendering: calls run in the same interpreter.
 SHARE_OF_TIME = 0.02
 CHARTS = "matplotlib.figure"
 
@@ -40,7 +40,7 @@ class Source(Protocol):
         ...
 
     def change_key(self) -> Any:
-        """A cheap value that changes whenever the view would."""
+        """A value that is cheap to compute and changes whenever the view does."""
         ...
 
     def controls(self, changed: Callable[[], None]) -> list[Control]:
@@ -88,7 +88,7 @@ class Live:
             return self._panel.view()
 
     def _draw_first(self) -> View:
-        """First view, without charts where matplotlib is not loaded yet: the numbers need not wait for it."""
+        """First view, without charts if matplotlib is not loaded yet: the numbers do not wait for it."""
         self._complete = CHARTS in sys.modules
         return self._panel.view(charts=self._complete)
 
@@ -114,7 +114,7 @@ class Live:
 
     async def _redraw(self) -> None:
         view = await asyncio.to_thread(self._draw)
-        # From the loop itself, so that an early update is shown when it is due.
+        # Called on the loop, so that an early update is scheduled for its due time.
         self._slot.update(lambda: view)
 
 

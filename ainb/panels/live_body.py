@@ -1,4 +1,4 @@
-"""Blocks of a live panel as ipywidgets, of which only those with new content are sent to the page."""
+"""Blocks of a live panel as ipywidgets; only widgets with new content are sent to the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.panels.view import Block, SideBySide
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of a view that becomes one widget.
+    """A part of a view for one widget.
 
     Attributes:
         kind: "text" (blocks in a row), "table", or "side" (nodes side by side).
@@ -27,7 +27,7 @@ class Node:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """Kinds of this node and its children: views of the same shape fit the same widgets."""
+        """Kinds of this node and its children: views of the same shape can use the same widgets."""
         return self.kind, tuple(child.shape for child in self.children)
 
     def texts(self) -> Iterator[str]:
@@ -41,13 +41,13 @@ class Node:
 
 @dataclass(slots=True)
 class Part:
-    """Widgets of a node.
+    """Widgets of one node.
 
     Attributes:
         shape: Of the node.
-        widget: The outermost one.
-        texts: The HTML widgets in it.
-        boxes: The boxes in it.
+        widget: The outermost widget.
+        texts: HTML widgets inside it.
+        boxes: Box widgets inside it.
     """
 
     shape: tuple[Any, ...]
@@ -61,7 +61,7 @@ class Part:
             widget.value = text  # the same value is not sent again
 
     def close(self) -> None:
-        """Close its widgets, without the layouts and the style that all share."""
+        """Close its widgets, but not the layouts and the style, which all nodes share."""
         for widget in (*self.texts, *self.boxes):
             widget.close()
 
@@ -69,7 +69,7 @@ class Part:
 class LiveBody:
     """The blocks of a view as widgets.
 
-    Content that stays is not replaced, so that its selection is kept. A table scrolls in its widget,
+    Unchanged content is not replaced, so that a selection in it is kept. A table scrolls inside its widget,
     which keeps scroll position and keyboard focus while its content is replaced.
 
     Args:
@@ -91,7 +91,7 @@ class LiveBody:
         self.update(blocks)
 
     def update(self, blocks: Sequence[Block]) -> None:
-        """Show other blocks; the widgets of those that stay in their place are kept."""
+        """Show other blocks; widgets of blocks at the same position are reused."""
         before, self._parts = self._parts, []
         for place, node in enumerate(_nodes(blocks)):
             kept = before[place] if place < len(before) and before[place].shape == node.shape else None
@@ -124,7 +124,7 @@ class LiveBody:
             children = [self._widget(child, part) for child in node.children]
             part.boxes.append(ipywidgets.Box(children, layout=self._columns))
             return part.boxes[-1]
-        # Of the widgets without a control of their own, only HTML takes the focus.
+        # Of the widgets without an own control, only HTML can take the focus.
         is_table = node.kind == "table"
         options: dict[str, Any] = {"tabbable": True} if is_table else {}
         if self._style is not None:

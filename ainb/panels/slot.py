@@ -1,9 +1,9 @@
 """Output slot of a panel: live at first, static afterwards. The only panel module that uses IPython.
 
-A saved notebook must show everything without a kernel, at any moment: a static copy stands in the cell's
-outputs before the live widget, which hides it while its kernel runs. At the end the copy is the panel, and
-the output of the widget is emptied. Nothing here fails a call: after the first display error the slot turns
-itself off and says so once.
+A notebook that is saved at any moment must show everything without a kernel. So a static copy precedes the
+live widget in the cell's outputs, and the widget hides it while its kernel runs. At the end the copy is the
+panel, and the output of the widget is emptied. A display error never fails a call: after the first one the
+slot turns itself off and prints one line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ainb.panels.view import Chart, View
 from ainb.panels.widgets import Control, Widgets, load
 
 PERIOD_SECONDS = 0.2
-# Least pause between two static copies: each is a message to the page and marks the notebook as changed.
+# Minimum time between two static copies: each is a message to the page and marks the notebook as changed.
 COPY_SECONDS = 2.0
 
 
@@ -50,8 +50,8 @@ def resolve(display: str) -> str:
     """The display mode of panels here: "widgets", "html", "text", "static" or "off".
 
     Args:
-        display: The option ``display``. "auto" means widgets in Jupyter, html where widgets are missing or in
-            doubt (Colab, VS Code), static where output is not watched (nbclient), text outside a notebook.
+        display: The option ``display``. "auto" means widgets in Jupyter, html without reliable widgets
+            (Colab, VS Code), static when no user is watching (nbclient), text outside a notebook.
     """
     shell = find_shell()
     kernel = getattr(shell, "kernel", None)
@@ -141,7 +141,7 @@ class Slot:
                     self._timer = asyncio.get_running_loop().call_later(wait, self._flush)
 
     def renew_copy(self) -> None:
-        """Bring the static copy up to date, where it is not and the last one is old enough."""
+        """Update the static copy if it is outdated and the last update is old enough."""
         with self._lock:
             if not self.closed and self._live is not None:
                 self._guard(self._renew_copy)
@@ -234,8 +234,8 @@ class Slot:
         publisher.publish(bundle, transient=transient, update=self._opened)
 
     def _publish_alone(self, picture: Chart) -> None:
-        # Without text/plain, so that checkers of notebooks, which skip pictures, find nothing to compare. The
-        # picture has two pixels a CSS pixel, so its width is said.
+        # Without text/plain, so that notebook checkers, which skip images, find nothing to compare. The width
+        # is given because the image has two pixels per CSS pixel.
         look = {"width": picture.width, "alt": picture.description}
         find_shell().display_pub.publish({"image/png": picture.png}, {"image/png": look})
 
@@ -252,7 +252,7 @@ def _rewrite(text: str, *, last: bool = False) -> None:
             print_line(text.removeprefix("ainb: "))
         return
     columns = shutil.get_terminal_size().columns
-    # The last line stays, so it is shown whole; one that wraps could not be written over.
+    # The last line stays and is shown in full. Earlier ones are cut: a wrapped line cannot be overwritten.
     shown = text if last or len(text) < columns else text[: columns - 2] + "…"
     sys.stderr.write(f"\r\x1b[2K{shown}" + ("\n" if last else ""))
     sys.stderr.flush()

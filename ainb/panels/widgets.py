@@ -12,7 +12,7 @@ from ainb.panels.markup import escape
 from ainb.panels.style import classes, hiding_style, live_class, style
 from ainb.panels.view import View
 
-# A page that was reloaded meanwhile does not get the replacement, so its widgets are kept for a while.
+# A page that is reloaded meanwhile misses the replacement, so the widgets are kept for a while.
 KEPT_WIDGETS = 20
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _kept: deque[Any] = deque()
@@ -81,10 +81,7 @@ class Widgets:
         self._box.add_class(live_class(name))
 
     def bundle(self) -> dict[str, Any]:
-        """MIME bundle that refers to the widgets.
-
-        Its text is empty, because the static copy has the words.
-        """
+        """MIME bundle that refers to the widgets; its text is empty, because the static copy has the text."""
         return {"text/plain": "", WIDGET_VIEW: self._box._repr_mimebundle_()[WIDGET_VIEW]}
 
     def update_view(self, view: View) -> None:
@@ -95,7 +92,7 @@ class Widgets:
             self._status.value = self._status_html(view)
 
     def finish(self, view: View) -> None:
-        """Show the final view without controls, where the page still has the widgets."""
+        """Show the final view without controls in pages that still have the widgets."""
         self.update_view(view)
         self._box.children = (self._status, self._body.box)
         for widget in (*self._extra, *([self._choices] if self._choices is not None else [])):
@@ -116,7 +113,7 @@ class Widgets:
 
 
 def _close(widget: Any) -> None:
-    """Close a widget with its layout and style, which ipywidgets would keep while the kernel runs."""
+    """Close a widget with its layout and style, which ipywidgets would keep until the kernel ends."""
     for part in (widget, widget.layout, getattr(widget, "style", None)):
         if part is not None:
             part.close()

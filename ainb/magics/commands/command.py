@@ -16,13 +16,13 @@ class Command:
     """One subcommand of ``%ai``.
 
     Attributes:
-        name: As typed behind ``%ai``.
-        run: Its function; what it returns is shown, None shows nothing.
-        metavar: The words behind it, for the help.
-        words: Least and greatest number of words that it takes.
-        flags: Its own options; None takes words as typed, dashes and all.
+        name: As typed after ``%ai``.
+        run: Its function; the return value is shown, None shows nothing.
+        metavar: The words after it, for the help.
+        words: Smallest and largest number of words that it takes.
+        flags: Its own options; None takes words as typed, with their dashes.
         synonyms: Other names.
-        choices: Words that Tab offers behind it.
+        choices: Words that Tab offers after it.
         help: One line.
         example: A line that can be typed.
     """

@@ -55,7 +55,7 @@ COMMANDS: list[Command] = [
         run=show_list,
         metavar="[PROVIDER]",
         words=(0, 1),
-        help="providers, pulled models and aliases; behind a provider, the models that it offers now",
+        help="providers, pulled models and aliases; with a provider, the models that it offers now",
         example="%ai list",
     ),
     Command(
@@ -92,7 +92,7 @@ COMMANDS: list[Command] = [
         metavar="[USD[/session|day|user|batch] | reset | off]",
         words=(0, 1),
         choices=tuple(budget.ACTIONS),
-        help="what is spent, reserved and left; set, reset or remove the budget",
+        help="amounts spent, reserved and left; set, reset or remove the budget",
         example="%ai budget 5/day",
     ),
     Command(
@@ -101,7 +101,7 @@ COMMANDS: list[Command] = [
         metavar="[cancel RUN]",
         words=(0, 2),
         choices=(CANCEL,),
-        help="batch jobs of providers, a row each; cancel stops those of a run, and what is done stays done",
+        help="batch jobs of providers, one per row; cancel stops those of a run, and finished rows are kept",
         example="%ai jobs",
     ),
     Command(
@@ -167,7 +167,7 @@ COMMANDS: list[Command] = [
         run=untrust_folder,
         metavar="[FOLDER]",
         words=(0, 1),
-        help="take the trust in a project back",
+        help="withdraw the trust in a project",
         example="%ai untrust",
     ),
     Command(
@@ -177,7 +177,7 @@ COMMANDS: list[Command] = [
         words=(2, 2),
         flags=(SAVE,),
         synonyms=("register", "update"),
-        help="give a model a short name, until the kernel ends or for good",
+        help="give a model a short name until the kernel ends, or permanently with --save",
         example="%ai alias fast openai:gpt-5-mini",
     ),
     Command(
@@ -208,7 +208,7 @@ COMMANDS: list[Command] = [
         metavar="[MODEL] [options]",
         words=(0, 1),
         flags=CELL_FLAGS,
-        help="correct the last cell that failed, into a next cell where the front end can",
+        help="correct the last cell that failed, in a new cell if the front end supports it",
         example="%ai fix openai:gpt-5-mini",
     ),
     Command(
@@ -216,7 +216,7 @@ COMMANDS: list[Command] = [
         run=run_chat,
         metavar="[show|fork|cut|reset] [NAME]",
         words=(0, 3),
-        help="the chats of the notebook; show one, fork it, cut it after some turns, forget it",
+        help="the chats of the notebook; show one, fork it, cut it after some turns, delete it",
         example="%ai chat fork report other",
     ),
     Command(
@@ -224,7 +224,7 @@ COMMANDS: list[Command] = [
         run=reset,
         metavar="[NAME]",
         words=(0, 1),
-        help="forget a chat, or all chats of the notebook",
+        help="delete a chat, or all chats of the notebook",
         example="%ai reset",
     ),
     Command(
@@ -232,7 +232,7 @@ COMMANDS: list[Command] = [
         run=show_comparison,
         metavar="NAME",
         words=(1, 1),
-        help="a comparison that session.compare(…) made, shown again",
+        help="show a result of session.compare(…) again",
         example="%ai compare result",
     ),
     Command(
@@ -241,7 +241,7 @@ COMMANDS: list[Command] = [
         metavar="[cost|errors|batch]",
         words=(0, 1),
         choices=tuple(PANELS),
-        help="panels of cost, errors and batches; without a name the board of all",
+        help="panels of cost, errors and batches; without a name the board, an overview of all",
         example="%ai panel cost",
     ),
     Command(name="version", run=show_version, help="the version of ainb", example="%ai version"),

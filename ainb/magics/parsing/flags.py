@@ -11,7 +11,7 @@ from ainb.messages import Effort, Form
 
 FORMATS: tuple[str, ...] = get_args(Form)
 EFFORTS: tuple[str, ...] = get_args(Effort)
-# Options that need --each beside them, by keyword.
+# Options that require --each, by keyword.
 EACH_ONLY = frozenset(
     {
         "limit", "sample", "retry_failed", "keep", "batch_api", "max_wait_seconds", "rows_per_call",
@@ -31,11 +31,11 @@ class Flag:
         read: Parses the value; raises ValueError with what the option takes.
         value: The value of an option that takes none.
         key: Keyword under which the value arrives; empty means the name with underscores.
-        goes_to: "call" is handed to `Session.make_call` as a keyword, "body" goes into the request as it is,
-            "cell" is for the magic itself.
-        repeats: Whether several values are gathered (dicts into one dict, others into a tuple); otherwise the
-            last one counts.
-        choices: The values there are, for Tab; empty means any.
+        goes_to: "call" is a keyword of `Session.make_call`, "body" is added to the request unchanged, "cell"
+            is for the magic itself.
+        repeats: Whether several values are collected (dicts into one dict, others into a tuple); otherwise
+            the last one wins.
+        choices: The possible values, for Tab; empty means any.
         help: One line.
         example: A line that can be typed.
     """
@@ -82,7 +82,7 @@ CELL_FLAGS: list[Flag] = [
         goes_to="cell",
         help=(
             f"form of the reply: {', '.join(FORMATS)}; "
-            "all but markdown and text add a sentence that asks for it"
+            "all but markdown and text add an instruction to the prompt"
         ),
         example="%%ai -f code",
     ),
@@ -111,7 +111,7 @@ CELL_FLAGS: list[Flag] = [
         metavar="LEVEL",
         read=readers.one_of(*EFFORTS),
         choices=EFFORTS,
-        help=f"how much the model thinks: {', '.join(EFFORTS)}; a level that it lacks becomes the nearest "
+        help=f"how much the model thinks: {', '.join(EFFORTS)}; an unsupported level becomes the nearest "
         f"lower one",
         example="%%ai openai:gpt-6-luna --effort low",
     ),
@@ -152,7 +152,7 @@ CELL_FLAGS: list[Flag] = [
         read=readers.chat_name,
         goes_to="cell",
         help=(
-            "send the turns of this chat along and keep this one; "
+            "send the earlier turns of this chat as well and keep this one; "
             "running the cell again replaces its own turn"
         ),
         example="%%ai --chat report",
@@ -161,7 +161,7 @@ CELL_FLAGS: list[Flag] = [
         name="reset",
         short="r",
         goes_to="cell",
-        help="forget the turns of --chat before asking",
+        help="delete the turns of --chat first",
         example="%%ai --chat report --reset",
     ),
     Flag(
@@ -216,7 +216,7 @@ CELL_FLAGS: list[Flag] = [
         read=readers.text,
         goes_to="cell",
         repeats=True,
-        help="with --each: carry an input column in front of the result (repeatable; * for all)",
+        help="with --each: copy an input column to the front of the result (repeatable; * for all)",
         example="%%ai --each reviews --keep rating",
     ),
     Flag(
@@ -241,7 +241,7 @@ CELL_FLAGS: list[Flag] = [
         read=readers.whole_number,
         goes_to="cell",
         help="with --each and --schema: N rows in one call, each with its own answer; 10 to 25 is a good "
-        "range, compare with 1 on rows whose labels are known",
+        "range, compare with 1 on rows with known labels",
         example='%%ai --each reviews --schema "label: good|bad" --rows-per-call 20',
     ),
     Flag(
@@ -249,7 +249,7 @@ CELL_FLAGS: list[Flag] = [
         metavar="auto|off",
         read=readers.one_of("auto", "off"),
         goes_to="cell",
-        help="with --each: off sends the prompt as one text; auto marks what stands before the first column "
+        help="with --each: off sends the prompt as one text; auto marks the part before the first column "
         "for the provider's prompt cache",
         example="%%ai --each reviews --prompt-cache off",
     ),
@@ -275,7 +275,7 @@ CELL_FLAGS: list[Flag] = [
         name="stream",
         value=True,
         goes_to="cell",
-        help="show the reply while it comes; default when a person is watching",
+        help="show the reply while it arrives; default when a user is watching",
         example="%%ai --stream",
     ),
     Flag(
@@ -283,7 +283,7 @@ CELL_FLAGS: list[Flag] = [
         value=False,
         key="stream",
         goes_to="cell",
-        help="show the reply only when it is whole",
+        help="show the reply only when it is complete",
         example="%%ai --no-stream",
     ),
     Flag(
@@ -309,7 +309,7 @@ CELL_FLAGS: list[Flag] = [
         name="refresh",
         value="refresh",
         key="cache",
-        help="ask again and overwrite the stored answer",
+        help="send the call again and overwrite the stored answer",
         example="%%ai --refresh",
     ),
     Flag(
@@ -317,7 +317,7 @@ CELL_FLAGS: list[Flag] = [
         metavar="SECONDS",
         read=readers.seconds,
         key="ttl_seconds",
-        help="age up to which a stored answer counts; 90m, 24h and 7d are read too",
+        help="age up to which a stored answer is used; 90m, 24h and 7d are read too",
         example="%%ai --ttl 3600",
     ),
     Flag(
@@ -325,13 +325,13 @@ CELL_FLAGS: list[Flag] = [
         metavar="USD",
         read=readers.usd,
         key="budget_usd",
-        help="the most that this cell may cost",
+        help="cost limit of this cell",
         example="%%ai --budget 0.50",
     ),
     Flag(
         name="user",
         metavar="NAME",
-        help="on whose behalf; goes into the usage row, and a user has a budget of its own",
+        help="user of the call, stored in the usage row; each user has a budget of their own",
         example="%%ai --user ann",
     ),
     Flag(
@@ -346,7 +346,7 @@ CELL_FLAGS: list[Flag] = [
     Flag(
         name="dry-run",
         goes_to="cell",
-        help="show the prompt as it would leave, tokens and price; send nothing",
+        help="show the prompt as it would be sent, tokens and price; send nothing",
         example="%%ai --dry-run",
     ),
 ]

@@ -137,7 +137,7 @@ def test_a_frame_is_shown_again_as_any_frame_is(terminal):
             ("--since takes a span back from now such as 90m, 24h, 7d, "
             "or a date such as 2026-03-31; it is 'soon'"),
         ),
-        ("cost --since", "--since needs a value behind it: --since SPAN"),
+        ("cost --since", "--since needs a value after it: --since SPAN"),
         ("usage request_model", "%ai usage is written %ai usage [--since SPAN]; 1 word given"),
         ("usage --sicne 7d", "%ai usage has no option --sicne; did you mean '--since'?"),
     ],
@@ -153,4 +153,4 @@ def test_a_wrong_line_says_the_way_out(terminal, line, message):
 def test_a_span_without_its_option_is_told_where_it_stands(terminal, command):
     cell = terminal.run(f"%ai {command} 7d")
 
-    assert str(cell.error) == "a span of time stands behind --since; write --since 7d"
+    assert str(cell.error) == "a time span belongs after --since; write --since 7d"

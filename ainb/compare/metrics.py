@@ -1,4 +1,4 @@
-"""The figures of one variant, and of two on the same rows: labels by counts, numbers by errors."""
+"""Metrics of one variant, and of two variants on the same rows: labels by counts, numbers by errors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ainb.compare.statistics import Interval, mean_interval, paired_difference, 
 
 
 class Pair(NamedTuple):
-    """Two variants on the same rows.
+    """Paired metrics of two variants on the same rows.
 
     Attributes:
-        only_first: Rows on which only the first is right; of numbers, on which it is nearer to the truth.
-        only_second: The same of the second.
-        difference: The second's figure (accuracy, or mean absolute error) minus the first's.
+        only_first: Rows on which only the first is right; for numbers, on which it is nearer to the truth.
+        only_second: The same for the second.
+        difference: The second's accuracy, or mean absolute error, minus the first's.
         interval: 95 % interval of `difference`.
     """
 
@@ -32,36 +32,36 @@ class Pair(NamedTuple):
     interval: Interval
 
 
-class Figures(Protocol):
-    """How answers are measured against the truth."""
+class Metrics(Protocol):
+    """Metrics of answers against the truth."""
 
     columns: tuple[str, ...]
 
     def row(self, answers: Answers) -> dict[str, Any]:
-        """Figures by column, NaN where undefined."""
+        """Metrics by column, NaN where undefined."""
         ...
 
     def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
-        """Two variants against each other, on all rows or on those of a bool array."""
+        """Compare two variants, on all rows or on those of a bool array."""
         ...
 
     def rank(self, answers: Answers) -> float:
-        """The figure that decides which is better; more is better."""
+        """The metric that ranks variants; higher is better."""
         ...
 
     def smallest_group(self) -> tuple[str, int]:
-        """The class with the fewest rows, as text, and how many it has."""
+        """The class with the fewest rows, as text, and its number of rows."""
         ...
 
 
-class LabelFigures:
+class LabelMetrics:
     """Accuracy, kappa and F1 of labels.
 
     Args:
-        truth: A label a row.
-        classes: Every label of the truth and of the schema, in their order.
-        weights: Of kappa.
-        seed: Of kappa's interval.
+        truth: One label per row.
+        classes: All labels of the truth and of the schema, in their order.
+        weights: Weights of kappa.
+        seed: Seed of kappa's bootstrap interval.
     """
 
     columns: tuple[str, ...] = (
@@ -76,19 +76,18 @@ class LabelFigures:
         self.classes = classes
         self._weights = disagreement(len(classes), weights, unanswered=1)
         self._seed = seed
-        # Resamples depend on the order of the cells: sorted as in `agreement`, both give the same interval.
+        # Resamples depend on the order of the cells: sorted as in `agreement`, the intervals are equal.
         sorted_places = [classes.index(label) for label in in_order(classes)]
         self._places = [*(range(len(classes)) if weights else sorted_places), len(classes)]
 
     def right(self, answers: Answers) -> np.ndarray:
-        """Bool array: rows whose answer is the truth."""
+        """Bool array: rows whose answer equals the truth."""
         return np.array([a == t for a, t in zip(answers.labels, self.truth, strict=True)], dtype=bool)
 
     def counts(self, answers: Answers) -> np.ndarray:
         """Rows by truth and answer: int array of shape (k + 1, k + 1).
 
-        The last column holds every answer that is no class, and the rows without an answer; the last row is
-        empty.
+        The last column counts answers outside the classes and rows without an answer; the last row is empty.
         """
         places = {label: place for place, label in enumerate(self.classes)}
         table = np.zeros((len(places) + 1, len(places) + 1), dtype=np.int64)
@@ -97,7 +96,7 @@ class LabelFigures:
         return table
 
     def row(self, answers: Answers) -> dict[str, Any]:
-        """Figures by column; a row without an answer is wrong in all of them but ``accuracy_answered``."""
+        """Metrics by column; a row without an answer counts as wrong in all but ``accuracy_answered``."""
         right, n, answered = int(self.right(answers).sum()), len(self.truth), int(answers.answered.sum())
         counts = self.counts(answers)
         low, high = wilson(right, n)
@@ -137,15 +136,15 @@ class LabelFigures:
         return f"of the class {label!r}", size
 
     def scores(self, answers: Answers) -> np.ndarray:
-        """As `class_scores` gives them, a row a class."""
+        """Result of `class_scores`, one row per class."""
         return class_scores(self.counts(answers), len(self.classes))
 
 
-class NumberFigures:
+class NumberMetrics:
     """Errors and correlations of numbers, over the rows with an answer.
 
     Args:
-        truth: A number a row.
+        truth: One number per row.
     """
 
     columns: tuple[str, ...] = ("answered", "mae", "mae_low", "mae_high", "rmse", "pearson", "spearman")
@@ -160,7 +159,7 @@ class NumberFigures:
         return away
 
     def row(self, answers: Answers) -> dict[str, Any]:
-        """Figures by column."""
+        """Metrics by column."""
         told = answers.answered
         truth = self.truth[told]
         values = np.array([label for label in answers.labels if label is not None], dtype=float)
@@ -176,7 +175,7 @@ class NumberFigures:
         }
 
     def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
-        """Rows on which one of two is nearer to the truth, and the mean difference where both answered."""
+        """Rows on which one variant is nearer to the truth; mean difference of rows that both answered."""
         kept = slice(None) if rows is None else rows
         one, other = self.errors(first)[kept], self.errors(second)[kept]
         both = np.isfinite(one) & np.isfinite(other)
@@ -185,10 +184,10 @@ class NumberFigures:
         return Pair(int((one < other).sum()), int((other < one).sum()), difference, mean_interval(away))
 
     def rank(self, answers: Answers) -> float:
-        """The mean absolute error, negative; a variant without answers is last."""
+        """The negative mean absolute error; a variant without answers ranks last."""
         value = self.row(answers)["mae"]
         return -math.inf if math.isnan(value) else -value
 
     def smallest_group(self) -> tuple[str, int]:
-        """All rows: numbers have no classes."""
+        """All rows, because numbers have no classes."""
         return "", len(self.truth)
