@@ -19,8 +19,7 @@ class Ramp:
     Starts at 16. Each success adds one (`growth`) until the first overload response (429, 529), and one per
     round of successes afterwards. Shrinks to 0.7 of its value, at most once per round trip. Does not grow
     while fewer calls are in flight than allowed. Until the first success each failure lowers it by one, so
-    that a provider that is down gets no
-    more than the first 16 calls before its circuit opens.
+    that a provider that is down gets no more than the first 16 calls before its circuit opens.
 
     Args:
         most: Upper limit; infinite means none.
