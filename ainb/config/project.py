@@ -27,7 +27,7 @@ def free(_value: Any, _folder: Path) -> None:
 
 def trusted_only(value: Any, _folder: Path) -> str | None:
     """Rule of options that need trust for any value, except a false or empty one."""
-    return "which is for you to decide and not for a project" if value else None
+    return "which only you may set, not a project" if value else None
 
 
 def local_url(value: Any, _folder: Path) -> str | None:
@@ -167,7 +167,8 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
         return ConfigError(
             f"pyproject.toml sends your prompts and keys to {place}; if you trust this project type %ai "
             f"trust, or set "
-            f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to nothing"
+            f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to an "
+            "empty value"
         )
     variable = "" if option in WITHOUT_VARIABLE else f"AINB_{option.upper()} (empty for none) or "
     return ConfigError(

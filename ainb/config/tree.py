@@ -60,7 +60,7 @@ class Config:
     allow_insecure_http: bool = option(
         default=False,
         read=read_flag,
-        text="let prompts and keys go to another machine over plain http (pyproject.toml: only if trusted)",
+        text="allow plain http to other machines for prompts and keys (pyproject.toml: only if trusted)",
     )
     headers: Mapping[str, Mapping[str, str]] = option(
         dict,
@@ -127,7 +127,7 @@ class Config:
         Validation, "rules that redact or refuse before sending", short=parse_validation
     )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
-    cache: Cache | None = section(Cache, "answers that are stored and reused")
+    cache: Cache | None = section(Cache, "storage and reuse of answers")
     budget: Budget | None = section(
         Budget, "limit on spending, such as 5/day, 2/session", on=False, short=parse_budget
     )

@@ -59,7 +59,7 @@ def variable(name: str) -> str:
         return known
     if not is_variable_name(name):
         raise ConfigError(
-            "a key is asked for by the name of its variable (letters, digits, _), such as "
+            "a key is looked up by the name of its variable (letters, digits, _), such as "
             "OPENAI_API_KEY; the given text is no such name, and is not repeated here because it may be "
             "the key itself"
         )

@@ -160,7 +160,7 @@ class Owner:
             if _lock(handle) and path.exists():
                 return name, handle
             os.close(handle)
-        raise OSError(f"no lock file could be kept in {self._folder}")
+        raise OSError(f"no lock file could be created in {self._folder}")
 
     def _is_free(self, name: str) -> bool:
         try:

@@ -244,7 +244,7 @@ def test_a_keyring_that_refuses_says_so_without_the_key(ring):
 
 def test_without_a_keyring_the_way_out_is_the_environment(monkeypatch, ring):
     keyring.set_keyring(keyring.backends.fail.Keyring())
-    with pytest.raises(ConfigError, match="no keyring that keeps keys safe"):
+    with pytest.raises(ConfigError, match="no keyring that stores keys securely"):
         keys.login("openai", KEY)
 
     real = builtins.__import__

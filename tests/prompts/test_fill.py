@@ -134,7 +134,9 @@ def test_a_mistyped_name_is_sent_as_typed_with_one_line():
     filled = fill("{nmae} and {nmae} and {zzzz}", SPACE)
 
     assert filled.text == "{nmae} and {nmae} and {zzzz}"
-    assert filled.notes == ("{nmae} names nothing and is sent as typed; did you mean {name}?",)
+    assert filled.notes == (
+        "{nmae} is not a name in the notebook and is sent as typed; did you mean {name}?",
+    )
 
 
 def test_a_module_or_a_function_is_no_value():

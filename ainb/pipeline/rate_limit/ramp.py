@@ -94,7 +94,7 @@ class Ramp:
         if self.proven and not self.overloaded_once:
             self._set(max(self._exact, remaining / HINT_SHARE))
 
-    def rest(self, *, now: float) -> None:
+    def idle(self, *, now: float) -> None:
         """Record that no call is in flight; after 10 idle seconds the limit starts again."""
         if now - self._used_at > IDLE_SECONDS:
             self._set(min(self._exact, START))

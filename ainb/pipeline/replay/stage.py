@@ -174,7 +174,7 @@ class ReplayStage:
             if error is None:
                 raise ReplayMissError(
                     f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this "
-                    "ainb does not know; upgrade ainb"
+                    "version of ainb does not support; upgrade ainb"
                 )
             raise error
         reply = _reply_of(call, line)

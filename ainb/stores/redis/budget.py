@@ -2,12 +2,11 @@
 
 A book must not block, but a request to Redis takes a round trip. So a process draws money in advance. A
 reservation without enough drawn money returns WAIT and requests some; the answer wakes the ledger. Drawn
-money counts as reserved on the server at once, so that no other process can spend it. Far from the limit a
-process draws for a few calls at once; near it, for one.
+money counts as reserved on the server at once, so that no other process can spend it. Far from the limit
+a process draws for a few calls; near it, for one.
 
 Money is stored in whole nanodollars; the numbers of Lua are exact up to 9 million dollars. Drawn money is
-stored with its owner: when the owner's heartbeat stops, the calls that it had sent count as spent, and the
-rest is released.
+stored with its owner: when the owner's heartbeat stops, calls already sent count as spent; the rest is freed.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class RedisLimiter:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
                     wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
-                await entry.rest(wait, self._client)
+                await entry.wait(wait, self._client)
         finally:
             if entry is not None:
                 self._queue.leave(entry)
@@ -221,7 +221,7 @@ class RedisLimiter:
     def _look_at_idle_time(self) -> None:
         self._used_at = self._client.clock.monotonic()
         if not self._local_pool.in_flight:
-            self._slots.rest(self._used_at)
+            self._slots.idle(self._used_at)
 
     async def _ask(
         self, cost: Cost, left: float, *, is_first: bool
