@@ -115,7 +115,10 @@ def forged(**changes):
     [
         (lambda text: text[:-20], "is cut off or was edited by hand"),
         (lambda text: text[: len(text) // 2], "is cut off or was edited by hand"),
-        (lambda text: text.replace(b"answer", b"better"), r"edited by hand \(its sha256 does not match\)"),
+        (
+            lambda text: text.replace(b"answer", b"better"),
+            r"was edited by hand \(its sha256 does not match\)",
+        ),
         (lambda text: text.replace(b'"role"', b' "role"'), "was edited by hand"),
         (lambda text: text[:-1] + b',"more":1}', "was edited by hand"),
         (lambda _: b"<<<<<<< HEAD", "is a merge marker; keep the lines of both sides"),
