@@ -57,7 +57,7 @@ class _TextColumn:
     """A column of texts; where pandas keeps texts in Arrow, no string lives longer than its piece."""
 
     def __init__(self) -> None:
-        self._in_arrow = pd.api.types.pandas_dtype(TEXT_DTYPE).storage == "pyarrow"
+        self._in_arrow = getattr(pd.api.types.pandas_dtype(TEXT_DTYPE), "storage", None) == "pyarrow"
         self._values: list[Any] = []
         self._pieces: list[Any] = []
 

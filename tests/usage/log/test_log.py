@@ -150,7 +150,7 @@ def test_a_line_that_cannot_be_logged_does_not_cost_the_row(make_log, notices, m
 
     assert len(usage(log)) == 2
     assert [notice.text for notice in notices] == [
-        "a usage row is not on the logger ainb: TypeError: no line of this"
+        "a usage row could not be sent to the logger ainb: TypeError: no line of this"
     ]
 
 
