@@ -7,14 +7,14 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.confirmation import past_outputs
 from ainb.batch.context import BatchContext
+from ainb.batch.forecast.confirmation import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
-from ainb.batch.output import Output
 from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.runner import STOP_SECONDS, Runner
+from ainb.batch.results.output import Output
+from ainb.batch.running.runner import STOP_SECONDS, Runner
 from ainb.collector import COLLECTOR
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError

@@ -10,7 +10,7 @@ from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
-from ainb.batch.pace import Pace
+from ainb.batch.running.pace import Pace
 from ainb.core import Core
 from ainb.events import Notice
 from ainb.user_threads import USER_THREADS
@@ -18,7 +18,7 @@ from ainb.user_threads import USER_THREADS
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
     from ainb.batch.jobs.under_way import JobsUnderWay
-    from ainb.batch.row_result import RowResult
+    from ainb.batch.results.row_result import RowResult
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
 

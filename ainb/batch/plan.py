@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
-from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
+from ainb.batch.forecast.confirmation import announce, forecast_for
+from ainb.batch.forecast.layout import row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
-from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
-from ainb.batch.output import make_output
-from ainb.batch.pace import Pace
 from ainb.batch.packs import PackCalls, check_packs
+from ainb.batch.results.output import make_output
+from ainb.batch.running.pace import Pace
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 
 LAST_ERRORS = 3
 LAST_ANSWERS = 3

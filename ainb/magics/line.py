@@ -15,11 +15,11 @@ from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
 from ainb.suggestions import closest
 
-# Typed as options of any command line.
+# Spellings of command-line options.
 OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
-# What people type for a subcommand that has another name.
+# Common words for subcommands that have another name.
 MEANT = {
     "billing": "cost", "price": "cost", "spend": "cost", "download": "pull", "install": "pull",
     "key": "login", "keys": "login", "token": "login", "model": "list", "models": "list", "prices": "list",
@@ -31,7 +31,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
     """Run the subcommand of a line, or show the status.
 
     Returns:
-        The frame of a subcommand that has one, else None.
+        The frame of a subcommand that returns one, else None.
 
     Raises:
         ConfigError: There is no such subcommand or option.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 import tempfile
@@ -17,7 +18,7 @@ FILE_MODE = 0o666  # less the umask, as any program's files
 TIMES_TRIED = 2
 
 
-class TemporaryFile:
+class TemporaryFile(io.RawIOBase):
     """Takes bytes in order, with their size and digest.
 
     A write that fails (disk full, I/O error, …) costs a notice: its bytes wait in memory and are written
@@ -29,6 +30,7 @@ class TemporaryFile:
     """
 
     def __init__(self, target: Path, notify: Callable[[str], object]) -> None:
+        super().__init__()
         self._target = target
         self._notify = notify
         self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -38,7 +40,6 @@ class TemporaryFile:
         self._has_failed = False
         self._digest = hashlib.sha256()
         self.size = 0
-        self.closed = False
 
     def write(self, data: Any) -> int:
         """Append bytes."""
@@ -52,23 +53,9 @@ class TemporaryFile:
             self._report(error)
         return len(kept)
 
-    def flush(self) -> None:
-        """Nothing to do: nothing is buffered but what the disk does not take."""
-
-    def close(self) -> None:
-        """Nothing to do: the file is closed when it is put in place."""
-
     def writable(self) -> bool:
-        """Bytes can be written."""
+        """Bytes can be written, and nothing else: they are appended only."""
         return True
-
-    def readable(self) -> bool:
-        """Nothing can be read."""
-        return False
-
-    def seekable(self) -> bool:
-        """Bytes are appended only."""
-        return False
 
     def digest(self) -> str:
         """SHA-256 of everything that was written, in hex."""

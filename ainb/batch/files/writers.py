@@ -15,22 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Formulas = Literal["escape", "keep"]
-
-
-class ByteStream(Protocol):
-    """Takes bytes in order."""
-
-    def write(self, data: bytes, /) -> int:
-        """Append bytes."""
-        ...
-
-    def flush(self) -> object:
-        """Hand what is buffered to the operating system."""
-        ...
-
-    def close(self) -> None:
-        """Take no more."""
-        ...
+ByteStream = io.RawIOBase | gzip.GzipFile
 
 
 class PieceWriter(Protocol):
@@ -115,6 +100,6 @@ def _plain(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
-def packed(file: ByteStream) -> gzip.GzipFile:
+def packed(file: io.RawIOBase) -> gzip.GzipFile:
     """A gzip stream into `file` without the time of writing, so that equal results are equal files."""
     return gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)

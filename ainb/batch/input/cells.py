@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from ainb.plain import mended
+from ainb.plain import join_surrogates
 
 INT64 = range(-(2**63), 2**63)
 # The standard library's JSON is recursive; deeper values could be written and not be read again.
@@ -21,7 +21,7 @@ def check_fields(fields: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[s
 
     Args:
         fields: JSON values by schema field; missing ones are None.
-        dtypes: Dtype of each field's column; see `ainb.batch.results.typed_column`.
+        dtypes: Dtype of each field's column; see `ainb.batch.results.frame.typed_column`.
 
     Raises:
         ValueError: A value does not fit; the message names the field and the reason.
@@ -40,7 +40,7 @@ def clean_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return mended(text)
+        return join_surrogates(text)
     return text
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.jobs import JobStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from ainb.messages import Call
+from ainb.messages import Call
 
 
 def claim_of(call: Call, run_id: str, account: str) -> str:
@@ -42,7 +38,7 @@ class JobsUnderWay:
         if store is None:
             return
         try:
-            held = store.holder(claim_of(call, self._run_id or "", call.payer()))
+            held = store.holder(claim_of(call, self._run_id or "", call.resolve_account()))
             job = None if held is None else store.job(held[0])
         except (AinbError, sqlite3.Error):  # a missing key, say; the call itself will report it
             return

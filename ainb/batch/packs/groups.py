@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.refusals import kind_of
+from ainb.batch.running.refusals import kind_of
 from ainb.errors import BudgetExceededError, InvalidPromptError, InvalidReplyError, PermanentProviderError
 
 if TYPE_CHECKING:

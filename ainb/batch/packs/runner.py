@@ -7,19 +7,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch import outcomes
 from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
-from ainb.batch.output import Output
 from ainb.batch.packs.calls import PackCalls, PackRow
 from ainb.batch.packs.groups import alike, halves, is_about_content
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out, with_shares
-from ainb.batch.refusals import kind_of, not_sent
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.row_result import RowResult
-from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner
-from ainb.batch.throttled import ThrottledRow
+from ainb.batch.results import outcomes
+from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult
+from ainb.batch.running.refusals import kind_of, not_sent
+from ainb.batch.running.runner import MAX_REQUEUES, YIELD_ROWS, Runner
+from ainb.batch.running.throttled import ThrottledRow
 from ainb.errors import (
     CircuitOpenError,
     InvalidReplyError,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ainb.batch.outcomes import added
-from ainb.batch.row_result import NANO, RowResult, to_nano_usd
+from ainb.batch.results.outcomes import added
+from ainb.batch.results.row_result import NANO, RowResult, to_nano_usd
 from ainb.messages import Reply, Usage, add_up, provider_savings
 
 

@@ -38,7 +38,7 @@ ALL = Flag(
     example="%ai cost --all",
 )
 USUAL_COST = ("request_model",)
-# Shown in the place of names of columns that a heading does not explain.
+# Headings of columns whose names do not explain themselves.
 HEADINGS = {
     "request_model": "model",
     "provider_name": "provider",
@@ -48,10 +48,10 @@ HEADINGS = {
 
 
 def show_cost(shell: NotebookShell, arguments: Arguments) -> FrameReport:
-    """Tokens and money by columns of the log, of the calls that were sent; the frame holds all calls.
+    """Tokens and cost of the calls that were sent, by columns of the log; the frame covers all calls.
 
     Raises:
-        ConfigError: A word names no column; the message lists them.
+        ConfigError: A word is not the name of a column; the message lists them.
     """
     from ainb.usage.frames.billed import billed_costs
 
@@ -115,7 +115,7 @@ def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
     """Failed calls, or their number by columns of the log.
 
     Raises:
-        ConfigError: A word names no column; the message lists them.
+        ConfigError: A word is not the name of a column; the message lists them.
     """
     by = _names(arguments)
     frame = shell.session().errors(by or None, **arguments.cell)
@@ -156,11 +156,11 @@ def _names(arguments: Arguments) -> tuple[str, ...]:
     """Column names; words may also be separated by commas.
 
     Raises:
-        ConfigError: One is a span of time, which stands behind ``--since``.
+        ConfigError: One is a time span, which belongs after ``--since``.
     """
     span = next((word for word in arguments.words if _SPAN.fullmatch(word)), None)
     if span is not None:
-        raise ConfigError(f"a span of time stands behind --since; write --since {span}")
+        raise ConfigError(f"a time span belongs after --since; write --since {span}")
     return tuple(name for word in arguments.words for name in word.split(",") if name)
 
 
@@ -210,7 +210,7 @@ def _money(usd: Any, unpriced: Any = 0) -> str:
 
 
 def _headline(usd: Any, unpriced: int) -> str:
-    """Money of the calls with a price, and how many have none."""
+    """Cost of the calls with a price, and the number of calls without one."""
     return f"{_money(usd)}, besides {_calls(unpriced)} without a price" if unpriced else _money(usd)
 
 
@@ -234,4 +234,4 @@ def _calls(number: int, noun: str = "call") -> str:
 def _more(frame: pd.DataFrame, what: str) -> list[str]:
     if len(frame) <= MAX_ROWS:
         return []
-    return [f"The table shows {MAX_ROWS} of {len(frame):,} {what}; the frame that this line gives holds all."]
+    return [f"The table shows {MAX_ROWS} of {len(frame):,} {what}; the returned frame holds all."]

@@ -24,7 +24,7 @@ def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Repor
     """Show the jobs, or cancel those of a run.
 
     Raises:
-        ConfigError: The word is no action, or the run has no job under way.
+        ConfigError: The word is not an action, or the run has no unfinished job.
     """
     session, words = shell.session(), arguments.words
     if words and words[0].lower() != CANCEL:
@@ -37,7 +37,7 @@ def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Repor
     if len(words) == WORDS:
         frame = session.cancel_batch_jobs(words[1])
         line = (
-            "the provider was asked to stop; rows that are done stay done, and running the cell again "
+            "the provider was asked to stop; finished rows keep their answers, and running the cell again "
             "collects them"
         )
         return FrameReport(Report([line], _tables(frame)), frame)

@@ -89,7 +89,7 @@ def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
 
 
 def learnt_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """Parameters that models refused and that are left out or renamed since; None without any."""
+    """Parameters that models refused and that are now left out or renamed; None without any."""
     models: dict[str, list[str]] = {}
     for _, model, item in shell.session().core.learnt():
         models.setdefault(model, []).append(f"{item.lesson.field.partition(':')[0]} {item.lesson.outcome}")

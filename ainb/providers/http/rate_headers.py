@@ -1,4 +1,4 @@
-"""What rate-limit headers say of each dimension, whichever provider's spelling they use.
+"""Parser of rate-limit headers into one form per dimension (requests, tokens), for all providers' spellings.
 
 Source: the providers' documentation of their headers, as of 2026: OpenAI and Azure, Anthropic, Groq, Mistral.
 """
@@ -32,16 +32,16 @@ _MOMENT = 1e9
 
 
 def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
-    """Read limits that are kept by the minute.
+    """Parse limits per minute.
 
     Args:
-        headers: Rate-limit headers of a response, lower-case names.
+        headers: Rate-limit headers of a response with lower-case names.
         unix_now: Wall-clock seconds since 1970, for resets that are given as a time.
 
     Returns:
-        Dimension, limit a minute, remaining, seconds to the reset; each number None when absent, negative or
-        garbage. A dimension whose reset lies further off than two minutes is counted by the day (Groq's
-        requests) and left out; a limit of 0, which Azure sends for "not known", leaves its remaining out as
+        Dimension, limit per minute, remaining, seconds to the reset; each number is None when absent,
+        negative or garbage. A dimension whose reset is more than two minutes away is a daily limit (Groq's
+        requests) and left out. A limit of 0, which Azure sends for "unknown", makes its remaining None as
         well.
     """
     found: dict[Dimension, dict[str, float | None]] = {}

@@ -1,0 +1,1 @@
+"""Results: of one row (`RowResult`), of all rows (`Results`), and where they go (`Output`)."""
