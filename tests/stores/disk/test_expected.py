@@ -140,7 +140,7 @@ def test_a_tampered_row_is_no_answer_and_told_once(shelf, change):
     shelf.expect("k", "missing")
 
     assert [shelf.get("k"), shelf.get("missing"), shelf.get("k")] == [None] * 3
-    assert ["not what ainb writes" in notice.text for notice in shelf.notices] == [True]
+    assert ["not in ainb's format" in notice.text for notice in shelf.notices] == [True]
 
 
 @pytest.mark.parametrize("key", ["x' OR '1'='1", "%", "\x00", "é𝄞", "k" * 10_000])
