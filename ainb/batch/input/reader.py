@@ -1,7 +1,4 @@
-"""Reads the rows of a batch one at a time, in order.
-
-The user's own iterators in a thread, where they may block.
-"""
+"""Reads the rows of a batch one at a time, in order; the user's own iterators in a thread."""
 
 from __future__ import annotations
 
@@ -16,15 +13,15 @@ _END: Final = object()
 
 
 class RowReader:
-    """Hands out each row once, with its position. Reads a row when one is asked for, never ahead.
+    """Returns each row once, with its position. Never reads ahead.
 
     Args:
         open_rows: Makes the iterator of the rows.
-        start: Called on the loop with the position and each row before it is handed out.
-        in_thread: Whether the iterator may block, as the user's own may; it is read in a thread then.
+        start: Called on the loop with the position and the row before it is returned.
+        in_thread: Whether the iterator may block and is therefore read in a thread.
 
     Attributes:
-        ended: Whether the last row was handed out.
+        ended: Whether the last row was returned.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class RowReader:
         """The next row and its position; None after the last.
 
         Raises:
-            Exception: What the user's iterator raised, as by `carried`; no further row is read.
+            Exception: Error of the user's iterator, wrapped by `carried`; no further row is read.
         """
         if self._thread is None:
             return self._take(self._next_safely)
@@ -61,7 +58,7 @@ class RowReader:
             return self._take(lambda: row)
 
     def close(self) -> None:
-        """End the thread; a row that is being read is not handed out."""
+        """End the thread; a row that is being read is discarded."""
         self.ended = True
         if self._thread is not None:
             self._thread.close()

@@ -29,7 +29,7 @@ NEAR_COLUMN = 0.7
 class _Cell(NamedTuple):
     """A part of the prompt that is filled from the row.
 
-    `steps` is the field with its attributes and items; None where the field is the label itself.
+    `steps` is the field with its attributes and items; None if the field is the label itself.
     """
 
     label: str
@@ -38,35 +38,35 @@ class _Cell(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """A braced text that may be a label: the columns are not known yet. `otherwise` is sent if it is none."""
+    """A braced text that may be a label while the columns are unknown; if not, `otherwise` is sent."""
 
     label: str
     otherwise: str
 
 
 class Template:
-    """A prompt with fields, read once; names of the notebook are filled in when it is made.
+    """A parsed prompt with fields; variables of the notebook are filled in when it is made.
 
-    A braced text that equals a column label is always filled, wherever it stands. Names of the notebook stay
-    as typed in the places that `ainb.prompts.protected` lists.
+    A braced text that equals a column label is always filled. Variables of the notebook stay as typed in the
+    places that `ainb.prompts.protected` lists.
 
     Args:
         text: The prompt.
-        columns: Column labels as texts; None means that they are not known yet, and every field that names
-            nothing of the notebook is taken for a column.
-        names: Values of the notebook.
+        columns: Column labels as strings; None when they are not known yet: then every field that is not a
+            variable of the notebook counts as a column.
+        names: Variables of the notebook.
 
     Attributes:
-        text: The prompt as it was given.
-        uses: Columns that it takes from a row.
-        is_filled: Whether values of the notebook were given.
-        constants: The parts that are the same in every row, the notebook's values among them.
-        notes: Lines that say which braced texts are sent as typed; empty when there are none.
+        text: The prompt as given.
+        uses: Columns of a row that it uses.
+        is_filled: Whether variables of the notebook were given.
+        constants: The parts that are the same in every row, including the notebook's values.
+        notes: Notices on braced texts that are sent as typed.
 
     Raises:
-        ConfigError: A field is neither a column nor a name, or nearly a column (the message names what
-            exists), or no field is a column.
-        InvalidPromptError: A name's attribute or item does not exist.
+        ConfigError: A field is neither a column nor a variable, or it resembles a column (the message lists
+            the existing ones), or no field is a column.
+        InvalidPromptError: An attribute or item of a variable does not exist.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Template:
         self._columns = columns if columns is None else tuple(columns)
         reader = _Reader(text, self._columns, names or {})
         self._pieces = reader.pieces
-        self._filled = reader.stretches()
+        self._filled = reader.filled_runs()
         self.notes = reader.notes()
         self.constants = [piece for piece in self._pieces if isinstance(piece, str)]
         self.uses = _used(self._pieces)
@@ -86,36 +86,36 @@ class Template:
 
     @property
     def prefix(self) -> str:
-        """What stands before the first field that a row fills."""
+        """The text before the first field that is filled from a row."""
         return "".join(_leading_texts(self._pieces))
 
     @property
-    def instruction_behind(self) -> str:
-        """What stands behind the first field that a row fills and is the same in every row."""
+    def instruction_after(self) -> str:
+        """The text after the first field of a row that is the same in every row."""
         texts = [piece for piece in self._pieces if isinstance(piece, str)]
         return "".join(texts[len(_leading_texts(self._pieces)) :])
 
     def for_columns(self, columns: Collection[str]) -> Template:
-        """The template for a table that has these columns; for one that was read before its table was known.
+        """The template for a table with these columns, if it was parsed before the table was known.
 
-        A column that is missing rejects the rows, as in a table whose rows lack a cell.
+        A missing column rejects the rows, as a missing cell does.
         """
         known = copy.copy(self)
         known.settle(columns)
         return known
 
     def settle(self, columns: Collection[str]) -> None:
-        """Settle which braced texts are columns of a table."""
+        """Decide which braced texts are columns of a table."""
         self._columns = tuple(columns)
         self._pieces = [_decided(piece, self._columns) for piece in self._pieces]
         self.uses = _used(self._pieces)
         self._check_use()
 
     def check(self, columns: Collection[str]) -> None:
-        """`settle`, and make sure that the table has what the prompt uses.
+        """Call `settle`, and check that the table has the columns that the prompt uses.
 
         Raises:
-            ConfigError: A column is missing; the message names those that exist.
+            ConfigError: A column is missing; the message lists the existing ones.
         """
         self.settle(columns)
         for name in self.uses:
@@ -129,17 +129,17 @@ class Template:
             )
 
     def fill(self, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        """The prompt of a row, and the texts in it that nobody typed there: cells and values of the notebook.
+        """The prompt of a row, and the texts that were filled in: cells and values of the notebook.
 
         Raises:
-            InvalidPromptError: A cell that is used is empty (None, NaN, NA) or missing; nothing was sent.
+            InvalidPromptError: A used cell is empty (None, NaN, NA) or missing; nothing was sent.
         """
         pieces = [piece if isinstance(piece, str) else _filled(row, piece) for piece in self._pieces]
         return "".join(pieces), tuple(["".join(pieces[first:end]) for first, end in self._filled])
 
 
 class _Reader:
-    """Reads a prompt into pieces: what is typed, what the notebook filled in, and what comes from the row."""
+    """Parses a prompt into pieces: typed text, values of the notebook, and fields of the row."""
 
     def __init__(self, text: str, columns: Sequence[str] | None, names: Mapping[str, Any]) -> None:
         self.pieces: list[str | _Cell | _Open] = []
@@ -160,18 +160,18 @@ class _Reader:
             self.pieces.append(piece)
         self.pieces.append(text[end:])
 
-    def stretches(self) -> list[tuple[int, int]]:
-        """First piece and end of each filled stretch; touching pieces are one, or markup could be cut."""
-        stretches: list[tuple[int, int]] = []
+    def filled_runs(self) -> list[tuple[int, int]]:
+        """Start and end of each run of filled pieces; adjacent pieces are one run, to keep markup whole."""
+        filled_runs: list[tuple[int, int]] = []
         for place in self._filled:
-            if stretches and not any(self.pieces[stretches[-1][1] : place]):
-                stretches[-1] = (stretches[-1][0], place + 1)
+            if filled_runs and not any(self.pieces[filled_runs[-1][1] : place]):
+                filled_runs[-1] = (filled_runs[-1][0], place + 1)
             else:
-                stretches.append((place, place + 1))
-        return stretches
+                filled_runs.append((place, place + 1))
+        return filled_runs
 
     def notes(self) -> tuple[str, ...]:
-        """What stays as typed, on one line, and what looks mistaken."""
+        """Notices: braced texts that stay as typed, on one line, and probable mistakes."""
         shown = [f"{{{typed}}}" for typed in self._as_typed]
         if not shown:
             return tuple(self._remarks)
@@ -211,7 +211,7 @@ class _Reader:
         return f"{{{field.text}}}"
 
     def _other(self, field: Field) -> str | _Open:
-        """Braces around what is neither a label nor of the form of a name."""
+        """A braced text that is neither a label nor has the form of a name."""
         typed = self._typed(field)
         if self._columns is None:
             return _Open(field.text, typed)
@@ -227,7 +227,7 @@ class _Reader:
         )
 
     def _leave(self, field: Field) -> None:
-        """List a braced text as sent as typed, unless it is an object of JSON or the like."""
+        """List a braced text as sent as typed, unless it looks like a JSON object."""
         if '"' not in field.text and "'" not in field.text[:1] and any(map(str.isalnum, field.text)):
             self._as_typed[field.text] = None
 

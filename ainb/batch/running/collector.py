@@ -1,8 +1,8 @@
 """Raises the threshold of the garbage collector while a batch runs.
 
-A row in flight is about eighty small objects. With 64 rows in flight the usual threshold starts a collection
-every nine rows; rows in flight then count as survivors, and enough survivors cause a full collection. That
-is a fifth of a row's time, for objects that reference counting frees anyway.
+A row in flight has about eighty small objects. With 64 rows in flight the usual threshold starts a collection
+every nine rows; rows in flight then count as survivors, and enough survivors start a full collection. That
+takes a fifth of a row's time, for objects that reference counting frees anyway.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import gc
 import os
 from collections.abc import Iterator
 
-# Twice the objects of 64 rows in flight; cycles are still found after that many.
+# Twice the objects of 64 rows in flight; cycles are still collected after that number.
 LEAST_OBJECTS = 10_000
 
 
 class Collector:
-    """Threshold of the garbage collector, raised while a batch runs; used by the engine's thread alone."""
+    """Threshold of the garbage collector, raised while a batch runs; only for the engine's thread."""
 
     def __init__(self) -> None:
         self._asking = 0
@@ -25,7 +25,7 @@ class Collector:
 
     @contextlib.contextmanager
     def rare(self) -> Iterator[None]:
-        """Collect young objects only after LEAST_OBJECTS new ones; a higher threshold is left alone."""
+        """Collect young objects only after LEAST_OBJECTS new ones; a higher threshold is not changed."""
         self._asking += 1
         if self._asking == 1:
             self._raise()
@@ -51,5 +51,5 @@ class Collector:
 
 
 COLLECTOR = Collector()
-# A batch of the parent does not run in a forked child.
+# A forked child does not run the parent's batch.
 os.register_at_fork(after_in_child=COLLECTOR.put_back)
