@@ -1,6 +1,6 @@
-"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
+"""ainb: validated, cached, rate-limited, retried, budgeted and logged calls of language models in notebooks.
 
-``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
+``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded on first use.
 """
 
 from __future__ import annotations

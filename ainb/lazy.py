@@ -1,4 +1,4 @@
-"""Lazy re-exports: a package imports a module when one of the names it offers is first used."""
+"""Lazy re-exports: a package imports a module when one of its exported names is first used."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """A package's ``__getattr__`` (PEP 562).
+    """Make a package's ``__getattr__`` for lazy exports (PEP 562).
 
     Args:
         package: Dotted name of the package.
-        modules: Module of the package that defines a name, by name.
+        modules: For each exported name, the module of the package that defines it.
     """
 
     def get(name: str) -> Any:
@@ -21,7 +21,7 @@ def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], An
         if module is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{module}"), name)
-        # Found at once from now on: some of these are called for every row of a batch.
+        # Set, so that later lookups are direct: some names are used for every row of a batch.
         setattr(sys.modules[package], name, value)
         return value
 

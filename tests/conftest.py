@@ -9,6 +9,8 @@ import socket
 
 import pytest
 
+from tests.python_path import STARTUP
+
 LOOPBACK = ("127.", "::1", "localhost")
 # Minutes each. Begun first, or one process would be at the last of them while the others have nothing left.
 LONG_FILES = (
@@ -32,6 +34,10 @@ def pytest_configure():
     """A run that a script has put into the background ignores interrupts, also those that tests send."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The workers of pytest-xdist are such Pythons, too.
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(STARTUP) not in folders:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, folders), str(STARTUP)])
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The tree of options: one frozen dataclass; default, reader and help line of each option."""
+"""Options tree: one frozen dataclass with default, parser and help line of each option."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ DISPLAYS = ("auto", "widgets", "html", "text", "static", "off")
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Every option of a session.
+    """All options of a session.
 
     Raises:
-        ConfigError: A value makes no sense; the message names option, value and range.
+        ConfigError: A value is not valid; the message names option, value and range.
     """
 
     model: str | None = option(
@@ -55,7 +55,7 @@ class Config:
     )
     api_base: str | None = option(None, read_text, "base URL in place of the provider's own")
     fallback: tuple[str, ...] = option(
-        tuple, read_models, "models that are asked, in order, when the one before is down"
+        tuple, read_models, "models to try in order when the previous one is down"
     )
     allow_insecure_http: bool = option(
         default=False,
@@ -80,39 +80,37 @@ class Config:
         "folder of cache, usage log and journals (default: the user's data folder; from pyproject.toml "
         "only if trusted)",
     )
-    chat_tokens: int = option(
-        8_000, read_tokens, "tokens of earlier turns that go out with a question of a chat"
-    )
+    chat_tokens: int = option(8_000, read_tokens, "tokens of earlier turns sent with a question of a chat")
     display: str = option(
         "auto", one_of(*DISPLAYS), "how replies and panels are shown: " + ", ".join(DISPLAYS)
     )
     state: StateAddress | None = option(
         None,
         parse_state,
-        "Redis URL of limits, circuits, budgets and cache that others share (default: this machine's own)",
+        "Redis URL for shared limits, circuits, budgets and cache (default: those of this machine)",
     )
     aliases: Mapping[str, str] = option(dict, read_names, "short names for models")
     batch_poll_seconds: float = option(
         15.0,
         read_wait,
-        "first wait between looks at a provider's batch job; it grows to 20 times itself, at most 300 s",
+        "first wait between polls of a provider's batch job; it grows to 20 times that, at most 300 s",
     )
     confirm_above_usd: Decimal | None = option(
         None,
         read_amount,
-        "USD above which the forecast of a batch has to be confirmed before it is sent (default: none)",
+        "USD above which the forecast of a batch must be confirmed before it is sent (default: none)",
     )
     prices: Mapping[str, Mapping[str, Any]] = option(
         dict, read_table, "prices of models: NAME = { input_usd_per_million = …, … }"
     )
-    log: Log = section(Log, "what the usage log keeps")
+    log: Log = section(Log, "rows and content of the usage log")
     log_content: bool = option(
         default=False, read=read_flag, text="keep prompts and replies (redacted) in the usage log"
     )
     otel: bool = option(
         default=False,
         read=read_flag,
-        text="a span and metrics a call, to the program's own OpenTelemetry providers",
+        text="export a span and metrics per call to the program's own OpenTelemetry providers",
     )
     otel_content: bool = option(
         default=False,
@@ -123,25 +121,25 @@ class Config:
         "off", one_of(*REPLAYS), "answers from the notebook's cassette: " + ", ".join(REPLAYS)
     )
     footer: bool = option(
-        default=True, read=read_flag, text="a line below each reply: model, seconds, tokens, cost"
+        default=True, read=read_flag, text="show a line below each reply: model, seconds, tokens, cost"
     )
     validation: Validation | None = section(
-        Validation, "what is redacted or refused before it is sent", short=parse_validation
+        Validation, "rules that redact or refuse before sending", short=parse_validation
     )
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
     cache: Cache | None = section(Cache, "answers that are stored and reused")
     budget: Budget | None = section(
-        Budget, "what calls may cost, such as 5/day, 2/session", on=False, short=parse_budget
+        Budget, "limit on spending, such as 5/day, 2/session", on=False, short=parse_budget
     )
     retry: Retry | None = section(Retry, "attempts after transient faults")
     rate_limit: RateLimit | None = section(
         RateLimit, "requests, tokens and calls in flight per provider and model"
     )
     user_rate_limit: RateLimit | None = section(
-        RateLimit, "requests, tokens and calls in flight of each user (--user), inside those of all", on=False
+        RateLimit, "requests, tokens and calls in flight of each user (--user), within those of all", on=False
     )
     local: Local = section(Local, "how llama.cpp serves models on this machine")
-    circuit: Circuit | None = section(Circuit, "when a provider that fails is left alone")
+    circuit: Circuit | None = section(Circuit, "when calls to a failing provider are stopped")
 
     def __post_init__(self) -> None:
         for name in ("home", "env_file"):
@@ -150,11 +148,11 @@ class Config:
         plain_fields(self)
         if self.local is None:
             raise ConfigError(
-                "local cannot be off; leave local: models aside, or set its slots and context_tokens"
+                "local cannot be off; set its slots and context_tokens, or use no local: models"
             )
         if self.log is None:
             raise ConfigError(
-                "log cannot be off: budgets, costs and errors are read from it; bound it with max_rows"
+                "log cannot be off: budgets, costs and errors are read from it; limit it with max_rows"
             )
 
     def home_folder(self) -> Path:

@@ -1,7 +1,7 @@
 """Keys in the OS keyring (macOS Keychain, Windows Credential Manager, Secret Service); see ``%ai login``.
 
-A keyring may ask the user to unlock it, so it is asked for nothing that was not stored: a file beside the
-usage log names the variables that are in it, without their values.
+Opening a keyring may prompt the user, so it is opened only for stored keys: a file beside the usage log lists
+the names of the variables in it, without their values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ainb.errors import ConfigError
 
 SERVICE = "ainb"
 FILE_NAME = "logins"
-# Below 1 a keyring of the library is none, or keeps keys in a plain file.
+# Backends with a priority below 1 store nothing, or store keys in a plain file.
 LEAST_PRIORITY = 1
 
 
@@ -35,8 +35,8 @@ def names() -> frozenset[str]:
     global _known  # noqa: PLW0603 - one keyring per user, one cache of it per process
     path = _path_for(os.environ.get("AINB_HOME"), os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME"))
     try:
-        found = os.stat(path)  # noqa: PTH116 - asked for with every call that has no key
-        # Two writes may share a tick of the clock; the file of each is a new one.
+        found = os.stat(path)  # noqa: PTH116 - runs for every call without a key
+        # Two writes may have the same time, but each makes a new file.
         stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
         if _known.path != path or _known.stamp != stamp:
             _values.clear()
@@ -47,10 +47,10 @@ def names() -> frozenset[str]:
 
 
 def read(name: str) -> str | None:
-    """The value that was stored under a name; None when none was.
+    """The value stored under a name; None when there is none.
 
     Raises:
-        ConfigError: It was stored, and the keyring cannot be used now.
+        ConfigError: A value was stored, but the keyring cannot be used now.
     """
     if name not in names():
         return None
@@ -84,7 +84,7 @@ def forget(name: str) -> bool:
 
 
 def _ask(backend: Any, method: str, *arguments: str) -> Any:
-    # Its errors are of many kinds, and none may carry the value on.
+    # Backends raise errors of many kinds; none may pass the value on.
     try:
         return getattr(backend, method)(SERVICE, *arguments)
     except Exception as error:  # noqa: BLE001 - every backend has errors of its own
@@ -97,7 +97,7 @@ def _backend() -> Any:
         import keyring
     except ImportError:
         raise ConfigError(
-            "keys are kept in the OS keyring, and keyring is not installed; pip install "
+            "keys are kept in the OS keyring, but keyring is not installed; pip install "
             "'ainb-notebook[keyring]', "
             "or set the key in the environment"
         ) from None
@@ -122,13 +122,13 @@ def _path() -> Path:
 
 @functools.lru_cache(maxsize=8)
 def _path_for(*_where: str | None) -> str:
-    # Asked for with every call that has no key, and made of nothing else than these variables.
+    # Cached: needed for every call without a key, and determined by these variables alone.
     return str(_path())
 
 
 def _write(kept: frozenset[str]) -> None:
     path = _path()
-    # One by one: a parent that `mkdir` makes on the way gets the mode that the umask leaves.
+    # One by one: parents that `mkdir` creates get the mode of the umask.
     for missing in reversed([place for place in path.parents if not place.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")

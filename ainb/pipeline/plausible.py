@@ -1,4 +1,4 @@
-"""Plausibility of what a provider reports: token counts and cost. No I/O."""
+"""Plausibility checks of token counts and costs that providers report. No I/O."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from ainb.messages import MAX_TOKENS, UNKNOWN_USAGE, Reply, Usage, is_reply_cost, is_token_count
 
-# Counts up to here are taken without a look at the model's context window.
+# Counts up to this are accepted without looking up the model's context window.
 USUAL_TOKENS = 100_000
-# A reply may add up several turns with the service's own tools, so that it passes one window.
+# The largest count, in context windows: a reply may sum several turns with the service's own tools.
 WINDOWS = 10
 _COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
 
 
 def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = lambda: None) -> str | None:
-    """Replace counts and a cost that cannot be by None, in place.
+    """Replace impossible token counts and costs by None, in place.
 
     Args:
-        reply: The reply as the provider gave it.
-        context_window: Tokens that the model takes in one go, None where unknown; asked only for counts above
-            USUAL_TOKENS. More than ten times as many cannot be.
+        reply: The reply as received from the provider.
+        context_window: Returns the model's context window in tokens, None where unknown; called only for
+            counts above USUAL_TOKENS. More than ten windows are impossible.
 
     Returns:
         Names and values of what was dropped, for a notice; None when all is plausible.

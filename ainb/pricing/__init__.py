@@ -1,7 +1,7 @@
-"""What calls cost: published prices (genai-prices, an offline snapshot) and the person's own table.
+"""Prices and costs: published prices (genai-prices, as offline data) and the user's own table.
 
-`Prices` answers for replies and for requests not yet sent; `price` and `estimate` are the same for people who
-ask by hand.
+`Prices` computes costs of replies and of requests not yet sent; `price` and `estimate` are the functions for
+users.
 """
 
 from __future__ import annotations

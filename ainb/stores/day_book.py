@@ -1,8 +1,8 @@
 """Day book: spent and reserved money per day in SQLite, shared by all kernels of a home folder.
 
-Reservations carry their owner; when its process
-has died, those not yet sent are released, and those already sent count as spent, at no more than twice what
-the process's other calls did cost of their estimates.
+Reservations are stored with their owner, a process. When the process has died, reservations of calls not
+yet sent are released. Calls already sent count as spent: at their estimate, but at most at twice the highest
+share of its estimate that a call of the process actually cost.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ from ainb.stores.sqlite import Owner, tie
 T = TypeVar("T")
 Statement = tuple[str, tuple[object, ...] | dict[str, object]]
 
-# A transaction takes about 20 us, so that a lock is soon free; the event loop must not be blocked for longer
-# than this.
+# Longest time for which a locked file blocks the event loop. A transaction takes about 20 us, so a lock is
+# soon free.
 BUSY_SECONDS = 0.05
 MAX_LOCKED_SECONDS = 5.0
 _NO_LIMIT = 2**62
-# Owner of a reservation that no process has, so that it ends with none.
+# Prefix of the owner of a job's reservation, which belongs to no process and so outlives all of them.
 JOB = "job:"
 RATIO_CALLS = 20
 
@@ -58,11 +58,11 @@ class DayBook:
     """Balances of days, shared between processes and persistent; a `Book` for `Ledger`.
 
     Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s), this kernel
-    continues in memory from what it last read, and sends one notice: a budget then holds within this kernel
-    only.
+    continues in memory from the balance that it last read, and sends one notice: a budget then holds within
+    this kernel only.
 
     Args:
-        path: The SQLite file; its folder is created where it is missing, for this user only.
+        path: The SQLite file; a missing folder is created for this user only.
         sink: Receives the notice of a fault.
     """
 
@@ -112,7 +112,7 @@ class DayBook:
         )
 
     def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
-        """Set `amount` aside for a batch job: no process owns it, so it stays until the job is settled."""
+        """Reserve `amount` for a batch job; no process owns it, so it stays until the job is settled."""
         row = _job_row(job, account, amount, limit)
         verdict = self._run(lambda db, owner: self._hold_job(db, owner, row, account, limit), Verdict.WAIT)
         return (
@@ -160,9 +160,10 @@ class DayBook:
         self._mine.clear()
 
     def _note_ratio(self, owner: str, amount: Decimal, cost: Decimal) -> list[Statement]:
-        """Keep the highest share of its estimate that a call did cost, for whoever inherits from here.
+        """Statements that store the highest share of its estimate that a call of this process actually cost.
 
-        Written only when it grows, which is seldom; not before RATIO_CALLS calls, which say too little.
+        Another process uses it if this one dies. It is stored only when it grows, and only after RATIO_CALLS
+        calls, since fewer calls are too small a sample.
         """
         if cost <= 0 or amount <= 0:
             return []
@@ -188,7 +189,7 @@ class DayBook:
             verdict = decide(self._read(db, claim.account), claim.limit, amount)
             if verdict is Verdict.NEVER:
                 return verdict
-            # Either another process has just released money, or a dead one still holds some.
+            # Another process may have just released money, or a dead process may still hold some.
             self._take_over_dead(db, owner)
             if db.execute(RESERVE, row).rowcount != 1:
                 return Verdict.WAIT
@@ -292,8 +293,8 @@ class DayBook:
         if db.execute(HAS_OTHER_VALUES).fetchone()[0]:
             self._sink(
                 Notice(
-                    f"the budget's file {self._path.name} holds amounts that ainb does not write; they count "
-                    "as nothing. Remove the file to be rid of them",
+                    f"the budget's file {self._path.name} holds amounts that ainb does not write; they "
+                    "count as 0. Remove the file to get rid of them",
                     "budget_file",
                 )
             )
@@ -313,8 +314,9 @@ class DayBook:
         self._fallback = fallback
         self._sink(
             Notice(
-                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by itself "
-                "and does not see what others spend. Free the file or remove it, then restart the kernel",
+                f"the budget's file {self._path.name} cannot be used ({error}); this kernel counts by "
+                "itself and does not see the spending of others. Free the file or remove it, then "
+                "restart the kernel",
                 "budget_file",
             )
         )
@@ -355,7 +357,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _job_owner(job: str) -> str:
-    # No process has a name of this form, so nobody takes it for dead.
+    # No process has a name of this form, so the job is never taken for a dead process.
     return f"{JOB}{job}"
 
 

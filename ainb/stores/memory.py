@@ -1,4 +1,4 @@
-"""Memory store: bounded, in this process, least recently used texts are dropped first."""
+"""Memory store: bounded, within this process; the least recently used texts are dropped first."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class MemoryStore:
             self._remove(name)
 
     def renew(self) -> None:
-        """Replace the lock: one that another thread held at the fork would never be released."""
+        """Replace the lock in a forked child: a lock held by another thread would never be released."""
         self._lock = threading.Lock()
 
     def _remove(self, name: str) -> None:

@@ -215,7 +215,7 @@ def test_what_stands_beside_the_keyring_names_variables_and_nothing_else(ring, t
 def test_logout_forgets(ring):
     keys.login("openai", KEY)
 
-    assert keys.logout("openai") == "OPENAI_API_KEY is not in the keyring any more"
+    assert keys.logout("openai") == "OPENAI_API_KEY is no longer in the keyring"
     assert keys.get("openai") is None
     assert ring.held == {}
     assert keys.logout("openai") == "OPENAI_API_KEY was not in the keyring"
@@ -276,7 +276,7 @@ def test_a_keyring_in_a_plain_file_is_none(ring):
     [
         ("OPENAI_API_KEY", "", "is empty"),
         ("OPENAI_API_KEY", "sk-abc def-4242", "white space"),
-        ("OPENAI_API_KEY", "sk-abc…4242424242", "a character that no key holds"),
+        ("OPENAI_API_KEY", "sk-abc…4242424242", "a character that no key contains"),
         ("OPENAI_API_KEY", '"sk-abc4242424242"', "quotes"),
         ("OPENAI_API_KEY", "OPENAI_API_KEY=sk-abc42424", "its own name"),
         ("OPENAI_API_KEY", "sk-4242", "fewer than 8"),

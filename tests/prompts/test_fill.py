@@ -118,8 +118,8 @@ def test_any_body_is_filled_or_refused_with_our_own_error(body):
         ("{n[0]}", r"n\[0\] could not be read \(TypeError\); nothing was sent"),
         ("{Out[9]}", r"Out has no item 9"),
         ("{trap.broken}", r"trap.broken could not be read \(RuntimeError\); nothing was sent"),
-        ("{user.__class__}", r"asks for an internal of Python; nothing was sent"),
-        ("{user.__init__.__globals__[x]}", r"asks for an internal of Python"),
+        ("{user.__class__}", r"is an internal attribute of Python; nothing was sent"),
+        ("{user.__init__.__globals__[x]}", r"is an internal attribute of Python"),
     ],
 )
 def test_a_part_that_does_not_exist_is_refused(typed, message):

@@ -1,6 +1,6 @@
-"""Answer check: validates a reply against the requested schema and asks once more when it does not match.
+"""Answer check: validates a reply against the requested schema and repeats the request once if it fails.
 
-`schema` reads the shapes a schema may be given in; `stage` checks replies against it.
+`schema` reads the forms in which a schema may be given; `stage` checks replies against it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cache: returns stored answers, and shares the request of identical calls in flight."""
+"""Cache stage: returns stored answers, and shares one request among identical calls in flight."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ FAMILY = "reply"
 
 
 class Leases(Protocol):
-    """Leases that let one of many processes make an answer; see `ainb.stores.redis.cache.RedisStore`."""
+    """Leases by which one of many processes fetches an answer; see `ainb.stores.redis.cache.RedisStore`."""
 
     async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
-        """Take the lease of an answer (True), or wait until another process is done (False: look again)."""
+        """Take the lease of an answer (True), or wait for its holder to finish (False: look it up again)."""
         ...
 
     def release(self, namespace: str, key: str) -> None:
-        """Release the lease, where storing the answer has not done so."""
+        """Release the lease, unless storing the answer has released it."""
         ...
 
 
@@ -38,10 +38,10 @@ class CacheStage:
     """Returns stored answers, stores complete new ones, and runs identical calls in flight once.
 
     Args:
-        options: Age limit and place of the answers.
+        options: Age limit and location of the answers.
         store: Holds the answers.
         sink: Receives one notice when a stored answer cannot be read or written.
-        leases: Lets one of many processes make an answer; None for a local store.
+        leases: Leases of the processes that share the store; None for a local store.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class CacheStage:
         self._turns: dict[int, Turn] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answer from the store or from an identical call in flight, or let the call proceed.
+        """Answer from the store or from an identical call in flight, or run the call.
 
         Raises:
             ConfigError: A parameter cannot be part of a cache key; nothing was sent.
@@ -80,9 +80,9 @@ class CacheStage:
             return entry.hit(stale=True)
 
     def take_turn(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Next to the provider: identical calls under other limits send one after another.
+        """Make identical calls of other parties send one after another; stands next to the provider.
 
-        The first whole answer ends the others, so that they neither send nor pay.
+        The first complete answer ends the other calls, so that they neither send nor pay.
         """
         turn = self._turns.get(id(call))
         return proceed(call) if turn is None else _in_turn(turn, call, proceed)
@@ -116,12 +116,12 @@ class CacheStage:
         return await self._lookup.prune(older_than_seconds)
 
     async def settle(self) -> None:
-        """Wait until others who share the store can read every answer that was stored."""
+        """Wait until other processes that share the store can read every answer that was stored."""
         await self._lookup.settle()
 
     @property
     def store(self) -> Store:
-        """Holds the answers."""
+        """The store of the answers."""
         return self._lookup.store
 
     async def close(self) -> None:
@@ -168,8 +168,7 @@ class CacheStage:
                     reply = entry.hit()
                     reply.coalesced = True
                     return reply
-                # A text that is no valid answer does not count: one that cannot be read would be found for
-                # ever.
+                # A damaged entry counts as a miss, or it would be found again and again.
                 past_age = True
             return await self._pay(key, work, proceed)
         finally:
@@ -192,7 +191,7 @@ async def _in_turn(turn: Turn, call: Call, proceed: Handler) -> Reply:
 
 
 def _party(call: Call) -> Hashable:
-    """What may refuse or delay this call and not another one with the same request."""
+    """The limits that may refuse or delay this call but not another with the same request."""
     options = call.options
     return (
         options.user,
@@ -205,13 +204,13 @@ def _party(call: Call) -> Hashable:
 
 
 def _extend_deadline(work: Call, joined: Call) -> None:
-    """The shared work may take as long as the latest deadline of its callers."""
+    """Extend the deadline of shared work to the latest one of its callers."""
     if work.deadline is not None:
         work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)
 
 
 def _settle(shared: SharedCall[Reply, Call], waiter: Waiter[Reply, Call], call: Call) -> None:
-    """Copy what the work recorded to the call, and stop streaming to a caller that has left."""
+    """Copy the records of the shared work to the call; stop streaming to a caller that has left."""
     work = shared.payload
     call.notes.extend(work.notes)
     if not waiter.is_owner:

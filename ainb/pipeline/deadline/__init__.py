@@ -1,4 +1,4 @@
-"""Deadline: one time limit for a whole call and one for each attempt.
+"""Deadline: a time limit for the whole call and one for each attempt.
 
 `stage` holds the options and the two stages; `time_limit` is the timer that all calls of one loop share.
 """

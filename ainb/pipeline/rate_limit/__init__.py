@@ -1,9 +1,9 @@
 """Rate limit: requests, tokens and calls in flight per provider, model and account.
 
-`options` holds the limits, `stage` asks a limiter for a permit. `local` is the limiter of this process: it
-adds lock, clock and waiting to the core, `queue` over the token `buckets` (with `permits` as their data).
-`ramp` decides how many calls may be in flight below the cap, `slots` applies it, `reached` remembers it.
-`standalone` is the limiter for other clients; `ainb.stores.redis.limiter` is the one that processes share.
+`options` holds the limits; `stage` acquires a permit from a limiter. `local` is the limiter of this process:
+it adds lock, clock and waiting to the core, which is `queue` over the token `buckets` (data in `permits`).
+`ramp` adapts the number of calls in flight below the cap, `slots` applies it, `reached` stores it.
+`standalone` is the limiter for other clients; `ainb.stores.redis.limiter` is shared by processes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Retry policy: whether a failed attempt is repeated, and after which wait. Nothing waits here."""
+"""Retry policy: decides whether a failed attempt is repeated, and after which wait. It does not wait."""
 
 from __future__ import annotations
 

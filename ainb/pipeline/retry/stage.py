@@ -1,4 +1,4 @@
-"""Retry: repeats transient failures, within the call's deadline and the retry budget of its endpoint."""
+"""Retry stage: repeats transient failures within the call's deadline and its endpoint's retry budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retry by itself: a decorator for any async or plain function."""
+"""Stand-alone retry: a decorator for any async or plain function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation: checks what is sent before anything is spent, and the reply before it is shown."""
+"""Validation stage: checks the prompt before anything is spent, and the reply before it is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ainb.pipeline.validation.rules import Finding
 from ainb.pipeline.validation.validator import Validator
 from ainb.user_threads import USER_THREADS
 
-# Every model takes 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
+# Every model accepts 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
 LEAST_CONTEXT = 4_096
 LONG_PROMPT_CHARS = 50_000
 # For a vocabulary that is not public the count is an estimate.
@@ -26,7 +26,7 @@ MAX_BYTES_A_CHARACTER = 4
 
 
 def validate(text: str, preset: Preset = "default") -> list[Finding]:
-    """Find what the rules of a preset match in a text; nothing is changed.
+    """Find the places in a text that the rules of a preset match; nothing is changed.
 
     Args:
         text: Treated as untrusted: every rule of the preset applies.
@@ -51,7 +51,7 @@ def _validator(preset: Preset) -> Validator:
 
 
 class ValidationStage:
-    """Redacts, warns or refuses by rules, refuses prompts longer than the model's context, checks replies.
+    """Applies rules to prompts and replies, and refuses prompts longer than the model's context.
 
     Args:
         options: Rules and actions.
@@ -66,7 +66,7 @@ class ValidationStage:
         self._context_window = context_window if options.context else None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Validate the call, let it proceed, and validate the reply.
+        """Validate the call, run it, and validate the reply.
 
         Raises:
             InvalidPromptError: A rule blocks the call, or the prompt is too long; nothing was sent.
@@ -150,7 +150,7 @@ def _most_tokens(messages: Sequence[Message]) -> int:
 
 
 def _with_text(call: Call, reply: Reply, text: str) -> Reply:
-    # A copy: the cache keeps what the model said.
+    # A copy: the cache keeps the model's own text.
     changed = dataclasses.replace(reply, text=text)
     schema = call.request.schema
     if reply.parsed is None or schema is None:
@@ -159,7 +159,7 @@ def _with_text(call: Call, reply: Reply, text: str) -> Reply:
         changed.parsed = schema.check(changed.code)
     except ValueError:
         raise InvalidReplyError(
-            f"the reply does not match the schema {schema.name} any more after validation has changed it; "
+            f"the reply no longer matches the schema {schema.name} after validation has changed it; "
             "simplify the schema, or allow the rule",
             text=text,
         ) from None

@@ -1,4 +1,4 @@
-"""The disk store: one diskcache database of plain texts.
+"""Disk store: one diskcache database of plain texts.
 
 `store` is the store, `text_cache` the database, `write_queue` the thread that writes, `faults` the handling
 of disk errors.

@@ -29,11 +29,11 @@ class DiskStore:
 
     A read takes a few microseconds on the calling thread, and waits 50 ms at most for a locked database.
     Writes are queued and committed in groups by a thread, which ends when it is idle; reads see queued texts.
-    Nothing is ever evicted. After a fault the disk is not used for 30 s, and the answers of that time are
-    kept in memory.
+    Nothing is ever evicted. After a fault the disk is not used for 30 s, and answers are kept in memory in
+    the meantime.
 
     Args:
-        folder: Created on first use (0700); the files in it are 0600.
+        folder: Folder of the database, created on first use (0700); its files are 0600.
         fallback: Store of answers that the disk cannot take; None means a memory store of the default size.
         sink: Receives one notice of a fault; called by a thread that uses the store, never by the writer.
     """
@@ -74,7 +74,7 @@ class DiskStore:
         name = f"{namespace}:{key}"
         if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
             self._faults.note(
-                f"an answer is larger than the {MAX_TEXT_BYTES} bytes that the cache takes, and was not kept"
+                f"an answer is larger than the cache's limit of {MAX_TEXT_BYTES} bytes and was not kept"
             )
         elif self._faults.is_resting() or self._is_full(text):
             self._fallback.write(name, text, created_at)
@@ -112,7 +112,7 @@ class DiskStore:
         return spared + gone
 
     async def stats(self) -> StoreStats:
-        """Rows (queued ones included) and size of the files."""
+        """Number of rows, queued ones included, and size of the files."""
         if self._faults.is_resting() or (database := self._open()) is None:
             return await self._fallback.stats()
         try:
@@ -141,15 +141,15 @@ class DiskStore:
             self._faults.report()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""
+        """Block until the queue is written or given up (15 s, at exit 2 s); False when time ran out."""
         return self._queue.flush(timeout_seconds)
 
     def let_go(self) -> None:
-        """Have the writer end once the queue is written; never waits."""
+        """Make the writer end after the queue is written; never waits."""
         self._queue.let_go()
 
     def hurry(self) -> None:
-        """At exit: write the queue at once."""
+        """Write the queue without delay, at exit."""
         self._queue.hurry()
 
     def renew(self) -> None:
@@ -171,12 +171,12 @@ class DiskStore:
         from ainb.stores.disk.text_cache import TamperedRowError
 
         if isinstance(error, TamperedRowError):
-            self._faults.note("a stored answer is not what ainb writes")
+            self._faults.note("a stored answer is not in ainb's format")
         else:
             self._faults.rest(error)
 
     def _open(self) -> TextCache | None:
-        """The database, opened on first use; None when it cannot be."""
+        """The database, opened on first use; None when it cannot be opened."""
         with self._queue.writing:
             if self._database is not None:
                 return self._database
@@ -193,7 +193,7 @@ class DiskStore:
     def _is_full(self, text: str) -> bool:
         if self._queue.has_room(text):
             return False
-        self._faults.note("answers come faster than the disk takes them")
+        self._faults.note("answers arrive faster than the disk can store them")
         return True
 
     def _write(self, batch: list[Item]) -> None:
@@ -247,7 +247,7 @@ _stores: weakref.WeakSet[DiskStore] = weakref.WeakSet()
 
 
 def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: the threads of all stores write their queues at the same time, for EXIT_SECONDS together."""
+    """Write the queues of all stores at exit, in parallel, for at most EXIT_SECONDS together."""
     until = clock.monotonic() + EXIT_SECONDS
     stores = list(_stores)
     for store in stores:

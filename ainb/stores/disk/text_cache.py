@@ -1,7 +1,7 @@
 """diskcache restricted to plain text: the file cannot run code, access other files or change settings.
 
-The stock `Disk` unpickles what a row says is a pickle, and its JSONDisk does the same one step later; a row
-may also name a file to read, and one to delete when it is overwritten; and every row of the table
+diskcache's `Disk` unpickles rows that are marked as pickles, and its JSONDisk does the same one step later. A
+row may also name a file to read, or a file to delete when the row is overwritten. Every row of the table
 ``Settings`` becomes an attribute or a PRAGMA. Here a row is text or an error, and the settings are those
 written below.
 
@@ -32,8 +32,8 @@ OPEN_TRIES = 100
 OPEN_PAUSE_SECONDS = 0.005
 MAX_COLUMN_BYTES = MAX_TEXT_BYTES + 2**20
 
-# Written out in full, so that no setting is ever taken from the file. No memory map: a file that someone cuts
-# short while it is mapped kills the process.
+# Complete, so that no setting is taken from the file. No memory map: truncating a mapped file kills the
+# process.
 SETTINGS = {
     "statistics": 0,
     "tag_index": 0,
@@ -49,7 +49,7 @@ SETTINGS = {
     "disk_pickle_protocol": 0,
 }
 
-# The columns and what they hold are diskcache's; its own ``set`` takes three statements a row.
+# Columns and values as in diskcache, whose own ``set`` takes three statements per row.
 _COLUMNS = "key raw store_time expire_time access_time access_count tag size mode filename value".split()  # noqa: SIM905 - one line
 _SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 _INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
@@ -59,7 +59,7 @@ _OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
 
 
 class TamperedRowError(Exception):
-    """A row was not written by this package."""
+    """A row that this package did not write."""
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
@@ -69,13 +69,13 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
         super().__init__(directory)
 
     def put(self, key: object) -> tuple[str, bool]:
-        """A key as it is stored."""
+        """Convert a key to its stored form."""
         if type(key) is not str:
-            raise TypeError(f"a key is a text; it is {type(key).__name__}")
+            raise TypeError(f"a key must be a string; it is {type(key).__name__}")
         return key, True
 
     def get(self, key: object, raw: object) -> str:
-        """A key as it was given."""
+        """Convert a stored key back."""
         if type(key) is not str or not raw:
             raise TamperedRowError("a key is not a text")
         return key
@@ -83,7 +83,7 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
     def store(self, value: object, read: object, key: object = UNKNOWN) -> tuple[int, int, None, str]:
         """Size, mode, file name (never one) and value of a new row."""
         if type(value) is not str or read:
-            raise TypeError(f"a value is a text; it is {type(value).__name__}")
+            raise TypeError(f"a value must be a string; it is {type(value).__name__}")
         return len(value), MODE_RAW, None, value
 
     def fetch(self, mode: object, filename: object, value: object, read: object) -> str:
@@ -93,18 +93,18 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
         return value
 
     def filename(self, key: object = UNKNOWN, value: object = UNKNOWN) -> tuple[str, str]:
-        """Refuse: values are never written to files."""
-        raise TypeError("values stand in the database")
+        """Raise: values are never written to files."""
+        raise TypeError("values are stored in the database, not in files")
 
     def remove(self, file_path: object) -> None:
-        """Delete nothing, whatever file an overwritten row names."""
+        """Do nothing: a file named by an overwritten row must not be deleted."""
 
 
 class _Connected:
-    """Connection of one thread; closed by `close`, or when the thread or the cache is gone."""
+    """Connection of one thread; closed by `close`, or when the thread or the cache no longer exists."""
 
     def __init__(self, path: Path, timeout_seconds: float) -> None:
-        # Closing the cache closes the connections of all threads, from one thread.
+        # One thread closes the connections of all threads when it closes the cache.
         self.connection = sqlite3.connect(
             path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
         )
@@ -133,7 +133,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of diskcache's, which only its own thread could close.
+        """This thread's connection, in place of diskcache's own, which no other thread could close.
 
         The process id is not checked each time: after a fork the store opens a new cache (`DiskStore.renew`).
         """
@@ -153,7 +153,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return known.connection
 
     def close(self) -> None:
-        """Close this thread's connection; another is opened when it is needed."""
+        """Close this thread's connection; a new one is opened when needed."""
         known: _Connected | None = getattr(self._local, "connected", None)
         if known is not None:
             known.close()
@@ -170,7 +170,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return self._execute
 
     def _execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-        """Run a statement of the opening; diskcache's version blocks the event loop for up to a minute."""
+        """Run a statement while opening; diskcache's version blocks the event loop for up to a minute."""
         while True:
             try:
                 return self._con.execute(statement, *arguments)
@@ -196,7 +196,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return setting
 
     def be_patient(self) -> None:
-        """Let this thread's connection wait for writes of other kernels; that of the event loop must not."""
+        """Make this thread's connection wait for writes of other kernels; the event loop's must not wait."""
         self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
 
     def read(self, name: str) -> str | None:
@@ -213,7 +213,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         """Store texts by name, each with its wall-clock second of creation, in one transaction.
 
         Raises:
-            sqlite3.Error: None of them was stored.
+            sqlite3.Error: No text was stored.
         """
         rows = [
             (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
@@ -241,6 +241,6 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             return self._con.execute(statement, arguments).rowcount
 
     def count_entries(self) -> int | None:
-        """Rows of all namespaces, as the triggers of the database count them."""
+        """Number of rows of all namespaces, as counted by the database's triggers."""
         found = self._con.execute("SELECT value FROM Settings WHERE key = 'count'").fetchall()
         return found[0][0] if len(found) == 1 and type(found[0][0]) is int else None

@@ -1,12 +1,13 @@
 """Shared budget: spent and reserved money of days and runs in Redis, for all machines of a namespace.
 
-A book must not block, and Redis is a round trip away. So a reservation without enough drawn money returns
-WAIT and requests some; the ledger is woken by the answer. Drawn money counts as reserved on the server from
-that moment, so that no other process can spend it. Far from the limit a process draws for a few calls at
-once; near it, for one.
+A book must not block, but a request to Redis takes a round trip. So a process draws money in advance. A
+reservation without enough drawn money returns WAIT and requests some; the answer wakes the ledger. Drawn
+money counts as reserved on the server at once, so that no other process can spend it. Far from the limit a
+process draws for a few calls at once; near it, for one.
 
-Money is stored in whole nanodollars; a script's numbers hold 9 million dollars of them exactly. Drawn money
-carries its owner: when its heartbeat stops, calls that it had sent count as spent, and the rest is released.
+Money is stored in whole nanodollars; the numbers of Lua are exact up to 9 million dollars. Drawn money is
+stored with its owner: when the owner's heartbeat stops, the calls that it had sent count as spent, and the
+rest is released.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from ainb.stores.redis.money import NANO_DIGITS, Hold, Report, SharedAccount, lo
 from ainb.stores.redis.script import Script
 
 DRAWN_AHEAD = 8
-DAYS_WATCHED = 2  # around midnight
+DAYS_WATCHED = 2  # two days are refreshed, because calls may settle after midnight
 
 
 class RedisBook:
     """Balances of days and runs, shared between machines; a `Book` for `Ledger`.
 
-    While the server is unavailable this process spends its share of what was left: that divided by the peers
-    last seen. Its costs are reported when the server is back.
+    While the server is unavailable, this process may spend the money left divided by the number of peers last
+    seen. Its costs are reported when the server is back.
 
     Attributes:
-        wake: Lets the ledger try its queue again; called on the connection's loop.
+        wake: Makes the ledger try its queue again; called on the connection's loop.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -143,7 +144,7 @@ class RedisBook:
 
     @locked
     def close(self) -> None:
-        """Give drawn money back."""
+        """Return drawn money to the server."""
         for account, shared in self._accounts.items():
             self._give_back(account, shared)
 
@@ -180,8 +181,8 @@ class RedisBook:
                 granted = self._update(shared, answer)
                 if granted > 0 and owner == self._client.owner:
                     shared.available += granted
-            # What did not fit is tried again by the ledger's poll. Not called directly, because the ledger
-            # may hold its lock here.
+            # A reservation that did not fit is tried again by the ledger's poll. Not called directly, because
+            # the ledger may hold its lock here.
             if granted > 0 or shared.spent + need > shared.limit:
                 self._client.call_soon(self.wake)
 
@@ -193,7 +194,7 @@ class RedisBook:
         granted, spent, aside = map(int, answer.split(" "))
         if not self._unconfirmed:
             shared.spent, shared.reserved = spent, aside
-        else:  # costs that the server has not confirmed are spent all the same
+        else:  # costs that the server has not confirmed count as spent too
             shared.spent, shared.reserved = max(shared.spent, spent), aside
         return granted
 
@@ -224,7 +225,7 @@ class RedisBook:
 
     @locked
     def _on_heartbeat(self) -> None:
-        """Once a second: refresh the balances, and give unused drawn money back."""
+        """Refresh the balances and return unused drawn money, once a second."""
         now = self._client.clock.monotonic()
         newest = len(self._accounts) - DAYS_WATCHED
         for place, (account, shared) in enumerate(list(self._accounts.items())):
@@ -242,7 +243,7 @@ class RedisBook:
 
     @locked
     def _on_disconnect(self) -> None:
-        """The server became unavailable: drawn money becomes part of this process's share."""
+        """Make drawn money part of this process's share when the server becomes unavailable."""
         for shared in self._accounts.values():
             shared.is_drawing = False
             if shared.limit:
@@ -253,7 +254,7 @@ class RedisBook:
 
     @locked
     def _on_reconnect(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back: restore what is held, then repeat all unconfirmed reports in order."""
+        """Restore the reservations after a reconnection, then repeat all unconfirmed reports in order."""
         for account, shared in self._accounts.items():
             shared.share = None
             unheard = sum(
@@ -276,7 +277,7 @@ class RedisBook:
         self._client.call_soon(self.wake)
 
     def _register_sent(self) -> None:
-        """Register the calls in flight at a server that lost its data, so that their settlements count."""
+        """Register calls in flight with a server that lost its data, so that their settlements count."""
         sent = [
             (account, hold.owner, hold.serial, hold.amount)
             for (_, account), hold in self._held.items()
@@ -289,7 +290,7 @@ class RedisBook:
             self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
     def _on_rename(self) -> None:
-        """This process counted as dead: its sent calls are booked, its drawn money was released."""
+        """Update after this process was declared dead: sent calls were booked, drawn money was released."""
         for shared in self._accounts.values():
             shared.available = 0
 

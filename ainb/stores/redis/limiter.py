@@ -1,7 +1,7 @@
-"""Shared rate limiter: the token buckets of `ainb.pipeline.rate_limit`, kept in Redis by scripts.
+"""Shared rate limiter: the token buckets of `ainb.pipeline.rate_limit`, kept in Redis by Lua scripts.
 
 A script grants a call its whole cost or nothing, and returns the seconds to wait. In each process only the
-first waiter asks again; the server remembers the order of the processes, and later ones are granted only what
+first waiter sends requests. The server keeps the order of the processes and grants later ones only what
 earlier ones do not need, so that no process starves and all get equal shares.
 """
 
@@ -45,8 +45,8 @@ Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
 class RedisLimiter:
     """A `Limiter` with buckets and slots shared by all processes of a namespace.
 
-    The ramp below the cap is of this process. While the server is unavailable the limits hold in this
-    process, divided by the number of peers last seen.
+    Each process has its own ramp below the cap. While the server is unavailable, this process applies the
+    limits divided by the number of peers last seen.
 
     Args:
         options: Limits of all processes together; normally the same in every process.
@@ -63,7 +63,7 @@ class RedisLimiter:
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
         self._queue = SharedQueue(self._leave_server_queue)
-        # Calls in flight of this process, the cap, and how many may be in flight now.
+        # Calls in flight of this process, its cap, and the number that may be in flight now.
         self._here = Pool(RateLimit(concurrency=options.concurrency), 0.0)
         self._slots = Slots(self._here, make_ramp(options) if options.on_full == "wait" else None)
         self._asking = 0
@@ -79,8 +79,8 @@ class RedisLimiter:
         """Wait in the queue for a permit; limits per `user` are not supported here.
 
         Raises:
-            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to
-                wait.
+            RateLimitError: The minimum wait exceeds `deadline` (a monotonic second), or the options say not
+                to wait.
         """
         if not self._client.is_down:
             try:
@@ -96,7 +96,7 @@ class RedisLimiter:
         Args:
             permit: What `acquire` returned.
             actual: Actual use.
-            answered: True when the provider answered, False when it failed; None says nothing about it.
+            answered: True when the provider answered, False when it failed, None when that is unknown.
         """
         if isinstance(permit, tuple):
             permit[0].settle(permit[1], actual, answered=answered)
@@ -131,14 +131,14 @@ class RedisLimiter:
             )
 
     def pause(self, seconds: float) -> None:
-        """Grant nothing to any process for so many seconds; negative numbers and NaN are ignored."""
+        """Grant no permits to any process for `seconds`; negative numbers and NaN are ignored."""
         if self._fallback is not None:
             self._fallback.pause(seconds)
         elif _pause(seconds):
             self._client.send_script(scripts.PAUSE, self._keys, (_pause(seconds),))
 
     def learn(self, readings: Iterable[Reading]) -> None:
-        """Apply rate-limit headers: a limit caps ours, a remaining amount only lowers the level."""
+        """Apply rate-limit headers: a lower limit replaces ours, a remaining amount only lowers the level."""
         known = list(readings)
         if self._fallback is not None:
             self._fallback.learn(known)
@@ -160,7 +160,7 @@ class RedisLimiter:
             )
 
     def raise_cap(self, cap: int) -> None:
-        """Raise a lower cap on calls in flight for calls of this process, until `lower_cap`."""
+        """Raise the cap on this process's calls in flight to at least `cap`, until `lower_cap`."""
         self._slots.raise_cap(cap)
 
     def lower_cap(self, cap: int) -> None:
@@ -168,18 +168,19 @@ class RedisLimiter:
         self._slots.lower_cap(cap)
 
     def start_at(self, in_flight: int) -> None:
-        """Allow at least so many calls of this process in flight from now on, up to the cap."""
+        """Allow at least `in_flight` calls of this process in flight from now on, up to the cap."""
         self._slots.start_at(in_flight, self._client.clock.monotonic())
 
     @property
     def hinted(self) -> float | None:
-        """Requests that the server said are left at the last reply; None where it says nothing."""
+        """Remaining requests that the provider reported with the last reply; None where it reports none."""
         return self._slots.hinted
 
     def status(self) -> dict[str, Any]:
-        """Callers waiting here, calls in flight of all processes, and level, capacity, limit per dimension.
+        """Callers waiting in this process, calls in flight of all processes, and state of the buckets.
 
-        As of the last heartbeat, at most one second ago while calls are made.
+        Level, capacity and limit per dimension are as of the last heartbeat, at most one second ago while
+        calls are made.
         """
         if self._fallback is not None:
             return self._fallback.status()
@@ -268,12 +269,12 @@ class RedisLimiter:
         return self._fallback
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back: it grants permits again; local permits are settled locally."""
+        """Request permits from the server again; local permits are settled locally."""
         self._fallback = None
         self._announce()
 
     def _announce(self) -> None:
-        """Report calls in flight: reports, the server's data or our name may have been lost."""
+        """Report calls in flight again: reports, the server's data or this process's name may be lost."""
         owner = self._client.owner
         words = (
             ("HSET", self._keys[2], owner, self._here.in_flight)

@@ -1,4 +1,4 @@
-"""Scripts of the shared rate limit; ``lua/limiter/head.lua`` describes their keys and arguments."""
+"""Lua scripts of the shared rate limit; ``lua/limiter/head.lua`` describes their keys and arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ainb.pipeline.rate_limit import (
 from ainb.stores.redis.script import load_script
 
 KEEP_MS = 2 * 3600 * 1000
-COMEBACK_SECONDS = 1.0  # a process that does not ask again within this time after its wait loses its place
+# A process that makes no request for this long after its wait loses its place in the queue.
+COMEBACK_SECONDS = 1.0
 NO_SLOT = 5
 PAUSED = 6
 

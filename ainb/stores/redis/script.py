@@ -1,4 +1,4 @@
-"""Lua scripts, run by the server: what several processes decide together is decided there, in one step."""
+"""Lua scripts run by the server, for decisions that several processes share, in one atomic step."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def load_script(name: str, *, head: str | None = None, **constants: float) -> Sc
     """Read a script of the folder ``lua``; it is loaded into the server whenever a connection opens.
 
     Args:
-        name: Path below ``lua`` without its end, such as "limiter/acquire".
-        head: Script of shared functions that stands in front of it, or None.
-        constants: Numbers that the Lua names; they are defined in Python, because the local implementation
+        name: Path below ``lua`` without its suffix, such as "limiter/acquire".
+        head: Script of shared functions that is prepended, or None.
+        constants: Numbers that the script uses by name, defined in Python because the local implementation
             uses them too.
     """
     folder = files(__package__) / "lua"

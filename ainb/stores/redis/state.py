@@ -1,4 +1,4 @@
-"""Shared state of a session: makes the rate limiters, circuits, budget and cache that are kept in Redis.
+"""Shared state of a session: makes its rate limiters, circuits, budget and cache in Redis.
 
 While the server is unavailable every part uses state of this process; see `ainb.stores.redis.client`.
 """
@@ -25,7 +25,7 @@ from ainb.stores.redis.limiter import RedisLimiter
 
 
 class SharedState:
-    """The parts that a session shares with other processes, over one connection.
+    """Makes the parts that a session shares with other processes, over one connection.
 
     Args:
         address: Address of the server.
@@ -50,7 +50,7 @@ class SharedState:
         return RedisStore(self.client, fallback, ttl_seconds)
 
     def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:
-        """The rate limiter of a place."""
+        """The rate limiter of a provider, model and account."""
         return RedisLimiter(self.client, options, place)
 
     def breakers(self, options: Circuit) -> SharedBreakers:
@@ -58,7 +58,7 @@ class SharedState:
         return SharedBreakers(self.client, options, clock=self.client.clock, rng=self.client.rng)
 
     def ledger(self) -> Ledger:
-        """A ledger with shared days and runs."""
+        """The ledger, with shared accounts of days and runs."""
         self._book = book = RedisBook(self.client)
         ledger = Ledger(book, shared=frozenset({"day", "run"}))
         book.wake = ledger.wake
@@ -69,7 +69,7 @@ class SharedState:
         return self.client.status()
 
     async def close(self) -> None:
-        """Give drawn money back and close the connection; from any loop."""
+        """Return drawn money and close the connection; from any loop."""
         if self._book is not None:
             self._book.close()
         await self.client.run_on_loop(self.client.close)

@@ -2,9 +2,8 @@
 
 `log` is the log of one session; it queues finished calls at the `writer` of its file, which makes rows and
 commits them in groups to a `log_file` (`store`, `schema`, `rollups`). `reading` opens the file for queries,
-`cleaned` checks the rows of a damaged one,
-`recorder` makes rows of calls made elsewhere, `packing` speeds up fetching, and `jsonlog` writes rows to the
-logger `ainb`.
+`cleaned` makes reports from a checked copy of a damaged file, `recorder` makes rows for calls outside the
+pipeline, `packing` speeds up fetching, and `jsonlog` writes rows to the logger `ainb`.
 """
 
 from __future__ import annotations

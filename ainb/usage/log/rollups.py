@@ -1,4 +1,4 @@
-"""Daily sums, updated in the transaction that adds the calls, so that they always equal a scan."""
+"""Rollups: daily sums, updated in the transaction that adds the calls, so that they always equal a scan."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unpriced = unpriced + 
 ADD_NEW = _ADD.format(which="id > ?")
 _ADD_DAYS = _ADD.format(which="started_us < ? AND day IN (SELECT day FROM pruned_days)")
 
-# SQL of the sums over either table; without any calls they are 0, not NULL.
+# SQL of the sums over each table; without any calls they are 0, not NULL.
 FROM_ROLLUPS = {
     "calls": "ifnull(sum(calls), 0)",
     "unpriced": "ifnull(sum(unpriced), 0)",
@@ -61,12 +61,13 @@ def prune(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: in
 
     Args:
         connection: An open log.
-        oldest_us: Calls that started before this go; microseconds since 1970. None keeps any age.
-        max_rows: Calls beyond this number go, first added first. None keeps any number.
-        limit: Most calls to delete at once, so that other writers need not wait long.
+        oldest_us: Calls that started before this time, in microseconds since 1970, are deleted; None keeps
+            any age.
+        max_rows: Calls beyond this number are deleted, first added first; None keeps any number.
+        limit: Most calls to delete at once, so that other writers do not wait long.
 
     Returns:
-        How many were deleted.
+        Number of deleted calls.
     """
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned (id INTEGER PRIMARY KEY)")
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned_days (day INTEGER PRIMARY KEY)")
@@ -91,7 +92,7 @@ def _mark(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: in
     first, last = connection.execute(
         "SELECT (SELECT min(id) FROM calls), (SELECT max(id) FROM calls)"
     ).fetchone()
-    # Ids increase, so their span bounds the number of rows and counting is seldom needed.
+    # Ids increase, so their range bounds the number of rows, and counting is rarely needed.
     if max_rows is not None and first is not None and last - first + 1 > max_rows:
         surplus = connection.execute("SELECT count(*) FROM calls").fetchone()[0] - max_rows
         connection.execute(
@@ -108,5 +109,5 @@ def _delete_marked(connection: sqlite3.Connection) -> None:
     connection.execute(f"DELETE FROM calls WHERE {marked}")  # noqa: S608 - fixed text
     connection.execute("DELETE FROM rollups WHERE day IN (SELECT day FROM pruned_days)")
     last_day = connection.execute("SELECT max(day) FROM pruned_days").fetchone()[0]
-    # A local day ends at most 14 hours off the UTC one; two days on spare the sum a scan of everything newer.
+    # A local day ends at most 14 hours from the UTC day, so calls more than two days later need no scan.
     connection.execute(_ADD_DAYS, ((last_day + 2) * _DAY_US,))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-# Word 0 stands for "unknown" in every word column, because NULLs are never equal and so could not key a
-# rollup.
+# Word 0 means "unknown" in every word column, because NULLs are never equal and cannot be keys of a rollup.
 _VERSION_1 = """
 CREATE TABLE words (id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
 INSERT INTO words (id, word) VALUES (0, '');
@@ -80,7 +79,7 @@ CREATE TABLE rollups (
 ) WITHOUT ROWID;
 """
 
-# Every call so far was live. The table is made anew, so that its integers stand in front of its texts.
+# Every earlier call was live. The table is rebuilt, so that its integers come before its texts.
 _VERSION_2 = """
 INSERT OR IGNORE INTO words (word) VALUES ('live');
 CREATE TABLE new_calls (
@@ -142,8 +141,8 @@ CREATE INDEX calls_started ON calls (started_us);
 CREATE INDEX calls_failed ON calls (started_us) WHERE error_type > 0;
 """
 
-# What providers' prompt caches saved, and how many table rows a call answered: unknown of the calls so far.
-# The sums get what was read from and written to these caches.
+# Savings by providers' prompt caches, and number of table rows per call: unknown for earlier calls. The
+# rollups get the tokens read from and written to these caches.
 _VERSION_3 = """
 CREATE TABLE new_calls (
   id INTEGER PRIMARY KEY,
@@ -229,7 +228,7 @@ INSERT INTO rollups (
   cache_hit, coalesced, stale, replayed, notebook, session_id;
 """
 
-# Sums of thinking, for the table of the cost panel.
+# Sums of reasoning tokens, for the table of the cost panel.
 _VERSION_4 = """
 ALTER TABLE rollups ADD COLUMN reasoning_output_tokens INTEGER;
 DELETE FROM rollups;
@@ -257,11 +256,11 @@ class NewerLogError(Exception):
     """The file was written by a newer ainb."""
 
     def __init__(self, version: int) -> None:
-        super().__init__(f"version {version}, this ainb knows up to {len(MIGRATIONS)}")
+        super().__init__(f"version {version}, this ainb reads versions up to {len(MIGRATIONS)}")
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Schema version of an open log; 0 is an empty file."""
+    """Schema version of an open log; 0 for an empty file."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -270,7 +269,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises:
         NewerLogError: A newer ainb wrote it.
-        sqlite3.Error: It cannot be written.
+        sqlite3.Error: The log cannot be written.
     """
     if known_version(connection) == len(MIGRATIONS):
         return

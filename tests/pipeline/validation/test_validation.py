@@ -41,9 +41,8 @@ def test_secrets_are_redacted_in_what_is_sent_and_the_person_is_told_which():
     assert reply.text == "use [redacted OpenAI key] and [redacted AWS access key]"
     assert call.notes == [
         (
-            "2 secrets were redacted before sending: OpenAI key, AWS access key; where it was typed it "
-            "still stands: "
-            "take it out before you share the notebook"
+            "2 secrets were redacted before sending: OpenAI key, AWS access key; it is still in the cell "
+            "where it was typed: take it out before you share the notebook"
         )
     ]
 

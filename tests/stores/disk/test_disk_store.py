@@ -481,9 +481,9 @@ def test_the_text_disk_refuses_everything_but_text(tmp_path):
     disk = TextDisk(str(tmp_path), min_file_size=0, whatever=1)
 
     for value in (b"x", 1, 1.5, None, ["x"], object()):
-        with pytest.raises(TypeError, match="is a text"):
+        with pytest.raises(TypeError, match="must be a string"):
             disk.store(value, read=False)
-        with pytest.raises(TypeError, match="is a text"):
+        with pytest.raises(TypeError, match="must be a string"):
             disk.put(value)
     with pytest.raises(TypeError):
         disk.filename()
