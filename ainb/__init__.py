@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ainb import host
+from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ainb import keys, testing
@@ -49,57 +50,39 @@ if TYPE_CHECKING:
     from ainb.tokens import count_tokens
     from ainb.version import __version__
 
+# Public names, with blanks between them, by the module that defines them.
 _HOMES = {
-    "BatchFailedError": "batch",
-    "BatchInterrupted": "batch",
-    "BatchPendingError": "errors",
-    "Agreement": "compare",
-    "Comparison": "compare",
-    "agreement": "compare",
-    "Config": "config",
-    "Job": "engine",
-    "AinbError": "errors",
-    "BudgetExceededError": "errors",
-    "NotConfirmedError": "errors",
-    "CallRejectedError": "errors",
-    "CircuitOpenError": "errors",
-    "ConfigError": "errors",
-    "ContentFilteredError": "errors",
-    "DeadlineExceededError": "errors",
-    "InvalidPromptError": "errors",
-    "InvalidReplyError": "errors",
-    "PermanentProviderError": "errors",
-    "ProviderError": "errors",
-    "RateLimitError": "errors",
-    "RefusedError": "errors",
-    "ReplayMissError": "errors",
-    "TransientProviderError": "errors",
-    "Message": "messages",
-    "Reply": "messages",
-    "Usage": "messages",
-    "Budget": "pipeline.budget.options",
-    "Cache": "pipeline.cache.options",
-    "CircuitBreaker": "pipeline.circuit.standalone",
-    "Circuit": "pipeline.circuit.state_machine",
-    "Deadline": "pipeline.deadline.stage",
-    "RateLimit": "pipeline.rate_limit.options",
-    "RateLimiter": "pipeline.rate_limit.standalone",
-    "ResponseCache": "pipeline.cache.standalone",
-    "retrying": "pipeline.retry.standalone",
-    "Retry": "pipeline.retry.policy",
-    "Finding": "pipeline.validation.rules",
-    "Rule": "pipeline.validation.rules",
-    "sanitize": "pipeline.validation.untrusted",
-    "validate": "pipeline.validation.stage",
-    "Validation": "pipeline.validation.options",
-    "Validator": "pipeline.validation.validator",
-    "estimate": "pricing",
-    "price": "pricing",
-    "Session": "session",
-    "current": "session",
-    "panel": "panels",
-    "count_tokens": "tokens",
-    "__version__": "version",
+    "batch": "BatchFailedError BatchInterrupted",
+    "compare": "Agreement Comparison agreement",
+    "config": "Config",
+    "engine": "Job",
+    "errors": (
+        "AinbError BatchPendingError BudgetExceededError CallRejectedError CircuitOpenError ConfigError "
+        "ContentFilteredError DeadlineExceededError InvalidPromptError InvalidReplyError "
+        "NotConfirmedError PermanentProviderError ProviderError RateLimitError RefusedError "
+        "ReplayMissError TransientProviderError"
+    ),
+    "messages": "Message Reply Usage",
+    "panels": "panel",
+    "pipeline.budget.options": "Budget",
+    "pipeline.cache.options": "Cache",
+    "pipeline.cache.standalone": "ResponseCache",
+    "pipeline.circuit.standalone": "CircuitBreaker",
+    "pipeline.circuit.state_machine": "Circuit",
+    "pipeline.deadline.stage": "Deadline",
+    "pipeline.rate_limit.options": "RateLimit",
+    "pipeline.rate_limit.standalone": "RateLimiter",
+    "pipeline.retry.policy": "Retry",
+    "pipeline.retry.standalone": "retrying",
+    "pipeline.validation.options": "Validation",
+    "pipeline.validation.rules": "Finding Rule",
+    "pipeline.validation.stage": "validate",
+    "pipeline.validation.untrusted": "sanitize",
+    "pipeline.validation.validator": "Validator",
+    "pricing": "estimate price",
+    "session": "Session current",
+    "tokens": "count_tokens",
+    "version": "__version__",
 }
 _MODULES = ("keys", "testing")
 
@@ -159,13 +142,11 @@ __all__ = [
 ]
 
 
+_find = lazy_exports("ainb", **_HOMES)
+
+
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"ainb.{name}")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'ainb' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ainb.{home}"), name)
+    return importlib.import_module(f"ainb.{name}") if name in _MODULES else _find(name)
 
 
 def _show_result(result: Any, /) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb import keys, providers
 from ainb.assembly import Stages
@@ -26,14 +26,12 @@ from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
-from ainb.providers.learnt import Learnt, memory_of
+from ainb.providers.lessons.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
-
-if TYPE_CHECKING:
-    from ainb.usage.log import UsageLog
-    from ainb.usage.rows import Row
+from ainb.usage.log import UsageLog
+from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
 CALL_OPTIONS = frozenset(

@@ -1,6 +1,6 @@
 """Rules by model family for accepted parameters. Pure data; a model without a rule accepts all.
 
-Rules that the table lacks are learnt from refusals; see `ainb.providers.learnt`.
+Rules that the table lacks are learnt from refusals; see `ainb.providers.lessons.learnt`.
 
 Source: OpenAI's and Anthropic's model and migration pages and pydantic-ai's profiles, as of November 2026.
 """

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 
-def lazy_exports(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+def lazy_exports(package: str, /, **modules: str) -> Callable[[str], Any]:
     """Make a package's ``__getattr__`` for lazy exports (PEP 562).
 
     Args:
         package: Dotted name of the package.
-        modules: For each exported name, the module of the package that defines it.
+        modules: For each module of the package, the names that it defines and that are exported, separated by
+            blanks.
     """
+    homes = {name: module for module, names in modules.items() for name in names.split()}
 
     def get(name: str) -> Any:
-        module = modules.get(name)
+        module = homes.get(name)
         if module is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(f"{package}.{module}"), name)

@@ -22,19 +22,11 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Agreement": "raters",
-            "Bar": "overview",
-            "Comparison": "result",
-            "Scale": "overview",
-            "agreement": "raters",
-            "common_scale": "overview",
-            "compare": "run",
-            "narrowed": "overview",
-            "pair_to_show": "overview",
-            "row_shares": "overview",
-            "shown_p": "verdict",
-        },
+        overview="Bar Scale common_scale narrowed pair_to_show row_shares",
+        raters="Agreement agreement",
+        result="Comparison",
+        run="compare",
+        verdict="shown_p",
     )
 
 __all__ = [

@@ -10,8 +10,8 @@ import numpy as np
 
 from ainb.batch import Template
 from ainb.compare.fields import Field, read_truth
-from ainb.compare.kappa import Weights
 from ainb.compare.labels import Label, declared_order, in_order, label_order
+from ainb.compare.metrics.kappa import Weights
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.suggestions import closest

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ainb.compare.kappa import Weights, disagreement, kappa, kappa_interval
 from ainb.compare.labels import Label, given_order, in_order, label_order, read_labels
+from ainb.compare.metrics.kappa import Weights, disagreement, kappa, kappa_interval
 from ainb.errors import ConfigError
 
 
@@ -77,7 +77,7 @@ def agreement(
         ConfigError: The columns differ in length, index or type, or `weights` need an order and the labels
             have none.
 
-    Source: see `ainb.compare.kappa`.
+    Source: see `ainb.compare.metrics.kappa`.
     """
     if weights not in {None, "linear", "quadratic"}:
         raise ConfigError(f"weights must be None, 'linear' or 'quadratic'; it is {weights!r}")

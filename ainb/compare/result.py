@@ -11,10 +11,10 @@ import numpy as np
 from ainb import host
 from ainb.compare.answers import Answers
 from ainb.compare.fields import Field
-from ainb.compare.kappa import Weights
 from ainb.compare.labels import Label, in_order
 from ainb.compare.markdown import markdown
-from ainb.compare.metrics import LabelMetrics, Metrics, NumberMetrics
+from ainb.compare.metrics.kappa import Weights
+from ainb.compare.metrics.metrics import LabelMetrics, Metrics, NumberMetrics
 from ainb.compare.table import comparison_frame
 from ainb.compare.verdict import Verdict, make_verdict
 from ainb.errors import ConfigError

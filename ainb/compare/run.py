@@ -11,7 +11,7 @@ from ainb.batch import BatchInterrupted, make_batch
 from ainb.compare import inputs
 from ainb.compare.answers import Answers, RowPrice, read_frame
 from ainb.compare.fields import Field, Match, find_field
-from ainb.compare.kappa import Weights
+from ainb.compare.metrics.kappa import Weights
 from ainb.compare.result import Comparison
 from ainb.errors import ConfigError, ReplayMissError
 from ainb.messages import Usage

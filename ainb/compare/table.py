@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.compare.metrics import Metrics
-from ainb.compare.statistics import holm, mcnemar
+from ainb.compare.metrics.metrics import Metrics
+from ainb.compare.metrics.statistics import holm, mcnemar
 
 if TYPE_CHECKING:
     import pandas as pd

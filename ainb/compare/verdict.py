@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ainb.compare.answers import Answers
-from ainb.compare.metrics import LabelMetrics, Metrics, Pair
-from ainb.compare.statistics import ALPHA, holm, mcnemar
+from ainb.compare.metrics.metrics import LabelMetrics, Metrics, Pair
+from ainb.compare.metrics.statistics import ALPHA, holm, mcnemar
 
 LEAST_ROWS = 30
 

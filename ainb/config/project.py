@@ -71,14 +71,9 @@ def _free(section: str, *names: str) -> dict[str, Rule]:
 
 
 _RATES = (
-    "requests_per_minute",
-    "tokens_per_minute",
-    "input_tokens_per_minute",
-    "output_tokens_per_minute",
-    "concurrency",
-    "strict",
-    "on_full",
-)
+    "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute",
+    "concurrency", "strict", "on_full",
+)  # fmt: skip
 RULES: Final[Mapping[str, Rule]] = {
     "model": inside,
     "api_base": local_url,

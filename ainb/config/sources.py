@@ -13,12 +13,10 @@ from typing import Any
 from ainb.config import project
 from ainb.config.tree import OPTIONS, Config
 from ainb.config.trust import FILE, find_pyproject, is_trusted
-from ainb.config.values import UnsafeTextError
+from ainb.config.values import OFF, ON, UnsafeTextError
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
-ON = frozenset({"1", "true", "yes", "on"})
-OFF = frozenset({"0", "false", "no", "off", "none"})
 MAX_FILE_BYTES = 2**24
 
 
@@ -197,7 +195,7 @@ def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
         return value
     if isinstance(value, Mapping):
         return _read_section(item, value, where)
-    if isinstance(value, str) and value.lower() in OFF:
+    if isinstance(value, str) and value.lower() in {*OFF, "none"}:
         return None
     if short is not None and isinstance(value, str | int | float) and value is not True:
         return short(str(value))

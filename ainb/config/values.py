@@ -14,6 +14,9 @@ from ainb.errors import ConfigError
 from ainb.keys import Key
 from ainb.pipeline.budget import read_usd
 
+ON = frozenset({"1", "true", "yes", "on"})
+OFF = frozenset({"0", "false", "no", "off"})
+
 
 class UnsafeTextError(ValueError):
     """An invalid value that may contain a secret, so that the message must not repeat it."""
@@ -47,20 +50,10 @@ def read_flag(value: Any) -> bool:
     Raises:
         ValueError: The value is neither.
     """
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
+    if isinstance(value, str) and value.lower() in ON | OFF:
+        return value.lower() in ON
     raise ValueError("true or false")
 
 

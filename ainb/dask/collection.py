@@ -8,19 +8,17 @@ import importlib.util
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch import Template
+from ainb.config import Config
+from ainb.core import Core
 from ainb.dask.mapper import Mapper, map_items
 from ainb.dask.meta import empty_result
 from ainb.dask.monitor import RunMonitor, latest, register
 from ainb.dask.runs import open_run
 from ainb.errors import ConfigError
 from ainb.events import Notice
-
-if TYPE_CHECKING:
-    from ainb.config import Config
-    from ainb.core import Core
 
 LAST_REPORT_SECONDS = 2.0
 NOT_FOR_PARTS = {

@@ -9,16 +9,14 @@ import sys
 import threading
 import weakref
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch import Progress, ProgressReporter, Watcher
+from ainb.core import Core
 from ainb.dask.reports import PartitionReport, add_up
 from ainb.dask.runs import PartitionedRun
 from ainb.engine import ENGINE
 from ainb.events import Notice
-
-if TYPE_CHECKING:
-    from ainb.core import Core
 
 NANO = Decimal(1_000_000_000)
 

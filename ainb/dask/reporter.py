@@ -6,16 +6,14 @@ import contextlib
 import secrets
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from ainb.batch import Progress
+from ainb.core import Core
 from ainb.dask.monitor import topic_of
 from ainb.dask.reports import PartitionReport, report_of
 from ainb.events import CallFinished, Event, Notice
 from ainb.usage.rows import Row, build_row
-
-if TYPE_CHECKING:
-    from ainb.batch import Progress
-    from ainb.core import Core
 
 REPORT_SECONDS = 0.5
 

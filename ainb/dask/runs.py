@@ -11,13 +11,10 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ainb.core import Core
 from ainb.events import Notice
 from ainb.stores.files import FOLDER_MODE, make_folders
-
-if TYPE_CHECKING:
-    from ainb.core import Core
 
 FOLDER = "partitions"
 MARK = "run.json"

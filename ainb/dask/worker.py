@@ -6,8 +6,9 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch import Batch
 from ainb.config import Config
 from ainb.core import Core
 from ainb.dask.reporter import current_worker, dispatch
@@ -16,9 +17,6 @@ from ainb.errors import AinbError, ConfigError
 from ainb.runtime import Runtime
 from ainb.stores.files import make_folders
 from ainb.stores.local import default_home
-
-if TYPE_CHECKING:
-    from ainb.batch import Batch
 
 POLL_SECONDS = 0.5
 GONE = frozenset({"cancelled", "released", "forgotten"})

@@ -6,24 +6,33 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.core import Core
 from ainb.errors import AinbError, InvalidPromptError, PermanentProviderError
+from ainb.jobs.state_machine import JobRecord
 from ainb.messages import Call, CallOptions, Handler, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.send import Sender
-
-if TYPE_CHECKING:
-    from ainb.core import Core
-    from ainb.jobs.state_machine import JobRecord
-    from ainb.providers.batch_service import BatchService, RequestResult
+from ainb.providers.batch_service import BatchService, RequestResult
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, the alphabet of ULIDs
 _TIME_CHARS = 10
 _HASH_CHARS = 16
 
 
-class DeliveredProvider:
+class _StandIn:
+    """Replacement of a provider with the same endpoint and account."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.name
+        self.free = provider.free
+        self.body = provider.body
+        self.endpoint = provider.endpoint
+        self.account = provider.account
+
+
+class DeliveredProvider(_StandIn):
     """Provider of one call whose answer is in a result file.
 
     Args:
@@ -42,25 +51,11 @@ class DeliveredProvider:
         job: JobRecord,
         number: int,
     ) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._service = service
         self._result = result
         self._job = job
         self._number = number
-        self.name = provider.name
-        self.free = provider.free
-
-    def body(self, request: Request) -> dict[str, Any]:
-        """The provider's."""
-        return self._provider.body(request)
-
-    def endpoint(self, request: Request) -> str:
-        """The provider's."""
-        return self._provider.endpoint(request)
-
-    def account(self, request: Request) -> str:
-        """The provider's."""
-        return self._provider.account(request)
 
     async def send(self, call: Call) -> Reply:
         """The reply in the result.
@@ -216,17 +211,6 @@ class _NotAnswered(AinbError):  # noqa: N818 - a signal between two functions of
 class _AnsweredError(AinbError):
     def __init__(self) -> None:
         Exception.__init__(self)
-
-
-class _StandIn:
-    """Replacement of a provider with the same endpoint and account."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.name = provider.name
-        self.free = provider.free
-        self.body = provider.body
-        self.endpoint = provider.endpoint
-        self.account = provider.account
 
 
 class _GivenReply(_StandIn):

@@ -120,7 +120,7 @@ class JobStore:
                 # Another kernel may have claimed the row since it was checked.
                 if db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
                     got.append(place)
-            job = _with_count(job, len(got))
+            job = replace(job, requests=len(got), rows=len(got))
             if got:
                 db.execute(
                     "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
@@ -298,10 +298,6 @@ class RunLock:
             self._path.unlink()
         with contextlib.suppress(OSError):
             os.close(self._handle)
-
-
-def _with_count(job: JobRecord, count: int) -> JobRecord:
-    return replace(job, requests=count, rows=count)
 
 
 def _encode(job: JobRecord) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ainb.panels.escapes import clean
-from ainb.panels.live import Live
-from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.output.live import Live
+from ainb.panels.output.slot import Slot, print_line, resolve
+from ainb.panels.output.widgets import Control
 from ainb.panels.view import Block, Line, View
-from ainb.panels.widgets import Control
 from ainb.usage.windows import WINDOWS, Window
 
 if TYPE_CHECKING:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ainb.batch import LoopWatcher
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.panels import formatting
+from ainb.panels import charts, formatting
 from ainb.panels.base import ROWS, Panel
 from ainb.panels.markup import Cell, Table
+from ainb.panels.output.slot import Slot, print_line
 from ainb.panels.progress import progress_view
-from ainb.panels.slot import Slot, print_line
 from ainb.panels.view import Block, Line, View
+from ainb.usage.frames.batches import outcomes
+from ainb.usage.frames.board import model_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,8 +132,6 @@ class BatchPanel(LoopWatcher):
     def _refresh_state(self, model: str) -> None:
         now = self._clock.monotonic()
         if self._state is not None and self._slot.is_live and now - self._refreshed_at >= STATE_SECONDS:
-            from ainb.usage.frames.board import model_now
-
             self._refreshed_at = now
             self._model_state = model_now(self._state(), model)
 
@@ -160,9 +160,6 @@ class BatchesPanel(Panel):
 
     def figure(self) -> Figure:
         """Bar chart of the newest batches: rows answered and failed."""
-        from ainb.panels import charts
-        from ainb.usage.frames.batches import outcomes
-
         frame = outcomes(self.frame)
         return (
             charts.bars(frame, label="rows")

@@ -8,6 +8,7 @@ from ainb.panels import formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.batch import newest_batch_panel
 from ainb.panels.cost import (
+    CostPanel,
     budget_lines,
     cost_chart,
     cost_table,
@@ -17,6 +18,7 @@ from ainb.panels.cost import (
 from ainb.panels.errors import ErrorsPanel, kinds_table, no_failures_text
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import Block, Line, SideBySide
+from ainb.usage.frames import board, failures
 from ainb.usage.windows import LAST_WEEK
 
 if TYPE_CHECKING:
@@ -34,14 +36,10 @@ class BoardPanel(Panel):
     @property
     def frame(self) -> pd.DataFrame:
         """Circuit, queue, limits and durations per model; see `ainb.usage.frames.board.providers_now`."""
-        from ainb.usage.frames import board
-
         return board.providers_now(self.session.log, self.session.state())
 
     def figure(self) -> Figure:
         """Cumulative cost over the period."""
-        from ainb.panels.cost import CostPanel
-
         return CostPanel(self.session, window=self.window).figure()
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
@@ -66,8 +64,6 @@ class BoardPanel(Panel):
 
     def summary_line(self) -> str:
         """Cost and number of failures."""
-        from ainb.panels.cost import CostPanel
-
         return f"{CostPanel(self.session).summary_line()}; {ErrorsPanel(self.session).summary_line()}"
 
     def change_key(self) -> Any:
@@ -81,8 +77,6 @@ class BoardPanel(Panel):
         return super().change_key(), [[row.get(key) for key in deterministic] for row in rows], pauses
 
     def _failures(self) -> list[Block]:
-        from ainb.usage.frames import failures
-
         errors = ErrorsPanel(self.session)
         sent = failures.sent(errors.frame)
         if not len(sent):
@@ -116,8 +110,6 @@ class BoardPanel(Panel):
         return [table]
 
     def _cache(self) -> list[Block]:
-        from ainb.usage.frames import board
-
         cache = board.cache_now(self.session.state())
         if not cache:
             return [Line(["cache off"], "quiet")]

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ainb.compare import common_scale, narrowed, pair_to_show, row_shares, shown_p
 from ainb.panels import formatting
 from ainb.panels.escapes import clean
 from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.output.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, SideBySide, View
 
 if TYPE_CHECKING:
@@ -132,8 +133,6 @@ def _counted(result: Comparison) -> Line:
 
 
 def _figures_table(result: Comparison) -> Table:
-    from ainb.compare import common_scale
-
     frame = result.frame
     scale = common_scale(frame)
     whole = bool((frame["answered"] == frame["rows"]).all())
@@ -205,8 +204,6 @@ def _end(value: float, *, numbers: bool) -> str:
 
 
 def _against(row: dict[Any, Any]) -> list[str]:
-    from ainb.compare import shown_p
-
     if formatting.is_unknown(row["p_value"]):
         return [formatting.UNKNOWN, formatting.UNKNOWN]
     counts = f"{formatting.count(row['only_first_right'])}, {formatting.count(row['only_this_right'])}"
@@ -235,8 +232,6 @@ def _interval(
 
 
 def _matrices(result: Comparison) -> list[Block]:
-    from ainb.compare import narrowed, row_shares
-
     tables: list[Block] = []
     for answers, name in list(zip(result.answers_by_variant, result.names, strict=True))[:MOST_MATRICES]:
         counts = narrowed(result.confusion(answers.variant, answers.model), MOST_CLASSES)
@@ -269,8 +264,6 @@ def _shaded(count: int, share: float) -> Cell:
 
 
 def _disagreements(result: Comparison) -> list[Block]:
-    from ainb.compare import pair_to_show
-
     pair = pair_to_show(result)
     if pair is None:
         return []

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import formatting
+from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import in_notebook
-from ainb.panels.view import Block, KeyFigures, Line
+from ainb.panels.output.slot import in_notebook
+from ainb.panels.view import Block, Chart, KeyFigures, Line
+from ainb.usage.frames import board, spending
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ainb.panels.view import Chart
     from ainb.session import Session
     from ainb.usage.windows import Window
 
@@ -31,15 +31,10 @@ class CostPanel(Panel):
     @property
     def frame(self) -> pd.DataFrame:
         """Tokens and cost of the period by group; see `ainb.usage.frames.spending.cost_by`."""
-        from ainb.usage.frames import spending
-
         return spending.cost_by(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
         """Cumulative cost over the period."""
-        from ainb.panels import charts
-        from ainb.usage.frames import spending
-
         log = self.session.log
         frame = spending.cumulative_cost(log, window=self.window)
         if not len(frame):
@@ -61,8 +56,6 @@ class CostPanel(Panel):
 
     def summary_line(self) -> str:
         """Cost of today and of all time."""
-        from ainb.usage.frames import spending
-
         spent = spending.spent(self.session.log)
         today, ever = spent.loc["today"], spent.loc["all time"]
         spent_today = formatting.dollars(today["cost_usd"], today["unpriced"])
@@ -72,8 +65,6 @@ class CostPanel(Panel):
 
 def key_figures(session: Session) -> KeyFigures | None:
     """Cost of today, of this notebook and of all time; None when the log holds no calls."""
-    from ainb.usage.frames import board, spending
-
     spent = spending.spent(session.log, notebook=session.runtime.origin()[0])
     if not spent["calls"].iloc[-1]:
         return None
@@ -112,8 +103,6 @@ def _savings(ever: Any) -> list[tuple[Any, Any]]:
 
 def budget_lines(session: Session) -> list[Block]:
     """One line per budget: limit, spent, left, reserved."""
-    from ainb.usage.frames import board
-
     lines: list[Block] = []
     for name, row in board.budgets(session.state()).iterrows():
         left = Cell(
@@ -144,8 +133,6 @@ def cost_table(panel: Panel, by: str) -> list[Block]:
         panel: Session and period.
         by: A key of `ainb.usage.frames.spending.GROUPS`; only "all models" includes free models.
     """
-    from ainb.usage.frames import spending
-
     frame = spending.cost_by(
         panel.session.log, by, window=panel.window, only="sent" if by == spending.ALL_MODELS else "billed"
     )
@@ -158,8 +145,6 @@ def cost_table(panel: Panel, by: str) -> list[Block]:
 
 
 def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
-    from ainb.usage.frames import spending
-
     dated = by == "day"
     thinks = spending.thinks(frame)
     thinking = ("of it thinking",) if thinks else ()
@@ -215,17 +200,12 @@ def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
 
 def unpriced_lines(panel: Panel) -> list[Block]:
     """Advice for models without a price; an empty list when all have one."""
-    from ainb.usage.frames import spending
-
     models = spending.unpriced_models(panel.session.log, window=panel.window)
     return [Line([f"No price is known for {', '.join(models)}; {HINT}"], "quiet")] if models else []
 
 
 def cost_chart(panel: Panel) -> list[Chart]:
     """Chart of the cumulative cost with its description; an empty list without cost."""
-    from ainb.panels import charts
-    from ainb.usage.frames import spending
-
     frame = spending.cumulative_cost(panel.session.log, window=panel.window)
     known, unpriced = spending.final_total(frame)
     if not known:
@@ -242,8 +222,6 @@ def cost_chart(panel: Panel) -> list[Chart]:
 
 
 def _cumulative(frame: pd.DataFrame, window: Window, now: float) -> Figure:
-    from ainb.panels import charts
-
     return charts.line(
         frame["total_usd"],
         step=window.step,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ainb.panels import formatting
+from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Table, Tone
-from ainb.panels.view import Block, Line
+from ainb.panels.view import Block, Chart, Line
+from ainb.usage.frames import board, failures
 from ainb.usage.windows import LAST_DAY
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ainb.panels.view import Chart
 
 SENT = ("error",)
 
@@ -30,22 +30,15 @@ class ErrorsPanel(Panel):
     @property
     def frame(self) -> pd.DataFrame:
         """Failed calls of the window by kind, with advice; see `ainb.usage.frames.failures.kinds`."""
-        from ainb.usage.frames import failures
-
         return failures.kinds(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
         """Failed calls over time, one colour per kind."""
-        from ainb.panels import charts
-        from ainb.usage.frames import failures
-
         frame = failures.over_time(self.session.log, window=self.window, statuses=SENT)
         return self._stacks(frame) if len(frame) else charts.empty("Nothing failed in this period.")
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Table of kinds, chart over time, the latest failures."""
-        from ainb.usage.frames import failures
-
         frame = self.frame
         now = self.session.log.now()
         sent, refused = failures.sent(frame), failures.not_sent(frame)
@@ -69,17 +62,12 @@ class ErrorsPanel(Panel):
 
     def summary_line(self) -> str:
         """Number of failed calls, and of those that were not sent."""
-        from ainb.usage.frames import failures
-
         frame = self.frame
         failed = formatting.counted(failures.total(failures.sent(frame)), "failed call")
         refused = failures.total(failures.not_sent(frame))
         return ", ".join(filter(None, (failed, f"{refused:,} not sent" if refused else "", self.window.name)))
 
     def _chart(self) -> list[Chart]:
-        from ainb.panels import charts
-        from ainb.usage.frames import failures
-
         log = self.session.log
         frame = failures.over_time(log, window=self.window, statuses=SENT)
         parts = "; ".join(
@@ -90,8 +78,6 @@ class ErrorsPanel(Panel):
         return [charts.chart(self._stacks(frame), description, span=drawn.text)]
 
     def _stacks(self, frame: pd.DataFrame) -> Figure:
-        from ainb.panels import charts
-
         return charts.stacks(
             frame,
             step=self.window.step,
@@ -101,8 +87,6 @@ class ErrorsPanel(Panel):
         )
 
     def _latest(self, now: float) -> Table:
-        from ainb.usage.frames import failures
-
         frame = failures.latest(self.session.log, window=self.window, statuses=SENT)
         rows = [
             (
@@ -130,8 +114,6 @@ class ErrorsPanel(Panel):
 
 def no_failures_text(panel: Panel) -> str:
     """Text for a window without failures, or for a log without calls."""
-    from ainb.usage.frames import board
-
     calls = board.newest_call(panel.session.log)
     return f"Nothing failed, {panel.window.name}." if calls else NO_CALLS
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch import Progress
 from ainb.panels import formatting
 from ainb.panels.base import ROWS
 from ainb.panels.escapes import one_line
 from ainb.panels.markup import Cell, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
-
-if TYPE_CHECKING:
-    from ainb.batch import Progress
+from ainb.redaction import redact
+from ainb.usage.frames.failures import describe
 
 SHOWN_CHARACTERS = 90
 
@@ -207,8 +207,6 @@ def _input(item: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    from ainb.redaction import redact
-
     text = "" if value is None else redact(one_line(str(value)[: 4 * SHOWN_CHARACTERS]))
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
@@ -241,8 +239,6 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
 
 
 def _failures(progress: Progress) -> list[Block]:
-    from ainb.usage.frames.failures import describe
-
     if not progress.kinds:
         return []
     rows = [

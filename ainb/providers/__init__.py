@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import re
 from collections.abc import Mapping
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from ainb.providers.local import Local
 
 MAX_ALIAS_STEPS = 10
+# Module and class of each protocol's adapter, which are imported on first use.
+_ADAPTERS: Mapping[str, tuple[str, str]] = {
+    "openai": ("openai", "OpenAIProvider"),
+    "anthropic": ("anthropic", "AnthropicProvider"),
+    "local": ("local", "LocalProvider"),
+    "pydantic": ("pydantic_ai", "PydanticAIProvider"),
+    "scripted": ("scripted", "ScriptedProvider"),
+}
 EMBEDDED = "smollm2"
 
 
@@ -111,33 +120,19 @@ def make_provider(
     if service not in SERVICES:
         return plugins.make_plugin(service, clock=clock)
     kind = SERVICES[service].protocol
-    if kind == "scripted":
-        from ainb.providers.scripted import ScriptedProvider
+    module, name = _ADAPTERS[kind]
+    make = getattr(importlib.import_module(f"ainb.providers.{module}"), name)
+    options: dict[str, Any] = {"clock": clock}
+    if kind == "local" and local is not None:
+        options["options"] = local
+    if kind in {"openai", "anthropic", "pydantic"}:
+        options["allow_insecure_http"] = allow_insecure_http
+    if kind in {"openai", "anthropic"}:
+        from ainb.providers.lessons.learnt import memory_of
 
-        return ScriptedProvider(clock=clock)
-    if kind == "local":
-        from ainb.providers.local import LocalProvider
-
-        return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
-    if kind == "pydantic":
-        from ainb.providers.pydantic_ai import PydanticAIProvider
-
-        return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
-    from ainb.providers.learnt import memory_of
-
-    options: dict[str, Any] = {
-        "clock": clock,
-        "allow_insecure_http": allow_insecure_http,
-        "memory": memory_of(home),
-        "headers": headers,
-    }
-    if kind == "anthropic":
-        from ainb.providers.anthropic import AnthropicProvider
-
-        return AnthropicProvider(SERVICES[service], **options)
-    from ainb.providers.openai import OpenAIProvider
-
-    return OpenAIProvider(SERVICES[service], **options)
+        make = functools.partial(make, SERVICES[service], memory=memory_of(home), headers=headers)
+    adapter: Provider = make(**options)
+    return adapter
 
 
 def check_headers(service: str, headers: Mapping[str, str]) -> None:
@@ -146,7 +141,7 @@ def check_headers(service: str, headers: Mapping[str, str]) -> None:
     Raises:
         ConfigError: The service or a name is invalid. The message never holds a header's value.
     """
-    from ainb.providers.adapted import check_header_names
+    from ainb.providers.remote.body import check_header_names
 
     known = [*SERVICES, *plugins.names()]
     if service not in known:

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ainb.errors import ConfigError
-from ainb.messages import Call, Reply, Request
-
-if TYPE_CHECKING:
-    from ainb.messages import Provider
+from ainb.messages import Call, Provider, Reply, Request
 
 RemoteState = Literal["running", "cancelling", "ended"]
 

@@ -6,6 +6,8 @@ fulfil the contract.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import AinbError, ConfigError, PermanentProviderError
@@ -94,16 +96,8 @@ class PluginProvider:
             ProviderError: It failed, or the adapter broke the contract.
             ConfigError: A key or an option is missing or invalid.
         """
-        try:
+        with self._contained(billed=True):
             reply: Any = await self._adapter.send(call)
-        except (AinbError, ConnectionError, TimeoutError):
-            raise
-        except Exception as error:
-            raise PermanentProviderError(
-                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
-                "package",
-                billed=True,
-            ) from error
         if not isinstance(reply, Reply):
             raise PermanentProviderError(
                 f"the adapter of {self.name} returned {type(reply).__name__} in place of a Reply; this is a "
@@ -111,6 +105,20 @@ class PluginProvider:
                 billed=True,
             )
         return reply
+
+    @contextlib.contextmanager
+    def _contained(self, *, billed: bool) -> Iterator[None]:
+        """Make an error of the adapter's one of ours."""
+        try:
+            yield
+        except (AinbError, ConnectionError, TimeoutError):
+            raise
+        except Exception as error:
+            raise PermanentProviderError(
+                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
+                "package",
+                billed=billed,
+            ) from error
 
 
 class ListingPlugin(PluginProvider):
@@ -122,12 +130,5 @@ class ListingPlugin(PluginProvider):
         Raises:
             ProviderError: It cannot be reached, or the adapter broke the contract.
         """
-        try:
+        with self._contained(billed=False):
             return [str(name) for name in await self._adapter.list_models()]  # type: ignore[attr-defined]  # checked by make_plugin
-        except (AinbError, ConnectionError, TimeoutError):
-            raise
-        except Exception as error:
-            raise PermanentProviderError(
-                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
-                "package"
-            ) from error

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.clock import Clock
 from ainb.errors import ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, Reply, Request, Usage
 from ainb.testing.faults import SCRIPTS, Script, Step
-
-if TYPE_CHECKING:
-    from ainb.clock import Clock
 
 ECHO = Step()
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})

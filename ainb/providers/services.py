@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ainb.keys import KEY_VARIABLES
 
@@ -39,25 +39,9 @@ class Service:
     batch_api: bool = False
 
 
-def _service(
-    name: str,
-    base_url: str,
-    *,
-    key_needed: bool = True,
-    free: bool = False,
-    json_mode: bool = True,
-    batch_api: bool = False,
-) -> Service:
-    return Service(
-        name=name,
-        base_url=base_url,
-        base_url_variable=f"{name.upper()}_BASE_URL",
-        key_variable=KEY_VARIABLES[name],
-        key_needed=key_needed,
-        free=free,
-        json_mode=json_mode,
-        batch_api=batch_api,
-    )
+def _service(name: str, base_url: str | None, *, variable: str = "", **more: Any) -> Service:
+    named = {"base_url_variable": variable or f"{name.upper()}_BASE_URL", "key_variable": KEY_VARIABLES[name]}
+    return Service(name=name, base_url=base_url, **{"json_mode": True, **named, **more})
 
 
 OLLAMA_PORT = "11434"
@@ -67,21 +51,14 @@ SERVICES: Mapping[str, Service] = {
     for service in (
         Service(name="local", protocol="local", key_needed=False, free=True, json_mode=True),
         _service("openai", "https://api.openai.com/v1", batch_api=True),
-        Service(
-            name="anthropic",
+        _service(
+            "anthropic",
+            "https://api.anthropic.com/v1",
             protocol="anthropic",
-            base_url="https://api.anthropic.com/v1",
-            base_url_variable="ANTHROPIC_BASE_URL",
-            key_variable=KEY_VARIABLES["anthropic"],
+            json_mode=False,
             batch_api=True,
         ),
-        Service(
-            name="azure",
-            base_url_variable="AZURE_OPENAI_ENDPOINT",
-            key_variable=KEY_VARIABLES["azure"],
-            json_mode=True,
-            batch_api=True,
-        ),
+        _service("azure", None, variable="AZURE_OPENAI_ENDPOINT", batch_api=True),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
         _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True, json_mode=False),
         _service("vllm", "http://127.0.0.1:8000/v1", key_needed=False, free=True),

@@ -26,18 +26,10 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "beginning_of_value": "filter",
-            "encodable": "filter",
-            "find": "filter",
-            "find_known": "filter",
-            "find_values": "filter",
-            "may_hold": "filter",
-            "redact": "filter",
-            "remember": "filter",
-            "secret_values": "filter",
-            "watch": "filter",
-        },
+        filter=(
+            "beginning_of_value encodable find find_known find_values may_hold redact remember secret_values "
+            "watch"
+        ),
     )
 
 __all__ = [

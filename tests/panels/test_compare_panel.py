@@ -12,8 +12,8 @@ import pytest
 import ainb
 from ainb.compare.overview import common_scale, row_shares
 from ainb.panels import compare as panel
-from ainb.panels import slot as slots
 from ainb.panels.compare import comparison_view
+from ainb.panels.output import slot as slots
 from tests.compare.conftest import table
 from tests.hostile import HOSTILE
 from tests.shells import fresh_shell

@@ -37,7 +37,7 @@ except ainb.AinbError as error:
     "%ai panel cost",
     "%ai panel errors",
     "ainb.panel('batch')",
-    "from ainb.panels.live import stop_all\nstop_all()",
+    "from ainb.panels.output.live import stop_all\nstop_all()",
 ]
 
 

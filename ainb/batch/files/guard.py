@@ -12,7 +12,6 @@ from ainb.stores.files import make_private
 
 LIST_FILE = "outputs.jsonl"
 MAX_LINES = 2_000
-_PIECE_BYTES = 1 << 20
 
 
 class OutputGuard:
@@ -101,8 +100,5 @@ def _is_same(path: Path, source: Path) -> bool:
 
 
 def _digest_of(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

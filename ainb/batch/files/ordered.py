@@ -7,8 +7,9 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch.files.guard import OutputGuard
 from ainb.batch.files.parquet import ParquetWriter
 from ainb.batch.files.stream import TemporaryFile
 from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
@@ -22,11 +23,8 @@ from ainb.batch.files.writers import (
     gzip_stream,
 )
 from ainb.batch.results.frame import Results, column_name
+from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ainb.batch.files.guard import OutputGuard
-    from ainb.batch.results.row_result import RowResult
 
 PIECE_ROWS = 10_000
 SHOWN_NAMES = 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 import tempfile
@@ -17,7 +18,7 @@ FILE_MODE = 0o666  # minus the umask, as for files of other programs
 TIMES_TRIED = 2
 
 
-class TemporaryFile:
+class TemporaryFile(io.RawIOBase):
     """Append-only temporary file with size and digest.
 
     A failed write (disk full, I/O error, …) causes a notice: its bytes wait in memory and are written again
@@ -29,6 +30,7 @@ class TemporaryFile:
     """
 
     def __init__(self, target: Path, notify: Callable[[str], object]) -> None:
+        super().__init__()
         self._target = target
         self._notify = notify
         self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -38,7 +40,6 @@ class TemporaryFile:
         self._has_failed = False
         self._digest = hashlib.sha256()
         self.size = 0
-        self.closed = False
 
     def write(self, data: Any) -> int:
         """Append bytes."""
@@ -52,23 +53,9 @@ class TemporaryFile:
             self._report(error)
         return len(kept)
 
-    def flush(self) -> None:
-        """No effect: only bytes of failed writes are buffered."""
-
-    def close(self) -> None:
-        """No effect: the file is closed when it is moved into place."""
-
     def writable(self) -> bool:
-        """True: bytes can be written."""
+        """True: bytes are appended; reading and seeking are not supported."""
         return True
-
-    def readable(self) -> bool:
-        """False: nothing can be read."""
-        return False
-
-    def seekable(self) -> bool:
-        """False: bytes are only appended."""
-        return False
 
     def digest(self) -> str:
         """SHA-256 of all bytes written, in hex."""

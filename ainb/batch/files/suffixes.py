@@ -14,18 +14,9 @@ FORMATS = {
 }  # fmt: skip
 WRITABLE = tuple(suffix for suffix, name in FORMATS.items() if name != "xlsx")
 _OTHERS = (
-    ".xls",
-    ".xlsm",
-    ".json",
-    ".txt",
-    ".feather",
-    ".arrow",
-    ".ods",
-    ".csv.zip",
-    ".csv.bz2",
-    ".csv.xz",
+    ".xls", ".xlsm", ".json", ".txt", ".feather", ".arrow", ".ods", ".csv.zip", ".csv.bz2", ".csv.xz",
     ".csv.zst",
-)
+)  # fmt: skip
 
 
 def suffix_of(path: str | Path) -> str | None:

@@ -15,22 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Formulas = Literal["escape", "keep"]
-
-
-class ByteStream(Protocol):
-    """A binary output stream."""
-
-    def write(self, data: bytes, /) -> int:
-        """Append bytes."""
-        ...
-
-    def flush(self) -> object:
-        """Write buffered bytes to the operating system."""
-        ...
-
-    def close(self) -> None:
-        """Close the stream."""
-        ...
+ByteStream = io.RawIOBase | gzip.GzipFile
 
 
 class PieceWriter(Protocol):
@@ -111,6 +96,6 @@ def _plain(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
-def gzip_stream(file: ByteStream) -> gzip.GzipFile:
+def gzip_stream(file: io.RawIOBase) -> gzip.GzipFile:
     """A gzip stream into `file` without a timestamp, so that equal results give equal files."""
     return gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)

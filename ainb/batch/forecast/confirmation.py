@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from decimal import ROUND_UP, Decimal
-from typing import TYPE_CHECKING
 
 from ainb.batch.forecast.forecast import Forecast, forecast
 from ainb.batch.forecast.past_outputs import PastOutputs
+from ainb.batch.input.calls import TemplateCalls
+from ainb.batch.input.source import Source
+from ainb.batch.options import BatchOptions
+from ainb.core import Core
 from ainb.errors import NotConfirmedError
 from ainb.events import Notice
 from ainb.pipeline.budget import read_usd
 from ainb.pricing import format_usd
-
-if TYPE_CHECKING:
-    from ainb.batch.input.calls import TemplateCalls
-    from ainb.batch.input.source import Source
-    from ainb.batch.options import BatchOptions
-    from ainb.core import Core
 
 
 def past_outputs(core: Core) -> PastOutputs:

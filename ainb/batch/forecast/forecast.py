@@ -7,17 +7,13 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ainb import pricing, tokens
 from ainb.batch.forecast.layout import ENTRY_TOKENS, Layout, layouts_of
+from ainb.batch.input.calls import TemplateCalls
+from ainb.batch.input.source import Source
 from ainb.errors import AinbError
-from ainb.messages import Usage
-
-if TYPE_CHECKING:
-    from ainb.batch.input.calls import TemplateCalls
-    from ainb.batch.input.source import Source
-    from ainb.messages import Call
+from ainb.messages import Call, Usage
 
 ROWS_READ = 100
 # Relative error of input token counts: services add schemas to a prompt in their own forms, and some

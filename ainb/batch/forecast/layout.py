@@ -6,18 +6,15 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ainb import pricing, tokens
+from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.shared_prefix import count_shared
+from ainb.batch.input.source import Source
 from ainb.errors import AinbError
 from ainb.messages import Usage
 from ainb.prompt_caches import prompt_cache_of
-from ainb.providers.cache_layout import layout_for
-
-if TYPE_CHECKING:
-    from ainb.batch.input.calls import TemplateCalls
-    from ainb.batch.input.source import Source
+from ainb.providers.remote.cache_layout import layout_for
 
 ROWS_READ = 20
 # Tokens of a row's id and line in the prompt, and of its entry in the answer without its fields.

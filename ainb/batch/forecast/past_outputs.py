@@ -7,13 +7,11 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from ainb.batch.input.calls import TemplateCalls
 from ainb.families import asked_effort
 from ainb.stores.small_file import read_small, write_small
-
-if TYPE_CHECKING:
-    from ainb.batch.input.calls import TemplateCalls
 
 FILE_NAME: Final = "outputs.json"
 VERSION: Final = 1

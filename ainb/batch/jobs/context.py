@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ainb import pricing
 from ainb.batch.input.calls import RowCalls, TemplateCalls
 from ainb.batch.jobs.under_way import claim_of
 from ainb.batch.options import BatchOptions
+from ainb.core import Core
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice
-from ainb.jobs import Delivery, JobDriver, JobStore, logged_calls
-from ainb.pipeline.budget import unpriced_text
+from ainb.jobs import Delivery, JobDriver, JobRecord, JobStore, logged_calls
+from ainb.messages import Call, Reply, Request
+from ainb.pipeline.budget import JobBudget, unpriced_text
 from ainb.providers.batch_service import BatchService, find_batch_service
-
-if TYPE_CHECKING:
-    from ainb.core import Core
-    from ainb.jobs import JobRecord
-    from ainb.messages import Call, Reply, Request
-    from ainb.pipeline.budget import JobBudget
 
 PICO = 12
 

@@ -13,21 +13,16 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ainb.batch.jobs.context import JobContext, pico, usd
+from ainb.batch.jobs.rows import OpenRows
 from ainb.batch.results import outcomes
+from ainb.batch.results.row_result import RowResult
 from ainb.errors import InvalidReplyError
-from ainb.jobs import merged, request_call_id
-from ainb.messages import add_up
+from ainb.jobs import JobRecord, PlannedRequest, merged, request_call_id
+from ainb.messages import Call, Reply, add_up
 from ainb.pipeline.budget import may_be_billed
-
-if TYPE_CHECKING:
-    from ainb.batch.jobs.rows import OpenRows
-    from ainb.batch.results.row_result import RowResult
-    from ainb.jobs import JobRecord, PlannedRequest
-    from ainb.messages import Call, Reply
-    from ainb.providers.batch_service import RequestResult
+from ainb.providers.batch_service import RequestResult
 
 SLICE = 128
 Pair = tuple[int, "RequestResult | None"]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch.context import BatchContext
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.finished import FinishedRows
-
-if TYPE_CHECKING:
-    from ainb.batch.results.row_result import RowResult
-    from ainb.messages import Call
+from ainb.messages import Call
 
 
 class OpenRows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
@@ -21,12 +21,9 @@ from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
-from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
+from ainb.jobs import JobRecord, RunLock, State, attached, last_message, sends_nothing
+from ainb.messages import Call
 from ainb.user_code import carried, ends_program
-
-if TYPE_CHECKING:
-    from ainb.jobs import RunLock
-    from ainb.messages import Call
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0

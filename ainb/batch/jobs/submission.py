@@ -9,16 +9,14 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ainb.batch.jobs.context import JobContext, pico
+from ainb.batch.jobs.rows import OpenRows
 from ainb.batch.results import outcomes
 from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
 from ainb.jobs import Chunk, JobRecord, PlannedRequest
-
-if TYPE_CHECKING:
-    from ainb.batch.jobs.rows import OpenRows
-    from ainb.messages import Call, Request
+from ainb.messages import Call, Request
 
 ZERO = Decimal(0)
 ID_CHARS = 64

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.jobs import JobStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from ainb.messages import Call
+from ainb.messages import Call
 
 
 def claim_of(call: Call, run_id: str, account: str) -> str:

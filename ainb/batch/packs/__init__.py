@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ainb.batch.packs.calls import PackCalls, check_packs
     from ainb.batch.packs.runner import PackRunner
 else:
-    __getattr__ = lazy_exports(
-        __name__, {"PackCalls": "calls", "PackRunner": "runner", "check_packs": "calls"}
-    )
+    __getattr__ = lazy_exports(__name__, calls="PackCalls check_packs", runner="PackRunner")
 
 __all__ = ["PackCalls", "PackRunner", "check_packs"]

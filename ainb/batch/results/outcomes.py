@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from ainb.batch.results.row_result import RowResult, to_nano_usd
-from ainb.messages import add_up
+from ainb.messages import Call, Reply, add_up
 from ainb.pipeline.budget import billed_attempts
 from ainb.user_code import carried, ends_program
-
-if TYPE_CHECKING:
-    from ainb.messages import Call, Reply
 
 
 async def of_reply(reply: Reply, read: Callable[[Reply], Awaitable[RowResult]]) -> RowResult:

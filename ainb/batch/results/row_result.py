@@ -7,15 +7,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ainb.batch.input.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
+from ainb.messages import Reply
 from ainb.redaction import redact
 from ainb.user_code import original
-
-if TYPE_CHECKING:
-    from ainb.messages import Reply
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
 STATUSES: tuple[Status, ...] = ("ok", "error", "rejected", "cancelled")

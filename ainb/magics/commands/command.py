@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ainb.magics.parsing.arguments import Arguments
@@ -11,7 +11,7 @@ from ainb.magics.parsing.flags import Flag
 from ainb.magics.shell import NotebookShell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """One subcommand of ``%ai``.
 
@@ -28,6 +28,7 @@ class Command:
     """
 
     name: str
+    _: KW_ONLY
     run: Callable[[NotebookShell, Arguments], Any]
     metavar: str = ""
     words: tuple[int, int] = (0, 0)

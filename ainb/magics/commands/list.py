@@ -24,7 +24,7 @@ from ainb.suggestions import closest
 
 if TYPE_CHECKING:
     from ainb.pricing import Prices
-    from ainb.providers.learnt import Learnt
+    from ainb.providers.lessons.learnt import Learnt
 
 # Models of the price list that do not answer prompts with text, or are no longer sold to new users.
 _NOT_CHAT = re.compile(

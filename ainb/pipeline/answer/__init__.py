@@ -17,17 +17,10 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "AnswerStage": "stage",
-            "Schema": "schema",
-            "check_again": "stage",
-            "find_value": "finding",
-            "is_inline": "inline",
-            "is_schema_class": "schema",
-            "is_schema_type": "schema",
-            "read_schema": "schema",
-            "visible": "finding",
-        },
+        finding="find_value visible",
+        inline="is_inline",
+        schema="Schema is_schema_class is_schema_type read_schema",
+        stage="AnswerStage check_again",
     )
 
 __all__ = [

@@ -28,26 +28,12 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Account": "accounts",
-            "Balance": "accounts",
-            "Budget": "options",
-            "BudgetStage": "stage",
-            "BudgetStatus": "options",
-            "Claim": "accounts",
-            "JobBudget": "jobs",
-            "Ledger": "ledger",
-            "MAX_USD": "options",
-            "MemoryBook": "accounts",
-            "Verdict": "accounts",
-            "ZERO": "accounts",
-            "billed_attempts": "billing",
-            "decide": "accounts",
-            "may_be_billed": "billing",
-            "parse_budget": "options",
-            "read_usd": "options",
-            "unpriced_text": "options",
-        },
+        accounts="Account Balance Claim MemoryBook Verdict ZERO decide",
+        billing="billed_attempts may_be_billed",
+        jobs="JobBudget",
+        ledger="Ledger",
+        options="Budget BudgetStatus MAX_USD parse_budget read_usd unpriced_text",
+        stage="BudgetStage",
     )
 
 __all__ = [

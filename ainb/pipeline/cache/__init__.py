@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Cache": "options",
-            "CacheStage": "stage",
-            "ResponseCache": "standalone",
-            "canonical": "key",
-            "reply_key": "key",
-        },
+        key="canonical reply_key",
+        options="Cache",
+        stage="CacheStage",
+        standalone="ResponseCache",
     )
 
 __all__ = ["Cache", "CacheStage", "ResponseCache", "canonical", "reply_key"]

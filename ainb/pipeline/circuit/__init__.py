@@ -25,19 +25,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "BUCKETS": "state_machine",
-            "Breakers": "stage",
-            "Circuit": "state_machine",
-            "CircuitBreaker": "standalone",
-            "CircuitStatus": "standalone",
-            "GateStage": "stage",
-            "OPEN_JITTER": "state_machine",
-            "PROBE_CHECK_SECONDS": "state_machine",
-            "PermitStage": "stage",
-            "State": "state_machine",
-            "verdict": "state_machine",
-        },
+        stage="Breakers GateStage PermitStage",
+        standalone="CircuitBreaker CircuitStatus",
+        state_machine="BUCKETS Circuit OPEN_JITTER PROBE_CHECK_SECONDS State verdict",
     )
 
 __all__ = [

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ainb.pipeline.replay.cassettes import Library
     from ainb.pipeline.replay.stage import Mode, ReplayStage, not_booked
 else:
-    __getattr__ = lazy_exports(
-        __name__, {"Library": "cassettes", "Mode": "stage", "ReplayStage": "stage", "not_booked": "stage"}
-    )
+    __getattr__ = lazy_exports(__name__, cassettes="Library", stage="Mode ReplayStage not_booked")
 
 __all__ = ["Library", "Mode", "ReplayStage", "not_booked"]

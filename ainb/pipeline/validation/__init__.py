@@ -25,19 +25,13 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Finding": "rules",
-            "OwnKeyStage": "key_filter",
-            "Preview": "preview",
-            "Rule": "rules",
-            "Validation": "options",
-            "ValidationStage": "stage",
-            "Validator": "validator",
-            "parse_validation": "options",
-            "preview_call": "preview",
-            "sanitize": "untrusted",
-            "validate": "stage",
-        },
+        key_filter="OwnKeyStage",
+        options="Validation parse_validation",
+        preview="Preview preview_call",
+        rules="Finding Rule",
+        stage="ValidationStage validate",
+        untrusted="sanitize",
+        validator="Validator",
     )
 
 __all__ = [

@@ -6,26 +6,27 @@ Source: Anthropic API reference, "Message Batches"; anthropic-sdk-python 009b035
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from ainb.messages import Call, Reply, Request
+from ainb.messages import Request
 from ainb.providers.batch_service import BatchLimits, RemoteJob, RequestResult
 from ainb.providers.http import (
-    MAX_PAGES,
-    SKEW_SECONDS,
     TRANSFER_SECONDS,
-    BatchHttp,
-    StoredResponse,
+    Json,
     count_or_none,
     encode_body,
     joined_length,
     joined_lines,
+    mapping,
+    status_of,
+    word_or_none,
 )
+from ainb.providers.remote.batches import HttpBatches
 
 ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"
@@ -33,41 +34,19 @@ RESULTS = "results"
 BEFORE, AFTER = b'{"requests":[', b"]}"
 # A job may take hours: prompt cache entries with the usual five minutes would expire before they are read.
 LONG_MARK = "1h"
-_STATUSES = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
+_NOT_PROCESSED = {
+    "expired": "the job expired before this request was processed",
+    "canceled": "the job was cancelled",
 }
 
 
-class AnthropicBatches:
-    """The batch API of one endpoint.
-
-    Args:
-        http: HTTP client of the endpoint.
-        body: Builds the body of a request, the same as for a live call.
-        read: Parses a stored response the same way as a live one.
-    """
+class AnthropicBatches(HttpBatches):
+    """The batch API of one endpoint."""
 
     uploads = False
     limits = ANTHROPIC_LIMITS
-
-    def __init__(
-        self,
-        http: BatchHttp,
-        *,
-        body: Callable[[Request], dict[str, Any]],
-        read: Callable[[Call, StoredResponse], Reply],
-    ) -> None:
-        self._http = http
-        self._body = body
-        self._read = read
+    path = PATH
+    cursor = "after_id"
 
     def line(self, custom_id: str, request: Request) -> bytes:
         """One request as an item of the list in the job's body."""
@@ -86,80 +65,33 @@ class AnthropicBatches:
         """Create the job. The protocol has no field for the tag; only the custom ids hold it."""
         body = joined_lines(path, before=BEFORE, between=b",", after=AFTER)
         length = joined_length(path, before=BEFORE, after=AFTER)
-        return self._job(await self._http.post(PATH, body, length=length, seconds=TRANSFER_SECONDS))
+        return self._job(await self._http.call(PATH, body, length=length, seconds=TRANSFER_SECONDS))
 
-    async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
-        """Jobs with this number of requests that were created since; the protocol returns no tag."""
-        found: list[RemoteJob] = []
-        query = {"limit": "100"}
-        for _ in range(MAX_PAGES):
-            page = await self._http.get(PATH, **query)
-            jobs = [self._job(item) for item in page.get("data") or [] if isinstance(item, dict)]
-            young = [job for job in jobs if (job.created_at or 0.0) >= created_after - SKEW_SECONDS]
-            found += [job for job in young if job.requests == requests]
-            if not page.get("has_more") or not jobs or len(young) < len(jobs):
-                break
-            query["after_id"] = jobs[-1].job_id
-        return found
+    def _may_be(self, job: RemoteJob, tag: str, requests: int) -> bool:
+        return job.created_at is not None and job.requests == requests  # none of them carries a tag
 
-    async def get(self, job_id: str) -> RemoteJob:
-        """Current state of the job."""
-        return self._job(await self._http.get(f"{PATH}/{job_id}"))
+    def _result_path(self, job_id: str, name: str) -> str:
+        return f"{PATH}/{job_id}/{name}"
 
-    async def cancel(self, job_id: str) -> None:
-        """Request cancellation of the job."""
-        await self._http.post(f"{PATH}/{job_id}/cancel", b"{}")
-
-    async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write the results to `path`.
-
-        They are read from the endpoint itself: a URL in the provider's response never receives the key.
-        """
-        await self._http.download(f"{PATH}/{job_id}/{name}", path)
-
-    def read_line(self, line: bytes) -> RequestResult | None:
-        """Parse one line of the results."""
-        try:
-            data = orjson.loads(line)
-        except orjson.JSONDecodeError:
+    def _result(self, custom_id: str, data: Json) -> RequestResult | None:
+        result = data.get("result")
+        if not isinstance(result, dict):
             return None
-        result = data.get("result") if isinstance(data, dict) else None
-        if not isinstance(result, dict) or not isinstance(data.get("custom_id"), str):
-            return None
-        custom_id, kind = data["custom_id"], result.get("type")
+        kind = word_or_none(result.get("type"))
         if kind == "succeeded":
             return RequestResult(custom_id=custom_id, status_code=200, body=result.get("message"))
-        if kind == "errored":
-            return self._refused(custom_id, result.get("error"))
-        words = {
-            "expired": "the job expired before this request was processed",
-            "canceled": "the job was cancelled",
-        }
-        code = kind if isinstance(kind, str) else None
-        return RequestResult(custom_id=custom_id, status_code=None, code=code, message=words.get(code or ""))
-
-    def reply(self, call: Call, result: RequestResult) -> Reply:
-        """The reply of a processed request."""
-        stored = StoredResponse(
-            self._http.target,
-            status=result.status_code or 500,
-            body=orjson.dumps(result.body),
-            request_id=result.request_id,
-        )
-        return self._read(call, stored)
-
-    @staticmethod
-    def _refused(custom_id: str, body: Any) -> RequestResult:
+        if kind != "errored":
+            words = _NOT_PROCESSED.get(kind or "")
+            return RequestResult(custom_id=custom_id, status_code=None, code=kind, message=words)
         # The error is nested twice: {"type": "error", "error": {"type": …, "message": …}}.
-        inner = body.get("error") if isinstance(body, dict) else None
-        kind = inner.get("type") if isinstance(inner, dict) else None
-        request_id = body.get("request_id") if isinstance(body, dict) else None
+        body = result.get("error")
+        code = word_or_none(mapping(mapping(body).get("error")).get("type"))
         return RequestResult(
             custom_id=custom_id,
-            status_code=_STATUSES.get(kind, 500) if isinstance(kind, str) else 500,
+            status_code=status_of(code),
             body=body,
-            code=kind if isinstance(kind, str) else None,
-            request_id=request_id if isinstance(request_id, str) else None,
+            code=code,
+            request_id=word_or_none(mapping(body).get("request_id")),
         )
 
     def _job(self, data: Mapping[str, Any]) -> RemoteJob:

@@ -6,11 +6,12 @@ Reads text, tool calls, tokens and the finish reason.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.providers import http
 from ainb.providers.http import UnreadableError, count_or_none, mapping, word_or_none
 
 FINISH_REASONS = {
@@ -25,41 +26,31 @@ REFUSAL = "refusal"
 
 
 @dataclass(slots=True)
-class Answer:
-    """A reply, complete or still growing from the events of a stream.
+class Answer(http.Answer):
+    """A message, complete or still growing from the events of a stream."""
 
-    Attributes:
-        text: The text blocks, or the tool calls as JSON where there is no text.
-        model: The model that answered, or None.
-        finish_reason: One of the values of `Reply.finish_reason`, or None.
-        usage: The message's token counts, not parsed yet.
-        begun: Whether the message has begun.
-        done: Whether the stream's last event has arrived.
-        reasoning: The model's own summary of its thinking; "" without one.
-        refusal: Text of a refusal; "" when the model answered.
-        category: The category of a refusal, or None.
-    """
-
-    text: str = ""
-    model: str | None = None
-    finish_reason: str | None = None
-    usage: dict[str, Any] = field(default_factory=dict)
-    begun: bool = False
-    done: bool = False
-    reasoning: str = ""
-    refusal: str = ""
-    category: str | None = None
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Parse a complete message; see the base class."""
+        if not isinstance(data, dict):
+            raise UnreadableError("JSON that is not an object")
+        blocks = data.get("content")
+        if not isinstance(blocks, list):
+            raise UnreadableError("a message without content")
+        answer = cls()
+        answer._start(data)
+        for index, block in enumerate(blocks):
+            answer.add_block(index, mapping(block))
+        answer._finish(data, None)
+        if answer.finish_reason is None and not blocks:
+            raise UnreadableError("a message without content")
+        answer.end()
+        return answer
+
     def add(self, event: Any) -> str:
-        """Add the next event of a stream.
-
-        Returns:
-            The text that it adds.
-
-        Raises:
-            UnreadableError: The data is not an event of the protocol.
-        """
+        """Add the next event of a stream; see the base class."""
         if not isinstance(event, dict):
             raise UnreadableError("a stream of something that is not an object")
         kind = event.get("type")
@@ -97,7 +88,7 @@ class Answer:
             calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
             self.text = orjson.dumps(calls).decode()
 
-    def give_tool_input(self) -> None:
+    def take_tool_input(self) -> None:
         """Use the input of the answer tool as text: it is the answer that a schema asked for."""
         if not self._tools:
             return
@@ -105,6 +96,10 @@ class Answer:
         self.text = "".join(parts) or "{}"
         if self.finish_reason == "tool_calls":
             self.finish_reason = "stop"
+
+    def tokens(self, service: str) -> Usage:
+        """Tokens of the message."""
+        return read_usage(self.usage)
 
     def _calls(self) -> list[tuple[str, list[str]]]:
         return [self._tools[index] for index in sorted(self._tools)]
@@ -141,29 +136,9 @@ class Answer:
     def _account(self, usage: Any) -> None:
         # The counts of a stream are cumulative, and the last event repeats only some of them.
         if isinstance(usage, dict):
-            self.usage.update((name, value) for name, value in usage.items() if value is not None)
-
-
-def read_message(data: Any) -> Answer:
-    """Parse a complete body.
-
-    Raises:
-        UnreadableError: It is not a message; the text says what it is instead.
-    """
-    if not isinstance(data, dict):
-        raise UnreadableError("JSON that is not an object")
-    blocks = data.get("content")
-    if not isinstance(blocks, list):
-        raise UnreadableError("a message without content")
-    answer = Answer()
-    answer._start(data)  # noqa: SLF001 - its own reader
-    for index, block in enumerate(blocks):
-        answer.add_block(index, mapping(block))
-    answer._finish(data, None)  # noqa: SLF001 - its own reader
-    if answer.finish_reason is None and not blocks:
-        raise UnreadableError("a message without content")
-    answer.end()
-    return answer
+            known = {name: value for name, value in usage.items() if value is not None}
+            self.usage = {**(self.usage or {}), **known}
+            self.service_tier = word_or_none(self.usage.get("service_tier"))
 
 
 def read_usage(usage: Any) -> Usage:

@@ -9,7 +9,8 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.messages import Message, ReplySchema, Request
-from ainb.providers.adapted import (
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.remote.body import (
     Wire,
     choose_effort,
     drop_sampling,
@@ -18,46 +19,22 @@ from ainb.providers.adapted import (
     schema_lesson,
     with_clean_tools,
 )
-from ainb.providers.cache_layout import cut, layout_for, mark_last, shared_length
-from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import ANTHROPIC, as_given, rewrite
-from ainb.providers.schema_names import clean_name
+from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, shared_length
+from ainb.providers.schemas.forms import ANTHROPIC, as_given, rewrite
+from ainb.providers.schemas.names import clean_name
 
 Json = dict[str, Any]
 
 # Parameters of the OpenAI protocol without a counterpart, which the service would refuse.
-DROPPED = frozenset(
-    {
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "n",
-        "parallel_tool_calls",
-        "presence_penalty",
-        "response_format",
-        "seed",
-        "top_logprobs",
-    }
-)
-_TRANSLATED = frozenset(
-    {
-        "cache_control",
-        "effort",
-        "extra_body",
-        "extra_headers",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "model",
-        "reasoning_effort",
-        "stop",
-        "stream",
-        "stream_options",
-        "tool_choice",
-        "tools",
-        "user",
-    }
-)
+DROPPED = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "n", "parallel_tool_calls", "presence_penalty",
+    "response_format", "seed", "top_logprobs",
+})  # fmt: skip
+_TRANSLATED = frozenset({
+    "cache_control", "effort", "extra_body", "extra_headers", "max_completion_tokens", "max_tokens",
+    "messages", "model", "reasoning_effort", "stop", "stream", "stream_options", "tool_choice", "tools",
+    "user",
+})  # fmt: skip
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
 _ABOUT_THIS_SCHEMA = re.compile(
@@ -97,6 +74,8 @@ def build(
         body["system"] = system
     wire = Wire(body)
     if given:
+        dropped = sorted(DROPPED & given.keys())
+        wire.notes += [f"{request.provider} does not accept {name}; it was left out" for name in dropped]
         _add_parameters(body, with_clean_tools(wire, given))
         _add_thinking(wire, request, family)
         drop_sampling(wire, family, request.model, None)

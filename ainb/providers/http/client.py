@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
-from ainb.providers.http.faults import Origin, clean
+from ainb.providers.http.faults import Origin, clean, response_fault
 from ainb.providers.http.headers import rate_limit_headers, request_id
 from ainb.providers.http.refusal import Refusal
 from ainb.providers.http.resolver import Resolver
@@ -37,6 +37,7 @@ _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSes
 
 
 Body = bytes | AsyncIterable[bytes] | aiohttp.FormData | None
+_Fault = TypeVar("_Fault", bound=ProviderError)
 
 
 class Response:
@@ -52,6 +53,11 @@ class Response:
         self.request_id = request_id(raw.headers)
         # Called with the parsed error of a body, also of one with status 200.
         self.on_refusal: Callable[[Refusal], None] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - success
 
     @property
     def is_event_stream(self) -> bool:
@@ -122,25 +128,38 @@ class Response:
     def unreadable(self, what: str, kind: type[ProviderError] = TransientProviderError) -> ProviderError:
         """Error for a reply that arrived and cannot be parsed; it was probably billed."""
         origin = self.target.origin
-        return kind(
+        return self.billed_fault(
+            kind,
             f"{origin.service} answered {self.status} with {clean(what, origin.secrets)}; "
             f"try again; if it stays so, check {origin.base_url_option} ({origin.base_url})",
-            status_code=self.status,
-            request_id=self.request_id,
-            billed=True,
-            headers=self.headers,
         )
 
     def cut(self, error: Exception | None = None) -> ProviderError:
         """Error for a reply that began and did not end."""
         late = isinstance(error, TimeoutError)
         what = "sent no more of its reply in time" if late else "broke off in the middle of its reply"
-        return TransientProviderError(
-            f"{self.target.origin.service} {what}; another attempt may succeed",
-            status_code=self.status,
-            request_id=self.request_id,
-            billed=True,
+        text = f"{self.target.origin.service} {what}; another attempt may succeed"
+        return self.billed_fault(TransientProviderError, text)
+
+    def billed_fault(self, kind: type[_Fault], text: str) -> _Fault:
+        """An error about a reply that has arrived, at least in part."""
+        return kind(
+            text, status_code=self.status, request_id=self.request_id, billed=True, headers=self.headers
+        )
+
+    def fault(
+        self, body: bytes | Refusal, *, unix_now: float, status: int | None = None, model: str = ""
+    ) -> ProviderError:
+        """The error that this response is, see `response_fault`; `status` in place of its own, if given."""
+        return response_fault(
+            self.target.origin,
+            status or self.status,
+            body,
             headers=self.headers,
+            request_id=self.request_id,
+            location=self.location,
+            model=model,
+            unix_now=unix_now,
         )
 
 

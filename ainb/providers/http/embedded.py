@@ -9,7 +9,7 @@ from ainb.providers.http.refusal import Refusal, refusal_of
 
 _ANSWER_KEYS: Final = ("choices", "content", "candidates", "output")
 _FINE_CODES: Final = frozenset({"none", "0", "200", "", "ok", "success"})
-_EMBEDDED: Final = {
+_STATUSES: Final = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "invalid_api_key": 401,
@@ -30,7 +30,12 @@ _EMBEDDED: Final = {
 
 def embedded_status(refusal: Refusal) -> int:
     """HTTP status for an error in a body with status 200; 500 when the body names none."""
-    return refusal.status or _EMBEDDED.get(refusal.code or "", 500)
+    return refusal.status or status_of(refusal.code)
+
+
+def status_of(code: str | None) -> int:
+    """HTTP status for an error code; 500 for an unknown code."""
+    return _STATUSES.get(code or "", 500)
 
 
 def embedded_refusal(data: Any) -> Refusal | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -17,9 +16,10 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.messages import Call, Reply
+from ainb.providers.http.answer import Answer
 from ainb.providers.http.client import Response, StoredResponse, request
 from ainb.providers.http.embedded import embedded_refusal, embedded_status
-from ainb.providers.http.faults import clean, response_fault
+from ainb.providers.http.faults import clean
 from ainb.providers.http.json_body import SurrogateJoiner, UnreadableError, joined, parse_json
 from ainb.providers.http.refusal import Refusal, read_refusal
 from ainb.providers.http.sse import ErrorEvent, EventParser
@@ -30,53 +30,11 @@ FILTERED = "content_filter"
 REFUSED = "refused"
 
 
-class Growing(Protocol):
-    """An answer, complete or still growing from the events of a stream."""
-
-    text: str
-    finish_reason: str | None
-    refusal: str
-    category: str | None
-
-    @property
-    def begun(self) -> bool:
-        """Whether the model has begun to answer."""
-        ...
-
-    @property
-    def done(self) -> bool:
-        """Whether the answer is complete."""
-        ...
-
-    def add(self, chunk: Any) -> str:
-        """Add the next event; returns the text that it adds. Raises UnreadableError for invalid data."""
-        ...
-
-    def end(self) -> None:
-        """Finish a complete stream."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """Parsing functions of one protocol.
-
-    Attributes:
-        begin: Makes the empty answer to which a stream's events are added.
-        read: Parses a complete body; raises UnreadableError, which says what the body is instead.
-        reply: Builds the Reply.
-    """
-
-    begin: Callable[[], Any]
-    read: Callable[[Any], Any]
-    reply: Callable[[Call, Response, Any], Reply]
-
-
 class Exchange:
-    """Sends request bodies to targets and parses the replies by the dialect of their protocol."""
+    """Sends request bodies to targets and parses the replies by the `Answer` of their protocol."""
 
-    def __init__(self, dialect: Dialect, *, clock: Clock) -> None:
-        self._dialect = dialect
+    def __init__(self, answer: type[Answer], *, clock: Clock) -> None:
+        self._answer = answer
         self._clock = clock
 
     async def send(
@@ -102,8 +60,8 @@ class Exchange:
         response = await request(target, target.chat_url, body=encode_body(body))
         response.on_refusal = on_refusal
         try:
-            if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-                raise self._fault(call, response, response.status, read_refusal(await response.read()))
+            if not response.ok:
+                raise self._fault(call, response, read_refusal(await response.read()))
             streamed = response.is_event_stream
             if streamed:
                 answer = await self._read_stream(call, response)
@@ -111,7 +69,7 @@ class Exchange:
                 answer = self._read_whole(call, response, await response.read())
         finally:
             response.release()
-        reply = self._dialect.reply(call, response, answer)
+        reply = _reply(call, response, answer)
         reply.complete = not streamed or answer.finish_reason is not None
         return reply
 
@@ -128,11 +86,11 @@ class Exchange:
             ProviderError: The request failed.
         """
         response.on_refusal = on_refusal
-        if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-            raise self._fault(call, response, response.status, read_refusal(response.body))
-        return self._dialect.reply(call, response, self._read_whole(call, response, response.body))
+        if not response.ok:
+            raise self._fault(call, response, read_refusal(response.body))
+        return _reply(call, response, self._read_whole(call, response, response.body))
 
-    def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
+    def _read_whole(self, call: Call, response: Response, body: bytes) -> Answer:
         try:
             data = parse_json(body)
         except ValueError:
@@ -141,7 +99,7 @@ class Exchange:
             raise response.unreadable(what) from None
         self._check_error(call, response, data)
         try:
-            answer: Growing = self._dialect.read(data)
+            answer = self._answer.read(data)
         except UnreadableError as error:
             raise response.unreadable(str(error)) from None
         answer.text = joined(answer.text)
@@ -150,9 +108,9 @@ class Exchange:
             call.emit(answer.text, self._clock.monotonic())
         return answer
 
-    async def _read_stream(self, call: Call, response: Response) -> Growing:
+    async def _read_stream(self, call: Call, response: Response) -> Answer:
         parser, joiner = EventParser(), SurrogateJoiner()
-        answer: Growing = self._dialect.begin()
+        answer = self._answer()
         said_done = False
         try:
             async for piece in response.pieces():
@@ -177,13 +135,12 @@ class Exchange:
         return answer
 
     def _take(
-        self, call: Call, response: Response, answer: Growing, joiner: SurrogateJoiner, events: list[bytes]
+        self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
     ) -> bool:
         # Returns whether the stream's end marker has arrived.
         for event in events:
             if isinstance(event, ErrorEvent):
-                refusal = read_refusal(event)
-                raise self._embedded_fault(call, response, refusal)
+                raise self._embedded_fault(call, response, read_refusal(event))
             if not event.strip():
                 continue  # an empty event, with which some gateways keep the connection alive
             if event.strip() == DONE:
@@ -213,56 +170,56 @@ class Exchange:
             raise self._embedded_fault(call, response, refusal)
 
     def _embedded_fault(self, call: Call, response: Response, refusal: Refusal) -> ProviderError:
-        fault = self._fault(call, response, embedded_status(refusal), refusal)
+        fault = self._fault(call, response, refusal, embedded_status(refusal))
         fault.billed = call.shown
         return fault
 
-    def _check_refused(self, call: Call, response: Response, answer: Growing) -> None:
+    def _check_refused(self, call: Call, response: Response, answer: Answer) -> None:
         """Raise when the model or a content filter refused to answer: the same request would fail again."""
-        origin = response.target.origin
-        said = clean(answer.refusal, origin.secrets)
-        fault: RefusedError | ContentFilteredError
-        if answer.refusal and (not answer.text.strip() or answer.finish_reason == FILTERED):
+        origin, is_empty = response.target.origin, not answer.text.strip()
+        withheld = answer.finish_reason == FILTERED
+        category = f" ({answer.category})" if answer.category else ""
+        kind: type[RefusedError | ContentFilteredError]
+        if answer.refusal and (is_empty or withheld):
+            said = clean(answer.refusal, origin.secrets)
             words = "" if said == REFUSED else f": {said}"
-            category = f" ({answer.category})" if answer.category else ""
-            fault = RefusedError(
-                f"{call.request.model} refused to answer{category}{words}; change the prompt, or use another "
-                "model",
-                status_code=response.status,
-                request_id=response.request_id,
-                billed=True,
-                headers=response.headers,
-            )
-        elif answer.finish_reason == FILTERED and (
-            not answer.text.strip() or call.request.schema is not None
-        ):
-            fault = ContentFilteredError(
-                f"the content filter of {origin.service} withheld the reply"
-                f"{f' ({answer.category})' if answer.category else ''}; change the prompt, or use another "
-                "model",
-                status_code=response.status,
-                request_id=response.request_id,
-                billed=True,
-                headers=response.headers,
-            )
+            kind, text = RefusedError, f"{call.request.model} refused to answer{category}{words}"
+        elif withheld and (is_empty or call.request.schema is not None):
+            kind = ContentFilteredError
+            text = f"the content filter of {origin.service} withheld the reply{category}"
         else:
             return
+        fault = response.billed_fault(kind, f"{text}; change the prompt, or use another model")
         fault.category = answer.category
         raise fault
 
-    def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
+    def _fault(
+        self, call: Call, response: Response, refusal: Refusal, status: int | None = None
+    ) -> ProviderError:
         if response.on_refusal is not None:
             response.on_refusal(refusal)
-        return response_fault(
-            response.target.origin,
-            status,
-            refusal,
-            headers=response.headers,
-            request_id=response.request_id,
-            location=response.location,
-            model=call.request.model,
-            unix_now=self._clock.unix(),
-        )
+        now = self._clock.unix()
+        return response.fault(refusal, unix_now=now, status=status, model=call.request.model)
+
+
+def _reply(call: Call, response: Response, answer: Answer) -> Reply:
+    request = call.request
+    if request.schema is not None:
+        answer.take_tool_input()
+    cost = answer.price(request.provider)
+    return Reply(
+        text=answer.text,
+        model=answer.model or request.model,
+        provider=request.provider,
+        usage=answer.tokens(request.provider),
+        finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning.strip() or None,
+        service_tier=answer.service_tier,
+        request_id=response.request_id,
+        cost_usd=cost,
+        cost_source=None if cost is None else "provider",
+        headers=response.headers,
+    )
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:

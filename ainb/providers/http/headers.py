@@ -9,27 +9,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 REQUEST_ID_NAMES = (
-    "x-request-id",
-    "request-id",
-    "apim-request-id",
-    "x-ms-request-id",
-    "mistral-correlation-id",
-    "x-generation-id",
-    "cf-ray",
-)
+    "x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "mistral-correlation-id",
+    "x-generation-id", "cf-ray",
+)  # fmt: skip
 _KEPT = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?|\.[0-9]{1,20}")
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|us|µs|ns|s|m|h|d)")
 _UNIT_SECONDS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-    "d": 86_400.0,
-}
+    "ns": 1e-09, "us": 1e-06, "µs": 1e-06, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
+}  # fmt: skip
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e12
 

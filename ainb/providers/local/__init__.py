@@ -15,20 +15,11 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Local": "child",
-            "LocalProvider": "adapter",
-            "PULLABLE": "catalogue",
-            "SUGGESTED": "catalogue",
-            "HubFile": "hub",
-            "find": "weights",
-            "look_up": "hub",
-            "pull_from_hub": "weights",
-            "size_text": "hub",
-            "is_pulled": "weights",
-            "pull": "weights",
-            "pulled": "weights",
-        },
+        adapter="LocalProvider",
+        catalogue="PULLABLE SUGGESTED",
+        child="Local",
+        hub="HubFile look_up size_text",
+        weights="find is_pulled pull pull_from_hub pulled",
     )
 
 __all__ = [

@@ -16,13 +16,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError, ConfigError
-
-if TYPE_CHECKING:
-    from ainb.providers.local.catalogue import Weights
+from ainb.providers.local.catalogue import Weights
 
 Progress = Callable[[int, int | None], None]
 

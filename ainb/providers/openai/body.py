@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ainb.families import Family, family_of
 from ainb.messages import ReplySchema, Request
-from ainb.providers.adapted import (
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.remote.body import (
     Json,
     Wire,
     choose_effort,
@@ -20,10 +21,9 @@ from ainb.providers.adapted import (
     schema_prompt,
     with_clean_tools,
 )
-from ainb.providers.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
-from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, as_given, is_object, rewrite, wrap
-from ainb.providers.schema_names import clean_name, clean_schema
+from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
+from ainb.providers.schemas.forms import BOUNDS_FREE, STRICT, WireSchema, as_given, is_object, rewrite, wrap
+from ainb.providers.schemas.names import clean_name, clean_schema
 
 _NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _NO_FLAGS: Final[Mapping[str, Any]] = {}

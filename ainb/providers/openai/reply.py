@@ -6,11 +6,12 @@ import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.providers import http
 from ainb.providers.http import Json, UnreadableError, count_or_none, mapping, word_or_none
 
 FILTERED = "content_filter"
@@ -21,43 +22,43 @@ _FILTERED = re.compile(
 
 
 @dataclass(slots=True)
-class Answer:
-    """A completion, complete or still growing from the chunks of a stream.
+class Answer(http.Answer):
+    """A completion, complete or still growing from the events of a stream."""
 
-    Attributes:
-        text: The answer, a refusal, or the tool calls as JSON.
-        model: The model that answered, or None.
-        finish_reason: Finish reason, or None.
-        usage: The body's token counts, not parsed yet.
-        begun: Whether a choice has arrived.
-        done: Always False: the end marker of the stream, after the last chunk, says that it is complete.
-        reasoning: The model's own summary of its thinking; "" without one.
-        service_tier: The tier that answered, or None.
-        refusal: Text of a refusal; "" when the model answered.
-        category: The category of a content filter, or None.
-    """
-
-    text: str = ""
-    model: str | None = None
-    finish_reason: str | None = None
-    usage: Any = None
-    begun: bool = False
-    done: bool = False
-    reasoning: str = ""
-    service_tier: str | None = None
-    refusal: str = ""
-    category: str | None = None
     _tools: dict[int, dict[str, Any]] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Parse a complete completion; see the base class."""
+        if not isinstance(data, dict):
+            raise UnreadableError("JSON that is not an object")
+        choices = data.get("choices")
+        if not choices:
+            raise UnreadableError("no choice in the reply")
+        choice = _first_choice(choices)
+        message, reason = choice.get("message"), _finish_reason(choice)
+        if not isinstance(message, dict):
+            if reason != FILTERED:
+                raise UnreadableError("a choice without a message")
+            message = {}  # removed by a content filter
+        text = message_text(message)
+        tools = message.get("tool_calls")
+        if not text and isinstance(tools, list) and tools:
+            text = _tool_text([dict(mapping(mapping(call).get("function"))) for call in tools])
+        return cls(
+            text,
+            word_or_none(data.get("model")),
+            reason,
+            data.get("usage"),
+            begun=True,
+            reasoning=reasoning_text(message),
+            service_tier=word_or_none(data.get("service_tier")),
+            refusal=word_or_none(message.get("refusal")) or "",
+            category=_category(choice),
+        )
+
     def add(self, chunk: Any) -> str:
-        """Add the next chunk of a stream.
-
-        Returns:
-            The text that it adds.
-
-        Raises:
-            UnreadableError: It is not a chunk.
-        """
+        """Add the next chunk of a stream; see the base class."""
         if not isinstance(chunk, dict):
             raise UnreadableError("a stream of something that is not an object")
         model = chunk.get("model")
@@ -89,6 +90,14 @@ class Answer:
         if self._tools and not self.text:
             self.text = _tool_text([self._tools[index] for index in sorted(self._tools)])
 
+    def tokens(self, service: str) -> Usage:
+        """Tokens of the completion."""
+        return read_usage(self.usage, reasoning_apart=service == "gemini")
+
+    def price(self, service: str) -> Decimal | None:
+        """The price that OpenRouter reports."""
+        return read_cost(self.usage) if service == "openrouter" else None
+
     def _add_tools(self, calls: Any) -> None:
         for call in calls if isinstance(calls, list) else ():
             call = mapping(call)  # noqa: PLW2901 - the same value, checked
@@ -100,40 +109,6 @@ class Answer:
             for name in known:
                 part = function.get(name)
                 known[name] += part if isinstance(part, str) else ""
-
-
-def read_completion(data: Any) -> Answer:
-    """Parse a complete completion.
-
-    Raises:
-        UnreadableError: It is not a completion.
-    """
-    if not isinstance(data, dict):
-        raise UnreadableError("JSON that is not an object")
-    choices = data.get("choices")
-    if not choices:
-        raise UnreadableError("no choice in the reply")
-    choice = _first_choice(choices)
-    message, reason = choice.get("message"), _finish_reason(choice)
-    if not isinstance(message, dict):
-        if reason != FILTERED:
-            raise UnreadableError("a choice without a message")
-        message = {}  # removed by a content filter
-    text = message_text(message)
-    tools = message.get("tool_calls")
-    if not text and isinstance(tools, list) and tools:
-        text = _tool_text([dict(mapping(mapping(call).get("function"))) for call in tools])
-    return Answer(
-        text,
-        word_or_none(data.get("model")),
-        reason,
-        data.get("usage"),
-        begun=True,
-        reasoning=reasoning_text(message),
-        service_tier=word_or_none(data.get("service_tier")),
-        refusal=word_or_none(message.get("refusal")) or "",
-        category=_category(choice),
-    )
 
 
 def _finish_reason(choice: Json) -> str | None:

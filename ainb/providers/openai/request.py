@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from ainb.clock import Clock
 from ainb.messages import Call, Reply
-from ainb.providers.http import Dialect, Exchange, Response, Target
-from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
+from ainb.providers.http import Exchange, Target
+from ainb.providers.openai.reply import Answer
 
 STREAM_FLAGS: Final = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -17,7 +17,7 @@ class ChatClient:
     """Sends bodies unchanged, for servers that accept every parameter, such as llama.cpp on this machine."""
 
     def __init__(self, *, clock: Clock) -> None:
-        self._exchange = Exchange(CHAT, clock=clock)
+        self._exchange = Exchange(Answer, clock=clock)
 
     def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Awaitable[Reply]:
         """One attempt; streamed where ``call.options.on_text`` is set.
@@ -33,24 +33,3 @@ class ChatClient:
         """
         flags = {} if call.options.on_text is None else STREAM_FLAGS
         return self._exchange.send(call, target, {**body, **flags})
-
-
-def _reply(call: Call, response: Response, answer: Answer) -> Reply:
-    service = call.request.provider
-    cost = read_cost(answer.usage) if service == "openrouter" else None
-    return Reply(
-        text=answer.text,
-        model=answer.model or call.request.model,
-        provider=service,
-        usage=read_usage(answer.usage, reasoning_apart=service == "gemini"),
-        finish_reason=answer.finish_reason,
-        reasoning=answer.reasoning.strip() or None,
-        service_tier=answer.service_tier,
-        request_id=response.request_id,
-        cost_usd=cost,
-        cost_source=None if cost is None else "provider",
-        headers=response.headers,
-    )
-
-
-CHAT = Dialect(begin=Answer, read=read_completion, reply=_reply)

@@ -22,18 +22,9 @@ _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
 _WITHOUT_KEY: Final = frozenset({"bedrock", "google-cloud", "ollama", "test", "vllm", "openai-codex"})
 # Offered by Tab completion; pydantic-ai's other providers work too.
 OFFERED: Final = (
-    "anthropic",
-    "bedrock",
-    "cerebras",
-    "cohere",
-    "google",
-    "google-cloud",
-    "groq",
-    "huggingface",
-    "mistral",
-    "openai",
-    "xai",
-)
+    "anthropic", "bedrock", "cerebras", "cohere", "google", "google-cloud", "groq", "huggingface", "mistral",
+    "openai", "xai",
+)  # fmt: skip
 
 
 def split_name(model: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -29,10 +30,10 @@ from pydantic_ai.tools import ToolDefinition
 
 from ainb.errors import ConfigError
 from ainb.messages import UNKNOWN_USAGE, Message, ReplySchema, Request, Usage
-from ainb.providers.schema_forms import WireSchema
-from ainb.providers.schema_names import clean_name, clean_schema
-from ainb.providers.schema_replies import restore
-from ainb.providers.tool_names import CleanTools, clean_tools
+from ainb.providers.schemas.forms import as_given
+from ainb.providers.schemas.names import clean_name
+from ainb.providers.schemas.replies import restore
+from ainb.providers.schemas.tools import CleanTools, clean_tools
 
 if TYPE_CHECKING:
     from pydantic_ai.usage import RequestUsage
@@ -131,7 +132,7 @@ def read_parameters(request: Request, model: Model) -> ModelRequestParameters:
     schema = request.schema
     if schema is None:
         return ModelRequestParameters(function_tools=tools)
-    shape = _object_schema(clean_schema(schema.json_schema).schema)
+    shape = as_given(schema.json_schema).schema
     if model.profile.get("supports_json_schema_output"):
         goal = OutputObjectDefinition(json_schema=shape, name=clean_name(schema.name))
         return ModelRequestParameters(function_tools=tools, output_mode="native", output_object=goal)
@@ -170,19 +171,6 @@ def _tool(tool: Mapping[str, Any]) -> ToolDefinition:
     )
 
 
-def wraps(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema is not an object, so that providers require it as the property of an object."""
-    return schema.get("type") != "object" and "properties" not in schema
-
-
-def _object_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    shape = dict(schema)
-    if not wraps(shape):
-        return shape
-    definitions = {name: shape.pop(name) for name in ("$defs",) if name in shape}
-    return {"type": "object", "properties": {"value": shape}, "required": ["value"], **definitions}
-
-
 def text_of(response: ModelResponse, request: Request) -> str:
     """The text of a response: its text parts, else its tool calls as JSON; with a schema, the answer."""
     schema = request.schema
@@ -191,9 +179,9 @@ def text_of(response: ModelResponse, request: Request) -> str:
     if schema is not None:
         if calls and not text.strip():
             text = calls[0].args_as_json_str()
-        clean = clean_schema(schema.json_schema)
-        text = _unwrap(text) if wraps(schema.json_schema) else text
-        return restore(text, WireSchema(schema={}, keys=clean), schema.json_schema) if clean.keys else text
+        wire = as_given(schema.json_schema)
+        text = _unwrap(text) if wire.wrapped else text
+        return restore(text, dataclasses.replace(wire, wrapped=False), schema.json_schema)
     if text or not calls:
         return text
     listed = [{"name": call.tool_name, "arguments": call.args_as_json_str()} for call in calls]

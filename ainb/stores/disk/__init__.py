@@ -13,6 +13,6 @@ from ainb.lazy import lazy_exports
 if TYPE_CHECKING:
     from ainb.stores.disk.store import DiskStore
 else:
-    __getattr__ = lazy_exports(__name__, {"DiskStore": "store"})
+    __getattr__ = lazy_exports(__name__, store="DiskStore")
 
 __all__ = ["DiskStore"]

@@ -98,11 +98,22 @@ def _fetch(
     log: UsageLog, names: Sequence[str], *, since: Since, where: Where, failed: bool = False
 ) -> pd.DataFrame:
     columns = [COLUMNS[name] for name in dict.fromkeys(names)]
+    alone = [column for column in columns if column.kind not in {"word", "flag", "time"}]
     with log.reading() as connection:
         condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # The partial index of failures is used only when the query contains the index's condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
-        started, raw = _fetch_raw(connection, columns, condition, values)
+        packs = pack(connection, columns)
+        selected = ["started_us", *(item.expression for item in packs), *map(_expression, alone)]
+        query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
+        texts = [object if column.kind == "text" else np.int64 for column in alone]
+        dtypes = [np.int64] * (1 + len(packs)) + texts
+        started, *fetched = fetch_columns(connection.execute(query, values), dtypes)
+        raw = {column.name: started for column in columns if column.kind == "time"}
+        for item, packed in zip(packs, fetched, strict=False):
+            raw |= item.unpack(packed)
+        raw |= {column.name: array for column, array in zip(alone, fetched[len(packs) :], strict=True)}
+        del fetched
         read_words = _word_reader(connection)
         # Popped, so that fetched and converted columns are not all in memory at once.
         arrays = {column.name: _to_array(column, raw.pop(column.name), read_words) for column in columns}
@@ -111,25 +122,6 @@ def _fetch(
     if len(started) > 1 and (np.diff(started) < 0).any():
         frame = frame.take(np.argsort(started, kind="stable")).reset_index(drop=True)
     return frame
-
-
-def _fetch_raw(
-    connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
-) -> tuple[Array, dict[str, Array]]:
-    """Start times of the calls, and every column by name, as stored in the log."""
-    packs = pack(connection, columns)
-    others = [column for column in columns if column.kind not in {"word", "flag", "time"}]
-    selected = ["started_us", *(item.expression for item in packs), *map(_expression, others)]
-    query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
-    dtypes = [np.int64] * (1 + len(packs)) + [
-        object if column.kind == "text" else np.int64 for column in others
-    ]
-    started, *fetched = fetch_columns(connection.execute(query, values), dtypes)
-    raw = {column.name: started for column in columns if column.kind == "time"}
-    for item, packed in zip(packs, fetched, strict=False):
-        raw |= item.unpack(packed)
-    raw |= {column.name: array for column, array in zip(others, fetched[len(packs) :], strict=True)}
-    return started, raw
 
 
 def fetch_columns(cursor: sqlite3.Cursor, dtypes: Sequence[Any]) -> list[Array]:

@@ -21,17 +21,11 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Estimators": "recorder",
-            "FILE_NAME": "log",
-            "FROM_CALLS": "rollups",
-            "FROM_ROLLUPS": "rollups",
-            "KEYS": "rollups",
-            "Log": "log",
-            "UsageLog": "log",
-            "checked": "cleaned",
-            "pack": "packing",
-        },
+        cleaned="checked",
+        log="FILE_NAME Log UsageLog",
+        packing="pack",
+        recorder="Estimators",
+        rollups="FROM_CALLS FROM_ROLLUPS KEYS",
     )
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from ainb.compare.statistics import Interval, Z, wilson
+from ainb.compare.metrics.statistics import Interval, Z, wilson
 
 Weights = Literal["linear", "quadratic"]
 RESAMPLES = 2_000

@@ -14,10 +14,10 @@ from ainb.families import Family, asked_effort
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.prompt_caches import PromptCache
 from ainb.providers.http import Refusal
-from ainb.providers.lessons import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
-from ainb.providers.schema_forms import WireSchema
-from ainb.providers.schema_replies import restore
-from ainb.providers.tool_names import CleanTools, clean_tools
+from ainb.providers.lessons.reading import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
+from ainb.providers.schemas.forms import WireSchema
+from ainb.providers.schemas.replies import restore
+from ainb.providers.schemas.tools import CleanTools, clean_tools
 
 Json = dict[str, Any]
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from ainb.engine import ENGINE, Job
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ainb.panels.slot import Slot
-    from ainb.panels.view import View
-    from ainb.panels.widgets import Control
-    from ainb.session import Session
+from ainb.panels.output.slot import Slot
+from ainb.panels.output.widgets import Control
+from ainb.panels.view import View
+from ainb.session import Session
 
 REFRESH_SECONDS = 1.0
 # An idle panel becomes static: its widgets use memory in the page and the kernel.

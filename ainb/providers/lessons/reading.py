@@ -1,6 +1,6 @@
 """Finds the optional parameter that a refusal (400 or 422) is about, and adapts later request bodies.
 
-Pure functions; `ainb.providers.learnt` stores the lessons.
+Pure functions; `ainb.providers.lessons.learnt` stores the lessons.
 
 Source: error bodies of OpenAI, Azure, Anthropic, Groq, Mistral, xAI, Gemini, vLLM and FastAPI services, as
 reported in issues.
@@ -17,23 +17,10 @@ from ainb.families import LEVELS
 
 REFUSING_STATUSES = frozenset({400, 422})
 # Parameters that define the request: they are never dropped, renamed or replaced.
-PROTECTED = frozenset(
-    {
-        "contents",
-        "functions",
-        "function_call",
-        "input",
-        "instructions",
-        "messages",
-        "model",
-        "prompt",
-        "response_format",
-        "system",
-        "text",
-        "tool_choice",
-        "tools",
-    }
-)
+PROTECTED = frozenset({
+    "contents", "functions", "function_call", "input", "instructions", "messages", "model", "prompt",
+    "response_format", "system", "text", "tool_choice", "tools",
+})  # fmt: skip
 MAX_VALUES: Final = 20
 # Prefix of lessons on how to request a reply schema. The adapters read them; a body has no such field.
 SCHEMA_PREFIX: Final = "schema:"
@@ -112,29 +99,29 @@ class Lesson:
         """How the parameter is sent, in a few words."""
         if self.field.startswith(SCHEMA_PREFIX):
             return f"asked for by {_SCHEMA_WAYS.get(self.value or '', str(self.value))}"
-        if self.instead:
-            return f"sent as {self.instead}"
-        if self.value is not None:
-            return f"sent as {self.value}{self._condition()}"
-        if self.allowed:
-            return f"{', '.join(self.allowed)} only{self._condition()}"
-        what = f"left out where it is {' or '.join(self.refused)}" if self.refused else "left out"
-        return f"{what}{self._condition()}"
+        return self._in_words("")[0]
 
     def describe(self, model: str) -> str:
         """One line for the user."""
-        name = self.field.rpartition(".")[2]
-        if self.instead:
-            return f"{model} takes {self.instead} in place of {name}; it was sent so"
-        if self.value is not None:
-            return f"{model} takes {name} {self.value} only{self._condition()}; it was sent so"
-        if self.allowed:
-            return f"{model} takes {name} {', '.join(self.allowed)} only{self._condition()}; it was adapted"
-        what = f"{name} {' or '.join(self.refused)}" if self.refused else name
-        return f"{model} does not accept {what}{self._condition()}; it was left out"
+        return self._in_words(model)[1]
 
-    def _condition(self) -> str:
-        return f" with {self.when}" if self.when else ""
+    def _in_words(self, model: str) -> tuple[str, str]:
+        """What becomes of the parameter: in a few words, and as a sentence."""
+        name, when = self.field.rpartition(".")[2], f" with {self.when}" if self.when else ""
+        if self.instead:
+            return (
+                f"sent as {self.instead}",
+                f"{model} takes {self.instead} in place of {name}; it was sent so",
+            )
+        if self.value is not None:
+            said = f"{model} takes {name} {self.value} only{when}; it was sent so"
+            return f"sent as {self.value}{when}", said
+        if self.allowed:
+            allowed = f"{', '.join(self.allowed)} only{when}"
+            return allowed, f"{model} takes {name} {allowed}; it was adapted"
+        values = " or ".join(self.refused)
+        said = f"{model} does not accept {f'{name} {values}' if values else name}{when}; it was left out"
+        return f"left out{f' where it is {values}' if values else ''}{when}", said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

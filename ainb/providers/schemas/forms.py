@@ -9,11 +9,11 @@ pydantic-ai's transformers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ainb.providers.schema_names import CleanSchema, clean_schema
+from ainb.providers.schemas.names import CleanSchema, clean_schema, subschemas
 
 Json = dict[str, Any]
 
@@ -26,25 +26,11 @@ _BOUNDS = frozenset(
 )
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 # Keywords that cannot be dropped: without them the schema would accept other values.
-_STRUCTURAL_REFUSED = frozenset(
-    {
-        "allOf",
-        "contains",
-        "dependentRequired",
-        "dependentSchemas",
-        "dependencies",
-        "else",
-        "if",
-        "not",
-        "patternProperties",
-        "prefixItems",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-        "$dynamicRef",
-    }
-)
+_STRUCTURAL_REFUSED = frozenset({
+    "allOf", "contains", "dependentRequired", "dependentSchemas", "dependencies", "else", "if", "not",
+    "patternProperties", "prefixItems", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+    "$dynamicRef",
+})  # fmt: skip
 _LOOKAROUND = re.compile(r"\(\?[=!<]")
 _DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 _WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
@@ -179,7 +165,7 @@ class _Writer:
 
     def write(self) -> WireSchema:
         wrapped = not is_object(self.root)
-        if wrapped and any(item.get("$ref") == "#" for item in _subschemas(self.root)):
+        if wrapped and any(item.get("$ref") == "#" for item in subschemas(self.root)):
             raise _NotExpressibleError
         top = {name: item for name, item in self.root.items() if name not in {"$defs", "definitions"}}
         if not wrapped and "$ref" in top:
@@ -356,13 +342,3 @@ def definition_of(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] 
             inner: Mapping[str, Any] = found[name]
             return inner
     return None
-
-
-def _subschemas(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        yield value
-        for inner in value.values():
-            yield from _subschemas(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _subschemas(inner)

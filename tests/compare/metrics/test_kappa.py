@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from ainb.compare import numbers
-from ainb.compare.kappa import disagreement, kappa, kappa_interval
-from ainb.compare.scores import class_scores, macro_f1
+from ainb.compare.metrics import numbers
+from ainb.compare.metrics.kappa import disagreement, kappa, kappa_interval
+from ainb.compare.metrics.scores import class_scores, macro_f1
 
 WEIGHTS = [None, "linear", "quadratic"]
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels.escapes import one_line
+from ainb.panels.output.widgets import Control, Widgets, load
 from ainb.panels.view import Chart, View
-from ainb.panels.widgets import Control, Widgets, load
 
 PERIOD_SECONDS = 0.2
 # Minimum time between two static copies: each is a message to the page and marks the notebook as changed.

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from ainb.panels import slot as slots
-from ainb.panels import widgets
 from ainb.panels.markup import Table
-from ainb.panels.slot import Slot, resolve
+from ainb.panels.output import slot as slots
+from ainb.panels.output import widgets
+from ainb.panels.output.slot import Slot, resolve
+from ainb.panels.output.widgets import KEPT_WIDGETS, WIDGET_VIEW, Control
 from ainb.panels.view import Chart, Line, SideBySide, View
-from ainb.panels.widgets import KEPT_WIDGETS, WIDGET_VIEW, Control
 from ainb.testing import FakeClock, run_virtual
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ainb.panels.live_body import LiveBody
 from ainb.panels.markup import escape
+from ainb.panels.output.live_body import LiveBody
 from ainb.panels.style import classes, hiding_style, live_class, style
 from ainb.panels.view import View
 

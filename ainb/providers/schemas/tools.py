@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ainb.providers.schema_names import NAME, CleanSchema, clean_schema, mapping, replacements
+from ainb.providers.schemas.names import NAME, CleanSchema, clean_schema, mapping, replacements
 
 Json = dict[str, Any]
 

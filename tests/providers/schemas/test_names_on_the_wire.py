@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 import ainb
 from ainb.pipeline.answer import read_schema
-from ainb.providers.schema_names import clean_schema
+from ainb.providers.schemas.names import clean_schema
 from tests.fault_server import Fault, FaultServer
 
 KEY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ainb.compare import numbers
 from ainb.compare.answers import Answers
-from ainb.compare.kappa import Weights, disagreement, kappa, kappa_interval
 from ainb.compare.labels import Label, in_order
-from ainb.compare.scores import class_scores, macro_f1
-from ainb.compare.statistics import Interval, mean_interval, paired_difference, wilson
+from ainb.compare.metrics import numbers
+from ainb.compare.metrics.kappa import Weights, disagreement, kappa, kappa_interval
+from ainb.compare.metrics.scores import class_scores, macro_f1
+from ainb.compare.metrics.statistics import Interval, mean_interval, paired_difference, wilson
 
 
 class Pair(NamedTuple):

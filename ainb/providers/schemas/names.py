@@ -27,22 +27,10 @@ _NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "
 _DEPENDENT = frozenset({"dependencies", "dependentRequired"})
 _DEFINITIONS = frozenset({"$defs", "definitions"})
 _LISTS = frozenset({"anyOf", "allOf", "oneOf", "prefixItems"})
-_SINGLE = frozenset(
-    {
-        "additionalItems",
-        "additionalProperties",
-        "contains",
-        "contentSchema",
-        "else",
-        "if",
-        "items",
-        "not",
-        "propertyNames",
-        "then",
-        "unevaluatedItems",
-        "unevaluatedProperties",
-    }
-)
+_SINGLE = frozenset({
+    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
+    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+})  # fmt: skip
 _BRANCHES = ("anyOf", "oneOf", "allOf")
 _CONDITIONS = ("if", "then", "else")
 _EXAMPLES = frozenset({"default", "example"})
@@ -93,7 +81,7 @@ def clean_schema(schema: Mapping[str, Any]) -> CleanSchema:
 
 
 def _clean(schema: Mapping[str, Any]) -> CleanSchema:
-    found = list(_subschemas(schema))
+    found = list(subschemas(schema))
     keys = replacements((key for item in found for key in mapping(item.get("properties"))), _KEY)
     definitions = replacements(
         (name for item in found for place in _DEFINITIONS for name in mapping(item.get(place))), NAME
@@ -133,8 +121,8 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """The schema and every schema in it."""
+def subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """The schema and every schema in it, those of its definitions too."""
     if not isinstance(schema, Mapping):
         return
     yield schema
@@ -146,7 +134,7 @@ def _subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
         else:
             within = (inner,) if keyword in _SINGLE else ()
         for item in within:
-            yield from _subschemas(item)
+            yield from subschemas(item)
 
 
 class _Writer:

@@ -1,24 +1,34 @@
-"""Base class of HTTP providers: endpoint and key of each call, list of models, lessons from refusals."""
+"""Base class of HTTP providers: endpoint and key of a call, one attempt, batches, models, lessons."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 from yarl import URL
 
 from ainb import keys
 from ainb.clock import Clock
-from ainb.errors import ConfigError, ProviderError, TransientProviderError
-from ainb.messages import Call, ReplySchema, Request
-from ainb.providers.adapted import Wire, add_notices, extra_headers
-from ainb.providers.http import Response, Target, goes_in_the_clear, request, response_fault
-from ainb.providers.learnt import Memory
-from ainb.providers.lessons import (
+from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
+from ainb.messages import Call, Reply, ReplySchema, Request
+from ainb.providers.batch_service import BatchService, no_batch_api
+from ainb.providers.http import (
+    Answer,
+    BatchHttp,
+    Exchange,
+    Response,
+    StoredResponse,
+    Target,
+    goes_in_the_clear,
+    request,
+)
+from ainb.providers.lessons.learnt import Memory
+from ainb.providers.lessons.reading import (
     NO_CACHE_LAYOUT,
     REFUSING_STATUSES,
     Lesson,
@@ -27,6 +37,7 @@ from ainb.providers.lessons import (
     read_lessons,
     refuses_cache_layout,
 )
+from ainb.providers.remote.body import Json, Wire, add_limit_notice, add_notices, extra_headers
 from ainb.providers.services import Service, base_url_of
 
 MAX_TARGETS = 64
@@ -69,6 +80,8 @@ class RemoteProvider:
 
     models_path = "/models"
     required: frozenset[str] = frozenset()
+    answer: type[Answer]
+    stream_flags: Mapping[str, Any]
 
     def __init__(
         self,
@@ -85,6 +98,7 @@ class RemoteProvider:
         self._allow_insecure_http = allow_insecure_http
         self._clock = clock
         self._targets: dict[Settings, tuple[Target, str]] = {}
+        self._exchange = Exchange(self.answer, clock=clock)
 
     @property
     def name(self) -> str:
@@ -111,6 +125,77 @@ class RemoteProvider:
             ConfigError: There is no base URL, or it is invalid.
         """
         return self._place(request.api_base, request.api_key_name)[1]
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The whole outgoing body but for the stream flags, by the rules of the model's family."""
+        return self.wire(request).body
+
+    def wire(self, request: Request, lessons: Sequence[Lesson] = (), **how: Any) -> Wire:
+        """The same, with what is needed to read the reply.
+
+        Args:
+            request: What the user asks.
+            lessons: What earlier refusals of this model taught.
+            how: `flags` of a stream; `purpose`, which is "send" or "job".
+        """
+        raise NotImplementedError
+
+    async def send(self, call: Call) -> Reply:
+        """One attempt; streamed when ``call.options.on_text`` is set.
+
+        Raises:
+            ProviderError: It failed.
+            ConfigError: The key or the base URL is missing, or a part of a message makes no sense.
+            InvalidPromptError: The body cannot be written as JSON.
+        """
+        request = call.request
+        target = self._target_for(request)
+        flags = {} if call.options.on_text is None else self.stream_flags
+        wire = self.wire(request, self._lessons(target, request), flags=flags, purpose="send")
+        if wire.notes:
+            add_notices(call, wire.notes)
+        with self._learning(call, target, wire):
+            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
+        return _read_back(call, wire, reply)
+
+    def cache_seconds(self, request: Request) -> float | None:
+        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        wire = self.wire(request, self._lessons(self._target_for(request), request))
+        return None if wire.cache is None else wire.cache.life_seconds
+
+    def batches(self, request: Request) -> BatchService:
+        """The service's batch API at the endpoint of a request.
+
+        Raises:
+            ConfigError: It has none, or the key or the base URL is missing or makes no sense.
+        """
+        if not self._service.batch_api:
+            raise no_batch_api(f"{self.name}:{request.model}")
+        target = self._target_for(request)
+        return self._batches(
+            BatchHttp(target, self._clock.unix),
+            body=lambda asked: self.wire(asked, self._lessons(target, asked), purpose="job").body,
+            read=self._read_stored,
+        )
+
+    def _batches(
+        self,
+        http: BatchHttp,
+        *,
+        body: Callable[[Request], Json],
+        read: Callable[[Call, StoredResponse], Reply],
+    ) -> BatchService:
+        """The batch API of the protocol; arguments as of `HttpBatches`."""
+        raise NotImplementedError
+
+    def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
+        """The reply that a result file of a batch job holds, in the form of the user's schema."""
+        request, target = call.request, response.target
+        plain = response.ok and request.schema is None and "tools" not in request.parameters
+        wire = Wire({}) if plain else self.wire(request, self._lessons(target, request))
+        with self._learning(call, target, wire):
+            reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
+        return _read_back(call, wire, reply)
 
     async def list_models(
         self, *, api_base: str | None = None, api_key_name: str | None = None, timeout_seconds: float = 3.0
@@ -144,16 +229,8 @@ class RemoteProvider:
             body = await response.read()
         finally:
             response.release()
-        if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-            raise response_fault(
-                target.origin,
-                response.status,
-                body,
-                headers=response.headers,
-                request_id=response.request_id,
-                location=response.location,
-                unix_now=self._clock.unix(),
-            )
+        if not response.ok:
+            raise response.fault(body, unix_now=self._clock.unix())
         return _model_names(response, body)
 
     def _lessons(self, target: Target, request: Request) -> list[Lesson]:
@@ -169,6 +246,15 @@ class RemoteProvider:
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
         """How to request a schema next time; None when a refusal is about something else."""
         raise NotImplementedError
+
+    @contextlib.contextmanager
+    def _learning(self, call: Call, target: Target, wire: Wire) -> Iterator[None]:
+        """Learn from a refusal."""
+        try:
+            yield
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
 
     def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
         """Store the lessons of a refusal, and mark the error as one after which the request changes."""
@@ -250,6 +336,14 @@ class RemoteProvider:
             target = target.with_headers(dict(given.headers))
         digest = hashlib.sha256(given.key.encode()).hexdigest()[:DIGEST_CHARS] if given.key else ""
         return target, f"{target.url}#{digest}" if digest else target.url
+
+
+def _read_back(call: Call, wire: Wire, reply: Reply) -> Reply:
+    schema = call.request.schema
+    if schema is not None or wire.tools is not None:
+        reply.text = wire.read_back(reply.text, schema)
+    add_limit_notice(call, reply)
+    return reply
 
 
 def _fill(value: str, name: str, *, send: bool) -> str:

@@ -10,8 +10,8 @@ import jsonschema
 import pydantic
 import pytest
 
-from ainb.providers.schema_forms import ANTHROPIC, BOUNDS_FREE, STRICT, rewrite
-from ainb.providers.schema_replies import restore
+from ainb.providers.schemas.forms import ANTHROPIC, BOUNDS_FREE, STRICT, rewrite
+from ainb.providers.schemas.replies import restore
 from tests.providers.rule_servers import claude_schema, sample, strict_schema
 
 

@@ -1,0 +1,1 @@
+"""Parts that providers behind HTTP share: endpoint and attempt, request body, cache layout, batches."""
