@@ -215,7 +215,7 @@ def _polars_column(polars: Any, column: pd.Series[Any]) -> Any:
     return polars.Series(values, dtype=dtype, strict=dtype is not None)
 
 
-# Arrow
+# Arrow. Without narwhals, which would be a dependency for every user and still need pyarrow.
 
 
 def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | None:

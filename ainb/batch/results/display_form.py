@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Key of `DataFrame.attrs` that marks a result frame; its value is the names of the typed columns. pandas
-# keeps it in copies and slices.
+# keeps it in copies and slices. A subclass of DataFrame would change types in the user's own code.
 TYPED = "ainb_typed_columns"
 BOOKKEEPING = (
     "reply", "error_type", "error_message", "attempts", "cached",

@@ -109,7 +109,7 @@ class Pace:
             return min(user.concurrency, cap or user.concurrency), None
         if cap is None or asked <= cap:
             return asked, None
-        if cap == RateLimit.concurrency:
+        if cap == RateLimit.concurrency:  # the default, which nobody chose; an explicit 64 looks the same
             return asked, asked
         self._notify_cap(asked, f"RateLimit(concurrency={cap}) holds it; raise that limit")
         return cap, None

@@ -24,6 +24,9 @@ class WarmUp:
     Rows that ainb's own cache answers, or that are refused before they are sent, pass the turn on.
     """
 
+    # The turn is taken outside the pipeline: inside, a waiting row would hold a permit and use up its
+    # attempt's time.
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._turn = asyncio.Lock()
