@@ -64,7 +64,7 @@ class Batch:
 
     Args:
         context: Rows, calls, options and run.
-        output: Takes the results.
+        output: Receives the results.
 
     Attributes:
         context: The context.
@@ -199,7 +199,7 @@ class Batch:
         if jobs := self.progress.jobs_under_way:
             rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
             again = (
-                f"{many} with {rows:,} rows at {jobs[0].provider} go on: "
+                f"{many} with {rows:,} rows at {jobs[0].provider} continue: "
                 "run the cell again to collect them, or see %ai jobs"
             )
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"

@@ -70,7 +70,7 @@ class JobDriver:
         except TransientProviderError as error:
             if not self._out:
                 self._out = True
-                self._notify(f"{error}; the job is asked about again")
+                self._notify(f"{error}; the job is polled again")
             return await self.save(machine.unreachable(await self._stored(job), self._clock.unix()))
         self._out = False
         return after
@@ -141,7 +141,7 @@ class JobDriver:
             remote = await self._service.create(path, input_id=job.input_id, tag=job.job_uuid)
         except ProviderError as error:
             if _may_have_acted(error):
-                self._notify(f"{error}; the job is looked for before another is created")
+                self._notify(f"{error}; the job is searched for before another is created")
                 return await self.save(machine.may_exist(job, self._clock.unix()))
             return await self._refused(job, error)
         return await self.save(machine.created(job, remote, self._clock.unix()))
@@ -190,11 +190,11 @@ class JobDriver:
                 return await self.save(machine.unreachable(job, now))
             if job.account != self._account:
                 raise AinbError(
-                    f"{job.provider} does not know the job {job.job_id} under the key in use; it was "
+                    f"{job.provider} has no job {job.job_id} for the key in use; it was "
                     "submitted with another key: "
                     "set that one to collect it"
                 ) from None
-            words = f"{job.provider} does not know the job {job.job_id} any more, so its results are lost"
+            words = f"{job.provider} no longer has the job {job.job_id}, so its results are lost"
             return await self.save(machine.failed(job, now, words=words, code="job_lost"))
         return await self.save(machine.polled(job, remote, self._clock.unix()))
 
@@ -213,7 +213,7 @@ class JobDriver:
                     now - (job.ended_at or now) < machine.YOUNG_SECONDS
                 ):  # a new file can be missing for a moment
                     return await self.save(machine.unreachable(job, now))
-                words = f"{job.provider} does not have the results of the job {job.job_id} any more"
+                words = f"{job.provider} no longer has the results of the job {job.job_id}"
                 return await self.save(machine.failed(job, now, words=words, code="results_lost"))
         return await self._check_ownership(job, now)
 

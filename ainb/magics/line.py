@@ -64,7 +64,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
 
 
 def is_command(name: str) -> bool:
-    """Whether a word is a subcommand, a synonym of one, or an option that stands for one."""
+    """Whether a word is a subcommand, a synonym of one, or an option with the same meaning."""
     return name in OPTION_SPELLINGS or any(name in {command.name, *command.synonyms} for command in COMMANDS)
 
 

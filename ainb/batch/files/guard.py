@@ -49,7 +49,7 @@ class OutputGuard:
             )
 
     def owns(self, path: Path) -> bool:
-        """Whether ainb wrote the file and nobody changed it since."""
+        """Whether the file is unchanged since ainb wrote it."""
         wanted = str(path.resolve())
         written = [item for item in self._read() if item[0] == wanted]
         if not written or not path.is_file() or path.stat().st_size != written[-1][1]:

@@ -56,9 +56,7 @@ def row_first_hint(source: Source, calls: TemplateCalls, *, prices: pricing.Pric
     if before - after < before * LEAST_SHARE:
         return None
     saved, whole_price = pricing.format_usd(before - after), pricing.format_usd(before)
-    return (
-        f"the instruction stands behind the row; put it in front and about {saved} of {whole_price} is saved"
-    )
+    return f"the instruction follows the row; put it first to save about {saved} of {whole_price}"
 
 
 def prompts_of(source: Source, calls: TemplateCalls) -> list[str]:

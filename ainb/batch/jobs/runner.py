@@ -305,7 +305,7 @@ class JobRunner:
             left = most - (context.clock.monotonic() - self._started)
             if left <= 0:
                 raise BatchPendingError(
-                    f"the batch jobs are not done within max_wait_seconds={most:g}; they go on at "
+                    f"the batch jobs are not done within max_wait_seconds={most:g}; they continue at "
                     f"{context.provider}, and the "
                     "same call collects them; .frame holds the rows so far"
                 )

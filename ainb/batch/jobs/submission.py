@@ -181,7 +181,7 @@ class Submission:
             self.is_blocked = True
             if not may_come:
                 self._context.notify(
-                    "the budget is set aside for other calls and jobs; rows wait for it", "budget"
+                    "the budget is reserved for other calls and jobs; rows wait for it", "budget"
                 )
             return False
         self.waiting.popleft()

@@ -47,7 +47,7 @@ class JobsUnderWay:
         self._store = None
         self._notify(
             f"rows of this table are in the batch job {job.job_id or job.job_uuid} at {job.provider}, which "
-            "is under way: sent live they are paid twice; interrupt, and run it with batch_api=True "
+            "is open: sent live they are paid for twice; interrupt, and run it with batch_api=True "
             "(--batch-api) to collect the job's answers, or cancel the job (%ai jobs)",
             "jobs",
         )

@@ -78,7 +78,7 @@ def kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool)
         )
     if keep is True:
         if source.columns is None:
-            raise ConfigError("keep=True cannot know the columns of this source; name them: keep=['id']")
+            raise ConfigError("keep=True needs a source with known columns; name them: keep=['id']")
         source.check(source.columns)
         return source.columns
     names = tuple(source.aliases.get(str(name), str(name)) for name in keep)

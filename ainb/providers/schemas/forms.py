@@ -76,7 +76,7 @@ _rewritten: dict[tuple[int, int], tuple[Mapping[str, Any], WireSchema | None]] =
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireSchema:
-    """A schema as it is sent.
+    """A schema as sent.
 
     Attributes:
         schema: The JSON schema on the wire; its root is an object.
