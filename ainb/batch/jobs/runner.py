@@ -27,7 +27,7 @@ from ainb.user_code import carried, ends_program
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
-BREATH_ROWS = 256
+YIELD_ROWS = 256
 MAX_RESENDS = 5
 
 
@@ -121,13 +121,13 @@ class JobRunner:
 
     async def _take_run(self) -> RunLock | None:
         """Take the lock of the run; while another kernel holds it, wait for its results in the journal."""
-        told = False
+        notified = False
         while not self._stopping:
             lock = self._context.store.lock_run(self._run_id)
             if lock is not None:
                 return lock
-            if not told:
-                told = True
+            if not notified:
+                notified = True
                 self._context.notify(
                     "another kernel drives this run; its rows are taken over when it is done"
                 )
@@ -153,7 +153,7 @@ class JobRunner:
     async def _read_rows(self, held: set[str]) -> None:
         while (row := await self._source.read()) is not None:
             position, item = row
-            if position % BREATH_ROWS == 0:
+            if position % YIELD_ROWS == 0:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
