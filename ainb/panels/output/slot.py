@@ -63,9 +63,7 @@ def resolve(display: str) -> str:
         return display
     if display == "auto" and not getattr(kernel, "_allow_stdin", False):
         return "static"
-    fallback = display == "auto" and (
-        "google.colab" in sys.modules or "__vsc_ipynb_file__" in shell.user_ns
-    )
+    fallback = display == "auto" and ("google.colab" in sys.modules or "__vsc_ipynb_file__" in shell.user_ns)
     return "html" if fallback or find_spec("ipywidgets") is None else "widgets"
 
 
