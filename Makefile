@@ -16,6 +16,9 @@ LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_c
 # for many tests wait.
 SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
+# Where it is set, each of the hundreds of Pythons that tests and notebooks start compiles the whole package, 0.5 s of CPU.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart lab model test tests test-fast tests-fast test-all live check format notebooks notebooks-replayed notebooks-live bench bench-peers prices reliability docs screenshots clean
 

@@ -25,7 +25,7 @@ from ainb.errors import AinbError
 from ainb.jobs.record import JobRecord, State
 from ainb.jobs.run_lock import RunLock
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import close_with
 
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
@@ -85,7 +85,7 @@ class JobStore:
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._close = tie(self._db, self)
+            self._close = close_with(self._db, self)
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except (OSError, sqlite3.Error) as error:

@@ -119,7 +119,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=FIXTURES)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=FIXTURES)
 @given(text=TEXTS, fields=FIELDS)
 def test_any_value_ends_as_a_row_in_frame_files_and_journal(folder, text, fields):
     check_any(folder, text, fields)

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import typing
 
-import dask.bag as db
-import dask.dataframe as dd
 import pandas as pd
 import pydantic
 import pytest
@@ -17,6 +15,9 @@ from ainb.errors import ConfigError
 from ainb.testing import Step, script
 from tests.batch.test_map import COLUMNS
 from tests.fault_server import Fault, FaultServer
+from tests.lazy import Lazy
+
+db, dd = Lazy("dask.bag"), Lazy("dask.dataframe")
 
 
 class Label(pydantic.BaseModel):

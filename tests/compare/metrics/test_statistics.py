@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.weightstats import zconfint
 
 from ainb.compare.metrics.statistics import (
     binomial_tail,
@@ -22,6 +18,10 @@ from ainb.compare.metrics.statistics import (
     paired_difference,
     wilson,
 )
+from tests.lazy import Lazy
+
+stats = Lazy("scipy.stats")
+statsmodels = Lazy("statsmodels.stats.api")
 
 COUNTS = [
     (0, 1), (1, 1), (0, 30), (30, 30), (1, 30), (29, 30), (7, 13), (50, 100), (81, 263), (999, 1000), (12_345, 100_000),  # noqa: E501
@@ -65,7 +65,7 @@ def test_the_binomial_tail_is_scipys(n, data, share):
     [(0, 0), (0, 1), (1, 1), (5, 5), (0, 6), (6, 0), (3, 14), (25, 40), (500, 601), (40_000, 41_000)],
 )
 def test_mcnemar_is_statsmodels(only_first, only_second):
-    expected = reference_mcnemar([[10, only_first], [only_second, 10]], exact=True).pvalue
+    expected = statsmodels.mcnemar([[10, only_first], [only_second, 10]], exact=True).pvalue
 
     assert mcnemar(only_first, only_second) == pytest.approx(expected, rel=1e-8, abs=1e-12)
     assert mcnemar(only_second, only_first) == mcnemar(only_first, only_second)
@@ -75,7 +75,7 @@ def test_mcnemar_is_statsmodels(only_first, only_second):
 @pytest.mark.parametrize("scale", [1, 0.02])
 def test_holm_is_statsmodels(several, scale):
     p_values = [*(np.random.default_rng(several).random(several) * scale), scale, scale]  # with ties
-    expected = multipletests(p_values, method="holm")[1]
+    expected = statsmodels.multipletests(p_values, method="holm")[1]
 
     assert holm(p_values) == pytest.approx(list(expected), abs=1e-12)
 
@@ -106,5 +106,5 @@ def test_two_that_are_right_on_the_same_rows_may_still_differ_by_a_little():
 def test_the_interval_of_a_mean_is_statsmodels():
     values = np.random.default_rng(3).exponential(2.0, 250)
 
-    assert mean_interval(values) == pytest.approx(zconfint(values), abs=1e-9)
+    assert mean_interval(values) == pytest.approx(statsmodels.zconfint(values), abs=1e-9)
     assert all(map(math.isnan, mean_interval(values[:1])))
