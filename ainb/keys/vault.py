@@ -106,7 +106,7 @@ def _backend() -> Any:
         if backend.priority >= LEAST_PRIORITY:
             return backend
     raise ConfigError(
-        "this machine has no keyring that keeps keys safe (none, or a plain file); set the key in the "
+        "this machine has no keyring that stores keys securely (none, or a plain file); set the key in the "
         "environment"
     )
 

@@ -81,7 +81,7 @@ class Store(Protocol):
         """
         ...
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Make threads of the store end after their queued work; never waits."""
         ...
 

@@ -70,7 +70,7 @@ class MemoryStore:
     async def settle(self) -> None:
         """Do nothing: a text can be read as soon as it is set."""
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Do nothing: it has no threads."""
 
     async def close(self) -> None:

@@ -135,7 +135,7 @@ def test_a_part_that_does_not_exist_is_refused(typed, message):
     [
         (
             "{nmae} and {nmae} and {zzzz}",
-            "{nmae} names nothing and is sent as typed; did you mean {name}?",
+            "{nmae} is not a name in the notebook and is sent as typed; did you mean {name}?",
         ),
         ("return {json}", "{json} is a module, not a value; it is sent as typed"),
     ],

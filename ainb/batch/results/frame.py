@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.batch.input.cells import INT64, json_text
 from ainb.batch.results.display_form import TYPED
 from ainb.batch.results.row_result import STATUSES, RowResult
-from ainb.plain import mended, plain_scalar
+from ainb.plain import join_surrogates, plain_scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ def _texts(values: Sequence[str | None]) -> Any:
     try:
         return pd.array(readable, dtype="string")
     except UnicodeEncodeError:  # half of a surrogate pair, which Arrow cannot hold
-        readable = [value if value is None else mended(value) for value in values]
+        readable = [value if value is None else join_surrogates(value) for value in values]
         return pd.array(readable, dtype="string")
 
 

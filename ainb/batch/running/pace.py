@@ -52,7 +52,7 @@ class Pace:
     def begin(self) -> None:
         """Start where the last batch ended, and raise the cap where that was asked for."""
         core, sample = self._core, self._calls.sample()
-        self._place = (sample.request.provider, sample.request.model, sample.payer())
+        self._place = (sample.request.provider, sample.request.model, sample.resolve_account())
         now = core.runtime.clock.monotonic()
         if not self._fixed and not self._is_function:
             reached = core.stages.reached.find(self._place, core.runtime.clock.unix())

@@ -56,7 +56,7 @@ class Lookup:
         try:
             text = await self._store.get(self._namespace, key)
             entry = None if text is None else decode(text)
-        except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self.report(f"a stored answer cannot be read ({type(error).__name__})")
             return None
         if text is not None and entry is None:

@@ -25,11 +25,11 @@ FAMILY = "reply"
 class Leases(Protocol):
     """Leases by which one of many processes fetches an answer; see `ainb.stores.redis.cache.RedisStore`."""
 
-    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+    async def acquire_lease(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Take the lease of an answer (True), or wait for its holder to finish (False: look it up again)."""
         ...
 
-    def release(self, namespace: str, key: str) -> None:
+    def release_lease(self, namespace: str, key: str) -> None:
         """Release the lease, unless storing the answer has released it."""
         ...
 
@@ -49,6 +49,7 @@ class CacheStage:
     ) -> None:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
+        # A cut reply is not shared with other parties: a hard budget of this party may have cut it.
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
         self._turns: dict[int, Turn] = {}
 
@@ -160,9 +161,9 @@ class CacheStage:
     async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
         leases = self._leases
         if leases is None or work.options.cache == "refresh":
-            return await self._pay(key, work, proceed)
+            return await self._fetch_new(key, work, proceed)
         try:
-            while not await leases.lead(FAMILY, key, anew=past_age):
+            while not await leases.acquire_lease(FAMILY, key, anew=past_age):
                 entry: Entry | None = await self._lookup.read(key, decode_entry)
                 if entry is not None and self._lookup.is_fresh(entry.created_at, work.options.ttl_seconds):
                     reply = entry.hit()
@@ -170,11 +171,11 @@ class CacheStage:
                     return reply
                 # A damaged entry counts as a miss, or it would be found again and again.
                 past_age = True
-            return await self._pay(key, work, proceed)
+            return await self._fetch_new(key, work, proceed)
         finally:
-            leases.release(FAMILY, key)
+            leases.release_lease(FAMILY, key)
 
-    async def _pay(self, key: str, work: Call, proceed: Handler) -> Reply:
+    async def _fetch_new(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
@@ -199,7 +200,7 @@ def _party(call: Call) -> Hashable:
         options.batch_id,
         options.timeout_seconds,
         options.ttl_seconds,
-        call.payer(),
+        call.resolve_account(),
     )
 
 

@@ -75,7 +75,7 @@ class LimiterCore:
         """A permit if one is free and no earlier waiter can use it, else None."""
         queue = self._queue_of(user, now)
         if not self.shared.in_flight:
-            self.slots.rest(now)
+            self.slots.idle(now)
         if self.queues and not self._may_pass(queue, now):
             return None
         if self.paused_until > now or self.shared.wait(cost, now) > 0:

@@ -21,7 +21,7 @@ import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores.base import MAX_TEXT_BYTES
-from ainb.stores.sqlite import insert_rows, tie
+from ainb.stores.sqlite import close_with, insert_rows
 
 FILE_NAME: str = DBNAME
 BESIDE = ("-wal", "-shm", "-journal")
@@ -109,7 +109,7 @@ class _Connected:
             path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
         )
         self.is_open = True
-        self._end = tie(self.connection, self)
+        self._end = close_with(self.connection, self)
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
         self.connection.execute("PRAGMA trusted_schema = OFF")
 
@@ -195,7 +195,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         setattr(self, key, setting)
         return setting
 
-    def be_patient(self) -> None:
+    def wait_for_writers(self) -> None:
         """Make this thread's connection wait for writes of other kernels; the event loop's must not wait."""
         self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
 

@@ -98,9 +98,9 @@ class RedisStore:
             await self._client.run_on_loop(lambda: self._client.run_command(("PING",)))
         await self._fallback.settle()
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Have threads of the local store end when their work is done."""
-        self._fallback.let_go()
+        self._fallback.end_threads()
 
     async def close(self) -> None:
         """Release leases and close the local store."""
@@ -118,7 +118,7 @@ class RedisStore:
     def _open_fallback(self) -> None:
         at_once(self._fallback.get("reply", ""))
 
-    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+    async def acquire_lease(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Take the lease of an answer; waits while another process holds it.
 
         Args:
@@ -137,11 +137,13 @@ class RedisStore:
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
         try:
-            return name in self._leased or await self._client.run_on_loop(lambda: self._lead(name, anew=anew))
+            return name in self._leased or await self._client.run_on_loop(
+                lambda: self._acquire_lease(name, anew=anew)
+            )
         except UnavailableError:
             return True
 
-    def release(self, namespace: str, key: str) -> None:
+    def release_lease(self, namespace: str, key: str) -> None:
         """Release the lease, unless `set` has released it."""
         name = f"{namespace}:{key}"
         if name in self._leased:
@@ -161,7 +163,7 @@ class RedisStore:
             self._claimed[name] = self._client.clock.monotonic() + LEASE_SECONDS / 2
         return None
 
-    async def _lead(self, name: str, *, anew: bool) -> bool:
+    async def _acquire_lease(self, name: str, *, anew: bool) -> bool:
         pause, has_waited = POLL_SECONDS, False
         while True:
             words = (self._client.owner, int(LEASE_SECONDS * 1000), int(anew))
