@@ -12,8 +12,8 @@ from dataclasses import replace
 from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError, ProviderError, TransientProviderError
 from ainb.jobs import state_machine as machine
+from ainb.jobs.record import JobRecord, Step
 from ainb.jobs.results import ResultFiles
-from ainb.jobs.state_machine import JobRecord, Step
 from ainb.jobs.store import JobStore
 from ainb.providers.batch_service import BatchService, RemoteJob
 

@@ -22,8 +22,9 @@ import orjson
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
-from ainb.jobs.state_machine import JobRecord, State
-from ainb.stores.files import make_private, try_lock
+from ainb.jobs.record import JobRecord, State
+from ainb.jobs.run_lock import RunLock
+from ainb.stores.files import make_private
 from ainb.stores.sqlite import close_with
 
 FOLDER = "jobs"
@@ -273,34 +274,6 @@ class JobStore:
                 SYSTEM_CLOCK.block(LOCKED_SECONDS)
             else:
                 return
-
-
-class RunLock:
-    """A lock file that is held until `release`, or until the process dies."""
-
-    def __init__(self, path: Path, handle: int) -> None:
-        self._path = path
-        self._handle = handle
-
-    @classmethod
-    def take(cls, path: Path) -> RunLock | None:
-        """Lock without waiting; None while another holds it."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            # Whoever held it may have removed the file between opening and locking.
-            if try_lock(handle) and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-                return cls(path, handle)
-        except OSError:
-            pass
-        os.close(handle)
-        return None
-
-    def release(self) -> None:
-        """Let another kernel have it."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
 
 
 def _encode(job: JobRecord) -> str:

@@ -15,17 +15,8 @@ from ainb.keys.plausible import fault_of, is_variable_name
 from ainb.variables import KEY_VARIABLES
 
 __all__ = [
-    "KEY_VARIABLES",
-    "Key",
-    "found",
-    "get",
-    "login",
-    "logout",
-    "require",
-    "use_env_file",
-    "variable",
-    "where",
-]
+    "KEY_VARIABLES", "Key", "found", "get", "login", "logout", "require", "use_env_file", "variable", "where",
+]  # fmt: skip
 
 use_env_file = env_file.use
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ainb.errors import ConfigError
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
-from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.fetching import TEXT_DTYPE
 from ainb.usage.log import checked
 from ainb.usage.rows import Status
 
