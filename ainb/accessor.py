@@ -74,7 +74,7 @@ def _register() -> list[str]:
         return []
     return [
         (
-            f"df.ai belongs to another package ({owner}) and stays with it; "
+            f"df.ai belongs to another package ({owner}) and is left unchanged; "
             "df.ainb.map(…) does what df.ai.map(…) would"
         )
     ]

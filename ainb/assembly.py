@@ -57,7 +57,7 @@ class Stages:
         clock, rng = runtime.clock, runtime.rng
         self.log = self._make_log(config, runtime, prices)
         self.telemetry = self._make_telemetry(config, runtime)
-        self.record = RecordStage(self._tell(runtime.sink), clock, rng)
+        self.record = RecordStage(self._make_sink(runtime.sink), clock, rng)
         self.validation = self._make_validation(config, prices)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
@@ -83,10 +83,10 @@ class Stages:
         # Threads of a session that is not closed end too: an idle writer thread would keep store and files
         # open for seconds.
         if self.cache is not None:
-            weakref.finalize(self, _let_go, self.cache.store).atexit = False
+            weakref.finalize(self, _end_threads, self.cache.store).atexit = False
         if self.shared is not None:
             # The loop holds connection and heartbeat, so garbage collection alone does not end them.
-            weakref.finalize(self, _hang_up, self.shared).atexit = False
+            weakref.finalize(self, _disconnect, self.shared).atexit = False
 
     def in_order(self) -> list[Stage]:
         """The stages of the pipeline, outermost first; the only place that defines their order."""
@@ -95,9 +95,11 @@ class Stages:
             TextDeliveryStage(),
             self.validation,
             self.deadline,
+            # Outside the cache, so that an answer is stored and priced under the model that gave it.
             FallbackStage(),
             self.replay,
             self.cache,
+            # Inside the cache, so that only valid replies are stored.
             AnswerStage(),
             *self._sending(),
         ]
@@ -118,13 +120,18 @@ class Stages:
         return [
             self.budget,
             self.retry,
+            # Inside retry: an attempt after one that may have been billed makes its own reservation.
             self.budget.before_attempt,
+            # Apart from retry, which may be off; outside the limiter, so that each request takes a permit.
             ResendStage(),
+            # Before the rate limit: refused calls do not wait.
             GateStage(breakers) if breakers else None,
             self.rate_limit,
+            # After the rate limit, and before the circuit's permit, so that no waiting call holds a probe.
             self.cache.take_turn if self.cache else None,
             self._permit_stage(breakers) if breakers else None,
             self.attempt,
+            # Next to the provider: from here on a day's reservation counts as spent if the process dies.
             self.budget.before_sending,
             OwnKeyStage() if self.validation else None,
         ]
@@ -170,16 +177,16 @@ class Stages:
             named.append({"part": "state", "name": "state", **self.shared.status()})
         return named
 
-    def _tell(self, sink: Sink) -> Sink:
+    def _make_sink(self, sink: Sink) -> Sink:
         append = self.log.listener
         watch = silent if self.telemetry is None else self.telemetry.listener
 
-        def tell(event: Event) -> None:
+        def send(event: Event) -> None:
             append(event)
             watch(event)
             sink(event)
 
-        return tell
+        return send
 
     async def close(self) -> None:
         """Write queued data, and close files and connections."""
@@ -319,11 +326,11 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     return shared
 
 
-def _let_go(store: Store) -> None:
-    ENGINE.post(store.let_go)  # a finalizer may run while its own thread holds the store's lock
+def _end_threads(store: Store) -> None:
+    ENGINE.post(store.end_threads)  # a finalizer may run while its own thread holds the store's lock
 
 
-def _hang_up(shared: SharedState) -> None:
+def _disconnect(shared: SharedState) -> None:
     ENGINE.post(lambda: asyncio.ensure_future(shared.close()))
 
 

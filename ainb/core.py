@@ -61,10 +61,10 @@ class Core:
         prices: Price lists.
         stages: The stages.
         new_id: Generator of ids of calls and runs.
-        treatments: Names of the fields of `CallOptions`, which are not sent to providers.
+        call_option_names: Names of the fields of `CallOptions`, which are not sent to providers.
     """
 
-    treatments = frozenset(item.name for item in dataclasses.fields(CallOptions))
+    call_option_names = frozenset(item.name for item in dataclasses.fields(CallOptions))
 
     def __init__(self, config: Config, runtime: Runtime | None = None) -> None:
         self.config = config
@@ -142,8 +142,8 @@ class Core:
         """
         service, name = self.find_model(model)
         check_effort(options.get("effort"))
-        treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
-        treatment.setdefault("fallback", self.config.fallback)
+        given = {key: options.pop(key) for key in self.call_option_names & options.keys()}
+        given.setdefault("fallback", self.config.fallback)
         check_parameters(options, service=service, options=CALL_OPTIONS)
         request = Request(
             provider=service,
@@ -154,17 +154,17 @@ class Core:
             api_key_name=api_key_name,
             schema=None if schema is None else read_schema(schema),
         )
-        return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
+        return Call(request=request, provider=self.provider(service), options=self.call_options(given))
 
-    def call_options(self, treatment: dict[str, Any]) -> CallOptions:
+    def call_options(self, given: dict[str, Any]) -> CallOptions:
         """Options of a call, with the notebook and cell of its origin unless given."""
-        if treatment.get("fallback"):
-            models = read_fallback(treatment["fallback"])
-            treatment["fallback"] = tuple(self._alternative(name) for name in models)
-        if "notebook" not in treatment:
+        if given.get("fallback"):
+            models = read_fallback(given["fallback"])
+            given["fallback"] = tuple(self._alternative(name) for name in models)
+        if "notebook" not in given:
             notebook, cell_id = self.runtime.origin()
-            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-        return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
+            given = {"notebook": notebook, "cell_id": cell_id, **given}
+        return CallOptions(**{name: plain_scalar(value) for name, value in given.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
         """Service and name of `model`, else of the configured model, else of the embedded one if it is ready.

@@ -151,8 +151,8 @@ class ReplayMissError(CallRejectedError):
 class ProviderError(AinbError):
     """The request was sent and failed; it may have been billed.
 
-    What to do: read the message of the provider and the class below that was raised; ``billed`` says
-    whether it may cost something.
+    What to do: read the provider's message, and handle the class below that was raised; ``billed`` is True if
+    the call may cost something.
 
     Attributes:
         status_code: HTTP status, or None when no whole response arrived.

@@ -234,8 +234,8 @@ class Call:
         replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was passed to the caller; then no further attempt may follow.
         cache_key: Cache key, computed on first use; code that changes `request` resets it to None.
-        endpoint: Result of `place`, or None.
-        account: Result of `payer`, or None.
+        endpoint: Result of `resolve_endpoint`, or None.
+        account: Result of `resolve_account`, or None.
         values: Texts filled into the prompt of this call alone (a row's columns); None means those of
             `options`.
         row_key: Digest of a batch row; None outside a batch.
@@ -312,13 +312,13 @@ class Call:
             pieces=self.pieces,
         )
 
-    def place(self) -> str:
+    def resolve_endpoint(self) -> str:
         """The provider's endpoint for this request, looked up once."""
         if self.endpoint is None:
             self.endpoint = self.provider.endpoint(self.request)
         return self.endpoint
 
-    def payer(self) -> str:
+    def resolve_account(self) -> str:
         """The account whose limits apply, looked up once."""
         if self.account is None:
             self.account = self.provider.account(self.request)

@@ -46,6 +46,6 @@ def plain_fields(options: Any) -> None:
             object.__setattr__(options, item.name, plain)
 
 
-def mended(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """Join surrogate pairs in a text and replace lone surrogates by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -71,8 +71,7 @@ class Reply:
             None.
         request_id: The provider's id of the request, or None.
         duration_s: Seconds from submission to reply, without waits for the rate limit; None until the call
-            has
-            ended.
+            has ended.
         attempts: Provider calls made; 0 for a cache hit.
         cost_usd: Cost in USD; None when no price is known; 0 for a cache hit or a free model.
         cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or

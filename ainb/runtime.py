@@ -21,7 +21,7 @@ def script_origin() -> tuple[str | None, str | None]:
     return (os.path.basename(path) if path else None), None  # noqa: PTH119 - runs for every call; a Path costs ten times that
 
 
-def usual_origin() -> tuple[str | None, str | None]:
+def default_origin() -> tuple[str | None, str | None]:
     """Default origin of calls: notebook and cell if the extension is loaded, else the script.
 
     It is looked up at each call, so that sessions created by users also have the notebook's name.
@@ -30,7 +30,7 @@ def usual_origin() -> tuple[str | None, str | None]:
     return script_origin() if front_end is None else front_end.find_origin()
 
 
-def usual_notebook() -> Path | None:
+def default_notebook() -> Path | None:
     """Default path of the notebook: from the loaded extension, else the environment, else the script."""
     front_end = host.registered()
     return find_notebook() if front_end is None else front_end.find_notebook()
@@ -59,6 +59,6 @@ class Runtime:
     clock: Clock = SYSTEM_CLOCK
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
-    origin: Callable[[], tuple[str | None, str | None]] = usual_origin
-    notebook: Callable[[], Path | None] = usual_notebook
+    origin: Callable[[], tuple[str | None, str | None]] = default_origin
+    notebook: Callable[[], Path | None] = default_notebook
     confirm: Callable[[str], bool | None] = ask_front_end

@@ -294,9 +294,8 @@ class Session:
                 equals its value.
             models: Models; each prompt is sent to each model. None means the session's.
             schema: As for `map`. Without a schema the text of the reply, without outer white space, is the
-                label.
-                A field that is an integer or a number is measured as a number, unless the schema lists its
-                values (``Literal[1, 2, 3]``, an Enum).
+                label. A field that is an integer or a number is measured as a number, unless the schema lists
+                its values (``Literal[1, 2, 3]``, an Enum).
             field: The field of the schema that is compared; required if it has several.
             match: "casefold" ignores the case of labels.
             weights: "linear" or "quadratic" kappa, for ordered labels. The order is that of an ordered
@@ -407,10 +406,9 @@ class Session:
         Returns:
             Frame of shape (n_jobs, 10), one row per job: `run_id` (equals `batch_id` in the log), `provider`,
             `job_id` (NA before the provider has created it), `state` str (planned, uploaded, submitting,
-            submitted,
-            cancelling, ended, fetched, merged), `rows`, `answered`, `failed` Int64 (NA when unknown),
-            `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until merged, and when
-            unknown).
+            submitted, cancelling, ended, fetched, merged), `rows`, `answered`, `failed` Int64 (NA when
+            unknown), `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until merged,
+            and when unknown).
         """
         from ainb.jobs import jobs_frame
 

@@ -4,13 +4,17 @@ them."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
+from tests.memory_folder import open_memory_folder
 from tests.python_path import STARTUP
 
+MEMORY_FOLDER = pytest.StashKey[Path | None]()
 LOOPBACK = ("127.", "::1", "localhost")
 # Minutes each. Begun first, or one process would be at the last of them while the others have nothing left.
 LONG_FILES = (
@@ -30,14 +34,20 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
-def pytest_configure():
-    """A run that a script has put into the background ignores interrupts, also those that tests send."""
+def pytest_configure(config):
+    """What the workers of pytest-xdist and the Pythons that tests start find in their environment."""
+    # A run that a script has put into the background ignores interrupts, also those that tests send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The workers of pytest-xdist are such Pythons, too.
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(STARTUP) not in folders:
         os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, folders), str(STARTUP)])
+    config.stash[MEMORY_FOLDER] = open_memory_folder()
+
+
+def pytest_unconfigure(config):
+    if folder := config.stash.get(MEMORY_FOLDER, None):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -25,19 +25,7 @@ from ainb.batch.results.display_form import short_form
 from ainb.batch.results.frame import column_name
 
 __all__ = [
-    "Batch",
-    "BatchFailedError",
-    "BatchInterrupted",
-    "BatchOptions",
-    "LoopWatcher",
-    "Progress",
-    "ProgressReporter",
-    "Template",
-    "Watcher",
-    "column_name",
-    "is_path",
-    "make_batch",
-    "preview_rows",
-    "runs_frame",
-    "short_form",
-]
+    "Batch", "BatchFailedError", "BatchInterrupted", "BatchOptions", "LoopWatcher", "Progress",
+    "ProgressReporter", "Template", "Watcher", "column_name", "is_path", "make_batch", "preview_rows",
+    "runs_frame", "short_form",
+]  # fmt: skip

@@ -14,8 +14,8 @@ from ainb.batch.input.reader import RowReader
 from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results.output import Output
-from ainb.batch.running.collector import COLLECTOR
 from ainb.batch.running.runner import STOP_SECONDS, Runner
+from ainb.collector import COLLECTOR
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
 from ainb.user_code import ends_program
@@ -182,7 +182,8 @@ class Batch:
 
     def _collecting(self) -> contextlib.AbstractContextManager[None]:
         # A user function may leave reference cycles that hold much memory.
-        return contextlib.nullcontext() if self.context.calls.uses is None else COLLECTOR.rare()
+        context = self.context
+        return contextlib.nullcontext() if context.calls.uses is None else COLLECTOR.rare(context.pace.most)
 
     def _make_reader(self) -> RowReader:
         source, uses = self.context.source, self.context.calls.uses

@@ -29,15 +29,6 @@ else:
     )
 
 __all__ = [
-    "Agreement",
-    "Bar",
-    "Comparison",
-    "Scale",
-    "agreement",
-    "common_scale",
-    "compare",
-    "narrowed",
-    "pair_to_show",
-    "row_shares",
-    "shown_p",
-]
+    "Agreement", "Bar", "Comparison", "Scale", "agreement", "common_scale", "compare", "narrowed",
+    "pair_to_show", "row_shares", "shown_p",
+]  # fmt: skip

@@ -11,20 +11,7 @@ from ainb.config.trust import VARIABLE, find_pyproject, is_trusted, trust, trust
 from ainb.config.values import read_models
 
 __all__ = [
-    "DISPLAYS",
-    "OPTIONS",
-    "REPLAYS",
-    "VARIABLE",
-    "Config",
-    "find_pyproject",
-    "is_trusted",
-    "load_config",
-    "needs_trust",
-    "read_arguments",
-    "read_models",
-    "read_settings",
-    "stays_inside",
-    "trust",
-    "trusted_folders",
-    "untrust",
-]
+    "DISPLAYS", "OPTIONS", "REPLAYS", "VARIABLE", "Config", "find_pyproject", "is_trusted", "load_config",
+    "needs_trust", "read_arguments", "read_models", "read_settings", "stays_inside", "trust",
+    "trusted_folders", "untrust",
+]  # fmt: skip

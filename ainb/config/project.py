@@ -27,7 +27,7 @@ def free(_value: Any, _folder: Path) -> None:
 
 def trusted_only(value: Any, _folder: Path) -> str | None:
     """Rule of options that need trust for any value, except a false or empty one."""
-    return "which is for you to decide and not for a project" if value else None
+    return "which only you may set, not a project" if value else None
 
 
 def local_url(value: Any, _folder: Path) -> str | None:
@@ -52,7 +52,7 @@ def local_state(value: Any, _folder: Path) -> str | None:
 def inside(value: Any, folder: Path) -> str | None:
     """Rule of model names: a known service or a model file inside the project needs no trust."""
     names = [value] if isinstance(value, str) else value or ()
-    return next((reason for name in names if (reason := _leads_out(name.strip(), folder))), None)
+    return next((reason for name in names if (reason := _trust_reason(name.strip(), folder))), None)
 
 
 def aliases_inside(value: Any, folder: Path) -> str | None:
@@ -162,7 +162,8 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
         return ConfigError(
             f"pyproject.toml sends your prompts and keys to {place}; if you trust this project type %ai "
             f"trust, or set "
-            f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to nothing"
+            f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to an "
+            "empty value"
         )
     variable = "" if option in WITHOUT_VARIABLE else f"AINB_{option.upper()} (empty for none) or "
     return ConfigError(
@@ -172,7 +173,7 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
     )
 
 
-def _leads_out(name: str, folder: Path) -> str | None:
+def _trust_reason(name: str, folder: Path) -> str | None:
     """Reason why a model name needs trust: a URL, a path out of the project, or a plugin's service."""
     from ainb.providers import plugins
     from ainb.providers.services import SERVICES, SYNONYMS

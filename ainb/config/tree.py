@@ -57,7 +57,7 @@ class Config:
     fallback: tuple[str, ...] = option(tuple, read_models,
         "models to try in order when the previous one is down")
     allow_insecure_http: bool = option(default=False, read=read_flag,
-        text="let prompts and keys go to another machine over plain http (pyproject.toml: only if trusted)")
+        text="allow plain http to other machines for prompts and keys (pyproject.toml: only if trusted)")
     headers: Mapping[str, Mapping[str, str]] = option(dict, read_headers,
         'own HTTP headers by service, as in {"openai": {"X-Team": "$TEAM"}}; $VARIABLE is read when a call '
         "is made (from pyproject.toml only if trusted)")
@@ -93,7 +93,7 @@ class Config:
     validation: Validation | None = section(Validation, "rules that redact or refuse before sending",
         short=parse_validation)
     deadline: Deadline | None = section(Deadline, "time limits of a call and of an attempt")
-    cache: Cache | None = section(Cache, "answers that are stored and reused")
+    cache: Cache | None = section(Cache, "storage and reuse of answers")
     budget: Budget | None = section(Budget, "limit on spending, such as 5/day, 2/session", on=False,
         short=parse_budget)
     retry: Retry | None = section(Retry, "attempts after transient faults")

@@ -108,7 +108,7 @@ def _write(folders: Iterable[str]) -> None:
         spare.replace(path)
     except NotPrivateError as error:
         raise ConfigError(
-            f"the list of trusted folders cannot be kept: {error}; remove it and try again"
+            f"the list of trusted folders cannot be stored: {error}; remove it and try again"
         ) from None
     except OSError as error:
         spare.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ainb.core import Core
 from ainb.errors import AinbError, InvalidPromptError, PermanentProviderError
-from ainb.jobs.state_machine import JobRecord
+from ainb.jobs.record import JobRecord
 from ainb.messages import Call, CallOptions, Handler, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.send import Sender

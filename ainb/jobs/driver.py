@@ -9,8 +9,8 @@ from dataclasses import replace
 from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError, ProviderError, TransientProviderError
 from ainb.jobs import state_machine as machine
+from ainb.jobs.record import JobRecord, Step
 from ainb.jobs.results import ResultFiles
-from ainb.jobs.state_machine import JobRecord, Step
 from ainb.jobs.store import JobStore
 from ainb.providers.batch_service import BatchService, RemoteJob
 
@@ -71,9 +71,10 @@ class JobDriver:
             if not self._out:
                 self._out = True
                 self._notify(f"{error}; the job is polled again")
-            return await self.save(machine.unreachable(await self._stored(job), self._clock.unix()))
-        self._out = False
-        return after
+            after = machine.unreachable(await self._stored(job), self._clock.unix())
+        else:
+            self._out = False
+        return await self.save(after)
 
     async def save(self, job: JobRecord) -> JobRecord:
         """Write a record."""
@@ -113,7 +114,7 @@ class JobDriver:
         """Run the next step of a job that is to be cancelled; if it does not exist yet, it is not created."""
         if step in {Step.UPLOAD, Step.FIND_UPLOAD, Step.CREATE}:
             words = "cancelled before it was submitted"
-            return await self.save(machine.failed(job, self._clock.unix(), words=words, code="cancelled"))
+            return machine.failed(job, self._clock.unix(), words=words, code="cancelled")
         if step is Step.POLL and job.verified and job.status not in CANCELLING:
             await self.cancel(job)
         return await self._steps()[step](job)
@@ -123,7 +124,7 @@ class JobDriver:
 
     async def _find_upload(self, job: JobRecord) -> JobRecord:
         found = await self._service.find_upload(_file_name(job))
-        return await self.save(machine.upload_missing(job) if found is None else machine.uploaded(job, found))
+        return machine.upload_missing(job) if found is None else machine.uploaded(job, found)
 
     async def _upload(self, job: JobRecord) -> JobRecord:
         job = await self.save(machine.intend_upload(job))
@@ -132,7 +133,7 @@ class JobDriver:
             input_id = await self._service.upload(path, name=_file_name(job))
         except ProviderError as error:
             return await self._refused(job, error)
-        return await self.save(machine.uploaded(job, input_id))
+        return machine.uploaded(job, input_id)
 
     async def _create(self, job: JobRecord) -> JobRecord:
         job = await self.save(machine.intend_create(job, self._clock.unix()))
@@ -142,9 +143,9 @@ class JobDriver:
         except ProviderError as error:
             if _may_have_acted(error):
                 self._notify(f"{error}; the job is searched for before another is created")
-                return await self.save(machine.may_exist(job, self._clock.unix()))
+                return machine.may_exist(job, self._clock.unix())
             return await self._refused(job, error)
-        return await self.save(machine.created(job, remote, self._clock.unix()))
+        return machine.created(job, remote, self._clock.unix())
 
     async def _refused(self, job: JobRecord, error: ProviderError) -> JobRecord:
         """Handle the provider's refusal of a file or a job."""
@@ -160,8 +161,8 @@ class JobDriver:
                 "leave batch_api out to send the rows one by one"
             )
         if isinstance(error, TransientProviderError):
-            return await self.save(machine.not_created(job, now))
-        return await self.save(machine.failed(job, now, words=str(error), code=error.code))
+            return machine.not_created(job, now)
+        return machine.failed(job, now, words=str(error), code=error.code)
 
     async def _find(self, job: JobRecord) -> JobRecord:
         now = self._clock.unix()
@@ -173,11 +174,11 @@ class JobDriver:
         taken = {other.job_id for other in others} | set(job.not_ours)
         found = [remote for remote in found if remote.job_id not in taken]
         if not found and any(_may_have_taken(other, job) for other in others):
-            return await self.save(machine.unreachable(job, now))
+            return machine.unreachable(job, now)
         if not found:
-            return await self.save(machine.not_found(job, now))
+            return machine.not_found(job, now)
         remote = min(found, key=lambda item: abs((item.created_at or now) - begun))
-        return await self.save(machine.created(job, remote, now, verified=remote.tag == job.job_uuid))
+        return machine.created(job, remote, now, verified=remote.tag == job.job_uuid)
 
     async def _poll(self, job: JobRecord) -> JobRecord:
         now = self._clock.unix()
@@ -187,7 +188,7 @@ class JobDriver:
             if error.status_code != NOT_FOUND:
                 raise
             if machine.is_young(job, now):
-                return await self.save(machine.unreachable(job, now))
+                return machine.unreachable(job, now)
             if job.account != self._account:
                 raise AinbError(
                     f"{job.provider} has no job {job.job_id} for the key in use; it was "
@@ -195,8 +196,8 @@ class JobDriver:
                     "set that one to collect it"
                 ) from None
             words = f"{job.provider} no longer has the job {job.job_id}, so its results are lost"
-            return await self.save(machine.failed(job, now, words=words, code="job_lost"))
-        return await self.save(machine.polled(job, remote, self._clock.unix()))
+            return machine.failed(job, now, words=words, code="job_lost")
+        return machine.polled(job, remote, self._clock.unix())
 
     async def _fetch(self, job: JobRecord) -> JobRecord:
         now = self._clock.unix()
@@ -212,9 +213,9 @@ class JobDriver:
                 if (
                     now - (job.ended_at or now) < machine.YOUNG_SECONDS
                 ):  # a new file can be missing for a moment
-                    return await self.save(machine.unreachable(job, now))
+                    return machine.unreachable(job, now)
                 words = f"{job.provider} no longer has the results of the job {job.job_id}"
-                return await self.save(machine.failed(job, now, words=words, code="results_lost"))
+                return machine.failed(job, now, words=words, code="results_lost")
         return await self._check_ownership(job, now)
 
     async def _check_ownership(self, job: JobRecord, now: float) -> JobRecord:
@@ -222,16 +223,16 @@ class JobDriver:
         numbers = {item.custom_id: number for number, item in enumerate(requests)}
         files = self.results(job, numbers)
         if not await asyncio.to_thread(files.is_foreign):
-            return await self.save(machine.fetched(job))
+            return machine.fetched(job)
         for place in range(len(job.files)):
             self._store.result_file(job.job_uuid, place).unlink(missing_ok=True)
         if not job.verified:
-            return await self.save(machine.not_this_one(job, now))
+            return machine.not_this_one(job, now)
         words = (
             f"the results of the job {job.job_id} hold no row of this run, so none of them was taken; "
             f"ask {job.provider} about the job"
         )
-        return await self.save(machine.failed(job, now, words=words, code="foreign_results"))
+        return machine.failed(job, now, words=words, code="foreign_results")
 
 
 def _may_have_taken(other: JobRecord, job: JobRecord) -> bool:

@@ -6,9 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
-from ainb.jobs import state_machine as machine
 from ainb.jobs.driver import CANCELLING, JobDriver
-from ainb.jobs.state_machine import JobRecord
+from ainb.jobs.record import JobRecord, State
 from ainb.jobs.store import JobStore
 from ainb.messages import Request
 from ainb.providers.batch_service import find_batch_service
@@ -54,9 +53,7 @@ def jobs_frame(core: Core, run_id: str | None = None) -> pd.DataFrame:
 
 def shown_state(job: JobRecord) -> str:
     """State of a job in one word."""
-    return (
-        "cancelling" if job.state is machine.State.SUBMITTED and job.status in CANCELLING else str(job.state)
-    )
+    return "cancelling" if job.state is State.SUBMITTED and job.status in CANCELLING else str(job.state)
 
 
 async def cancel_run(core: Core, run_id: str) -> None:

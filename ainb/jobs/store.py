@@ -20,9 +20,10 @@ import orjson
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
-from ainb.jobs.state_machine import JobRecord, State
-from ainb.stores.files import make_private, try_lock
-from ainb.stores.sqlite import tie
+from ainb.jobs.record import JobRecord, State
+from ainb.jobs.run_lock import RunLock
+from ainb.stores.files import make_private
+from ainb.stores.sqlite import close_with
 
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
@@ -82,7 +83,7 @@ class JobStore:
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._close = tie(self._db, self)
+            self._close = close_with(self._db, self)
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except (OSError, sqlite3.Error) as error:
@@ -270,34 +271,6 @@ class JobStore:
                 SYSTEM_CLOCK.block(LOCKED_SECONDS)
             else:
                 return
-
-
-class RunLock:
-    """A lock file that is held until `release`, or until the process dies."""
-
-    def __init__(self, path: Path, handle: int) -> None:
-        self._path = path
-        self._handle = handle
-
-    @classmethod
-    def take(cls, path: Path) -> RunLock | None:
-        """Take the lock without waiting; None while another process holds it."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            # The previous holder may have removed the file between opening and locking.
-            if try_lock(handle) and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-                return cls(path, handle)
-        except OSError:
-            pass
-        os.close(handle)
-        return None
-
-    def release(self) -> None:
-        """Release the lock."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
 
 
 def _encode(job: JobRecord) -> str:

@@ -15,17 +15,8 @@ from ainb.keys.plausible import fault_of, is_variable_name
 from ainb.variables import KEY_VARIABLES
 
 __all__ = [
-    "KEY_VARIABLES",
-    "Key",
-    "found",
-    "get",
-    "login",
-    "logout",
-    "require",
-    "use_env_file",
-    "variable",
-    "where",
-]
+    "KEY_VARIABLES", "Key", "found", "get", "login", "logout", "require", "use_env_file", "variable", "where",
+]  # fmt: skip
 
 use_env_file = env_file.use
 
@@ -59,7 +50,7 @@ def variable(name: str) -> str:
         return known
     if not is_variable_name(name):
         raise ConfigError(
-            "a key is asked for by the name of its variable (letters, digits, _), such as "
+            "a key is looked up by the name of its variable (letters, digits, _), such as "
             "OPENAI_API_KEY; the given text is no such name, and is not repeated here because it may be "
             "the key itself"
         )
@@ -138,7 +129,7 @@ def login(name: str, value: str) -> str:
         A line that describes the result, without the key.
 
     Raises:
-        ConfigError: The key cannot be one (the message says why and does not show it), or there is no
+        ConfigError: The text cannot be a key (the message gives the reason without the key), or there is no
             keyring.
     """
     wanted, key = variable(name), value.strip()

@@ -45,7 +45,7 @@ def fault_of(name: str, key: str) -> str | None:
             not (key.isascii() and key.isprintable()),
             f"the key for {name} holds a character that no key contains; copy it again",
         ),
-        (key[:1] in "\"'`<" or key[-1:] in "\"'`>", f"the key for {name} stands in quotes or brackets"),
+        (key[:1] in "\"'`<" or key[-1:] in "\"'`>", f"the key for {name} is in quotes or brackets"),
         (key.startswith(f"{name}="), f"the key for {name} begins with its own name"),
         (len(key) < SHORTEST_KEY, f"the key for {name} has fewer than {SHORTEST_KEY} characters"),
     )

@@ -46,7 +46,7 @@ class FallbackStage:
         try:
             return await proceed(call)
         except (*DOWN, PermanentProviderError) as error:
-            if not _may_go_on(call, error):
+            if not _may_fall_back(call, error):
                 raise
             first = error
         return await self._ask_others(call, proceed, first)
@@ -56,12 +56,12 @@ class FallbackStage:
         name = f"{asked.provider}:{asked.model}"
         error = first
         for other in call.options.fallback:
-            _turn_to(call, other, asked, after=error)
+            _switch_to(call, other, asked, after=error)
             try:
                 reply = await proceed(call)
             except (*DOWN, PermanentProviderError, ConfigError) as caught:
                 error = caught
-                if not (isinstance(caught, ConfigError) or _may_go_on(call, caught)):
+                if not (isinstance(caught, ConfigError) or _may_fall_back(call, caught)):
                     raise caught from first
             else:
                 call.options = dataclasses.replace(call.options, tags={**call.options.tags, TAG: name})
@@ -69,13 +69,13 @@ class FallbackStage:
         raise first from error
 
 
-def _may_go_on(call: Call, error: Exception) -> bool:
+def _may_fall_back(call: Call, error: Exception) -> bool:
     if call.shown:
         return False
     return isinstance(error, DOWN) or getattr(error, "status_code", None) in USED_UP_STATUSES
 
 
-def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception) -> None:
+def _switch_to(call: Call, other: Alternative, asked: Request, *, after: Exception) -> None:
     """Set another model on the call; base URL and key variable are kept only within the same service."""
     here = call.request
     same = other.provider.name == asked.provider

@@ -16,7 +16,7 @@ class ResendStage:
     """
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Send the call; resend it after a refusal that the adapter learnt from, up to three times."""
+        """Send the call; resend it after refusals that the adapter learnt from (up to three parameters)."""
         learnt = 0
         while True:
             try:

@@ -37,6 +37,7 @@ class Sender:
         if dropped is not None:
             self._notice(call, dropped)
         if reply.cost_source is None:
+            # Priced here, not in the budget stage: the cost is needed without a budget too, and by the cache.
             reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
             reply.provider_saved_usd = self._prices.cache_savings(call, reply)
         call.replies.append(reply)

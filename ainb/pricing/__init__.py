@@ -14,20 +14,7 @@ from ainb.pricing.snapshot import price_source
 from ainb.pricing.table import PRICE_KEYS, PriceTable
 
 __all__ = [
-    "FREE_PROVIDERS",
-    "PRICE_KEYS",
-    "Estimate",
-    "Expected",
-    "PriceTable",
-    "Prices",
-    "Quote",
-    "bound",
-    "estimate",
-    "estimate_request",
-    "expected_output",
-    "format_usd",
-    "preload",
-    "price",
-    "price_source",
+    "FREE_PROVIDERS", "PRICE_KEYS", "Estimate", "Expected", "PriceTable", "Prices", "Quote", "bound",
+    "estimate", "estimate_request", "expected_output", "format_usd", "preload", "price", "price_source",
     "quote",
-]
+]  # fmt: skip

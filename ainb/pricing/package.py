@@ -74,7 +74,7 @@ def has_batch_price(rates: object, at: datetime) -> bool:
     )
 
 
-def ask_package(service: str | None, model: str, wanted: Mapping[str, str]) -> Rates | Conditional | None:
+def package_prices(service: str | None, model: str, wanted: Mapping[str, str]) -> Rates | Conditional | None:
     """Prices of a model for a kind of processing and a service tier; None if the package has none."""
     found = find_model(service, model)
     if found is None:

@@ -13,10 +13,10 @@ from ainb.messages import Call, Reply, Request, Usage
 from ainb.pricing.package import (
     LOADED,
     Conditional,
-    ask_package,
     find_model,
     has_batch_price,
     load_package,
+    package_prices,
 )
 from ainb.pricing.rates import ZERO, Rates
 from ainb.pricing.snapshot import Listed, is_loaded, load_snapshot
@@ -252,7 +252,7 @@ def _resolve(provider: str, model: str, wanted: Mapping[str, str]) -> _Price | N
     listed = None if ours is None else ours.find(_service_name(provider), model, wanted)
     if ours is not None and (listed is None or listed.prices is not None):
         return listed and (listed.rates or listed)
-    return ask_package(_service_name(provider), model, wanted)
+    return package_prices(_service_name(provider), model, wanted)
 
 
 def preload() -> None:

@@ -140,7 +140,7 @@ def may_write_cache(request: Request, prompt: int) -> bool:
     Source: OpenAI, "Prompt caching": from GPT-5.6 on, prompts of 1,024 tokens are written automatically.
     """
     unasked = request.provider in WRITES_UNASKED and prompt >= MIN_CACHED_TOKENS
-    return unasked or bool(_cache_wishes(request))
+    return unasked or bool(_cache_controls(request))
 
 
 def _most_written(request: Request, prompt: int) -> int | None:
@@ -156,11 +156,11 @@ def _writes_for_an_hour(request: Request, *, batch: bool) -> bool:
     """Whether a part is kept in the provider's cache for an hour, at a still higher price."""
     if batch and request.shared is not None:
         return True
-    wishes = _cache_wishes(request)
-    return any(batch or (isinstance(wish, Mapping) and wish.get("ttl") == "1h") for wish in wishes)
+    controls = _cache_controls(request)
+    return any(batch or (isinstance(control, Mapping) and control.get("ttl") == "1h") for control in controls)
 
 
-def _cache_wishes(request: Request) -> list[Any]:
+def _cache_controls(request: Request) -> list[Any]:
     given = request.parameters
     parts = (
         part

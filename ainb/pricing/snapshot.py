@@ -168,7 +168,7 @@ class Snapshot:
 
 @cache
 def load_snapshot() -> Snapshot | None:
-    """Load the data; None if another version of the package is installed, or it has newer prices."""
+    """Load the data; None if another version of the package is installed, or the package is imported."""
     import gzip
     import sys
     from importlib.util import find_spec
@@ -178,6 +178,7 @@ def load_snapshot() -> Snapshot | None:
     folder = Path(__file__).parent.parent / "data"
     data = orjson.loads(gzip.decompress((folder / FILE_NAME).read_bytes()))
     spec = find_spec("genai_prices")
+    # Once the package is imported it is used, since the user may have updated its prices (`UpdatePrices`).
     if spec is None or spec.origin is None or "genai_prices" in sys.modules:
         return None
     site = Path(spec.origin).parent.parent

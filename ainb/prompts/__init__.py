@@ -13,24 +13,7 @@ from ainb.prompts.messages import Prompt, read_prompt
 from ainb.prompts.protected import ProtectedPlaces
 
 __all__ = [
-    "SUFFIXES",
-    "Chat",
-    "Chats",
-    "Field",
-    "FieldFinder",
-    "Filled",
-    "Prompt",
-    "ProtectedPlaces",
-    "Turn",
-    "fill",
-    "first_word",
-    "is_value",
-    "look_up",
-    "near_label",
-    "nearest",
-    "not_a_value",
-    "picture_part",
-    "read_prompt",
-    "value_text",
-    "window",
-]
+    "SUFFIXES", "Chat", "Chats", "Field", "FieldFinder", "Filled", "Prompt", "ProtectedPlaces", "Turn",
+    "fill", "first_word", "is_value", "look_up", "near_label", "nearest", "not_a_value", "picture_part",
+    "read_prompt", "value_text", "window",
+]  # fmt: skip

@@ -120,7 +120,9 @@ class _Filling:
         self._unknown.add(name)
         known = [item for item in self._namespace if not item.startswith("_") and item not in {"In", "Out"}]
         if near := nearest(name, known):
-            self.notes[f"{{{name}}} names nothing and is sent as typed; did you mean {{{near}}}?"] = None
+            self.notes[
+                f"{{{name}}} is not a name in the notebook and is sent as typed; did you mean {{{near}}}?"
+            ] = None
 
 
 def is_value(value: Any) -> bool:

@@ -33,14 +33,6 @@ else:
     )
 
 __all__ = [
-    "beginning_of_value",
-    "encodable",
-    "find",
-    "find_known",
-    "find_values",
-    "may_hold",
-    "redact",
-    "remember",
-    "secret_values",
-    "watch",
-]
+    "beginning_of_value", "encodable", "find", "find_known", "find_values", "may_hold", "redact", "remember",
+    "secret_values", "watch",
+]  # fmt: skip

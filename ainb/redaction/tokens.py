@@ -1,9 +1,8 @@
 """Token formats: secrets that are recognised by prefix, alphabet and length.
 
 Lengths are minima, so that a longer token is matched as a whole. Source: the providers' documentation,
-GitHub's
-secret scanning patterns, and the rule packs of gitleaks 8 and detect-secrets 1.5 for prefix, alphabet and
-length.
+GitHub's secret scanning patterns, and the rule packs of gitleaks 8 and detect-secrets 1.5 for prefix,
+alphabet and length.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from ainb.stores.day_book_sql import (
     usd_of,
 )
 from ainb.stores.files import make_folders, make_private
-from ainb.stores.sqlite import Owner, tie
+from ainb.stores.sqlite import Owner, close_with
 
 T = TypeVar("T")
 Statement = tuple[str, tuple[object, ...] | dict[str, object]]
@@ -284,7 +284,7 @@ class DayBook:
             make_folders(self._path.parent)
             self._owner = self._owner or Owner(self._path.with_suffix(".owners"))
             self._db = _connect(self._path)
-            self._close_db = tie(self._db, self)
+            self._close_db = close_with(self._db, self)
             self._note_other_values(self._db)
             self._take_over_dead(self._db, self._owner)
         return self._db, self._owner

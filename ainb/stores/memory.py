@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ainb.errors import ConfigError
@@ -67,10 +68,13 @@ class MemoryStore:
         """Size of the store; `size_bytes` includes overhead."""
         return StoreStats(entries=len(self._items), size_bytes=self._size_bytes)
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Do nothing: a text is found at once."""
+
     async def settle(self) -> None:
         """Do nothing: a text can be read as soon as it is set."""
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Do nothing: it has no threads."""
 
     async def close(self) -> None:

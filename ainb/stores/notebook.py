@@ -11,21 +11,22 @@ VARIABLE = "AINB_NOTEBOOK"
 FRONT_END_VARIABLE = "JPY_SESSION_NAME"
 
 
-def find_notebook(told: str | None = None) -> Path | None:
+def find_notebook(front_end_path: str | None = None) -> Path | None:
     """Path of the running notebook or script.
 
     Sources in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), the front end, the started
     script.
 
     Args:
-        told: Path that the front end has set in the kernel, such as VS Code's ``__vsc_ipynb_file__``.
+        front_end_path: Path that the front end has set in the kernel, as VS Code does in
+            ``__vsc_ipynb_file__``.
 
     Returns:
         An absolute path; None for a console, an unsaved notebook, and a module started with ``-m``.
     """
     if named := os.environ.get(VARIABLE):
         return Path.cwd() / Path(named).expanduser()
-    for text in (os.environ.get(FRONT_END_VARIABLE), told):
+    for text in (os.environ.get(FRONT_END_VARIABLE), front_end_path):
         found = _saved(text) if text else None
         if found is not None:
             return found

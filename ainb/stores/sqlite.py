@@ -31,7 +31,7 @@ SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 MAX_TRIES = 100
 
 
-def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
+def close_with(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
     """Close a connection together with its owner.
 
     Args:
@@ -160,7 +160,7 @@ class Owner:
             if _lock(handle) and path.exists():
                 return name, handle
             os.close(handle)
-        raise OSError(f"no lock file could be kept in {self._folder}")
+        raise OSError(f"no lock file could be created in {self._folder}")
 
     def _is_free(self, name: str) -> bool:
         try:

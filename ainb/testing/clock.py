@@ -65,7 +65,7 @@ class FakeClock:
         if seconds is not None:
             self.advance(max(0.0, seconds))
         elif not event.wait(STUCK_SECONDS):
-            raise AinbError("this thread waits for something that never comes")
+            raise AinbError("this thread waits for something that never happens")
 
     def block(self, seconds: float) -> None:
         """Advance at once, in place of a blocking wait."""

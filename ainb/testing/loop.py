@@ -25,7 +25,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             ready = super().select(STUCK_SECONDS)
             if not ready:
-                raise AinbError("every task on the virtual-time loop waits for something that never comes")
+                raise AinbError("every task on the virtual-time loop waits for something that never happens")
         elif timeout > 0:
             self.now += timeout
         return ready

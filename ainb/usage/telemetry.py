@@ -268,7 +268,7 @@ def _endpoint(call: Call) -> str:
     if call.attempts == 0:
         return ""
     with contextlib.suppress(Exception):
-        return call.place()
+        return call.resolve_endpoint()
     return ""
 
 

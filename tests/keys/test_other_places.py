@@ -183,7 +183,7 @@ def test_a_login_is_found_after_the_environment_and_only_after_a_login(ring, mon
 def test_a_login_that_another_place_hides_says_so(ring, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
 
-    assert "the one from the environment comes first" in keys.login("openai", KEY)
+    assert "the key from the environment comes first" in keys.login("openai", KEY)
 
 
 def test_the_keyring_is_asked_once_and_again_after_a_new_login_elsewhere(ring, monkeypatch):
@@ -244,7 +244,7 @@ def test_a_keyring_that_refuses_says_so_without_the_key(ring):
 
 def test_without_a_keyring_the_way_out_is_the_environment(monkeypatch, ring):
     keyring.set_keyring(keyring.backends.fail.Keyring())
-    with pytest.raises(ConfigError, match="no keyring that keeps keys safe"):
+    with pytest.raises(ConfigError, match="no keyring that stores keys securely"):
         keys.login("openai", KEY)
 
     real = builtins.__import__

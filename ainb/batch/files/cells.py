@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ainb.batch.input.source import is_missing
-from ainb.plain import mended
+from ainb.plain import join_surrogates
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
@@ -17,7 +17,7 @@ def cell_text(value: Any) -> str:
     """Text of a cell: empty for a missing value, JSON for lists and dicts, otherwise the value's ``str``."""
     if isinstance(value, str):
         # Half of a surrogate pair cannot be written in UTF-8.
-        return value if value.isascii() else mended(value)
+        return value if value.isascii() else join_surrogates(value)
     if is_missing(value):
         return ""
     if isinstance(value, list | dict):

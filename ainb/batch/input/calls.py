@@ -140,7 +140,7 @@ class TemplateCalls:
         self.fallback = first.options.fallback
         self.rows_per_call = options.rows_per_call
         self._provider, self._options = first.provider, first.options
-        self._endpoint, self._account = first.place(), first.payer()
+        self._endpoint, self._account = first.resolve_endpoint(), first.resolve_account()
         self.delivery: Delivery = "live"
 
     def result(self, reply: Reply) -> RowResult:
@@ -218,15 +218,15 @@ class FunctionCalls:
         self.schema = schema
         self.fields: Mapping[str, str] | None = None if schema is None else schema.fields
         self._provider = core.function_provider(function, name=f"{self.title}#{digest}")
-        treatment = {name: value for name, value in given.items() if name in core.treatments}
-        unknown = given.keys() - treatment.keys()
+        call_options = {name: value for name, value in given.items() if name in core.call_option_names}
+        unknown = given.keys() - call_options.keys()
         if unknown:
             name = min(unknown)
-            hint = closest(name, MAP_OPTIONS | core.treatments)
+            hint = closest(name, MAP_OPTIONS | core.call_option_names)
             if hint.startswith("did you mean"):
                 raise ConfigError(f"{name!r} is not an option; {hint}")
             raise ConfigError(f"{name!r} is an option of a model; a function takes the item alone")
-        self._options = core.call_options({"cache": "off", **treatment})
+        self._options = core.call_options({"cache": "off", **call_options})
 
     def result(self, reply: Reply) -> RowResult:
         """Fields of a returned mapping, dataclass or pydantic model, otherwise the object itself."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from ainb.plain import mended
+from ainb.plain import join_surrogates
 
 INT64 = range(-(2**63), 2**63)
 # The standard library's JSON is recursive: deeper values could be written but not read back.
@@ -40,7 +40,7 @@ def clean_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return mended(text)
+        return join_surrogates(text)
     return text
 
 

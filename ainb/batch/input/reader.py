@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -12,8 +13,17 @@ from ainb.user_threads import UserThread
 _END: Final = object()
 
 
+class _Fault:
+    """An error of the source, queued instead of a row."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
 class RowReader:
-    """Returns each row once, with its position. Never reads ahead.
+    """Returns each row once, with its position.
+
+    Reads ahead only in `ahead`, and never from an iterator that may block.
 
     Args:
         open_rows: Makes the iterator of the rows.
@@ -38,6 +48,7 @@ class RowReader:
         self._position = 0
         self._lock = asyncio.Lock()
         self._thread = UserThread("ainb-rows") if in_thread else None
+        self._ahead: deque[Any] = deque()
 
     async def read(self) -> tuple[int, Any] | None:
         """The next row and its position; None after the last.
@@ -56,6 +67,21 @@ class RowReader:
                 self.ended = True
                 raise
             return self._take(lambda: row)
+
+    def ahead(self) -> Iterator[Any]:
+        """The next rows, which `read` returns later; none if they are read in a thread.
+
+        Ends at a row whose reading fails; `read` raises its error.
+        """
+        place = 0
+        while self._thread is None and not self.ended:
+            if place == len(self._ahead):
+                self._ahead.append(self._next_or_fault())
+            row = self._ahead[place]
+            if row is _END or isinstance(row, _Fault):
+                return
+            yield row
+            place += 1
 
     def close(self) -> None:
         """End the thread; a row that is being read is discarded."""
@@ -79,8 +105,14 @@ class RowReader:
         return next(self._rows, _END)
 
     def _next_safely(self) -> Any:
+        row = self._ahead.popleft() if self._ahead else self._next_or_fault()
+        if isinstance(row, _Fault):
+            self.ended = True
+            raise carried(row.error) from row.error
+        return row
+
+    def _next_or_fault(self) -> Any:
         try:
             return self._next()
-        except BaseException as error:
-            self.ended = True
-            raise carried(error) from error
+        except BaseException as error:  # noqa: BLE001 - raised again when that row is read
+            return _Fault(error)

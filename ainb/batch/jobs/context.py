@@ -58,7 +58,7 @@ class JobContext:
         self.max_wait_seconds = options.max_wait_seconds
         self.clock = core.runtime.clock
         self.service: BatchService = find_batch_service(call.provider, call.request)
-        self.endpoint, self.account = call.place(), call.payer()
+        self.endpoint, self.account = call.resolve_endpoint(), call.resolve_account()
         self.store = JobStore(core.config.home_folder())
         self.delivery = Delivery(core)
         self.budget: JobBudget = core.stages.job_budget

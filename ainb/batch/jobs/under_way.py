@@ -38,7 +38,7 @@ class JobsUnderWay:
         if store is None:
             return
         try:
-            held = store.holder(claim_of(call, self._run_id or "", call.payer()))
+            held = store.holder(claim_of(call, self._run_id or "", call.resolve_account()))
             job = None if held is None else store.job(held[0])
         except (AinbError, sqlite3.Error):  # such as a missing key, which the call itself reports
             return

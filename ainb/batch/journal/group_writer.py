@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ainb.batch.journal.errors import JournalError
-from ainb.stores.sqlite import insert_few, insert_rows, tie
+from ainb.stores.sqlite import close_with, insert_few, insert_rows
 
 GROUP_ROWS = 2_000
 GATHER_SECONDS = 0.001
@@ -87,7 +87,7 @@ class GroupWriter:
     def _commit(self, rows: list[_Row]) -> None:
         if self._connection is None:
             self._connection = self._connect()
-            tie(self._connection, self)
+            close_with(self._connection, self)
         connection = self._connection
         if len(rows) <= FEW_ROWS:
             insert_few(connection, _INSERT, rows)

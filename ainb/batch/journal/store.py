@@ -19,7 +19,7 @@ from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
 from ainb.batch.results.row_result import RowResult
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import close_with
 
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
@@ -98,7 +98,7 @@ class Journal:
         try:
             make_private(path)
             self._reader = self._connect()
-            self._close_reader = tie(self._reader, self)
+            self._close_reader = close_with(self._reader, self)
             with self._transaction() as connection:
                 self._migrate(connection)
         except (OSError, sqlite3.Error, JournalError) as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.batch.input.cells import INT64, json_text
 from ainb.batch.results.display_form import TYPED
 from ainb.batch.results.row_result import STATUSES, RowResult
-from ainb.plain import mended, plain_scalar
+from ainb.plain import join_surrogates, plain_scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ COLUMNS = (
     "cost_usd", "input_tokens", "output_tokens", "duration_s",
 )  # fmt: skip
 _UNKNOWN = -1
+BLOCK_ROWS = 256
 ANY = "any"
 _BEYOND_FLOAT = 2**1023
 _KINDS: dict[str, set[type]] = {"string": {str}, "boolean": {bool}, "Int64": {int}, "Float64": {int, float}}
@@ -44,9 +45,10 @@ class Results:
         self._numbers = {name: array("q") for name in ("cost_nano_usd", "input_tokens", "output_tokens")}
         self._duration = array("d")
         self._errors: dict[int, tuple[str | None, str | None]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._status)
+        return self._count
 
     def put(self, position: int, result: RowResult) -> None:
         """Store the result of the row at `position`; rows before it count as cancelled until they are put."""
@@ -82,25 +84,27 @@ class Results:
         import pandas as pd
 
         self._reach(rows if index is None else len(index))
-        count = len(self)
+        count = len(self)  # columns may be longer: they grow in blocks
         errors = [self._errors.get(row, (None, None)) for row in range(count)] if self._errors else None
-        replies: Any = self._reply
+        replies: Any = self._reply[:count]
         columns = {
-            column_name(name): typed_column(self._values[name], dtype) for name, dtype in self.fields.items()
+            column_name(name): typed_column(self._values[name][:count], dtype)
+            for name, dtype in self.fields.items()
         }
         typed = list(columns)
         columns["status"] = pd.Categorical.from_codes(
-            _numbers(self._status, "int8"), categories=pd.Index(STATUSES)
+            _numbers(self._status[:count], "int8"), categories=pd.Index(STATUSES)
         )
         columns["reply"] = _reply_column(replies)
         columns["error_type"] = _labels([pair[0] for pair in errors] if errors else [None] * count)
         columns["error_message"] = _texts([pair[1] for pair in errors] if errors else [None] * count)
-        columns["attempts"] = pd.array(_numbers(self._attempts, "int16"), dtype="Int16")
-        columns["cached"] = _numbers(self._cached, "bool")
-        columns["cost_usd"] = _masked(self._numbers["cost_nano_usd"]).astype("Float64") / 1e9
-        columns["input_tokens"] = _masked(self._numbers["input_tokens"])
-        columns["output_tokens"] = _masked(self._numbers["output_tokens"])
-        columns["duration_s"] = pd.array(_numbers(self._duration, "float64"), dtype="Float64")
+        columns["attempts"] = pd.array(_numbers(self._attempts[:count], "int16"), dtype="Int16")
+        columns["cached"] = _numbers(self._cached[:count], "bool")
+        numbers = {name: column[:count] for name, column in self._numbers.items()}
+        columns["cost_usd"] = _masked(numbers["cost_nano_usd"]).astype("Float64") / 1e9
+        columns["input_tokens"] = _masked(numbers["input_tokens"])
+        columns["output_tokens"] = _masked(numbers["output_tokens"])
+        columns["duration_s"] = pd.array(_numbers(self._duration[:count], "float64"), dtype="Float64")
         frame = pd.DataFrame(columns, index=index)
         frame.attrs[TYPED] = typed
         return frame
@@ -112,9 +116,14 @@ class Results:
                 self._values[name] = [None] * len(self._status)
 
     def _reach(self, length: int) -> None:
+        self._count = max(self._count, length)
         more = length - len(self._status)
         if more <= 0:
             return
+        # Nine columns that each grow by one row take as long as all the rest of `put`.
+        self._extend(max(more, BLOCK_ROWS))
+
+    def _extend(self, more: int) -> None:
         self._status.extend(bytes([STATUSES.index("cancelled")]) * more)
         self._reply.extend([None] * more)
         self._cached.extend(bytes(more))
@@ -189,7 +198,7 @@ def _texts(values: Sequence[str | None]) -> Any:
     try:
         return pd.array(readable, dtype="string")
     except UnicodeEncodeError:  # half of a surrogate pair, which Arrow cannot hold
-        readable = [value if value is None else mended(value) for value in values]
+        readable = [value if value is None else join_surrogates(value) for value in values]
         return pd.array(readable, dtype="string")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -122,7 +123,7 @@ class RowResult:
 
     def to_json(self) -> str:
         """Serialise for the journal."""
-        return json_text([getattr(self, name) for name in _NAMES])
+        return json_text(_values_of(self))
 
     @classmethod
     def from_json(cls, text: Any) -> RowResult:
@@ -147,6 +148,7 @@ class RowResult:
 
 
 _NAMES = tuple(item.name for item in dataclasses.fields(RowResult) if item.name != "value")
+_values_of = operator.attrgetter(*_NAMES)
 
 
 def _is_text(value: Any) -> bool:

@@ -46,10 +46,15 @@ class Pace:
         """Rows that may be in flight now."""
         return self._ramp.limit
 
+    @property
+    def most(self) -> float:
+        """Rows that may ever be in flight; infinite where nothing limits them."""
+        return self._ramp.most
+
     def begin(self) -> None:
         """Start with the concurrency of the last batch, and raise the cap if requested."""
         core, sample = self._core, self._calls.sample()
-        self._place = (sample.request.provider, sample.request.model, sample.payer())
+        self._place = (sample.request.provider, sample.request.model, sample.resolve_account())
         now = core.runtime.clock.monotonic()
         if not self._fixed and not self._is_function:
             reached = core.stages.reached.find(self._place, core.runtime.clock.unix())

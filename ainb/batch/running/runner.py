@@ -11,6 +11,7 @@ from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results import outcomes
 from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
+from ainb.batch.running.ahead import CallsAhead
 from ainb.batch.running.circuit_wait import CircuitWait
 from ainb.batch.running.finished import FinishedRows
 from ainb.batch.running.refusals import AccountRefusals, not_sent, stop_notice
@@ -70,6 +71,7 @@ class Runner:
         self.finished = FinishedRows(context)
         self._circuit = CircuitWait(context, reporter)
         self._warm_up = WarmUp(context.clock)
+        self._ahead = CallsAhead(context, rows)
         self._refusals = AccountRefusals()
         self._in_flight: dict[str, asyncio.Future[RowResult]] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -177,6 +179,7 @@ class Runner:
 
     async def _next_row(self) -> tuple[int, Any] | None:
         try:
+            self._ahead.look()
             row = await self._rows.read()
         except Exception as error:  # noqa: BLE001 - the source is user code; rows so far are kept
             self._stopping = True
@@ -188,6 +191,8 @@ class Runner:
 
     async def _make_call(self, item: Any) -> Call | RowResult:
         """The call of a row, or its result if its data prevents sending."""
+        if (call := self._ahead.take(item)) is not None:
+            return call
         try:
             return await self._context.make_call(item)
         except asyncio.CancelledError:

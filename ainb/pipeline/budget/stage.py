@@ -160,9 +160,9 @@ class BudgetStage:
         spending = self._spendings.get(id(call))
         if spending is None or spending.hold is None:
             return proceed(call)
-        return self._set_aside_anew(spending, call, proceed)
+        return self._reserve_again(spending, call, proceed)
 
-    async def _set_aside_anew(self, spending: _Spending, call: Call, proceed: Handler) -> Reply:
+    async def _reserve_again(self, spending: _Spending, call: Call, proceed: Handler) -> Reply:
         billed = sum(map(may_be_billed, call.errors[spending.errors :]))
         if billed > spending.kept:
             self._book(spending, ZERO, billed)
@@ -351,12 +351,12 @@ class BudgetStage:
                 continue
             if not options.hard and spent >= options.usd:
                 text = f"the budget of {options} is spent; calls continue, because it is soft (hard=False)"
-                self._say_once(account, text)
+                self._warn_once(account, text)
             elif spent >= options.usd * Decimal(str(options.warn_at)):
                 text = f"{options.warn_at:.0%} of the budget of {options} is spent; %ai budget shows the rest"
-                self._say_once(account, text)
+                self._warn_once(account, text)
 
-    def _say_once(self, account: Account, text: str) -> None:
+    def _warn_once(self, account: Account, text: str) -> None:
         if (account, text) not in self._warned:
             self._warned.add((account, text))
             self._sink(Notice(text, "budget"))

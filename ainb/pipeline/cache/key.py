@@ -45,7 +45,7 @@ def reply_key(call: Call) -> str:
         "reply",
         provider.name,
         request.model,
-        call.place(),
+        call.resolve_endpoint(),
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),
         # Rows that share a call may get other answers than alone; which rows share it does not matter.
@@ -146,14 +146,14 @@ def _read_text(value: str, path: Path) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _refusal(path, "holds half of a surrogate pair, which is no text") from None
+        raise _refusal(path, "holds half of a surrogate pair, which is not valid text") from None
     return text
 
 
 def _read_key(key: object, path: Path) -> str:
     if isinstance(key, str):
         return _read_text(key, (*path, "key"))
-    raise _refusal(path, f"has the key {key!r}, which is no text")
+    raise _refusal(path, f"has the key {key!r}, which is not text")
 
 
 def _refusal(path: Path, what: str) -> ConfigError:
@@ -163,5 +163,5 @@ def _refusal(path: Path, what: str) -> ConfigError:
     return ConfigError(
         f"parameter {name} {what}; the cache key takes texts, finite numbers, true, false, None, bytes, "
         "lists and dicts with "
-        "text keys; convert it, or leave the cache aside for this call (--no-cache, cache='off')"
+        "text keys; convert it, or turn the cache off for this call (--no-cache, cache='off')"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ainb.clock import Clock
@@ -56,12 +56,20 @@ class Lookup:
         try:
             text = await self._store.get(self._namespace, key)
             entry = None if text is None else decode(text)
-        except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self.report(f"a stored answer cannot be read ({type(error).__name__})")
             return None
         if text is not None and entry is None:
             self.report("a stored answer is not in ainb's format")
         return entry
+
+    def expect(self, keys: Sequence[str]) -> None:
+        """Say which entries are read in the next moment; a fault is reported, not raised."""
+        try:
+            if keys:
+                self._store.expect(self._namespace, keys)
+        except Exception as error:  # noqa: BLE001 - as in `read`
+            self.report(f"stored answers cannot be read ({type(error).__name__})")
 
     async def write(self, key: str, encode: Callable[[float], str]) -> None:
         """Store the text that `encode` returns for the current time; a fault is reported, not raised."""

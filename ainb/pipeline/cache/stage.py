@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, get_args
 
@@ -25,11 +24,11 @@ FAMILY = "reply"
 class Leases(Protocol):
     """Leases by which one of many processes fetches an answer; see `ainb.stores.redis.cache.RedisStore`."""
 
-    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+    async def acquire_lease(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Take the lease of an answer (True), or wait for its holder to finish (False: look it up again)."""
         ...
 
-    def release(self, namespace: str, key: str) -> None:
+    def release_lease(self, namespace: str, key: str) -> None:
         """Release the lease, unless storing the answer has released it."""
         ...
 
@@ -49,6 +48,7 @@ class CacheStage:
     ) -> None:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
+        # A cut reply is not shared with other parties: a hard budget of this party may have cut it.
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
         self._turns: dict[int, Turn] = {}
 
@@ -86,6 +86,14 @@ class CacheStage:
         """
         turn = self._turns.get(id(call))
         return proceed(call) if turn is None else _in_turn(turn, call, proceed)
+
+    def expect(self, calls: Sequence[Call]) -> None:
+        """Prepare for calls that come in the next moment: what the store lacks is looked up for all at once.
+
+        Raises:
+            ConfigError: A parameter cannot be part of a cache key.
+        """
+        self._lookup.expect([stored_key(reply_key(call)) for call in calls if call.options.cache == "use"])
 
     async def holds(self, call: Call) -> bool:
         """Whether this call would be answered from the store; not counted as a lookup.
@@ -147,22 +155,20 @@ class CacheStage:
         self, place: tuple[CacheMode, str], party: Hashable, work: Call, proceed: Handler, *, past_age: bool
     ) -> SharedCall[Reply, Call]:
         fetch = self._fetch(place[1], work, proceed, past_age=past_age)
-        shared, turn = self._calls.start(place, fetch, work, party)
-        self._turns[id(work)] = turn
 
-        def end(_task: asyncio.Task[Reply]) -> None:
+        def end(turn: Turn) -> None:
             del self._turns[id(work)]
             turn.give_up(work)
 
-        shared.task.add_done_callback(end)
+        shared, self._turns[id(work)] = self._calls.start(place, fetch, work, party, end)
         return shared
 
     async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
         leases = self._leases
         if leases is None or work.options.cache == "refresh":
-            return await self._pay(key, work, proceed)
+            return await self._fetch_new(key, work, proceed)
         try:
-            while not await leases.lead(FAMILY, key, anew=past_age):
+            while not await leases.acquire_lease(FAMILY, key, anew=past_age):
                 entry: Entry | None = await self._lookup.read(key, decode_entry)
                 if entry is not None and self._lookup.is_fresh(entry.created_at, work.options.ttl_seconds):
                     reply = entry.hit()
@@ -170,11 +176,11 @@ class CacheStage:
                     return reply
                 # A damaged entry counts as a miss, or it would be found again and again.
                 past_age = True
-            return await self._pay(key, work, proceed)
+            return await self._fetch_new(key, work, proceed)
         finally:
-            leases.release(FAMILY, key)
+            leases.release_lease(FAMILY, key)
 
-    async def _pay(self, key: str, work: Call, proceed: Handler) -> Reply:
+    async def _fetch_new(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
@@ -199,7 +205,7 @@ def _party(call: Call) -> Hashable:
         options.batch_id,
         options.timeout_seconds,
         options.ttl_seconds,
-        call.payer(),
+        call.resolve_account(),
     )
 
 

@@ -228,7 +228,7 @@ class ResponseCache:
         if not is_json(value):
             self._lookup.report(
                 f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not "
-                "kept"
+                "stored"
             )
             return
         place = stored_key(key, VALUE_VERSION)

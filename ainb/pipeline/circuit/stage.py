@@ -29,7 +29,7 @@ class Breakers:
     def of(self, call: Call) -> CircuitBreaker:
         """The circuit of this call."""
         request = call.request
-        key = (call.place(), request.model)
+        key = (call.resolve_endpoint(), request.model)
         breaker = self._breakers.get(key)
         if breaker is None:
             made = self.make(call, f"{request.provider}:{request.model}", key[0])

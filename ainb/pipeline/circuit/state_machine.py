@@ -155,9 +155,8 @@ class BreakerCore:
     """State machine of a circuit: admits or refuses calls, and changes state by their outcomes.
 
     A permit is the generation in which it was taken. Every change of state and every new round of probes
-    starts a
-    generation, so that the outcome of a call admitted in an older state cannot change a newer one. An outcome
-    is True (the provider failed), False (it answered) or None (neutral).
+    starts a generation, so that the outcome of a call admitted in an older state cannot change a newer one.
+    An outcome is True (the provider failed), False (it answered) or None (neutral).
 
     Args:
         options: Thresholds.

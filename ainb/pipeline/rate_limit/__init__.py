@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ainb.pipeline.rate_limit.stage import (
         OVERLOAD_STATUSES,
         Limiter,
-        Place,
+        LimitScope,
         RateLimitStage,
     )
     from ainb.pipeline.rate_limit.standalone import RateLimiter
@@ -56,7 +56,7 @@ else:
         ramp="Ramp START make_ramp",
         reached="Reached",
         slots="Slots",
-        stage="Limiter OVERLOAD_STATUSES Place RateLimitStage",
+        stage="LimitScope Limiter OVERLOAD_STATUSES RateLimitStage",
         standalone="RateLimiter",
     )
 
@@ -75,10 +75,10 @@ __all__ = [
     "START",
     "WINDOW_SECONDS",
     "Cost",
+    "LimitScope",
     "Limiter",
     "LocalLimiter",
     "Permit",
-    "Place",
     "Pool",
     "Ramp",
     "RateLimit",

@@ -221,8 +221,7 @@ class Pool:
 
         The requests of the `ahead` calls in the queue count, since requests are not returned. Their tokens do
         not, since they are estimates that are partly returned when the calls settle. A wait for a call in
-        flight is unknown and
-        counts as 0.
+        flight is unknown and counts as 0.
         """
         longest = 0.0
         limit = f"a concurrency of {self.most:g}"

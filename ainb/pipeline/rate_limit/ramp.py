@@ -19,8 +19,7 @@ class Ramp:
     Starts at 16. Each success adds one (`growth`) until the first overload response (429, 529), and one per
     round of successes afterwards. Shrinks to 0.7 of its value, at most once per round trip. Does not grow
     while fewer calls are in flight than allowed. Until the first success each failure lowers it by one, so
-    that a provider that is down gets no
-    more than the first 16 calls before its circuit opens.
+    that a provider that is down gets no more than the first 16 calls before its circuit opens.
 
     Args:
         most: Upper limit; infinite means none.
@@ -95,7 +94,7 @@ class Ramp:
         if self.proven and not self.overloaded_once:
             self._set(max(self._exact, remaining / HINT_SHARE))
 
-    def rest(self, *, now: float) -> None:
+    def idle(self, *, now: float) -> None:
         """Record that no call is in flight; after 10 idle seconds the limit starts again."""
         if now - self._used_at > IDLE_SECONDS:
             self._set(min(self._exact, START))

@@ -37,34 +37,34 @@ class Reached:
         """The store of a home; without a home, one for the session alone."""
         return cls(None if home is None else home / FILE_NAME)
 
-    def find(self, place: tuple[str, ...], now: float) -> int | None:
+    def find(self, scope: tuple[str, ...], now: float) -> int | None:
         """Calls in flight at the end of the last batch; None where unknown or older than a week.
 
         Args:
-            place: Provider, model and account.
+            scope: Provider, model and account.
             now: Wall-clock seconds since 1970.
         """
-        name = _digest(place)
+        name = _digest(scope)
         with self._lock:
             if name not in self._known and self._path is not None:
                 self._known = {**_read(self._path, now), **self._known}
             found = self._known.get(name)
         return found[0] if found is not None and _is_fresh(found[1], now) else None
 
-    def keep(self, place: tuple[str, ...], in_flight: int, now: float) -> None:
+    def keep(self, scope: tuple[str, ...], in_flight: int, now: float) -> None:
         """Store the number of calls in flight at the end of a batch."""
         record = (max(1, min(in_flight, MOST)), now)
         with self._lock:
             if self._path is not None:
                 # Other kernels of this home may have written in the meantime.
                 self._known = {**self._known, **_read(self._path, now)}
-            self._known[_digest(place)] = record
+            self._known[_digest(scope)] = record
             if self._path is not None:
                 _write(self._path, self._known, now)
 
 
-def _digest(place: tuple[str, ...]) -> str:
-    return hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
+def _digest(scope: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(scope).encode()).hexdigest()[:20]
 
 
 def _is_fresh(at: float, now: float) -> bool:

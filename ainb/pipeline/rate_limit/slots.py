@@ -47,10 +47,10 @@ class Slots:
             self._ramp.raise_to(in_flight, now=now)
             self._fit()
 
-    def rest(self, now: float) -> None:
+    def idle(self, now: float) -> None:
         """Record that a call requests a permit while none is in flight."""
         if self._ramp is not None:
-            self._ramp.rest(now=now)
+            self._ramp.idle(now=now)
             self._fit()
 
     def end(self, *, answered: bool, now: float) -> None:

@@ -92,8 +92,8 @@ class Limiter(Protocol):
 
 Estimate = Callable[[Call], tuple[int, int]]
 ReadHeaders = Callable[[Mapping[str, str]], Iterable[Reading]]
-Place = tuple[str, str, str]  # provider, model, account: the scope of a provider's limits
-MakeLimiter = Callable[[RateLimit, Place], Limiter]
+LimitScope = tuple[str, str, str]  # provider, model, account: the scope of a provider's limits
+MakeLimiter = Callable[[RateLimit, LimitScope], Limiter]
 
 
 class RecentOutputs:
@@ -150,11 +150,11 @@ class RateLimitStage:
         self._learn = learn
         self._per_user = per_user
         self._make_limiter = make_limiter or self._make_local
-        self._places: dict[Place, tuple[Limiter, RecentOutputs]] = {}
+        self._limiters: dict[LimitScope, tuple[Limiter, RecentOutputs]] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Wait for a permit, run the call, settle the permit."""
-        limiter, outputs = self._place(call)
+        limiter, outputs = self._find(call)
         cost = self._cost(call, outputs) if limiter.counts_tokens else ONE_REQUEST
         started = self._clock.monotonic()
         try:
@@ -171,7 +171,7 @@ class RateLimitStage:
             actual = None if error.billed else ONE_REQUEST
             # Before the buckets are emptied, or it would refill them.
             limiter.settle(permit, actual, answered=_has_answered(error))
-            self._heed(error, limiter, permit)
+            self._apply_refusal(error, limiter, permit)
             raise
         except BaseException:
             actual = NOTHING if call.attempts == attempts else None
@@ -196,33 +196,33 @@ class RateLimitStage:
         """
         return [
             {"provider": provider, "model": model, "endpoint": account.partition("#")[0], **limiter.status()}
-            for (provider, model, account), (limiter, _) in list(self._places.items())
+            for (provider, model, account), (limiter, _) in list(self._limiters.items())
         ]
 
     def limiter(self, call: Call) -> Limiter:
         """The limiter of this call."""
-        return self._place(call)[0]
+        return self._find(call)[0]
 
-    def _place(self, call: Call) -> tuple[Limiter, RecentOutputs]:
+    def _find(self, call: Call) -> tuple[Limiter, RecentOutputs]:
         request = call.request
-        key = (request.provider, request.model, call.payer())
-        place = self._places.get(key)
-        if place is None:
+        key = (request.provider, request.model, call.resolve_account())
+        found = self._limiters.get(key)
+        if found is None:
             options = self._options
             slots: int | None = getattr(call.provider, "slots", None)
             if slots is not None and (options.concurrency is None or slots < options.concurrency):
                 options = replace(options, concurrency=slots)
             make = self._make_limiter if slots is None else self._make_fixed
-            place = self._places.setdefault(key, (make(options, key), RecentOutputs()))
-        return place
+            found = self._limiters.setdefault(key, (make(options, key), RecentOutputs()))
+        return found
 
-    def _make_local(self, options: RateLimit, place: Place) -> Limiter:
+    def _make_local(self, options: RateLimit, scope: LimitScope) -> Limiter:
         # A user's own function has no limits of a service to find.
-        ramp = None if place[0] == "function" else make_ramp(options)
-        return self._make_fixed(options, place, ramp)
+        ramp = None if scope[0] == "function" else make_ramp(options)
+        return self._make_fixed(options, scope, ramp)
 
-    def _make_fixed(self, options: RateLimit, place: Place, ramp: Ramp | None = None) -> Limiter:
-        name = f"{place[0]}:{place[1]}"
+    def _make_fixed(self, options: RateLimit, scope: LimitScope, ramp: Ramp | None = None) -> Limiter:
+        name = f"{scope[0]}:{scope[1]}"
         return LocalLimiter(options, self._clock, per_user=self._per_user, name=name, ramp=ramp)
 
     def _cost(self, call: Call, outputs: RecentOutputs) -> Cost:
@@ -233,7 +233,7 @@ class RateLimitStage:
             output_tokens = output_tokens if guess is None else guess
         return call_cost(input_tokens, output_tokens)
 
-    def _heed(self, error: ProviderError, limiter: Limiter, permit: Any) -> None:
+    def _apply_refusal(self, error: ProviderError, limiter: Limiter, permit: Any) -> None:
         """Apply the rate-limit information of a failed call; a final 429 (no quota left) has none."""
         if isinstance(error, TransientProviderError):
             if error.status_code == TOO_MANY_REQUESTS:

@@ -57,7 +57,9 @@ def read_request(call: Call) -> Asked:
     request = call.request
     asked = request.asked()
     if request.provider == FUNCTION:
-        asked["function"] = call.place()  # the function's name: two functions may get the same request
+        asked["function"] = (
+            call.resolve_endpoint()
+        )  # the function's name: two functions may get the same request
     plain = orjson.loads(canonical(asked))[1]
     fields = {
         "model": f"{request.provider}:{_model_name(request)}",

@@ -120,7 +120,7 @@ class ReplayStage:
         try:
             cassette.lines()  # raises for a damaged file before money is spent
         except ConfigError as fault:
-            self._go_on(fault)
+            self._report_or_raise(fault)
         self._given.add(asked.key)
         return await self._record(call, proceed, asked, cassette)
 
@@ -145,12 +145,12 @@ class ReplayStage:
         try:
             found = self.library.find(asked)
         except ConfigError as fault:
-            self._go_on(fault)
+            self._report_or_raise(fault)
             return None
         # Errors are replayed only in the mode "replay"; otherwise the call is made again.
         return found if found is not None and (self._mode == "replay" or found[1].is_reply) else None
 
-    def _go_on(self, fault: ConfigError) -> None:
+    def _report_or_raise(self, fault: ConfigError) -> None:
         """Report that calls run without the cassette, or raise the fault where they must not.
 
         A cassette that is damaged before anything was recorded is an error: no money is spent on answers
@@ -174,7 +174,7 @@ class ReplayStage:
             if error is None:
                 raise ReplayMissError(
                     f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this "
-                    "ainb does not know; upgrade ainb"
+                    "version of ainb does not support; upgrade ainb"
                 )
             raise error
         reply = _reply_of(call, line)

@@ -46,15 +46,13 @@ class Validation:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise ConfigError(
-                f"preset of the validation must be one of {', '.join(PRESETS)}; it is {self.preset!r}"
-            )
+            raise ConfigError(f"Validation.preset must be one of {', '.join(PRESETS)}; it is {self.preset!r}")
         for name in ("personal_data", "put_back", "injection", "context"):
-            check_flag(f"{name} of the validation", getattr(self, name))
+            check_flag(f"Validation.{name}", getattr(self, name))
         object.__setattr__(self, "rules", _read_rules(self.rules))
         if not isinstance(self.actions, Mapping):
             raise ConfigError(
-                f"actions of the validation must be a table of rule and action; it is {self.actions!r}"
+                f"Validation.actions must be a table of rule and action; it is {self.actions!r}"
             )
         if self.actions:
             self._check_actions()
@@ -79,5 +77,5 @@ def parse_validation(text: str) -> Validation:
 
 def _read_rules(rules: object) -> tuple[Rule, ...]:
     if not isinstance(rules, list | tuple) or not all(isinstance(rule, Rule) for rule in rules):
-        raise ConfigError(f"rules of the validation must be a list of ainb.Rule objects; it is {rules!r}")
+        raise ConfigError(f"Validation.rules must be a list of ainb.Rule objects; it is {rules!r}")
     return tuple(rules)

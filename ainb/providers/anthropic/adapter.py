@@ -10,9 +10,11 @@ from ainb.providers.anthropic.reply import Answer
 from ainb.providers.anthropic.request import build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http import BatchHttp, Target, make_target, without_path
-from ainb.providers.lessons.reading import Lesson, Refused
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import Refused
 from ainb.providers.remote.body import Wire
-from ainb.providers.remote.provider import RemoteProvider, Settings
+from ainb.providers.remote.provider import RemoteProvider
+from ainb.providers.remote.service import Settings
 
 VERSION: Final = "2023-06-01"
 PATH: Final = "/v1"

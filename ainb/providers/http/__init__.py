@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ainb.providers.http.exchange import Exchange, encode_body
     from ainb.providers.http.faults import Origin, clean, response_fault
     from ainb.providers.http.headers import rate_limit_headers, request_id
-    from ainb.providers.http.hosts import goes_in_the_clear, is_local_url
+    from ainb.providers.http.hosts import is_local_url, refuse_cleartext
     from ainb.providers.http.json_body import Json, UnreadableError, count_or_none, mapping, word_or_none
     from ainb.providers.http.rate_headers import read_limits
     from ainb.providers.http.refusal import Refusal, read_refusal
@@ -37,7 +37,7 @@ else:
         exchange="Exchange encode_body",
         faults="Origin clean response_fault",
         headers="rate_limit_headers request_id",
-        hosts="goes_in_the_clear is_local_url",
+        hosts="is_local_url refuse_cleartext",
         json_body="Json UnreadableError count_or_none mapping word_or_none",
         rate_headers="read_limits",
         refusal="Refusal read_refusal",
@@ -45,36 +45,9 @@ else:
     )
 
 __all__ = [
-    "MAX_PAGES",
-    "SKEW_SECONDS",
-    "TRANSFER_SECONDS",
-    "Answer",
-    "BatchHttp",
-    "Exchange",
-    "Json",
-    "Origin",
-    "Refusal",
-    "Response",
-    "StoredResponse",
-    "Target",
-    "UnreadableError",
-    "clean",
-    "count_or_none",
-    "encode_body",
-    "form",
-    "goes_in_the_clear",
-    "is_local_url",
-    "joined_length",
-    "joined_lines",
-    "make_target",
-    "mapping",
-    "rate_limit_headers",
-    "read_limits",
-    "read_refusal",
-    "request",
-    "request_id",
-    "response_fault",
-    "status_of",
-    "without_path",
-    "word_or_none",
-]
+    "MAX_PAGES", "SKEW_SECONDS", "TRANSFER_SECONDS", "Answer", "BatchHttp", "Exchange", "Json", "Origin",
+    "Refusal", "Response", "StoredResponse", "Target", "UnreadableError", "clean", "count_or_none",
+    "encode_body", "form", "is_local_url", "joined_length", "joined_lines", "make_target", "mapping",
+    "rate_limit_headers", "read_limits", "read_refusal", "refuse_cleartext", "request", "request_id",
+    "response_fault", "status_of", "without_path", "word_or_none",
+]  # fmt: skip

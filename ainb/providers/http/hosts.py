@@ -7,6 +7,8 @@ import re
 import socket
 from urllib.parse import urlsplit
 
+from ainb.errors import ConfigError
+
 # Characters of a DNS name. With any others, two URL parsers may disagree about the host.
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]")
@@ -40,6 +42,24 @@ def is_local_url(url: str) -> bool:
 def goes_in_the_clear(url: str) -> bool:
     """Whether a base URL is plain http to another machine, so that its traffic can be read in transit."""
     return url.strip().lower().startswith("http://") and not is_local_url(url)
+
+
+def refuse_cleartext(url: str, owner: str) -> None:
+    """Check that a base URL's traffic cannot be read in transit.
+
+    Args:
+        url: The base URL.
+        owner: Its service or model, for the message.
+
+    Raises:
+        ConfigError: It is plain http to another machine.
+    """
+    if goes_in_the_clear(url):
+        raise ConfigError(
+            f"the base URL of {owner} is plain http to another machine: prompts and keys could be read on "
+            "the way; use https, or set %config Ainb.allow_insecure_http = True "
+            "(AINB_ALLOW_INSECURE_HTTP=1) on a network that you trust"
+        )
 
 
 def _resolves_here(name: str) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ainb.providers.lessons.reading import MAX_VALUES, PROTECTED, Lesson
+from ainb.providers.lessons.lesson import PROTECTED, Lesson
+from ainb.providers.lessons.reading import MAX_VALUES
 from ainb.stores.small_file import read_small, write_small
 
 FILE_NAME: Final = "learnt.json"

@@ -23,16 +23,6 @@ else:
     )
 
 __all__ = [
-    "PULLABLE",
-    "SUGGESTED",
-    "HubFile",
-    "Local",
-    "LocalProvider",
-    "find",
-    "is_pulled",
-    "look_up",
-    "pull",
-    "pull_from_hub",
-    "pulled",
-    "size_text",
-]
+    "PULLABLE", "SUGGESTED", "HubFile", "Local", "LocalProvider", "find", "is_pulled", "look_up", "pull",
+    "pull_from_hub", "pulled", "size_text",
+]  # fmt: skip

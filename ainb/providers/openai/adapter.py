@@ -9,13 +9,15 @@ from typing import Any
 from ainb.messages import ReplySchema, Request
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http import BatchHttp, Target, make_target, without_path
-from ainb.providers.lessons.reading import Lesson, Refused
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import Refused
 from ainb.providers.openai.body import build, read_schema_lesson
 from ainb.providers.openai.reply import Answer
 from ainb.providers.openai.request import STREAM_FLAGS
 from ainb.providers.remote.body import Wire
 from ainb.providers.remote.cache_layout import CacheKeys
-from ainb.providers.remote.provider import RemoteProvider, Settings
+from ainb.providers.remote.provider import RemoteProvider
+from ainb.providers.remote.service import Settings
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"

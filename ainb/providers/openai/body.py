@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ainb.families import Family, family_of
 from ainb.messages import ReplySchema, Request
-from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
 from ainb.providers.remote.body import (
     Json,
     Wire,
@@ -22,8 +23,9 @@ from ainb.providers.remote.body import (
     with_clean_tools,
 )
 from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
-from ainb.providers.schemas.forms import BOUNDS_FREE, STRICT, WireSchema, as_given, is_object, rewrite, wrap
+from ainb.providers.schemas.forms import BOUNDS_FREE, STRICT, as_given, rewrite
 from ainb.providers.schemas.names import clean_name, clean_schema
+from ainb.providers.schemas.wire import WireSchema, is_object, wrap
 
 _NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _NO_FLAGS: Final[Mapping[str, Any]] = {}

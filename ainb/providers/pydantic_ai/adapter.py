@@ -11,7 +11,7 @@ from ainb import keys, redaction
 from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError
 from ainb.messages import Call, Reply, Request
-from ainb.providers.http import Origin, goes_in_the_clear
+from ainb.providers.http import Origin, refuse_cleartext
 from ainb.providers.pydantic_ai.names import SERVICE, key_variables, split_name
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class PydanticAIProvider:
             ConfigError: pydantic-ai, the provider's client or its key is missing, or a name or a part of a
                 message is invalid.
         """
-        self._check(call.request)
+        if call.request.api_base and not self._allow_insecure_http:
+            refuse_cleartext(call.request.api_base, call.request.model)
         try:
             return await self._ask(call)
         except AinbError:
@@ -88,15 +89,6 @@ class PydanticAIProvider:
             fault = self._fault(call, error)
         # Raised outside the except block: the client's exception holds the request and with it the key.
         raise fault
-
-    def _check(self, request: Request) -> None:
-        if request.api_base and goes_in_the_clear(request.api_base) and not self._allow_insecure_http:
-            raise ConfigError(
-                f"the base URL of {request.model} is plain http to another machine: prompts and keys could "
-                "be read on the way; use https, "
-                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network "
-                "that you trust"
-            )
 
     async def _ask(self, call: Call) -> Reply:
         request = call.request

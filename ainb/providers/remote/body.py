@@ -14,10 +14,11 @@ from ainb.families import Family, asked_effort
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.prompt_caches import PromptCache
 from ainb.providers.http import Refusal
-from ainb.providers.lessons.reading import ANY_SCHEMA, SCHEMA_PREFIX, Lesson, Refused, apply_lessons
-from ainb.providers.schemas.forms import WireSchema
+from ainb.providers.lessons.lesson import SCHEMA_PREFIX, Lesson, apply_lessons
+from ainb.providers.lessons.reading import ANY_SCHEMA, Refused
 from ainb.providers.schemas.replies import restore
 from ainb.providers.schemas.tools import CleanTools, clean_tools
+from ainb.providers.schemas.wire import WireSchema
 
 Json = dict[str, Any]
 

@@ -1,20 +1,17 @@
-"""Base class of HTTP providers: endpoint and key of a call, one attempt, batches, models, lessons."""
+"""Base class of HTTP providers: one attempt, batches, list of models, lessons from refusals."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from yarl import URL
 
-from ainb import keys
 from ainb.clock import Clock
-from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
+from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http import (
@@ -24,48 +21,24 @@ from ainb.providers.http import (
     Response,
     StoredResponse,
     Target,
-    goes_in_the_clear,
     request,
 )
 from ainb.providers.lessons.learnt import Memory
+from ainb.providers.lessons.lesson import Lesson
 from ainb.providers.lessons.reading import (
     NO_CACHE_LAYOUT,
     REFUSING_STATUSES,
-    Lesson,
     Refused,
     names_missing,
     read_lessons,
     refuses_cache_layout,
 )
 from ainb.providers.remote.body import Json, Wire, add_limit_notice, add_notices, extra_headers
-from ainb.providers.services import Service, base_url_of
-
-MAX_TARGETS = 64
-DIGEST_CHARS = 8
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
+from ainb.providers.remote.service import HttpService
+from ainb.providers.services import Service
 
 
-class Settings(NamedTuple):
-    """Settings of a target from the environment and the caller; one target is cached per set of settings.
-
-    Attributes:
-        by_caller: Whether the base URL comes from the call.
-        base: Base URL from the call or the environment; None means the service's own.
-        key_name: Variable that holds the key, or None.
-        key: The key, or None.
-        more: Further values of the environment that the protocol sends.
-        headers: The user's own headers, with variables replaced.
-    """
-
-    by_caller: bool
-    base: str | None
-    key_name: str | None
-    key: str | None
-    more: tuple[str | None, ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-class RemoteProvider:
+class RemoteProvider(HttpService):
     """Base class of providers over HTTP; subclasses add the protocol.
 
     Keys and base URLs are read on each call, so a key set in a cell applies from the next call on.
@@ -92,39 +65,10 @@ class RemoteProvider:
         memory: Memory | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._service = service
+        super().__init__(service, allow_insecure_http=allow_insecure_http, headers=headers)
         self._memory = memory or Memory()
-        self._headers = dict(headers or {})
-        self._allow_insecure_http = allow_insecure_http
         self._clock = clock
-        self._targets: dict[Settings, tuple[Target, str]] = {}
         self._exchange = Exchange(self.answer, clock=clock)
-
-    @property
-    def name(self) -> str:
-        """Service name, as in ``provider:model``."""
-        return self._service.name
-
-    @property
-    def free(self) -> bool:
-        """Whether calls cost nothing, because the model runs on the user's own machine."""
-        return self._service.free
-
-    def endpoint(self, request: Request) -> str:
-        """The base URL; it holds no key.
-
-        Raises:
-            ConfigError: There is none, or it is invalid.
-        """
-        return self._place(request.api_base, request.api_key_name)[0].url
-
-    def account(self, request: Request) -> str:
-        """The base URL and the first 8 hex digits of the key's SHA-256, or the base URL alone without a key.
-
-        Raises:
-            ConfigError: There is no base URL, or it is invalid.
-        """
-        return self._place(request.api_base, request.api_key_name)[1]
 
     def body(self, request: Request) -> dict[str, Any]:
         """The outgoing body without the stream flags, by the rules of the model's family."""
@@ -282,61 +226,6 @@ class RemoteProvider:
                 add_notices(call, [lesson.describe(call.request.model)])
         error.adapted += len(lessons)
 
-    def _more(self) -> tuple[str | None, ...]:
-        """Further values of the environment that the protocol sends."""
-        return ()
-
-    def _target(self, url: str, given: Settings) -> Target:
-        """The target of `url`, with the headers of the protocol."""
-        raise NotImplementedError
-
-    def _place(
-        self, api_base: str | None, api_key_name: str | None, *, send: bool = False
-    ) -> tuple[Target, str]:
-        # Returns the target and the account, cached per URL and key.
-        service = self._service
-        variable = service.base_url_variable
-        base = api_base or (base_url_of(variable) if variable else None)
-        key_name = api_key_name or service.key_variable
-        key = keys.get(key_name) if key_name else None
-        if key is None and send and (service.key_needed or api_key_name):
-            raise ConfigError(
-                f"{service.name} needs a key and {key_name} is not set; set it with %ai login "
-                f"{service.name if key_name == service.key_variable else key_name}, or in the environment "
-                "before Jupyter starts"
-            )
-        known = Settings(bool(api_base), base, key_name, key, self._more(), self._own_headers(send=send))
-        place = self._targets.get(known)
-        if place is None:
-            if len(self._targets) >= MAX_TARGETS:
-                self._targets.clear()
-            place = self._targets[known] = self._make(known)
-        return place
-
-    def _own_headers(self, *, send: bool) -> tuple[tuple[str, str], ...]:
-        if not self._headers:
-            return ()
-        return tuple((name, _fill(value, name, send=send)) for name, value in self._headers.items())
-
-    def _make(self, given: Settings) -> tuple[Target, str]:
-        url = given.base or self._service.base_url
-        if url is None:
-            raise ConfigError(
-                f"{self.name} has no base URL; set {self._service.base_url_variable} or give --api-base"
-            )
-        if goes_in_the_clear(url) and not self._allow_insecure_http:
-            raise ConfigError(
-                f"the base URL of {self.name} is plain http to another machine: prompts and keys could be "
-                "read on the way; use https, "
-                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network "
-                "that you trust"
-            )
-        target = self._target(url, given)
-        if given.headers:
-            target = target.with_headers(dict(given.headers))
-        digest = hashlib.sha256(given.key.encode()).hexdigest()[:DIGEST_CHARS] if given.key else ""
-        return target, f"{target.url}#{digest}" if digest else target.url
-
 
 def _read_back(call: Call, wire: Wire, reply: Reply) -> Reply:
     schema = call.request.schema
@@ -344,22 +233,6 @@ def _read_back(call: Call, wire: Wire, reply: Reply) -> Reply:
         reply.text = wire.read_back(reply.text, schema)
     add_limit_notice(call, reply)
     return reply
-
-
-def _fill(value: str, name: str, *, send: bool) -> str:
-    """The value of a header with its variables replaced."""
-
-    def read(match: re.Match[str]) -> str:
-        variable = match.group(1) or match.group(2)
-        found = keys.get(variable)
-        if found is None and send:
-            raise ConfigError(
-                f"the header {name} takes its value from {variable}, which is not set; set it in the "
-                "environment"
-            )
-        return found or ""
-
-    return _VARIABLE.sub(read, value)
 
 
 def _model_names(response: Response, body: bytes) -> list[str]:

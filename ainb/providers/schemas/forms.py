@@ -14,8 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ainb.providers.schemas.names import CleanSchema, clean_schema, subschemas
-
-Json = dict[str, Any]
+from ainb.providers.schemas.wire import (
+    Json,
+    Profile,
+    WireSchema,
+    definition_name,
+    definition_of,
+    is_object,
+    wrap,
+)
 
 _ANNOTATIONS = frozenset({"title", "description"})
 _STRUCTURE = frozenset(
@@ -32,35 +39,7 @@ _STRUCTURAL_REFUSED = frozenset({
     "$dynamicRef",
 })  # fmt: skip
 _LOOKAROUND = re.compile(r"\(\?[=!<]")
-_DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 _WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """The subset of JSON Schema that a service supports.
-
-    Attributes:
-        keywords: Supported keywords beside the structural ones.
-        all_required: Whether every property must be required; optional ones become nullable.
-        recursion: Whether a schema may refer to itself.
-        max_properties: Limit of properties in all.
-        max_depth: Levels of objects and lists.
-        max_enum_values: Limit of values of all enums.
-        max_name_chars: Limit of characters of all names and enum values.
-        max_optional: Limit of optional properties in all; None means no limit.
-        max_unions: Limit of ``anyOf`` and lists of types in all; None means no limit.
-    """
-
-    keywords: frozenset[str]
-    all_required: bool = False
-    recursion: bool = True
-    max_properties: int = 5_000
-    max_depth: int = 10
-    max_enum_values: int = 1_000
-    max_name_chars: int = 120_000
-    max_optional: int | None = None
-    max_unions: int | None = None
 
 
 STRICT: Final = Profile(keywords=_ANNOTATIONS | _BOUNDS | {"pattern", "format"}, all_required=True)
@@ -72,23 +51,6 @@ BOUNDS_FREE: Final = Profile(keywords=_ANNOTATIONS | {"format"})
 
 MAX_REWRITTEN: Final = 64
 _rewritten: dict[tuple[int, int], tuple[Mapping[str, Any], WireSchema | None]] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireSchema:
-    """A schema as sent.
-
-    Attributes:
-        schema: The JSON schema on the wire; its root is an object.
-        wrapped: Whether the reply is in the property ``value``, because the user's schema is not an object.
-        nullable: Whether optional properties became required and nullable.
-        keys: Replaced property keys; None when none was replaced.
-    """
-
-    schema: Json
-    wrapped: bool = False
-    nullable: bool = False
-    keys: CleanSchema | None = None
 
 
 def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
@@ -115,27 +77,6 @@ def as_given(schema: Mapping[str, Any], *, nullable: bool = False) -> WireSchema
     wrapped = not is_object(schema)
     sent = wrap(clean.schema) if wrapped else dict(clean.schema)
     return WireSchema(schema=sent, wrapped=wrapped, nullable=nullable, keys=clean if clean.keys else None)
-
-
-def wrap(schema: Mapping[str, Any]) -> Json:
-    """An object with the schema as its one property ``value``; definitions stay at the root."""
-    inner = dict(schema)
-    definitions: Json = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
-    return {
-        "type": "object",
-        "properties": {"value": inner},
-        "required": ["value"],
-        "additionalProperties": False,
-        **definitions,
-    }
-
-
-def is_object(schema: Mapping[str, Any]) -> bool:
-    """Whether replies of a schema are objects, so that it can be the root on the wire."""
-    if "$ref" in schema:
-        found = definition_of(schema["$ref"], schema)
-        return found is not None and "$ref" not in found and is_object(found)
-    return schema.get("type") == "object" or ("properties" in schema and "type" not in schema)
 
 
 class _NotExpressibleError(Exception):
@@ -270,7 +211,7 @@ class _Writer:
             if not self.profile.recursion:
                 raise _NotExpressibleError
             return {"$ref": "#"}
-        target, name = definition_of(reference, self.root), _definition_name(reference)
+        target, name = definition_of(reference, self.root), definition_name(reference)
         if target is None or name is None:
             raise _NotExpressibleError
         siblings = {key: item for key, item in schema.items() if key not in {"$ref", "default"}}
@@ -324,21 +265,3 @@ def _or_null(said: Json) -> Json:
     if "enum" in said and None not in said["enum"]:
         written["enum"] = [*said["enum"], None]
     return written
-
-
-def _definition_name(reference: Any) -> str | None:
-    found = _DEFINITION.fullmatch(reference) if isinstance(reference, str) else None
-    return found.group(1).replace("~1", "/").replace("~0", "~") if found else None
-
-
-def definition_of(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The schema that a reference points to; None when the root does not hold it."""
-    if reference == "#":
-        return root
-    name = _definition_name(reference)
-    for place in ("$defs", "definitions"):
-        found = root.get(place)
-        if name is not None and isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
-            inner: Mapping[str, Any] = found[name]
-            return inner
-    return None

@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
-Json = dict[str, Any]
+from ainb.providers.schemas.keys import (
+    Json,
+    KeyReplacer,
+    mapping,
+)
 
 MAX_CHARS: Final = 64
 MAX_KNOWN: Final = 64
@@ -31,8 +35,6 @@ _SINGLE = frozenset({
     "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
     "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
 })  # fmt: skip
-_BRANCHES = ("anyOf", "oneOf", "allOf")
-_CONDITIONS = ("if", "then", "else")
 _EXAMPLES = frozenset({"default", "example"})
 
 
@@ -57,7 +59,7 @@ class CleanSchema:
 
     def restore(self, value: Any) -> tuple[Any, bool]:
         """A reply's value under the user's keys, and whether any key was replaced."""
-        walk = _Keys(self.asked, {sent: key for key, sent in self.keys.items()}, forward=False)
+        walk = KeyReplacer(self.asked, {sent: key for key, sent in self.keys.items()}, forward=False)
         return walk.renamed(value, [self.asked]), walk.changed
 
 
@@ -114,11 +116,6 @@ def _cleaned(name: str, pattern: re.Pattern[str]) -> str:
     letters = unicodedata.normalize("NFKD", name).replace("ß", "ss")
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return _REFUSED[pattern].sub("_", plain).strip("_")[:MAX_CHARS].strip("_")
-
-
-def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is a mapping, otherwise an empty one."""
-    return value if isinstance(value, Mapping) else {}
 
 
 def subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
@@ -212,7 +209,7 @@ class _Writer:
         return written
 
     def _example(self, schema: Mapping[str, Any], value: Any) -> Any:
-        return _Keys(self._root, self._keys, forward=True).renamed(value, [schema])
+        return KeyReplacer(self._root, self._keys, forward=True).renamed(value, [schema])
 
 
 def _described(schema: Any, key: str) -> Any:
@@ -221,94 +218,3 @@ def _described(schema: Any, key: str) -> Any:
         return {"description": key} if schema is True else schema
     said = schema.get("description")
     return {**schema, "description": f"{key}: {said}" if isinstance(said, str) and said else key}
-
-
-class _Keys:
-    """Replaces keys of a value if a schema that may apply to the value has the property.
-
-    Args:
-        root: The user's schema.
-        names: New key by old key.
-        forward: Whether the old keys are the user's; otherwise the new ones are.
-    """
-
-    def __init__(self, root: Mapping[str, Any], names: Mapping[str, str], *, forward: bool) -> None:
-        self._root = root
-        self._names = names
-        self._forward = forward
-        self.changed = False
-
-    def renamed(self, value: Any, schemas: Iterable[Any]) -> Any:
-        """The value with the new keys."""
-        if not isinstance(value, dict | list):
-            return value
-        possible = self._possible(schemas)
-        if not possible:
-            return value
-        if isinstance(value, list):
-            return [self.renamed(item, _of_item(possible, place)) for place, item in enumerate(value)]
-        listed = {key for schema in possible for key in mapping(schema.get("properties"))}
-        written: Json = {}
-        for key, item in value.items():
-            new = self._names.get(key, key)
-            if (key if self._forward else new) not in listed or new in value:
-                new = key
-            self.changed = self.changed or new != key
-            written[new] = self.renamed(item, _of_key(possible, key if self._forward else new))
-        return written
-
-    def _possible(self, schemas: Iterable[Any]) -> list[Mapping[str, Any]]:
-        """Schemas that may apply to a value, with references, branches and conditions resolved."""
-        found: list[Mapping[str, Any]] = []
-        seen: set[int] = set()
-        waiting = list(schemas)
-        while waiting:
-            schema = waiting.pop()
-            if not isinstance(schema, Mapping) or id(schema) in seen:
-                continue
-            seen.add(id(schema))
-            found.append(schema)
-            waiting += [item for name in _BRANCHES for item in schema.get(name) or ()]
-            waiting += [schema[name] for name in _CONDITIONS if name in schema]
-            waiting += mapping(schema.get("dependentSchemas")).values()
-            if "$ref" in schema:
-                waiting.append(_behind(schema["$ref"], self._root))
-        return found
-
-
-def _of_item(schemas: list[Mapping[str, Any]], place: int) -> Iterator[Any]:
-    """Schemas of an item of a list."""
-    for schema in schemas:
-        first = schema.get("prefixItems", schema.get("items"))
-        if isinstance(first, list) and place < len(first):
-            yield first[place]
-        else:
-            yield schema.get("additionalItems" if isinstance(schema.get("items"), list) else "items")
-        yield schema.get("contains")
-
-
-def _of_key(schemas: list[Mapping[str, Any]], key: str) -> Iterator[Any]:
-    """Schemas of a property."""
-    for schema in schemas:
-        properties = mapping(schema.get("properties"))
-        if key in properties:
-            yield properties[key]
-            continue
-        yield from mapping(schema.get("patternProperties")).values()
-        yield schema.get("additionalProperties")
-        yield schema.get("unevaluatedProperties")
-
-
-def _behind(reference: Any, root: Mapping[str, Any]) -> Any:
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return None
-    found: Any = root
-    for part in reference[1:].split("/")[1:]:
-        name = unquote(part).replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
-        elif isinstance(found, Mapping):
-            found = found.get(name)
-        else:
-            return None
-    return found

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from ainb.providers.schemas.forms import WireSchema, definition_of
 from ainb.providers.schemas.names import CleanSchema
+from ainb.providers.schemas.wire import WireSchema, definition_of
 
 MAX_DEPTH: Final = 10
 MAX_VALUES: Final = 40

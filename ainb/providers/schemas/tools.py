@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ainb.providers.schemas.names import NAME, CleanSchema, clean_schema, mapping, replacements
+from ainb.providers.schemas.keys import mapping
+from ainb.providers.schemas.names import NAME, CleanSchema, clean_schema, replacements
 
 Json = dict[str, Any]
 

@@ -112,12 +112,12 @@ def read_line(text: bytes) -> Line:
         record = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise LineError(
-            "is cut off or was edited by hand; take the file back from git, or delete the line and record it "
+            "is cut off or was edited by hand; restore the file from git, or delete the line and record it "
             "again"
         ) from None
     version = record.get("version") if type(record) is dict else None
     if type(version) is int and version > VERSION:
-        raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
+        raise LineError(f"is of version {version}, but this ainb reads version {VERSION}; upgrade ainb")
     if type(version) is int and 0 < version < VERSION:
         raise LineError(
             f"is of version {version}, which stores requests in another form than version {VERSION}; record "
@@ -129,7 +129,7 @@ def read_line(text: bytes) -> Line:
     head, found, checksum = text.rpartition(_CHECKSUM)
     if not found or checksum != _checksum(head) + b'"}':
         raise LineError(
-            "was edited by hand (its sha256 does not fit); take the file back from git, or delete the line "
+            "was edited by hand (its sha256 does not match); restore the file from git, or delete the line "
             "and record it again"
         )
     if not _is_whole(_without_frame(record)) or not text.startswith(_MODEL) or _BODY not in text:

@@ -20,24 +20,24 @@ class Faults:
     def __init__(self, clock: Clock, sink: Sink) -> None:
         self._clock = clock
         self._sink = sink
-        self._rest_until: float | None = None
+        self._paused_until: float | None = None
         self._reported = False
         self.noted: str | None = None
 
-    def is_resting(self) -> bool:
+    def is_paused(self) -> bool:
         """Whether the disk failed recently and is not used."""
-        return self._rest_until is not None and self._clock.monotonic() < self._rest_until
+        return self._paused_until is not None and self._clock.monotonic() < self._paused_until
 
-    def rest(self, error: Exception) -> None:
+    def pause(self, error: Exception) -> None:
         """Record a failure of the disk, which is then not used for 30 s."""
-        self._rest_until = self._clock.monotonic() + REST_SECONDS
+        self._paused_until = self._clock.monotonic() + REST_SECONDS
         # diskcache's Timeout has no text; the error of SQLite is its context.
         reason = " ".join((str(error) or str(error.__context__ or "")).split()) or type(error).__name__
         self.note(f"the disk cache cannot be used just now ({reason}); answers are kept in memory for now")
 
-    def wake(self) -> None:
+    def resume(self) -> None:
         """Use the disk again at once."""
-        self._rest_until = None
+        self._paused_until = None
 
     def note(self, fault: str) -> None:
         """Record a fault that does not stop the store."""

@@ -83,7 +83,7 @@ class WriteQueue:
             self._changed.notify_all()
         return len(dropped)
 
-    def hurry(self) -> None:
+    def write_now(self) -> None:
         """Write the queue without delay, at exit; `flush` then waits only for its caller's time limit."""
         self._patience_seconds = 0.0
         self._hurry.set()
@@ -104,7 +104,7 @@ class WriteQueue:
             self._hurry.clear()
             return done
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Make the thread end after it has written the queue; does not wait for it."""
         with self._changed:
             self._closed = True

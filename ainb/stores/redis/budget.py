@@ -2,12 +2,11 @@
 
 A book must not block, but a request to Redis takes a round trip. So a process draws money in advance. A
 reservation without enough drawn money returns WAIT and requests some; the answer wakes the ledger. Drawn
-money counts as reserved on the server at once, so that no other process can spend it. Far from the limit a
-process draws for a few calls at once; near it, for one.
+money counts as reserved on the server at once, so that no other process can spend it. Far from the limit
+a process draws for a few calls; near it, for one.
 
 Money is stored in whole nanodollars; the numbers of Lua are exact up to 9 million dollars. Drawn money is
-stored with its owner: when the owner's heartbeat stops, the calls that it had sent count as spent, and the
-rest is released.
+stored with its owner: when the owner's heartbeat stops, calls already sent count as spent; the rest is freed.
 """
 
 from __future__ import annotations
@@ -257,7 +256,7 @@ class RedisBook:
         """Restore the reservations after a reconnection, then repeat all unconfirmed reports in order."""
         for account, shared in self._accounts.items():
             shared.share = None
-            unheard = sum(
+            unconfirmed = sum(
                 report.words[3]
                 for report in self._unconfirmed
                 if report.account == account and report.script is not SENT
@@ -265,7 +264,7 @@ class RedisBook:
             unsent = sum(
                 hold.amount for (_, held), hold in self._held.items() if held == account and not hold.is_sent
             )
-            least = max(0, shared.spent - unheard) if was_lost else 0
+            least = max(0, shared.spent - unconfirmed) if was_lost else 0
             words = (account.name, self._client.owner, least, unsent)
             self._client.send_script(RESTORE, self._keys(account), words)
         for hold in self._held.values():

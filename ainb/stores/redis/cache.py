@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from ainb.stores.base import Store, StoreStats, at_once
@@ -62,6 +63,11 @@ class RedisStore:
         except UnavailableError:
             return await self._fallback.get(namespace, key)
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Prepare the local store where the server is unavailable; a lookup on the server takes a lease."""
+        if self._client.is_down:
+            self._fallback.expect(namespace, keys)
+
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Store a text and release its lease; returns before the server has stored it."""
         name = f"{namespace}:{key}"
@@ -98,9 +104,9 @@ class RedisStore:
             await self._client.run_on_loop(lambda: self._client.run_command(("PING",)))
         await self._fallback.settle()
 
-    def let_go(self) -> None:
-        """Have threads of the local store end when their work is done."""
-        self._fallback.let_go()
+    def end_threads(self) -> None:
+        """Make threads of the local store end after their queued work; never waits."""
+        self._fallback.end_threads()
 
     async def close(self) -> None:
         """Release leases and close the local store."""
@@ -118,7 +124,7 @@ class RedisStore:
     def _open_fallback(self) -> None:
         at_once(self._fallback.get("reply", ""))
 
-    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+    async def acquire_lease(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Take the lease of an answer; waits while another process holds it.
 
         Args:
@@ -137,11 +143,13 @@ class RedisStore:
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
         try:
-            return name in self._leased or await self._client.run_on_loop(lambda: self._lead(name, anew=anew))
+            return name in self._leased or await self._client.run_on_loop(
+                lambda: self._acquire_lease(name, anew=anew)
+            )
         except UnavailableError:
             return True
 
-    def release(self, namespace: str, key: str) -> None:
+    def release_lease(self, namespace: str, key: str) -> None:
         """Release the lease, unless `set` has released it."""
         name = f"{namespace}:{key}"
         if name in self._leased:
@@ -161,7 +169,7 @@ class RedisStore:
             self._claimed[name] = self._client.clock.monotonic() + LEASE_SECONDS / 2
         return None
 
-    async def _lead(self, name: str, *, anew: bool) -> bool:
+    async def _acquire_lease(self, name: str, *, anew: bool) -> bool:
         pause, has_waited = POLL_SECONDS, False
         while True:
             words = (self._client.owner, int(LEASE_SECONDS * 1000), int(anew))

@@ -125,7 +125,7 @@ class SharedBreaker(CircuitBreaker):
         """Run one attempt under a permit.
 
         Raises:
-            CircuitOpenError: The call is refused; ``retry_after`` says how long.
+            CircuitOpenError: The call is refused; see ``retry_after``.
         """
         self._used = True
         try:

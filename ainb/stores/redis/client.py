@@ -72,7 +72,7 @@ class RedisClient(LoopBound):
         self.rng = rng
         self.on = Listeners()
         self._sink = sink
-        self._told_at: float | None = None
+        self._noticed_at: float | None = None
         self.renew()
         renew_after_fork(self)
 
@@ -289,8 +289,8 @@ class RedisClient(LoopBound):
 
     def _notify(self, error: Exception) -> None:
         now = self.clock.monotonic()
-        if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
-            self._told_at = now
+        if self._noticed_at is None or now - self._noticed_at > NOTICE_SECONDS:
+            self._noticed_at = now
             text = (
                 f"the shared state at {self.address.place} cannot be used ({reason(error)}); until it is "
                 f"back, this process applies its share (1 of {len(self.peers)}) of limits and budgets; "

@@ -116,7 +116,7 @@ class Connection:
             )
             try:
                 self._hand_over(batch, await self._exchange(batch))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is gone
+            except Exception as error:  # noqa: BLE001 - after any error the connection is lost
                 self._break(error)
             finally:
                 late.cancel()

@@ -17,8 +17,8 @@ from ainb.pipeline.rate_limit import (
     MAX_PAUSE_SECONDS,
     NOTHING,
     Cost,
+    LimitScope,
     LocalLimiter,
-    Place,
     Pool,
     RateLimit,
     Reading,
@@ -50,22 +50,22 @@ class RedisLimiter:
 
     Args:
         options: Limits of all processes together; normally the same in every process.
-        place: Provider, model and account of the limits.
+        scope: Provider, model and account of the limits.
     """
 
-    def __init__(self, client: RedisClient, options: RateLimit, place: Place) -> None:
+    def __init__(self, client: RedisClient, options: RateLimit, scope: LimitScope) -> None:
         self._client = client
         self._options = options
-        self._name = f"{place[0]}:{place[1]}"
-        digest = hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
+        self._name = f"{scope[0]}:{scope[1]}"
+        digest = hashlib.sha256("\0".join(scope).encode()).hexdigest()[:20]
         self._keys = [client.key("limit", digest, part) for part in ("level", "line", "flight")]
         self._keys.append(client.key("peers"))
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
         self._queue = SharedQueue(self._leave_server_queue)
         # Calls in flight of this process, its cap, and the number that may be in flight now.
-        self._here = Pool(RateLimit(concurrency=options.concurrency), 0.0)
-        self._slots = Slots(self._here, make_ramp(options) if options.on_full == "wait" else None)
+        self._local_pool = Pool(RateLimit(concurrency=options.concurrency), 0.0)
+        self._slots = Slots(self._local_pool, make_ramp(options) if options.on_full == "wait" else None)
         self._asking = 0
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
@@ -106,7 +106,7 @@ class RedisLimiter:
         permit.settled = True
         if answered is not None:
             self._slots.end(answered=answered, now=self._client.clock.monotonic())
-        self._here.in_flight -= 1
+        self._local_pool.in_flight -= 1
         cost = permit.cost
         back = (
             (0, 0, 0, 0)
@@ -186,7 +186,7 @@ class RedisLimiter:
             return self._fallback.status()
         row = {
             "waiting": len(self._queue),
-            "in_flight": self._here.in_flight,
+            "in_flight": self._local_pool.in_flight,
             "concurrency": self._options.concurrency,
             "paused_s": 0.0,
             "share": 1.0,
@@ -213,24 +213,24 @@ class RedisLimiter:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
                     wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
-                await entry.rest(wait, self._client)
+                await entry.wait(wait, self._client)
         finally:
             if entry is not None:
                 self._queue.leave(entry)
 
     def _look_at_idle_time(self) -> None:
         self._used_at = self._client.clock.monotonic()
-        if not self._here.in_flight:
-            self._slots.rest(self._used_at)
+        if not self._local_pool.in_flight:
+            self._slots.idle(self._used_at)
 
     async def _ask(
         self, cost: Cost, left: float, *, is_first: bool
     ) -> tuple[SharedPermit | None, float, int]:
         patience = -1 if self._options.on_full == "raise" else min(left, 1e9)
-        if self._here.in_flight + self._asking >= self._here.concurrency:
+        if self._local_pool.in_flight + self._asking >= self._local_pool.concurrency:
             return None, 0.0, scripts.NO_SLOT
         asked_at = self._client.clock.monotonic()
-        concurrency = 0 if self._here.most == math.inf else int(self._here.most)
+        concurrency = 0 if self._local_pool.most == math.inf else int(self._local_pool.most)
         words = (self._client.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
         self._asking += 1
         try:
@@ -243,14 +243,14 @@ class RedisLimiter:
             self._asking -= 1
         kind, text, why = found.split(" ")
         if kind == "1":
-            self._here.in_flight += 1
+            self._local_pool.in_flight += 1
             return SharedPermit(cost, text, asked_at), 0.0, 0
         return None, float(text), int(why)
 
     def _give_back(self, cost: Cost, answer: Any) -> None:
         """Return a permit whose requester was cancelled before the answer came."""
         if isinstance(answer, str) and answer.startswith("1 "):
-            self._here.in_flight += 1
+            self._local_pool.in_flight += 1
             self.settle(SharedPermit(cost, answer.split(" ")[1], 0.0), NOTHING)
         elif not self._queue:
             self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
@@ -277,14 +277,14 @@ class RedisLimiter:
         """Report calls in flight again: reports, the server's data or this process's name may be lost."""
         owner = self._client.owner
         words = (
-            ("HSET", self._keys[2], owner, self._here.in_flight)
-            if self._here.in_flight
+            ("HSET", self._keys[2], owner, self._local_pool.in_flight)
+            if self._local_pool.in_flight
             else ("HDEL", self._keys[2], owner)
         )
         self._client.send(words)
 
     def _on_heartbeat(self) -> None:
-        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._here.in_flight:
+        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._local_pool.in_flight:
             self._client.send_script(
                 scripts.LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
             )

@@ -18,7 +18,7 @@ from ainb.stores.redis.script import load_script
 
 KEEP_MS = 2 * 3600 * 1000
 # A process that makes no request for this long after its wait loses its place in the queue.
-COMEBACK_SECONDS = 1.0
+RETURN_SECONDS = 1.0
 NO_SLOT = 5
 PAUSED = 6
 
@@ -32,7 +32,7 @@ _load = functools.partial(
 )
 
 ACQUIRE = _load(
-    "limiter/acquire", ROUNDING=ROUNDING, COMEBACK_SECONDS=COMEBACK_SECONDS, NO_SLOT=NO_SLOT, PAUSED=PAUSED
+    "limiter/acquire", ROUNDING=ROUNDING, RETURN_SECONDS=RETURN_SECONDS, NO_SLOT=NO_SLOT, PAUSED=PAUSED
 )
 SETTLE = _load("limiter/settle", REGROWTH=REGROWTH)
 DRAIN = _load("limiter/drain", SLOW_DOWN_SECONDS=SLOW_DOWN_SECONDS, LEAST_SHARE=LEAST_SHARE, SLOWER=SLOWER)

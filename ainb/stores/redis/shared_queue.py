@@ -49,7 +49,7 @@ class QueueEntry:
         else:
             self.woken.get_loop().call_soon_threadsafe(self.wake)
 
-    async def rest(self, seconds: float, client: RedisClient) -> None:
+    async def wait(self, seconds: float, client: RedisClient) -> None:
         """Wait for `seconds`, or until a permit of this process is returned."""
         loop = asyncio.get_running_loop()
         handle = client.clock.call_later(loop, seconds, self.wake)

@@ -14,7 +14,7 @@ from ainb.clock import Clock
 from ainb.events import Sink
 from ainb.pipeline.budget import Ledger
 from ainb.pipeline.circuit import Circuit
-from ainb.pipeline.rate_limit import Place, RateLimit
+from ainb.pipeline.rate_limit import LimitScope, RateLimit
 from ainb.stores.base import Store
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.budget import RedisBook
@@ -49,9 +49,9 @@ class SharedState:
         """The store of the cache; `fallback`, used while the server is unavailable, is loaded now."""
         return RedisStore(self.client, fallback, ttl_seconds)
 
-    def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:
+    def limiter(self, options: RateLimit, scope: LimitScope) -> RedisLimiter:
         """The rate limiter of a provider, model and account."""
-        return RedisLimiter(self.client, options, place)
+        return RedisLimiter(self.client, options, scope)
 
     def breakers(self, options: Circuit) -> SharedBreakers:
         """The circuits of the session."""

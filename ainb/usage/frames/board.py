@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import MICRO
-from ainb.usage.frames.calls import TEXT_DTYPE, fetch_columns
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
 from ainb.usage.filters import Since, Where, sql_condition
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Below the 700 new objects that start a garbage collection: with 20,000 rows alive at once, collections took
-# half of the time.
-FETCH_ROWS = 500
-# pandas 3 calls its text dtype "str"; before it, "str" meant objects.
-TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version
+# Only these can be below 0; in all other columns of numbers -1 represents NULL while they are fetched.
+_SIGNED = frozenset({"provider_saved_usd"})
+_LEAST = -(2**63)
+_STARTED = ""
 _ERROR_COLUMNS = (
     "started_at",
     "call_id",
@@ -98,44 +98,50 @@ def _fetch(
     log: UsageLog, names: Sequence[str], *, since: Since, where: Where, failed: bool = False
 ) -> pd.DataFrame:
     columns = [COLUMNS[name] for name in dict.fromkeys(names)]
-    alone = [column for column in columns if column.kind not in {"word", "flag", "time"}]
     with log.reading() as connection:
         condition, values = sql_condition(connection, since=since, where=where, now=log.now())
         # The partial index of failures is used only when the query contains the index's condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
-        packs = pack(connection, columns)
-        selected = ["started_us", *(item.expression for item in packs), *map(_expression, alone)]
-        query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
-        texts = [object if column.kind == "text" else np.int64 for column in alone]
-        dtypes = [np.int64] * (1 + len(packs)) + texts
-        started, *fetched = fetch_columns(connection.execute(query, values), dtypes)
-        raw = {column.name: started for column in columns if column.kind == "time"}
-        for item, packed in zip(packs, fetched, strict=False):
-            raw |= item.unpack(packed)
-        raw |= {column.name: array for column, array in zip(alone, fetched[len(packs) :], strict=True)}
-        del fetched
+        raw = _fetch_raw(connection, columns, condition, values)
         read_words = _word_reader(connection)
         # Popped, so that fetched and converted columns are not all in memory at once.
+        length = len(raw[_STARTED])
         arrays = {column.name: _to_array(column, raw.pop(column.name), read_words) for column in columns}
-    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(started)), copy=False)
-    # Rows are stored in the order in which calls ended.
-    if len(started) > 1 and (np.diff(started) < 0).any():
-        frame = frame.take(np.argsort(started, kind="stable")).reset_index(drop=True)
-    return frame
+    return pd.DataFrame(arrays, index=pd.RangeIndex(length), copy=False)
 
 
-def fetch_columns(cursor: sqlite3.Cursor, dtypes: Sequence[Any]) -> list[Array]:
-    """Fetch all rows of a query as one array per column."""
-    pieces: list[list[Array]] = [[np.empty(0, dtype)] for dtype in dtypes]
-    while rows := cursor.fetchmany(FETCH_ROWS):
-        for piece, values, dtype in zip(pieces, zip(*rows, strict=True), dtypes, strict=True):
-            piece.append(np.array(values, dtype=dtype))
-    return [np.concatenate(piece) for piece in pieces]
+def _fetch_raw(
+    connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
+) -> dict[str, Any]:
+    """Every column by name as stored in the log, and the start times as _STARTED; oldest first."""
+    packs = pack(connection, columns)
+    alone = [column for column in columns if column.kind not in {"word", "flag", "time"}]
+    selected = ["started_us", *(item.expression for item in packs), *map(_expression, alone)]
+    query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
+    dtypes = [np.int64] * (1 + len(packs)) + [
+        TEXT_DTYPE if column.kind == "text" else np.int64 for column in alone
+    ]
+    started, *fetched = _oldest_first(fetch_columns(connection.execute(query, values), dtypes))
+    raw = {_STARTED: started} | {column.name: started for column in columns if column.kind == "time"}
+    for item, numbers in zip(packs, fetched, strict=False):
+        raw |= item.unpack(numbers)
+    raw |= {column.name: array for column, array in zip(alone, fetched[len(packs) :], strict=True)}
+    return raw
+
+
+def _oldest_first(fetched: list[Any]) -> list[Any]:
+    """The arrays sorted by the first one: rows are stored in the order in which calls ended."""
+    started = fetched[0]
+    if not (started[1:] < started[:-1]).any():
+        return fetched
+    order = np.argsort(started, kind="stable")
+    return [array.take(order) for array in fetched]
 
 
 def _expression(column: Column) -> str:
-    # Counts, money and durations are never below 0, so -1 can represent NULL in fetched numbers.
-    return f"ifnull({column.stored}, -1)" if column.kind in {"count", "money", "seconds"} else column.stored
+    if column.kind == "text":
+        return column.stored
+    return f"ifnull({column.stored}, {_LEAST if column.name in _SIGNED else -1})"
 
 
 def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Array, Array]]:
@@ -156,14 +162,14 @@ def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Arra
     return read
 
 
-def _to_array(column: Column, raw: Array, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
+def _to_array(column: Column, raw: Any, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
     kind = column.kind
     if kind == "flag":
         return raw
     if kind == "time":
         return pd.DatetimeIndex(raw.view("M8[us]")).tz_localize("UTC").array
     if kind == "text":
-        return pd.array(raw, dtype=TEXT_DTYPE)
+        return raw
     if kind == "word":
         codes, words = read_words(raw)
         categories = pd.Categorical.from_codes(codes, categories=pd.Index(words, dtype=TEXT_DTYPE))
@@ -172,7 +178,8 @@ def _to_array(column: Column, raw: Array, read_words: Callable[[Array], tuple[Ar
             if column.dtype == "category"
             else pd.array(words, dtype=TEXT_DTYPE).take(codes, allow_fill=True)
         )
-    return masked(raw, raw < 0, column.dtype, {"money": NANO, "seconds": MICRO}.get(kind))
+    unknown = raw == _LEAST if column.name in _SIGNED else raw < 0
+    return masked(raw, unknown, column.dtype, {"money": NANO, "seconds": MICRO}.get(kind))
 
 
 def masked(raw: Array, unknown: Array, dtype: str, unit: int | None = None) -> Any:

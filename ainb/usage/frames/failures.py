@@ -10,7 +10,8 @@ import pandas as pd
 
 from ainb.usage.filters import sql_condition
 from ainb.usage.frames.billed import NOT_SENT
-from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
+from ainb.usage.frames.calls import failures
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
 from ainb.usage.log import checked

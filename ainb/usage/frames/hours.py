@@ -10,7 +10,8 @@ import pandas as pd
 
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
-from ainb.usage.frames.calls import fetch_columns, masked
+from ainb.usage.frames.calls import masked
+from ainb.usage.frames.fetching import fetch_columns
 from ainb.usage.log import checked
 from ainb.usage.windows import Window
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ainb.usage.frames.billed import NOT_SENT, SUMS, Only, billed_costs
-from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.fetching import TEXT_DTYPE
 from ainb.usage.frames.hours import calls_by_hour
 from ainb.usage.frames.totals import costs
 from ainb.usage.rows import label
@@ -75,10 +75,9 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "a
     Returns:
         Frame of shape (n_groups, 12) indexed by `by`: dates for "day" (newest first), else texts (most
         expensive first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then
-        `share`
-        Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
-        cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls that
-        are left out, and `free_models`.
+        `share` Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at
+        no cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls
+        that are left out, and `free_models`.
     """
     since = window.since(log.now())
     billed = billed_costs(log, GROUPS[by], since=since, only=only)

@@ -12,7 +12,7 @@ import pandas as pd
 from ainb.errors import ConfigError
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
-from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.fetching import TEXT_DTYPE
 from ainb.usage.log import checked
 from ainb.usage.rows import Status
 
@@ -41,10 +41,9 @@ def summary(
     Returns:
         Frame with one row per measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str.
         Counts of calls by status; `success_rate` is the share of ok calls in those not cancelled;
-        `duration_p50_s` and
-        `duration_p95_s` are over calls that a provider answered; tokens and money with their averages per
-        call and per `active_days` (local dates with at least one call); then the most common errors, as
-        ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
+        `duration_p50_s` and `duration_p95_s` are over calls that a provider answered; tokens and money with
+        their averages per call and per `active_days` (local dates with at least one call); then the most
+        common errors, as ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
 
     Raises:
         ConfigError: The span is not above 0, both are given, or `where` is not valid.

@@ -14,14 +14,8 @@ import pandas as pd
 from ainb.usage import log as usage_log
 from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
 from ainb.usage.filters import Since, Where, read_since, sql_condition
-from ainb.usage.frames.calls import (
-    TEXT_DTYPE,
-    day_index,
-    failures,
-    fetch_columns,
-    local_midnight_us,
-    masked,
-)
+from ainb.usage.frames.calls import day_index, failures, local_midnight_us, masked
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
@@ -75,7 +69,7 @@ def costs(
         table, sums, start = _table(names, where, since, log.now())
         condition, values = sql_condition(connection, since=None, where=where, now=log.now())
         if start is not None:
-            field = "day" if table == "rollups" else "started_us"
+            field = "started_us" if table == "calls" else "day"
             condition, values = f"{condition} AND {field} >= ?", [*values, start]
         query = _grouped(connection, names, [sums[name] for name in _SUMS], table, condition)
         keys, columns = _read_groups(connection, query, values, names, len(_SUMS))
@@ -167,12 +161,13 @@ def _table(
 ) -> tuple[str, dict[str, str], int | None]:
     """Table to query (daily sums if they suffice, else calls), its sums, and the start in its unit."""
     start = read_since(since, now)
-    if {*names, *where} <= set(usage_log.KEYS):
+    table = usage_log.table_of_sums([*names, *where])
+    if table is not None:
         if start is None:
-            return "rollups", usage_log.FROM_ROLLUPS, None
+            return table, usage_log.FROM_SUMS, None
         if start == local_midnight_us(dt.datetime.fromtimestamp(start / MICRO, dt.UTC)):
             moment = dt.datetime.fromtimestamp(start / MICRO, dt.UTC).astimezone()
-            return "rollups", usage_log.FROM_ROLLUPS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
+            return table, usage_log.FROM_SUMS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
     return "calls", usage_log.FROM_CALLS, start
 
 

@@ -16,7 +16,7 @@ from ainb.errors import AinbError, ConfigError
 from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import STORED, Column
 from ainb.usage.log.packing import MOST_WORDS
-from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.rollups import add_new
 from ainb.usage.log.store import open_log
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _copy_calls(source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
     copy.execute("DELETE FROM words WHERE id > 0")
     insert_rows(copy, "INSERT OR REPLACE INTO words (id, word)", words)
     insert_rows(copy, f"INSERT INTO calls ({', '.join(names)})", calls)
-    copy.execute(ADD_NEW, (0,))
+    add_new(copy, 0)
     copy.execute("COMMIT")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ainb.clock import Clock
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import close_with
 from ainb.usage.log.rollups import prune
 from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import Row
@@ -56,7 +56,7 @@ class LogFile:
             self.close()  # the file was moved away
         if self._store is None:
             self._store = LogStore(open_log(path))
-            tie(self._store.connection, self._store)
+            close_with(self._store.connection, self._store)
             self._inode = None if path is None else _inode(path)
         return self._store
 

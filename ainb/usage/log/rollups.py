@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 
-KEYS = (
+_KEYS = (
     "day",
     "operation_name",
     "provider_name",
@@ -20,6 +21,21 @@ KEYS = (
     "notebook",
     "session_id",
 )
+# A table of its own: with the user, the first table would grow by the number of users in a session. Status,
+# cost source and flags distinguish billed calls from free ones.
+_USER_KEYS = (
+    "day",
+    "user",
+    "provider_name",
+    "request_model",
+    "status",
+    "cost_source",
+    "cache_hit",
+    "coalesced",
+    "replayed",
+)
+# Tables of daily sums, and the columns by which each is grouped.
+TABLES: Mapping[str, tuple[str, ...]] = {"rollups": _KEYS, "user_rollups": _USER_KEYS}
 _SUMS = (
     "input_tokens",
     "output_tokens",
@@ -32,19 +48,23 @@ _SUMS = (
 )
 _DAY_US = 86_400_000_000
 
-_KEYS_SQL = ", ".join(KEYS)
-_ADD = f"""
-INSERT INTO rollups ({_KEYS_SQL}, calls, unpriced, {", ".join(_SUMS)})
-SELECT {_KEYS_SQL}, count(*), sum(cost_nano IS NULL), {", ".join(f"sum({name})" for name in _SUMS)}
-FROM calls WHERE {{which}} GROUP BY {_KEYS_SQL}
+
+def _add(table: str, which: str) -> str:
+    keys = ", ".join(TABLES[table])
+    return f"""
+INSERT INTO {table} ({keys}, calls, unpriced, {", ".join(_SUMS)})
+SELECT {keys}, count(*), sum(cost_nano IS NULL), {", ".join(f"sum({name})" for name in _SUMS)}
+FROM calls WHERE {which} GROUP BY {keys}
 ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unpriced = unpriced + excluded.unpriced,
 {", ".join(f"{name} = coalesce({name} + excluded.{name}, {name}, excluded.{name})" for name in _SUMS)}
 """  # noqa: S608 - made of the names above
-ADD_NEW = _ADD.format(which="id > ?")
-_ADD_DAYS = _ADD.format(which="started_us < ? AND day IN (SELECT day FROM pruned_days)")
+
+
+_ADD_NEW = tuple(_add(table, "id > ?") for table in TABLES)
+_ADD_DAYS = tuple(_add(table, "started_us < ? AND day IN (SELECT day FROM pruned_days)") for table in TABLES)
 
 # SQL of the sums over each table; without any calls they are 0, not NULL.
-FROM_ROLLUPS = {
+FROM_SUMS = {
     "calls": "ifnull(sum(calls), 0)",
     "unpriced": "ifnull(sum(unpriced), 0)",
     **{name: f"CASE WHEN sum(calls) > 0 THEN sum({name}) ELSE 0 END" for name in _SUMS},
@@ -54,6 +74,18 @@ FROM_CALLS = {
     "unpriced": "ifnull(sum(cost_nano IS NULL), 0)",
     **{name: f"CASE WHEN count(*) > 0 THEN sum({name}) ELSE 0 END" for name in _SUMS},
 }
+
+
+def add_new(connection: sqlite3.Connection, last_id: int) -> None:
+    """Add the calls with a higher id than `last_id` to the sums."""
+    for statement in _ADD_NEW:
+        connection.execute(statement, (last_id,))
+
+
+def table_of_sums(columns: Iterable[str]) -> str | None:
+    """The first table of daily sums that has all of these columns; None when only the calls have them."""
+    wanted = set(columns)
+    return next((table for table, keys in TABLES.items() if wanted <= set(keys)), None)
 
 
 def prune(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: int | None, limit: int) -> int:
@@ -107,7 +139,8 @@ def _delete_marked(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM pruned_days")
     connection.execute(f"INSERT INTO pruned_days SELECT DISTINCT day FROM calls WHERE {marked}")  # noqa: S608 - fixed text
     connection.execute(f"DELETE FROM calls WHERE {marked}")  # noqa: S608 - fixed text
-    connection.execute("DELETE FROM rollups WHERE day IN (SELECT day FROM pruned_days)")
     last_day = connection.execute("SELECT max(day) FROM pruned_days").fetchone()[0]
-    # A local day ends at most 14 hours from the UTC day, so calls more than two days later need no scan.
-    connection.execute(_ADD_DAYS, ((last_day + 2) * _DAY_US,))
+    for table, add_days in zip(TABLES, _ADD_DAYS, strict=True):
+        connection.execute(f"DELETE FROM {table} WHERE day IN (SELECT day FROM pruned_days)")  # noqa: S608 - fixed text
+        # A local day ends at most 14 hours from the UTC day, so calls more than two days later need no scan.
+        connection.execute(add_days, ((last_day + 2) * _DAY_US,))

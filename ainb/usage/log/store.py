@@ -16,7 +16,7 @@ from ainb.redaction import encodable
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
-from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.rollups import add_new
 from ainb.usage.log.schema import known_version, migrate
 from ainb.usage.rows import Row
 
@@ -118,7 +118,7 @@ class LogStore:
         try:
             last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
             insert_rows(connection, _INSERT, [self._encode(row) for row in rows])
-            connection.execute(ADD_NEW, (last,))
+            add_new(connection, last)
             connection.execute("COMMIT")
         except BaseException:
             self._words.forget()

@@ -255,7 +255,9 @@ class Writer:
                 elif item.context is not None:
                     item.context.run(log_row, row)
             except Exception as error:  # noqa: BLE001 - the row is kept
-                self._warn(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
+                self._warn(
+                    f"a usage row could not be sent to the logger ainb: {type(error).__name__}: {error}"
+                )
 
     def _write(self) -> None:
         try:

@@ -172,7 +172,7 @@ def test_after_ten_idle_seconds_it_starts_again(idle, limit):
     ramp = Ramp(64)
     ramp.raise_to(64, now=100.0)
     ramp.succeeded(in_flight=64, now=100.0)
-    ramp.rest(now=100.0 + idle)
+    ramp.idle(now=100.0 + idle)
     assert ramp.limit == limit
 
 

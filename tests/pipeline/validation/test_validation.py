@@ -427,8 +427,8 @@ def test_a_call_that_is_sent_again_keeps_its_placeholders_and_says_nothing_twice
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"preset": "loose"}, "preset of the validation must be one of default, strict"),
-        ({"personal_data": 1}, "personal_data of the validation must be True or False"),
+        ({"preset": "loose"}, "Validation.preset must be one of default, strict"),
+        ({"personal_data": 1}, "Validation.personal_data must be True or False"),
         ({"actions": {"secrets": "warn"}}, "there is no validation rule 'secrets'; rules are: HTML tag"),
         ({"actions": {"secret": "drop"}}, "must be one of allow, warn, redact, block"),
         ({"actions": "secret"}, "must be a table"),

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from ainb.providers.lessons.learnt import FILE_NAME, KEEP_SECONDS, Memory, memory_of
-from ainb.providers.lessons.reading import Lesson
+from ainb.providers.lessons.lesson import Lesson
 
 PLACE = ("https://api.example/v1", "m")
 NOW = 1_800_000_000.0

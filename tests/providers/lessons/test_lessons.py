@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ainb.providers.lessons.reading import Lesson, Refused, apply_lessons, names_missing, read_lessons
+from ainb.providers.lessons.lesson import Lesson, apply_lessons
+from ainb.providers.lessons.reading import Refused, names_missing, read_lessons
 
 SENT = {
     "model": "m",

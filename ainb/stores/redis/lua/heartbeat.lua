@@ -1,9 +1,9 @@
--- Adds this process, unless it was declared dead meanwhile (its money was given back, so it needs
--- a new name).
+-- Adds this process, unless it was declared dead (then its money was released, and it needs a new
+-- name).
 -- KEYS: 1 peers (sorted set by the time of the last heartbeat), 2 name of the data.
 -- ARGV: 1 this process, 2 whether it is new, 3 seconds after which a silent process is dead, 
--- 4 seconds after which it is forgotten, 5 a name for the data where it has none.
--- Returns "0" when the name is lost, else "1 DATA PEERS…"; another DATA means that all data was lost.
+-- 4 seconds after which it is forgotten, 5 a name for the data if it has none.
+-- Returns "0" if declared dead, else "1 DATA PEERS…"; another DATA means that all data was lost.
 local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if ARGV[2] == '0' and not known then return '0' end

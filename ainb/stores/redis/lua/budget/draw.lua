@@ -1,6 +1,6 @@
 -- Draws money for the calls of one process.
 -- ARGV: 2 owner, 3 amount needed, 4 amount wanted, 5 limit, 6 seconds after which a silent owner is dead.
--- Grants -1 where the owner itself counts as dead: it must take another name first.
+-- Grants -1 if the owner itself counts as dead: it must take another name first.
 local clock = redis.call('TIME'); local now = clock[1] + clock[2] / 1e6
 if not redis.call('ZSCORE', KEYS[3], ARGV[2]) then return answer(-1) end
 local need, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -1,4 +1,4 @@
--- Gives drawn money back.
+-- Returns drawn money.
 -- ARGV: 2 owner, 3 amount.
 local pot = tonumber(redis.call('HGET', KEYS[2], ARGV[2] .. '|pot') or '0')
 local left = pot - math.min(pot, tonumber(ARGV[3]))

@@ -1,6 +1,6 @@
 -- Books the cost of a sent call in place of its reservation.
--- ARGV: 2 owner, 3 serial, 4 cost. An unknown call was settled before, or booked at its
--- estimate with a dead owner's.
+-- ARGV: 2 owner, 3 serial, 4 cost. An unknown call was already settled, or booked at its
+-- estimate when its owner counted as dead.
 if redis.call('HDEL', KEYS[2], ARGV[2] .. '|' .. ARGV[3]) == 1 then
   redis.call('HINCRBY', KEYS[1], day, ARGV[4])
 end
