@@ -200,7 +200,7 @@ class Batch:
         if jobs := self.progress.jobs_under_way:
             rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
             again = (
-                f"{many} with {rows:,} rows at {jobs[0].provider} continue: "
+                f"{many} with {rows:,} rows still running at {jobs[0].provider}: "
                 "run the cell again to collect them, or see %ai jobs"
             )
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"
