@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ import psutil
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folder below it is our own
 NAME = "ainb-tests-"
 FREE_BYTES = 4 * 2**30
+DAY_SECONDS = 86_400
 
 
 def open_memory_folder() -> Path | None:
@@ -25,13 +27,12 @@ def open_memory_folder() -> Path | None:
     """
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         return None
-    for left in MEMORY.glob(f"{NAME}*"):  # of runs that were killed
-        if not psutil.pid_exists(int(left.name.removeprefix(NAME))):
+    for left in MEMORY.glob(f"{NAME}*"):  # of a run that was killed
+        if time.time() - left.stat().st_mtime > DAY_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
     if min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) < FREE_BYTES:
         return None
-    folder = MEMORY / f"{NAME}{os.getpid()}"
-    folder.mkdir(mode=0o700)
-    os.environ["TMPDIR"] = str(folder)
+    folder = tempfile.mkdtemp(prefix=NAME, dir=MEMORY)
+    os.environ["TMPDIR"] = folder
     tempfile.tempdir = None  # so that it is asked for again
-    return folder
+    return Path(folder)

@@ -1,4 +1,4 @@
-"""Calls made again from the request files of jobs, for rows that are not in the table any more."""
+"""Rebuilds calls from the request files of jobs, for rows that are no longer in the table."""
 
 from __future__ import annotations
 
