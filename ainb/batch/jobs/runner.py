@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from array import array
+from collections.abc import Callable
 from typing import Any
-
-import orjson
 
 from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
 from ainb.batch.jobs.context import JobContext
 from ainb.batch.jobs.merge import Merge, Tally
 from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.jobs.sent import SentRequests
 from ainb.batch.jobs.submission import Submission
 from ainb.batch.progress import JobProgress
 from ainb.batch.reporter import ProgressReporter
@@ -21,7 +19,7 @@ from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
-from ainb.jobs import JobRecord, RunLock, State, attached, last_message, sends_nothing
+from ainb.jobs import JobRecord, RunLock, State, attached, sends_nothing
 from ainb.messages import Call
 from ainb.user_code import carried, ends_program
 
@@ -65,7 +63,7 @@ class JobRunner:
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
         self._resends = 0
-        self._offsets: tuple[str, array[int]] = ("", array("q"))
+        self._sent = SentRequests(jobs, context.run_id)
         self._started = jobs.clock.monotonic()
 
     @property
@@ -145,7 +143,7 @@ class JobRunner:
                 await asyncio.to_thread(context.store.forget, job)
                 continue
             context.budget.keep(job.job_uuid, job.holds)
-            await self._note(await context.driver.save(attached(job, context.poll_seconds)))
+            self._note(await context.driver.save(attached(job, context.poll_seconds)))
             requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
             held.update(request.row_key for request in requests)
         return held
@@ -210,23 +208,19 @@ class JobRunner:
         return [job for job in self._jobs.values() if job.is_open]
 
     async def _begin(self, job: JobRecord) -> None:
-        await self._note(job)
+        self._note(job)
         await self._advance(job)
 
     async def _advance(self, job: JobRecord) -> None:
         """Run all due steps, including the merge."""
-        while not self._stopping:
-            after = await self._context.driver.advance(job)
-            if after is job:
-                break
-            job = await self._note(after)
+        job = await self._drive(job, self._note)
         if job.state is State.FETCHED and not self._stopping:
             resend = self._resends < MAX_RESENDS
             job, tally, again = await self._merge.merge(job, may_resend=resend)
             self._resends += bool(again)
             self._submission.waiting.extend(key for key in again if key in self._rows)
             self._count(tally)
-            await self._note(job)
+            self._note(job)
 
     async def _collect_elsewhere(self) -> None:
         """Collect rows from jobs of other runs, or send them here once those jobs have released them."""
@@ -239,7 +233,7 @@ class JobRunner:
                 if lock is None:  # another kernel drives the job; its answers will be in the cache
                     continue
                 try:
-                    job = await self._drive(job)
+                    job = await self._drive(job, lambda after: after)
                     if job.state is not State.FETCHED:
                         continue
                     await self._merge.collect(job, keys)
@@ -250,37 +244,22 @@ class JobRunner:
                 if key in self._rows:
                     self._submission.waiting.append(key)
 
-    async def _drive(self, job: JobRecord) -> JobRecord:
+    async def _drive(self, job: JobRecord, note: Callable[[JobRecord], JobRecord]) -> JobRecord:
+        """Run all due steps of a job except the merge."""
         while not self._stopping:
             after = await self._context.driver.advance(job)
             if after is job:
                 break
-            job = after
+            job = note(after)
         return job
 
     async def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
         """The call of a request, built from its row or else from the line that was sent."""
         if key in self._rows:
             return await self._rows.call(key)
-        with contextlib.suppress(OSError, ValueError):
-            prompt = last_message(orjson.loads(self._sent_line(job.job_uuid, number)))
-            if prompt is not None:
-                call = self._context.calls.make_from(prompt, run_id=self._run_id)
-                call.row_key = key
-                return call
-        return None
+        return self._sent.call(job, number, key)
 
-    def _sent_line(self, job_uuid: str, number: int) -> bytes:
-        with self._context.store.request_file(job_uuid).open("rb") as file:
-            if self._offsets[0] != job_uuid:
-                offsets = array("q", [0])
-                for line in file:
-                    offsets.append(offsets[-1] + len(line))
-                self._offsets = job_uuid, offsets
-            file.seek(self._offsets[1][number])
-            return file.readline()
-
-    async def _note(self, job: JobRecord) -> JobRecord:
+    def _note(self, job: JobRecord) -> JobRecord:
         self._jobs[job.job_uuid] = job
         self._reporter.progress.jobs = tuple(map(_progress, self._jobs.values()))
         self._reporter.update(last=True)
