@@ -16,6 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from ainb.collector import CALLS_IN_FLIGHT
 from ainb.errors import AinbError, CallInterrupted
 from ainb.user_code import Contained, original
 
@@ -28,15 +29,6 @@ LOOP_ENDED = (
     "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new "
     "thread"
 )
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 class Job(Generic[T]):
@@ -136,6 +128,7 @@ class Job(Generic[T]):
             work.close()
             self._set_error(asyncio.CancelledError())
             return
+        CALLS_IN_FLIGHT.begin()
         self._task = self._loop.create_task(self._catch(work), context=context)
         self._task.add_done_callback(self._finish)
         self._task.add_done_callback(lambda _: work.close())  # it never began if the task was cancelled first
@@ -150,6 +143,7 @@ class Job(Generic[T]):
             self._task.cancel()
 
     def _finish(self, task: asyncio.Task[T]) -> None:
+        CALLS_IN_FLIGHT.end()
         if task.cancelled():
             self._set_error(asyncio.CancelledError())
         elif (error := task.exception()) is not None:
@@ -277,7 +271,7 @@ class Engine:
         return loop, thread
 
     def _start(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
-        loop, jobs = _new_loop(), set[Job[Any]]()
+        loop, jobs = asyncio.new_event_loop(), set[Job[Any]]()
         ready = threading.Event()
 
         def main() -> None:
@@ -309,6 +303,7 @@ class Engine:
         with self._lock:
             if self._loop is loop:
                 self._loop = self._thread = None
+        CALLS_IN_FLIGHT.end_all()
         for job in list(jobs):
             job._fail_if_pending()  # noqa: SLF001 - part of Job's protocol
 

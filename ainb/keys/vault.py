@@ -12,12 +12,15 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
 
 SERVICE = "ainb"
 FILE_NAME = "logins"
 # Backends with a priority below 1 store nothing, or store keys in a plain file.
 LEAST_PRIORITY = 1
+# A look at the file is a system call, up to 9 us, and a batch without a key asks for each row.
+LOOK_SECONDS = 0.05
 
 
 class _Known(NamedTuple):
@@ -28,12 +31,25 @@ class _Known(NamedTuple):
 
 _known = _Known("", (), frozenset())
 _values: dict[str, str | None] = {}
+# Of the last look: the path, the moment, and what was found.
+_looked: tuple[str, float, frozenset[str]] = ("", float("-inf"), frozenset())
 
 
 def names() -> frozenset[str]:
-    """Variables whose values are in the keyring; the keyring is not opened."""
-    global _known  # noqa: PLW0603 - one keyring per user, one cache of it per process
+    """Variables whose values are in the keyring; the keyring is not opened.
+
+    What another process has stored counts 0.05 s later at most, what this one has stored at once.
+    """
+    global _looked  # noqa: PLW0603 - one keyring per user, one cache of it per process
     path = _path_for(os.environ.get("AINB_HOME"), os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME"))
+    now = SYSTEM_CLOCK.monotonic()
+    if _looked[0] != path or not 0 <= now - _looked[1] < LOOK_SECONDS:
+        _looked = (path, now, _look(path))
+    return _looked[2]
+
+
+def _look(path: str) -> frozenset[str]:
+    global _known  # noqa: PLW0603 - see names()
     try:
         found = os.stat(path)  # noqa: PTH116 - runs for every call without a key
         # Two writes may have the same time, but each makes a new file.
@@ -127,6 +143,7 @@ def _path_for(*_where: str | None) -> str:
 
 
 def _write(kept: frozenset[str]) -> None:
+    global _looked  # noqa: PLW0603 - see names()
     path = _path()
     # One by one: parents that `mkdir` creates get the mode of the umask.
     for missing in reversed([place for place in path.parents if not place.exists()]):
@@ -140,3 +157,5 @@ def _write(kept: frozenset[str]) -> None:
         raise ConfigError(
             f"{path.name} cannot be written ({error.strerror}); make the folder writable"
         ) from None
+    finally:  # last: another thread may have looked meanwhile
+        _looked = ("", float("-inf"), frozenset())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ainb.messages import MAX_TOKENS, UNKNOWN_USAGE, Reply, Usage, is_reply_cost, is_token_count
@@ -13,6 +14,7 @@ USUAL_TOKENS = 100_000
 # The largest count, in context windows: a reply may sum several turns with the service's own tools.
 WINDOWS = 10
 _COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
+_counts_of = operator.attrgetter(*_COUNTS)
 
 
 def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = lambda: None) -> str | None:
@@ -27,8 +29,8 @@ def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = la
         Names and values of what was dropped, for a notice; None when all is plausible.
     """
     problems: list[str] = []
-    if reply.usage is not UNKNOWN_USAGE:
-        counts = {name: getattr(reply.usage, name) for name in _COUNTS}
+    if reply.usage is not UNKNOWN_USAGE and not _are_usual(_counts_of(reply.usage)):
+        counts = dict(zip(_COUNTS, _counts_of(reply.usage), strict=True))
         most = _most_tokens(counts, context_window)
         bad = {name: value for name, value in counts.items() if not _is_count(value, most)}
         if bad:
@@ -41,6 +43,14 @@ def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = la
         problems.append(f"cost_usd = {_short(reply.cost_usd)}")
         reply.cost_usd, reply.cost_source = None, None
     return ", ".join(problems) or None
+
+
+def _are_usual(counts: Iterable[Any]) -> bool:
+    """Whether every count is unknown or one that any model can have, as in nearly every reply."""
+    for count in counts:
+        if count is not None and not (type(count) is int and 0 <= count <= USUAL_TOKENS):
+            return False
+    return True
 
 
 def _most_tokens(counts: dict[str, Any], context_window: Callable[[], int | None]) -> int:

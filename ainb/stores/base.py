@@ -5,7 +5,7 @@ A store never raises and never waits long: its own fault counts as a miss and se
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -45,6 +45,10 @@ class Store(Protocol):
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none or it cannot be read."""
+        ...
+
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Prepare for a `get` of each of these keys in the next moment; returns at once."""
         ...
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ainb.errors import ConfigError
@@ -66,6 +67,9 @@ class MemoryStore:
     async def stats(self) -> StoreStats:
         """Size of the store; `size_bytes` includes overhead."""
         return StoreStats(entries=len(self._items), size_bytes=self._size_bytes)
+
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Do nothing: a text is found at once."""
 
     async def settle(self) -> None:
         """Do nothing: a text can be read as soon as it is set."""

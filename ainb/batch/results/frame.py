@@ -1,4 +1,4 @@
-"""Results of all rows in compact columns, and the DataFrame made of them."""
+"""Results of all rows in compact columns, and their DataFrame."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ COLUMNS = (
     "cost_usd", "input_tokens", "output_tokens", "duration_s",
 )  # fmt: skip
 _UNKNOWN = -1
+BLOCK_ROWS = 256
 ANY = "any"
 _BEYOND_FLOAT = 2**1023
 _KINDS: dict[str, set[type]] = {"string": {str}, "boolean": {bool}, "Int64": {int}, "Float64": {int, float}}
 
 
 class Results:
-    """Results by row position in typed arrays: about 60 bytes a row beyond the reply itself.
+    """Results by row position in typed arrays: about 60 bytes per row without the reply.
 
     Args:
-        fields: Schema fields and the dtype of their column, in order; None means that every field of a result
-            gets a column, of the type that its values have in common.
+        fields: Schema fields and the dtype of their column, in order; None gives every field of a result a
+            column with the common type of its values.
     """
 
     def __init__(self, fields: Mapping[str, str] | None) -> None:
@@ -44,12 +45,13 @@ class Results:
         self._numbers = {name: array("q") for name in ("cost_nano_usd", "input_tokens", "output_tokens")}
         self._duration = array("d")
         self._errors: dict[int, tuple[str | None, str | None]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._status)
+        return self._count
 
     def put(self, position: int, result: RowResult) -> None:
-        """Store the result of the row at `position`; rows in between are cancelled until they are put."""
+        """Store the result of the row at `position`; rows before it count as cancelled until they are put."""
         self._reach(position + 1)
         self._status[position] = STATUSES.index(result.status)
         self._reply[position] = result.reply if result.value is None else result.value
@@ -71,10 +73,10 @@ class Results:
 
         Args:
             index: Index of the result; None means a RangeIndex. Rows that were never put are "cancelled".
-            rows: Rows there are at least, where no index says so.
+            rows: Minimum number of rows without an index.
 
         Returns:
-            Frame of shape (n_rows, 10 + n_fields): one typed column a schema field, `status` category,
+            Frame of shape (n_rows, 10 + n_fields): one typed column per schema field, `status` category,
             `reply` string, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
             `cost_usd` Float64 (NA when unknown), `input_tokens` and `output_tokens` Int64, `duration_s`
             Float64 (seconds).
@@ -82,25 +84,27 @@ class Results:
         import pandas as pd
 
         self._reach(rows if index is None else len(index))
-        count = len(self)
+        count = len(self)  # columns may be longer: they grow in blocks
         errors = [self._errors.get(row, (None, None)) for row in range(count)] if self._errors else None
-        replies: Any = self._reply
+        replies: Any = self._reply[:count]
         columns = {
-            column_name(name): typed_column(self._values[name], dtype) for name, dtype in self.fields.items()
+            column_name(name): typed_column(self._values[name][:count], dtype)
+            for name, dtype in self.fields.items()
         }
         typed = list(columns)
         columns["status"] = pd.Categorical.from_codes(
-            _numbers(self._status, "int8"), categories=pd.Index(STATUSES)
+            _numbers(self._status[:count], "int8"), categories=pd.Index(STATUSES)
         )
         columns["reply"] = _reply_column(replies)
         columns["error_type"] = _labels([pair[0] for pair in errors] if errors else [None] * count)
         columns["error_message"] = _texts([pair[1] for pair in errors] if errors else [None] * count)
-        columns["attempts"] = pd.array(_numbers(self._attempts, "int16"), dtype="Int16")
-        columns["cached"] = _numbers(self._cached, "bool")
-        columns["cost_usd"] = _masked(self._numbers["cost_nano_usd"]).astype("Float64") / 1e9
-        columns["input_tokens"] = _masked(self._numbers["input_tokens"])
-        columns["output_tokens"] = _masked(self._numbers["output_tokens"])
-        columns["duration_s"] = pd.array(_numbers(self._duration, "float64"), dtype="Float64")
+        columns["attempts"] = pd.array(_numbers(self._attempts[:count], "int16"), dtype="Int16")
+        columns["cached"] = _numbers(self._cached[:count], "bool")
+        numbers = {name: column[:count] for name, column in self._numbers.items()}
+        columns["cost_usd"] = _masked(numbers["cost_nano_usd"]).astype("Float64") / 1e9
+        columns["input_tokens"] = _masked(numbers["input_tokens"])
+        columns["output_tokens"] = _masked(numbers["output_tokens"])
+        columns["duration_s"] = pd.array(_numbers(self._duration[:count], "float64"), dtype="Float64")
         frame = pd.DataFrame(columns, index=index)
         frame.attrs[TYPED] = typed
         return frame
@@ -112,9 +116,14 @@ class Results:
                 self._values[name] = [None] * len(self._status)
 
     def _reach(self, length: int) -> None:
+        self._count = max(self._count, length)
         more = length - len(self._status)
         if more <= 0:
             return
+        # Nine columns that each grow by one row take as long as all the rest of `put`.
+        self._extend(max(more, BLOCK_ROWS))
+
+    def _extend(self, more: int) -> None:
         self._status.extend(bytes([STATUSES.index("cancelled")]) * more)
         self._reply.extend([None] * more)
         self._cached.extend(bytes(more))
@@ -127,7 +136,7 @@ class Results:
 
 
 def column_name(field: str) -> str:
-    """A schema field's column; one that is named like a column of ours gets the suffix ``_reply``."""
+    """Column name of a schema field; a name that ainb's own columns use gets the suffix ``_reply``."""
     return f"{field}_reply" if field in COLUMNS else field
 
 
@@ -135,9 +144,9 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     """Column of schema values.
 
     Args:
-        values: Values that `check_fields` let through; None where missing.
+        values: Values from `check_fields`; None for missing ones.
         dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the
-            type that the values have in common).
+            common type of the values).
     """
     import pandas as pd
 
@@ -152,7 +161,7 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
 
 
 def _common_column(values: Sequence[Any]) -> Any:
-    """Values of a function, as the nullable type that all of them have, or as they are."""
+    """Values of a function, as their common nullable type, or unchanged."""
     import pandas as pd
 
     plain = [plain_scalar(value) for value in values]
@@ -164,14 +173,14 @@ def _common_column(values: Sequence[Any]) -> Any:
 
 
 def _fits(value: Any, dtype: str) -> bool:
-    """Whether the column can hold a number; where it cannot, the number is unknown there."""
+    """Whether the column can hold a number; otherwise the number is unknown in the frame."""
     if isinstance(value, int) and dtype == "Float64":
         return -_BEYOND_FLOAT < value < _BEYOND_FLOAT
     return dtype != "Int64" or value is None or value in INT64
 
 
 def _reply_column(values: list[Any]) -> Any:
-    """Replies as texts; as they are where a function returned something else."""
+    """Replies as strings; objects that a function returned stay unchanged."""
     import numpy as np
 
     if all(value is None or isinstance(value, str) for value in values):
@@ -194,7 +203,7 @@ def _texts(values: Sequence[str | None]) -> Any:
 
 
 def _labels(values: Sequence[Any]) -> Any:
-    """Texts as categories; of the same dtype also without values, so that parts of a table can be joined."""
+    """Strings as categories; with the same dtype also without values, so that parts can be concatenated."""
     import pandas as pd
 
     found = sorted({value for value in values if isinstance(value, str)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ainb.clock import Clock
@@ -62,6 +62,14 @@ class Lookup:
         if text is not None and entry is None:
             self.report("a stored answer is not in ainb's format")
         return entry
+
+    def expect(self, keys: Sequence[str]) -> None:
+        """Say which entries are read in the next moment; a fault is reported, not raised."""
+        try:
+            if keys:
+                self._store.expect(self._namespace, keys)
+        except Exception as error:  # noqa: BLE001 - as in `read`
+            self.report(f"stored answers cannot be read ({type(error).__name__})")
 
     async def write(self, key: str, encode: Callable[[float], str]) -> None:
         """Store the text that `encode` returns for the current time; a fault is reported, not raised."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -61,7 +62,7 @@ class SharedCall(Generic[T, C]):
         payload: Input of the work; callers that join may change it.
     """
 
-    __slots__ = ("_forget", "_share", "_spread", "_waiters", "payload", "task")
+    __slots__ = ("_forget", "_on_end", "_share", "_spread", "_waiters", "payload", "task")
 
     def __init__(
         self,
@@ -71,12 +72,14 @@ class SharedCall(Generic[T, C]):
         share: Callable[[T], T],
         forget: Callable[[SharedCall[T, C]], None],
         spread: Callable[[SharedCall[T, C], T], None],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self.task = task
         self.payload = payload
         self._share = share
         self._forget = forget
         self._spread = spread
+        self._on_end = on_end
         self._waiters: dict[Waiter[T, C], None] = {}
         task.add_done_callback(self._finish)
 
@@ -120,6 +123,8 @@ class SharedCall(Generic[T, C]):
                 waiter.future.set_result(task.result() if waiter.is_owner else self._share(task.result()))
         if error is None and not task.cancelled():
             self._spread(self, task.result())
+        if self._on_end is not None:
+            self._on_end()
 
 
 class Turn:
@@ -178,9 +183,22 @@ class SingleFlight(Generic[T, C]):
         return None if shared is None or shared.task.done() else shared
 
     def start(
-        self, key: Hashable, work: Coroutine[Any, Any, T], payload: C, party: Hashable = None
+        self,
+        key: Hashable,
+        work: Coroutine[Any, Any, T],
+        payload: C,
+        party: Hashable = None,
+        on_end: Callable[[Turn], None] | None = None,
     ) -> tuple[SharedCall[T, C], Turn]:
         """Start work in a task with the caller's context variables; `find` must just have returned None.
+
+        Args:
+            key: What is asked for.
+            work: Makes the outcome.
+            payload: What the work is about.
+            party: Whom the same limits govern.
+            on_end: Called with the turn when the work has ended, in the callback that wakes the waiters: a
+                callback of its own would be one more step of the loop for each call.
 
         Returns:
             The shared call, and the turn that its task must take to send.
@@ -202,7 +220,12 @@ class SingleFlight(Generic[T, C]):
                     other.take_over(outcome)
 
         shared: SharedCall[T, C] = SharedCall(
-            loop.create_task(work), payload, share=self._share, forget=forget, spread=spread
+            loop.create_task(work),
+            payload,
+            share=self._share,
+            forget=forget,
+            spread=spread,
+            on_end=None if on_end is None else functools.partial(on_end, group.turn),
         )
         group.calls[party] = shared
         return shared, group.turn

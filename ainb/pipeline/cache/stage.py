@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, get_args
 
@@ -88,6 +87,14 @@ class CacheStage:
         turn = self._turns.get(id(call))
         return proceed(call) if turn is None else _in_turn(turn, call, proceed)
 
+    def expect(self, calls: Sequence[Call]) -> None:
+        """Prepare for calls that come in the next moment: what the store lacks is looked up for all at once.
+
+        Raises:
+            ConfigError: A parameter cannot be part of a cache key.
+        """
+        self._lookup.expect([stored_key(reply_key(call)) for call in calls if call.options.cache == "use"])
+
     async def holds(self, call: Call) -> bool:
         """Whether this call would be answered from the store; not counted as a lookup.
 
@@ -148,14 +155,12 @@ class CacheStage:
         self, place: tuple[CacheMode, str], party: Hashable, work: Call, proceed: Handler, *, past_age: bool
     ) -> SharedCall[Reply, Call]:
         fetch = self._fetch(place[1], work, proceed, past_age=past_age)
-        shared, turn = self._calls.start(place, fetch, work, party)
-        self._turns[id(work)] = turn
 
-        def end(_task: asyncio.Task[Reply]) -> None:
+        def end(turn: Turn) -> None:
             del self._turns[id(work)]
             turn.give_up(work)
 
-        shared.task.add_done_callback(end)
+        shared, self._turns[id(work)] = self._calls.start(place, fetch, work, party, end)
         return shared
 
     async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:

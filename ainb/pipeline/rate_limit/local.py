@@ -154,9 +154,10 @@ class LocalLimiter:
         with self._lock:
             now = self.clock.monotonic()
             self._core.learn(readings, now)
-            self.counts_tokens = self._core.counts_tokens()
-            woken = self._core.pump(now)
-        self.wake(woken)
+            self.counts_tokens = self.counts_tokens or self._core.counts_tokens()
+            woken = self._core.pump(now) if self._core.queues else None
+        if woken:
+            self.wake(woken)
 
     def raise_cap(self, cap: int) -> None:
         """Raise the cap on calls in flight to at least `cap`, until `lower_cap`."""

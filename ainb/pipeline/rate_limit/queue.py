@@ -55,6 +55,8 @@ class LimiterCore:
         self.queues: dict[UserQueue, None] = {}  # the queues that are not empty
         self.waking: set[Waiter] = set()  # granted, but not running again yet
         self._per_user = per_user
+        own = () if per_user is None else Pool(per_user, now).buckets
+        self._users_count_tokens = any(index > 0 for index, _ in own)
         self._unnamed = UserQueue(None)
         self._users: dict[str, UserQueue] = {}
         self._arrivals = 0
@@ -63,9 +65,9 @@ class LimiterCore:
 
     def counts_tokens(self) -> bool:
         """Whether a token dimension is limited."""
-        user = None if self._per_user is None else Pool(self._per_user, 0.0)
-        pools = [self.shared] if user is None else [self.shared, user]
-        return any(index > 0 for pool in pools for index, _ in pool.buckets)
+        if self._users_count_tokens:
+            return True
+        return any(index > 0 for index, _ in self.shared.buckets)
 
     def waiting(self) -> int:
         """Number of waiters."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 from ainb.providers.http.json_body import mapping
 from ainb.providers.http.refusal import Refusal, refusal_of
 
-_ANSWER_KEYS: Final = ("choices", "content", "candidates", "output")
+_ANSWER_KEYS: Final = ("content", "candidates", "output")
 _FINE_CODES: Final = frozenset({"none", "0", "200", "", "ok", "success"})
 _STATUSES: Final = {
     "invalid_request_error": 400,
@@ -51,14 +51,17 @@ def embedded_refusal(data: Any) -> Refusal | None:
         return None
     if _says_something(data.get("error")) or data.get("object") == "error" or data.get("type") == "error":
         return refusal_of(data)
-    refusal = _choice_refusal(data.get("choices"))
-    if refusal is None and not any(data.get(key) for key in _ANSWER_KEYS) and _is_error_alone(data):
-        refusal = refusal_of(data)
-    return refusal
+    choices = data.get("choices")
+    refusal = _choice_refusal(choices)
+    if refusal is not None or choices:
+        return refusal
+    is_answer = any(data.get(key) for key in _ANSWER_KEYS)
+    return refusal_of(data) if not is_answer and _is_error_alone(data) else None
 
 
 def _choice_refusal(choices: Any) -> Refusal | None:
-    for choice in map(mapping, choices if isinstance(choices, list) else ()):
+    for item in choices if isinstance(choices, list) else ():
+        choice = mapping(item)
         if _says_something(choice.get("error")):
             return refusal_of({"error": choice["error"]})
         if choice.get("finish_reason") == "error":

@@ -64,7 +64,7 @@ class Lesson:
         return self._in_words(model)[1]
 
     def _in_words(self, model: str) -> tuple[str, str]:
-        """What becomes of the parameter: in a few words, and as a sentence."""
+        """How the parameter is sent: in a few words, and as a sentence."""
         name, when = self.field.rpartition(".")[2], f" with {self.when}" if self.when else ""
         if self.instead:
             return (

@@ -120,6 +120,8 @@ def _finish_reason(choice: Json) -> str | None:
 def _category(choice: Json) -> str | None:
     """Categories for which Azure's content filter withheld a reply, or None."""
     results = mapping(choice.get("content_filter_results"))
+    if not results:
+        return None
     names = [str(name) for name, result in results.items() if mapping(result).get("filtered")]
     return ", ".join(names) or None
 
@@ -131,8 +133,9 @@ def reasoning_text(message: Json) -> str:
         if isinstance(value, str) and value:
             return value
     details = message.get("reasoning_details")
-    items = details if isinstance(details, list) else []
-    texts = (mapping(item).get("summary") or mapping(item).get("text") for item in items)
+    if not isinstance(details, list):
+        return ""
+    texts = (mapping(item).get("summary") or mapping(item).get("text") for item in details)
     return "".join(text for text in texts if isinstance(text, str))
 
 

@@ -44,7 +44,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireSchema:
-    """A schema as it is sent.
+    """A schema as sent.
 
     Attributes:
         schema: The JSON schema on the wire; its root is an object.

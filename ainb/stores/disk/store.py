@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ainb.stores.disk.text_cache import TextCache
 
 EXIT_SECONDS = 2.0
+# How long a look that found nothing counts. What another kernel stores meanwhile is missed, as it is while
+# its call is in flight.
+ABSENT_SECONDS = 0.1
+MAX_ABSENT = 4_096
 
 
 class DiskStore:
@@ -51,6 +55,8 @@ class DiskStore:
         self._folder = Path(folder)
         self._fallback = MemoryStore() if fallback is None else fallback
         self._faults = Faults(clock, sink)
+        self._clock = clock
+        self._absent: dict[str, float] = {}  # names that the file did not hold, until a monotonic second
         self._database: TextCache | None = None
         self._queue = WriteQueue(self._write, self._close_connection)
         renew_after_fork(self)
@@ -63,15 +69,35 @@ class DiskStore:
         if found is not None:
             return found
         text = self._fallback.read(name) if len(self._fallback) else None
-        if text is None:
+        until = self._absent.pop(name, None)
+        if text is None and (until is None or self._clock.monotonic() >= until):
             text = self._read(name)
         if self._faults.noted is not None:
             self._faults.report()
         return text
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Look up in one statement which of these texts the file lacks; `get` does not look again at once."""
+        from ainb.stores.disk.text_cache import MOST_NAMES
+
+        if self._faults.is_paused() or (database := self._open()) is None:
+            return
+        now = self._clock.monotonic()
+        if len(self._absent) > MAX_ABSENT:  # of rows that were never asked for
+            self._absent.clear()
+        for place in range(0, len(keys), MOST_NAMES):
+            names = [f"{namespace}:{key}" for key in keys[place : place + MOST_NAMES]]
+            try:
+                held = database.held(names)
+            except Exception as error:  # noqa: BLE001 - as in `_read`
+                self._faults.pause(error)
+                return
+            self._absent.update(dict.fromkeys(set(names) - held, now + ABSENT_SECONDS))
+
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Queue a text to be written; it can be read at once."""
         name = f"{namespace}:{key}"
+        self._absent.pop(name, None)
         if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
             self._faults.note(
                 f"an answer is larger than the cache's limit of {MAX_TEXT_BYTES} bytes and was not kept"
@@ -155,6 +181,7 @@ class DiskStore:
     def renew(self) -> None:
         """Reset in a forked child: the parent writes its queue and keeps its connections."""
         self._database = None
+        self._absent = {}
         self._queue.renew()
 
     def _read(self, name: str) -> str | None:

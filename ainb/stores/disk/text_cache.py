@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ READ_BUSY_SECONDS = 0.05
 WRITE_BUSY_SECONDS = 10.0
 OPEN_TRIES = 100
 OPEN_PAUSE_SECONDS = 0.005
+MOST_NAMES = 32
 MAX_COLUMN_BYTES = MAX_TEXT_BYTES + 2**20
 
 # Complete, so that no setting is taken from the file. No memory map: truncating a mapped file kills the
@@ -52,6 +53,7 @@ SETTINGS = {
 # Columns and values as in diskcache, whose own ``set`` takes three statements per row.
 _COLUMNS = "key raw store_time expire_time access_time access_count tag size mode filename value".split()  # noqa: SIM905 - one line
 _SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_HELD = f"SELECT key FROM Cache WHERE raw = 1 AND key IN ({', '.join('?' * MOST_NAMES)})"  # noqa: S608 - fixed text
 _INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
 _OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in _COLUMNS[2:]
@@ -208,6 +210,16 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         """
         found = self._con.execute(_SELECT, (name,)).fetchone()
         return None if found is None else self._disk.fetch(*found, False)
+
+    def held(self, names: Sequence[str]) -> set[str]:
+        """Those of up to MOST_NAMES names under which something is stored, whatever it is.
+
+        Raises:
+            sqlite3.Error: The file cannot be read.
+        """
+        # Filled up with the first name, so that the connection keeps one prepared statement.
+        asked = [*names, *[names[0]] * (MOST_NAMES - len(names))]
+        return {name for (name,) in self._con.execute(_HELD, asked)}
 
     def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
         """Store texts by name, each with its wall-clock second of creation, in one transaction.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from ainb.stores.base import Store, StoreStats, at_once
@@ -62,6 +63,11 @@ class RedisStore:
         except UnavailableError:
             return await self._fallback.get(namespace, key)
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Prepare the local store where the server is unavailable; a lookup on the server takes a lease."""
+        if self._client.is_down:
+            self._fallback.expect(namespace, keys)
+
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Store a text and release its lease; returns before the server has stored it."""
         name = f"{namespace}:{key}"
@@ -99,7 +105,7 @@ class RedisStore:
         await self._fallback.settle()
 
     def end_threads(self) -> None:
-        """Have threads of the local store end when their work is done."""
+        """Make threads of the local store end after their queued work; never waits."""
         self._fallback.end_threads()
 
     async def close(self) -> None:
