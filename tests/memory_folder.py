@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from multiprocessing.util import Finalize
 from pathlib import Path
 
@@ -29,8 +30,9 @@ def open_memory_folder() -> None:
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         return
     for left in MEMORY.glob(f"{NAME}*"):  # of a run that was killed
-        if time.time() - left.stat().st_mtime > DAY_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run has just ended
+            if time.time() - left.stat().st_mtime > DAY_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     if min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) < FREE_BYTES:
         return
     folder = tempfile.mkdtemp(prefix=NAME, dir=MEMORY)
