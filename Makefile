@@ -103,7 +103,7 @@ bench: $(VENV)/.installed-dev
 # The same batch with other packages, which are installed into an environment of their own.
 bench-peers: $(VENV)/.installed-dev
 	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
-	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm bespokelabs-curator
 	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python
 
 # Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.

@@ -548,7 +548,8 @@ def _fault_body(step: Fault) -> bytes:
 
 
 def _echo(request: Any) -> str:
-    content = request["messages"][-1]["content"]
+    # Some clients send no messages, for the sake of the headers.
+    content = request["messages"][-1]["content"] if request["messages"] else ""
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if part.get("type") == "text")

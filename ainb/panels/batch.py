@@ -10,7 +10,7 @@ from ainb.batch import LoopWatcher
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels import charts, formatting
 from ainb.panels.base import ROWS, Panel
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.output.slot import Slot, print_line
 from ainb.panels.progress import progress_view
 from ainb.panels.view import Block, Line, View
@@ -177,37 +177,25 @@ class BatchesPanel(Panel):
         if not len(frame) and not found:
             return [Line(["No batch has run in this home yet; session.map(frame, prompt) starts one."])]
         now = self.session.runtime.clock.unix()
-        rows = [
-            (
-                run.title,
-                run.model,
-                formatting.local_time(run.started_at, now),
-                formatting.count(run.done),
-                formatting.count(run.failed),
-                formatting.dollars(run.cost_usd),
-                "finished"
-                if not formatting.is_unknown(run.finished_at)
-                else Cell(text="unfinished", tone="warn"),
-            )
-            for run in frame.itertuples()
+        columns = [
+            Column("batch", lambda run: run.title),
+            Column("model", lambda run: run.model),
+            Column("started", lambda run: formatting.local_time(run.started_at, now), "short", volatile=True),
+            Column("rows", lambda run: formatting.count(run.done), "number"),
+            Column("failed", lambda run: formatting.count(run.failed), "number"),
+            Column("cost", lambda run: formatting.dollars(run.cost_usd), "number"),
+            Column("state", _state),
         ]
-        columns = ("batch", "model", "started", "rows", "failed", "cost", "state")
         many = Cell(text=self.summary_line(), volatile=True)
-        return [
-            *found,
-            Line([many], "quiet"),
-            Table(
-                caption="Batches of this home",
-                columns=columns,
-                rows=rows,
-                numeric={3, 4, 5},
-                volatile={2},
-                nowrap={2},
-                limit=ROWS,
-                history=True,
-            ),
-        ]
+        runs = ((run,) for run in frame.itertuples())
+        table = Table.of("Batches of this home", runs, columns, limit=ROWS, history=True)
+        return [*found, Line([many], "quiet"), table]
 
     def summary_line(self) -> str:
         """Number of batches."""
         return formatting.counted(len(self.frame), "batch", plural="es")
+
+
+def _state(run: Any) -> Cell | str:
+    unfinished = formatting.is_unknown(run.finished_at)
+    return Cell(text="unfinished", tone="warn") if unfinished else "finished"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.output.slot import in_notebook
 from ainb.panels.view import Block, Chart, KeyFigures, Line
 from ainb.usage.frames import board, spending
@@ -146,41 +146,32 @@ def cost_table(panel: Panel, by: str) -> list[Block]:
 
 def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
     dated = by == "day"
-    thinks = spending.thinks(frame)
-    thinking = ("of it thinking",) if thinks else ()
-    rows = [
-        (
-            f"{key:%Y-%m-%d}" if dated else str(key),
-            formatting.count(row["calls"]),
-            formatting.compact(row["input_tokens"]),
-            formatting.compact(row["output_tokens"]),
-            *([formatting.compact(row["reasoning_output_tokens"])] if thinks else []),
-            _cost(row),
-            _share(row["share"]),
+    counts = [
+        Column("calls", lambda _, row: formatting.count(row["calls"]), "number"),
+        Column("tokens in", lambda _, row: formatting.compact(row["input_tokens"]), "number"),
+        Column("out", lambda _, row: formatting.compact(row["output_tokens"]), "number"),
+    ]
+    if spending.thinks(frame):
+        counts.append(
+            Column(
+                "of it thinking", lambda _, row: formatting.compact(row["reasoning_output_tokens"]), "number"
+            )
         )
-        for key, row in frame.iterrows()
+    columns = [
+        Column(by, lambda key, _: f"{key:%Y-%m-%d}" if dated else str(key), volatile=dated),
+        *counts,
+        Column("cost", lambda _, row: _cost(row), "number"),
+        Column("share", lambda _, row: _share(row["share"]), "short"),
     ]
     total = spending.total(frame)
     note = "" if not total["unpriced"] else f"{formatting.counted(int(total['unpriced']), 'call')} unpriced"
     foot = (
         "all",
-        formatting.count(total["calls"]),
-        formatting.compact(total["input_tokens"]),
-        formatting.compact(total["output_tokens"]),
-        *([formatting.compact(total["reasoning_output_tokens"])] if thinks else []),
+        *(column.value("all", total) for column in counts),
         formatting.dollars(total["cost_usd"], total["unpriced"]),
         Cell(text=note, tone="quiet"),
     )
-    return Table(
-        caption=f"Cost by {by}, {window}",
-        columns=(by, "calls", "tokens in", "out", *thinking, "cost", "share"),
-        rows=rows,
-        footer=foot,
-        numeric={1, 2, 3, 4, 4 + len(thinking)},
-        volatile={0} if dated else (),
-        nowrap={5 + len(thinking)},
-        limit=ROWS,
-    )
+    return Table.of(f"Cost by {by}, {window}", frame.iterrows(), columns, footer=foot, limit=ROWS)
 
 
 def _left_out_lines(frame: pd.DataFrame) -> list[Block]:

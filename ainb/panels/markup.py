@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -104,6 +104,23 @@ def cell_text(value: Any, *, deterministic: bool = False) -> str:
     return value.plain(deterministic=deterministic) if isinstance(value, Cell) else one_line(str(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table that is made from records.
+
+    Attributes:
+        name: Its heading.
+        value: Makes the value or cell from the parts of a record.
+        look: "number" is aligned right, "short" is not wrapped, "wide" holds sentences; "" is none of these.
+        volatile: Whether it differs from run to run.
+    """
+
+    name: str
+    value: Callable[..., Any]
+    look: Literal["", "number", "short", "wide"] = ""
+    volatile: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table with a caption.
@@ -132,6 +149,26 @@ class Table:
     wide: Collection[int] = ()
     limit: int | None = None
     history: bool = False
+
+    @classmethod
+    def of(
+        cls, caption: str, records: Iterable[tuple[Any, ...]], columns: Sequence[Column], **more: Any
+    ) -> Table:
+        """A table with one row per record; `more` are further attributes."""
+
+        def places(look: str) -> set[int]:
+            return {place for place, column in enumerate(columns) if column.look == look}
+
+        return cls(
+            caption=caption,
+            columns=[column.name for column in columns],
+            rows=[[column.value(*record) for column in columns] for record in records],
+            numeric=places("number"),
+            nowrap=places("short"),
+            wide=places("wide"),
+            volatile={place for place, column in enumerate(columns) if column.volatile},
+            **more,
+        )
 
     def html(self, *, deterministic: bool = False) -> str:
         """As an HTML table with caption and scopes."""

@@ -10,7 +10,7 @@ from ainb.batch import Progress
 from ainb.panels import formatting
 from ainb.panels.base import ROWS
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
 from ainb.redaction import redact
 from ainb.usage.frames.failures import describe
@@ -144,24 +144,15 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
 
 def _jobs(progress: Progress) -> list[Block]:
     """Table of the batch jobs of the run, and a line that the kernel need not run meanwhile."""
-    rows = [
-        (
-            job.job_id or "",
-            job.state if job.state != "submitted" else job.status or job.state,
-            f"{job.rows:,}",
-            formatting.count(job.answered),
-            formatting.count(job.failed),
-        )
-        for job in progress.jobs
+    columns = [
+        Column("job", lambda job: job.job_id or ""),
+        Column("state", lambda job: job.state if job.state != "submitted" else job.status or job.state),
+        Column("rows", lambda job: f"{job.rows:,}", "number"),
+        Column("answered", lambda job: formatting.count(job.answered), "number"),
+        Column("failed", lambda job: formatting.count(job.failed), "number"),
     ]
-    table = Table(
-        caption="Batch jobs",
-        columns=("job", "state", "rows", "answered", "failed"),
-        rows=rows,
-        numeric={2, 3, 4},
-        limit=ROWS,
-        history=True,  # a replayed run has no jobs
-    )
+    jobs = ((job,) for job in progress.jobs)
+    table = Table.of("Batch jobs", jobs, columns, limit=ROWS, history=True)  # a replayed run has no jobs
     line = progress.jobs_line
     return [*([Line([line])] if line else []), table]
 
@@ -241,19 +232,12 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
 def _failures(progress: Progress) -> list[Block]:
     if not progress.kinds:
         return []
-    rows = [
-        (describe(*kind)[0], f"{number:,}", describe(*kind)[1])
-        for kind, number in progress.kinds.most_common()
+    columns = [
+        Column("kind", lambda kind, _: describe(*kind)[0], "short"),
+        Column("rows", lambda _, number: f"{number:,}", "number"),
+        Column("what to do", lambda kind, _: describe(*kind)[1], "wide"),
     ]
-    kinds = Table(
-        caption="What failed",
-        columns=("kind", "rows", "what to do"),
-        rows=rows,
-        numeric={1},
-        nowrap={0},
-        wide={2},
-        limit=ROWS,
-    )
+    kinds = Table.of("What failed", progress.kinds.most_common(), columns, limit=ROWS)
     # Unless all failures are shown, the newest ones depend on the order in which rows ended.
     all_shown = len(progress.last_errors) == progress.kinds.total()
     last = [

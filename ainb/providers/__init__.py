@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb import keys
 from ainb.errors import ConfigError
+from ainb.providers import local as local_models
 from ainb.providers import plugins
 from ainb.providers import pydantic_ai as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
@@ -69,8 +70,6 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
 
 def _nearest(word: str, known: list[str]) -> str:
     """A suggestion for a misspelt name: a pulled model with its ``local:``, or a similar known name."""
-    from ainb.providers import local as local_models
-
     near = difflib.get_close_matches(word.lower(), [EMBEDDED, *local_models.pulled()], n=1, cutoff=0.8)
     if near:
         return f"did you mean 'local:{near[0]}'?"
@@ -174,8 +173,6 @@ def embedded_model() -> str | None:
     """
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    from ainb.providers import local as local_models
-
     return f"local:{EMBEDDED}" if local_models.is_pulled(EMBEDDED) else None
 
 

@@ -12,10 +12,11 @@ import pytest
 import ainb
 from ainb.batch import Progress
 from ainb.messages import Usage
-from ainb.panels import PANELS, live, panel
+from ainb.panels import PANELS, panel
 from ainb.panels.base import NO_CALLS, ROWS
 from ainb.panels.batch import BatchPanel
 from ainb.panels.markup import Table
+from ainb.panels.output import live
 from ainb.panels.output import slot as slots
 from ainb.panels.output.live import IDLE_SECONDS, Live
 from ainb.panels.view import Line, View

@@ -17,6 +17,7 @@ from ainb.magics.display.numbers import UNKNOWN
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
+from ainb.providers import local as local_models
 from ainb.providers import plugins
 from ainb.providers import pydantic_ai as pydantic_names
 from ainb.providers.services import OWN_NAMES, SERVICES, SYNONYMS, Service, base_url_of
@@ -201,8 +202,6 @@ def _key(service: Service) -> str:
 
 def pulled_models() -> list[str]:
     """Names of the models on this machine."""
-    from ainb.providers import local as local_models
-
     return sorted(local_models.pulled())
 
 
@@ -216,8 +215,6 @@ def local_table() -> list[Table]:
 
 def _suggested_table() -> Table:
     """Models that can be pulled, with size, memory and suitable tasks."""
-    from ainb.providers import local as local_models
-
     rows = [
         (
             item.title,

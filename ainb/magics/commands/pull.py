@@ -13,6 +13,7 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.markup import box, escape
+from ainb.providers import local as local_models
 
 PERIOD_SECONDS = 0.2
 MEGABYTE = 1_000_000
@@ -32,8 +33,6 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
         ConfigError: There is no such model.
         CallInterrupted: The user stopped it.
     """
-    from ainb.providers import local as local_models
-
     name = arguments.words[0].removeprefix("local:")
     if name.startswith(HUB_PREFIX):
         return _pull_from_hub(shell, name, confirmed="yes" in arguments.cell)
@@ -55,8 +54,6 @@ def _pull_from_hub(shell: NotebookShell, reference: str, *, confirmed: bool) -> 
     Raises:
         NotConfirmedError: The download was not confirmed.
     """
-    from ainb.providers import local as local_models
-
     file = local_models.look_up(reference)
     if not confirmed:
         answer = shell.confirm(f"{file.summary}. Download it?")

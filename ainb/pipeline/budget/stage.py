@@ -17,6 +17,7 @@ from decimal import Decimal
 from ainb.clock import Clock
 from ainb.errors import BudgetExceededError
 from ainb.events import Notice, Sink
+from ainb.long_texts import is_long, work
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.budget.accounts import ZERO, Account, Claim
 from ainb.pipeline.budget.billing import billed_attempts, may_be_billed
@@ -32,7 +33,6 @@ from ainb.pipeline.budget.options import (
 )
 from ainb.pricing.quotes import OUTPUT_LIMITS, Quote
 
-LONG_PROMPT_CHARS = 50_000
 # Output limits below this are not suggested: such a short reply is hardly useful.
 LEAST_LIMIT = 16
 
@@ -239,10 +239,10 @@ class BudgetStage:
         if self._prepare is not None and not call.provider.free:
             await asyncio.to_thread(self._prepare)
             self._prepare = None
-        if sum(len(message.text) for message in call.request.messages) > LONG_PROMPT_CHARS:
-            quote = await asyncio.to_thread(self._quote, call)
-        else:
-            quote = self._quote(call)
+        request = call.request
+        texts = [message.content for message in request.messages]
+        schema = None if request.schema is None else request.schema.json_schema
+        quote = await work(self._quote, call, is_long=is_long(texts, request.parameters, schema))
         if quote.usd is None:
             raise BudgetExceededError(unpriced_text(f"{call.request.provider}:{call.request.model}"))
         self._set_estimate(spending, quote)

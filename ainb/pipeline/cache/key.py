@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.long_texts import is_long, work
 from ainb.messages import Call
 
 # 2: the user's request in place of the outgoing body (0.2.0). Tests pin sample keys of this version.
@@ -52,6 +53,19 @@ def reply_key(call: Call) -> str:
         *([call.rows_per_call] if call.rows_per_call > 1 else []),
     )
     return call.cache_key
+
+
+async def find_key(call: Call) -> str:
+    """`reply_key`; the key of a long request is found in a thread.
+
+    Raises:
+        ConfigError: As `reply_key`.
+    """
+    if call.cache_key is not None:
+        return call.cache_key
+    request = call.request
+    texts = [message.content for message in request.messages]
+    return await work(reply_key, call, is_long=is_long(texts, request.parameters))
 
 
 def digest(value: Mapping[str, Any], *names: Any) -> str:

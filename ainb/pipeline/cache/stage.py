@@ -11,7 +11,7 @@ from ainb.errors import CircuitOpenError, ConfigError
 from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
 from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole, stored_key
-from ainb.pipeline.cache.key import reply_key
+from ainb.pipeline.cache.key import find_key, reply_key
 from ainb.pipeline.cache.lookup import Lookup
 from ainb.pipeline.cache.options import Cache, check_ttl
 from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Turn, Waiter
@@ -64,7 +64,7 @@ class CacheStage:
         if options.cache == "off":
             return await proceed(call)
         check_ttl(options.ttl_seconds)
-        key = stored_key(reply_key(call))
+        key = stored_key(await find_key(call))
         entry = None
         if options.cache == "use":
             entry = await lookup.read(key, decode_entry)
@@ -103,7 +103,7 @@ class CacheStage:
         """
         if call.options.cache != "use":
             return False
-        entry = await self._lookup.read(stored_key(reply_key(call)), decode_entry)
+        entry = await self._lookup.read(stored_key(await find_key(call)), decode_entry)
         return entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
 
     def status(self) -> dict[str, Any]:

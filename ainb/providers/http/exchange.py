@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ from ainb.providers.http.target import Target
 DONE = b"[DONE]"
 FILTERED = "content_filter"
 REFUSED = "refused"
+# About a millisecond of work.
+EVENTS_AT_ONCE = 16
 
 
 class Exchange:
@@ -114,12 +117,12 @@ class Exchange:
         said_done = False
         try:
             async for piece in response.pieces():
-                said_done = self._take(call, response, answer, joiner, parser.feed(piece))
+                said_done = await self._take_in_turns(call, response, answer, joiner, parser.feed(piece))
                 if said_done:
                     await response.drain()
                     break
             else:
-                said_done = self._take(call, response, answer, joiner, parser.close())
+                said_done = await self._take_in_turns(call, response, answer, joiner, parser.close())
         except TransientProviderError:
             # After the last text only the token counts follow; without them the tokens are unknown.
             if answer.finish_reason is None:
@@ -133,6 +136,17 @@ class Exchange:
             raise response.cut()
         self._emit(call, joiner.close())
         return answer
+
+    async def _take_in_turns(
+        self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
+    ) -> bool:
+        # A fast server's whole reply may have arrived: other calls go on meanwhile.
+        for start in range(0, len(events), EVENTS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            if self._take(call, response, answer, joiner, events[start : start + EVENTS_AT_ONCE]):
+                return True
+        return False
 
     def _take(
         self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]

@@ -105,7 +105,7 @@ class RedisStore:
         await self._fallback.settle()
 
     def end_threads(self) -> None:
-        """Have threads of the local store end when their work is done."""
+        """Make threads of the local store end after their queued work; never waits."""
         self._fallback.end_threads()
 
     async def close(self) -> None:

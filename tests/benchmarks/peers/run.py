@@ -24,7 +24,7 @@ with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """
-NAMES = ("aiohttp", "openai", "litellm", "ainb")
+NAMES = ("aiohttp", "openai", "curator", "litellm", "ainb")
 
 
 def measured(python: str, name: str, base_url: str) -> list[str]:
