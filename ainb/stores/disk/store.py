@@ -86,8 +86,12 @@ class DiskStore:
         now = self._clock.monotonic()
         if len(self._absent) > MAX_ABSENT:  # of rows that were never asked for
             self._absent.clear()
-        for place in range(0, len(keys), MOST_NAMES):
-            names = [f"{namespace}:{key}" for key in keys[place : place + MOST_NAMES]]
+        named = (f"{namespace}:{key}" for key in keys)
+        # Before the file is asked, as in `get`: a queued text may be in the file by the time it is read, and
+        # one that is not queued is in the file already.
+        asked = [name for name in named if self._queue.find(name) is None]
+        for place in range(0, len(asked), MOST_NAMES):
+            names = asked[place : place + MOST_NAMES]
             try:
                 held = database.held(names)
             except Exception as error:  # noqa: BLE001 - as in `_read`
