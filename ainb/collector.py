@@ -1,10 +1,10 @@
 """Raises the threshold of the garbage collector while a batch runs, or while many single calls are in flight.
 
-A row in flight is about eighty small objects. With 64 rows in flight the usual threshold starts a collection
-every nine rows; rows in flight then count as survivors, and enough survivors cause a full collection. That
-is a fifth of a row's time, for objects that reference counting frees anyway. A threshold that holds for 64
-rows is passed every 130 rows with 1,024 of them in flight, and each collection looks at all of them: 150 of
-the 930 us of a row. A thousand single calls at once take as long as that with the usual threshold.
+A row in flight has about eighty small objects. With 64 rows in flight the usual threshold starts a collection
+every nine rows; rows in flight then count as survivors, and enough survivors start a full collection. That
+takes a fifth of a row's time, for objects that reference counting frees anyway. A threshold for 64 rows is
+reached every 130 rows with 1,024 of them in flight, and each collection visits all of them: 150 of the 930 us
+of a row. A thousand concurrent single calls with the usual threshold take as long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gc
 import os
 from collections.abc import Iterator
 
-# Twice the objects of a row in flight; cycles are still found after as many objects as all rows have.
+# Twice the objects of a row in flight; cycles are still collected after that number for all rows.
 ROW_OBJECTS = 160
 LEAST_OBJECTS = 10_000
 # About 50 MB of cycles that wait to be found, at most.
@@ -32,12 +32,12 @@ class Collector:
 
     @contextlib.contextmanager
     def rare(self, rows: float) -> Iterator[None]:
-        """Collect young objects only after more new ones than so many rows in flight have.
+        """Collect young objects only after more new ones than this number of rows in flight has.
 
-        A higher threshold is left alone.
+        A higher threshold is not changed.
 
         Args:
-            rows: Most rows in flight; infinite where there is no limit.
+            rows: Maximum rows in flight; infinite without a limit.
         """
         wanted = self.begin(rows)
         try:
@@ -46,7 +46,7 @@ class Collector:
             self.end(wanted)
 
     def begin(self, rows: float) -> int:
-        """Enter `rare`; returns what `end` takes."""
+        """Enter `rare`; returns the argument for `end`."""
         wanted = int(min(MOST_OBJECTS, max(LEAST_OBJECTS, rows * ROW_OBJECTS)))
         self._asked.append(wanted)
         self._fit()
@@ -67,7 +67,7 @@ class Collector:
         now = gc.get_threshold()
         if self._usual is None:
             self._usual = now
-        elif now[0] != self._set_to:  # the person has set another one
+        elif now[0] != self._set_to:  # the user has set another one
             if not self._asked:
                 self._usual = None
             return
@@ -90,13 +90,13 @@ class CallsInFlight:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all calls and what was asked for them."""
+        """Forget all calls and their requested threshold."""
         self._count = 0
         self._room_for = FEW_CALLS
         self._held: int | None = None
 
     def begin(self) -> None:
-        """A call begins."""
+        """Register a call."""
         self._count += 1
         if self._count > self._room_for:
             self._room_for = 2 * self._count  # so that of a thousand calls ten change the threshold
@@ -105,13 +105,13 @@ class CallsInFlight:
                 self._collector.end(before)
 
     def end(self) -> None:
-        """A call has ended; with the last one the threshold is as before."""
+        """Register the end of a call; after the last one the threshold is restored."""
         self._count -= 1
         if self._count <= 0:
             self.end_all()
 
     def end_all(self) -> None:
-        """No call is in flight any more: the last one has ended, or the loop of all."""
+        """Restore the threshold: the last call has ended, or the loop of all calls."""
         if self._held is not None:
             self._collector.end(self._held)
         self.clear()

@@ -4,17 +4,14 @@ them."""
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
 from tests.memory_folder import open_memory_folder
 from tests.python_path import STARTUP
 
-MEMORY_FOLDER = pytest.StashKey[Path | None]()
 LOOPBACK = ("127.", "::1", "localhost")
 # Minutes each. Begun first, or one process would be at the last of them while the others have nothing left.
 LONG_FILES = (
@@ -34,7 +31,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
-def pytest_configure(config):
+def pytest_configure():
     """What the workers of pytest-xdist and the Pythons that tests start find in their environment."""
     # A run that a script has put into the background ignores interrupts, also those that tests send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -42,12 +39,7 @@ def pytest_configure(config):
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(STARTUP) not in folders:
         os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, folders), str(STARTUP)])
-    config.stash[MEMORY_FOLDER] = open_memory_folder()
-
-
-def pytest_unconfigure(config):
-    if folder := config.stash.get(MEMORY_FOLDER, None):
-        shutil.rmtree(folder, ignore_errors=True)
+    open_memory_folder()
 
 
 @pytest.fixture(autouse=True)

@@ -79,7 +79,7 @@ def test_other_runs_see_nothing_of_it(tmp_path):
         "    assert not [name for name in os.environ if name in ('AINB_REPLAY', 'AINB_DISPLAY', "
         "'AINB_NOTEBOOK')]\n"
         "    loaded = {name for name in sys.modules if name.startswith('ainb')}\n"
-        "    assert loaded <= {'ainb', 'ainb.host', 'ainb.pytest_plugin'}, loaded\n"
+        "    assert loaded <= {'ainb', 'ainb.host', 'ainb.lazy', 'ainb.pytest_plugin'}, loaded\n"
     )
 
     for nbval in ([], ["-p", "no:nbval"]):

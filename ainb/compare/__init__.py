@@ -1,10 +1,9 @@
 """Comparison of prompts and models on labelled rows.
 
 `inputs` checks the arguments and `run` sends each variant as a batch. `answers` parses the replies by the
-schema's `fields` and as `labels`; `metrics` computes the metrics with `statistics`, `kappa`, `scores` and
-`numbers`; `table`, `verdict` and `markdown` present them; `result` is the object that the caller gets.
-Everything but `inputs` and `run` is a pure function of arrays and frames. `raters` holds `agreement`, which
-works alone.
+schema's `fields` and as `labels`; the package `metrics` computes the metrics; `table`, `verdict` and
+`markdown` present them; `result` is the object that the caller gets. Everything but `inputs` and `run` is a
+pure function of arrays and frames. `raters` holds `agreement`, which works alone.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def find_field(schema: Any, name: str | None, match: Match) -> Field:
         raise ConfigError(f"match must be 'exact' or 'casefold'; it is {match!r}")
     if schema is None:
         if name is not None:
-            raise ConfigError(f"field={name!r} is a field of a schema, and no schema is given; pass schema=…")
+            raise ConfigError(f"field={name!r} is a field of a schema, and there is no schema; pass schema=…")
         return Field(name="", kind="label", dtype="string", match=match)
     fields = list(schema.fields)
     if name is None and len(fields) > 1:

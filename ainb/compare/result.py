@@ -16,7 +16,7 @@ from ainb.compare.markdown import markdown
 from ainb.compare.metrics.kappa import Weights
 from ainb.compare.metrics.metrics import LabelMetrics, Metrics, NumberMetrics
 from ainb.compare.table import comparison_frame
-from ainb.compare.verdict import Verdict, judge
+from ainb.compare.verdict import Verdict, make_verdict
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Comparison:
     @cached_property
     def conclusion(self) -> Verdict:
         """The verdict with the position of the winner."""
-        return judge(self._metrics, self.answers_by_variant, self.names)
+        return make_verdict(self._metrics, self.answers_by_variant, self.names)
 
     @property
     def verdict(self) -> str:

@@ -26,7 +26,7 @@ class Verdict:
     winner: int | None = None
 
 
-def judge(metrics: Metrics, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
+def make_verdict(metrics: Metrics, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
     """Name a winner if an exact McNemar test, Holm-corrected, separates it from every other variant.
 
     There is no winner with fewer than 30 rows of a class, with rows of a variant that were not sent, or with

@@ -1,9 +1,9 @@
 """Batch jobs of providers: rows that are answered later, at half the price.
 
-`state_machine` decides the next step of a job, `store` keeps jobs on disk, `driver` acts through an adapter's
-`BatchService`, `chunk` gathers the requests of the next job, `results` matches the lines that come back to
+`state_machine` decides the next step of a job, `store` keeps jobs on disk, `driver` runs the steps through an
+adapter's `BatchService`, `chunk` collects the requests of the next job, `results` matches result lines to
 their requests, `delivery` takes each result through the pipeline, and `listing` makes the table of
-``Session.batch_jobs``. The rows of a run are the business of `ainb.batch`.
+``Session.batch_jobs``. `ainb.batch.jobs` handles the rows of a run.
 """
 
 from ainb.jobs.chunk import Chunk

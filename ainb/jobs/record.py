@@ -1,4 +1,4 @@
-"""`JobRecord`: one batch job of a provider as it stands on disk; its states and steps."""
+"""`JobRecord`: record of a provider's batch job on disk, with its states and steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DEFAULT_POLL_SECONDS = 15.0
 
 
 class State(StrEnum):
-    """How far a job is; in this order."""
+    """States of a job, in their order."""
 
     PLANNED = "planned"
     UPLOADED = "uploaded"
@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 class Step(StrEnum):
-    """What is done next with a job."""
+    """Next step of a job."""
 
     FIND_UPLOAD = "find upload"
     UPLOAD = "upload"
@@ -34,46 +34,45 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One job as it stands on disk.
+    """Record of one job on disk.
 
     Attributes:
-        job_uuid: Our own id: the mark that the job carries at the provider.
-        run_id: The run of `Session.map` that it belongs to.
+        job_uuid: Own id, which is also the tag of the job at the provider.
+        run_id: Its run of `Session.map`.
         provider: Service name.
         model: The service's own model name.
         endpoint: Base URL.
-        api_key_name: Environment variable of the key where it is not the service's own, or None.
-        account: Base URL and a short digest of the key; another key may not see the job.
-        rows: Table rows that it answers.
-        requests: Lines of its file.
-        state: How far it is.
-        status: The provider's last word for it; "" before there is one.
-        planned_at: Seconds since 1970; so are all times.
+        api_key_name: Environment variable of the key if it is not the service's own, or None.
+        account: Base URL and a short digest of the key; another key may have no access to the job.
+        rows: Number of table rows that it answers.
+        requests: Number of lines in its file.
+        state: State of the job.
+        status: The provider's last status; "" before the first one.
+        planned_at: Seconds since 1970, as for all times.
         poll_seconds: First wait between polls.
-        polls: Polls since the last change, which the wait grows with.
-        next_at: Before this moment nothing is done.
+        polls: Polls since the last change; the wait grows with them.
+        next_at: Earliest time of the next step.
         upload_begun: Whether its file may have been uploaded.
         input_id: The provider's id of its file, or None.
-        intended_at: When its creation was last begun, or None.
+        intended_at: Start of its last creation, or None.
         job_id: The provider's id, or None.
-        verified: Whether it is certain that `job_id` is this job: a protocol without marks tells only by the
-            results.
-        not_ours: Ids of jobs that were found and are others', or that failed before this one was created
-            again.
-        submitted_at: When the provider had it, or None.
-        expires_at: When the provider gives up, or None.
-        ended_at: When it was seen to have ended, or None.
-        answered: Requests with an answer, as the provider counts; None when unknown.
-        failed: Requests without, as the provider counts; None when unknown.
+        verified: Whether `job_id` is certainly this job: in a protocol without tags only the results show it.
+        not_ours: Ids of jobs that were found and belong to others, or that failed before this one was
+            created again.
+        submitted_at: Time of submission, or None.
+        expires_at: Time at which the provider gives up, or None.
+        ended_at: Time at which its end was detected, or None.
+        answered: Answered requests by the provider's count; None when unknown.
+        failed: Failed requests by the provider's count; None when unknown.
         files: Names of its result files.
-        fault_code: The provider's code when the job failed as a whole, or None.
-        fault: Its words, or None.
-        fault_lines: Words by number of the request, those that the provider named.
-        holds: Scope, name and USD of the money that is set aside for it.
-        reserved: Whether that money was set aside.
-        merge_begun: Whether rows of it may be in the usage log already.
-        settled: Whether its cost is booked in place of that money.
-        cost_pico_usd: What its rows cost in 1e-12 USD once merged; None before, and when unknown.
+        fault_code: The provider's code if the whole job failed, or None.
+        fault: The provider's message, or None.
+        fault_lines: Messages by number of the request, for the requests that the provider named.
+        holds: Scope, name and USD of the money reserved for it.
+        reserved: Whether that money is reserved.
+        merge_begun: Whether its rows may be in the usage log already.
+        settled: Whether its cost is settled.
+        cost_pico_usd: Cost of its rows in 1e-12 USD once merged; None before, and when unknown.
     """
 
     job_uuid: str
@@ -114,10 +113,10 @@ class JobRecord:
 
     @property
     def is_open(self) -> bool:
-        """Whether something is left to be done."""
+        """Whether the job is not merged yet."""
         return self.state is not State.MERGED
 
     @property
     def may_be_at_provider(self) -> bool:
-        """Whether the provider may be working on it."""
+        """Whether the provider may be processing it."""
         return self.state in {State.SUBMITTING, State.SUBMITTED}

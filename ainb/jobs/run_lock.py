@@ -1,4 +1,4 @@
-"""`RunLock`: the right to drive the jobs of a run."""
+"""`RunLock`: lock file of the kernel that drives the jobs of a run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class RunLock:
 
     @classmethod
     def take(cls, path: Path) -> RunLock | None:
-        """Lock without waiting; None while another holds it."""
+        """Take the lock without waiting; None while another process holds it."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            # Whoever held it may have removed the file between opening and locking.
+            # The previous holder may have removed the file between opening and locking.
             if try_lock(handle) and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
                 return cls(path, handle)
         except OSError:
@@ -30,7 +30,7 @@ class RunLock:
         return None
 
     def release(self) -> None:
-        """Let another kernel have it."""
+        """Release the lock."""
         with contextlib.suppress(OSError):
             self._path.unlink()
         with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
 # Common words for subcommands that have another name.
-MEANT = {
+SUGGESTED_NAMES = {
     "billing": "cost", "price": "cost", "spend": "cost", "download": "pull", "install": "pull",
     "key": "login", "keys": "login", "token": "login", "model": "list", "models": "list", "prices": "list",
     "providers": "list",
@@ -64,7 +64,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
 
 
 def is_command(name: str) -> bool:
-    """Whether a word is a subcommand, a synonym of one, or an option that stands for one."""
+    """Whether a word is a subcommand, a synonym of one, or an option with the same meaning."""
     return name in OPTION_SPELLINGS or any(name in {command.name, *command.synonyms} for command in COMMANDS)
 
 
@@ -81,7 +81,7 @@ def find_command(name: str, magic: str = "%ai") -> Command:
             f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL "
             "question"
             if ":" in name
-            else closest(MEANT.get(wanted.lower(), wanted), known)
+            else closest(SUGGESTED_NAMES.get(wanted.lower(), wanted), known)
         )
         raise ConfigError(f"{magic} has no subcommand {name!r}; {way_out}")
     return known[wanted]

@@ -1,8 +1,8 @@
 """Panels: cost, errors, batches, and a board of all of them.
 
 A panel (`base`) turns frames of `ainb.usage` and the progress of a batch into the blocks of a `View`, and
-does no arithmetic. `slot` puts a view into a cell's output, `live` keeps it up to date, `widgets` and
-`charts` are loaded only when one is shown.
+does no arithmetic. The package `output` shows a view in a cell and updates it; `output.widgets` and `charts`
+are loaded only when one is shown.
 """
 
 from __future__ import annotations

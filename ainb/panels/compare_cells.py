@@ -1,4 +1,4 @@
-"""Cells of a comparison: an interval on the scale of its column, a number on a shade."""
+"""Cells of a comparison: an interval on the scale of its column, a number on a coloured background."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Table:
     def of(
         cls, caption: str, records: Iterable[tuple[Any, ...]], columns: Sequence[Column], **more: Any
     ) -> Table:
-        """A table of records, a row each; `more` are further attributes."""
+        """A table with one row per record; `more` are further attributes."""
 
         def places(look: str) -> set[int]:
             return {place for place, column in enumerate(columns) if column.look == look}

@@ -66,8 +66,8 @@ def copy_style(name: str) -> str:
         name: Name of the static copy.
     """
     # Printed text, in a <pre>, may stand between the two outputs.
-    dead = f".jp-OutputArea-child:not(:has(pre,.{live_class(name)}))"
-    return f"<style>.jp-OutputArea-child:has(.ainb.copy-{name})+{dead}{{display:none}}</style>"
+    live_output = f".jp-OutputArea-child:not(:has(pre,.{live_class(name)}))"
+    return f"<style>.jp-OutputArea-child:has(.ainb.copy-{name})+{live_output}{{display:none}}</style>"
 
 
 def _minified(name: str) -> str:

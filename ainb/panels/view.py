@@ -14,7 +14,7 @@ Bundle = dict[str, Any]
 SEPARATOR = " · "
 # A static copy has a meter instead of a progress element, and no <figure>, so that searches for a panel's
 # figure find the live one.
-_STILL = {
+_STATIC_TAGS = {
     "<figure>": '<div class="figure">',
     "</figure>": "</div>",
     "<progress ": "<meter ",
@@ -199,8 +199,8 @@ class View:
         """HTML without the style."""
         body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
         look = f"{classes('panel')} copy-{copy}" if copy else classes("panel")
-        for live, still in _STILL.items() if copy else ():
-            body = body.replace(live, still)
+        for live, static in _STATIC_TAGS.items() if copy else ():
+            body = body.replace(live, static)
         return f'<div class="{look}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
     def copy(self, name: str) -> Bundle:

@@ -51,7 +51,7 @@ class RemoteJob:
 
     Attributes:
         job_id: The provider's id.
-        state: "running", "cancelling", or "ended", whatever the outcome.
+        state: "running", "cancelling", or "ended" with any result.
         status: The provider's own name of the state.
         tag: Tag that `BatchService.create` put on the job; None where the protocol has no field for one.
         requests: Number of requests; None when unknown.
@@ -165,7 +165,7 @@ class BatchService(Protocol):
 
 
 def find_batch_service(provider: Provider, request: Request) -> BatchService:
-    """The batch API behind a provider.
+    """The batch API of a provider.
 
     Raises:
         ConfigError: There is none; the message names the services that have one.

@@ -108,7 +108,7 @@ class PluginProvider:
 
     @contextlib.contextmanager
     def _contained(self, *, billed: bool) -> Iterator[None]:
-        """Make an error of the adapter's one of ours."""
+        """Convert an exception of the adapter to a `ProviderError`."""
         try:
             yield
         except (AinbError, ConnectionError, TimeoutError):

@@ -83,7 +83,7 @@ def test_map_partitions_takes_a_function_that_sends_nothing_while_dask_looks_for
     ("options", "said"),
     [
         ({"limit": 3}, "limit does not go with a Dask collection"),
-        ({"sample": 3}, "take ddf.sample"),
+        ({"sample": 3}, "use ddf.sample"),
         ({"out": "x.csv"}, "to_parquet"),
         ({"concurrency": 0}, "concurrency must be"),
         ({"model": "nope:x"}, "names no provider"),

@@ -1,4 +1,4 @@
-"""Cells as texts: what is written for a value, and which texts a spreadsheet would run as formulas."""
+"""Converts values to cell texts, and escapes texts that a spreadsheet would run as formulas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def cell_text(value: Any) -> str:
-    """Text of a cell: nothing for a missing value, JSON for lists and dicts, else the value's ``str``."""
+    """Text of a cell: empty for a missing value, JSON for lists and dicts, otherwise the value's ``str``."""
     if isinstance(value, str):
         # Half of a surrogate pair cannot be written in UTF-8.
         return value if value.isascii() else join_surrogates(value)
@@ -26,7 +26,7 @@ def cell_text(value: Any) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """A text that a spreadsheet would take for a formula with ``'`` in front; plain numbers stay.
+    """Put ``'`` in front of a text that a spreadsheet would run as a formula; plain numbers stay unchanged.
 
     Source: OWASP, "CSV Injection".
     """

@@ -1,1 +1,1 @@
-"""What a batch will take and cost, before it is sent: layout, forecast, past replies, confirmation."""
+"""Forecast of a batch's tokens and cost before it is sent: layout, past replies, confirmation."""

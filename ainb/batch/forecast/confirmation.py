@@ -1,4 +1,4 @@
-"""Shows the forecast of a batch before it is sent, and has it confirmed above a limit."""
+"""Shows the forecast of a batch before it is sent, and requires confirmation above a limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ainb.pricing import format_usd
 
 
 def past_outputs(core: Core) -> PastOutputs:
-    """What earlier batches of the session's home took; nothing in replay, which reads and writes no home."""
+    """Output tokens of earlier batches of the session's home; none in replay, which uses no home."""
     return PastOutputs(None if core.config.replay == "replay" else core.config.home_folder())
 
 
@@ -35,10 +35,10 @@ def forecast_for(core: Core, source: Source, calls: TemplateCalls, options: Batc
 
 
 def announce(core: Core, source: Source, calls: TemplateCalls, options: BatchOptions) -> None:
-    """Show the forecast where somebody watches, and ask where it is above the limit.
+    """Show the forecast if a user is watching, and ask for confirmation above the limit.
 
     Raises:
-        NotConfirmedError: It is above the limit, and nobody said yes; nothing was sent.
+        NotConfirmedError: The forecast is above the limit and was not confirmed; nothing was sent.
     """
     limit = options.confirm_above_usd
     limit = core.config.confirm_above_usd if limit is None else read_usd("confirm_above_usd", limit)
@@ -74,6 +74,6 @@ def _confirm(core: Core, found: Forecast | None, limit: Decimal) -> None:
 
 
 def _rounded_up(usd: Decimal) -> Decimal:
-    """To two digits, and to whole cents from ten cents on."""
+    """Round up to two significant digits, from ten cents on to whole cents."""
     last = Decimal("0.01") if usd >= Decimal("0.1") else Decimal(1).scaleb(usd.adjusted() - 1)
     return usd.quantize(last, rounding=ROUND_UP)

@@ -16,19 +16,19 @@ from ainb.errors import AinbError
 from ainb.messages import Call, Usage
 
 ROWS_READ = 100
-# The count of the input is off by as much: services write schemas into a prompt in forms of their own, and
-# not every vocabulary is public.
+# Relative error of input token counts: services add schemas to a prompt in their own forms, and some
+# vocabularies are not public.
 INPUT_SPREAD = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What a batch will cost in USD.
+    """Forecast cost of a batch in USD; in nine of ten cases the cost is between `low` and `high`.
 
     Attributes:
-        low: The least in nine of ten cases.
-        likely: What is likely.
-        high: The most in nine of ten cases.
+        low: Lower end of the range.
+        likely: Expected cost.
+        high: Upper end of the range.
     """
 
     low: Decimal
@@ -37,7 +37,7 @@ class Price:
 
     @property
     def text(self) -> str:
-        """The price as people read it, such as ``likely $0.19 ($0.13 to $0.33)``."""
+        """The price as text, such as ``likely $0.19 ($0.13 to $0.33)``."""
         if not self.high:
             return "free"
         low, likely, high = map(pricing.format_usd, (self.low, self.likely, self.high))
@@ -46,19 +46,19 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a batch will take; nothing was sent.
+    """Forecast of a batch's tokens and price.
 
     Attributes:
         model: ``provider:model``.
         rows: Rows of the source.
-        input_tokens: Of all rows, schema and tools included.
-        output_tokens: Likely ones of all rows, thinking included.
-        price: At the rate at which the rows are sent; None when no price is known.
-        live: At the live rate, of rows that go out as batch jobs; else None.
-        calls: Calls in all.
-        tokens_read: Of the input, tokens that the provider's prompt cache gives.
-        plain_tokens: Input tokens as one plain message a row; None where the rows are sent so.
-        plain: The price of that; None where the rows are sent so, or no price is known.
+        input_tokens: Input tokens of all rows, schema and tools included.
+        output_tokens: Expected output tokens of all rows, thinking included.
+        price: Price at the rate at which the rows are sent; None when no price is known.
+        live: Price at the live rate, if the rows are sent as batch jobs; otherwise None.
+        calls: Number of calls.
+        tokens_read: Input tokens read from the provider's prompt cache.
+        plain_tokens: Input tokens with one plain message per row; None if the rows are sent that way.
+        plain: Price of `plain_tokens`; None if the rows are sent that way or no price is known.
     """
 
     model: str
@@ -100,17 +100,17 @@ def forecast(
     usual: int | None = None,
     batch_api: bool = False,
 ) -> Forecast | None:
-    """What all rows will take, as far as the first hundred are like the others.
+    """Forecast of all rows, extrapolated from the first hundred.
 
-    None when rows cannot be read twice or none can be filled.
+    None if the rows cannot be read twice or no row can be filled.
 
     Args:
-        source: The rows; only of a source with a length the first rows can be read in advance.
+        source: The rows; only a source with a length can be read in advance.
         calls: Calls of the rows; ``max_tokens`` of their request bounds the output.
         prices: Price lists.
-        past: Mean output of past replies to the same template or schema; None where none is known.
-        usual: Output of a usual reply of the model; None where it is not known.
-        batch_api: Whether the rows go out as batch jobs.
+        past: Mean output of past replies to the same template or schema; None when unknown.
+        usual: Output of a typical reply of the model; None when unknown.
+        batch_api: Whether the rows are sent as batch jobs.
     """
     if not source.length:
         return None
@@ -122,7 +122,7 @@ def forecast(
         except AinbError:
             continue
         fillable += 1
-        distinct[call.row_key] = call  # rows that are alike are sent once
+        distinct[call.row_key] = call  # identical rows are sent once
     if not distinct:
         return None
     made = list(distinct.values())
@@ -151,11 +151,11 @@ def _laid_out(
     layouts: tuple[Layout, Layout],
     prices: pricing.Prices,
 ) -> Forecast:
-    """The forecast of rows that are laid out for a cache or packed, with the plain one beside it."""
+    """The forecast of rows that are laid out for a prompt cache or packed, with the plain forecast."""
     as_plain, as_sent = layouts
     a_call, entry = as_sent.rows / as_sent.calls, ENTRY_TOKENS if as_sent.calls < as_sent.rows else 0
     likely = sum(item.tokens for item in expected) / len(expected)
-    thinking = sum(item.thinking for item in expected) / len(expected)  # once a call
+    thinking = sum(item.thinking for item in expected) / len(expected)  # once per call
     low, high = (
         sum(values) / len(expected) for values in ([e.low for e in expected], [e.high for e in expected])
     )
@@ -191,7 +191,7 @@ def _price(
     share: Decimal,
     batch: bool,
 ) -> Price | None:
-    """The price of all rows; None when none is known."""
+    """The price of all rows; None when no price is known."""
     sums = [Decimal(0)] * 3
     for call, count, output in zip(made, read, expected, strict=True):
         request = call.request

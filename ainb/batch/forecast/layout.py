@@ -1,4 +1,4 @@
-"""How rows are laid out for a provider's prompt cache or packed into calls, and what that takes."""
+"""Tokens and cost of rows that are laid out for a provider's prompt cache or packed into calls."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from ainb.prompt_caches import prompt_cache_of
 from ainb.providers.remote.cache_layout import layout_for
 
 ROWS_READ = 20
-# Of the id of a row and its line, and of its entry in the answer beyond its fields.
+# Tokens of a row's id and line in the prompt, and of its entry in the answer without its fields.
 LINE_TOKENS, ENTRY_TOKENS = 4, 12
-# A shorter text behind the row is not worth a word.
-LEAST_BEHIND_CHARACTERS = 1_000
+# No hint for a shorter text after the row.
+LEAST_AFTER_CHARACTERS = 1_000
 LEAST_SHARE = Decimal("0.1")
 
 
 def row_first_hint(source: Source, calls: TemplateCalls, *, prices: pricing.Prices) -> str | None:
-    """A line where the instruction stands behind the row, so that no provider can cache it; else None.
+    """A hint for a prompt whose instruction follows the row, so that no provider can cache it; else None.
 
     Args:
-        source: The rows; of a source without a length nothing is said.
+        source: The rows; without a length there is no hint.
         calls: Calls of the rows.
-        prices: Price lists; without a price nothing is said.
+        prices: Price lists; without a price there is no hint.
     """
     request, template = calls.request, calls.template
     cache = prompt_cache_of(request.provider, request.model)
-    behind = template.instruction_behind
-    if cache is None or not source.length or len(behind) < LEAST_BEHIND_CHARACTERS:
+    instruction = template.instruction_after
+    if cache is None or not source.length or len(instruction) < LEAST_AFTER_CHARACTERS:
         return None
-    whole = count_shared(request, template.prefix + behind)
+    whole = count_shared(request, template.prefix + instruction)
     known = request.shared.tokens if layout_for(request.provider, request) and request.shared else 0
     prompts = prompts_of(source, calls)
     if whole < cache.minimum_tokens or not prompts:
@@ -47,7 +47,7 @@ def row_first_hint(source: Source, calls: TemplateCalls, *, prices: pricing.Pric
     rows = source.length
     moved = Layout(rows=rows, calls=rows, shared=whole, own=max(0, typical - whole), read=True)
     plain = dataclasses.replace(moved, read=False)
-    if known:  # what stands before the row is read already
+    if known:  # the text before the row is cached already
         plain = dataclasses.replace(moved, shared=known, own=max(0, typical - known))
     costs = [layout.cost(prices, calls, output=0) for layout in (plain, moved)]
     if None in costs:
@@ -56,9 +56,7 @@ def row_first_hint(source: Source, calls: TemplateCalls, *, prices: pricing.Pric
     if before - after < before * LEAST_SHARE:
         return None
     saved, whole_price = pricing.format_usd(before - after), pricing.format_usd(before)
-    return (
-        f"the instruction stands behind the row; put it in front and about {saved} of {whole_price} is saved"
-    )
+    return f"the instruction follows the row; put it first to save about {saved} of {whole_price}"
 
 
 def prompts_of(source: Source, calls: TemplateCalls) -> list[str]:
@@ -74,14 +72,14 @@ def prompts_of(source: Source, calls: TemplateCalls) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How rows are sent.
+    """Token counts of rows in one layout.
 
     Attributes:
-        rows: Their number.
-        calls: Calls in all.
-        shared: Tokens that every call sends first.
-        own: Tokens of a row beyond that.
-        read: Whether all calls but the first read the former from the provider's cache.
+        rows: Number of rows.
+        calls: Number of calls.
+        shared: Tokens of the prefix that every call sends.
+        own: Further tokens of each row.
+        read: Whether all calls but the first read the prefix from the provider's cache.
     """
 
     rows: int
@@ -97,11 +95,11 @@ class Layout:
 
     @property
     def tokens_read(self) -> int:
-        """Of these, tokens that the provider's cache gives."""
+        """Input tokens read from the provider's cache."""
         return self.shared * (self.calls - 1) if self.read else 0
 
     def cost(self, prices: pricing.Prices, calls: TemplateCalls, output: int) -> Decimal | None:
-        """USD of all calls with so many output tokens each; None without a price."""
+        """Cost of all calls in USD, with this number of output tokens each; None without a price."""
         request = calls.request
         usual = Usage(
             input_tokens=round(self.shared + self.own * self.rows / self.calls),
@@ -123,12 +121,12 @@ class Layout:
 
 
 def layouts_of(calls: TemplateCalls, counts: Sequence[int], rows: float) -> tuple[Layout, Layout] | None:
-    """Rows as one plain message each, and as they are sent; None where both are one.
+    """Layout with one plain message per row, and the layout in use; None if both are the same.
 
     Args:
         calls: Calls of the rows.
         counts: Input tokens of the first rows, as one message each.
-        rows: Rows that are sent.
+        rows: Number of rows that are sent.
     """
     request, size = calls.request, calls.rows_per_call
     cache = layout_for(request.provider, request)

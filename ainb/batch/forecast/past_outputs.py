@@ -17,16 +17,16 @@ FILE_NAME: Final = "outputs.json"
 VERSION: Final = 1
 MAX_RECORDS: Final = 500
 FEWEST_ROWS: Final = 3
-# Beyond so many rows of the past, new ones count as if there were no more.
+# Largest weight of past rows in the mean, so that new rows still change it.
 MOST_ROWS: Final = 1_000
 
 
 class Past(NamedTuple):
-    """Replies so far.
+    """Past replies.
 
     Attributes:
-        rows: How many.
-        output_tokens: Their mean, thinking included.
+        rows: Number of replies.
+        output_tokens: Mean output tokens, thinking included.
     """
 
     rows: int
@@ -34,17 +34,17 @@ class Past(NamedTuple):
 
 
 class PastOutputs:
-    """What replies took in earlier batches; a fault of the file is no fault of a batch.
+    """Output tokens of replies in earlier batches; an error of the file never fails a batch.
 
     Args:
-        home: Folder of the session's files; None keeps nothing and knows nothing.
+        home: Folder of the session's files; None stores nothing.
     """
 
     def __init__(self, home: Path | None) -> None:
         self._path = None if home is None else home / FILE_NAME
 
     def mean(self, calls: TemplateCalls) -> float | None:
-        """Mean output tokens of the same template, else the same schema; None with under 3 replies."""
+        """Mean output tokens of the same template, else the same schema; None with fewer than 3 replies."""
         known = self._read()
         for key in keys_of(calls):
             past = known.get(key)
@@ -83,7 +83,7 @@ def _is_past(value: Any) -> bool:
 
 
 def keys_of(calls: TemplateCalls) -> list[str]:
-    """Keys of a template, and of its schema where it has one, most exact first."""
+    """Keys of a template and of its schema, if there is one, the most specific first."""
     request = calls.request
     place = [request.provider, request.model, asked_effort(request.parameters), _limits(request.parameters)]
     schema = None if request.schema is None else dict(request.schema.json_schema)

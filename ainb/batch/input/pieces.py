@@ -1,4 +1,4 @@
-"""Reads a prompt into pieces: text as typed, values of the notebook, cells of the row."""
+"""Parser of a batch's prompt: typed text, values of the notebook, cells of the row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEAR_COLUMN = 0.7
 class CellPiece(NamedTuple):
     """A part of the prompt that is filled from the row.
 
-    `steps` is the field with its attributes and items; None where the field is the label itself.
+    `steps` is the field with its attributes and items; None if the field is the label itself.
     """
 
     label: str
@@ -40,14 +40,14 @@ class CellPiece(NamedTuple):
 
 
 class OpenPiece(NamedTuple):
-    """A braced text that may be a label: the columns are not known yet. `otherwise` is sent if it is none."""
+    """A braced text that may be a label while the columns are unknown; if not, `otherwise` is sent."""
 
     label: str
     otherwise: str
 
 
 class PieceReader:
-    """Reads a prompt into pieces: what is typed, what the notebook filled in, and what comes from the row."""
+    """Parses a prompt into pieces: typed text, values of the notebook, and fields of the row."""
 
     def __init__(self, text: str, columns: Sequence[str] | None, names: Mapping[str, Any]) -> None:
         self.pieces: list[str | CellPiece | OpenPiece] = []
@@ -68,18 +68,18 @@ class PieceReader:
             self.pieces.append(piece)
         self.pieces.append(text[end:])
 
-    def stretches(self) -> list[tuple[int, int]]:
-        """First piece and end of each filled stretch; touching pieces are one, or markup could be cut."""
-        stretches: list[tuple[int, int]] = []
+    def filled_runs(self) -> list[tuple[int, int]]:
+        """Start and end of each run of filled pieces; adjacent pieces are one run, to keep markup whole."""
+        filled_runs: list[tuple[int, int]] = []
         for place in self._filled:
-            if stretches and not any(self.pieces[stretches[-1][1] : place]):
-                stretches[-1] = (stretches[-1][0], place + 1)
+            if filled_runs and not any(self.pieces[filled_runs[-1][1] : place]):
+                filled_runs[-1] = (filled_runs[-1][0], place + 1)
             else:
-                stretches.append((place, place + 1))
-        return stretches
+                filled_runs.append((place, place + 1))
+        return filled_runs
 
     def notes(self) -> tuple[str, ...]:
-        """What stays as typed, on one line, and what looks mistaken."""
+        """Notices: braced texts that stay as typed, on one line, and probable mistakes."""
         shown = [f"{{{typed}}}" for typed in self._as_typed]
         if not shown:
             return tuple(self._remarks)
@@ -119,7 +119,7 @@ class PieceReader:
         return f"{{{field.text}}}"
 
     def _other(self, field: Field) -> str | OpenPiece:
-        """Braces around what is neither a label nor of the form of a name."""
+        """A braced text that is neither a label nor has the form of a name."""
         typed = self._typed(field)
         if self._columns is None:
             return OpenPiece(field.text, typed)
@@ -135,7 +135,7 @@ class PieceReader:
         )
 
     def _leave(self, field: Field) -> None:
-        """List a braced text as sent as typed, unless it is an object of JSON or the like."""
+        """List a braced text as sent as typed, unless it looks like a JSON object."""
         if '"' not in field.text and "'" not in field.text[:1] and any(map(str.isalnum, field.text)):
             self._as_typed[field.text] = None
 

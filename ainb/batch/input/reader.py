@@ -1,7 +1,4 @@
-"""Reads the rows of a batch one at a time, in order.
-
-The user's own iterators in a thread, where they may block.
-"""
+"""Reads the rows of a batch one at a time, in order; the user's own iterators in a thread."""
 
 from __future__ import annotations
 
@@ -17,24 +14,24 @@ _END: Final = object()
 
 
 class _Fault:
-    """An error of the source in the place of a row."""
+    """An error of the source, queued instead of a row."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 class RowReader:
-    """Hands out each row once, with its position.
+    """Returns each row once, with its position.
 
-    Reads a row when one is asked for; ahead only by `ahead`, and never from an iterator that may block.
+    Reads ahead only in `ahead`, and never from an iterator that may block.
 
     Args:
         open_rows: Makes the iterator of the rows.
-        start: Called on the loop with the position and each row before it is handed out.
-        in_thread: Whether the iterator may block, as the user's own may; it is read in a thread then.
+        start: Called on the loop with the position and the row before it is returned.
+        in_thread: Whether the iterator may block and is therefore read in a thread.
 
     Attributes:
-        ended: Whether the last row was handed out.
+        ended: Whether the last row was returned.
     """
 
     def __init__(
@@ -57,7 +54,7 @@ class RowReader:
         """The next row and its position; None after the last.
 
         Raises:
-            Exception: What the user's iterator raised, as by `carried`; no further row is read.
+            Exception: Error of the user's iterator, wrapped by `carried`; no further row is read.
         """
         if self._thread is None:
             return self._take(self._next_safely)
@@ -72,9 +69,9 @@ class RowReader:
             return self._take(lambda: row)
 
     def ahead(self) -> Iterator[Any]:
-        """The next rows, which are handed out later; none where they are read in a thread.
+        """The next rows, which `read` returns later; none if they are read in a thread.
 
-        Ends where reading a row fails; its error is raised when that row is asked for.
+        Ends at a row whose reading fails; `read` raises its error.
         """
         place = 0
         while self._thread is None and not self.ended:
@@ -87,7 +84,7 @@ class RowReader:
             place += 1
 
     def close(self) -> None:
-        """End the thread; a row that is being read is not handed out."""
+        """End the thread; a row that is being read is discarded."""
         self.ended = True
         if self._thread is not None:
             self._thread.close()
@@ -117,5 +114,5 @@ class RowReader:
     def _next_or_fault(self) -> Any:
         try:
             return self._next()
-        except BaseException as error:  # noqa: BLE001 - it is raised when it is that row's turn
+        except BaseException as error:  # noqa: BLE001 - raised again when that row is read
             return _Fault(error)

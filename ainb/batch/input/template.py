@@ -21,28 +21,28 @@ from ainb.prompts import (
 
 
 class Template:
-    """A prompt with fields, read once; names of the notebook are filled in when it is made.
+    """A parsed prompt with fields; variables of the notebook are filled in when it is made.
 
-    A braced text that equals a column label is always filled, wherever it stands. Names of the notebook stay
-    as typed in the places that `ainb.prompts.protected` lists.
+    A braced text that equals a column label is always filled. Variables of the notebook stay as typed in the
+    places that `ainb.prompts.protected` lists.
 
     Args:
         text: The prompt.
-        columns: Column labels as texts; None means that they are not known yet, and every field that names
-            nothing of the notebook is taken for a column.
-        names: Values of the notebook.
+        columns: Column labels as strings; None when they are not known yet: then every field that is not a
+            variable of the notebook counts as a column.
+        names: Variables of the notebook.
 
     Attributes:
-        text: The prompt as it was given.
-        uses: Columns that it takes from a row.
-        is_filled: Whether values of the notebook were given.
-        constants: The parts that are the same in every row, the notebook's values among them.
-        notes: Lines that say which braced texts are sent as typed; empty when there are none.
+        text: The prompt as given.
+        uses: Columns of a row that it uses.
+        is_filled: Whether variables of the notebook were given.
+        constants: The parts that are the same in every row, including the notebook's values.
+        notes: Notices on braced texts that are sent as typed.
 
     Raises:
-        ConfigError: A field is neither a column nor a name, or nearly a column (the message names what
-            exists), or no field is a column.
-        InvalidPromptError: A name's attribute or item does not exist.
+        ConfigError: A field is neither a column nor a variable, or it resembles a column (the message lists
+            the existing ones), or no field is a column.
+        InvalidPromptError: An attribute or item of a variable does not exist.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Template:
         self._columns = columns if columns is None else tuple(columns)
         reader = PieceReader(text, self._columns, names or {})
         self._pieces = reader.pieces
-        self._filled = reader.stretches()
+        self._filled = reader.filled_runs()
         self.notes = reader.notes()
         self.constants = [piece for piece in self._pieces if isinstance(piece, str)]
         self.uses = _used(self._pieces)
@@ -62,36 +62,36 @@ class Template:
 
     @property
     def prefix(self) -> str:
-        """What stands before the first field that a row fills."""
+        """The text before the first field that is filled from a row."""
         return "".join(_leading_texts(self._pieces))
 
     @property
-    def instruction_behind(self) -> str:
-        """What stands behind the first field that a row fills and is the same in every row."""
+    def instruction_after(self) -> str:
+        """The text after the first field of a row that is the same in every row."""
         texts = [piece for piece in self._pieces if isinstance(piece, str)]
         return "".join(texts[len(_leading_texts(self._pieces)) :])
 
     def for_columns(self, columns: Collection[str]) -> Template:
-        """The template for a table that has these columns; for one that was read before its table was known.
+        """The template for a table with these columns, if it was parsed before the table was known.
 
-        A column that is missing rejects the rows, as in a table whose rows lack a cell.
+        A missing column rejects the rows, as a missing cell does.
         """
         known = copy.copy(self)
         known.settle(columns)
         return known
 
     def settle(self, columns: Collection[str]) -> None:
-        """Settle which braced texts are columns of a table."""
+        """Decide which braced texts are columns of a table."""
         self._columns = tuple(columns)
         self._pieces = [_decided(piece, self._columns) for piece in self._pieces]
         self.uses = _used(self._pieces)
         self._check_use()
 
     def check(self, columns: Collection[str]) -> None:
-        """`settle`, and make sure that the table has what the prompt uses.
+        """Call `settle`, and check that the table has the columns that the prompt uses.
 
         Raises:
-            ConfigError: A column is missing; the message names those that exist.
+            ConfigError: A column is missing; the message lists the existing ones.
         """
         self.settle(columns)
         for name in self.uses:
@@ -105,10 +105,10 @@ class Template:
             )
 
     def fill(self, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
-        """The prompt of a row, and the texts in it that nobody typed there: cells and values of the notebook.
+        """The prompt of a row, and the texts that were filled in: cells and values of the notebook.
 
         Raises:
-            InvalidPromptError: A cell that is used is empty (None, NaN, NA) or missing; nothing was sent.
+            InvalidPromptError: A used cell is empty (None, NaN, NA) or missing; nothing was sent.
         """
         pieces = [piece if isinstance(piece, str) else _filled(row, piece) for piece in self._pieces]
         return "".join(pieces), tuple(["".join(pieces[first:end]) for first, end in self._filled])

@@ -1,1 +1,1 @@
-"""Results: of one row (`RowResult`), of all rows (`Results`), and where they go (`Output`)."""
+"""Results of one row (`RowResult`) and of all rows (`Results`), and their destination (`Output`)."""

@@ -1,4 +1,4 @@
-"""Short form of a result frame, for display: what was asked for, without the bookkeeping."""
+"""Short form of a result frame for display, without the columns of tokens, cost and attempts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# Key of `DataFrame.attrs` that marks a result frame: the names of its typed columns. pandas hands it on to
-# copies, to slices and to frames with some of the rows.
+# Key of `DataFrame.attrs` that marks a result frame; its value is the names of the typed columns. pandas
+# keeps it in copies and slices. A subclass of DataFrame would change types in the user's own code.
 TYPED = "ainb_typed_columns"
 BOOKKEEPING = (
     "reply", "error_type", "error_message", "attempts", "cached",
@@ -17,13 +17,11 @@ BOOKKEEPING = (
 
 
 def short_form(frame: pd.DataFrame) -> pd.DataFrame | None:
-    """Kept and typed columns, `status`, and `error_message` where there is one.
-
-    Without typed columns the reply.
+    """Kept and typed columns (without typed ones the reply), `status`, and `error_message` if there is one.
 
     Returns:
-        A frame of the same rows; None for a frame that is no result of a batch, or that lacks a column of it,
-        because somebody has chosen its columns.
+        A frame of the same rows; None for a frame that is not a result of a batch, or from which the user has
+        selected columns.
     """
     typed = frame.attrs.get(TYPED)
     if (

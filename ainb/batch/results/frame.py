@@ -1,4 +1,4 @@
-"""Results of all rows in compact columns, and the DataFrame made of them."""
+"""Results of all rows in compact columns, and their DataFrame."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _KINDS: dict[str, set[type]] = {"string": {str}, "boolean": {bool}, "Int64": {in
 
 
 class Results:
-    """Results by row position in typed arrays: about 60 bytes a row beyond the reply itself.
+    """Results by row position in typed arrays: about 60 bytes per row without the reply.
 
     Args:
-        fields: Schema fields and the dtype of their column, in order; None means that every field of a result
-            gets a column, of the type that its values have in common.
+        fields: Schema fields and the dtype of their column, in order; None gives every field of a result a
+            column with the common type of its values.
     """
 
     def __init__(self, fields: Mapping[str, str] | None) -> None:
@@ -51,7 +51,7 @@ class Results:
         return self._count
 
     def put(self, position: int, result: RowResult) -> None:
-        """Store the result of the row at `position`; rows in between are cancelled until they are put."""
+        """Store the result of the row at `position`; rows before it count as cancelled until they are put."""
         self._reach(position + 1)
         self._status[position] = STATUSES.index(result.status)
         self._reply[position] = result.reply if result.value is None else result.value
@@ -73,10 +73,10 @@ class Results:
 
         Args:
             index: Index of the result; None means a RangeIndex. Rows that were never put are "cancelled".
-            rows: Rows there are at least, where no index says so.
+            rows: Minimum number of rows without an index.
 
         Returns:
-            Frame of shape (n_rows, 10 + n_fields): one typed column a schema field, `status` category,
+            Frame of shape (n_rows, 10 + n_fields): one typed column per schema field, `status` category,
             `reply` string, `error_type` category, `error_message` string, `attempts` Int16, `cached` bool,
             `cost_usd` Float64 (NA when unknown), `input_tokens` and `output_tokens` Int64, `duration_s`
             Float64 (seconds).
@@ -136,7 +136,7 @@ class Results:
 
 
 def column_name(field: str) -> str:
-    """A schema field's column; one that is named like a column of ours gets the suffix ``_reply``."""
+    """Column name of a schema field; a name that ainb's own columns use gets the suffix ``_reply``."""
     return f"{field}_reply" if field in COLUMNS else field
 
 
@@ -144,9 +144,9 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
     """Column of schema values.
 
     Args:
-        values: Values that `check_fields` let through; None where missing.
+        values: Values from `check_fields`; None for missing ones.
         dtype: "string", "Int64", "Float64", "boolean", "category", "json" (text of the value), or "any" (the
-            type that the values have in common).
+            common type of the values).
     """
     import pandas as pd
 
@@ -161,7 +161,7 @@ def typed_column(values: Sequence[Any], dtype: str) -> Any:
 
 
 def _common_column(values: Sequence[Any]) -> Any:
-    """Values of a function, as the nullable type that all of them have, or as they are."""
+    """Values of a function, as their common nullable type, or unchanged."""
     import pandas as pd
 
     plain = [plain_scalar(value) for value in values]
@@ -173,14 +173,14 @@ def _common_column(values: Sequence[Any]) -> Any:
 
 
 def _fits(value: Any, dtype: str) -> bool:
-    """Whether the column can hold a number; where it cannot, the number is unknown there."""
+    """Whether the column can hold a number; otherwise the number is unknown in the frame."""
     if isinstance(value, int) and dtype == "Float64":
         return -_BEYOND_FLOAT < value < _BEYOND_FLOAT
     return dtype != "Int64" or value is None or value in INT64
 
 
 def _reply_column(values: list[Any]) -> Any:
-    """Replies as texts; as they are where a function returned something else."""
+    """Replies as strings; objects that a function returned stay unchanged."""
     import numpy as np
 
     if all(value is None or isinstance(value, str) for value in values):
@@ -203,7 +203,7 @@ def _texts(values: Sequence[str | None]) -> Any:
 
 
 def _labels(values: Sequence[Any]) -> Any:
-    """Texts as categories; of the same dtype also without values, so that parts of a table can be joined."""
+    """Strings as categories; with the same dtype also without values, so that parts can be concatenated."""
     import pandas as pd
 
     found = sorted({value for value in values if isinstance(value, str)})

@@ -1,4 +1,4 @@
-"""Input columns that are carried in front of the results of a batch in memory."""
+"""Input columns in front of the results of a batch in memory (``keep``)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class KeptColumns:
-    """Takes input columns from the table, or collects them while the rows are read.
+    """Gets input columns from the table, or collects them while the rows are read.
 
     Args:
         source: The rows.
-        names: The columns, as `kept_columns` checked them.
+        names: The columns, checked by `kept_columns`.
 
     Attributes:
-        names: As given.
+        names: The columns.
         collected: Columns that must be read with the rows, although the prompt may not use them.
     """
 
@@ -31,12 +31,12 @@ class KeptColumns:
         self._values: dict[str, list[Any]] = {name: [] for name in self.collected}
 
     def start(self, row: Any) -> None:
-        """Take the next input row before it is sent."""
+        """Collect the columns of the next input row before it is sent."""
         for name, values in self._values.items():
             values.append(row.get(name) if isinstance(row, Mapping) else row)
 
     def with_results(self, frame: pd.DataFrame) -> Any:
-        """The kept columns in front of the results, as the kind of table that the rows came in."""
+        """The kept columns in front of the results, in the input's kind of table."""
         if self._source.carry is not None:
             found = dict(self._source.carry(self.names))
         else:
@@ -48,7 +48,7 @@ class KeptColumns:
             return self._source.deliver(frame, kept)
         if not kept:
             return frame
-        # In one step: a column at a time fragments the frame, and pandas warns of each from the hundredth on.
+        # In one step: single insertions fragment the frame, and pandas warns from the hundredth column on.
         columns = {**kept, **{name: frame[name].array for name in frame.columns}}
         result = type(frame)(columns, index=frame.index, columns=list(columns))
         result.attrs = frame.attrs
@@ -60,7 +60,7 @@ def _padded(values: list[Any], length: int) -> list[Any]:
 
 
 def kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool) -> tuple[str, ...]:
-    """The columns that ``keep`` names.
+    """The columns of the option ``keep``.
 
     Args:
         source: The rows.
@@ -78,7 +78,7 @@ def kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool)
         )
     if keep is True:
         if source.columns is None:
-            raise ConfigError("keep=True cannot know the columns of this source; name them: keep=['id']")
+            raise ConfigError("keep=True needs a source with known columns; name them: keep=['id']")
         source.check(source.columns)
         return source.columns
     names = tuple(source.aliases.get(str(name), str(name)) for name in keep)

@@ -13,7 +13,7 @@ from ainb.user_code import carried, ends_program
 
 
 async def of_reply(reply: Reply, read: Callable[[Reply], Awaitable[RowResult]]) -> RowResult:
-    """The result of an answered row, with the fields that `read` finds in the reply.
+    """The result of an answered row, with the fields that `read` parses from the reply.
 
     Raises:
         RaisedByUser: A serialiser raised SystemExit or KeyboardInterrupt.
@@ -22,20 +22,20 @@ async def of_reply(reply: Reply, read: Callable[[Reply], Awaitable[RowResult]]) 
         return await read(reply)
     except asyncio.CancelledError:
         raise
-    except BaseException as error:  # a serialiser of the user's model; it is this row's result
+    except BaseException as error:  # raised by a serialiser of the user's model: it becomes this row's result
         if ends_program(error):
             raise carried(error) from error
         return RowResult.of_reply(reply).with_error(error)
 
 
 def of_failure(call: Call, error: Exception, *, was_sent: bool, took_s: float | None) -> RowResult:
-    """The result of a row whose call failed, with what it cost all the same.
+    """The result of a row whose call failed, with the cost of that call.
 
     Args:
-        call: As it ended.
-        error: What it raised.
-        was_sent: Whether anything was sent; else the row is "rejected".
-        took_s: Seconds that it took.
+        call: The ended call.
+        error: The exception.
+        was_sent: Whether anything was sent; otherwise the row is "rejected".
+        took_s: Duration in seconds.
     """
     result = RowResult.of_error(
         error,
@@ -43,7 +43,7 @@ def of_failure(call: Call, error: Exception, *, was_sent: bool, took_s: float | 
         attempts=call.attempts,
         duration_s=took_s if was_sent else None,
     )
-    if call.replies:  # they were paid for, although they could not be used
+    if call.replies:  # unusable replies are billed as well
         usage, cost = add_up(call.replies)
         result.input_tokens, result.output_tokens = usage.input_tokens, usage.output_tokens
         result.cost_nano_usd = to_nano_usd(cost)
@@ -53,7 +53,7 @@ def of_failure(call: Call, error: Exception, *, was_sent: bool, took_s: float | 
 
 
 def added(first: RowResult, second: RowResult) -> RowResult:
-    """The second result of a row, with the tokens and the money of the first added."""
+    """The second result of a row plus tokens and cost of the first."""
 
     def total(name: str) -> int | None:
         one, other = getattr(first, name), getattr(second, name)

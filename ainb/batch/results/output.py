@@ -1,4 +1,4 @@
-"""Where the results of a batch go: a DataFrame on the index of the input, or a file written in row order."""
+"""Output of a batch: a DataFrame with the index of the input, or a file written in row order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Output(Protocol):
-    """Takes the results of rows in any order.
+    """Collects the results of rows in any order.
 
     Attributes:
         carries: Input columns that must be read although the prompt does not use them.
@@ -27,15 +27,15 @@ class Output(Protocol):
     carries: tuple[str, ...]
 
     def start(self, position: int, row: Any) -> None:
-        """Take the input row before it is sent."""
+        """Register the input row before it is sent."""
         ...
 
     def put(self, position: int, result: RowResult) -> None:
-        """Take the result of a row."""
+        """Add the result of a row."""
         ...
 
     def close(self, *, complete: bool) -> None:
-        """Take no more results.
+        """End the output.
 
         Args:
             complete: Whether every row has a result.
@@ -47,12 +47,12 @@ class Output(Protocol):
         ...
 
     def result(self) -> pd.DataFrame | Path:
-        """What ``Session.map`` returns."""
+        """Return value of ``Session.map``."""
         ...
 
 
 class FrameOutput:
-    """Results in memory.
+    """Output in memory.
 
     Args:
         source: The input rows, for the index and the kept columns.
@@ -67,7 +67,7 @@ class FrameOutput:
         self._results = Results(fields)
 
     def start(self, position: int, row: Any) -> None:
-        """Collect the kept columns of the row, where the source does not hold them."""
+        """Collect the kept columns of the row if the source does not hold them."""
         self._kept.start(row)
 
     def put(self, position: int, result: RowResult) -> None:
@@ -75,10 +75,10 @@ class FrameOutput:
         self._results.put(position, result)
 
     def close(self, *, complete: bool) -> None:
-        """Nothing to do."""
+        """No effect."""
 
     def frame(self) -> Any:
-        """The rows so far, in the order and on the index of the input; unfinished ones are "cancelled"."""
+        """The rows so far, in the order and with the index of the input; unfinished rows are "cancelled"."""
         return self._kept.with_results(self._results.frame(self._source.index, rows=self._source.length or 0))
 
     def result(self) -> Any:
@@ -87,15 +87,15 @@ class FrameOutput:
 
 
 class FileOutput:
-    """Results streamed to a file.
+    """Output streamed to a file.
 
     Args:
         path: See `OrderedFile`.
         fields: Columns that replies fill and their dtype; None when each reply brings its own.
         keep: Input columns in front of the result.
-        options: How texts are written to CSV.
-        guard: Remembers the file.
-        notify: Takes a line about the file.
+        options: ``csv_formulas``.
+        guard: Registers the file as written by ainb.
+        notify: Receives notices about the file.
 
     Raises:
         ConfigError: The file cannot be written.
@@ -118,23 +118,23 @@ class FileOutput:
         self._written: Path | None = None
 
     def start(self, position: int, row: Any) -> None:
-        """Remember the kept columns of the row until its line is written."""
+        """Keep the input columns of the row until its line is written."""
         if isinstance(row, Mapping):
             self._file.carry(position, row)
 
     def put(self, position: int, result: RowResult) -> None:
-        """Write the result when all rows before it are written."""
+        """Write the result once all rows before it are written."""
         self._file.put(position, result)
 
     def close(self, *, complete: bool) -> None:
-        """Write what is left, and put the file in place when it is complete."""
+        """Write the remaining rows, and move the file into place if it is complete."""
         self._written = self._file.close(complete=complete)
 
     def frame(self) -> None:
-        """None: the results are in the file."""
+        """None, because the results are in the file."""
 
     def result(self) -> Path:
-        """Path of the file that was written; of an incomplete one its name ends in ``.partial``."""
+        """Path of the written file; an incomplete one has ``.partial`` before its suffix."""
         return self._written or self._file.path
 
 
@@ -146,18 +146,17 @@ def make_output(
     guard: OutputGuard,
     notify: Callable[[str], None],
 ) -> Output:
-    """The output that the options ask for.
+    """The output for the options.
 
     Args:
         source: The rows.
         fields: Columns that replies fill and their dtype; None when each reply brings its own.
         options: ``keep``, ``out``, ``overwrite`` and ``csv_formulas``.
-        guard: Knows which files ainb wrote.
-        notify: Takes a line about the file.
+        guard: List of the files that ainb wrote.
+        notify: Receives notices about the file.
 
     Raises:
-        ConfigError: `keep` names a column that does not exist, or `out` cannot be written or may not be
-            replaced.
+        ConfigError: A column of `keep` does not exist, or `out` cannot be written or must not be replaced.
     """
     keep = kept_columns(source, keep=options.keep, streams=options.out is not None)
     if options.out is None:

@@ -1,4 +1,4 @@
-"""Result of one row, and its line in the journal."""
+"""`RowResult`: result of one row, also serialised for the journal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ainb.user_code import original
 Status = Literal["ok", "error", "rejected", "cancelled"]
 STATUSES: tuple[Status, ...] = ("ok", "error", "rejected", "cancelled")
 NANO = Decimal(1_000_000_000)
-MAX_USD = Decimal(1_000_000_000)  # in 1e-9 USD it still fits 64 bits
+MAX_USD = Decimal(1_000_000_000)  # fits into 64 bits in units of 1e-9 USD
 MAX_SECONDS = 1e9
 
 
@@ -28,23 +28,23 @@ class RowResult:
     """Result of one row.
 
     Attributes:
-        status: ok, error (it was sent and failed), rejected (nothing was sent), cancelled.
+        status: ok, error (sent and failed), rejected (not sent), cancelled.
         reply: Text of the reply; None without one. A row with an InvalidReplyError keeps the raw text here.
         fields: Checked values by schema field; None without a schema or without a valid reply.
         error_type: Class name of the error, or None.
-        error_message: Its text, redacted, or None.
-        attempts: Provider calls made.
+        error_message: Message of the error, redacted, or None.
+        attempts: Number of provider calls.
         cached: Whether the answer came from the cache or from an identical row.
         cost_nano_usd: Cost in 1e-9 USD; None when unknown.
         input_tokens: None when unknown.
         output_tokens: None when unknown.
         duration_s: Seconds from submit to end, without waits for the rate limit; None when it was not sent.
-        http_status: Of the error; None without one.
-        reasoning_tokens: Part of the output that was thinking; None when unknown.
+        http_status: HTTP status of the error; None without one.
+        reasoning_tokens: Thinking tokens, a part of the output; None when unknown.
         is_object: Whether `reply` is the text of an object that a function returned.
-        provider_saved_nano_usd: What the provider's prompt cache saved, in 1e-9 USD, negative where it cost
-            more; None when unknown.
-        value: That object; None without one, and in rows that come from the journal.
+        provider_saved_nano_usd: Savings of the provider's prompt cache in 1e-9 USD, negative if it cost more;
+            None when unknown.
+        value: The object that a function returned; None without one, and for rows from the journal.
     """
 
     status: Status
@@ -69,9 +69,9 @@ class RowResult:
         """Result of a row that was answered.
 
         Args:
-            reply: The reply; one that a user function made may hold anything.
-            fields: What `check_fields` returned, or the fields that a function returned; None without any.
-            value: The object that a function returned in place of a text; None for a text.
+            reply: The reply; if a user function made it, its values may be of any type.
+            fields: Result of `check_fields`, or the fields that a function returned; None without any.
+            value: The object that a function returned instead of a string; None for a string.
         """
         return cls(
             status="ok",
@@ -114,7 +114,7 @@ class RowResult:
         )
 
     def shared(self) -> RowResult:
-        """Result of another row that sends the same: the same answer, at no cost."""
+        """Result of an identical row: the same answer, at no cost."""
         if self.status != "ok":
             return self
         return dataclasses.replace(
@@ -127,17 +127,17 @@ class RowResult:
 
     @classmethod
     def from_json(cls, text: Any) -> RowResult:
-        """Read what `to_json` wrote.
+        """Parse the result of `to_json`.
 
         Raises:
-            ValueError: The text is something else, or a value is not of its type.
+            ValueError: The text is invalid, or a value has the wrong type.
         """
         try:
             # Not orjson, which reads integers of more than 64 bits as floats.
             values = json.loads(text)
         except (TypeError, RecursionError) as error:
             raise ValueError(f"it is not a result of a row: {error}") from None
-        # Rows written before there were http_status and what follows it lack their last values.
+        # Rows of earlier versions have no values from http_status on.
         if not isinstance(values, list) or not len(_NAMES) - 4 <= len(values) <= len(_NAMES):
             raise ValueError("it is not a result of a row")
         found = dict(zip(_NAMES, values, strict=False))
@@ -190,7 +190,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def http_status(error: BaseException) -> int | None:
-    """HTTP status of an error, of ours or of a user's client; None without one."""
+    """HTTP status of an error of ainb or of a user's client; None without one."""
     try:
         status = getattr(error, "status_code", None)
     except Exception:  # noqa: BLE001 - a user's exception may fail to say what it is
@@ -206,13 +206,13 @@ def _message(error: BaseException) -> str:
 
 
 def to_nano_usd(usd: Decimal | None) -> int | None:
-    """Money as a whole number of 1e-9 USD, so that sums are exact; None where unknown or impossible."""
+    """US dollars as an integer of 1e-9 USD, so that sums are exact; None when unknown or impossible."""
     if usd is None or not usd.is_finite() or not 0 <= usd < MAX_USD:
         return None
     return int((usd * NANO).to_integral_value())
 
 
 def signed_nano_usd(usd: Decimal | None) -> int | None:
-    """Money that may be negative as a whole number of 1e-9 USD; None where unknown or impossible."""
+    """US dollars, possibly negative, as an integer of 1e-9 USD; None when unknown or impossible."""
     nano = to_nano_usd(None if usd is None else abs(usd))
     return None if nano is None or usd is None else (-nano if usd < 0 else nano)

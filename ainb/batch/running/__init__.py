@@ -1,1 +1,1 @@
-"""The worker pool of a batch, and what makes a row wait or stops the batch."""
+"""Worker pool of a batch, with its concurrency, waits and stop conditions."""

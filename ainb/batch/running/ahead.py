@@ -1,4 +1,4 @@
-"""The calls of the next rows, made a moment ahead: one lookup settles which of them the cache lacks."""
+"""Builds the calls of the next rows in advance, so that one look-up finds those that the cache lacks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from ainb.messages import Call
 
 ROWS = 32
-# Keys are digests of whole prompts: more than this at once would hold up other calls.
+# Keys are digests of whole prompts: more of them at once would delay other calls.
 MAX_CHARACTERS = 50_000
 
 
 class CallsAhead:
-    """Looks at the next rows that are in memory, 32 at a time, and makes their calls.
+    """Builds the calls of the next rows in memory, 32 at a time.
 
     A lookup of its own for each row takes 30 us of CPU, and twice gives up the interpreter's lock, which the
     threads that write log, journal and cache then hold for a while.
@@ -35,7 +35,7 @@ class CallsAhead:
         self._looked_at = 0
 
     def look(self) -> None:
-        """To be called before each row is read: looks at the next rows when those before are used up."""
+        """Build the next calls once the previous ones are used up; called before each row is read."""
         if self._looked_at:
             self._looked_at -= 1
             return
@@ -47,7 +47,7 @@ class CallsAhead:
             cache.expect(calls)
 
     def take(self, item: Any) -> Call | None:
-        """The call of a row that was looked at, once; None where it is still to be made."""
+        """The call of a row that was built in advance, once; None if it must still be built."""
         return self._made.pop(id(item), None)
 
     def _make_calls(self) -> list[Call]:
@@ -71,5 +71,5 @@ class CallsAhead:
         try:
             plain = context.calls.is_plain_row(item)
             return context.calls.make(item, run_id=context.run_id) if plain else None
-        except Exception:  # noqa: BLE001 - it is raised again, as this row's error, when it is its turn
+        except Exception:  # noqa: BLE001 - it is raised again as this row's error
             return None

@@ -1,4 +1,4 @@
-"""Waits of a batch for an open circuit, within a total time."""
+"""Wait of a batch for an open circuit, with a limit of the total time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ USUAL_SECONDS = 1.0
 
 
 class CircuitWait:
-    """All rows wait together until the circuit allows a probe.
+    """Wait of all rows until the circuit allows a probe.
 
     Args:
         context: Context of the batch.
-        reporter: Shows until when the batch waits.
+        reporter: Shows the end of the wait.
     """
 
     def __init__(self, context: BatchContext, reporter: ProgressReporter) -> None:
@@ -25,7 +25,7 @@ class CircuitWait:
         self._left_seconds = context.options.circuit_wait_seconds
 
     async def wait(self, error: CircuitOpenError) -> bool:
-        """Wait until the circuit probes again; False when the total time is used up."""
+        """Wait until the circuit allows a probe; False when the total time is used up."""
         progress, now = self._reporter.progress, self._clock.monotonic()
         wait = error.retry_after if error.retry_after is not None else USUAL_SECONDS
         wait = max(wait, LEAST_SECONDS)

@@ -1,4 +1,4 @@
-"""Finished rows of a run: answers rows that send the same from memory or from the journal."""
+"""Finished rows of a run: results for identical rows, from memory or from the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECENT_ROWS = 10_000
 
 
 class FinishedRows:
-    """The last 10,000 results in memory, all of them in the journal.
+    """Finished rows: the last 10,000 results in memory, all of them in the journal.
 
     Args:
         context: Context of the batch.
@@ -35,7 +35,7 @@ class FinishedRows:
         return bool(self._held)
 
     def find(self, row_key: str) -> tuple[RowResult, bool] | None:
-        """Result of a row that sends the same, and whether it was resumed; None without one."""
+        """Result of an identical row, and whether it was resumed; None without one."""
         recent = self._recent.get(row_key)
         if recent is not None:
             self._recent.move_to_end(row_key)
@@ -52,7 +52,7 @@ class FinishedRows:
         return result, True
 
     def _fits(self, result: RowResult) -> bool:
-        """Whether the schema's columns can hold a row of the journal; anyone may have changed the file."""
+        """Whether the schema's columns can hold a row of the journal; the file may have been edited."""
         if result.status != "ok" or self._schema is None:
             return True
         try:
@@ -62,18 +62,18 @@ class FinishedRows:
         return True
 
     async def add(self, row_key: str, result: RowResult) -> None:
-        """Store a result; the journal leaves out rows that were not sent, so that another run sends them."""
+        """Store a result; unsent rows are left out of the journal, so that another run sends them."""
         if result.status in {"ok", "error"}:
             await self._write(row_key, result)
         self._remember(row_key, result)
 
     def hold_back(self, row_key: str, result: RowResult) -> None:
-        """Keep a result out of the journal until `release`: another run is to send the row again."""
+        """Keep a result out of the journal until `release`, so that another run sends the row again."""
         self._held[row_key] = result
         self._remember(row_key, result)
 
     async def release(self) -> None:
-        """Write the results that were held back."""
+        """Write the results that were held back to the journal."""
         held, self._held = self._held, {}
         for row_key, result in held.items():
             await self._write(row_key, result)
@@ -92,7 +92,7 @@ class FinishedRows:
             self._fail(error)
 
     def close(self, *, complete: bool, row_count: int) -> None:
-        """Mark a complete run as finished, and close the journal; after a fault it stays unfinished.
+        """Mark a complete run as finished and close the journal; after an error the run stays unfinished.
 
         Args:
             complete: Whether no row is left for another run.
@@ -119,7 +119,7 @@ class FinishedRows:
             return False
 
     def _fail(self, error: JournalError) -> None:
-        """Go on without the journal; rows that waited for the same commit report nothing more."""
+        """Continue without the journal; rows of the same commit give no further notice."""
         if self._journal is not None:
             self._journal = None
             text = f"{error}; the batch continues, but rows from here on are sent again by another run"

@@ -1,7 +1,4 @@
-"""How many rows of a batch are in flight.
-
-The ramp, the cap that holds it, and what earlier batches reached.
-"""
+"""Concurrency of a batch: the ramp, its cap, and the concurrency that earlier batches reached."""
 
 from __future__ import annotations
 
@@ -21,9 +18,9 @@ DEFAULT_CONCURRENCY = 64
 class Pace:
     """Limit of the rows in flight; see `ainb.pipeline.rate_limit.ramp` for how it adapts.
 
-    A batch starts with 16 rows, or where the last one of the same provider, model and account ended. A
-    concurrency that was asked for raises the usual cap of 64 calls while the batch runs; another cap was
-    chosen by somebody and holds, which is told once.
+    A batch starts with 16 rows, or with the concurrency that the last one of the same provider, model and
+    account reached. A requested concurrency raises the default cap of 64 calls while the batch runs; a cap
+    that the user has configured holds, and a notice names it once.
 
     Args:
         core: Core of the session.
@@ -34,7 +31,7 @@ class Pace:
     def __init__(self, core: Core, calls: RowCalls, options: BatchOptions) -> None:
         self._core = core
         self._calls = calls
-        # The number is known for a local model's slots and for the user's own function: nothing to find out.
+        # No ramp for a local model's slots and for a user's function, whose concurrency is known.
         self._is_function = isinstance(calls, FunctionCalls)
         self._fixed = options.fixed_concurrency or calls.slots is not None
         self._fixed = self._fixed or (self._is_function and options.concurrency is not None)
@@ -55,7 +52,7 @@ class Pace:
         return self._ramp.most
 
     def begin(self) -> None:
-        """Start where the last batch ended, and raise the cap where that was asked for."""
+        """Start with the concurrency of the last batch, and raise the cap if requested."""
         core, sample = self._core, self._calls.sample()
         self._place = (sample.request.provider, sample.request.model, sample.resolve_account())
         now = core.runtime.clock.monotonic()
@@ -73,18 +70,18 @@ class Pace:
             self._ramp.raise_to(self.limit, now=now)
 
     def end(self) -> None:
-        """Give the cap back, and remember how many rows were in flight."""
+        """Restore the cap, and store the concurrency that was reached."""
         if self._limiter is not None and self._raised_to is not None:
             self._limiter.lower_cap(self._raised_to)
         if self._was_asked and not self._fixed and not self._is_function:
             self._core.stages.reached.keep(self._place, self.limit, self._core.runtime.clock.unix())
 
     def succeeded(self, *, workers: int, asked: bool) -> None:
-        """A row was answered.
+        """Register an answered row.
 
         Args:
             workers: Rows in flight, and workers that are about to take one.
-            asked: Whether the model was asked for it.
+            asked: Whether the answer came from the model.
         """
         self._was_asked = self._was_asked or asked
         before = self.limit
@@ -94,34 +91,34 @@ class Pace:
         if self._limiter.hinted is not None:
             self._ramp.hint(self._limiter.hinted)
         if self.limit > before and not self._ramp.overloaded_once:
-            # Its own ramp lags behind: it sees the row that a free worker takes only once that is sent.
+            # The limiter's own ramp lags behind: it counts the row of a free worker only once it is sent.
             self._limiter.start_at(self.limit)
 
     def overloaded(self, *, started_at: float) -> None:
-        """The provider answered 429 or 529 to a call that was sent at `started_at`."""
+        """Register a 429 or 529 for a call that was sent at `started_at`."""
         self._ramp.overloaded(started_at=started_at, now=self._core.runtime.clock.monotonic())
 
     def _read_cap(self, asked: int | None) -> tuple[int, int | None]:
-        """Most rows in flight, and the number that the rate limit's cap has to be raised to, if it has."""
+        """Maximum rows in flight, and the value to which the rate limit's cap must be raised, or None."""
         slots, limits = self._calls.slots, self._core.config.rate_limit
         cap = None if limits is None else limits.concurrency
         if asked is None:
             most = cap or DEFAULT_CONCURRENCY
             return min(most, slots or most), None
         if slots is not None and asked > slots:
-            self._tell(asked, f"{self._calls.model} answers {slots} at once")
+            self._notify_cap(asked, f"{self._calls.model} answers {slots} at once")
             return slots, None
         user = self._core.config.user_rate_limit if self._calls.sample().options.user else None
         if user is not None and user.concurrency is not None and asked > user.concurrency:
-            self._tell(asked, f"the rate limit of each user, concurrency={user.concurrency}, holds it")
+            self._notify_cap(asked, f"the rate limit of each user, concurrency={user.concurrency}, holds it")
             return min(user.concurrency, cap or user.concurrency), None
         if cap is None or asked <= cap:
             return asked, None
-        if cap == RateLimit.concurrency:
+        if cap == RateLimit.concurrency:  # the default, which nobody chose; an explicit 64 looks the same
             return asked, asked
-        self._tell(asked, f"RateLimit(concurrency={cap}) holds it; raise that limit")
+        self._notify_cap(asked, f"RateLimit(concurrency={cap}) holds it; raise that limit")
         return cap, None
 
-    def _tell(self, asked: int, reason: str) -> None:
+    def _notify_cap(self, asked: int, reason: str) -> None:
         text = f"the batch does not reach {asked} rows at once: {reason}"
         self._core.runtime.sink(Notice(text, "concurrency"))

@@ -1,4 +1,4 @@
-"""Detects refusals that hold for the whole account, so that a batch stops sending. No I/O."""
+"""Detects refusals that concern the whole account, after which a batch stops sending. No I/O."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ainb.batch.results.row_result import RowResult, http_status
 from ainb.errors import CallRejectedError, ProviderError
 
 STOP_AFTER = 5
-# 401 key, 402 payment, 403 permission, 404 model: another row would be refused the same way.
+# 401 key, 402 payment, 403 permission, 404 model: any other row would be refused as well.
 ACCOUNT_STATUSES = frozenset({401, 402, 403, 404})
-# A user function raises errors of its own client; 403 and 404 may well be about one item there.
+# A user function raises errors of its own client, where 403 and 404 may be about one item.
 FUNCTION_STATUSES = frozenset({401, 402})
 QUOTA_CODE = "insufficient_quota"
 
@@ -19,7 +19,7 @@ class AccountRefusals:
     """Counts refusals of one kind without a success between them.
 
     Attributes:
-        cause: The error at which the batch stops; None while it goes on.
+        cause: The error that stops the batch, or None.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class AccountRefusals:
         self._count = 0
 
     def add_error(self, error: Exception) -> bool:
-        """Take the error of a row that was sent; whether it is a refusal for the whole account."""
+        """Register the error of a sent row; returns whether it is a refusal for the whole account."""
         kind = kind_of(error)
         if kind is None:
             return False
@@ -39,7 +39,7 @@ class AccountRefusals:
         return True
 
     def add_success(self) -> None:
-        """Take a row that the provider answered."""
+        """Register a row that the provider answered."""
         self._kind, self._count = None, 0
 
 
@@ -62,7 +62,7 @@ def not_sent(cause: Exception) -> RowResult:
 
 
 def stop_notice(cause: Exception) -> str:
-    """What the user is told when the batch stops."""
+    """Notice for the user when the batch stops."""
     return (
         f"{STOP_AFTER} rows were refused alike and none was answered between them: {cause}. "
         "The other rows are not sent. Run the batch again afterwards: it sends every row without an answer"

@@ -1,4 +1,4 @@
-"""Worker pool of a batch: takes rows from a lazy source and sends each through the pipeline."""
+"""Worker pool of a batch: reads rows from a lazy source and sends each through the pipeline."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 
 MAX_REQUEUES = 20
 STOP_SECONDS = 1.5
-# More than the log keeps of what it cannot write, so that a broken log does not delay the batch.
+# More than a log that cannot be written keeps, so that it does not delay the batch.
 MAX_BACKLOG = 20_000
 CAUGHT_UP_BACKLOG = 15_000
 CATCH_UP_SECONDS = 0.02
 CATCH_UP_LOOKS = 250
-# Rows that are rejected or resumed never wait; without a pause they would block every other call.
+# Rejected and resumed rows never wait; without a pause they would block all other calls on the loop.
 YIELD_ROWS = 100
 
 
 class Runner:
-    """Sends the rows of one batch, on the running loop; a row's error stays with that row.
+    """Sends the rows of one batch on the running loop; an error of a row affects that row only.
 
     Args:
         context: Context of the batch.
-        rows: Reads each row as a worker becomes free.
-        output: Takes the result of a row when its commit to the journal is through.
+        rows: Reads the next row when a worker becomes free.
+        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
 
     Attributes:
@@ -92,14 +92,14 @@ class Runner:
         return self.all_ended and not self.unfinished and not self.finished.holds_back
 
     def stop(self) -> None:
-        """Take no more rows; those in flight go on."""
+        """Start no further rows; those in flight continue."""
         self._stopping = True
 
     def end_program(self, error: Exception) -> None:
-        """Take no more rows, cancel those in flight after 1.5 s, and raise `error` from `run`.
+        """Start no further rows, cancel those in flight after 1.5 s, and raise `error` from `run`.
 
         Args:
-            error: SystemExit or KeyboardInterrupt of the user's code, in a form that a loop can carry.
+            error: SystemExit or KeyboardInterrupt of the user's code, wrapped for the event loop.
         """
         self._stopping = True
         if self._exit is None:
@@ -110,8 +110,8 @@ class Runner:
         """Send all rows.
 
         Raises:
-            Exception: An error of the source itself; rows before it have ended and are kept. Or SystemExit or
-                KeyboardInterrupt of the user's code, in a form that a loop can carry.
+            Exception: An error of the source itself; the rows before it have ended and are kept. Or
+                SystemExit or KeyboardInterrupt of the user's code, wrapped for the event loop.
         """
         try:
             self._context.pace.begin()
@@ -145,7 +145,7 @@ class Runner:
         while not self._stopping and (row := await self._next_row()) is not None:
             position, item = row
             self._progress.in_flight += 1
-            # Not when the row before has ended: that moment counts one too few in flight.
+            # Not right after the previous row has ended: at that moment the rows in flight are one too few.
             self._reporter.update()
             try:
                 result, resumed = await self._row(item)
@@ -157,21 +157,21 @@ class Runner:
         self._reporter.update()
 
     async def _may_leave(self) -> bool:
-        """Let other calls run and the log catch up; whether this worker is one too many."""
+        """Yield to other calls and to the log; returns whether this worker exceeds the limit."""
         if not self._progress.done % YIELD_ROWS:
             await asyncio.sleep(0)
         if self._context.core.log.backlog > MAX_BACKLOG:
             await self._wait_for_log()
         if len(self._workers) <= self._context.pace.limit:
             return False
-        # At once, not when the task is collected: workers that end together would all leave.
+        # At once and not when the task ends: otherwise workers that end together would all leave.
         task = asyncio.current_task()
         if task is not None:
             self._workers.discard(task)
         return True
 
     async def _wait_for_log(self) -> None:
-        """Wait for the usage log: a batch that outpaces it would hold ever more finished calls in memory."""
+        """Wait for the usage log: the finished calls of a faster batch would fill the memory."""
         for _ in range(CATCH_UP_LOOKS):
             await self._context.clock.sleep(CATCH_UP_SECONDS)
             if self._context.core.log.backlog <= CAUGHT_UP_BACKLOG:
@@ -181,7 +181,7 @@ class Runner:
         try:
             self._ahead.look()
             row = await self._rows.read()
-        except Exception as error:  # noqa: BLE001 - the source is the caller's code; its rows so far are kept
+        except Exception as error:  # noqa: BLE001 - the source is user code; rows so far are kept
             self._stopping = True
             self._source_error = error
             if ends_program(error):
@@ -190,14 +190,14 @@ class Runner:
         return None if self._stopping else row
 
     async def _make_call(self, item: Any) -> Call | RowResult:
-        """The call of a row, or its result where its own data keeps it from being sent."""
+        """The call of a row, or its result if its data prevents sending."""
         if (call := self._ahead.take(item)) is not None:
             return call
         try:
             return await self._context.make_call(item)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - an error of the row's own data stays with that row
+        except BaseException as error:  # noqa: BLE001 - an error of a row's data affects that row only
             if ends_program(error):
                 self._leave(carried(error))
             return RowResult.of_error(error, status="rejected")
@@ -224,7 +224,7 @@ class Runner:
         return result, False
 
     async def _send_or_refuse(self, call: Call, item: Any) -> RowResult:
-        """Result of a row, stored in the journal unless another run is to send the row again."""
+        """Result of a row, stored in the journal unless another run should send the row again."""
         key = call.row_key or ""
         cause = self._refusals.cause
         if cause is not None:
@@ -236,7 +236,7 @@ class Runner:
         return await self._settle(key, result, error)
 
     async def _settle(self, key: str, result: RowResult, error: Exception | None) -> RowResult:
-        """Store a result that came with `error` or None, unless another run is to send the row again."""
+        """Store a result with its error or None, unless another run should send the row again."""
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
@@ -260,7 +260,7 @@ class Runner:
                     return RowResult.of_error(error, status="rejected"), error
                 call = await self._context.make_call(item)
                 continue
-            except Exception as error:  # noqa: BLE001 - also of a user function; it is this row's result
+            except Exception as error:  # noqa: BLE001 - any exception, also of a user function, becomes this row's result
                 if ends_program(error):
                     self._leave(error)
                 self._adapt(call, error, started)
@@ -279,7 +279,7 @@ class Runner:
         return RowResult.of_error(AinbError(text), status="rejected"), None
 
     def _leave(self, error: Exception) -> NoReturn:
-        """End the row without a result, so that another run sends it again, and then the batch."""
+        """End the row without a result, so that another run sends it again, and stop the batch."""
         self.end_program(error)
         raise asyncio.CancelledError
 
@@ -301,7 +301,7 @@ class Runner:
         ):
             pace.overloaded(started_at=started)
         elif error is None and not self._stopping:
-            # Not rows in flight: a worker just started has not taken its row yet.
+            # Counts workers and not rows in flight: a new worker has not taken its row yet.
             pace.succeeded(workers=len(self._workers), asked=call.attempts > 0)
             self._start_workers()
         self._progress.concurrency = pace.limit

@@ -1,4 +1,4 @@
-"""A row that was refused for lack of capacity (429) goes back to the queue."""
+"""Retry of a row after 429: the row goes back to the queue."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MOST_IDLE_TURNS = 3
 class ThrottledRow:
     """Waits of one row between calls that ended with 429.
 
-    Attempts and retry budget end a single call; a batch is not in a hurry. A row goes back to the queue as
-    long as other rows are answered meanwhile, and once where none was answered yet.
+    Attempts and retry budget end a single call, but a batch can wait. A row goes back to the queue as long as
+    other rows are answered meanwhile, and once if none has been answered yet.
 
     Args:
         context: Context of the batch.
@@ -54,7 +54,7 @@ class ThrottledRow:
 
 
 def _is_throttled(options: Retry, error: Exception) -> bool:
-    """Whether a wait helps: not with a quota that is used up, nor with a Retry-After of hours."""
+    """Whether a wait helps: not after a quota is used up, nor with a Retry-After of hours."""
     if not isinstance(error, TransientProviderError) or error.status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return False
     if kind_of(error) is not None or not is_retryable(options, error):

@@ -1,4 +1,4 @@
-"""One row goes ahead until the provider has the shared prefix in its cache; then the others follow."""
+"""Warm-up of the provider's prompt cache: one row is sent first, the others once the prefix is cached."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ if TYPE_CHECKING:
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
 
-# After so many rows ahead whose calls failed the others follow, or in an outage rows would fail one by one.
+# After this number of failed first rows the others follow: in an outage rows would fail one by one.
 MAX_FAILURES = 3
 
 
 class WarmUp:
-    """Lets one row at a time pass until the prefix is cached, and again after a pause that outlived it.
+    """Lets one row at a time pass until the prefix is cached, and again after a pause in which it expired.
 
-    A prefix can be read once the first reply has begun; rows sent before would each pay for writing it.
-    Rows whose call turns out to be answered from ainb's own cache, or is refused before it is sent, hand the
-    turn on.
-
-    Args:
-        clock: Clock of the session.
+    A prefix can be read once the first reply has begun; rows sent earlier would each pay for writing it.
+    Rows that ainb's own cache answers, or that are refused before they are sent, pass the turn on.
     """
+
+    # The turn is taken outside the pipeline: inside, a waiting row would hold a permit and use up its
+    # attempt's time.
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -39,8 +38,8 @@ class WarmUp:
     def send(
         self, call: Call, handle: Callable[[Call], Coroutine[Any, Any, Reply]]
     ) -> Coroutine[Any, Any, Reply]:
-        """`handle` the call when it is its turn."""
-        # Most batches share nothing that is cached: no further coroutine for each of their rows.
+        """Pass the call to `handle` when it is its turn."""
+        # Most batches have no shared prefix; their rows need no further coroutine.
         return handle(call) if call.request.shared is None else self._send(call, handle)
 
     async def _send(self, call: Call, handle: Callable[[Call], Coroutine[Any, Any, Reply]]) -> Reply:
@@ -56,7 +55,7 @@ class WarmUp:
                 release()
 
     async def _wait(self, call: Call) -> Callable[[], None] | None:
-        """Wait for the turn; returns what hands it on, or None where no row need go ahead (any more)."""
+        """Wait for the turn; returns a function that passes it on, or None when no turn is needed."""
         life = _cache_seconds(call)
         if life is None:
             self._marks = False
@@ -87,12 +86,12 @@ class WarmUp:
 
 
 def _cache_seconds(call: Call) -> float | None:
-    """How long the provider keeps the prefix that the call marks; None where it marks none."""
+    """How long the provider keeps the prefix that the call marks; None when it marks none."""
     if not isinstance(call.provider, MarksPrefixes):
         return None
     try:
         return call.provider.cache_seconds(call.request)
-    except AinbError:  # a missing key, say; the call itself will report it
+    except AinbError:  # such as a missing key, which the call itself reports
         return None
 
 

@@ -160,8 +160,8 @@ class NumberMetrics:
 
     def row(self, answers: Answers) -> dict[str, Any]:
         """Metrics by column."""
-        told = answers.answered
-        truth = self.truth[told]
+        answered = answers.answered
+        truth = self.truth[answered]
         values = np.array([label for label in answers.labels if label is not None], dtype=float)
         low, high = mean_interval(np.abs(values - truth))
         return {

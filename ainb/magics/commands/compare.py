@@ -36,5 +36,5 @@ def _find(shell: NotebookShell, name: str) -> Comparison:
         if known
         else f"make one: {name} = ainb.current().compare(frame, prompts, truth='label')"
     )
-    held = "is not defined" if name not in names else f"holds no comparison, but a {type(value).__name__}"
+    held = "is not defined" if name not in names else f"holds no comparison, but {type(value).__name__}"
     raise ConfigError(f"{name!r} {held}; {way_out}")

@@ -56,7 +56,7 @@ class NotebookStream:
     Args:
         publisher: Display publisher of the shell.
         clock: For the pauses between updates.
-        on_error: Called once with a message when display fails; the call goes on.
+        on_error: Called once with a message when display fails; the call continues.
     """
 
     def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:

@@ -43,7 +43,7 @@ def _as_call(line: str) -> str:
 
 
 def uncover_cell_magic(lines: Sequence[str]) -> list[str]:
-    """Drop ``#|`` lines above ``%%ai``, which would hide the magic; other cells stay as they are."""
+    """Drop ``#|`` lines above ``%%ai``, which would hide the magic; other cells are not changed."""
     if not lines or not lines[0].startswith(QUARTO):
         return list(lines)
     first = next(

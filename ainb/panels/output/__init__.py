@@ -1,1 +1,1 @@
-"""Output of a panel in a cell: live as widgets, refreshed while calls come in, then static."""
+"""Output of a panel in a cell: live as widgets, refreshed while calls arrive, then static."""

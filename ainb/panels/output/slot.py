@@ -63,8 +63,8 @@ def resolve(display: str) -> str:
         return display
     if display == "auto" and not getattr(kernel, "_allow_stdin", False):
         return "static"
-    in_doubt = display == "auto" and ("google.colab" in sys.modules or "__vsc_ipynb_file__" in shell.user_ns)
-    return "html" if in_doubt or find_spec("ipywidgets") is None else "widgets"
+    fallback = display == "auto" and ("google.colab" in sys.modules or "__vsc_ipynb_file__" in shell.user_ns)
+    return "html" if fallback or find_spec("ipywidgets") is None else "widgets"
 
 
 class Slot:

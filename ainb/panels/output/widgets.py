@@ -45,7 +45,7 @@ def load() -> None:
 class Widgets:
     """Live form of a panel: controls, a status for screen readers, the blocks of the view, a Cancel button.
 
-    While it is connected to its kernel, it hides the static copy of the panel that stands beside it in the
+    While it is connected to its kernel, it hides the static copy of the panel beside it in the
     cell's outputs; once it is disconnected, it hides itself.
 
     Args:

@@ -14,9 +14,9 @@ class Answer:
     """A reply; each protocol adds how it is parsed.
 
     Attributes:
-        text: The answer, a refusal, or the tool calls as JSON where there is no other text.
+        text: The answer, a refusal, or the tool calls as JSON if there is no other text.
         model: The model that answered, or None.
-        finish_reason: Why it ended, in the words of `Reply.finish_reason`, or None.
+        finish_reason: One of the values of `Reply.finish_reason`, or None.
         usage: The protocol's token counts, not parsed yet.
         begun: Whether the model has begun to answer.
         done: Whether the stream's last event has arrived.
@@ -58,11 +58,11 @@ class Answer:
         raise NotImplementedError
 
     def end(self) -> None:
-        """Finish a complete stream: tool calls become the text where there is no other."""
+        """Finish a complete stream: without text, the tool calls become the text."""
         raise NotImplementedError
 
     def tokens(self, service: str) -> Usage:
-        """Token counts under our names; None for a missing or invalid one."""
+        """Token counts as a `Usage`; None for a missing or invalid one."""
         raise NotImplementedError
 
     def price(self, service: str) -> Decimal | None:
@@ -70,4 +70,4 @@ class Answer:
         return None
 
     def take_tool_input(self) -> None:
-        """Use the input of the answer tool as text, where a schema was asked for by a tool."""
+        """Use the input of the answer tool as text, if the schema was requested by a tool."""

@@ -46,7 +46,7 @@ class BatchHttp:
         seconds: float = CALL_SECONDS,
         **how: Any,
     ) -> Any:
-        """JSON of a GET, or of a POST where there is a body.
+        """JSON of a GET, or of a POST if there is a body.
 
         Args:
             path: Under the endpoint's base URL.
@@ -109,7 +109,7 @@ class BatchHttp:
         query: Mapping[str, str] | None = None,
         **how: Any,
     ) -> AsyncIterator[Response]:
-        """A response of success, within a time limit whose end may have had an effect at the provider."""
+        """A successful response; after a timeout the request may have taken effect at the provider."""
         url = URL(self.target.url + path)
         try:
             async with asyncio.timeout(seconds):

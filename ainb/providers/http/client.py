@@ -58,7 +58,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success."""
+        """Whether the status is a success (2xx)."""
         return 200 <= self.status < 300  # noqa: PLR2004 - success
 
     @property
@@ -144,7 +144,7 @@ class Response:
         return self.billed_fault(TransientProviderError, text)
 
     def billed_fault(self, kind: type[_Fault], text: str) -> _Fault:
-        """An error about a reply that has arrived, at least in part."""
+        """Error for a reply of which at least a part has arrived."""
         return kind(
             text, status_code=self.status, request_id=self.request_id, billed=True, headers=self.headers
         )
@@ -152,7 +152,7 @@ class Response:
     def fault(
         self, body: bytes | Refusal, *, unix_now: float, status: int | None = None, model: str = ""
     ) -> ProviderError:
-        """The error that this response is, see `response_fault`; `status` in place of its own, if given."""
+        """The exception for this response by `response_fault`; `status` replaces its own status, if given."""
         return response_fault(
             self.target.origin,
             status or self.status,

@@ -1,4 +1,4 @@
-"""Errors of requests that got no response."""
+"""Errors of requests without a response."""
 
 from __future__ import annotations
 

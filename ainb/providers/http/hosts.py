@@ -45,11 +45,11 @@ def goes_in_the_clear(url: str) -> bool:
 
 
 def refuse_cleartext(url: str, owner: str) -> None:
-    """Refuse a base URL whose traffic can be read on the way.
+    """Check that a base URL's traffic cannot be read in transit.
 
     Args:
         url: The base URL.
-        owner: Service or model that it belongs to, for the message.
+        owner: Its service or model, for the message.
 
     Raises:
         ConfigError: It is plain http to another machine.

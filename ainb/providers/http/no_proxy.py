@@ -13,7 +13,7 @@ def is_excluded(no_proxy: str, scheme: str, host: str, port: int | None) -> bool
 
     Items are separated by commas or spaces: ``*`` (every host), ``example.com`` and ``.example.com`` and
     ``*.example.com`` (the name and everything below it), an address, a network such as ``10.0.0.0/8`` or
-    ``fd00::/8``; each may end in ``:port`` (an IPv6 address then stands in brackets).
+    ``fd00::/8``; each may end in ``:port`` (an IPv6 address then needs brackets).
 
     Source: curl and requests; where they differ, the rule that excludes more hosts.
     """

@@ -1,1 +1,1 @@
-"""Lessons from refusals: parameters that a model does not accept, read from errors and kept in the home."""
+"""Lessons from refusals: parameters that a model does not accept, read from errors, stored in the home."""

@@ -104,7 +104,7 @@ class Memory:
 
 
 _memories: dict[Path, Memory] = {}
-_opening = threading.Lock()
+_memories_lock = threading.Lock()
 
 
 def memory_of(home: Path | None) -> Memory:
@@ -112,7 +112,7 @@ def memory_of(home: Path | None) -> Memory:
     if home is None:
         return Memory()
     path = (home / FILE_NAME).absolute()
-    with _opening:
+    with _memories_lock:
         return _memories.setdefault(path, Memory(path))
 
 

@@ -1,4 +1,4 @@
-"""`Lesson`: one thing that a model refused, and request bodies changed by lessons. Pure functions."""
+"""`Lesson`: a refused parameter or value, and the adaptation of request bodies. Pure functions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Lesson:
         return self._in_words(model)[1]
 
     def _in_words(self, model: str) -> tuple[str, str]:
-        """What becomes of the parameter: in a few words, and as a sentence."""
+        """How the parameter is sent: in a few words, and as a sentence."""
         name, when = self.field.rpartition(".")[2], f" with {self.when}" if self.when else ""
         if self.instead:
             return (
@@ -112,7 +112,7 @@ def _apply(lesson: Lesson, body: dict[str, Any]) -> bool:
 
 
 def holding_mapping(body: Mapping[str, Any], field: str) -> tuple[Mapping[str, Any] | None, str]:
-    """The mapping that a field stands in, None where it is no mapping, and the name of the field in it."""
+    """The mapping that holds a field (None if that is not a mapping), and the name of the field in it."""
     outer, dot, inner = field.partition(".")
     if not dot:
         return body, outer

@@ -1,4 +1,4 @@
-"""Finds the optional parameter that a refusal (400 or 422) is about, and adapts later request bodies.
+"""Finds the optional parameter that a refusal (400 or 422) is about.
 
 Pure functions; `ainb.providers.lessons.learnt` stores the lessons.
 

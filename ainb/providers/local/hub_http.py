@@ -126,7 +126,7 @@ def check(answer: Answer, repository: str) -> None:
     """
     if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
         raise AinbError(
-            f"{repository} does not exist, or the hub lets only some people have it; accept its terms on the "
+            f"{repository} does not exist or is restricted; accept its terms on the "
             "hub and set HF_TOKEN (%ai login HF_TOKEN)"
         )
     if answer.status == http.client.NOT_FOUND:

@@ -59,8 +59,8 @@ def find(name_or_path: str) -> Path:
             home folder).
 
     Raises:
-        ConfigError: There is no such file, it is no GGUF file, or the name is unknown; the message lists what
-            exists.
+        ConfigError: There is no such file, it is not a GGUF file, or the name is unknown; the message lists
+            the existing ones.
     """
     if name_or_path in PULLABLE:
         if not is_pulled(name_or_path):

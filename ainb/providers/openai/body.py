@@ -149,9 +149,9 @@ def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:
     shape = schema.json_schema
     if form in {"json_object", "prompt"}:
         wrapped = not is_object(shape)
-        told = wrap(shape) if wrapped else shape
-        wire.schema = WireSchema(schema=dict(told), wrapped=wrapped, nullable=True)
-        wire.body["messages"] = _with_prompt(wire.body["messages"], schema_prompt(told))
+        prompted = wrap(shape) if wrapped else shape
+        wire.schema = WireSchema(schema=dict(prompted), wrapped=wrapped, nullable=True)
+        wire.body["messages"] = _with_prompt(wire.body["messages"], schema_prompt(prompted))
         if form == "json_object":
             wire.body["response_format"] = {"type": "json_object"}
         return

@@ -1,1 +1,1 @@
-"""Parts that providers behind HTTP share: endpoint and attempt, request body, cache layout, batches."""
+"""Shared parts of HTTP providers: endpoint and attempt, request body, cache layout, batches."""

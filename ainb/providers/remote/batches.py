@@ -1,4 +1,4 @@
-"""What the batch APIs of the protocols have in common: jobs behind one path, listed in pages."""
+"""`HttpBatches`: base class of batch APIs over HTTP, with jobs under one path, listed in pages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ainb.providers.http import MAX_PAGES, SKEW_SECONDS, BatchHttp, Json, Stored
 
 
 class HttpBatches:
-    """The batch API of one endpoint; protocols add how its jobs and lines are written.
+    """Base class of the batch API of one endpoint; protocols add the format of jobs and lines.
 
     Args:
-        http: Calls to the endpoint.
-        body: A request's body, as a live call sends it.
-        read: Reads a stored response as a live one is read.
+        http: HTTP client of the endpoint.
+        body: Builds the body of a request, the same as for a live call.
+        read: Parses a stored response the same way as a live one.
     """
 
     limits: BatchLimits
@@ -38,7 +38,7 @@ class HttpBatches:
         self._read = read
 
     async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
-        """Jobs that may be the one that was created with the tag; the service lists the newest first."""
+        """Jobs that may be the one created with `tag`; the service lists the newest first."""
         found = []
         async for item in self._pages(self.path):
             job = self._job(item)
@@ -49,22 +49,22 @@ class HttpBatches:
         return found
 
     async def get(self, job_id: str) -> RemoteJob:
-        """The job now."""
+        """Current state of the job."""
         return self._job(await self._http.call(f"{self.path}/{job_id}"))
 
     async def cancel(self, job_id: str) -> None:
-        """Ask the provider to stop."""
+        """Request cancellation of the job."""
         await self._http.call(f"{self.path}/{job_id}/cancel", b"{}")
 
     async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write a result file to `path`, from the endpoint itself.
+        """Write a result file to `path`.
 
-        An address that a reply names never gets the key.
+        It is read from the endpoint itself: a URL in the provider's response never receives the key.
         """
         await self._http.download(self._result_path(job_id, name), path)
 
     def read_line(self, line: bytes) -> RequestResult | None:
-        """One line of a result file; None when it cannot be read."""
+        """Parse one line of a result file; None when it is not valid."""
         try:
             data = orjson.loads(line)
         except orjson.JSONDecodeError:

@@ -73,15 +73,15 @@ class RemoteProvider(HttpService):
         self._exchange = Exchange(self.answer, clock=clock)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flags, by the rules of the model's family."""
+        """The outgoing body without the stream flags, by the rules of the model's family."""
         return self.wire(request).body
 
     def wire(self, request: Request, lessons: Sequence[Lesson] = (), **how: Any) -> Wire:
-        """The same, with what is needed to read the reply.
+        """The outgoing body with the data to convert the reply back.
 
         Args:
-            request: What the user asks.
-            lessons: What earlier refusals of this model taught.
+            request: The request.
+            lessons: Lessons from earlier refusals of this model.
             how: `flags` of a stream; `purpose`, which is "send" or "job".
         """
         raise NotImplementedError
@@ -91,7 +91,7 @@ class RemoteProvider(HttpService):
 
         Raises:
             ProviderError: It failed.
-            ConfigError: The key or the base URL is missing, or a part of a message makes no sense.
+            ConfigError: The key or the base URL is missing, or a part of a message is invalid.
             InvalidPromptError: The body cannot be written as JSON.
         """
         request = call.request
@@ -107,7 +107,7 @@ class RemoteProvider(HttpService):
         return _read_back(call, wire, reply)
 
     def cache_seconds(self, request: Request) -> float | None:
-        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        """How long the provider keeps the prefix that this request marks; None when it marks none."""
         wire = self.wire(request, self._lessons(self._target_for(request), request))
         return None if wire.cache is None else wire.cache.life_seconds
 
@@ -115,7 +115,7 @@ class RemoteProvider(HttpService):
         """The service's batch API at the endpoint of a request.
 
         Raises:
-            ConfigError: It has none, or the key or the base URL is missing or makes no sense.
+            ConfigError: There is none, or the key or the base URL is missing or invalid.
         """
         if not self._service.batch_api:
             raise no_batch_api(f"{self.name}:{request.model}")
@@ -197,7 +197,7 @@ class RemoteProvider(HttpService):
 
     @contextlib.contextmanager
     def _learning(self, call: Call, target: Target, wire: Wire) -> Iterator[None]:
-        """Learn from a refusal."""
+        """Store the lessons of a refusal that is raised inside the block."""
         try:
             yield
         except PermanentProviderError as error:

@@ -1,1 +1,1 @@
-"""Schemas and names as protocols accept them: forms, names of keys and tools, replies mapped back."""
+"""Schemas and names that protocols accept: forms, names of keys and tools, replies converted back."""

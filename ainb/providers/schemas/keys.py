@@ -1,4 +1,4 @@
-"""Keys of a value replaced where its schema lists the property."""
+"""Replaces keys of a value if its schema has the property."""
 
 from __future__ import annotations
 

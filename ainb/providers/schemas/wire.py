@@ -1,4 +1,4 @@
-"""A schema as it is sent: what a service accepts (`Profile`), and what was changed (`WireSchema`)."""
+"""Schemas as sent: the supported subset of a service (`Profile`) and the changes (`WireSchema`)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireSchema:
-    """A schema as it is sent.
+    """A schema as sent.
 
     Attributes:
         schema: The JSON schema on the wire; its root is an object.

@@ -80,7 +80,7 @@ class DiskStore:
         """Look up in one statement which of these texts the file lacks; `get` does not look again at once."""
         from ainb.stores.disk.text_cache import MOST_NAMES
 
-        if self._faults.is_resting() or (database := self._open()) is None:
+        if self._faults.is_paused() or (database := self._open()) is None:
             return
         now = self._clock.monotonic()
         if len(self._absent) > MAX_ABSENT:  # of rows that were never asked for
@@ -90,7 +90,7 @@ class DiskStore:
             try:
                 held = database.held(names)
             except Exception as error:  # noqa: BLE001 - as in `_read`
-                self._faults.rest(error)
+                self._faults.pause(error)
                 return
             self._absent.update(dict.fromkeys(set(names) - held, now + ABSENT_SECONDS))
 

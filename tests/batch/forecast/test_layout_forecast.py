@@ -17,9 +17,7 @@ from tests.providers.billing_server import BillingServer
 RULES = " ".join(f"Rule {number}: a review that praises thing {number} is positive." for number in range(150))
 SCHEMA = "label: positive|negative"
 MODELS = ("openai:gpt-6-luna", "anthropic:claude-haiku-5-5")
-HINT = re.compile(
-    r"^the instruction stands behind the row; put it in front and about \$[\d.]+ of \$[\d.]+ is saved$"
-)
+HINT = re.compile(r"^the instruction follows the row; put it first to save about \$[\d.]+ of \$[\d.]+$")
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ EVENTS = st.lists(
         st.tuples(st.just("overloaded"), st.floats(0, 5)),
         st.tuples(st.just("hint"), st.floats(0, 1e9)),
         st.tuples(st.just("raise_to"), st.floats(0, 1e9)),
-        st.tuples(st.just("rest"), st.just(0)),
+        st.tuples(st.just("idle"), st.just(0)),
         st.tuples(st.just("most"), st.integers(1, 100)),
     ),
     max_size=80,
