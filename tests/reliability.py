@@ -101,6 +101,7 @@ PROMISES = (
         (
             "tests/stores/test_day_book.py::test_four_processes_share_a_day_without_overshoot",
             "tests/stores/test_day_book.py::test_a_killed_process_returns_what_it_had_not_sent",
+            "tests/stores/test_day_book_draws.py",
             "tests/batch/test_budget_after_a_kill.py",
             f"{BUDGET}/test_budget.py::test_32_workers_never_overshoot_and_use_nearly_all_of_it",
             f"{BUDGET}/test_absurd_usage.py",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         read_usd,
         unpriced_text,
     )
+    from ainb.pipeline.budget.pot import Pot, grant
     from ainb.pipeline.budget.stage import BudgetStage
 else:
     __getattr__ = lazy_exports(
@@ -39,10 +40,12 @@ else:
             "Ledger": "ledger",
             "MAX_USD": "options",
             "MemoryBook": "accounts",
+            "Pot": "pot",
             "Verdict": "accounts",
             "ZERO": "accounts",
             "billed_attempts": "billing",
             "decide": "accounts",
+            "grant": "pot",
             "may_be_billed": "billing",
             "parse_budget": "options",
             "read_usd": "options",
@@ -62,9 +65,11 @@ __all__ = [
     "JobBudget",
     "Ledger",
     "MemoryBook",
+    "Pot",
     "Verdict",
     "billed_attempts",
     "decide",
+    "grant",
     "may_be_billed",
     "parse_budget",
     "read_usd",
