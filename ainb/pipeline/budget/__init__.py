@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         read_usd,
         unpriced_text,
     )
-    from ainb.pipeline.budget.pot import Pot, grant
+    from ainb.pipeline.budget.pot import SHARE_AHEAD, Pot, grant
+    from ainb.pipeline.budget.shares import HEADROOM, MILLION, Shares, presumed_cost
     from ainb.pipeline.budget.stage import BudgetStage
 else:
     __getattr__ = lazy_exports(
@@ -36,11 +37,15 @@ else:
             "BudgetStage": "stage",
             "BudgetStatus": "options",
             "Claim": "accounts",
+            "HEADROOM": "shares",
             "JobBudget": "jobs",
             "Ledger": "ledger",
             "MAX_USD": "options",
+            "MILLION": "shares",
             "MemoryBook": "accounts",
             "Pot": "pot",
+            "SHARE_AHEAD": "pot",
+            "Shares": "shares",
             "Verdict": "accounts",
             "ZERO": "accounts",
             "billed_attempts": "billing",
@@ -48,13 +53,17 @@ else:
             "grant": "pot",
             "may_be_billed": "billing",
             "parse_budget": "options",
+            "presumed_cost": "shares",
             "read_usd": "options",
             "unpriced_text": "options",
         },
     )
 
 __all__ = [
+    "HEADROOM",
     "MAX_USD",
+    "MILLION",
+    "SHARE_AHEAD",
     "ZERO",
     "Account",
     "Balance",
@@ -66,12 +75,14 @@ __all__ = [
     "Ledger",
     "MemoryBook",
     "Pot",
+    "Shares",
     "Verdict",
     "billed_attempts",
     "decide",
     "grant",
     "may_be_billed",
     "parse_budget",
+    "presumed_cost",
     "read_usd",
     "unpriced_text",
 ]

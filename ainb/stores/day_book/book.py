@@ -18,14 +18,14 @@ from typing import TypeVar
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
-from ainb.pipeline.budget import Account, Balance, Claim, MemoryBook, Verdict
+from ainb.pipeline.budget import Account, Balance, Claim, MemoryBook, Shares, Verdict
 from ainb.stores.day_book.account import DayAccount, Hold
 from ainb.stores.day_book.courier import Courier
 from ainb.stores.day_book.file import BookFile, Plan, Result, Statement
 from ainb.stores.day_book.jobs import job_row, settling_job
 from ainb.stores.day_book.notices import fault_notice, other_values_notice
 from ainb.stores.day_book.sql import BOOKED, DRAWN, KEEP, PICO_DIGITS, RESET, pico, usd_of
-from ainb.stores.day_book.trace import Shares, Trace
+from ainb.stores.day_book.trace import Trace
 from ainb.stores.files import make_folders
 from ainb.stores.fork import renew_after_fork
 from ainb.stores.sqlite import Owner

@@ -7,16 +7,11 @@ writes and no lock. Money is in picodollars.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from ainb.pipeline.budget import MILLION, presumed_cost
 from ainb.stores.day_book.sql import MOST_PICO
-
-MILLION = 1_000_000
-# Before so many calls their costs say too little about those of others.
-RATIO_CALLS = 20
-HEADROOM = 2
 
 
 @dataclass(slots=True)
@@ -24,8 +19,7 @@ class Trace:
     """What one process did with the money that it holds.
 
     Attributes:
-        worst: Highest share of its estimate that a call did cost, in millionths; MILLION until RATIO_CALLS
-            calls are known.
+        worst: Highest share of its estimate that a call did cost, in millionths; see `Shares`.
         spent: Cost of all calls by account since this process began.
         sent: Estimates of the calls under way by account.
     """
@@ -39,13 +33,8 @@ class Trace:
         return json.dumps([self.worst, self.spent, self.sent])
 
     def used(self, account: str, booked: int) -> int:
-        """The most that the process can have spent and not booked.
-
-        A call under way counts with its estimate, or with HEADROOM times the highest share of an estimate
-        that a call of the process did cost.
-        """
-        sent = self.sent.get(account, 0)
-        in_flight = min(sent, math.ceil(sent * HEADROOM * self.worst / MILLION))
+        """What the process counts as having spent and not booked, calls under way included."""
+        in_flight = presumed_cost(self.sent.get(account, 0), self.worst)
         return max(0, self.spent.get(account, 0) - booked) + in_flight
 
 
@@ -60,26 +49,6 @@ def read_trace(text: str) -> Trace | None:
         for part in (spent, sent)
     )
     return Trace(worst, spent, sent) if good else None
-
-
-class Shares:
-    """Learns the highest share of its estimate that a call did cost."""
-
-    __slots__ = ("_calls", "_worst")
-
-    def __init__(self) -> None:
-        self._calls = self._worst = 0
-
-    def note(self, amount: int, cost: int) -> None:
-        """Note a settled call; one that cost nothing says nothing."""
-        if cost > 0 and amount > 0:
-            self._calls += 1
-            self._worst = max(self._worst, min(MILLION, math.ceil(cost * MILLION / amount)))
-
-    @property
-    def worst(self) -> int:
-        """In millionths; MILLION while too few calls are known."""
-        return self._worst if self._calls >= RATIO_CALLS else MILLION
 
 
 def _is_amount(value: Any, most: int) -> bool:

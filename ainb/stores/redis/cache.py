@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from typing import Any
 
@@ -21,11 +22,12 @@ SCAN_COUNT = 500
 _MINE, _ANSWERED = 1, 2
 LEASED = "reply"  # the namespace of answers that cost money; lookups in others take no lease
 
-GET = load_script("cache/get")
-LEAD = load_script("cache/lead")
-SET = load_script("cache/set")
-RELEASE = load_script("cache/release")
-RENEW = load_script("cache/renew")
+_load = functools.partial(load_script, types=("string", "string"))
+GET = _load("cache/get")
+LEAD = _load("cache/lead")
+SET = _load("cache/set")
+RELEASE = _load("cache/release")
+RENEW = _load("cache/renew")
 
 
 class RedisStore:

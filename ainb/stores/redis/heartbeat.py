@@ -13,7 +13,11 @@ from ainb.stores.redis.script import load_script
 LIVE_SECONDS = 10.0  # a process without a heartbeat for so long is dead, and what it held is released
 FORGET_SECONDS = 3600
 
-HEARTBEAT = load_script("heartbeat")
+# Within so long after a loss of all data every living process has told what it knows; until then no money is
+# drawn.
+NEW_MS = 2500
+
+HEARTBEAT = load_script("heartbeat", types=("zset", "string", "string"))
 
 
 @dataclass(slots=True)
