@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, get_args
 
 from ainb.clock import Clock
@@ -34,6 +34,25 @@ class Leases(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class _Work:
+    """The work of a shared call.
+
+    Attributes:
+        key: Key of the answer.
+        shared: The shared call.
+        turn: Turn of all works of the key in this process.
+        past_age: Whether a stored answer does not count.
+        leads: Whether this work holds the lease of the key.
+    """
+
+    key: str
+    shared: SharedCall[Reply, Call]
+    turn: Turn
+    past_age: bool
+    leads: bool = False
+
+
 class CacheStage:
     """Returns stored answers, stores complete new ones, and runs identical calls in flight once.
 
@@ -50,7 +69,7 @@ class CacheStage:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
-        self._turns: dict[int, Turn] = {}
+        self._works: dict[int, _Work] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the store or from an identical call in flight, or let the call proceed.
@@ -82,10 +101,12 @@ class CacheStage:
     def take_turn(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Next to the provider: identical calls under other limits send one after another.
 
-        The first whole answer ends the others, so that they neither send nor pay.
+        The first whole answer ends the others, so that they neither send nor pay. The same holds between
+        processes, which take a lease. It is taken here, where nothing delays the call any more, so that no
+        process waits behind the limits of another one; a holder that is held up itself loses it.
         """
-        turn = self._turns.get(id(call))
-        return proceed(call) if turn is None else _in_turn(turn, call, proceed)
+        work = self._works.get(id(call))
+        return proceed(call) if work is None else self._in_turn(work, call, proceed)
 
     async def holds(self, call: Call) -> bool:
         """Whether this call would be answered from the store; not counted as a lookup.
@@ -146,49 +167,54 @@ class CacheStage:
     def _start(
         self, place: tuple[CacheMode, str], party: Hashable, work: Call, proceed: Handler, *, past_age: bool
     ) -> SharedCall[Reply, Call]:
-        fetch = self._fetch(place[1], work, proceed, past_age=past_age)
-        shared, turn = self._calls.start(place, fetch, work, party)
-        self._turns[id(work)] = turn
+        shared, turn = self._calls.start(place, self._pay(place[1], work, proceed), work, party)
+        entry = self._works[id(work)] = _Work(place[1], shared, turn, past_age)
 
         def end(_task: asyncio.Task[Reply]) -> None:
-            del self._turns[id(work)]
+            del self._works[id(work)]
+            self._release(entry)
             turn.give_up(work)
 
         shared.task.add_done_callback(end)
         return shared
 
-    async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
-        leases = self._leases
-        if leases is None or work.options.cache == "refresh":
-            return await self._pay(key, work, proceed)
+    async def _in_turn(self, work: _Work, call: Call, proceed: Handler) -> Reply:
+        await work.turn.take(call)
         try:
-            while not await leases.lead(FAMILY, key, anew=past_age):
-                entry: Entry | None = await self._lookup.read(key, decode_entry)
-                if entry is not None and self._lookup.is_fresh(entry.created_at, work.options.ttl_seconds):
-                    reply = entry.hit()
-                    reply.coalesced = True
-                    return reply
-                # A text that is no valid answer does not count: one that cannot be read would be found for
-                # ever.
-                past_age = True
-            return await self._pay(key, work, proceed)
-        finally:
-            leases.release(FAMILY, key)
+            found = await self._lead(work, call)
+            if found is not None:
+                work.shared.take_over(found)
+                await asyncio.sleep(0)  # the work is cancelled here, and what it holds is given back
+            return await proceed(call)
+        except BaseException:
+            self._release(work)
+            work.turn.give_up(call)
+            raise
+
+    async def _lead(self, work: _Work, call: Call) -> Reply | None:
+        """Take the lease; or the answer of the process that held it."""
+        leases = self._leases
+        if leases is None or work.leads or call.options.cache == "refresh":
+            return None
+        while not await leases.lead(FAMILY, work.key, anew=work.past_age):
+            entry: Entry | None = await self._lookup.read(work.key, decode_entry)
+            if entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds):
+                return entry.hit()
+            # A text that is no valid answer does not count: one that cannot be read would be found for ever.
+            work.past_age = True
+        work.leads = True
+        return None
+
+    def _release(self, work: _Work) -> None:
+        if work.leads and self._leases is not None:
+            work.leads = False
+            self._leases.release(FAMILY, work.key)
 
     async def _pay(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
         return reply
-
-
-async def _in_turn(turn: Turn, call: Call, proceed: Handler) -> Reply:
-    await turn.take(call)
-    try:
-        return await proceed(call)
-    except BaseException:
-        turn.give_up(call)
-        raise
 
 
 def _party(call: Call) -> Hashable:

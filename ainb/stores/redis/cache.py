@@ -14,6 +14,7 @@ from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.script import load_script
 
 LEASE_SECONDS = 5.0  # renewed at every heartbeat; after its owner's death another process waits so long
+CLAIM_SECONDS = 1.0  # of a lease that a lookup takes for a call that is usually sent at once
 POLL_SECONDS = 0.04
 MAX_POLL_SECONDS = 0.25
 OPENING_POLLS = 50  # 2 s; a local store that takes longer to open hangs, and is left to its thread
@@ -134,9 +135,10 @@ class RedisStore:
         name = f"{namespace}:{key}"
         if self._client.is_down:
             return True
-        # A lease taken by a lookup that was then cancelled is not renewed, so it expires soon.
+        # A lease that a lookup took is not renewed before the call is sent, so it expires soon.
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
+            self._renew(name)
         try:
             return name in self._leased or await self._client.run_on_loop(lambda: self._lead(name, anew=anew))
         except UnavailableError:
@@ -152,14 +154,14 @@ class RedisStore:
     async def _get(self, namespace: str, key: str) -> str | None:
         name = f"{namespace}:{key}"
         wants_lease = namespace == LEASED and name not in self._leased
-        lease_ms = int(LEASE_SECONDS * 1000) if wants_lease else 0
+        lease_ms = int(CLAIM_SECONDS * 1000) if wants_lease else 0
         found = await self._client.run_script(
             GET, self._keys(name), (self._client.owner, lease_ms), lambda answer: self._drop(name, answer)
         )
         if isinstance(found, str):
             return found
         if found == _MINE:
-            self._claimed[name] = self._client.clock.monotonic() + LEASE_SECONDS / 2
+            self._claimed[name] = self._client.clock.monotonic() + CLAIM_SECONDS / 2
         return None
 
     async def _lead(self, name: str, *, anew: bool) -> bool:
@@ -200,4 +202,7 @@ class RedisStore:
         now = self._client.clock.monotonic()
         self._claimed = {name: until for name, until in self._claimed.items() if until > now}
         for name in self._leased:
-            self._client.send_script(RENEW, self._keys(name), (self._client.owner, int(LEASE_SECONDS * 1000)))
+            self._renew(name)
+
+    def _renew(self, name: str) -> None:
+        self._client.send_script(RENEW, self._keys(name), (self._client.owner, int(LEASE_SECONDS * 1000)))
