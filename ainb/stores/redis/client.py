@@ -27,7 +27,15 @@ from ainb.stores.redis.connection import (
     fail,
     reason,
 )
-from ainb.stores.redis.heartbeat import FORGET_SECONDS, HEARTBEAT, LIVE_SECONDS, NEW_MS, Listeners, new_name
+from ainb.stores.redis.heartbeat import (
+    FORGET_SECONDS,
+    HEARTBEAT,
+    LEAVE,
+    LIVE_SECONDS,
+    NEW_MS,
+    Listeners,
+    new_name,
+)
 from ainb.stores.redis.loop import LoopBound
 from ainb.stores.redis.script import Script
 
@@ -182,7 +190,8 @@ class RedisClient(LoopBound):
                     await task
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.send(Command(("ZREM", self.key("peers"), self.owner)))
+            words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner, LIVE_SECONDS)
+            connection.send(Command(words))
             await connection.close()
         self._break(UnavailableError("closed"))
 

@@ -18,6 +18,7 @@ FORGET_SECONDS = 3600
 NEW_MS = 2500
 
 HEARTBEAT = load_script("heartbeat", types=("zset", "string", "string"))
+LEAVE = load_script("leave", types=("zset",))
 
 
 @dataclass(slots=True)
