@@ -5,16 +5,22 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= logical
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUICKSTART := notebooks/01_quickstart.ipynb
 REPLAYED := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb notebooks/08_half_price.ipynb notebooks/09_practices.ipynb
 FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py tests/prompts tests/pricing tests/usage tests/pipeline tests/providers/openai tests/providers/anthropic tests/providers/pydantic_ai
-LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/06_team.ipynb notebooks/08_half_price.ipynb
+LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/08_half_price.ipynb
+# A file of tests to a process at a time, the longest files first (tests/conftest.py); one process more than there are cores,
+# for many tests wait.
+SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Where it is set, each of the hundreds of Pythons that tests and notebooks start compiles the whole package, 0.5 s of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart lab model test test-fast test-all live check format notebooks notebooks-replayed notebooks-live bench bench-peers prices reliability docs screenshots clean
+.PHONY: help quickstart lab model test tests test-fast tests-fast test-all live check format notebooks notebooks-replayed notebooks-live bench bench-peers prices reliability docs screenshots clean
 
 help:
 	@echo 'make quickstart  install, fetch the small model (98 MB), run the first notebook and print its answers'
@@ -57,14 +63,19 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_import_graph.py
 
 # The checks and the tests that need no server, browser or model; minutes rather than a quarter of an hour.
-test-fast: check
-	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(FAST)
+test-fast: $(VENV)/.installed-dev
+	$(MAKE) --no-print-directory --jobs check tests-fast
 
-# A file of tests to a process at a time, the longest files first (tests/conftest.py). The notebooks' replay is among the
-# tests already.
-test: check model
-	$(BIN)/python -m pytest -m 'not slow' --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-	$(MAKE) --no-print-directory notebooks-live
+tests-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(SIDE_BY_SIDE) $(FAST)
+
+# Side by side: the checks, the tests, and the notebooks with the model on this machine. The notebooks' replay is among the
+# tests, and the import graph among the checks.
+test: $(VENV)/.installed-dev model
+	$(MAKE) --no-print-directory --jobs check tests notebooks-live
+
+tests: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'not slow' --ignore tests/test_import_graph.py $(SIDE_BY_SIDE)
 
 test-all: check model
 	$(BIN)/python -m pytest
@@ -77,6 +88,7 @@ live: $(VENV)/.installed-dev
 # Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
 # words may differ, so that only every cell's running counts.
 notebooks: notebooks-replayed notebooks-live
+	$(BIN)/python notebooks/run.py --quiet notebooks/06_team.ipynb
 
 notebooks-replayed: $(VENV)/.installed-dev
 	AINB_MODEL_DIR=$(CURDIR)/build/no-models $(BIN)/python -m pytest -p no:cacheprovider --nbval $(REPLAYED) --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with notebooks/sanitize.cfg
@@ -91,7 +103,7 @@ bench: $(VENV)/.installed-dev
 # The same batch with other packages, which are installed into an environment of their own.
 bench-peers: $(VENV)/.installed-dev
 	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
-	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm bespokelabs-curator
 	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python
 
 # Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.

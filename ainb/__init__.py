@@ -1,6 +1,6 @@
-"""ainb: validated, cached, limited, retried, budgeted and recorded calls of language models from a notebook.
+"""ainb: validated, cached, rate-limited, retried, budgeted and logged calls of language models in notebooks.
 
-``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded when it is used.
+``%load_ext ainb`` registers ``%%ai`` and ``%ai``; everything else is loaded on first use.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ainb import host
+from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ainb import keys, testing
@@ -49,123 +50,59 @@ if TYPE_CHECKING:
     from ainb.tokens import count_tokens
     from ainb.version import __version__
 
+# Public names, with blanks between them, by the module that defines them.
 _HOMES = {
-    "BatchFailedError": "batch",
-    "BatchInterrupted": "batch",
-    "BatchPendingError": "errors",
-    "Agreement": "compare",
-    "Comparison": "compare",
-    "agreement": "compare",
-    "Config": "config",
-    "Job": "engine",
-    "AinbError": "errors",
-    "BudgetExceededError": "errors",
-    "NotConfirmedError": "errors",
-    "CallRejectedError": "errors",
-    "CircuitOpenError": "errors",
-    "ConfigError": "errors",
-    "ContentFilteredError": "errors",
-    "DeadlineExceededError": "errors",
-    "InvalidPromptError": "errors",
-    "InvalidReplyError": "errors",
-    "PermanentProviderError": "errors",
-    "ProviderError": "errors",
-    "RateLimitError": "errors",
-    "RefusedError": "errors",
-    "ReplayMissError": "errors",
-    "TransientProviderError": "errors",
-    "Message": "messages",
-    "Reply": "messages",
-    "Usage": "messages",
-    "Budget": "pipeline.budget.options",
-    "Cache": "pipeline.cache.options",
-    "CircuitBreaker": "pipeline.circuit.standalone",
-    "Circuit": "pipeline.circuit.state_machine",
-    "Deadline": "pipeline.deadline.stage",
-    "RateLimit": "pipeline.rate_limit.options",
-    "RateLimiter": "pipeline.rate_limit.standalone",
-    "ResponseCache": "pipeline.cache.standalone",
-    "retrying": "pipeline.retry.standalone",
-    "Retry": "pipeline.retry.policy",
-    "Finding": "pipeline.validation.rules",
-    "Rule": "pipeline.validation.rules",
-    "sanitize": "pipeline.validation.untrusted",
-    "validate": "pipeline.validation.stage",
-    "Validation": "pipeline.validation.options",
-    "Validator": "pipeline.validation.validator",
-    "estimate": "pricing",
-    "price": "pricing",
-    "Session": "session",
-    "current": "session",
-    "panel": "panels",
-    "count_tokens": "tokens",
-    "__version__": "version",
+    "batch": "BatchFailedError BatchInterrupted",
+    "compare": "Agreement Comparison agreement",
+    "config": "Config",
+    "engine": "Job",
+    "errors": (
+        "AinbError BatchPendingError BudgetExceededError CallRejectedError CircuitOpenError ConfigError "
+        "ContentFilteredError DeadlineExceededError InvalidPromptError InvalidReplyError "
+        "NotConfirmedError PermanentProviderError ProviderError RateLimitError RefusedError "
+        "ReplayMissError TransientProviderError"
+    ),
+    "messages": "Message Reply Usage",
+    "panels": "panel",
+    "pipeline.budget.options": "Budget",
+    "pipeline.cache.options": "Cache",
+    "pipeline.cache.standalone": "ResponseCache",
+    "pipeline.circuit.standalone": "CircuitBreaker",
+    "pipeline.circuit.state_machine": "Circuit",
+    "pipeline.deadline.stage": "Deadline",
+    "pipeline.rate_limit.options": "RateLimit",
+    "pipeline.rate_limit.standalone": "RateLimiter",
+    "pipeline.retry.policy": "Retry",
+    "pipeline.retry.standalone": "retrying",
+    "pipeline.validation.options": "Validation",
+    "pipeline.validation.rules": "Finding Rule",
+    "pipeline.validation.stage": "validate",
+    "pipeline.validation.untrusted": "sanitize",
+    "pipeline.validation.validator": "Validator",
+    "pricing": "estimate price",
+    "session": "Session current",
+    "tokens": "count_tokens",
+    "version": "__version__",
 }
 _MODULES = ("keys", "testing")
 
 __all__ = [
-    "Agreement",
-    "AinbError",
-    "BatchFailedError",
-    "BatchInterrupted",
-    "BatchPendingError",
-    "Budget",
-    "BudgetExceededError",
-    "Cache",
-    "CallRejectedError",
-    "Circuit",
-    "CircuitBreaker",
-    "CircuitOpenError",
-    "Comparison",
-    "Config",
-    "ConfigError",
-    "ContentFilteredError",
-    "Deadline",
-    "DeadlineExceededError",
-    "Finding",
-    "InvalidPromptError",
-    "InvalidReplyError",
-    "Job",
-    "Message",
-    "NotConfirmedError",
-    "PermanentProviderError",
-    "ProviderError",
-    "RateLimit",
-    "RateLimitError",
-    "RateLimiter",
-    "RefusedError",
-    "ReplayMissError",
-    "Reply",
-    "ResponseCache",
-    "Retry",
-    "Rule",
-    "Session",
-    "TransientProviderError",
-    "Usage",
-    "Validation",
-    "Validator",
-    "__version__",
-    "agreement",
-    "count_tokens",
-    "current",
-    "estimate",
-    "keys",
-    "panel",
-    "price",
-    "retrying",
-    "sanitize",
-    "testing",
-    "validate",
-]
+    "Agreement", "AinbError", "BatchFailedError", "BatchInterrupted", "BatchPendingError", "Budget",
+    "BudgetExceededError", "Cache", "CallRejectedError", "Circuit", "CircuitBreaker", "CircuitOpenError",
+    "Comparison", "Config", "ConfigError", "ContentFilteredError", "Deadline", "DeadlineExceededError",
+    "Finding", "InvalidPromptError", "InvalidReplyError", "Job", "Message", "NotConfirmedError",
+    "PermanentProviderError", "ProviderError", "RateLimit", "RateLimitError", "RateLimiter", "RefusedError",
+    "ReplayMissError", "Reply", "ResponseCache", "Retry", "Rule", "Session", "TransientProviderError",
+    "Usage", "Validation", "Validator", "__version__", "agreement", "count_tokens", "current", "estimate",
+    "keys", "panel", "price", "retrying", "sanitize", "testing", "validate",
+]  # fmt: skip
+
+
+_find = lazy_exports("ainb", **_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"ainb.{name}")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'ainb' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"ainb.{home}"), name)
+    return importlib.import_module(f"ainb.{name}") if name in _MODULES else _find(name)
 
 
 def _show_result(result: Any, /) -> None:

@@ -61,7 +61,7 @@ def _pull(model: str, *, confirmed: bool) -> None:
     if model.startswith("hf:"):
         file = local_models.look_up(model)
         sys.stderr.write(f"{file.summary}\n")
-        if not confirmed and not _says_yes():
+        if not confirmed and not _confirm():
             raise NotConfirmedError("the download was not confirmed; add --yes to allow it")
         path = local_models.pull_from_hub(file, progress=progress(file.name, sys.stderr))
         sys.stdout.write(f"{path}\n")
@@ -73,7 +73,7 @@ def _pull(model: str, *, confirmed: bool) -> None:
     sys.stdout.write(f"{path}\n")
 
 
-def _says_yes() -> bool:
+def _confirm() -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         return False
     return input("Download it? [y/N] ").strip().lower() in {"y", "yes"}

@@ -1,7 +1,7 @@
-"""``df.ai`` and ``df.ainb``: a table's rows through the notebook's session, added to pandas on import.
+"""Pandas accessors ``df.ai`` and ``df.ainb``, which send the rows of a table through the notebook's session.
 
-``%load_ext ainb`` imports it before the first cell that runs with pandas loaded, so that loading the
-extension loads no pandas.
+Importing this module registers them. The extension imports it before the first cell that runs with pandas
+loaded, so that ``%load_ext ainb`` does not load pandas.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMES = ("ainb", "ai")
 
 
 class RowsAccessor:
-    """What ``df.ainb`` and ``series.ainb`` offer; a Series fills ``{value}``.
+    """Accessor ``df.ainb`` and ``series.ainb``; the items of a Series fill ``{value}``.
 
     Args:
         rows: The table or column.
@@ -29,7 +29,7 @@ class RowsAccessor:
         self._rows = rows
 
     def map(self, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
-        """Send one call a row and wait for the table of answers; see ``Session.map``."""
+        """Send one call per row and wait for the table of answers; see ``Session.map``."""
         return current().map(self._rows, task, **options)
 
     def submit_map(self, task: str | Callable[..., Any], **options: Any) -> Job[pd.DataFrame | Path]:
@@ -38,7 +38,7 @@ class RowsAccessor:
 
 
 class ShortAccessor(RowsAccessor):
-    """The same as ``df.ai``, but for tables that have a column of that name.
+    """Accessor ``df.ai``, for tables without a column of that name.
 
     Raises:
         AttributeError: The table has a column named "ai", which ``df.ai`` may mean as well.
@@ -57,7 +57,7 @@ def _register() -> list[str]:
     """Add the accessors to DataFrame and Series.
 
     Returns:
-        A line about the name that another package owns; none where it is free.
+        A notice if another package has registered ``df.ai``, else an empty list.
     """
     owner = None
     for kind, register in (
@@ -74,7 +74,7 @@ def _register() -> list[str]:
         return []
     return [
         (
-            f"df.ai belongs to another package ({owner}) and stays with it; "
+            f"df.ai belongs to another package ({owner}) and is left unchanged; "
             "df.ainb.map(…) does what df.ai.map(…) would"
         )
     ]

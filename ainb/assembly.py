@@ -1,4 +1,4 @@
-"""The stages of a session, made of its options and put in order."""
+"""Assembly of a session's stages from its options, and their order."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 
 
 class Stages:
-    """Every stage that is switched on; each attribute is None where its stage is off.
+    """All stages of a session; an attribute is None if its stage is off.
 
-    In replay nothing of the home is read or written, so that a run costs nobody's budget and shows nobody's
-    past.
+    In replay the home is neither read nor written, so that a run does not spend a budget and does not depend
+    on earlier calls.
 
     Args:
         config: The options.
-        runtime: Time, randomness, listener.
+        runtime: Clock, randomness and event sink.
         prices: Price lists.
     """
 
@@ -57,7 +57,7 @@ class Stages:
         clock, rng = runtime.clock, runtime.rng
         self.log = self._make_log(config, runtime, prices)
         self.telemetry = self._make_telemetry(config, runtime)
-        self.record = RecordStage(self._tell(runtime.sink), clock, rng)
+        self.record = RecordStage(self._make_sink(runtime.sink), clock, rng)
         self.validation = self._make_validation(config, prices)
         self.deadline = DeadlineStage(config.deadline, clock) if config.deadline else None
         self.attempt = AttemptTimeoutStage(config.deadline) if config.deadline else None
@@ -80,23 +80,26 @@ class Stages:
         self.rate_limit = self._make_rate_limit(config, clock)
         self.reached = Reached.of_home(None if config.replay == "replay" else config.home_folder())
         _open.add(self)
-        # What nobody closes ends by itself: an idle writer thread would hold store and files for seconds.
+        # Threads of a session that is not closed end too: an idle writer thread would keep store and files
+        # open for seconds.
         if self.cache is not None:
-            weakref.finalize(self, _let_go, self.cache.store).atexit = False
+            weakref.finalize(self, _end_threads, self.cache.store).atexit = False
         if self.shared is not None:
-            # The loop holds its connection and heartbeat, so that they do not end by themselves.
-            weakref.finalize(self, _hang_up, self.shared).atexit = False
+            # The loop holds connection and heartbeat, so garbage collection alone does not end them.
+            weakref.finalize(self, _disconnect, self.shared).atexit = False
 
     def in_order(self) -> list[Stage]:
-        """The pipeline, outermost first; the one place that says the order."""
+        """The stages of the pipeline, outermost first; the only place that defines their order."""
         order: list[Stage | None] = [
             self.record,
             TextDeliveryStage(),
             self.validation,
             self.deadline,
+            # Outside the cache, so that an answer is stored and priced under the model that gave it.
             FallbackStage(),
             self.replay,
             self.cache,
+            # Inside the cache, so that only valid replies are stored.
             AnswerStage(),
             *self._sending(),
         ]
@@ -105,45 +108,51 @@ class Stages:
     def of_packs(self) -> list[Stage]:
         """The stages of a call for several rows, outermost first.
 
-        What concerns the rows themselves is done for each of them, before it goes into the pack and when its
-        part of the answer is here: see `of_batch_rows`.
+        The other stages run for each row, before it is packed and when its part of the answer is delivered;
+        see `of_batch_rows`.
         """
         order: list[Stage | None] = [self.record, self.deadline, FallbackStage(), *self._sending()]
         return [stage for stage in order if stage is not None]
 
     def _sending(self) -> list[Stage | None]:
-        """The stages around a request that is sent, the last one next to the provider."""
+        """The stages around a request that is sent; the last one is next to the provider."""
         breakers = self.breakers
         return [
             self.budget,
             self.retry,
+            # Inside retry: an attempt after one that may have been billed makes its own reservation.
             self.budget.before_attempt,
+            # Apart from retry, which may be off; outside the limiter, so that each request takes a permit.
             ResendStage(),
+            # Before the rate limit: refused calls do not wait.
             GateStage(breakers) if breakers else None,
             self.rate_limit,
+            # After the rate limit, and before the circuit's permit, so that no waiting call holds a probe.
             self.cache.take_turn if self.cache else None,
             self._permit_stage(breakers) if breakers else None,
             self.attempt,
+            # Next to the provider: from here on a day's reservation counts as spent if the process dies.
             self.budget.before_sending,
             OwnKeyStage() if self.validation else None,
         ]
 
     def of_batch_rows(self) -> list[Stage]:
-        """The stages that a row passes whose answer comes in a batch job or in a pack, behind `record`.
+        """The stages after `record` for a row whose answer comes from a batch job or a pack, outermost first.
 
-        What a job or a pack spends is reserved and booked as a whole, and nothing is sent that could be
-        limited, retried or timed.
+        The cost of a job or a pack is reserved and booked as a whole. The row itself sends no request, so
+        there is nothing to limit, retry or time.
         """
         order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]
 
     def status(self) -> list[dict[str, Any]]:
-        """What each model and the cache are doing, as plain rows.
+        """Current state of models, cache, budgets and shared state, as plain rows.
 
         Returns:
-            A row a model that was called, with `name` (``provider:model``) and `endpoint`, what its circuit,
-            queue and buckets say and the `retries_left` of its place; then a row named "cache", a row a
-            budget, and one named "state" where state is shared. A key is missing where its stage is off.
+            One row per model that was called, with `name` (``provider:model``), `endpoint`, the state of its
+            circuit, queue and buckets, and the `retries_left` of its endpoint; then a row named "cache", one
+            row per budget, and a row named "state" if state is shared. Keys of a stage that is off are
+            missing.
         """
         rows: dict[tuple[str, str], dict[str, Any]] = {}
         for circuit in self.breakers.status() if self.breakers else []:
@@ -168,19 +177,19 @@ class Stages:
             named.append({"part": "state", "name": "state", **self.shared.status()})
         return named
 
-    def _tell(self, sink: Sink) -> Sink:
+    def _make_sink(self, sink: Sink) -> Sink:
         append = self.log.listener
         watch = silent if self.telemetry is None else self.telemetry.listener
 
-        def tell(event: Event) -> None:
+        def send(event: Event) -> None:
             append(event)
             watch(event)
             sink(event)
 
-        return tell
+        return send
 
     async def close(self) -> None:
-        """Write out what waits to be written, and let go of files and servers."""
+        """Write queued data, and close files and connections."""
         if self.cache is not None:
             await self.cache.close()
         self.ledger.close()
@@ -190,9 +199,9 @@ class Stages:
 
     @staticmethod
     def _make_log(config: Config, runtime: Runtime, prices: pricing.Prices) -> UsageLog:
-        """The log that reports are read from.
+        """Make the log from which reports are read.
 
-        With a cassette only what this session did, or replay would show another past.
+        With a cassette it is in memory and contains only this session's calls, so that replay shows the same.
         """
         make = functools.partial(
             UsageLog,
@@ -200,7 +209,7 @@ class Stages:
             sink=runtime.sink,
             options=dataclasses.replace(config.log, content=config.log.content or config.log_content),
             rng=runtime.rng,
-            # A line a call would differ from run to run in outputs that are compared.
+            # Log lines differ from run to run, which would break outputs that are compared.
             log_lines=config.display != "static" and config.replay != "replay",
             estimators=Estimators(
                 count_tokens=tokens.count_tokens,
@@ -242,7 +251,8 @@ class Stages:
             return None
 
         def context_window(call: Call) -> int | None:
-            # Servers on this machine have a context of their own, and the list is not worth waiting for.
+            # A server on this machine has its own context setting, and waiting for the price list is not
+            # worth it.
             if call.provider.free or not prices.loaded:
                 return None
             return prices.context_window(call.request.provider, call.request.model)
@@ -306,10 +316,7 @@ class Stages:
 
 
 def _connect(config: Config, runtime: Runtime) -> SharedState | None:
-    """State that others share, already connecting in the background.
-
-    None where it is this machine's own, or a cassette's.
-    """
+    """Shared state, already connecting in the background; None for local state and in replay."""
     if config.state is None or config.replay == "replay":
         return None
     require_extra()
@@ -322,11 +329,11 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     return shared
 
 
-def _let_go(store: Store) -> None:
-    ENGINE.post(store.let_go)  # a finalizer may run while its own thread holds the store's lock
+def _end_threads(store: Store) -> None:
+    ENGINE.post(store.end_threads)  # a finalizer may run while its own thread holds the store's lock
 
 
-def _hang_up(shared: SharedState) -> None:
+def _disconnect(shared: SharedState) -> None:
     ENGINE.post(lambda: asyncio.ensure_future(shared.close()))
 
 
@@ -334,7 +341,7 @@ _open: weakref.WeakSet[Stages] = weakref.WeakSet()
 
 
 async def _close_open() -> None:
-    """At exit: what sessions that nobody closed still hold."""
+    """Close the stages of sessions still open at exit."""
     await asyncio.gather(*(stages.close() for stages in list(_open)), return_exceptions=True)
 
 

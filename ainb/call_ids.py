@@ -1,4 +1,4 @@
-"""Ids of calls and sessions: ULIDs, which sort by the time they were made."""
+"""Ids of calls and sessions: ULIDs, which sort by creation time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.clock import Clock
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _RANDOM_BITS = 80
-# The top bit stays 0, so that counting up within a millisecond has room.
+# The top bit of the start is 0, which leaves room for counting up within a millisecond.
 _TAIL = (1 << _RANDOM_BITS - 1) - 1
 _DRAWN = 64
 
@@ -19,7 +19,8 @@ _DRAWN = 64
 class CallIds:
     """Generator of ULIDs: 26 characters that sort by time, unique without coordination.
 
-    Within a millisecond, and while the wall clock stands still or steps back, each is the last one plus 1.
+    Within a millisecond, and while the wall clock stands still or steps back, each id is the previous one
+    plus 1.
 
     Args:
         clock: Source of the milliseconds.
@@ -37,7 +38,7 @@ class CallIds:
         _MADE.add(self)
 
     def __call__(self) -> str:
-        """The next id."""
+        """Make the next id."""
         now = int(self._clock.unix() * 1000)
         if now > self._millisecond:
             self._millisecond, self._tail = now, self._draw()
@@ -52,7 +53,7 @@ class CallIds:
         self._drawn.clear()
 
     def _draw(self) -> int:
-        # Many at once: asking the system for each would take as long as all the rest of an id.
+        # Many at once: a system call for each id would take as long as the rest of its creation.
         if not self._drawn:
             bits = self._rng.getrandbits(_DRAWN * _RANDOM_BITS)
             self._drawn = [bits >> _RANDOM_BITS * place & _TAIL for place in range(_DRAWN)]
@@ -64,7 +65,7 @@ _MADE: weakref.WeakSet[CallIds] = weakref.WeakSet()
 
 
 def _forget_after_fork() -> None:
-    # Parent and child would count on from the same number.
+    # Otherwise parent and child would continue from the same number.
     for ids in _MADE:
         ids.forget()
 

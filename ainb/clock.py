@@ -1,4 +1,4 @@
-"""Clock: the only source of time, injected everywhere, so that tests can replace it."""
+"""Clock: the only source of time, injected everywhere so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Clock(Protocol):
     def call_later(
         self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
     ) -> asyncio.Handle:
-        """Call `callback` on `loop` after so many seconds; to be called on the loop's thread."""
+        """Call `callback` on `loop` after `seconds`; must be called on the loop's thread."""
         ...
 
     def wait(self, event: threading.Event, seconds: float | None) -> None:
-        """Block this thread until `event` is set or so many seconds have passed; None means no limit."""
+        """Block this thread until `event` is set or `seconds` have passed; None means no limit."""
         ...
 
     def block(self, seconds: float) -> None:
@@ -50,7 +50,7 @@ class SystemClock:
     def call_later(
         self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
     ) -> asyncio.Handle:
-        """A timer of the loop."""
+        """Set a timer of the loop."""
         return loop.call_later(seconds, callback)
 
     def wait(self, event: threading.Event, seconds: float | None) -> None:

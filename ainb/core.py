@@ -1,4 +1,4 @@
-"""Core of a session: configuration, stages, prices and providers, and how a call is built and sent."""
+"""Core of a session: options, stages, prices and providers; builds calls and sends them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb import keys, providers
 from ainb.assembly import Stages
@@ -26,14 +26,12 @@ from ainb.plain import plain_scalar, plain_value
 from ainb.pricing import Prices
 from ainb.prompts import Prompt, read_prompt
 from ainb.providers.function import FunctionProvider
-from ainb.providers.learnt import Learnt, memory_of
+from ainb.providers.lessons.learnt import Learnt, memory_of
 from ainb.providers.parameters import check_parameters
 from ainb.providers.shutdown import close_clients
 from ainb.runtime import Runtime
-
-if TYPE_CHECKING:
-    from ainb.usage.log import UsageLog
-    from ainb.usage.rows import Row
+from ainb.usage.log import UsageLog
+from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
 CALL_OPTIONS = frozenset(
@@ -49,9 +47,9 @@ CALL_OPTIONS = frozenset(
 
 
 class Core:
-    """Everything a call needs: the options, the composed stages, prices and provider adapters.
+    """Core of a session: options, composed stages, prices and provider adapters.
 
-    `Session` is the public face of it; batches, Dask and guarded functions take the core itself.
+    `Session` is its public interface; batches, Dask and guarded functions use the core directly.
 
     Args:
         config: Every option.
@@ -61,12 +59,12 @@ class Core:
         config: Every option.
         runtime: Injected dependencies.
         prices: Price lists.
-        stages: The stages that are switched on.
-        new_id: Makes ids of calls and runs.
-        treatments: Names of the options of `CallOptions`; they are not sent to providers.
+        stages: The stages.
+        new_id: Generator of ids of calls and runs.
+        call_option_names: Names of the fields of `CallOptions`, which are not sent to providers.
     """
 
-    treatments = frozenset(item.name for item in dataclasses.fields(CallOptions))
+    call_option_names = frozenset(item.name for item in dataclasses.fields(CallOptions))
 
     def __init__(self, config: Config, runtime: Runtime | None = None) -> None:
         self.config = config
@@ -103,13 +101,13 @@ class Core:
         return adapter
 
     def learnt(self) -> list[tuple[str, str, Learnt]]:
-        """Endpoint, model and lesson of the refusals of the last 30 days, as this home remembers them."""
+        """Endpoint, model and lesson of each refusal of the last 30 days that this home has stored."""
         if self._replays():
             return []
         return memory_of(self.config.home_folder()).rows(self.runtime.clock.unix())
 
     def activities(self) -> dict[str, str]:
-        """What calls wait for on this machine, by ``provider:model``, such as "loading the model"."""
+        """Activities that calls wait for, by ``provider:model``, such as "loading the model"."""
         return {
             f"{service}:{model}": activity
             for service, provider in list(self._providers.items())
@@ -120,7 +118,7 @@ class Core:
     def function_provider(
         self, function: Callable[..., Any], *, name: str, text_only: bool = False
     ) -> FunctionProvider:
-        """A function in the place of a model; its threads end with the session."""
+        """Make a provider that calls a function in place of a model; its threads end with the session."""
         provider = FunctionProvider(function, name=name, text_only=text_only)
         self._functions.add(provider)
         return provider
@@ -139,13 +137,13 @@ class Core:
         """Build a `Call` from the arguments of `Session.ask`.
 
         Raises:
-            ConfigError: Model, message or schema makes no sense.
+            ConfigError: Model, message or schema is not valid.
             InvalidPromptError: The prompt is empty.
         """
         service, name = self.find_model(model)
         check_effort(options.get("effort"))
-        treatment = {key: options.pop(key) for key in self.treatments & options.keys()}
-        treatment.setdefault("fallback", self.config.fallback)
+        given = {key: options.pop(key) for key in self.call_option_names & options.keys()}
+        given.setdefault("fallback", self.config.fallback)
         check_parameters(options, service=service, options=CALL_OPTIONS)
         request = Request(
             provider=service,
@@ -156,24 +154,24 @@ class Core:
             api_key_name=api_key_name,
             schema=None if schema is None else read_schema(schema),
         )
-        return Call(request=request, provider=self.provider(service), options=self.call_options(treatment))
+        return Call(request=request, provider=self.provider(service), options=self.call_options(given))
 
-    def call_options(self, treatment: dict[str, Any]) -> CallOptions:
-        """Options of a call, with the place it comes from unless that is given."""
-        if treatment.get("fallback"):
-            models = read_fallback(treatment["fallback"])
-            treatment["fallback"] = tuple(self._alternative(name) for name in models)
-        if "notebook" not in treatment:
+    def call_options(self, given: dict[str, Any]) -> CallOptions:
+        """Options of a call, with the notebook and cell of its origin unless given."""
+        if given.get("fallback"):
+            models = read_fallback(given["fallback"])
+            given["fallback"] = tuple(self._alternative(name) for name in models)
+        if "notebook" not in given:
             notebook, cell_id = self.runtime.origin()
-            treatment = {"notebook": notebook, "cell_id": cell_id, **treatment}
-        return CallOptions(**{name: plain_scalar(value) for name, value in treatment.items()})
+            given = {"notebook": notebook, "cell_id": cell_id, **given}
+        return CallOptions(**{name: plain_scalar(value) for name, value in given.items()})
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
-        """Service and name of `model`, of the configured model, or of the embedded one where it is ready.
+        """Service and name of `model`, else of the configured model, else of the embedded one if it is ready.
 
         Raises:
-            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no
-                sense.
+            ConfigError: No model is configured (the message lists the ways to choose one), or the name is not
+                valid.
         """
         name = model or self.config.model or self._recorded_model() or providers.embedded_model()
         if name is None:
@@ -181,26 +179,26 @@ class Core:
         return providers.split_model(name, self.config.aliases)
 
     def handle(self, call: Call) -> Coroutine[Any, Any, Reply]:
-        """Take a call through every stage, on the running loop; ``on_text`` is called in a thread."""
+        """Send a call through all stages, on the running loop; ``on_text`` is called in a thread."""
         return self.through(self._handle, call)
 
     def pack_handler(self) -> Handler:
-        """The pipeline of calls for several rows; their answers are read by the caller."""
+        """The pipeline of calls for several rows; the caller reads their answers."""
         return compose(self.stages.of_packs(), Sender(self.prices, self.runtime.sink))
 
     async def through(self, handler: Handler, call: Call) -> Reply:
-        """Take a call through a composed pipeline, and give a stored text its checked value."""
+        """Send a call through a composed pipeline; the checked value of a stored reply is computed again."""
         call.started_at = self.runtime.clock.monotonic()
         reply = await handler(call)
         schema = call.request.schema
-        # JSON text cannot hold an object of the user's class, and another class may have the same JSON
+        # A stored reply cannot hold an object of the user's class, and another class may have the same JSON
         # schema.
         if schema is not None and (reply.cached or reply.parsed is None):
             reply.parsed = await check_again(schema, reply)
         return reply
 
     def preview(self, call: Call) -> Preview:
-        """The prompt as it would leave, its tokens and price; nothing is sent and no row is written."""
+        """Preview a call: the prompt as it would be sent, its tokens and price; nothing is sent or logged."""
         stages = self.stages
         return ENGINE.run(
             preview_call(
@@ -218,30 +216,27 @@ class Core:
         return self.stages.budget.options
 
     def set_budget(self, budget: Budget | None) -> None:
-        """Replace the budget; what is spent stays spent, and calls that wait for money are tried again."""
+        """Replace the budget; the amount spent stays, and calls waiting for money are tried again."""
         self.stages.budget.change(budget)
         self.config = dataclasses.replace(self.config, budget=budget)
 
     def budget_status(self) -> list[BudgetStatus]:
-        """The state of the budget: one item, or one per user or batch that spent money.
-
-        Empty without a budget.
-        """
+        """State of the budget: one item, or one per user or batch with a cost; empty without a budget."""
         return self.stages.budget.status()
 
     def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
-        """Log calls that other processes made for this session, and book their cost in its own budget.
+        """Log calls that other processes made for this session, and book their cost in its budget.
 
         Args:
-            rows: Rows that are not in this home's log yet.
-            cost_usd: What is known of their cost, and of the cost of others whose rows are in the log.
+            rows: Rows not yet in this home's log.
+            cost_usd: Known cost of these calls, plus that of such calls whose rows are already in the log.
         """
         for row in rows:
             self.log.add(row)
         self.stages.budget.book_elsewhere(cost_usd)
 
     def close(self) -> None:
-        """Write out what is queued, end threads, close files and connections."""
+        """Write queued data, end threads, close files and connections."""
         ENGINE.run(self.stages.close())
         self.log.close()
         for provider in list(self._functions):
@@ -249,15 +244,15 @@ class Core:
         self._providers.clear()
 
     def _alternative(self, name: str) -> Alternative:
-        """A model to fall back on."""
+        """Make a fallback model."""
         service, model = providers.split_model(name, self.config.aliases)
         self._warn_of_key(name)
         return Alternative(self.provider(service), model)
 
     def _warn_of_key(self, name: str) -> None:
-        """Report once, before an outage, that the key of a fallback is missing.
+        """Report once, before an outage, that the key of a fallback model is missing.
 
-        A wrong name fails the call instead.
+        An invalid name fails the call instead.
         """
         try:
             missing = providers.missing_key(*providers.split_model(name, self.config.aliases))
@@ -266,11 +261,11 @@ class Core:
         if missing is None or name in self._warned or self._replays():
             return
         self._warned.add(name)
-        text = f"the fallback {name} cannot be asked: {missing} is not set; set it with %ai login {missing}"
+        text = f"the fallback {name} cannot be used: {missing} is not set; set it with %ai login {missing}"
         self.runtime.sink(Notice(text, "fallback"))
 
     def _recorded_model(self) -> str | None:
-        """In replay the model of the cassette, so that a notebook that names none needs no setting."""
+        """In replay, the model of the cassette, for notebooks that name no model."""
         replay = self.stages.replay
         return replay.library.usual_model() if replay is not None and self._replays() else None
 
@@ -279,20 +274,20 @@ class Core:
 
 
 def check_effort(effort: Any) -> None:
-    """Refuse an effort that is no level.
+    """Raise unless an effort is a known level.
 
     Raises:
-        ConfigError: It says which levels there are.
+        ConfigError: The effort is unknown; the message lists the levels.
     """
     if effort is not None and effort not in LEVELS:
         raise ConfigError(f"effort takes one of {', '.join(LEVELS)}; it is {effort!r}")
 
 
 def read_fallback(value: Models) -> tuple[str, ...]:
-    """Names of models to fall back on.
+    """Read the names of fallback models.
 
     Raises:
-        ConfigError: It is neither a list nor a text.
+        ConfigError: The value is neither a list nor a text.
     """
     try:
         return read_models(value)

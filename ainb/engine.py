@@ -1,7 +1,7 @@
-"""Engine: one daemon thread with one event loop, on which everything asynchronous runs.
+"""Engine: one daemon thread with one event loop, on which all asynchronous code runs.
 
-A notebook's own loop is busy while a cell runs, ``asyncio.run`` raises inside it, and patched loops leave
-cells unrun. Only with a separate thread can a blocking cell show live output and be interrupted.
+A notebook's own loop is busy while a cell runs, ``asyncio.run`` raises inside it, and patched loops can leave
+cells unexecuted. Only with a separate thread can a blocking cell show live output and be interrupted.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from ainb.collector import CALLS_IN_FLIGHT
 from ainb.errors import AinbError, CallInterrupted
 from ainb.user_code import Contained, original
 
@@ -28,15 +29,6 @@ LOOP_ENDED = (
     "ainb's loop thread has ended while this call waited; the call is lost, and the next one starts a new "
     "thread"
 )
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 class Job(Generic[T]):
@@ -73,7 +65,7 @@ class Job(Generic[T]):
             return
         try:
             self._loop.call_soon_threadsafe(self._cancel_on_loop)
-        except RuntimeError:  # the loop has ended, and the work with it
+        except RuntimeError:  # the loop has ended, and so has the work
             return
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
@@ -87,7 +79,7 @@ class Job(Generic[T]):
             slice_seconds = WAIT_SLICE_SECONDS if left is None else min(WAIT_SLICE_SECONDS, left)
             if slice_seconds <= 0:
                 return False
-            if not self._thread.is_alive():  # also in a forked child, which has no such thread
+            if not self._thread.is_alive():  # also in a forked child, which does not have the thread
                 self._fail_if_pending()
                 break
             concurrent.futures.wait([self._future], timeout=slice_seconds)
@@ -106,7 +98,7 @@ class Job(Generic[T]):
             TimeoutError: The time limit expired.
             concurrent.futures.CancelledError: The work was cancelled.
             CallInterrupted: The user interrupted the wait; the work was cancelled.
-            AinbError: The loop's thread has ended before the work did.
+            AinbError: The loop's thread ended before the work did.
         """
         try:
             ended = self.wait(timeout_seconds)
@@ -136,14 +128,13 @@ class Job(Generic[T]):
             work.close()
             self._set_error(asyncio.CancelledError())
             return
+        CALLS_IN_FLIGHT.begin()
         self._task = self._loop.create_task(self._catch(work), context=context)
         self._task.add_done_callback(self._finish)
-        self._task.add_done_callback(
-            lambda _: work.close()
-        )  # it never began where the task was cancelled first
+        self._task.add_done_callback(lambda _: work.close())  # it never began if the task was cancelled first
 
     async def _catch(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result; an error that would end or mislead the loop is carried inside another one."""
+        """The result of the work; errors that a loop must not receive are wrapped, see `ainb.user_code`."""
         return await Contained(work)
 
     def _cancel_on_loop(self) -> None:
@@ -152,6 +143,7 @@ class Job(Generic[T]):
             self._task.cancel()
 
     def _finish(self, task: asyncio.Task[T]) -> None:
+        CALLS_IN_FLIGHT.end()
         if task.cancelled():
             self._set_error(asyncio.CancelledError())
         elif (error := task.exception()) is not None:
@@ -165,22 +157,22 @@ class Job(Generic[T]):
             self._future.set_exception(error)
 
     def _fail_if_pending(self) -> None:
-        """Fail the job of a thread that has ended."""
+        """Fail a job whose thread has ended."""
         if self._task is None:
             self._work.close()
         self._set_error(AinbError(LOOP_ENDED))
 
     def _for_loops(self) -> concurrent.futures.Future[T]:
-        """The future with errors that a loop's own future takes; StopIteration is refused there."""
+        """The future in a form for event loops, whose futures refuse StopIteration."""
         made: concurrent.futures.Future[T] = concurrent.futures.Future()
-        made.set_running_or_notify_cancel()  # so that the task that awaits cannot cancel it
+        made.set_running_or_notify_cancel()  # so that the awaiting task cannot cancel it
 
         def copy(done: concurrent.futures.Future[T]) -> None:
             error = done.exception()
             if error is None:
                 made.set_result(done.result())
                 return
-            if isinstance(error, StopIteration):  # as Python does where a coroutine raises it
+            if isinstance(error, StopIteration):  # as Python does when a coroutine raises it
                 error, cause = RuntimeError("the job raised StopIteration"), error
                 error.__cause__ = cause
             made.set_exception(error)
@@ -210,10 +202,10 @@ class Engine:
     def submit(self, work: Coroutine[Any, Any, T]) -> Job[T]:
         """Start a coroutine on the loop, with a copy of the caller's context variables.
 
-        The copy makes output appear in the cell that started it.
+        With the copy, output appears in the cell that started the work.
         """
         context = contextvars.copy_context()
-        with self._lock:  # a thread that ends at this moment fails the job, or is not the one that gets it
+        with self._lock:  # a thread that ends at this moment fails the job, or a new thread gets it
             loop, thread = self._running()
             job: Job[T] = Job(loop, thread, work)
             jobs = self._jobs
@@ -223,7 +215,7 @@ class Engine:
         return job
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and block until its result.
+        """Run a coroutine and block until it ends; returns its result.
 
         Raises:
             AinbError: Called on the loop itself, where blocking would never return.
@@ -240,7 +232,7 @@ class Engine:
         """Schedule a callback if the loop is running; takes no lock, so that finalizers may call it."""
         loop = self._loop
         if loop is not None:
-            with contextlib.suppress(RuntimeError):  # closed in this moment
+            with contextlib.suppress(RuntimeError):  # closed at this moment
                 loop.call_soon_threadsafe(start)
 
     def is_current(self) -> bool:
@@ -279,7 +271,7 @@ class Engine:
         return loop, thread
 
     def _start(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
-        loop, jobs = _new_loop(), set[Job[Any]]()
+        loop, jobs = asyncio.new_event_loop(), set[Job[Any]]()
         ready = threading.Event()
 
         def main() -> None:
@@ -299,18 +291,19 @@ class Engine:
 
     def _run_until_shutdown(self, loop: asyncio.AbstractEventLoop) -> None:
         while not loop.is_closed():
-            # The loop ends when a callback or a task raises SystemExit or KeyboardInterrupt, or calls its
-            # `stop`. What raised has its error by then, and all other work is still scheduled.
+            # The loop ends when a callback or a task raises SystemExit or KeyboardInterrupt, or calls `stop`.
+            # By then the job that raised has its error, and all other work is still scheduled.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 loop.run_forever()
             if self._ending or self._loop is not loop:
                 return
 
     def _fail_jobs(self, loop: asyncio.AbstractEventLoop, jobs: set[Job[Any]]) -> None:
-        """Fail the jobs of a loop that runs no more, so that nobody waits for them."""
+        """Fail the jobs of a loop that has ended, so that no caller waits for them."""
         with self._lock:
             if self._loop is loop:
                 self._loop = self._thread = None
+        CALLS_IN_FLIGHT.end_all()
         for job in list(jobs):
             job._fail_if_pending()  # noqa: SLF001 - part of Job's protocol
 

@@ -7,13 +7,13 @@ AinbError
 |- ProviderError              it was sent; it may have been billed
 |  |- TransientProviderError  worth another attempt
 |  |- PermanentProviderError  not worth another attempt
-|- InvalidReplyError          not the schema, not JSON
+|- InvalidReplyError      does not match the schema, or is not JSON
 |- DeadlineExceededError
 |- BatchPendingError(TimeoutError)   a provider's batch job is still running
 
 A message states the problem, the limit, the value and the fix, on one line. Messages are part of the
-contract: numbers fixed by the input are in the text; what depends on time or on the run (seconds left, ids)
-is an attribute.
+contract: numbers fixed by the input are in the text; values that depend on time or on the run (seconds left,
+ids) are attributes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 
 class _OneLine:
-    """Errors shown as one line in a notebook; with the traceback when shown again (``%tb``)."""
+    """Mixin of errors shown as one line in a notebook; ``%tb`` shows the traceback."""
 
     _shown = False
 
     def _render_traceback_(self) -> list[str]:
-        """Lines that IPython prints in place of a traceback."""
+        """Return the lines that IPython prints in place of a traceback."""
         if not isinstance(self, BaseException):  # pragma: no cover - a mixin for exceptions only
             raise TypeError
         if self._shown:
@@ -48,7 +48,7 @@ class _OneLine:
 class AinbError(_OneLine, Exception):
     """Base of all errors of ainb.
 
-    What to do: catch a class below; catch this one where every failure of a call is handled alike.
+    What to do: catch a class below, or this one to handle every failure of a call in the same way.
 
     Args:
         message: One line: problem, limit, value, fix.
@@ -57,7 +57,7 @@ class AinbError(_OneLine, Exception):
     def __init__(self, message: str) -> None:
         from ainb.redaction import redact
 
-        # No error shows a key, in a cell, a log, a row or a traceback.
+        # Redacted, so that no key appears in a cell, a log, a row or a traceback.
         super().__init__(redact(message))
 
 
@@ -72,8 +72,8 @@ class ConfigError(AinbError, ValueError):
 class CallRejectedError(AinbError):
     """The call was rejected before it was sent; nothing was spent.
 
-    What to do: handle the class below that was raised; where ``retry_after`` is a number, waiting that
-    long helps.
+    What to do: handle the class below that was raised; if ``retry_after`` is a number, wait that long and
+    call again.
 
     Attributes:
         retry_after: Seconds after which the same call may pass, or None when waiting does not help.
@@ -87,20 +87,19 @@ class CallRejectedError(AinbError):
 class InvalidPromptError(CallRejectedError):
     """The prompt is empty, or a validation rule blocks it.
 
-    What to do: read which rule found what, and change the text; ``Validation(actions={"RULE": "warn"})``
-    changes what a rule does.
+    What to do: change the text that the rule in the message found; ``Validation(actions={"RULE": "warn"})``
+    changes the action of a rule.
     """
 
 
 class BudgetExceededError(CallRejectedError):
-    """A hard budget does not have the money that this call may cost.
+    """A hard budget has too little money left for the highest possible cost of this call.
 
-    What to do: raise the budget, lower ``max_tokens``, or wait for the next day where the budget is one
-    of a day.
+    What to do: raise the budget, lower ``max_tokens``, or wait for the next day if it is a daily budget.
 
     Attributes:
-        spent_usd: Spent of that budget so far in USD, a Decimal; None when no price is known.
-        left_usd: Left of it in USD, a Decimal, never below 0; None when no price is known.
+        spent_usd: Amount of the budget spent so far in USD, a Decimal; None when no price is known.
+        left_usd: Amount left in USD, a Decimal, never below 0; None when no price is known.
     """
 
     def __init__(
@@ -119,15 +118,16 @@ class BudgetExceededError(CallRejectedError):
 class NotConfirmedError(CallRejectedError):
     """A batch or a download was not confirmed; nothing was sent.
 
-    What to do: run it again and answer yes, or try the table on a few rows (``--limit 20``). Where nobody can
-    be asked, as in a script, raise ``confirm_above_usd`` (``--confirm-above``), or pull with ``--yes``.
+    What to do: run it again and answer yes, or try the table on a few rows (``--limit 20``). In a script,
+    where no question can be answered, raise ``confirm_above_usd`` (``--confirm-above``), or pull with
+    ``--yes``.
     """
 
 
 class RateLimitError(CallRejectedError):
     """The wait for a permit is longer than the caller may wait.
 
-    What to do: call again later, give the call more time (``timeout_seconds``), or let it wait in line
+    What to do: call again later, give the call more time (``timeout_seconds``), or let it wait in the queue
     (``RateLimit(on_full="wait")``).
     """
 
@@ -135,37 +135,37 @@ class RateLimitError(CallRejectedError):
 class CircuitOpenError(CallRejectedError):
     """The provider failed too often recently; calls are refused until it is probed again.
 
-    What to do: wait, or name another model with ``fallback``; a batch waits by itself, and ``%ai status``
+    What to do: wait, or name another model with ``fallback``; a batch waits automatically, and ``%ai status``
     shows when the next probe is due.
     """
 
 
 class ReplayMissError(CallRejectedError):
-    """Replay is on and the cassette holds no record of this request.
+    """Replay is on, and the cassette has no record of this request.
 
-    What to do: compare the word that the message shows with the recorded prompt; record anew with ``%ai
-    replay record`` when the prompt was changed on purpose.
+    What to do: read the difference to the nearest record in the message; if the prompt was changed on
+    purpose, record it with ``%ai replay record``.
     """
 
 
 class ProviderError(AinbError):
     """The request was sent and failed; it may have been billed.
 
-    What to do: read the message of the provider and the class below that was raised; ``billed`` says
-    whether it may cost something.
+    What to do: read the provider's message, and handle the class below that was raised; ``billed`` is True if
+    the call may cost something.
 
     Attributes:
         status_code: HTTP status, or None when no whole response arrived.
         code: The provider's own error code, or None.
         request_id: The provider's id of the request, or None.
         retry_after: Seconds that the provider asked to wait, or None.
-        should_retry: What the provider's ``x-should-retry`` header said, or None.
+        should_retry: Value of the provider's ``x-should-retry`` header, or None.
         billed: Whether the provider may have charged for it (a body was sent, and no refusal was received).
         headers: The rate-limit headers of the response, lower-case names, or an empty dict.
-        adapted: Parameters that the adapter learnt from this refusal to send otherwise: the same call, sent
-            again, is another request. 0 means none.
+        adapted: Number of parameters that the adapter will send differently after this refusal, so that the
+            same call makes another request; 0 means none.
         out_of_quota: Whether the account's quota, credit or daily limit is used up.
-        text: The part of the reply that had come when the time of the attempt was up; else None.
+        text: The part of the reply that had arrived when the time limit of the attempt expired; else None.
     """
 
     adapted: int = 0
@@ -197,8 +197,8 @@ class ProviderError(AinbError):
 class TransientProviderError(ProviderError):
     """Timeout, lost connection, unreadable body, 408, 409, 425, 429, 5xx: another attempt may succeed.
 
-    What to do: nothing at once, because all attempts of ``Retry`` were made before it was raised; call
-    again later, send less at once, or name another model with ``fallback``.
+    What to do: call again later, since all attempts of ``Retry`` were made before it was raised; send less at
+    once, or name another model with ``fallback``.
     """
 
 
@@ -213,7 +213,7 @@ class PermanentProviderError(ProviderError):
 class RefusedError(PermanentProviderError):
     """The model refused to answer; the same request would be refused again.
 
-    What to do: word the prompt differently, or ask another model.
+    What to do: rephrase the prompt, or use another model.
 
     Attributes:
         category: The provider's category of the refusal, or None.
@@ -225,8 +225,8 @@ class RefusedError(PermanentProviderError):
 class ContentFilteredError(PermanentProviderError):
     """A content filter of the provider withheld the prompt or the reply.
 
-    What to do: remove what the filter objects to (``category`` names it where the provider does), or ask
-    another provider.
+    What to do: remove the filtered content (``category`` names its kind if the provider does), or use another
+    provider.
 
     Attributes:
         category: The filter's category, or None.
@@ -238,8 +238,8 @@ class ContentFilteredError(PermanentProviderError):
 class InvalidReplyError(AinbError):
     """The model answered, but the reply does not match the schema or is not JSON.
 
-    What to do: simplify the schema, show an example in the prompt, raise ``max_tokens`` where the reply
-    was cut, or ask a larger model; ``text`` holds the reply.
+    What to do: simplify the schema, show an example in the prompt, raise ``max_tokens`` if the reply was cut,
+    or use a larger model; ``text`` contains the reply.
 
     Attributes:
         text: The raw reply, or None when there was none.
@@ -251,13 +251,13 @@ class InvalidReplyError(AinbError):
 
 
 class DeadlineExceededError(AinbError):
-    """The time limit of the whole call (waits, attempts and sleeps together) expired.
+    """The time limit of the whole call, waits and attempts together, expired.
 
     What to do: raise ``timeout_seconds`` (``--timeout``), or lower ``max_tokens``.
 
     Attributes:
         billed: Whether an attempt had been sent when the time expired.
-        text: The part of the reply that had come; None when none had.
+        text: The part of the reply that had arrived; None when none had.
     """
 
     def __init__(self, message: str, *, billed: bool = False, text: str | None = None) -> None:
@@ -267,7 +267,7 @@ class DeadlineExceededError(AinbError):
 
     @classmethod
     def after(cls, seconds: float, *, billed: bool, text: str | None = None) -> DeadlineExceededError:
-        """Make the error of a call with a limit of so many seconds."""
+        """Make the error of a call with a time limit of `seconds`."""
         what = "no answer" if text is None else "no whole answer"
         return cls(
             f"{what} within the {seconds:g} s that this call may take{arrived(text)}; raise --timeout "
@@ -278,18 +278,18 @@ class DeadlineExceededError(AinbError):
 
 
 def arrived(text: str | None) -> str:
-    """How much of a reply had come, for a message; "" without any."""
-    return "" if text is None else f" ({len(text):,} characters had come; they are kept in the error's text)"
+    """Text about the length of a partial reply, for a message; "" for None."""
+    return "" if text is None else f" ({len(text):,} characters had arrived; they are in the error's text)"
 
 
 class BatchPendingError(AinbError, TimeoutError):
-    """Batch jobs are not done within ``max_wait_seconds``; they go on, and the same call collects them.
+    """Batch jobs are not done within ``max_wait_seconds``; they continue, and the same call collects them.
 
-    What to do: run the same call again later; ``%ai jobs`` shows how far the jobs are.
+    What to do: run the same call again later; ``%ai jobs`` shows the progress of the jobs.
 
     Attributes:
-        frame: Every row; those without an answer yet have the status "cancelled". None when the results go to
-            a file.
+        frame: Every row; rows without an answer yet have the status "cancelled". None when the results are
+            written to a file.
     """
 
     frame: pd.DataFrame | None = None
@@ -298,5 +298,5 @@ class BatchPendingError(AinbError, TimeoutError):
 class CallInterrupted(_OneLine, KeyboardInterrupt):
     """The user stopped a cell that was waiting for a reply.
 
-    What to do: nothing; run the cell again when the answer is wanted.
+    What to do: nothing, or run the cell again for an answer.
     """

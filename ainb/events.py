@@ -15,8 +15,8 @@ class CallFinished:
     Attributes:
         call: The call, with everything recorded about it.
         reply: The reply, or None.
-        error: The error (cancellation included), or None.
-        duration_s: Duration from submit to end in seconds.
+        error: The error, cancellation included, or None.
+        duration_s: Duration from submission to end in seconds.
         ended_at: Wall-clock seconds since 1970 at the end.
     """
 
@@ -29,7 +29,7 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line for the user: something works differently than requested; shown once.
+    """One line for the user about something that works differently than requested; shown once.
 
     Attributes:
         text: The line.

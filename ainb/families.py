@@ -1,6 +1,6 @@
-"""Rules by model family: which parameters a model accepts. Pure data; a model without a rule accepts all.
+"""Rules by model family for accepted parameters. Pure data; a model without a rule accepts all.
 
-What the table does not hold is learnt from refusals, see `ainb.providers.learnt`.
+Rules that the table lacks are learnt from refusals; see `ainb.providers.lessons.learnt`.
 
 Source: OpenAI's and Anthropic's model and migration pages and pydantic-ai's profiles, as of November 2026.
 """
@@ -37,7 +37,7 @@ THINKING_TOKENS: Mapping[str, int] = {
     "max": 49_152,
 }
 
-# Services whose model names hold the maker's.
+# Services whose model names contain the name of the model's maker.
 _ROUTERS = frozenset({"openrouter", "pydantic"})
 
 Sampling = Literal["always", "without_effort", "never"]
@@ -46,21 +46,20 @@ SchemaForm = Literal["json_schema", "loose", "bounds_free", "json_object", "tool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """What the models of one family accept.
+    """Parameters that the models of one family accept.
 
     Attributes:
-        efforts: Effort levels, weakest first; () means that the model has none, None that nothing is known.
-        default_effort: Level where a request names none; "none" means that the model then does not think.
+        efforts: Effort levels, lowest first; () means that the model has none, None that they are unknown.
+        default_effort: Level of a request that names none; "none" means that the model then does not think.
         sampling: When sampling parameters are accepted; "without_effort" means only while the effort is
             "none".
-        sampling_names: Names of these parameters.
-        one_of: Parameters of which only the first that is given may be sent.
+        sampling_names: Names of the sampling parameters.
+        one_of: Mutually exclusive parameters; only the first one given is sent.
         refused: Further parameters that are refused.
-        renamed: Parameters that go out under another name.
-        tools_need: Effort that has to be sent along with tools; None means any or none.
-        thinking: Values of ``thinking.type`` that the model accepts (Anthropic); None means that nothing is
-            known.
-        schema: How a reply schema is asked for.
+        renamed: Parameters that are sent under another name.
+        tools_need: Effort that must be sent together with tools; None means any or none.
+        thinking: Values of ``thinking.type`` that the model accepts (Anthropic); None means unknown.
+        schema: Form in which a reply schema is requested.
     """
 
     efforts: tuple[str, ...] | None = None
@@ -75,7 +74,7 @@ class Family:
     schema: SchemaForm = "json_schema"
 
     def level(self, asked: str) -> str | None:
-        """The level to send: as asked, else the nearest lower one, else the lowest; None without any."""
+        """The level to send: as requested, else the nearest lower, else the lowest; None without levels."""
         if self.efforts is None:
             return asked
         if asked in self.efforts:
@@ -87,7 +86,7 @@ class Family:
         return lower[-1] if lower else next(iter(self.efforts), None)
 
     def effective(self, sent: str | None) -> str:
-        """The effort that the model works at when `sent` is sent along."""
+        """The effort that the model uses when `sent` is sent (None: no effort is sent)."""
         return sent or self.default_effort
 
 
@@ -118,8 +117,8 @@ def _reasoning(
     )
 
 
-# First match counts. A name stands at the start and is not followed by another digit: "gpt-5" is not
-# "gpt-50".
+# The first match counts. A pattern matches at the start of a name, not before another digit: "gpt-5" does not
+# match "gpt-50".
 _OPENAI: tuple[tuple[str, Family], ...] = (
     (r"gpt-5-chat", _PLAIN),
     (r"gpt-5\.[1-3]-chat", _reasoning(("medium",))),
@@ -196,14 +195,14 @@ _ANTHROPIC: tuple[tuple[str, Family], ...] = (
     (r"claude-sonnet-5(?![-.]?\d)", _claude(_LOW_MAX, "none", {"adaptive", "disabled"})),
     (r"claude-opus-5(?![-.]?\d)", _claude(_LOW_MAX, "high", {"adaptive", "disabled"})),
 )
-# A newer Claude than the table knows: structured output is there since 4.5, the rest is learnt. It is taken
+# Claude models newer than the table: structured output exists since 4.5, the rest is learnt. They are assumed
 # to think.
 _NEWER_CLAUDE = re.compile(r"claude-[a-z]+-(?:[5-9]|\d\d)(?![\d])")
 _NEW_CLAUDE = Family(default_effort="high", sampling_names=CLAUDE_SAMPLING)
 _UNKNOWN_CLAUDE = Family(sampling_names=CLAUDE_SAMPLING, schema="tool")
 
 _OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
-# Compatible services translate the usual parameters; only effort levels and the form of a schema differ.
+# Compatible services accept the usual parameters; only effort levels and the form of a schema differ.
 _OTHERS: Mapping[str, tuple[tuple[str, Family], ...]] = {
     "groq": (
         (r"(openai/)?gpt-oss", Family(efforts=_LOW_HIGH, default_effort="medium")),
@@ -238,11 +237,11 @@ _OTHERS: Mapping[str, tuple[tuple[str, Family], ...]] = {
 
 @functools.lru_cache(maxsize=512)
 def family_of(service: str, model: str) -> Family:
-    """The rules for a model of a service; `UNKNOWN`, which accepts all, where none match.
+    """The rules for a model of a service; `UNKNOWN`, which accepts all parameters, if none match.
 
     Args:
-        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models; "" lets
-            the name tell.
+        service: Service name, such as "openai"; Azure deployments are looked up as OpenAI models; "" infers
+            the service from the model name.
         model: The service's own model name, a fine-tune's included.
     """
     name = model.lower().removeprefix("ft:")
@@ -257,13 +256,13 @@ def family_of(service: str, model: str) -> Family:
 
 
 def thinking_tokens(service: str, model: str, parameters: Mapping[str, Any]) -> int:
-    """Output tokens to add to a default output limit for thinking; 0 where the model does not think.
+    """Output tokens to add to a default output limit for thinking; 0 if the model does not think.
 
     Args:
         service: Service name.
         model: The service's own model name.
-        parameters: Of the request; a budget for thinking counts before an effort, an effort before the
-            model's own.
+        parameters: Parameters of the request; a thinking budget takes precedence over an effort, and an
+            effort over the model's default.
     """
     maker, mark, own = model.partition(":" if service == "pydantic" else "/")
     if service in _ROUTERS and mark and maker in {"openai", "anthropic"}:
@@ -286,7 +285,7 @@ def thinking_tokens(service: str, model: str, parameters: Mapping[str, Any]) -> 
 
 
 def asked_effort(parameters: Mapping[str, Any]) -> str | None:
-    """The effort that a request asks for, under our name or OpenAI's; None where it asks for none."""
+    """The effort that a request names, under ainb's name or OpenAI's; None if it names none."""
     effort = parameters.get("effort") or parameters.get("reasoning_effort")
     return effort if isinstance(effort, str) else None
 

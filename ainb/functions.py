@@ -1,7 +1,4 @@
-"""Decorators for the caller's own functions that call a model.
-
-The whole pipeline, or a usage row per call.
-"""
+"""Decorator that runs the caller's own function, which calls a model, through the pipeline."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ R = TypeVar("R")
 
 
 def guard(core: Core, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Put the whole pipeline around a function that calls a model: cache, limits, retry, circuit.
+    """Decorate a function that calls a model, so that each call passes through the whole pipeline.
 
     An async function stays async and runs on the caller's loop; a plain one stays plain and runs in a thread.
     The first argument is the prompt (a text), the others are keyword parameters; the function returns a text
     or a `Reply`.
 
     Args:
-        core: Core of the session whose pipeline it is.
-        model: Names the model in rows, circuits and limits.
+        core: Core of the session that runs the pipeline.
+        model: Name of the model in rows, circuits and limits.
         cache: Whether the same prompt and parameters are answered from the cache.
 
     >>> from ainb import Session

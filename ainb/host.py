@@ -1,6 +1,4 @@
-"""Registry of what a notebook front end offers.
-
-Session factory, origin of a call, path of the notebook, display of results.
+"""Registry of a notebook front end: session factory, origin of a call, path of the notebook, display.
 
 `ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
 `ainb` itself registers the display, which works without the extension.
@@ -15,18 +13,18 @@ from typing import Protocol
 
 
 class SessionFactory(Protocol):
-    """Makes the session of the notebook from the options in force."""
+    """Makes the session of the notebook from the current options."""
 
     def __call__(self) -> object:
-        """A new `ainb.Session`."""
+        """Make a new `ainb.Session`."""
         ...
 
 
 class OriginFinder(Protocol):
-    """Finds where a call comes from."""
+    """Finds the origin of a call."""
 
     def __call__(self) -> tuple[str | None, str | None]:
-        """File name of the notebook and id of the cell; each None where it is unknown."""
+        """File name of the notebook and id of the cell; each None when unknown."""
         ...
 
 
@@ -34,7 +32,7 @@ class NotebookFinder(Protocol):
     """Finds the running notebook."""
 
     def __call__(self) -> Path | None:
-        """Absolute path of the notebook; None where it is unknown."""
+        """Absolute path of the notebook; None when unknown."""
         ...
 
 
@@ -42,21 +40,21 @@ class ResultDisplay(Protocol):
     """Shows a result in the cell that is running."""
 
     def __call__(self, result: object, /) -> None:
-        """Show it once, as a static panel."""
+        """Show the result once, as a static panel."""
         ...
 
 
 class Confirm(Protocol):
-    """Asks the user a question that is answered with yes or no."""
+    """Asks the user a yes-or-no question."""
 
     def __call__(self, question: str, /) -> bool | None:
-        """The answer; None where nobody can be asked."""
+        """The answer; None when the user cannot be asked."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the loaded front end offers."""
+    """Functions of the loaded front end."""
 
     make_session: SessionFactory
     find_origin: OriginFinder
@@ -76,7 +74,7 @@ def register(host: Host) -> None:
 
 
 def unregister() -> None:
-    """Remove the front end, and call what `on_unregister` took."""
+    """Remove the front end, and run the callbacks of `on_unregister`."""
     global _registered  # noqa: PLW0603 - see register()
     _registered = None
     for callback in _on_unregister:
@@ -84,21 +82,21 @@ def unregister() -> None:
 
 
 def on_unregister(callback: Callable[[], None]) -> None:
-    """Have a function called each time the front end is removed."""
+    """Register a callback for each removal of the front end."""
     _on_unregister.append(callback)
 
 
 def registered() -> Host | None:
-    """The front end of this process; None outside of a notebook."""
+    """The front end of this process; None outside a notebook."""
     return _registered
 
 
 def register_result_display(display: ResultDisplay) -> None:
-    """Register what shows a result that is the last line of a cell."""
+    """Register the display of a result that is the last expression of a cell."""
     global _result_display  # noqa: PLW0603 - see register()
     _result_display = display
 
 
 def result_display() -> ResultDisplay | None:
-    """What shows a result; None where nothing was registered."""
+    """The display of results; None when none is registered."""
     return _result_display

@@ -1,7 +1,7 @@
 """Core types: messages, requests, calls, options, and the protocols of providers and stages.
 
-A `Request` is what the user asked for; a `Call` is one request in the pipeline with everything recorded about
-it; a `Reply` (`ainb.replies`) is its result. A `Provider` sends a request and returns the reply.
+A `Request` is a request as the user made it; a `Call` is one request in the pipeline with everything recorded
+about it; a `Reply` (`ainb.replies`) is its result. A `Provider` sends a request and returns the reply.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
     "provider_savings",
 ]
 
-# Transport options, and what `Request` holds in fields of its own.
+# Transport options, and parameters that `Request` holds in its own fields.
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 HIDDEN = "***"
@@ -99,9 +99,9 @@ class Request:
             provider's own.
         schema: Schema that the reply must match; None means any text.
         operation: Operation name of the usage row.
-        shared: What every row of a batch sends first, for the provider's prompt cache; None outside a batch
-            and where it is not laid out. Not part of what the user asks.
-        rows: Table rows that one reply answers; None outside a table.
+        shared: Prefix that every row of a batch sends, marked for the provider's prompt cache; None outside a
+            batch and when it is not marked. Not part of the request's identity.
+        rows: Number of table rows that one reply answers; None outside a table.
     """
 
     provider: str
@@ -117,14 +117,14 @@ class Request:
 
     @property
     def default_output_tokens(self) -> int:
-        """Output limit of a request that names none where one is needed; it grows with the rows asked for."""
+        """Output limit for a request without one, for protocols that need it; it grows with the rows."""
         return DEFAULT_OUTPUT_TOKENS + OUTPUT_TOKENS_A_ROW * max(0, (self.rows or 1) - 1)
 
     def asked(self) -> dict[str, Any]:
-        """Parameters and messages as the user gave them: the identity of a request in cache and cassettes.
+        """Parameters and messages as given by the user: the identity of a request in cache and cassettes.
 
-        What an adapter makes of them (defaults, other names, what a model refuses) is not part of it, so that
-        a stored answer is still found when the rules for a model change. No secret is in it.
+        Changes by an adapter (defaults, other names, refused parameters) are not part of it, so that a stored
+        answer is still found when the rules for a model change. It contains no secret.
         """
         asked = {name: value for name, value in self.parameters.items() if name not in _NOT_ASKED}
         headers = asked.get("extra_headers")
@@ -152,12 +152,12 @@ class ReplySchema(Protocol):
 
     @property
     def has_functions(self) -> bool:
-        """Whether `check` runs functions of the user, which may block."""
+        """Whether `check` runs the user's functions, which may block."""
         ...
 
     @property
     def check(self) -> Callable[[str], Any]:
-        """Turns a reply's text into the checked value, or raises ValueError with the problem."""
+        """Function from a reply's text to the checked value; raises ValueError if it does not match."""
         ...
 
 
@@ -167,18 +167,18 @@ class CallOptions:
 
     Attributes:
         timeout_seconds: Total time of this call; None means the session's.
-        cache: "use" or "refresh" (overwrite) the cached answer, or no cache at all ("off").
+        cache: "use" the cached answer, "refresh" (overwrite) it, or "off" for no cache.
         ttl_seconds: Age up to which a cached answer is valid; None means the session's.
         replica: Index among several answers to the same prompt; None means a single answer.
         budget_usd: Hard limit of this call in USD; None means no limit of its own.
         user: User of the call, with limits and a budget of its own; None means no named user.
-        tags: Free labels for the usage row.
+        tags: Labels for the usage row, by name.
         notebook: Notebook name or script path, for the usage row.
         cell_id: The front end's cell id, for the usage row.
         batch_id: The batch run that this call belongs to, or None.
-        fallback: Models to ask, in order, when the one before is unavailable.
-        values: Texts that were filled into the prompt (a notebook's variables, a row's columns), while the
-            rest was typed; None means unknown: validation treats the whole prompt as filled in.
+        fallback: Models to try in order when the previous one is unavailable.
+        values: Texts that were filled into the prompt (a notebook's variables, a row's columns); the rest was
+            typed. None means unknown: validation treats the whole prompt as filled in.
         on_text: Called with each piece of a streamed reply, in order, in a thread of the call and with the
             caller's context variables; None means no streaming.
     """
@@ -223,7 +223,7 @@ class Call:
         provider: Adapter that will send it.
         options: Options of the call.
         call_id: ULID of the usage row.
-        started_at: Monotonic seconds at submit.
+        started_at: Monotonic second of the submission.
         deadline: Monotonic second at which the caller stops waiting; None means no deadline.
         attempts: Provider calls made so far.
         queue_wait_s: Seconds spent waiting for permits so far.
@@ -233,21 +233,20 @@ class Call:
         delivery: "batch" when a provider's batch job answered, else "live".
         replayed: Whether a cassette answered it, with a reply or an error.
         shown: Whether a streamed piece was passed to the caller; then no further attempt may follow.
-        cache_key: Digest of what is sent, computed on first use; code that changes `request` resets it to
-            None.
-        endpoint: Result of `place`, or None.
-        account: Result of `payer`, or None.
+        cache_key: Cache key, computed on first use; code that changes `request` resets it to None.
+        endpoint: Result of `resolve_endpoint`, or None.
+        account: Result of `resolve_account`, or None.
         values: Texts filled into the prompt of this call alone (a row's columns); None means those of
             `options`.
         row_key: Digest of a batch row; None outside a batch.
-        rows_per_call: Rows that the user wants answered by one call; part of the cache key where above 1.
-        on_answer: Called when the first piece of a streamed reply arrives; None means nobody waits for it.
+        rows_per_call: Rows that the user wants one call to answer; part of the cache key if above 1.
+        on_answer: Called when the first piece of a streamed reply arrives; None means no listener.
         replies: Every reply of a provider to this call, oldest first; several when an answer was requested
             again.
         errors: The error of every failed attempt, oldest first.
         notes: Lines shown to the user beside the reply (unfilled names, redactions, fallback).
         placeholders: Personal data by placeholder in the request; never leaves the process.
-        pieces: Text of the attempt under way, as far as it has come.
+        pieces: Pieces of text that the current attempt has received.
     """
 
     request: Request
@@ -279,11 +278,11 @@ class Call:
 
     @property
     def text_so_far(self) -> str | None:
-        """The part of the reply that has come; None without any."""
+        """The part of the reply that has arrived; None without any."""
         return "".join(self.pieces) or None
 
     def fork(self) -> Call:
-        """A copy for work that several callers share: what it records from now on is not seen here."""
+        """A copy for work that several callers share; records in the copy do not affect the original."""
         # Written out: ``dataclasses.replace`` takes three times as long, and this runs for every call.
         return Call(
             request=self.request,
@@ -313,13 +312,13 @@ class Call:
             pieces=self.pieces,
         )
 
-    def place(self) -> str:
+    def resolve_endpoint(self) -> str:
         """The provider's endpoint for this request, looked up once."""
         if self.endpoint is None:
             self.endpoint = self.provider.endpoint(self.request)
         return self.endpoint
 
-    def payer(self) -> str:
+    def resolve_account(self) -> str:
         """The account whose limits apply, looked up once."""
         if self.account is None:
             self.account = self.provider.account(self.request)
@@ -363,7 +362,7 @@ class Provider(Protocol):
         ...
 
     def send(self, call: Call) -> Awaitable[Reply]:
-        """One attempt.
+        """Send one attempt.
 
         Raises:
             ProviderError: The attempt failed.
@@ -376,14 +375,14 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 class Stage(Protocol):
-    """A step of the pipeline: handles the call and lets it proceed, or ends it."""
+    """A stage of the pipeline: handles a call, then passes it on or ends it."""
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Handle the call; `proceed` runs all inner stages.
 
         Usually a coroutine function. A stage that does nothing for most calls is a plain function that
-        returns the result of `proceed`: each coroutine that only awaits the next one adds a step to every
-        resume.
+        returns the result of `proceed`, because each coroutine that only awaits the next one adds a step to
+        every resume.
         """
         ...
 
@@ -393,14 +392,14 @@ class MarksPrefixes(Protocol):
     """An adapter that marks the shared prefix of a batch for the provider's prompt cache."""
 
     def cache_seconds(self, request: Request) -> float | None:
-        """How long the provider keeps the prefix that this request marks; None where it marks none."""
+        """Seconds for which the provider keeps the prefix marked by this request; None if none is marked."""
         ...
 
 
 @runtime_checkable
 class HasActivities(Protocol):
-    """An adapter whose calls may wait for something on this machine."""
+    """An adapter whose calls may wait for an activity on this machine."""
 
     def activities(self) -> Mapping[str, str]:
-        """Model to what its calls wait for, such as "loading the model"."""
+        """Activity that calls wait for, such as "loading the model", by model."""
         ...

@@ -1,4 +1,4 @@
-"""Values of other libraries as Python's own: numpy scalars as numbers, and texts that UTF-8 can hold."""
+"""Conversion of foreign values to plain Python: numpy scalars to numbers, texts to valid Unicode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NUMBER_KINDS = frozenset("biuf")
 
 
 def plain_scalar(value: Any) -> Any:
-    """A number, a truth value or a text of numpy as Python's own; everything else as it is."""
+    """Convert a numpy scalar to a Python value; any other value is returned unchanged."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(value, numpy.generic | numpy.ndarray) or value.ndim:
         return value
@@ -19,12 +19,12 @@ def plain_scalar(value: Any) -> Any:
         return str(value)
     if value.dtype.kind not in _NUMBER_KINDS:
         return value
-    # The `item` of a longdouble is a longdouble again.
+    # The `item` method of a longdouble returns a longdouble.
     return float(value) if value.dtype.kind == "f" else value.item()
 
 
 def plain_value(value: Any) -> Any:
-    """`plain_scalar` also inside of dicts, lists and tuples; arrays of numbers become lists."""
+    """Apply `plain_scalar` also inside dicts, lists and tuples; arrays of numbers become lists."""
     if isinstance(value, Mapping):
         return {plain_scalar(key): plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple) and type(value) in {list, tuple}:
@@ -36,7 +36,7 @@ def plain_value(value: Any) -> Any:
 
 
 def plain_fields(options: Any) -> None:
-    """`plain_scalar` for each field of a frozen dataclass; the first line of its ``__post_init__``."""
+    """Apply `plain_scalar` to each field of a frozen dataclass, at the start of its ``__post_init__``."""
     if "numpy" not in sys.modules:
         return
     for item in dataclasses.fields(options):
@@ -46,6 +46,6 @@ def plain_fields(options: Any) -> None:
             object.__setattr__(options, item.name, plain)
 
 
-def mended(text: str) -> str:
-    """A text with halves of surrogate pairs joined or, where one stands alone, replaced by U+FFFD."""
+def join_surrogates(text: str) -> str:
+    """Join surrogate pairs in a text and replace lone surrogates by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,4 +1,4 @@
-"""Rules by model family: how a provider caches a repeated start of a prompt, and from which size on.
+"""Rules by model family for providers' prompt caches: kind, minimum size and lifetime.
 
 Source: OpenAI's and Anthropic's pages on prompt caching, as of November 2026.
 """
@@ -18,10 +18,10 @@ class PromptCache:
     """The prompt cache of one family of models.
 
     Attributes:
-        kind: What a request has to carry: "mark" is Anthropic's ``cache_control`` on a block, "breakpoint"
-            OpenAI's explicit mode, "key" a stable ``prompt_cache_key`` for models that cache by themselves.
+        kind: What a request must contain: "mark" means Anthropic's ``cache_control`` on a block, "breakpoint"
+            OpenAI's explicit mode, "key" a stable ``prompt_cache_key`` for models that cache automatically.
         minimum_tokens: Shorter prefixes are not cached.
-        life_seconds: Time after the last use until a prefix is forgotten.
+        life_seconds: Time after the last use until a prefix expires.
     """
 
     kind: Kind
@@ -36,7 +36,7 @@ class PromptCache:
 
 @dataclass(frozen=True, slots=True)
 class SharedPrefix:
-    """What every row of a batch sends first: the messages before the row's own, and the start of that.
+    """Prefix shared by all rows of a batch: the messages before the row's own, and the start of that one.
 
     Attributes:
         text: The start of the row's message that is the same in every row; may be empty.
@@ -50,7 +50,7 @@ class SharedPrefix:
 
 
 OPENAI_MINIMUM = 1_024
-# Per key and minute; above it OpenAI routes requests of one key to several machines.
+# Requests per key and minute above which OpenAI routes requests of one key to several machines.
 REQUESTS_PER_KEY = 15
 _BREAKPOINT = PromptCache(kind="breakpoint", minimum_tokens=OPENAI_MINIMUM, life_seconds=1_800.0)
 _KEY = PromptCache(kind="key", minimum_tokens=OPENAI_MINIMUM, life_seconds=300.0)
@@ -78,10 +78,10 @@ _OTHER_CLAUDE = _mark(1_024)
 
 @functools.lru_cache(maxsize=512)
 def prompt_cache_of(service: str, model: str) -> PromptCache | None:
-    """The prompt cache behind a model; None where nothing can be laid out for it.
+    """The prompt cache of a model's provider; None if it has none that a request can use.
 
     Args:
-        service: Service name, such as "openai"; Azure's deployments are looked up as OpenAI's models.
+        service: Service name, such as "openai"; Azure deployments are looked up as OpenAI models.
         model: The service's own model name, a fine-tune's included.
     """
     name = model.lower().removeprefix("ft:")

@@ -1,7 +1,7 @@
 """Plugin for ``pytest --nbval``: replays notebooks from their cassettes, with deterministic output.
 
-pytest loads it through an entry point in every run where ainb is installed, so it imports nothing slow and
-does nothing unless notebooks are validated.
+pytest loads it through an entry point in every run if ainb is installed, so it imports nothing slow and does
+nothing unless notebooks are validated.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _UNTOUCHED = pytest.StashKey[dict[str, str | None]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set replay and static display for strict runs, unless they are set already.
+    """Set replay and static display for strict runs, unless they are already set.
 
-    A lax run (``--nbval-lax``) calls the model itself, so only the path of its notebook is set.
+    A lax run (``--nbval-lax``) calls the model, so only the path of its notebook is set.
     """
     names = (*DEFAULTS, NOTEBOOK_VARIABLE)
     config.stash[_UNTOUCHED] = {name: os.environ.get(name) for name in names}
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Set the notebook's path before its kernel starts: nbval passes its folder only."""
+    """Set the notebook's path before its kernel starts, since nbval passes only its folder."""
     if item.path.suffix == ".ipynb":
         os.environ[NOTEBOOK_VARIABLE] = str(item.path)
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from ainb.errors import InvalidReplyError
 
 Form = Literal["markdown", "text", "code", "json", "html", "math"]
-# Bounds of what a provider or a file may report of one reply: ten times the largest context of a model, and
-# sums of a billion rows that still fit 64 bits.
+# Bounds of plausible counts and costs of one reply: ten times the largest context of a model, and small
+# enough that sums of a billion rows fit 64 bits.
 MAX_TOKENS = 100_000_000
 MAX_COST_USD = Decimal(100_000)
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -28,7 +28,7 @@ class Usage:
         output_tokens: Includes reasoning tokens.
         cache_read_input_tokens: Part of the input that the provider read from its own cache.
         cache_creation_input_tokens: Part of the input that the provider wrote to its own cache.
-        cache_creation_1h_input_tokens: Part of these that is kept for an hour, at a higher price.
+        cache_creation_1h_input_tokens: Part of the written input that is kept for an hour, at a higher price.
         reasoning_output_tokens: Part of the output that was reasoning.
         source: Source of the counts: "provider", "estimate" or "unknown".
     """
@@ -60,39 +60,37 @@ _COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 @dataclass(slots=True, kw_only=True)
 class Reply:
-    """A reply, with tokens, cost and duration; its repr leaves out what differs between runs.
+    """A reply, with tokens, cost and duration; its repr leaves out values that differ between runs.
 
     Attributes:
-        text: The model's answer as it came.
+        text: The model's answer as received.
         model: The model that answered, as the provider names it.
         provider: The service that answered.
         usage: Tokens.
         finish_reason: "stop", "length", "tool_calls", "content_filter", another value of the provider, or
             None.
         request_id: The provider's id of the request, or None.
-        duration_s: Seconds from submit to reply, without waits for the rate limit; None until the call has
-            ended.
+        duration_s: Seconds from submission to reply, without waits for the rate limit; None until the call
+            has ended.
         attempts: Provider calls made; 0 for a cache hit.
         cost_usd: Cost in USD; None when no price is known; 0 for a cache hit or a free model.
         cost_source: "table" (genai-prices or the user's own), "provider" (reported), "free", "unpriced", or
             None until known.
-        saved_usd: Cost that a cache hit saved; None when it is no hit or no price is known.
-        provider_saved_usd: What input read from the provider's own prompt cache saved, less what writing to
-            it cost above the price of input; negative where only the latter happened. None when unknown.
+        saved_usd: Cost that a cache hit saved; None when it is not a hit or no price is known.
+        provider_saved_usd: Savings of input read from the provider's own prompt cache, less the extra cost of
+            input written to it; negative when the latter is more. None when unknown.
         cached: Whether it came from the cache or from an identical call in flight.
         coalesced: Whether it came from an identical call in flight.
         stale: Whether the cached answer was expired, and used because the circuit is open.
         replayed: Whether it came from a cassette.
         parsed: The checked value when a schema was requested, else None.
-        reasoning: The model's own summary of its thinking where it gives one, else None; never part of
-            `text`.
-        service_tier: The service tier that answered, in the provider's word, or None.
+        reasoning: The model's own summary of its thinking if it gives one, else None; never part of `text`.
+        service_tier: The service tier that answered, as named by the provider, or None.
         headers: Rate-limit headers of the response, lower-case names.
-        complete: False where a stream ended without its end; such a reply is shown, and never stored.
-        form: Requested form, in which it is shown.
+        complete: False if a stream broke off before its end; such a reply is shown but never stored.
+        form: Requested form in which it is shown.
         filled: Fields of the cell's prompt that were filled, as typed between their braces.
-        as_typed: Fields that name something of the notebook and were sent as typed, because of where they
-            stand.
+        as_typed: Fields with a name of the notebook that were sent as typed because of their position.
     """
 
     text: str
@@ -120,15 +118,15 @@ class Reply:
     filled: tuple[str, ...] = field(default=(), repr=False, compare=False)
     as_typed: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
-    # IPython asks for this name and, where it exists, takes no ``_repr_…_`` method: Markdown that it shows
-    # may run scripts of the model. The extension shows replies itself, with everything in them escaped.
+    # IPython calls no ``_repr_…_`` method of an object with this attribute: Markdown that it renders may run
+    # scripts of the model. The extension displays replies itself, with their content escaped.
     _ipython_canary_method_should_not_exist_ = True
 
     def __str__(self) -> str:
         return self.text
 
     def _repr_markdown_(self) -> str:
-        """The text as Markdown; the front end that shows it decides which HTML in it runs."""
+        """The text as Markdown; the front end that renders it decides which HTML in it runs."""
         return self.text
 
     @property
@@ -158,7 +156,7 @@ class Reply:
 
 
 def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
-    """Total tokens and cost of several replies to one call; an unknown part makes its sum unknown.
+    """Total tokens and cost of several replies to one call; an unknown part makes its total unknown.
 
     Args:
         replies: At least one.
@@ -176,6 +174,6 @@ def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
 
 
 def provider_savings(replies: Sequence[Reply]) -> Decimal | None:
-    """What the provider's prompt cache saved in several replies to one call; None where nothing is known."""
+    """Savings of the provider's prompt cache in USD, over several replies to one call; None when unknown."""
     known = [reply.provider_saved_usd for reply in replies if reply.provider_saved_usd is not None]
     return sum(known, Decimal(0)) if known else None

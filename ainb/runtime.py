@@ -16,28 +16,28 @@ from ainb.stores.notebook import find_notebook
 
 
 def script_origin() -> tuple[str | None, str | None]:
-    """File name of the script that was started; None in an interactive session. A script has no cells."""
+    """Origin of calls in a script: its file name (None in an interactive session), and None for the cell."""
     path = getattr(sys.modules.get("__main__"), "__file__", None)
     return (os.path.basename(path) if path else None), None  # noqa: PTH119 - runs for every call; a Path costs ten times that
 
 
-def usual_origin() -> tuple[str | None, str | None]:
-    """Notebook and cell where the extension is loaded, else the script.
+def default_origin() -> tuple[str | None, str | None]:
+    """Default origin of calls: notebook and cell if the extension is loaded, else the script.
 
-    Looked up at each call, so that sessions which users make themselves carry the notebook's name too.
+    It is looked up at each call, so that sessions created by users also have the notebook's name.
     """
     front_end = host.registered()
     return script_origin() if front_end is None else front_end.find_origin()
 
 
-def usual_notebook() -> Path | None:
-    """Path of the notebook from the loaded extension, else from the environment, else of the script."""
+def default_notebook() -> Path | None:
+    """Default path of the notebook: from the loaded extension, else the environment, else the script."""
     front_end = host.registered()
     return find_notebook() if front_end is None else front_end.find_notebook()
 
 
 def ask_front_end(question: str) -> bool | None:
-    """The answer of the user in the notebook; None where nobody can be asked, as in a script."""
+    """Ask the user a yes-or-no question in the notebook; None if that is not possible, as in a script."""
     front_end = host.registered()
     return None if front_end is None else front_end.confirm(question)
 
@@ -50,15 +50,15 @@ class Runtime:
         clock: Source of time.
         rng: Source of randomness, for jitter.
         sink: Receives finished calls and notices.
-        origin: Returns the notebook or script that a call comes from, and its cell; each None where unknown.
-        notebook: Returns the path of the notebook or script, beside which its cassette lies; None where
+        origin: Returns the notebook or script of a call, and its cell; each None when unknown.
+        notebook: Returns the path of the notebook or script, beside which its cassette is stored; None when
             unknown.
-        confirm: Asks the user a question; True for yes, None where nobody can be asked.
+        confirm: Asks the user a question; True for yes, None when the user cannot be asked.
     """
 
     clock: Clock = SYSTEM_CLOCK
     rng: Random = field(default_factory=SystemRandom)
     sink: Sink = silent
-    origin: Callable[[], tuple[str | None, str | None]] = usual_origin
-    notebook: Callable[[], Path | None] = usual_notebook
+    origin: Callable[[], tuple[str | None, str | None]] = default_origin
+    notebook: Callable[[], Path | None] = default_notebook
     confirm: Callable[[str], bool | None] = ask_front_end

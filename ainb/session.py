@@ -1,4 +1,4 @@
-"""Session: the public face of ainb. Prompts in, replies and DataFrames out."""
+"""Session: the public interface of ainb for prompts, batches, comparisons and usage reports."""
 
 from __future__ import annotations
 
@@ -48,36 +48,36 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Session:
-    """Prompts in, replies out, through every stage that is switched on.
+    """Sends prompts to models through the pipeline and reports their usage.
 
     Args:
         model: ``provider:model`` or an alias; None means the configured one.
-        rate_limit: Requests, tokens and calls in flight; None turns the stage off, as for the next three.
-            Left out, every option is the configured one.
+        rate_limit: Limits of requests, tokens and calls in flight; None turns the stage off, as it does for
+            the next four. An argument that is left out has its configured value.
         retry: Attempts after transient faults.
-        circuit: When to stop calling a provider that fails.
+        circuit: When to stop calls to a failing provider.
         budget: Limit on spending; None means no budget.
-        cache: Storing and reusing answers.
-        fallback: Models to try, in order, when the one before is down or its circuit is open: a list, or a
-            text with commas.
-        validation: What is redacted or refused before it is sent.
+        cache: Storage and reuse of answers.
+        fallback: Models to try in order when the previous one is down or its circuit is open: a list, or a
+            comma-separated text.
+        validation: Rules that redact or refuse prompts before they are sent.
         timeout_seconds: Total time of a call; None means no limit.
-        state: Redis URL of limits, circuits, budgets and cache that other kernels and machines share; None
-            means this machine's own.
+        state: Redis URL for limits, circuits, budgets and cache shared with other kernels and machines; None
+            means local state.
         home: Folder of cache, usage log and journals; None means the configured one.
         api_base: Base URL in place of the provider's own; None means the configured one.
-        headers: HTTP headers of your own by service, such as ``{"openai": {"X-Team": "$TEAM"}}``;
+        headers: Additional HTTP headers by service, such as ``{"openai": {"X-Team": "$TEAM"}}``;
             ``$VARIABLE`` is read when a call is made.
-        config: A whole tree of options, in place of everything that would be read; other arguments go on top.
+        config: Complete options, in place of those from all other sources; other arguments override them.
         runtime: Clock, randomness and event sink; for tests.
-        unknown: Nothing; a misspelt option is an error that says what was probably meant.
+        unknown: Not accepted; a misspelt option raises an error that suggests the nearest name.
 
     Attributes:
-        core: The parts behind the methods; not a stable interface.
-        last_map: Frame of the last batch that `map` ran, also of one that was stopped; None before the first.
+        core: The internal parts of the session; not a stable interface.
+        last_map: Frame of the last batch of `map`, also if it was stopped; None before the first.
 
     Raises:
-        ConfigError: An option makes no sense.
+        ConfigError: An option is not valid.
     """
 
     def __init__(
@@ -124,22 +124,22 @@ class Session:
     def ask(
         self, prompt: Prompt, *, model: str | None = None, system: str | None = None, **options: Any
     ) -> Reply:
-        """Send a prompt and wait for the reply; works in a notebook, a script, a thread.
+        """Send a prompt and wait for the reply, in a notebook, a script or a thread.
 
         Args:
             prompt: Text, or a list of messages (``{"role": …, "content": …}`` or `Message`).
-            model: For this call; None means the session's.
-            system: System message put in front; None means none.
+            model: Model for this call; None means the session's.
+            system: System message that is prepended; None means none.
             options: Fields of `CallOptions` (``timeout_seconds``, ``cache``, ``tags``, …), ``api_base``,
                 ``api_key_name``, ``schema`` (a pydantic model, dataclass, TypedDict or JSON schema;
                 `Reply.parsed` then holds the checked value); everything else is a request parameter
                 (``temperature``, ``max_tokens``, …).
 
         Raises:
-            CallRejectedError: Nothing was sent; the message says why.
-            ProviderError: It was sent and failed.
+            CallRejectedError: Nothing was sent; the message gives the reason.
+            ProviderError: The call was sent and failed.
             InvalidReplyError: The reply does not match the schema.
-            ConfigError: Model, key or an option makes no sense.
+            ConfigError: Model, key or an option is not valid.
         """
         return ENGINE.run(
             self.core.handle(self.core.make_call(prompt, model=model, system=system, **options))
@@ -161,28 +161,28 @@ class Session:
         """Build the `Call` that `ask` would send; arguments as for `ask`.
 
         Raises:
-            ConfigError: Model, message or schema makes no sense.
+            ConfigError: Model, message or schema is not valid.
             InvalidPromptError: The prompt is empty.
         """
         return self.core.make_call(prompt, **options)
 
     async def handle(self, call: Call) -> Reply:
-        """Take a call through every stage, on the running loop."""
+        """Send a call through all stages, on the running loop."""
         return await self.core.handle(call)
 
     def preview(self, call: Call) -> Preview:
-        """The prompt of a call as it would leave, its tokens and price.
+        """Preview a call: the prompt as it would be sent, its tokens and price.
 
-        Nothing is sent and no row is written.
+        Nothing is sent and no row is written to the log.
         """
         return self.core.preview(call)
 
     def find_model(self, model: str | None = None) -> tuple[str, str]:
-        """Service and model name of `model`, or of the model in force.
+        """Service and model name of `model`, or of the current model.
 
         Raises:
-            ConfigError: Nothing is configured (the message lists the ways to choose), or the name makes no
-                sense.
+            ConfigError: No model is configured (the message lists the ways to choose one), or the name is not
+                valid.
         """
         return self.core.find_model(model)
 
@@ -193,10 +193,10 @@ class Session:
     # Functions of the caller's own
 
     def guard(self, *, model: str, cache: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
-        """Put the whole pipeline around a function that calls a model; see `ainb.functions.guard`.
+        """Decorate a function that calls a model to use the whole pipeline; see `ainb.functions.guard`.
 
         Args:
-            model: Names the model in rows, circuits and limits.
+            model: Name of the model in rows, circuits and limits.
             cache: Whether the same prompt and parameters are answered from the cache.
         """
         return functions.guard(self.core, model=model, cache=cache)
@@ -209,51 +209,51 @@ class Session:
         return self.core.log.recorder.monitored(operation=operation, model=model, provider=provider)
 
     def record(self, *, prompt: str, model: str, **facts: Any) -> Row:
-        """Log a call that was made elsewhere; see `ainb.usage.log.recorder.Recorder.record`."""
+        """Log a call made outside the pipeline; see `ainb.usage.log.recorder.Recorder.record`."""
         return self.core.log.recorder.record(prompt=prompt, model=model, **facts)
 
     # Tables
 
     def map(self, data: Any, task: str | Callable[..., Any], **options: Any) -> pd.DataFrame | Path:
-        """Send one call a row and wait for the table of answers.
+        """Send one call per row and wait for the table of answers.
 
-        An unfinished run of the same work is gone on with; a finished one starts anew, its answers are
-        cached.
+        An unfinished run of the same work is continued; after a finished one a new run starts, whose answers
+        come from the cache.
 
         Args:
             data: DataFrame or Series of pandas or polars, pyarrow table, list or iterator of rows (items that
-                are no mappings fill ``{value}``), or the path of a .csv, .tsv, .csv.gz, .jsonl, .parquet or
+                are not mappings fill ``{value}``), or the path of a .csv, .tsv, .csv.gz, .jsonl, .parquet or
                 .xlsx file, whose text cells are the text in the file; or a Dask DataFrame, Series or bag,
-                whose result is a Dask DataFrame that sends nothing before it is computed (see
+                whose result is a Dask DataFrame, which sends nothing before it is computed (see
                 `ainb.dask.map_collection`).
             task: A prompt with ``{column}`` fields and other ``{names}`` from `names`, or an async or plain
-                function of one item. Validation looks at all of it. What it redacts is redacted in prompts
-                and in what is kept; a function is code of your own and gets its item as it is.
+                function of one item. Validation checks every prompt and redacts it also in stored data; a
+                function is your own code and gets its item unchanged.
             options: ``model``, ``system``, ``schema`` (pydantic model, dataclass, TypedDict or JSON schema
                 dict), ``names`` (values of the notebook), ``limit``, ``sample``, ``read`` (a file's ``sep``,
                 ``encoding``, ``sheet``, …), ``budget_usd`` (of the whole run); fields of `BatchOptions`
                 (``keep``, ``resume``, ``retry_failed``, ``on_error``, ``fail_fast``, ``concurrency``,
                 ``circuit_wait_seconds``, ``journal``, ``out``, ``overwrite``, ``csv_formulas``, ``watcher``,
-                ``confirm_above_usd`` (USD above which the forecast is to be confirmed),
+                ``confirm_above_usd`` (USD above which the forecast must be confirmed),
                 ``batch_api``, ``max_wait_seconds``, ``batch_poll_seconds``, ``prompt_cache``,
                 ``rows_per_call``); everything else as for `ask`. ``rows_per_call=N`` sends N rows in one
                 call: with 10 to 25 most models answer as well as row by row, at a fraction of the tokens;
                 compare on rows whose labels you know.
 
         Returns:
-            Frame on the index of `data`, same order and length: `reply` string, one typed column a schema
+            Frame on the index of `data`, same order and length: `reply` string, one typed column per schema
             field, `status` category (ok, error, rejected, cancelled), `error_type` category, `error_message`
             string, `attempts` Int16, `cached` bool, `cost_usd` Float64, `input_tokens`, `output_tokens`
             Int64, `duration_s` Float64 (seconds); NA where unknown. Mappings, dataclasses and pydantic models
-            that a function returns fill columns by key, other objects stand in `reply`. A polars frame for a
-            polars frame. With ``out`` the path of the file that holds the same columns.
+            that a function returns fill columns by key, other objects are in `reply`. For a polars frame the
+            result is a polars frame. With ``out``, the path of the file with the same columns.
 
         Raises:
-            ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.
-            BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` holds all rows.
-            BatchInterrupted: The person stopped it; its `frame`, also `last_map`, holds what is done.
+            ConfigError: An argument is not valid (a column does not exist, …); nothing was sent.
+            BatchFailedError: Rows failed and ``on_error="raise"``; its `frame` contains all rows.
+            BatchInterrupted: The user stopped it; its `frame`, also `last_map`, contains the finished rows.
             BatchPendingError: Batch jobs are not done within ``max_wait_seconds``; its `frame`, also
-                `last_map`, holds what is done.
+                `last_map`, contains the finished rows.
         """
         from ainb.batch import make_batch
 
@@ -279,30 +279,30 @@ class Session:
         budget_usd: Decimal | float | str | None = None,
         **options: Any,
     ) -> Comparison:
-        """Compare prompts and models on labelled rows.
+        """Compare prompts and models on labelled rows: accuracy, cost, and significance of differences.
 
         How often each is right, what it costs, and whether they differ.
 
-        Each prompt and model is a batch as `map` runs it: cached, budgeted, resumed, replayed in CI. All get
-        the same rows. A row that failed, was not sent, or whose reply holds no valid answer counts as wrong.
+        Each combination of prompt and model is a batch of `map`: cached, budgeted, resumed, replayed in CI.
+        All get the same rows. A row that failed, was not sent, or has no valid answer counts as wrong.
 
         Args:
-            data: The rows; a list of records will do.
-            prompts: Prompts with ``{column}`` fields by name, or one prompt. The first is the one that the
-                others are compared with.
+            data: The rows; also a list of records.
+            prompts: Prompts with ``{column}`` fields by name, or one prompt. The others are compared with the
+                first.
             truth: Column of `data` with the right answers; rows without one are left out and counted. An Enum
                 equals its value.
-            models: Models; each prompt is asked of each. None means the session's.
-            schema: As for `map`. Without one the text of the reply, without outer white space, is the label.
-                A field that is an integer or a number is measured as a number, unless the schema lists its
-                values (``Literal[1, 2, 3]``, an Enum).
-            field: The field of the schema that is compared; needed where it has several.
+            models: Models; each prompt is sent to each model. None means the session's.
+            schema: As for `map`. Without a schema the text of the reply, without outer white space, is the
+                label. A field that is an integer or a number is measured as a number, unless the schema lists
+                its values (``Literal[1, 2, 3]``, an Enum).
+            field: The field of the schema that is compared; required if it has several.
             match: "casefold" ignores the case of labels.
-            weights: For labels in an order, "linear" or "quadratic" kappa. The order is that of an ordered
+            weights: "linear" or "quadratic" kappa, for ordered labels. The order is that of an ordered
                 Categorical or an Enum in `truth`, else of the schema's values, else of numbers.
-            sample: Compare on so many rows, drawn by `seed` from those with a truth; None means all.
-            seed: Of the sample and of the bootstrap.
-            budget_usd: Most that all of it may cost; rows for which nothing is left are not sent. With
+            sample: Number of rows to compare, drawn by `seed` from those with a truth; None means all.
+            seed: Random seed of the sample and of the bootstrap.
+            budget_usd: Limit on the total cost in USD; rows for which no money is left are not sent. With
                 ``batch_api=True`` all variants are submitted at once, and each may spend an equal share.
             options: As for `map`: ``temperature``, ``system``, ``max_tokens``, ``concurrency``, ``names``, …
 
@@ -311,9 +311,9 @@ class Session:
             ``answers()``, ``to_markdown()``.
 
         Raises:
-            ConfigError: Something makes no sense, such as a prompt that holds the truth; nothing was sent.
-            BatchInterrupted: It was interrupted; the same call goes on where it stopped.
-            ReplayMissError: In replay, rows that were not recorded.
+            ConfigError: An argument is not valid, such as a prompt that contains the truth; nothing was sent.
+            BatchInterrupted: It was interrupted; the same call continues where it stopped.
+            ReplayMissError: In replay, some rows were not recorded.
         """
         from ainb.compare import compare
 
@@ -334,36 +334,36 @@ class Session:
         )
 
     def for_partitions(self, task: str | Callable[..., Any], **options: Any) -> Callable[..., pd.DataFrame]:
-        """`map` as a function of one partition, for ``ddf.map_partitions(session.for_partitions("Classify.
+        """Make a function that runs `map` on one partition of a Dask DataFrame.
 
-        {review}"))``.
+        Use it as ``ddf.map_partitions(session.for_partitions("Classify. {review}"))``.
 
-        It holds the session's options and no key, so that it can go to other machines. A row is paid once,
-        however often Dask computes its partition.
+        The function contains the session's options and no key, so that it can be sent to other machines. A
+        row is paid for once, however often Dask computes its partition.
 
         Args:
             task: As for `map`.
             options: As for `map`, without ``limit``, ``sample`` and ``out``.
 
         Raises:
-            ConfigError: Something makes no sense, or the extra ``dask`` is not installed.
+            ConfigError: An argument is not valid, or the extra ``dask`` is not installed.
         """
         from ainb.dask import map_partitions_function
 
         return map_partitions_function(self.core, task, options)
 
     def preview_map(self, data: Any, task: str, **options: Any) -> tuple[Preview, str | None]:
-        """What `map` would send, without sending it.
+        """Preview `map` without sending anything.
 
-        The first row's call, and a line on tokens and price of all rows or None.
+        Returns a preview of the first row's call, and a line on tokens and price of all rows, or None.
 
         Args:
-            data: As for `map`; no iterator, because its rows could not be read again.
+            data: As for `map`, except iterators, whose rows cannot be read again.
             task: A prompt with ``{column}`` fields.
             options: As for `map`.
 
         Raises:
-            ConfigError: Something makes no sense, or no row can be filled.
+            ConfigError: An argument is not valid, or no row can be filled.
         """
         from ainb.batch import preview_rows
 
@@ -378,13 +378,13 @@ class Session:
         """Start a batch and return at once; arguments as for `map`.
 
         Returns:
-            A job whose result is what `map` returns.
+            A job with the result of `map`.
         """
         from ainb.batch import make_batch
 
         if is_dask(data):
             raise ConfigError(
-                "a Dask collection goes on in the background by itself: session.map(ddf, …).persist()"
+                "a Dask collection is computed in the background by Dask: session.map(ddf, …).persist()"
             )
         return make_batch(self.core, data, task, options).submit()
 
@@ -394,40 +394,41 @@ class Session:
         Returns:
             Frame of shape (n_runs, 9): `run_id`, `title`, `model` str, `started_at`, `finished_at`
             datetime64[us, UTC] (NaT while unfinished), `rows` Int64 (NA while unfinished), `done`, `failed`
-            Int64, `cost_usd` Float64 of what is known.
+            Int64, `cost_usd` Float64 (known costs only).
         """
         from ainb.batch import runs_frame
 
         return runs_frame(self.core)
 
     def batch_jobs(self) -> pd.DataFrame:
-        """Batch jobs that calls with ``batch_api=True`` of this home have submitted, newest first.
+        """Batch jobs submitted by calls with ``batch_api=True`` of this home, newest first.
 
         Returns:
-            Frame of shape (n_jobs, 10), a row per job: `run_id` (equals `batch_id` in the log), `provider`,
-            `job_id` (NA before the provider has it), `state` str (planned, uploaded, submitting, submitted,
-            cancelling, ended, fetched, merged), `rows`, `answered`, `failed` Int64 (NA when unknown),
-            `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until merged, and when
-            unknown).
+            Frame of shape (n_jobs, 10), one row per job: `run_id` (equals `batch_id` in the log), `provider`,
+            `job_id` (NA before the provider has created it), `state` str (planned, uploaded, submitting,
+            submitted, cancelling, ended, fetched, merged), `rows`, `answered`, `failed` Int64 (NA when
+            unknown), `submitted_at`, `expires_at` datetime64[us, UTC], `cost_usd` Float64 (NA until merged,
+            and when unknown).
         """
         from ainb.jobs import jobs_frame
 
         return jobs_frame(self.core)
 
     def cancel_batch_jobs(self, run_id: str) -> pd.DataFrame:
-        """Ask the provider to stop the batch jobs of a run.
+        """Request the provider to cancel the batch jobs of a run.
 
-        Rows that are done stay done, and the same `map` call collects them.
+        Rows that are done stay done; the same `map` call collects them.
 
         Args:
-            run_id: As `batch_jobs` shows it.
+            run_id: Id of the run, as in `batch_jobs`.
 
         Returns:
-            The jobs of the run, as `batch_jobs` shows them.
+            The jobs of the run, in the form of `batch_jobs`.
 
         Raises:
-            ConfigError: The run has no job under way.
-            ProviderError: The provider cannot be asked now; whoever collects the jobs asks again.
+            ConfigError: The run has no active job.
+            ProviderError: The provider cannot be reached now; the request is repeated when the jobs are
+                collected.
         """
         from ainb.jobs import cancel_run, jobs_frame
 
@@ -475,7 +476,7 @@ class Session:
     def errors(
         self, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
     ) -> pd.DataFrame:
-        """The failed calls, or their number by groups; see `ainb.usage.frames.totals.errors`."""
+        """Failed calls, or their number by group; see `ainb.usage.frames.totals.errors`."""
         from ainb.usage.frames import totals
 
         return totals.errors(self.log, by, since=since, **where)
@@ -499,17 +500,17 @@ class Session:
             `failure_rate`, `calls_in_window`, `waiting`, `in_flight`, `concurrency`, `paused_s`, `share`,
             `…_level`, `…_capacity`, `…_limit` of each limited dimension, `retries_left`, `store`, `hits`,
             `misses`, `coalesced`, `stale`, `hit_rate`, `entries`, `size_bytes`; `limit_usd`, `spent_usd`,
-            `reserved_usd`, `left_usd`; of shared state `connected`, `distance_ms` (round trip), `peers` (how
-            many others) and `peer_names`.
+            `reserved_usd`, `left_usd`; of shared state `connected`, `distance_ms` (round trip), `peers`
+            (number of other processes) and `peer_names`.
         """
         from ainb.usage.frames.status import status_frame
 
         return status_frame(self.state())
 
     def state(self) -> list[dict[str, Any]]:
-        """The rows of `status` as plain dictionaries; cheap. See `ainb.assembly.Stages.status`.
+        """The rows of `status` as plain dictionaries, cheap to make; see `ainb.assembly.Stages.status`.
 
-        A model's row has also `activity` where its calls wait for this machine, such as "loading the model".
+        A model's row also has `activity` if its calls wait for this machine, such as "loading the model".
         """
         activities = self.core.activities()
         rows = self.core.stages.status()
@@ -523,16 +524,16 @@ class Session:
         return cache.status() if cache else {}
 
     def clear_cache(self) -> int:
-        """Delete every stored answer of the home, other sessions' too; returns how many there were."""
+        """Delete every stored answer of the home, also those of other sessions; returns their number."""
         cache = self.core.stages.cache
         return ENGINE.run(cache.clear()) if cache else 0
 
     def prune_cache(self, older_than_seconds: float | None = None) -> int:
-        """Delete stored answers past an age; returns how many there were.
+        """Delete stored answers older than an age; returns their number.
 
         Args:
-            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is deleted
-                where that is None too.
+            older_than_seconds: The age; None means the session's ``ttl_seconds``, and nothing is deleted if
+                that is None too.
         """
         cache = self.core.stages.cache
         return ENGINE.run(cache.prune(older_than_seconds)) if cache else 0
@@ -543,22 +544,19 @@ class Session:
         return self.core.budget
 
     def set_budget(self, budget: Budget | None) -> None:
-        """Replace the budget; what is spent stays spent, and calls that wait for money are tried again."""
+        """Replace the budget; the amount spent stays, and calls waiting for money are tried again."""
         self.core.set_budget(budget)
 
     def reset_budget(self) -> None:
-        """Set what is spent of the budget to zero: today's, the session's, or every user's or batch's."""
+        """Reset the amount spent to 0: that of today, of the session, or of every user or batch."""
         self.core.stages.budget.reset()
 
     def budget_status(self) -> list[BudgetStatus]:
-        """The state of the budget: one item, or one per user or batch that spent money.
-
-        Empty without a budget.
-        """
+        """State of the budget: one item, or one per user or batch with a cost; empty without a budget."""
         return self.core.budget_status()
 
     def state_status(self) -> dict[str, Any]:
-        """Address, distance and peers of the shared state, as in `status`; empty where nothing is shared."""
+        """Address, round-trip time and peers of the shared state, as in `status`; empty for local state."""
         shared = self.core.stages.shared
         return shared.status() if shared else {}
 
@@ -582,9 +580,9 @@ class Session:
         return self.core.prices
 
     def close(self) -> None:
-        """Write out what is queued, end threads, close files and connections.
+        """Write queued data, end threads, close files and connections.
 
-        The session may not be used afterwards.
+        The session must not be used afterwards.
         """
         self.core.close()
 
@@ -598,7 +596,7 @@ class Session:
 
 
 def is_dask(data: Any) -> bool:
-    """Whether rows are a Dask collection; Dask need not be installed to tell."""
+    """Whether rows are a Dask collection; works without Dask installed."""
     return type(data).__module__.partition(".")[0] == "dask"
 
 
@@ -632,7 +630,7 @@ def current() -> Session:
 
 
 def use(session: Session | None) -> None:
-    """Make `session` the notebook's; None means make a new one from the configuration when next asked."""
+    """Set the notebook's session; with None the next use makes a new one from the options."""
     global _current  # noqa: PLW0603 - see current()
     _current = session
 

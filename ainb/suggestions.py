@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: ``did you mean 'x'?``, or the list of known names."""
+    """End of a message about an unknown name: ``did you mean 'x'?``, or the list of known names."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Token counting, offline, with the vocabularies in `ainb/data`.
+"""Offline token counting with the vocabularies in `ainb/data`.
 
 Exact for text under a model whose vocabulary is public (OpenAI's); an estimate with o200k_base for every
 other model, and for whole conversations, which each service frames differently.
@@ -32,22 +32,22 @@ _CL100K = re.compile(
     r"(?:^|[:/])(?:(?:gpt-4|gpt-3\.5|gpt-35|text-embedding-ada-002|text-embedding-3|davinci-002|babbage-002)(?:$|[-.:@]))"
 )
 
-# A stretch of one kind (white space, or anything else) that is longer than this is counted in pieces: the
-# splitting pattern's stack overflows on a megabyte of one character, and older merge loops are quadratic in a
-# piece.
+# Runs of one kind (white space, or anything else) longer than this are counted in pieces: the splitting
+# pattern's stack overflows on a megabyte of one character, and older merge loops are quadratic in the length
+# of a piece.
 RUN_LIMIT = 4_096
 _CUT_WINDOW = 1_024
 _LONG = re.compile(r"\s{256,}+|\S{256,}+")
-# Places where both patterns end a piece anyway, so that a cut there changes no count: a letter before ASCII
-# punctuation other than the apostrophe of a contraction, or before CJK punctuation, and an ASCII letter
-# before an ASCII digit.
+# Positions where both patterns end a piece anyway, so that a cut there changes no count: between a letter and
+# ASCII punctuation other than the apostrophe of a contraction, between a letter and CJK punctuation, and
+# between an ASCII letter and an ASCII digit.
 _SAFE_CUT = re.compile(r"(?<=[^\W\d_])[!-&(-/:-@\[-^`{-~\u3001\u3002\uff0c\uff0e]|(?<=[A-Za-z])[0-9]")
 
 MESSAGE_TOKENS = 3
 PRIMING_TOKENS = 3
 PICTURE_TOKENS = 1_445
 SMALL_PICTURE_TOKENS = 85
-# Anthropic's guide "Vision": width times height by 750, after it is made to fit into about 1.15 megapixels.
+# Anthropic's guide "Vision": width times height divided by 750, after scaling to about 1.15 megapixels.
 CLAUDE_PICTURE_TOKENS = 1_600
 GPT_4O_MINI_FACTOR = 34
 MEMO_CHARS = 16_384
@@ -71,21 +71,21 @@ class TokenCount:
 
 
 def count_tokens(prompt: Prompt, model: str = "gpt-5-mini") -> int:
-    """Number of tokens of a text or a list of messages; see `count` for its accuracy."""
+    """Count the tokens of a text or a list of messages; see `count` for the accuracy."""
     return count(prompt, model).tokens
 
 
 def count(prompt: Prompt, model: str = "gpt-5-mini") -> TokenCount:
     """Count tokens of a text, or of a conversation with the framing of each message.
 
-    Special tokens such as ``<|endoftext|>`` are text. A stretch of more than 4,096 characters without a
-    change between white space and the rest is counted in pieces: exact where the stretch holds punctuation or
-    digits (code, URLs, base64), else off by at most 2 tokens for each 4,096 characters.
+    Special tokens such as ``<|endoftext|>`` are text. A run of more than 4,096 characters without a change
+    between white space and other characters is counted in pieces: exactly if it contains punctuation or
+    digits (code, URLs, base64), else with an error of at most 2 tokens per 4,096 characters.
 
     Args:
         prompt: A text, or messages (`Message` or dicts of role and content); images count at their upper
             bound.
-        model: With or without its provider in front; unknown ones are estimated with o200k_base.
+        model: Model name, with or without its provider; unknown models are estimated with o200k_base.
 
     Source: github.com/openai/openai-cookbook, "How to count tokens with tiktoken", for the framing of
     messages.
@@ -109,10 +109,10 @@ def count_request(request: Request) -> TokenCount:
 
 
 def bound_request(request: Request) -> int | None:
-    """An upper bound of `count_request` without counting: each token holds one byte or more.
+    """Upper bound of `count_request` without counting, since each token has at least one byte.
 
     Returns:
-        The bound; None where pictures, tools or a long text are part of the request, which must be counted.
+        The bound; None if the request has pictures, tools or a long text, which must be counted.
     """
     if any(request.parameters.get(key) for key in EXTRAS):
         return None
@@ -135,7 +135,7 @@ def _schema_bytes(schema: ReplySchema) -> int:
     return known[1]
 
 
-# By identity, with the schema itself so that the number is not another's: rows of a batch share one.
+# By identity, since rows of a batch share one schema; the schema is kept, so that its id is not reused.
 _sized: dict[int, tuple[ReplySchema, int]] = {}
 
 
@@ -188,7 +188,7 @@ def _count_text(name: str, text: str) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _count_short(name: str, text: str) -> int:
-    """Cached for short texts: limiter and budget count the same prompt, rows share a system message."""
+    """Count a short text, cached: limiter and budget count the same prompt, rows share a system message."""
     return _count_pieces(name, text)
 
 
@@ -198,7 +198,7 @@ def _count_pieces(name: str, text: str) -> int:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces, cut only inside runs longer than `RUN_LIMIT`, if possible at neutral places."""
+    """Cut a text into pieces, only inside runs longer than `RUN_LIMIT`, if possible at neutral positions."""
     done = 0
     if len(text) > RUN_LIMIT:
         for stretch in _LONG.finditer(text):
@@ -232,7 +232,7 @@ def _encoding(name: str) -> tiktoken.Encoding:
 def _load(name: str) -> tiktoken.Encoding:
     """Build an encoding from the shipped vocabulary and the pattern that tiktoken publishes.
 
-    The constructor is tiktoken's own, run with our reader in place of its downloader; tiktoken itself is not
+    It calls tiktoken's own constructor with our reader in place of its downloader; tiktoken itself is not
     changed.
     """
     import types

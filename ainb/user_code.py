@@ -1,8 +1,8 @@
-"""Calls of the user's own code on a loop: errors that an event loop cannot carry.
+"""Wrapper for the user's own code on an event loop: handles errors that a loop must not receive.
 
-asyncio gives ``SystemExit`` and ``KeyboardInterrupt`` a meaning of their own (they end the loop), as it does
-``CancelledError`` and ``GeneratorExit``, and a future refuses ``StopIteration``. Raised by the user's code
-each of them is an error like any other, and travels inside a `RaisedByUser`.
+In asyncio ``SystemExit`` and ``KeyboardInterrupt`` end the loop, ``CancelledError`` and ``GeneratorExit``
+have a meaning of their own, and a future refuses ``StopIteration``. Raised by the user's code, each of them
+is an ordinary error, and is wrapped in a `RaisedByUser`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class RaisedByUser(Exception):  # noqa: N818 - named after what it says of the error inside
-    """Carries an error of the user's code that an event loop cannot carry.
+class RaisedByUser(Exception):  # noqa: N818 - named after the origin of the wrapped error
+    """Wraps an error of the user's code that an event loop must not receive.
 
     Attributes:
-        original: The error itself.
+        original: The wrapped error.
     """
 
     def __init__(self, original: BaseException) -> None:
@@ -31,7 +31,7 @@ class RaisedByUser(Exception):  # noqa: N818 - named after what it says of the e
 
 
 def carried(error: BaseException) -> Exception:
-    """The error in a form that may be raised on a loop: itself where that is safe, else a `RaisedByUser`."""
+    """The error in a form that may be raised on a loop: itself if that is safe, else in a `RaisedByUser`."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     return RaisedByUser(error)
@@ -43,14 +43,14 @@ def original(error: BaseException) -> BaseException:
 
 
 def ends_program(error: BaseException) -> bool:
-    """Whether the user's code asked to stop everything: ``SystemExit`` or ``KeyboardInterrupt``."""
+    """Whether an error means the end of the program: ``SystemExit`` or ``KeyboardInterrupt``."""
     return isinstance(original(error), SystemExit | KeyboardInterrupt)
 
 
 class Contained(Generic[T]):
-    """Awaitable around a coroutine; raises nothing that would end or mislead the loop.
+    """Awaitable around a coroutine that raises no error which a loop must not receive.
 
-    A cancellation from outside passes through, as does the close of the coroutine that awaits.
+    A cancellation from outside passes through, and so does closing the awaiting coroutine.
 
     Args:
         work: Coroutine that runs the user's code.
@@ -78,27 +78,27 @@ class Contained(Generic[T]):
             work.close()
 
     def _comes_from_outside(self, error: BaseException) -> bool:
-        if isinstance(error, GeneratorExit):  # this awaitable is closed, and the work has not raised it
+        if isinstance(error, GeneratorExit):  # this awaitable is being closed; the work did not raise it
             return inspect.getcoroutinestate(self._work) != inspect.CORO_CLOSED
         return self._cancelled and isinstance(error, asyncio.CancelledError)
 
     def _wait(self, future: Any) -> Generator[Any, Any, BaseException | None]:
-        """Wait for what the work awaits; returns what is to be thrown into it, if anything."""
+        """Wait for the future that the work awaits; returns an error to throw into the work, or None."""
         if not asyncio.isfuture(future) or future.get_loop() is not asyncio.get_running_loop():
             try:
                 yield future
             except asyncio.CancelledError as cancel:
                 self._cancelled = True
                 return cancel
-            except Exception as error:  # noqa: BLE001 - the loop refuses what the work awaits
+            except Exception as error:  # noqa: BLE001 - the loop refuses the awaited object
                 return error
             return None
         future._asyncio_future_blocking = False  # noqa: SLF001 - what a task does with a future it receives
         while not future.done():
             try:
                 # Not the future itself: the task would throw its error into every coroutine from the
-                # outermost inwards, where a GeneratorExit means that they are closed. Here the work asks for
-                # its result.
+                # outermost inwards, and a GeneratorExit would close them. Here the work gets the result from
+                # the future.
                 yield from _end_of(future).__await__()
             except asyncio.CancelledError as cancel:
                 self._cancelled = True
@@ -108,7 +108,7 @@ class Contained(Generic[T]):
 
 
 def _end_of(future: asyncio.Future[Any]) -> asyncio.Future[None]:
-    """A future that ends with another one, always without an error."""
+    """A future that ends together with another one, but never with an error."""
     end: asyncio.Future[None] = future.get_loop().create_future()
     future.add_done_callback(lambda _: None if end.done() else end.set_result(None))
     return end

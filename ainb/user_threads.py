@@ -1,4 +1,4 @@
-"""Threads for the user's own code, which may block: on the loop it would hold every other call up."""
+"""Threads for the user's own code, which may block and on the loop would delay every other call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DEPTH: Final = 8
 
 
 def is_plain(value: Any, depth: int = _DEPTH) -> bool:
-    """Whether a value is made of scalars of Python and numpy: no code of the user writes it."""
+    """Whether a value consists of Python and numpy scalars, so that converting it runs no user code."""
     kind = type(value)
     if kind in _PLAIN:
         return True
@@ -47,10 +47,10 @@ def is_plain(value: Any, depth: int = _DEPTH) -> bool:
 
 
 class UserThread:
-    """One daemon thread that runs the user's code in the order given, with the maker's context variables.
+    """Daemon thread that runs the user's code in order, with the context variables of its creator.
 
-    The thread starts with the first piece of work. A daemon, so that code that blocks for ever does not keep
-    the process alive.
+    The thread starts with the first piece of work. It is a daemon, so that code that blocks forever does not
+    keep the process alive.
 
     Args:
         name: Name of the thread.
@@ -63,14 +63,14 @@ class UserThread:
         self._thread: threading.Thread | None = None
 
     def post(self, work: Callable[[], None]) -> None:
-        """Run `work`, which must not raise, after all that was given before; returns at once."""
+        """Queue `work`, which must not raise, behind earlier work; returns at once."""
         self._queue.put(work)
         if self._thread is None:
             self._thread = threading.Thread(target=self._main, name=self._name, daemon=True)
             self._thread.start()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run `work` after all that was given before, and wait for its result.
+        """Run `work` after all earlier work, and wait for its result.
 
         Raises:
             Exception: What `work` raised, as by `carried`.
@@ -90,12 +90,12 @@ class UserThread:
         return await future
 
     async def settle(self) -> None:
-        """Wait until all that was given before has ended."""
+        """Wait until all earlier work has ended."""
         if self._thread is not None:
             await self.run(_nothing)
 
     def close(self) -> None:
-        """End the thread after the work that it has."""
+        """End the thread after its queued work."""
         self._queue.put(None)
 
     def _main(self) -> None:
@@ -114,7 +114,7 @@ def _set_error(future: asyncio.Future[Any], error: Exception) -> None:
 
 
 class UserThreads:
-    """Daemon threads that run pieces of the user's code beside each other; idle ones are used again."""
+    """Pool of daemon threads that run the user's code in parallel; idle threads are reused."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -131,7 +131,7 @@ class UserThreads:
         context = contextvars.copy_context()
         try:
             result = await thread.run(lambda: context.run(work))
-        except asyncio.CancelledError:  # the work may go on for ever
+        except asyncio.CancelledError:  # the work may run forever
             thread.close()
             raise
         except BaseException:
@@ -151,4 +151,4 @@ USER_THREADS: Final = UserThreads("ainb-user-code")
 
 
 def _nothing() -> None:
-    """Work that is done when all before it is."""
+    """Do nothing: marks the end of earlier work."""

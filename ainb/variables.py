@@ -1,4 +1,4 @@
-"""Names of environment variables that hold keys; at the bottom, so that it loads nothing else."""
+"""Names of environment variables that hold keys; this module imports nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_VARIABLES: Mapping[str, str] = {
     "vllm": "VLLM_API_KEY",
 }
 
-# Often in the environment beside the services' own.
+# Keys of other services that are often in the environment too.
 OTHER_KEY_VARIABLES = (
     "GOOGLE_API_KEY",
     "XAI_API_KEY",

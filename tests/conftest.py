@@ -9,6 +9,9 @@ import socket
 
 import pytest
 
+from tests.memory_folder import open_memory_folder
+from tests.python_path import STARTUP
+
 LOOPBACK = ("127.", "::1", "localhost")
 # Minutes each. Begun first, or one process would be at the last of them while the others have nothing left.
 LONG_FILES = (
@@ -29,9 +32,14 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_configure():
-    """A run that a script has put into the background ignores interrupts, also those that tests send."""
+    """What the workers of pytest-xdist and the Pythons that tests start find in their environment."""
+    # A run that a script has put into the background ignores interrupts, also those that tests send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(STARTUP) not in folders:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, folders), str(STARTUP)])
+    open_memory_folder()
 
 
 @pytest.fixture(autouse=True)

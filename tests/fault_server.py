@@ -51,6 +51,8 @@ from typing import Any, Literal, Self
 import orjson
 
 START_SECONDS = 10.0
+ROOMY_REQUESTS = 60_000_000
+ROOMY_TOKENS = 60_000_000_000
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 
 Action = Literal[
@@ -150,6 +152,7 @@ class FaultServer:
         api_key: The key it wants to see (else 401); None takes any.
         refuse_stream_options: Answer 400 to calls with ``stream_options``, as old servers do.
         record: Keep what arrives in `requests`.
+        rate_headers: Send OpenAI's six rate headers with every answer, with limits that hold nobody up.
     """
 
     def __init__(
@@ -164,6 +167,7 @@ class FaultServer:
         api_key: str | None = None,
         refuse_stream_options: bool = False,
         record: bool = True,
+        rate_headers: bool = False,
     ) -> None:
         self.plan = plan
         self.delay_seconds = delay_seconds
@@ -171,6 +175,7 @@ class FaultServer:
         self.api_key = api_key
         self.refuse_stream_options = refuse_stream_options
         self.record = record
+        self.rate_headers = rate_headers
         self.requests: list[Seen] = []
         self.hits = self.served = self.limited = self.in_flight = self.peak = self.played = 0
         self.port = 0
@@ -218,6 +223,20 @@ class FaultServer:
         if isinstance(step, str):
             return Fault(text=step)
         return Fault(status=step) if isinstance(step, int) else step
+
+    def roomy_headers(self) -> dict[str, str]:
+        """The six rate headers, with other numbers from answer to answer; empty where none are sent."""
+        if not self.rate_headers:
+            return {}
+        used, wait = self.hits % 1_000, f"{self.hits % 500}ms"
+        return {
+            "x-ratelimit-limit-requests": f"{ROOMY_REQUESTS}",
+            "x-ratelimit-limit-tokens": f"{ROOMY_TOKENS}",
+            "x-ratelimit-remaining-requests": f"{ROOMY_REQUESTS - used}",
+            "x-ratelimit-remaining-tokens": f"{ROOMY_TOKENS - 20 * used}",
+            "x-ratelimit-reset-requests": wait,
+            "x-ratelimit-reset-tokens": wait,
+        }
 
     def knows(self, seen: Seen) -> bool:
         """Whether the request carries the key that the server wants to see."""
@@ -381,8 +400,9 @@ class _Connection(asyncio.Protocol):
             )
             return
         answer = orjson.dumps(speaker.whole(ANSWER, body))
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        self._transport.write(head % len(answer) + answer)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
+        limits = "".join(f"{name}: {value}\r\n" for name, value in server.roomy_headers().items())
+        self._transport.write(head % (len(answer), limits.encode()) + answer)
 
     async def _handle(self, seen: Seen) -> None:
         server = self._server
@@ -457,6 +477,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(body)
 
     def _send_head(self, status: int, headers: Mapping[str, str]) -> None:
+        headers = {**self._server.roomy_headers(), **headers}
         lines = [
             f"HTTP/1.1 {status} {_reason(status)}",
             *(f"{name}: {value}" for name, value in headers.items()),
@@ -527,7 +548,8 @@ def _fault_body(step: Fault) -> bytes:
 
 
 def _echo(request: Any) -> str:
-    content = request["messages"][-1]["content"]
+    # Some clients send no messages, for the sake of the headers.
+    content = request["messages"][-1]["content"] if request["messages"] else ""
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] for part in content if part.get("type") == "text")

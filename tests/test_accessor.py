@@ -83,5 +83,7 @@ print(pd.DataFrame({"w": ["x"]}).ainb.map("{w}", model="scripted:echo")["reply"]
     )
 
     assert done.returncode == 0, done.stderr
-    assert "Other df.ai belongs to another package (__main__) and stays with it; df.ainb.map" in done.stdout
+    assert (
+        "Other df.ai belongs to another package (__main__) and is left unchanged; df.ainb.map" in done.stdout
+    )
     assert "x True" in done.stdout

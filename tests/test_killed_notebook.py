@@ -21,7 +21,8 @@ import pytest
 
 import ainb
 from tests.fault_server import Fault, FaultServer
-from tests.test_notebooks import FOLDER, ROOT
+from tests.python_path import python_path
+from tests.test_notebooks import FOLDER
 
 ROWS = 300
 IN_FLIGHT = 8
@@ -59,7 +60,7 @@ def laptop(tmp_path, monkeypatch):
         settings = {
             "AINB_HOME": str(tmp_path / "home"), "AINB_NOTEBOOK": str(path), "AINB_REPLAY": "off",
             "AINB_RATE_LIMIT_CONCURRENCY": str(IN_FLIGHT), "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": server.base_url,  # noqa: E501
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": python_path(),
         }  # fmt: skip
         for name, value in settings.items():
             monkeypatch.setenv(name, value)

@@ -10,7 +10,7 @@ import pytest
 
 import ainb
 from ainb.errors import ConfigError
-from ainb.plain import mended, plain_scalar, plain_value
+from ainb.plain import join_surrogates, plain_scalar, plain_value
 from ainb.testing.faults import SCRIPTS
 
 SCALARS = [
@@ -95,7 +95,7 @@ def test_other_values_stay_what_they_are():
         "a": (1, [True]),
         "k": [0, 1],
     }
-    assert mended("a\ud83d\ude00\ud800b") == "a😀�b"
+    assert join_surrogates("a\ud83d\ude00\ud800b") == "a😀�b"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from nbformat import v4, write
 
 import ainb
+from tests.python_path import python_path
 from tests.test_notebooks import PLUGIN, ROOT, WAIT_SECONDS
 
 SHOW = "import os\nprint(os.environ.get('AINB_REPLAY'), os.environ.get('AINB_DISPLAY'), os.path.basename(os.environ.get('AINB_NOTEBOOK', 'none')))"  # noqa: E501
@@ -19,7 +20,7 @@ SHOW = "import os\nprint(os.environ.get('AINB_REPLAY'), os.environ.get('AINB_DIS
 @pytest.fixture(autouse=True)
 def a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", python_path())
 
 
 def notebook(path, *codes):
@@ -78,7 +79,7 @@ def test_other_runs_see_nothing_of_it(tmp_path):
         "    assert not [name for name in os.environ if name in ('AINB_REPLAY', 'AINB_DISPLAY', "
         "'AINB_NOTEBOOK')]\n"
         "    loaded = {name for name in sys.modules if name.startswith('ainb')}\n"
-        "    assert loaded <= {'ainb', 'ainb.host', 'ainb.pytest_plugin'}, loaded\n"
+        "    assert loaded <= {'ainb', 'ainb.host', 'ainb.lazy', 'ainb.pytest_plugin'}, loaded\n"
     )
 
     for nbval in ([], ["-p", "no:nbval"]):

@@ -14,7 +14,6 @@ From ``Session.map`` to the result of a row:
 """
 
 from ainb.batch.batch import Batch, BatchFailedError, BatchInterrupted
-from ainb.batch.display_form import short_form
 from ainb.batch.files import is_path
 from ainb.batch.input.template import Template
 from ainb.batch.journal import runs_frame
@@ -22,22 +21,11 @@ from ainb.batch.options import BatchOptions
 from ainb.batch.plan import make_batch, preview_rows
 from ainb.batch.progress import Progress
 from ainb.batch.reporter import LoopWatcher, ProgressReporter, Watcher
-from ainb.batch.results import column_name
+from ainb.batch.results.display_form import short_form
+from ainb.batch.results.frame import column_name
 
 __all__ = [
-    "Batch",
-    "BatchFailedError",
-    "BatchInterrupted",
-    "BatchOptions",
-    "LoopWatcher",
-    "Progress",
-    "ProgressReporter",
-    "Template",
-    "Watcher",
-    "column_name",
-    "is_path",
-    "make_batch",
-    "preview_rows",
-    "runs_frame",
-    "short_form",
-]
+    "Batch", "BatchFailedError", "BatchInterrupted", "BatchOptions", "LoopWatcher", "Progress",
+    "ProgressReporter", "Template", "Watcher", "column_name", "is_path", "make_batch", "preview_rows",
+    "runs_frame", "short_form",
+]  # fmt: skip

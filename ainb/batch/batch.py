@@ -1,4 +1,4 @@
-"""Runs one batch: rows in, a DataFrame or a file out; can be stopped and resumed."""
+"""`Batch`: one run over the rows of a source into a DataFrame or a file; can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.collector import COLLECTOR
-from ainb.batch.confirmation import past_outputs
 from ainb.batch.context import BatchContext
+from ainb.batch.forecast.confirmation import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
-from ainb.batch.output import Output
 from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.runner import STOP_SECONDS, Runner
+from ainb.batch.results.output import Output
+from ainb.batch.running.runner import STOP_SECONDS, Runner
+from ainb.collector import COLLECTOR
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
 from ainb.user_code import ends_program
@@ -29,13 +29,13 @@ CANCEL_SECONDS = 0.4
 
 
 class BatchFailedError(AinbError):
-    """Rows failed and ``on_error="raise"`` was asked for.
+    """Rows failed and ``on_error="raise"`` is set.
 
     What to do: read ``frame["error_message"]`` of the failed rows; ``retry_failed=True`` sends only those
     again.
 
     Attributes:
-        frame: Every row, those that succeeded too; None when the results went to a file.
+        frame: All rows, including the successful ones; None when the results went to a file.
     """
 
     frame: pd.DataFrame | None = None
@@ -47,7 +47,7 @@ class BatchInterrupted(KeyboardInterrupt):
     What to do: run the same call again; it sends only the rows that have no result yet.
 
     Attributes:
-        frame: Every row; those that were not reached have the status "cancelled". None when the results went
+        frame: All rows; those that were not reached have the status "cancelled". None when the results went
             to a file.
     """
 
@@ -60,14 +60,14 @@ class BatchInterrupted(KeyboardInterrupt):
 
 
 class Batch:
-    """A run over all rows of a source.
+    """One run over all rows of a source.
 
     Args:
         context: Rows, calls, options and run.
-        output: Takes the results.
+        output: Receives the results.
 
     Attributes:
-        context: As given.
+        context: The context.
         progress: Counts so far.
     """
 
@@ -83,7 +83,7 @@ class Batch:
         context = self.context
         if context.jobs is None:
             make = Runner
-            # A cassette answers each row by itself.
+            # In replay a cassette answers each row on its own.
             if context.options.rows_per_call > 1 and context.core.config.replay != "replay":
                 from ainb.batch.packs import PackRunner
 
@@ -121,7 +121,7 @@ class Batch:
             self._remember_output()
             self._close()
             await self._reporter.finish()
-        if self._reporter.exit_error is not None:  # of the last state
+        if self._reporter.exit_error is not None:  # raised by the watcher for the last state
             raise self._reporter.exit_error
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()
@@ -153,7 +153,7 @@ class Batch:
         """Send no more rows; wait 1.5 s for those in flight, then cancel them.
 
         Args:
-            job: What `submit` returned.
+            job: Result of `submit`.
         """
         ENGINE.loop().call_soon_threadsafe(self._runner.stop)
         if not job.wait(STOP_SECONDS):
@@ -161,11 +161,11 @@ class Batch:
             job.wait(CANCEL_SECONDS)
 
     def frame(self) -> pd.DataFrame | None:
-        """The rows so far; None where they go to a file."""
+        """The rows so far; None when they are written to a file."""
         return self._output.frame()
 
     def _remember_output(self) -> None:
-        """Keep what replies took, for the forecast of the next batch."""
+        """Store the output tokens of the replies for the forecast of the next batch."""
         calls, progress = self.context.calls, self.progress
         if isinstance(calls, TemplateCalls) and not calls.free:
             known = past_outputs(self.context.core)
@@ -177,12 +177,13 @@ class Batch:
             self._output.close(complete=self._runner.all_ended)
             complete = self._runner.complete
         finally:
-            # A run whose result could not be kept stays unfinished: its answers are in the journal.
+            # A run whose result could not be written stays unfinished: its answers are in the journal.
             self._runner.finished.close(complete=complete, row_count=self.progress.done)
 
     def _collecting(self) -> contextlib.AbstractContextManager[None]:
-        # A user function may leave cycles that hold much memory.
-        return contextlib.nullcontext() if self.context.calls.uses is None else COLLECTOR.rare()
+        # A user function may leave reference cycles that hold much memory.
+        context = self.context
+        return contextlib.nullcontext() if context.calls.uses is None else COLLECTOR.rare(context.pace.most)
 
     def _make_reader(self) -> RowReader:
         source, uses = self.context.source, self.context.calls.uses
@@ -199,7 +200,7 @@ class Batch:
         if jobs := self.progress.jobs_under_way:
             rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
             again = (
-                f"{many} with {rows:,} rows at {jobs[0].provider} go on: "
+                f"{many} with {rows:,} rows still running at {jobs[0].provider}: "
                 "run the cell again to collect them, or see %ai jobs"
             )
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"

@@ -1,4 +1,4 @@
-"""Context of a batch: rows, calls, options and run, shared by everything that works on it."""
+"""Context of a batch: rows, calls, options and run, shared by all its parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
-from ainb.batch.pace import Pace
+from ainb.batch.running.pace import Pace
 from ainb.core import Core
 from ainb.events import Notice
 from ainb.user_threads import USER_THREADS
@@ -18,7 +18,7 @@ from ainb.user_threads import USER_THREADS
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
     from ainb.batch.jobs.under_way import JobsUnderWay
-    from ainb.batch.row_result import RowResult
+    from ainb.batch.results.row_result import RowResult
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
 
@@ -37,9 +37,9 @@ class BatchContext:
         pace: How many rows may be in flight.
         identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
-        journal: Where finished rows are kept; None means nowhere, and the run cannot be resumed.
-        jobs: The provider's batch API, which answers the rows; None sends them live.
-        under_way: Open batch jobs of the home, while rows are sent live; None without any.
+        journal: Journal of finished rows; None without one, and then the run cannot be resumed.
+        jobs: The provider's batch API if it answers the rows; None sends them live.
+        under_way: Open batch jobs of the home while rows are sent live; None without any.
     """
 
     core: Core
@@ -60,7 +60,7 @@ class BatchContext:
 
     @property
     def title(self) -> str:
-        """The prompt or function name, cut at a word to fit one line."""
+        """The prompt or function name, shortened to one line."""
         return short_title(self.calls.title)
 
     def notify(self, text: str, kind: str) -> None:
@@ -68,20 +68,20 @@ class BatchContext:
         self.core.runtime.sink(Notice(text, kind))
 
     async def make_call(self, row: Any) -> Call:
-        """Build the call of a row; in a thread where code of the user writes its values."""
+        """Build the call of a row; in a thread if the user's code converts its values to text."""
         if self.calls.is_plain_row(row):
             return self.calls.make(row, run_id=self.run_id)
         return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
 
     async def read_result(self, reply: Reply) -> RowResult:
-        """Result of a row with this reply; in a thread where code of the user reads it."""
+        """Result of a row from its reply; in a thread if the user's code parses it."""
         if self.calls.is_plain_reply(reply):
             return self.calls.result(reply)
         return await USER_THREADS.run(functools.partial(self.calls.result, reply))
 
 
 def short_title(title: str) -> str:
-    """A title cut at a word, for one line."""
+    """A title shortened at a word, for one line."""
     if len(title) <= TITLE_CHARACTERS:
         return title
     return f"{title[:TITLE_CHARACTERS].rsplit(' ', 1)[0]} …"

@@ -1,4 +1,4 @@
-"""Options of a batch, checked when they are made."""
+"""Options of a batch, checked on construction."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from ainb.errors import ConfigError
 from ainb.pipeline.budget import read_usd
 from ainb.plain import plain_fields
 
-# Published measurements end at 100 rows, where most models still hold and some collapse.
+# Published measurements end at 100 rows; with that number most models keep their accuracy, some do not.
 MAX_ROWS_PER_CALL = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
-    """How a batch treats its rows.
+    """Options of a batch.
 
     Attributes:
-        keep: Input columns carried in front of the result: True for all, or their names.
-        resume: Go on with an unfinished run of the same work; False starts anew.
-        retry_failed: Send the rows again that ended in an error in the newest run of the same work.
+        keep: Input columns to copy in front of the result: True for all, or their names.
+        resume: Continue an unfinished run of the same work; False starts anew.
+        retry_failed: Send rows again that ended in an error in the newest run of the same work.
         on_error: "keep" failed rows in the frame, or "raise" after the last row.
-        fail_fast: Take no more rows after the first that fails.
-        concurrency: Most rows in flight; None means as many as the session's limit allows.
-        fixed_concurrency: Start with that many instead of growing towards it; for models whose slots are
-            known.
+        fail_fast: Send no further rows after the first failure.
+        concurrency: Maximum number of rows in flight; None means the limit of the session.
+        fixed_concurrency: Start with `concurrency` instead of growing to it; for models with a known number
+            of slots.
         circuit_wait_seconds: Total wait for an open circuit.
-        journal: Keep finished rows on disk, so that an interrupted run can be resumed.
-        out: Path of a file that the results are streamed to, in place of a frame; None means a frame.
-        overwrite: Replace `out` also where it holds what ainb did not write; its input it never replaces.
-        csv_formulas: "escape" puts ``'`` in front of texts of the model that a spreadsheet would run as
-            formulas, in CSV and TSV; "keep" writes them as they are.
-        confirm_above_usd: USD above which the forecast has to be confirmed before anything is sent; None
-            means the configured limit.
-        watcher: Called with the progress at most five times a second; None means no watcher.
+        journal: Store finished rows on disk, so that an interrupted run can be resumed.
+        out: Path of a file to which the results are streamed; None returns a frame.
+        overwrite: Replace a file at `out` that ainb did not write; the input is never replaced.
+        csv_formulas: "escape" puts ``'`` in front of the model's texts that a spreadsheet would run as
+            formulas, in CSV and TSV; "keep" writes them unchanged.
+        confirm_above_usd: USD above which the forecast must be confirmed before anything is sent; None means
+            the configured limit.
+        watcher: Called with the progress at most five times a second, or None.
         batch_api: Send the rows as batch jobs of the provider, at the batch rate.
-        max_wait_seconds: How long the call waits for batch jobs; None means until they are done.
+        max_wait_seconds: How long the call waits for batch jobs; None waits until they are done.
         batch_poll_seconds: First wait between polls of a batch job; None means the configured one.
-        prompt_cache: "auto" marks what stands before the first row field for the provider's prompt cache;
-            "off" sends the prompt as one text.
-        rows_per_call: Rows that one call answers; above 1 they are sent as a pack, which needs a schema.
+        prompt_cache: "auto" marks the text before the first row field for the provider's prompt cache; "off"
+            sends the prompt as one text.
+        rows_per_call: Number of rows in one call; above 1 rows are sent in packs, which need a schema.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is invalid.
     """
 
     keep: bool | tuple[str, ...] = False
@@ -109,15 +109,15 @@ class BatchOptions:
 
 
 _NAMES = frozenset(item.name for item in dataclasses.fields(BatchOptions))
-# Keyword arguments of ``Session.map`` that are no fields of `BatchOptions`.
+# Keyword arguments of ``Session.map`` that are not fields of `BatchOptions`.
 MAP_OPTIONS = frozenset({*_NAMES, "names", "limit", "sample", "read"})
 
 
 def take_options(given: dict[str, Any]) -> BatchOptions:
-    """Take the options of a batch out of the keyword arguments of ``Session.map``.
+    """Remove the options of a batch from the keyword arguments of ``Session.map`` and return them.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is invalid.
     """
     chosen = {name: given.pop(name) for name in list(given) if name in _NAMES}
     keep = chosen.get("keep", False)

@@ -1,4 +1,4 @@
-"""Plans a batch: arguments of ``Session.map`` in, a `Batch` that is ready to run out."""
+"""Builds a `Batch` from the arguments of ``Session.map``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
-from ainb.batch.confirmation import announce, forecast_for
 from ainb.batch.context import BatchContext, short_title
 from ainb.batch.files import OutputGuard
+from ainb.batch.forecast.confirmation import announce, forecast_for
+from ainb.batch.forecast.layout import row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.input.template import Template
 from ainb.batch.journal import JOURNAL_FILE, Journal, JournalError, LogFirst
-from ainb.batch.layout import row_first_hint
 from ainb.batch.options import BatchOptions, take_options
-from ainb.batch.output import make_output
-from ainb.batch.pace import Pace
 from ainb.batch.packs import PackCalls, check_packs
+from ainb.batch.results.output import make_output
+from ainb.batch.running.pace import Pace
 from ainb.errors import ConfigError, InvalidPromptError
 from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
@@ -45,27 +45,26 @@ def make_batch(
     run_id: str | None = None,
     journal: Path | None = None,
 ) -> Batch:
-    """Read the arguments of ``Session.map``.
+    """Build a batch from the arguments of ``Session.map``.
 
     Args:
         core: Core of the session whose pipeline the rows go through.
         data: The rows.
         task: A template, or a function of one item.
-        given: Keyword arguments of ``Session.map``; those of the batch are taken out, the rest are the
-            call's.
-        run_id: The run that the rows are a part of, where several processes share one; None means a run of
-            their own.
-        journal: With `run_id`, the file of this part's finished rows; None means that they are not kept.
+        given: Keyword arguments of ``Session.map``; those of the batch are removed, the rest belong to the
+            calls.
+        run_id: The run to which the rows belong, if several processes share one; None starts a separate run.
+        journal: With `run_id`, the journal of this part's rows; None stores none.
 
     Raises:
-        ConfigError: Something makes no sense; nothing was sent.
+        ConfigError: An argument is invalid; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
     if options.rows_per_call > 1:
         check_packs(calls, options)
     jobs = _jobs(core, calls, options)
-    # Before the journal is opened: a batch that is refused leaves no run behind.
-    # The parts of a shared run must agree on their columns, so what a function returns is a text there.
+    # Before the journal is opened, so that a refused batch leaves no run behind.
+    # The parts of a shared run must have the same columns, so a function's return value is a text there.
     fields = calls.fields if run_id is None else calls.fields or {}
     with giving_back(source):
         guard = OutputGuard(core.config.home_folder())
@@ -101,23 +100,23 @@ def make_batch(
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
-    """The first call, of the first row that can be filled or of several, and a line on all rows.
+    """Preview of the first call, for the first row or pack that can be filled, and a forecast of all rows.
 
     Args:
         core: Core of the session whose pipeline the rows would go through.
-        data: The rows; they are read, so an iterator is refused.
+        data: The rows; they are read, so an iterator is an error.
         text: A template.
         given: Keyword arguments of ``Session.map``.
 
     Raises:
-        ConfigError: Something makes no sense, or no row can be filled.
+        ConfigError: An argument is invalid, or no row can be filled.
     """
     source, calls, options = _read_arguments(core, data, text, given)
     if options.rows_per_call > 1:
         check_packs(calls, options)
     _show_notes(core, calls)
     if not source.length:
-        raise ConfigError("a dry run reads the first rows; it takes a table or a list that has some")
+        raise ConfigError("a dry run reads the first rows; it takes a table or a list with some")
     first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
     if not first or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
@@ -182,13 +181,13 @@ def _open_journal(
     path: Path | None,
     jobs: JobContext | None,
 ) -> tuple[Journal | None, str]:
-    """The journal and the id of the run to resume or, registered in the journal, of a new one.
+    """The journal, and the id of the run to resume or of a new run, which is registered in the journal.
 
-    A journal that fails costs a notice: the batch runs without one.
+    An error of the journal causes a notice, and the batch runs without it.
     """
     open_run = jobs.store.open_run(identity) if jobs is not None and options.resume else None
     new_id = run_id or open_run or core.new_id()
-    # A row that the journal answers would be missing from a cassette.
+    # A row answered by the journal would be missing in the cassette.
     if not options.journal or core.config.replay != "off" or (run_id is not None and path is None):
         return None, new_id
     journal, log_first = None, LogFirst(core.log, core.runtime.clock)
@@ -222,7 +221,7 @@ def _show_notes(core: Core, calls: RowCalls) -> None:
 
 
 def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
-    """One line where the prompt puts the row first; in replay too, where a notebook shows what it showed."""
+    """Show a hint for a prompt that puts the row first; also in replay, so that the output is the same."""
     if isinstance(calls, TemplateCalls) and options.prompt_cache == "auto":
         hint = row_first_hint(source, calls, prices=core.prices)
         if hint is not None:
@@ -230,7 +229,7 @@ def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOption
 
 
 def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
-    """The provider's batch API where it was asked for; None in replay, where a cassette answers the rows."""
+    """The context of batch jobs if they are requested; None in replay, where a cassette answers the rows."""
     if not options.batch_api:
         return None
     from ainb.batch.jobs.context import JobContext, check_jobs
@@ -242,7 +241,7 @@ def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | No
 
 
 def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str) -> JobsUnderWay | None:
-    """Open batch jobs of the home, for rows of a prompt that are sent live."""
+    """Open batch jobs of the home, to warn about rows of a prompt that are sent live."""
     live = isinstance(calls, TemplateCalls) and not options.batch_api and core.config.replay == "off"
     if not live:
         return None

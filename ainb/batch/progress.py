@@ -1,4 +1,4 @@
-"""Progress of a batch: counts that the runner updates and panels show."""
+"""`Progress`: counts of a batch, updated by the runner and shown by panels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 
 LAST_ERRORS = 3
 LAST_ANSWERS = 3
@@ -21,11 +21,11 @@ class JobProgress:
     Attributes:
         provider: Service name.
         job_id: The provider's id; None before it has one.
-        state: How far it is ("submitted", "merged", …; see `ainb.jobs.State`).
-        status: The provider's last word for it; "" before there is one.
-        rows: Rows that it answers.
+        state: State of the job ("submitted", "merged", …; see `ainb.jobs.State`).
+        status: The provider's last status; "" before the first one.
+        rows: Rows in the job.
         answered: Rows with an answer so far; None when unknown.
-        failed: Rows without one so far; None when unknown.
+        failed: Rows that failed so far; None when unknown.
     """
 
     provider: str
@@ -53,27 +53,27 @@ class Progress:
         resumed: Rows that an earlier, interrupted run had finished.
         failed: Rows that ended in an error.
         rejected: Rows that were not sent.
-        in_flight: Rows under way: their calls are out, or wait for a permit.
-        paused: Of these, rows that wait for an open circuit; their calls are not out.
-        concurrency: Rows that may be in flight.
-        input_tokens: Of all rows whose tokens are known.
-        output_tokens: The same.
-        reasoning_tokens: Part of the output that was thinking, as far as it is known.
+        in_flight: Rows whose calls are sent or wait for a permit.
+        paused: Rows in flight that wait for an open circuit; their calls are not sent.
+        concurrency: Limit of rows in flight.
+        input_tokens: Input tokens of all rows with known counts.
+        output_tokens: Output tokens of all rows with known counts.
+        reasoning_tokens: Known thinking tokens, a part of the output.
         cost_nano_usd: Sum of the known costs, in 1e-9 USD.
         unpriced: Rows that were sent and have no known price.
         elapsed_s: Seconds since the start.
-        rows_per_s: Over the last 10 s, or over all of them where no row has ended in these; None before
-            anything has ended.
+        rows_per_s: Rows per second over the last 10 s, or over the whole run if no row ended in that time;
+            None before the first row has ended.
         kinds: Number of errors by class name and HTTP status (None without one).
         last_errors: Position, kind and message of the newest failures, newest last.
         last_answers: Position, input and result of the newest answered rows, newest last.
         waiting_until: Monotonic second until which the batch waits for an open circuit, or None.
-        jobs: Batch jobs of the run, oldest first; empty where rows are sent live.
-        saved_nano_usd: What the batch rate has saved against the live one, in 1e-9 USD, of what is known.
-        provider_saved_nano_usd: What the provider's prompt cache has saved, in 1e-9 USD, of what is known.
-        pack_saved_tokens: Input tokens that one call for many rows saved against one call a row, about.
-        pack_saved_nano_usd: Their price, in 1e-9 USD; 0 where none is known.
-        next_try_s: Seconds until then; None while it does not wait.
+        jobs: Batch jobs of the run, oldest first; empty for live calls.
+        saved_nano_usd: Known savings of the batch rate compared with the live rate, in 1e-9 USD.
+        provider_saved_nano_usd: Known savings of the provider's prompt cache, in 1e-9 USD.
+        pack_saved_tokens: Approximate input tokens saved by packs compared with one call per row.
+        pack_saved_nano_usd: Price of these tokens in 1e-9 USD; 0 when unknown.
+        next_try_s: Seconds until `waiting_until`; None without a wait.
         state: "running", "finished", "stopped" (by the user) or "failed".
     """
 
@@ -119,7 +119,7 @@ class Progress:
 
     @property
     def jobs_line(self) -> str | None:
-        """How far the batch jobs are, and that nobody need wait for them; None without jobs under way."""
+        """State of the open batch jobs, and that the kernel may be closed; None without open jobs."""
         jobs = self.jobs_under_way
         if not jobs:
             return None
@@ -132,38 +132,38 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that the rest will take at the present rate; None when unknown."""
+        """Estimated seconds for the remaining rows at the current rate; None when unknown."""
         if self.total is None or not self.rows_per_s:
             return None
         return max(0, self.total - self.done) / self.rows_per_s
 
     @property
     def average_rows_per_s(self) -> float | None:
-        """Rows per second over the whole run, without those that were not sent; None before any has ended."""
+        """Rows per second over the whole run, without unsent rows; None before a row has ended."""
         ended = self.done - self.rejected
         return ended / self.elapsed_s if ended and self.elapsed_s > 0 else None
 
     @property
     def projected_nano_usd(self) -> int | None:
-        """What the whole run will cost if the rest is like the rows so far; None when unknown."""
+        """Projected cost of the whole run from the rows so far; None when unknown."""
         if self.total is None or not self.done or self.unpriced:
             return None
         return round(self.cost_nano_usd * self.total / self.done)
 
     @property
     def plain_nano_usd(self) -> int | None:
-        """About what the rows so far would have cost as one plain message each; None where that is equal."""
+        """Approximate cost of the rows so far as one plain message each; None if it is the same."""
         saved = self.provider_saved_nano_usd + self.pack_saved_nano_usd
         return self.cost_nano_usd + saved if saved and not self.unpriced else None
 
     @property
     def succeeded(self) -> int:
-        """Rows that have an answer, cached and resumed ones included."""
+        """Rows with an answer, including cached and resumed ones."""
         return self.answered + self.cached + self.resumed
 
     @property
     def quarters(self) -> int:
-        """Whole quarters of the rows that have ended; 0 while the total is unknown."""
+        """Completed quarters of the rows, 0 to 4; 0 while the total is unknown."""
         return QUARTERS * self.done // self.total if self.total else 0
 
     def count(self, position: int, result: RowResult, *, resumed: bool, item: Any = None) -> None:
@@ -220,7 +220,7 @@ class Progress:
             self.cost_nano_usd += result.cost_nano_usd
 
     def snapshot(self) -> Progress:
-        """The state as it is now, for a thread that reads it while the batch goes on."""
+        """A copy of the current state, for a thread that reads it while the batch runs."""
         return dataclasses.replace(
             self,
             kinds=self.kinds.copy(),

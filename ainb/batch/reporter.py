@@ -1,4 +1,4 @@
-"""Reports the progress of a batch to a watcher: the user's in a thread, a panel on the loop."""
+"""Reports the progress of a batch to a watcher: a user's watcher in a thread, a panel on the loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ainb.clock import Clock
 
 PERIOD_SECONDS = 0.2
-# Where no row ends, the watcher is called all the same: time passes, calls go out, a circuit is probed.
+# The watcher is also called when no row ends, because time, calls in flight and circuits change.
 BEAT_SECONDS = 1.0
 RATE_WINDOW_SECONDS = 10.0
 
@@ -26,7 +26,7 @@ Watcher = Callable[[Progress], None]
 
 
 class LoopWatcher(ABC):
-    """A watcher that never blocks; it is called on the loop, with the progress itself."""
+    """Base class of watchers that never block: they are called on the loop, with the progress itself."""
 
     @abstractmethod
     def __call__(self, progress: Progress) -> None:
@@ -34,16 +34,16 @@ class LoopWatcher(ABC):
 
 
 class ProgressReporter:
-    """Calls a watcher with the progress once to five times a second, and always with the last state.
+    """Calls a watcher with the progress one to five times a second, and always with the last state.
 
-    A watcher of the user runs in a thread and gets a copy; while it runs, states between are left out. One
-    that raises is not called again; the batch goes on, except after SystemExit and KeyboardInterrupt.
+    A user's watcher runs in a thread and gets a copy; states that arrive while it runs are skipped. A watcher
+    that raises is not called again; the batch continues, except after SystemExit and KeyboardInterrupt.
 
     Attributes:
         progress: The state that is reported.
-        exit_error: SystemExit or KeyboardInterrupt of the watcher, in a form that a loop can carry; None
-            while it has raised neither.
-        on_exit: Called on the loop with that error as it comes; None where nobody waits for it.
+        exit_error: SystemExit or KeyboardInterrupt of the watcher, wrapped so that an event loop can handle
+            it; None without one.
+        on_exit: Called on the loop with that error at once, or None.
     """
 
     def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
@@ -86,7 +86,7 @@ class ProgressReporter:
             self._thread.post(functools.partial(self._watch_in_thread, self.progress.snapshot()))
 
     async def finish(self) -> None:
-        """Wait until the watcher has seen the last state, and let its thread end."""
+        """Wait until the watcher has been called with the last state, and end its thread."""
         if self._thread is not None:
             await self._thread.settle()
             self._thread.close()
@@ -126,7 +126,7 @@ class ProgressReporter:
         until = progress.waiting_until
         progress.next_try_s = until - now if until is not None and until > now else None
         self._marks.append((now, progress.done))
-        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:  # noqa: PLR2004 - two ends of a span
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:  # noqa: PLR2004 - a rate needs two points
             self._marks.popleft()
         (then, before) = self._marks[0]
         if now > then and progress.done > before:

@@ -1,10 +1,9 @@
-"""Prompts and models compared on labelled rows.
+"""Comparison of prompts and models on labelled rows.
 
-`inputs` reads the arguments and `run` sends each variant through a batch; `answers` reads what came back
-beside the truth, by the schema's `fields` and as `labels`; `figures` measures it with `statistics`, `kappa`,
-`scores` and `numbers`; `table`, `verdict` and `markdown` present it; `result` is what the caller holds.
-Everything but `inputs` and `run` is pure: arrays and frames in, figures out. `raters` holds `agreement`,
-which stands alone.
+`inputs` checks the arguments and `run` sends each variant as a batch. `answers` parses the replies by the
+schema's `fields` and as `labels`; the package `metrics` computes the metrics; `table`, `verdict` and
+`markdown` present them; `result` is the object that the caller gets. Everything but `inputs` and `run` is a
+pure function of arrays and frames. `raters` holds `agreement`, which works alone.
 """
 
 from __future__ import annotations
@@ -22,31 +21,14 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Agreement": "raters",
-            "Bar": "overview",
-            "Comparison": "result",
-            "Scale": "overview",
-            "agreement": "raters",
-            "common_scale": "overview",
-            "compare": "run",
-            "narrowed": "overview",
-            "pair_to_show": "overview",
-            "row_shares": "overview",
-            "shown_p": "verdict",
-        },
+        overview="Bar Scale common_scale narrowed pair_to_show row_shares",
+        raters="Agreement agreement",
+        result="Comparison",
+        run="compare",
+        verdict="shown_p",
     )
 
 __all__ = [
-    "Agreement",
-    "Bar",
-    "Comparison",
-    "Scale",
-    "agreement",
-    "common_scale",
-    "compare",
-    "narrowed",
-    "pair_to_show",
-    "row_shares",
-    "shown_p",
-]
+    "Agreement", "Bar", "Comparison", "Scale", "agreement", "common_scale", "compare", "narrowed",
+    "pair_to_show", "row_shares", "shown_p",
+]  # fmt: skip

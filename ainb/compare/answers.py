@@ -1,4 +1,4 @@
-"""The answers of one prompt and model, row by row beside the truth."""
+"""The answers of one variant (a prompt with a model) on the labelled rows."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INVALID = "InvalidReplyError"
-# What a row of so many tokens costs when it is sent; None when no price is known.
+# Price of a row by its input and output tokens; None when no price is known.
 RowPrice = Callable[[int | None, int | None], Decimal | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What one variant answered, on the labelled rows of a comparison.
+    """The answers of one variant on the labelled rows of a comparison.
 
     Attributes:
         variant: Name of the prompt.
         model: ``provider:model``.
-        asked_as: The model as the caller wrote it, such as an alias; None where it was left out.
-        labels: The answer of each row; None where there is none that the field could hold.
+        asked_as: The model as the caller wrote it, such as an alias; None if it was left out.
+        labels: The answer of each row; None without an answer that is valid for the field.
         failed: Bool array: rows that ended in an error, or were not sent.
-        frame: What `Session.map` returned.
-        cost_usd_per_1000: What 1,000 rows cost when they are sent and not cached; None when no row's price is
-            known.
-        priced_rows: Rows whose price is known: those that `cost_usd_per_1000` is the mean of.
+        frame: Result of `Session.map`.
+        cost_usd_per_1000: Cost of 1,000 rows that are sent and not cached; None when no row's price is known.
+        priced_rows: Number of rows with a known price, from which `cost_usd_per_1000` is computed.
     """
 
     variant: str
@@ -50,23 +49,23 @@ class Answers:
 
     @cached_property
     def answered(self) -> np.ndarray:
-        """Bool array: rows with an answer that the field could hold."""
+        """Bool array: rows with an answer that is valid for the field."""
         return np.array([label is not None for label in self.labels], dtype=bool)
 
     @property
     def invalid(self) -> np.ndarray:
-        """Bool array: rows with a reply that holds no valid answer."""
+        """Bool array: rows with a reply but without a valid answer."""
         invalid: np.ndarray = ~self.answered & ~self.failed
         return invalid
 
     @property
     def not_sent(self) -> int:
-        """Rows that were refused before they were sent, or cancelled."""
+        """Number of rows that were refused before they were sent, or cancelled."""
         return int(self.frame["status"].isin(["rejected", "cancelled"]).sum())
 
     @cached_property
     def durations_s(self) -> list[float]:
-        """Seconds of the rows that were sent and answered."""
+        """Durations in seconds of the rows that were sent and answered."""
         frame = self.frame
         sent = frame.loc[(frame["status"] == "ok") & ~frame["cached"].astype(bool), "duration_s"]
         return [float(value) for value in sent.dropna()]
@@ -80,7 +79,7 @@ class Answers:
 def read_frame(
     frame: pd.DataFrame, field: Field, *, variant: str, model: str, asked_as: str | None, price: RowPrice
 ) -> Answers:
-    """The answers in a frame of `Session.map`.
+    """Parse the answers in a frame of `Session.map`.
 
     Args:
         frame: The frame.
@@ -88,7 +87,7 @@ def read_frame(
         variant: Name of the prompt.
         model: ``provider:model``.
         asked_as: The model as the caller wrote it, or None.
-        price: Prices a row that came from the cache.
+        price: Computes the price of a row from the cache.
     """
     column = frame["reply"] if not field.name else frame[column_name(field.name)]
     ok = (frame["status"] == "ok").to_numpy(dtype=bool)
@@ -109,10 +108,7 @@ def read_frame(
 
 
 def _cost(row: Any, price: RowPrice) -> Decimal | None:
-    """What a row cost, or would have cost where it came from the cache.
-
-    None when that is unknown or nothing was answered.
-    """
+    """Cost of a row, for a cached row the cost of sending it; None when unknown or without an answer."""
     if row.status != "ok":
         return None
     if row.cached:

@@ -1,4 +1,4 @@
-"""Which field of the schema is compared, whether it is a label or a number, and how both sides are read."""
+"""The compared field of the schema: label or number, and the parsing of truth and answers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TRUE, _FALSE = ("true", 1), ("false", 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """What is compared with the truth.
+    """The field that is compared with the truth.
 
     Attributes:
-        name: Of the schema's field; "" without a schema, where the text of the reply is the label.
-        kind: "number" for an integer or a number without a fixed set of values, else "label".
-        dtype: Of its column in the frame of `Session.map`.
-        choices: The labels that the schema allows, in its order; empty where it names none.
-        match: "exact", or "casefold" for texts.
+        name: Name in the schema; "" without a schema: then the reply's text is the label.
+        kind: "number" for an integer or number without a fixed set of values, otherwise "label".
+        dtype: Dtype of its column in the frame of `Session.map`.
+        choices: Labels that the schema allows, in its order; empty if it lists none.
+        match: "exact", or "casefold" for strings.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Field:
     match: Match = "exact"
 
     def read(self, value: Any) -> Label | None:
-        """A truth or an answer as a label; None where it is missing.
+        """Parse a truth or an answer as a label; None for a missing value.
 
         Raises:
             ConfigError: The field is a number or a boolean, and the value is neither.
@@ -64,23 +64,21 @@ class Field:
 
 
 def find_field(schema: Any, name: str | None, match: Match) -> Field:
-    """The field of a schema that is compared.
+    """Find the compared field of a schema.
 
     Args:
         schema: An `ainb.pipeline.answer` Schema; None means that the reply's text is the label.
-        name: Of the field; None where there is only one.
-        match: How texts are compared.
+        name: Name of the field; None if the schema has only one.
+        match: How strings are compared.
 
     Raises:
-        ConfigError: The schema has no such field, or several and none is named.
+        ConfigError: The schema has no such field, or it has several and `name` is None.
     """
     if match not in {"exact", "casefold"}:
         raise ConfigError(f"match must be 'exact' or 'casefold'; it is {match!r}")
     if schema is None:
         if name is not None:
-            raise ConfigError(
-                f"field={name!r} names a field of a schema, and there is no schema; pass schema=…"
-            )
+            raise ConfigError(f"field={name!r} is a field of a schema, and there is no schema; pass schema=…")
         return Field(name="", kind="label", dtype="string", match=match)
     fields = list(schema.fields)
     if name is None and len(fields) > 1:
@@ -97,15 +95,15 @@ def find_field(schema: Any, name: str | None, match: Match) -> Field:
 
 
 def read_truth(field: Field, column: Iterable[Any], *, name: str) -> list[Label | None]:
-    """The column of the truth, read by a field; None where it is missing.
+    """Parse the truth column by a field; None for missing values.
 
     Args:
         field: The field.
         column: The values.
-        name: Of the column, for the error.
+        name: Name of the column, for the error.
 
     Raises:
-        ConfigError: A value is no number or boolean and the field is.
+        ConfigError: The field is a number or a boolean, and a value is neither.
     """
     values = []
     for row, value in enumerate(column):
@@ -117,7 +115,7 @@ def read_truth(field: Field, column: Iterable[Any], *, name: str) -> list[Label 
 
 
 def read_answers(field: Field, column: Iterable[Any]) -> list[Label | None]:
-    """A column of answers, read by a field; None where there is none, or none that the field could hold."""
+    """Parse a column of answers by a field; None without an answer that is valid for the field."""
     values: list[Label | None] = []
     for value in column:
         try:
@@ -128,7 +126,7 @@ def read_answers(field: Field, column: Iterable[Any]) -> list[Label | None]:
 
 
 def _from_json(value: Any) -> Any:
-    """A column of nested values holds their JSON text, and a CSV file holds the truth so too."""
+    """Decode a nested value: its column, and a truth from a CSV file, hold JSON text."""
     if not isinstance(value, str):
         return value
     try:
@@ -143,7 +141,7 @@ def _as_number(label: Label) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ConfigError(f"the field is a number, and {label!r:.60} is none")
+        raise ConfigError(f"the field is a number, and {label!r:.60} is not")
     return number
 
 
@@ -166,7 +164,7 @@ def _check_spelling(choices: Sequence[Label]) -> None:
 
 
 def _choices(json_schema: Mapping[str, Any], field: str) -> tuple[Label, ...]:
-    """The values that a field may take, where the JSON schema lists them."""
+    """The values that the JSON schema lists for a field; empty without a list."""
     definitions = json_schema.get("$defs", {})
     root = _resolved(json_schema, definitions)
     found = _listed(root.get("properties", {}).get(field, root), definitions)

@@ -1,4 +1,4 @@
-"""Reads and checks the arguments of a comparison, before anything is sent."""
+"""Checks the arguments of a comparison before anything is sent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from ainb.batch import Template
 from ainb.compare.fields import Field, read_truth
-from ainb.compare.kappa import Weights
 from ainb.compare.labels import Label, declared_order, in_order, label_order
+from ainb.compare.metrics.kappa import Weights
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.suggestions import closest
@@ -33,13 +33,13 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
-    """The rows that a comparison is made on.
+    """The labelled rows of a comparison.
 
     Attributes:
-        data: Those with a truth, in their order, sampled.
-        truth: Of each row.
-        order: Labels in the order that the column of the truth declares; None where it declares none.
-        unlabelled: How many rows without a truth were left out.
+        data: Rows with a truth, in their order, sampled.
+        truth: Truth of each row.
+        order: Labels in the order that the truth column declares, or None.
+        unlabelled: Number of rows without a truth, which were left out.
     """
 
     data: pd.DataFrame
@@ -49,10 +49,10 @@ class Labelled:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options of `Session.map` that a comparison decides itself.
+    """Check that no option of `Session.map` is given that a comparison sets itself.
 
     Raises:
-        ConfigError: There is one; the message names the way out.
+        ConfigError: One is given; the message names the alternative.
     """
     for name, way_out in _ELSEWHERE.items():
         if name in options:
@@ -63,7 +63,7 @@ def read_table(data: Any) -> pd.DataFrame:
     """The rows as a DataFrame.
 
     Raises:
-        ConfigError: They are neither a table in memory nor a list of records.
+        ConfigError: The data is neither a table in memory nor a list of records.
     """
     import pandas as pd
 
@@ -83,7 +83,7 @@ def read_prompts(prompts: Any) -> dict[str, str]:
     """Prompts by name; a single one is called "prompt".
 
     Raises:
-        ConfigError: They are no texts, or there are none.
+        ConfigError: A prompt is not a string, or there is none.
     """
     named = {ONE_PROMPT: prompts} if isinstance(prompts, str) else prompts
     if not isinstance(named, Mapping) or not named:
@@ -99,10 +99,10 @@ def read_prompts(prompts: Any) -> dict[str, str]:
 
 
 def read_models(core: Core, models: Sequence[str] | str | None) -> dict[str | None, str]:
-    """Each model as it was written, and as ``provider:model``; None stands for the session's.
+    """Models as ``provider:model`` by the name that was given; None stands for the session's model.
 
     Raises:
-        ConfigError: A name makes no sense, or two mean the same model.
+        ConfigError: A name is invalid, or two names mean the same model.
     """
     if models is not None and not models:
         raise ConfigError("models is empty; leave it out to use the session's model")
@@ -117,10 +117,10 @@ def read_models(core: Core, models: Sequence[str] | str | None) -> dict[str | No
 def label_rows(
     core: Core, table: pd.DataFrame, truth: Any, field: Field, *, sample: int | None, seed: int
 ) -> Labelled:
-    """The rows that have a truth, sampled.
+    """The rows with a truth, sampled.
 
     Raises:
-        ConfigError: There are none, or the column cannot be read by the field.
+        ConfigError: There are none, or the truth does not fit the field.
     """
     if truth not in table.columns:
         raise ConfigError(f"truth names no column: {truth!r}; {closest(str(truth), map(str, table.columns))}")
@@ -149,10 +149,10 @@ def label_rows(
 
 
 def _check_truth(core: Core, field: Field, truth: Sequence[Label | None], name: str) -> None:
-    """Find labels that the schema does not allow, which no answer could match.
+    """Report truths that the schema does not allow, which no answer can match.
 
     Raises:
-        ConfigError: None of them is allowed.
+        ConfigError: The schema allows none of them.
     """
     if not field.choices:
         return
@@ -177,10 +177,10 @@ def _check_truth(core: Core, field: Field, truth: Sequence[Label | None], name: 
 
 
 def check_weights(weights: Weights | None, field: Field, rows: Labelled) -> Sequence[Label] | None:
-    """The order of the labels where one is declared or needed.
+    """The order of the labels if one is declared or needed.
 
     Raises:
-        ConfigError: `weights` is none of the known, or it needs an order and there is none.
+        ConfigError: `weights` is unknown, or it needs an order and there is none.
     """
     if weights not in {None, "linear", "quadratic"}:
         raise ConfigError(f"weights must be None, 'linear' or 'quadratic'; it is {weights!r}")
@@ -194,10 +194,10 @@ def check_weights(weights: Weights | None, field: Field, rows: Labelled) -> Sequ
 
 
 def check_prompts(texts: Mapping[str, str], table: pd.DataFrame, truth: Any, names: Any) -> list[str]:
-    """Read every prompt before the first is sent; returns the columns that they use, in order.
+    """Parse all prompts before the first one is sent; returns the columns that they use, in order.
 
     Raises:
-        ConfigError: A prompt cannot be filled, or it holds the truth.
+        ConfigError: A prompt cannot be filled, or it uses the truth.
     """
     columns = [str(column) for column in table.columns]
     used: dict[str, None] = {}
@@ -205,7 +205,7 @@ def check_prompts(texts: Mapping[str, str], table: pd.DataFrame, truth: Any, nam
         uses = Template(text.strip(), columns=columns, names=names).uses
         if str(truth) in uses:
             raise ConfigError(
-                f"the prompt {variant!r} holds the truth: it fills {{{truth}}}; take that field out"
+                f"the prompt {variant!r} holds the truth: it fills {{{truth}}}; remove that field"
             )
         used |= dict.fromkeys(uses)
     return list(used)

@@ -1,7 +1,4 @@
-"""Values of a column as labels.
-
-Equal ones compare equal whatever type they came in, and the ones that have an order keep it.
-"""
+"""Converts values of a column to labels: equal values of different types become equal, an order is kept."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ _SHOWN = 60
 
 
 def read_label(value: Any) -> Label | None:
-    """A value as a label; None where it is missing (None, NaN, NaT, NA).
+    """A value as a label; None for a missing value (None, NaN, NaT, NA).
 
-    An Enum is its value, a NumPy scalar or Decimal the Python number, a whole float the integer; everything
-    else is its JSON text.
+    An Enum becomes its value, a NumPy scalar or Decimal a Python number, a whole float an integer; any other
+    value becomes its JSON text.
     """
     while isinstance(value, Enum):
         value = value.value
@@ -54,7 +51,7 @@ def read_labels(column: Iterable[Any]) -> list[Label | None]:
 
 
 def in_order(labels: Iterable[Label]) -> list[Label]:
-    """Distinct labels, numbers before texts, each sorted; the same for the same labels in any order."""
+    """Distinct labels, numbers before strings, each sorted; independent of the input's order."""
     return sorted(set(labels), key=_sort_key)
 
 
@@ -63,10 +60,7 @@ def _sort_key(label: Label) -> tuple[bool, float, str]:
 
 
 def declared_order(column: Any) -> list[Label] | None:
-    """The order that a column itself declares.
-
-    Of an ordered Categorical, or of members of one Enum; None where it has none.
-    """
+    """The order that a column declares: of an ordered Categorical, or of members of one Enum; else None."""
     dtype = getattr(column, "dtype", None)
     if getattr(dtype, "ordered", False):
         return [label for label in read_labels(getattr(dtype, "categories", ())) if label is not None]
@@ -81,10 +75,10 @@ def label_order(columns: Sequence[Any], found: Sequence[Label]) -> list[Label]:
 
     Args:
         columns: As the caller gave them.
-        found: Every label that occurs in one of them.
+        found: All labels that occur in the columns.
 
     Raises:
-        ConfigError: They have no order: texts sort by the alphabet, which puts "high" before "low".
+        ConfigError: They have no order: strings sort alphabetically, "high" before "low".
     """
     orders = [order for column in columns if (order := declared_order(column)) is not None]
     if orders:
@@ -106,7 +100,7 @@ def given_order(labels: Sequence[Any], found: Sequence[Label]) -> list[Label]:
     """The caller's own list of labels, checked.
 
     Raises:
-        ConfigError: A label stands in it twice, or one that occurs is not in it.
+        ConfigError: A label is listed twice, or one that occurs is missing.
     """
     order = [label for label in read_labels(labels) if label is not None]
     if len(set(order)) < len(labels):

@@ -1,4 +1,4 @@
-"""A comparison as Markdown."""
+"""Markdown of a comparison."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SPECIAL = str.maketrans({mark: f"\\{mark}" for mark in r"\`*_[]<>|~#$"} | {"\n"
 
 
 def markdown(frame: pd.DataFrame, verdict: str, *, truth: str, field: Field) -> str:
-    """The table, the verdict and what was left out.
+    """The table, the verdict and a note on rows that were left out.
 
     Args:
-        frame: As `comparison_frame` makes it.
+        frame: Result of `comparison_frame`.
         verdict: One sentence, or empty.
-        truth: Name of the column of the truth.
-        field: What was compared.
+        truth: Name of the truth column.
+        field: The compared field.
     """
     numbers = field.kind == "number"
     whole = bool((frame["answered"] == frame["rows"]).all())
@@ -50,7 +50,7 @@ def _columns(*, numbers: bool, whole: bool) -> list[str]:
 
 
 def escape(text: Any) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text escaped for Markdown, on one line."""
     return str(text).translate(_SPECIAL)
 
 

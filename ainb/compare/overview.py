@@ -1,7 +1,4 @@
-"""What a panel draws of a comparison, computed.
-
-Intervals on one scale, shares of the confusion matrix, the pair to look at.
-"""
+"""Panel data of a comparison: intervals on one scale, shares of the confusion matrix, the pair to show."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class Scale(NamedTuple):
     Attributes:
         start: Value at the left end.
         end: Value at the right end.
-        bars: Of each row; None where the figure or its interval is unknown.
+        bars: Interval of each row; None when the value or its interval is unknown.
     """
 
     start: float
@@ -42,7 +39,7 @@ class Scale(NamedTuple):
 
 
 def common_scale(frame: pd.DataFrame) -> Scale:
-    """Accuracies or mean errors with their intervals, on the narrowest round scale that holds them."""
+    """Accuracies or mean errors with their intervals, on the narrowest scale with round ends."""
     numbers = "mae" in frame
     names = ("mae_low", "mae", "mae_high") if numbers else ("low", "accuracy", "high")
     rows = [[_number(value) for value in row] for row in frame[list(names)].itertuples(index=False)]
@@ -62,13 +59,13 @@ def common_scale(frame: pd.DataFrame) -> Scale:
 def _round_ends(low: float, high: float, *, most: float) -> tuple[float, float]:
     size = 10 ** math.floor(math.log10(high)) if high > 1 else 1.0
     step = size * next((step for step in STEPS if high - low <= LEAST_STEPS * step * size), 1.0)
-    # A tick of rounding must not cost a whole step.
+    # A rounding error must not widen the scale by a whole step.
     start, end = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
     return max(0.0, start), max(min(end, most), start + step)
 
 
 def narrowed(confusion: pd.DataFrame, most: int) -> pd.DataFrame:
-    """The matrix, with answers that are no class summed up as "other" above `most` labels in all."""
+    """The matrix; above `most` labels in all, answers outside the classes are summed as "other answers"."""
     classes, outcomes = len(confusion), 2
     others = confusion.iloc[:, classes:-outcomes]
     if confusion.shape[1] - outcomes <= most:
@@ -79,7 +76,7 @@ def narrowed(confusion: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def row_shares(confusion: pd.DataFrame) -> np.ndarray:
-    """Each count as a share of its row, 0 to 1; 0 in a row without counts."""
+    """Each count divided by its row's sum, 0 to 1; 0 in a row without counts."""
     counts = confusion.to_numpy(dtype=float)
     totals = counts.sum(axis=1, keepdims=True)
     shares: np.ndarray = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
@@ -87,10 +84,7 @@ def row_shares(confusion: pd.DataFrame) -> np.ndarray:
 
 
 def pair_to_show(result: Comparison) -> tuple[int, int] | None:
-    """Positions of the two variants whose disagreements tell most.
-
-    The first and the winner, else the first and the second.
-    """
+    """Positions of the variants whose disagreements are shown: the first and the winner, else the second."""
     if len(result.answers_by_variant) == 1:
         return None
     return 0, result.conclusion.winner or 1

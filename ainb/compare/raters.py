@@ -1,4 +1,4 @@
-"""Agreement of two columns of labels: model with people, model with model, person with person."""
+"""`agreement`: inter-rater agreement of two columns of labels, of models or people."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from ainb.compare.kappa import Weights, disagreement, kappa, kappa_interval
 from ainb.compare.labels import Label, given_order, in_order, label_order, read_labels
+from ainb.compare.metrics.kappa import Weights, disagreement, kappa, kappa_interval
 from ainb.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How well two columns of labels agree.
+    """Agreement of two columns of labels; what `agreement` returns.
 
     Attributes:
-        kappa: Cohen's kappa: 1 full agreement, 0 what chance gives; None where it is undefined (no pairs, or
-            one label for all).
-        low: Lower limit of its 95 % bootstrap interval; None with `kappa`.
-        high: Upper limit; None with `kappa`.
-        share: Share of pairs that are equal; None without pairs.
-        n: Pairs that count.
-        left_out: Pairs with a missing value, which do not count.
+        kappa: Cohen's kappa: 1 for full agreement, 0 for chance; None where it is undefined (no pairs, or one
+            label for all).
+        low: Lower limit of its 95 % bootstrap interval; None when `kappa` is None.
+        high: Upper limit; None when `kappa` is None.
+        share: Share of equal pairs, 0 to 1; None without pairs.
+        n: Number of pairs without missing values.
+        left_out: Number of pairs with a missing value, which do not count.
         weights: None, "linear" or "quadratic".
     """
 
@@ -58,26 +58,26 @@ def agreement(
 ) -> Agreement:
     """Agreement of two columns of labels, beyond chance: Cohen's kappa with a 95 % bootstrap interval.
 
-    Use it for a model and people, two models, two people, or a judge: a judge is one more column of
-    `Session.map`, and its agreement with people's labels says how far it can be trusted. Judges prefer the
-    answer that stands first, the longer one, and answers of their own model. Measure a judge on rows that
-    people have labelled, and swap the order of the answers on half of them.
+    Use it for a model and people, two models, two people, or a judge: a judge is another column of
+    `Session.map`, and its agreement with people's labels shows how far it can be trusted. Judges prefer the
+    first answer, the longer one, and answers of their own model. Measure a judge on rows that people have
+    labelled, and swap the order of the answers on half of them.
 
     Args:
-        a: A column of labels: Series, array or list. An Enum equals its value; a pair with a missing value is
+        a: A column of labels: Series, array or list. An Enum equals its value; pairs with a missing value are
             left out and counted.
-        b: Another of the same length, row by row.
-        weights: For labels in an order, "linear" or "quadratic" counts near misses less; None counts every
-            disagreement in full.
-        labels: The labels from lowest to highest, also those that do not occur. None takes the order of an
-            ordered Categorical or an Enum, or sorts numbers; only `weights` need an order.
-        seed: Of the bootstrap.
+        b: Another column of the same length, paired row by row.
+        weights: For labels with an order, "linear" or "quadratic" counts small disagreements less; None
+            counts every disagreement in full.
+        labels: The labels from lowest to highest, including those that do not occur. None uses the order of
+            an ordered Categorical or an Enum, or sorts numbers; only `weights` need an order.
+        seed: Seed of the bootstrap.
 
     Raises:
-        ConfigError: The columns differ in length, index or type, or the labels have no order and `weights`
-            need one.
+        ConfigError: The columns differ in length, index or type, or `weights` need an order and the labels
+            have none.
 
-    Source: see `ainb.compare.kappa`.
+    Source: see `ainb.compare.metrics.kappa`.
     """
     if weights not in {None, "linear", "quadratic"}:
         raise ConfigError(f"weights must be None, 'linear' or 'quadratic'; it is {weights!r}")
@@ -106,7 +106,7 @@ def agreement(
 
 
 def count_pairs(pairs: Iterable[tuple[Label, Label]], order: Sequence[Label]) -> np.ndarray:
-    """Pairs of labels counted: int array of shape (k, k), first label by rows."""
+    """Counts of pairs of labels: int array of shape (k, k), the first label by rows."""
     places = {label: place for place, label in enumerate(order)}
     counts = np.zeros((len(order), len(order)), dtype=np.int64)
     for first, second in pairs:
@@ -115,7 +115,7 @@ def count_pairs(pairs: Iterable[tuple[Label, Label]], order: Sequence[Label]) ->
 
 
 def known(value: float) -> float | None:
-    """NaN as None."""
+    """The value, or None for NaN."""
     return None if math.isnan(value) else value
 
 

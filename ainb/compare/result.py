@@ -11,12 +11,12 @@ import numpy as np
 from ainb import host
 from ainb.compare.answers import Answers
 from ainb.compare.fields import Field
-from ainb.compare.figures import Figures, LabelFigures, NumberFigures
-from ainb.compare.kappa import Weights
 from ainb.compare.labels import Label, in_order
 from ainb.compare.markdown import markdown
+from ainb.compare.metrics.kappa import Weights
+from ainb.compare.metrics.metrics import LabelMetrics, Metrics, NumberMetrics
 from ainb.compare.table import comparison_frame
-from ainb.compare.verdict import Verdict, judge
+from ainb.compare.verdict import Verdict, make_verdict
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,19 +28,19 @@ SCORES = ("precision", "recall", "f1", "support")
 class Comparison:
     """Prompts and models compared on labelled rows; what `Session.compare` returns.
 
-    ``frame`` is the table, ``verdict`` the sentence that concludes it; as the last line of a cell it shows
-    itself.
+    ``frame`` is the table, ``verdict`` its conclusion in one sentence; as the last line of a cell it is
+    displayed.
 
     Args:
-        data: The labelled rows, those that were sent.
-        truth: A label or number a row.
-        truth_name: Name of the column that holds it.
-        answers: Of each variant; the others are compared with the first.
-        field: What is compared.
-        order: Labels in their order where the data declares one; None where it does not.
-        unlabelled: Rows without a truth, which were left out.
-        weights: Of kappa.
-        seed: Of kappa's interval.
+        data: The labelled rows that were sent.
+        truth: One label or number per row.
+        truth_name: Name of the truth column.
+        answers: Answers of each variant; the others are compared with the first.
+        field: The compared field.
+        order: Labels in the order that the data declares, or None.
+        unlabelled: Number of rows without a truth, which were left out.
+        weights: Weights of kappa.
+        seed: Seed of kappa's bootstrap interval.
         text_columns: Columns that the prompts use; shown beside the answers.
         display: The option ``display`` of the session.
     """
@@ -68,10 +68,10 @@ class Comparison:
         self.field = field
         self.unlabelled = unlabelled
         self._truth = list(truth)
-        self._figures: Figures = (
-            NumberFigures(self._truth)
+        self._metrics: Metrics = (
+            NumberMetrics(self._truth)
             if field.kind == "number"
-            else LabelFigures(self._truth, _classes(field, order, self._truth), weights=weights, seed=seed)
+            else LabelMetrics(self._truth, _classes(field, order, self._truth), weights=weights, seed=seed)
         )
 
     @cached_property
@@ -81,51 +81,51 @@ class Comparison:
         Returns:
             Frame of shape (n_variants, 25) for labels, (n_variants, 23) for numbers. In order:
 
-            - `variant`, `model` string; `rows`, `failed`, `invalid` Int64. `rows` is n of every figure that
-                names no other; a failed row ended in an error or was not sent; an invalid one has a reply
-                without a valid answer. Both count as wrong.
+            - `variant`, `model` string; `rows`, `failed`, `invalid` Int64. `rows` is the n of every metric
+              without its own n; a failed row ended in an error or was not sent; an invalid one has a reply
+              without a valid answer. Both count as wrong.
             - `accuracy` with its 95 % interval `low`, `high` (Wilson); `answered` Int64 and
                 `accuracy_answered`, the accuracy of these rows alone; `kappa`, `kappa_low`, `kappa_high`
                 (seeded bootstrap); `macro_f1` over the classes of the truth. Float64.
-            - For numbers, in place of these: `answered` Int64, n of `mae`, `mae_low`, `mae_high`, `rmse`,
-                `pearson`, `spearman` Float64.
+            - For numbers instead: `answered` Int64, the n of `mae`, `mae_low`, `mae_high`, `rmse`,
+              `pearson`, `spearman` Float64.
             - `cost_usd_per_1000` Float64: list price of 1,000 rows that are sent, from the tokens of
                 `priced_rows` rows, cached or not; `p50_s` Float64: median seconds of the `timed_rows` rows
                 that were sent.
-            - Against the first row, NA there: `only_first_right`, `only_this_right` Int64 (for numbers:
-                nearer to the truth), `p_value` (exact McNemar, Holm-corrected where there are several),
+            - Compared with the first row, where they are NA: `only_first_right`, `only_this_right` Int64
+              (for numbers: nearer to the truth), `p_value` (exact McNemar, Holm-corrected for several),
                 `difference` in accuracy or mean absolute error, with its 95 % interval `difference_low`,
                 `difference_high` (not corrected).
-            - `unlabelled` Int64: rows of the data without a truth, left out of everything.
+            - `unlabelled` Int64: rows of the data without a truth, left out of all metrics.
 
-            NA where undefined or unknown. Parquet and CSV keep it.
+            NA where undefined or unknown. The frame can be saved as Parquet and CSV.
         """
-        return comparison_frame(self._figures, self.answers_by_variant, unlabelled=self.unlabelled)
+        return comparison_frame(self._metrics, self.answers_by_variant, unlabelled=self.unlabelled)
 
     @cached_property
     def names(self) -> list[str]:
-        """Each variant as it is shown: its name, its model, or both, whichever tells it apart."""
+        """Display name of each variant: its name, its model, or both, as needed to distinguish them."""
         return _names(self.answers_by_variant)
 
     @cached_property
     def conclusion(self) -> Verdict:
         """The verdict with the position of the winner."""
-        return judge(self._figures, self.answers_by_variant, self.names)
+        return make_verdict(self._metrics, self.answers_by_variant, self.names)
 
     @property
     def verdict(self) -> str:
-        """Which variant is better, or why the rows do not show one; empty for a single variant."""
+        """Which variant is better, or why the rows do not show it; empty for a single variant."""
         return self.conclusion.text
 
     def answers(self, variant: str, model: str | None = None) -> pd.DataFrame:
-        """The frame of `Session.map` of a variant, on the index of the labelled rows.
+        """The frame of `Session.map` of a variant, with the index of the labelled rows.
 
         Args:
-            variant: Its name.
-            model: Needed where several were compared.
+            variant: Name of the variant.
+            model: Model of the variant; required if several were compared.
 
         Raises:
-            ConfigError: There is no such variant or model, or several models and none is named.
+            ConfigError: There is no such variant or model, or there are several models and `model` is None.
         """
         return self._find(variant, model).frame
 
@@ -137,25 +137,25 @@ class Comparison:
             model: As for `answers`.
 
         Returns:
-            Int64 counts of shape (n_classes, n_answers + 2): the truth in rows; the answers in columns, the
-            classes first and in the same order, then answers that are no class, then `failed` and `invalid`
-            (`failed_rows`, `invalid_rows` where a class is named so). No margins.
+            Int64 counts of shape (n_classes, n_answers + 2): the truth in rows; the answers in columns, first
+            the classes in the same order, then answers outside the classes, then `failed` and `invalid`
+            (`failed_rows`, `invalid_rows` if a class has that name). No margins.
 
         Raises:
-            ConfigError: As for `answers`; or the field is a number.
+            ConfigError: As for `answers`, or the field is a number.
         """
         import pandas as pd
 
-        figures, answers = self._labels(), self._find(variant, model)
-        other = in_order({label for label in answers.labels if label is not None} - set(figures.classes))
-        columns = [*figures.classes, *other]
+        metrics, answers = self._labels(), self._find(variant, model)
+        other = in_order({label for label in answers.labels if label is not None} - set(metrics.classes))
+        columns = [*metrics.classes, *other]
         places = {label: place for place, label in enumerate(columns)}
-        counts = np.zeros((len(figures.classes), len(columns) + 2), dtype=np.int64)
-        for truth, answer, failed in zip(figures.truth, answers.labels, answers.failed, strict=True):
+        counts = np.zeros((len(metrics.classes), len(columns) + 2), dtype=np.int64)
+        for truth, answer, failed in zip(metrics.truth, answers.labels, answers.failed, strict=True):
             counts[places[truth], len(columns) + (not failed) if answer is None else places[answer]] += 1
         return pd.DataFrame(
             counts,
-            index=pd.Index(figures.classes, name="truth", dtype=_index_dtype(figures.classes)),
+            index=pd.Index(metrics.classes, name="truth", dtype=_index_dtype(metrics.classes)),
             columns=pd.Index([*columns, *_outcomes(columns)], name="answer", dtype="object"),
             dtype="Int64",
         )
@@ -178,10 +178,10 @@ class Comparison:
         """
         import pandas as pd
 
-        figures, answers = self._labels(), self._find(variant, model)
-        table = figures.scores(answers)
+        metrics, answers = self._labels(), self._find(variant, model)
+        table = metrics.scores(answers)
         kept = table[:, 3] > 0
-        classes = [label for label, keep in zip(figures.classes, kept, strict=True) if keep]
+        classes = [label for label, keep in zip(metrics.classes, kept, strict=True) if keep]
         frame = pd.DataFrame(
             table[kept],
             index=pd.Index(classes, name="class", dtype=_index_dtype(classes)),
@@ -200,14 +200,14 @@ class Comparison:
         """The rows on which two variants answer differently, or one of the two not at all.
 
         Args:
-            first: A variant.
-            second: Another; None means the same one with another model.
-            model: Of both; needed where several were compared.
-            other_model: Of the second, where it is not `model`.
+            first: Name of a variant.
+            second: Name of another; None means the same variant with another model.
+            model: Model of both; required if several were compared.
+            other_model: Model of the second, if it differs from `model`.
 
         Returns:
-            The rows of the data, with its index and columns (the truth is one of them), and a column for each
-            of the two answers, named as `names` has them; NA where there is no answer.
+            The rows of the data with its index and columns (including the truth), and one column for each of
+            the two answers, named as in `names`; NA without an answer.
 
         Raises:
             ConfigError: As for `answers`.
@@ -243,10 +243,10 @@ class Comparison:
             raise NotImplementedError  # IPython then prints the repr
         show(self)
 
-    def _labels(self) -> LabelFigures:
-        if not isinstance(self._figures, LabelFigures):
+    def _labels(self) -> LabelMetrics:
+        if not isinstance(self._metrics, LabelMetrics):
             raise ConfigError(f"the field {self.field.name!r} is a number and has no classes; see .frame")
-        return self._figures
+        return self._metrics
 
     def _find(self, variant: str, model: str | None) -> Answers:
         of_variant = [item for item in self.answers_by_variant if item.variant == variant]
@@ -265,7 +265,7 @@ class Comparison:
 
 
 def _classes(field: Field, order: Sequence[Label] | None, truth: Sequence[Label]) -> list[Label]:
-    """The schema's choices or the data's order first, then what else occurs in the truth."""
+    """The schema's choices or the data's order first, then other labels of the truth."""
     first = list(dict.fromkeys([*field.choices, *(order or ())]))
     return [*first, *in_order(set(truth) - set(first))]
 
@@ -292,7 +292,7 @@ def _free_name(name: str, taken: Iterable[Any]) -> str:
 
 
 def _index_dtype(labels: Sequence[Label | None]) -> Any:
-    """The dtype that keeps labels of one type; "object" for several."""
+    """The dtype for labels of one type; "object" for several types."""
     kinds = {type(label) for label in labels if label is not None}
     by_kind = {str: "string", int: "Int64", float: "Float64", bool: "boolean"}
     return by_kind[kinds.pop()] if len(kinds) == 1 else "object"

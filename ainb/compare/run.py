@@ -11,7 +11,7 @@ from ainb.batch import BatchInterrupted, make_batch
 from ainb.compare import inputs
 from ainb.compare.answers import Answers, RowPrice, read_frame
 from ainb.compare.fields import Field, Match, find_field
-from ainb.compare.kappa import Weights
+from ainb.compare.metrics.kappa import Weights
 from ainb.compare.result import Comparison
 from ainb.errors import ConfigError, ReplayMissError
 from ainb.messages import Usage
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """A prompt and the model that it is asked of.
+    """A prompt with a model.
 
     Attributes:
-        name: Of the prompt.
+        name: Name of the prompt.
         text: The prompt.
         model: ``provider:model``.
         asked_as: The model as the caller wrote it; None means the session's.
@@ -101,7 +101,7 @@ def _ask_in_turn(
     given: dict[str, Any],
     limit: Decimal | None,
 ) -> list[pd.DataFrame]:
-    """One variant after the other; each may spend what those before it have left."""
+    """Run the variants one after another; each may spend the rest of the budget."""
     frames = []
     for variant in variants:
         batch = make_batch(
@@ -123,7 +123,7 @@ def _ask_together(
     given: dict[str, Any],
     limit: Decimal | None,
 ) -> list[pd.DataFrame]:
-    """All variants at once, for batch jobs that take hours; each may spend an equal share."""
+    """Run all variants at once, for batch jobs that take hours; each may spend an equal share."""
     share = None if limit is None else limit / len(variants)
     batches = [
         make_batch(core, rows, variant.text, {**given, "model": variant.asked_as, "budget_usd": share})
@@ -159,11 +159,11 @@ def _read(core: Core, field: Field, variant: Variant, frame: pd.DataFrame) -> An
 
 
 def _check_sent(frame: pd.DataFrame) -> None:
-    """Refuse a result that would measure the setup, not the model.
+    """Raise if the result would measure the setup and not the model.
 
     Raises:
         ReplayMissError: A row was not recorded.
-        ConfigError: No row could be sent, such as for a missing key.
+        ConfigError: No row could be sent, for example without a key.
     """
     missed = frame.loc[frame["error_type"] == ReplayMissError.__name__, "error_message"]
     if len(missed):

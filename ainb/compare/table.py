@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.compare.figures import Figures
-from ainb.compare.statistics import holm, mcnemar
+from ainb.compare.metrics.metrics import Metrics
+from ainb.compare.metrics.statistics import holm, mcnemar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,23 +26,23 @@ COUNTS = {
 TEXTS = {"variant", "model"}
 
 
-def comparison_frame(figures: Figures, answers: Sequence[Answers], *, unlabelled: int) -> pd.DataFrame:
-    """The figures of every variant, and of each against the first.
+def comparison_frame(metrics: Metrics, answers: Sequence[Answers], *, unlabelled: int) -> pd.DataFrame:
+    """The metrics of every variant, and of each compared with the first.
 
     Args:
-        figures: How they are measured.
-        answers: Of each variant; the first is the one that the others are compared with.
-        unlabelled: Rows without a truth, which were left out.
+        metrics: Computes the metrics.
+        answers: Answers of each variant; the others are compared with the first.
+        unlabelled: Number of rows without a truth, which were left out.
 
     Returns:
-        Frame of shape (n_variants, n_columns): names string, counts Int64, figures Float64; NA where
+        Frame of shape (n_variants, n_columns): names string, counts Int64, metrics Float64; NA where
         undefined or unknown.
     """
     import pandas as pd
 
-    pairs = [figures.pair(answers[0], item) for item in answers[1:]]
+    pairs = [metrics.pair(answers[0], item) for item in answers[1:]]
     p_values = holm([mcnemar(pair.only_first, pair.only_second) for pair in pairs])
-    rows = [_row(figures, item, unlabelled=unlabelled) for item in answers]
+    rows = [_row(metrics, item, unlabelled=unlabelled) for item in answers]
     for row, pair, p_value in zip(rows[1:], pairs, p_values, strict=True):
         row |= {
             "only_first_right": pair.only_first,
@@ -55,12 +55,12 @@ def comparison_frame(figures: Figures, answers: Sequence[Answers], *, unlabelled
     return pd.DataFrame(
         {
             name: pd.array([_plain(row.get(name)) for row in rows], dtype=_dtype(name))
-            for name in (*HEAD, *figures.columns, *TAIL)
+            for name in (*HEAD, *metrics.columns, *TAIL)
         }
     )
 
 
-def _row(figures: Figures, answers: Answers, *, unlabelled: int) -> dict[str, Any]:
+def _row(metrics: Metrics, answers: Answers, *, unlabelled: int) -> dict[str, Any]:
     cost = answers.cost_usd_per_1000
     return {
         "variant": answers.variant,
@@ -68,7 +68,7 @@ def _row(figures: Figures, answers: Answers, *, unlabelled: int) -> dict[str, An
         "rows": len(answers.labels),
         "failed": int(answers.failed.sum()),
         "invalid": int(answers.invalid.sum()),
-        **figures.row(answers),
+        **metrics.row(answers),
         "cost_usd_per_1000": None if cost is None else float(cost),
         "p50_s": answers.p50_s,
         "unlabelled": unlabelled,

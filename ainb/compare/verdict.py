@@ -1,4 +1,4 @@
-"""Whether a comparison has a winner, and the sentence that says so."""
+"""Verdict of a comparison: the winner, if the rows show one, and a sentence."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from ainb.compare.answers import Answers
-from ainb.compare.figures import Figures, LabelFigures, Pair
-from ainb.compare.statistics import ALPHA, holm, mcnemar
+from ainb.compare.metrics.metrics import LabelMetrics, Metrics, Pair
+from ainb.compare.metrics.statistics import ALPHA, holm, mcnemar
 
 LEAST_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What may be concluded.
+    """Conclusion of a comparison.
 
     Attributes:
         text: One sentence.
@@ -26,18 +26,13 @@ class Verdict:
     winner: int | None = None
 
 
-def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
-    """Name a winner where an exact McNemar test, Holm-corrected, tells it from every other variant.
+def make_verdict(metrics: Metrics, answers: Sequence[Answers], names: Sequence[str]) -> Verdict:
+    """Name a winner if an exact McNemar test, Holm-corrected, separates it from every other variant.
 
-    No winner is named with fewer than 30 rows of a class, where a variant has rows that were not sent, and
-    where the lead rests on rows that failed: they count as wrong, and say nothing about the answers.
-
-    Args:
-        figures: How they are measured.
-        answers: Of each variant.
-        names: Of each variant, as shown.
+    There is no winner with fewer than 30 rows of a class, with rows of a variant that were not sent, or with
+    a lead that depends on failed rows: these count as wrong and say nothing about the answers.
     """
-    group, size = figures.smallest_group()
+    group, size = metrics.smallest_group()
     if size < LEAST_ROWS:
         rows = f"{size} row{'' if size == 1 else 's'}"
         return Verdict(f"too few rows to tell: {rows} {group}".rstrip() + f", {LEAST_ROWS} are needed")
@@ -50,17 +45,17 @@ def judge(figures: Figures, answers: Sequence[Answers], names: Sequence[str]) ->
             "wrong; "
             "run it again to send them"
         )
-    return _Contest(figures, answers, names).verdict()
+    return _Contest(metrics, answers, names).verdict()
 
 
 class _Contest:
-    """The best variant against every other."""
+    """The best variant compared with every other."""
 
-    def __init__(self, figures: Figures, answers: Sequence[Answers], names: Sequence[str]) -> None:
-        self._figures = figures
+    def __init__(self, metrics: Metrics, answers: Sequence[Answers], names: Sequence[str]) -> None:
+        self._metrics = metrics
         self._answers = answers
         self._names = names
-        order = sorted(range(len(answers)), key=lambda place: figures.rank(answers[place]), reverse=True)
+        order = sorted(range(len(answers)), key=lambda place: metrics.rank(answers[place]), reverse=True)
         self._leader, self._others = order[0], order[1:]
         self._pairs = {places: self._pair(*places) for places in combinations(range(len(answers)), 2)}
         p_values = [mcnemar(pair.only_first, pair.only_second) for pair in self._pairs.values()]
@@ -83,17 +78,17 @@ class _Contest:
                     f"{int(failed.sum()):,} rows that failed; "
                     "retry_failed=True sends them again"
                 )
-        gain = _gain(self._figures, self._pair(self._others[0], self._leader))
+        gain = _gain(self._metrics, self._pair(self._others[0], self._leader))
         return Verdict(
             f"{leader} is better than {second}: {gain}, {p_text(self._p_value(self._others[0]))}",
             self._leader,
         )
 
     def _pair(self, first: int, second: int) -> Pair:
-        return self._figures.pair(self._answers[first], self._answers[second])
+        return self._metrics.pair(self._answers[first], self._answers[second])
 
     def _rank(self, place: int) -> float:
-        return self._figures.rank(self._answers[place])
+        return self._metrics.rank(self._answers[place])
 
     def _p_value(self, other: int) -> float:
         return self._corrected[min(self._leader, other), max(self._leader, other)]
@@ -107,20 +102,20 @@ class _Contest:
         failed = leader.failed | second.failed
         if not failed.any():
             return True
-        pair = self._figures.pair(leader, second, ~failed)
+        pair = self._metrics.pair(leader, second, ~failed)
         return self._leads(pair) and mcnemar(pair.only_first, pair.only_second) < ALPHA
 
 
-def _gain(figures: Figures, pair: Pair) -> str:
+def _gain(metrics: Metrics, pair: Pair) -> str:
     """The lead of the second of a pair, with its interval."""
     low, high = pair.interval
-    if isinstance(figures, LabelFigures):
+    if isinstance(metrics, LabelMetrics):
         return f"{pair.difference * 100:+.1f} points of accuracy ({low * 100:+.1f} to {high * 100:+.1f})"
     return f"{pair.difference:+.3g} in mean absolute error ({low:+.3g} to {high:+.3g})"
 
 
 def shown_p(value: float) -> str:
-    """A p value with the digits that mean something."""
+    """A p value with its significant digits."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"  # noqa: PLR2004 - digits
 
 

@@ -1,8 +1,9 @@
-"""What a project's pyproject.toml may set: one rule per option.
+"""Rules for the options that a project's pyproject.toml may set: one rule per option.
 
-A project that was only cloned must not decide where prompts, replies and keys go, which files are read or
-written, or which program runs. Such an option counts where it stays on this machine and inside the project,
-or where the user trusts the folder (see `ainb.config.trust`). An option without a rule here needs trust.
+A project that was only cloned must not decide where prompts, replies and keys are sent, which files are read
+or written, or which program runs. Such an option is accepted if its value stays on this machine and inside
+the project, or if the user trusts the folder (see `ainb.config.trust`). An option without a rule here needs
+trust.
 """
 
 from __future__ import annotations
@@ -16,52 +17,52 @@ from urllib.parse import parse_qs, urlsplit
 from ainb.config.trust import VARIABLE, find_pyproject, is_trusted
 from ainb.errors import ConfigError
 
-# Why a value from this folder's pyproject.toml needs trust; None where it needs none.
+# Returns the reason why a value from this folder's pyproject.toml needs trust; None if it needs none.
 Rule = Callable[[Any, Path], str | None]
 
 
 def free(_value: Any, _folder: Path) -> None:
-    """Names no place, file, program or credential."""
+    """Rule of options that need no trust: they name no server, file, program or credential."""
 
 
 def trusted_only(value: Any, _folder: Path) -> str | None:
-    """Needs trust whatever it is set to; a false or empty value sets nothing."""
-    return "which is for you to decide and not for a project" if value else None
+    """Rule of options that need trust for any value, except a false or empty one."""
+    return "which only you may set, not a project" if value else None
 
 
 def local_url(value: Any, _folder: Path) -> str | None:
-    """A base URL: on this machine it needs no trust."""
+    """Rule of base URLs: one on this machine needs no trust."""
     from ainb.providers.http import is_local_url
 
     return None if not value or is_local_url(value) else f"which sends your prompts and keys to {value}"
 
 
 def local_state(value: Any, _folder: Path) -> str | None:
-    """A Redis server: on this machine, and without options that name files, it needs no trust."""
+    """Rule of Redis URLs: one on this machine, without options that name files, needs no trust."""
     if value is None:
         return None
     from ainb.providers.http import is_local_url
 
-    # redis-py takes certificates, keys and more from the query of a URL.
+    # redis-py reads certificates, keys and more from the query of a URL.
     if is_local_url(value.url) and not parse_qs(urlsplit(value.url).query, keep_blank_values=True):
         return None
     return f"which sends replies and the password of state to {value.place}"
 
 
 def inside(value: Any, folder: Path) -> str | None:
-    """Model names: a known service needs no trust, nor does a model file inside the project."""
+    """Rule of model names: a known service or a model file inside the project needs no trust."""
     names = [value] if isinstance(value, str) else value or ()
-    return next((reason for name in names if (reason := _leads_out(name.strip(), folder))), None)
+    return next((reason for name in names if (reason := _trust_reason(name.strip(), folder))), None)
 
 
 def aliases_inside(value: Any, folder: Path) -> str | None:
-    """Aliases: as for model names.
+    """Rule of aliases: as for model names.
 
-    An alias must not stand for a full name, which would send it elsewhere unseen.
+    An alias must not replace a full model name, which would redirect its calls unnoticed.
     """
     for name in value:
         if set(name) & set(":/"):
-            return f"in which {name!r} stands for another model than it says"
+            return f"in which {name!r} means another model than it names"
     return inside(value.values(), folder)
 
 
@@ -70,14 +71,9 @@ def _free(section: str, *names: str) -> dict[str, Rule]:
 
 
 _RATES = (
-    "requests_per_minute",
-    "tokens_per_minute",
-    "input_tokens_per_minute",
-    "output_tokens_per_minute",
-    "concurrency",
-    "strict",
-    "on_full",
-)
+    "requests_per_minute", "tokens_per_minute", "input_tokens_per_minute", "output_tokens_per_minute",
+    "concurrency", "strict", "on_full",
+)  # fmt: skip
 RULES: Final[Mapping[str, Rule]] = {
     "model": inside,
     "api_base": local_url,
@@ -123,7 +119,7 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "circuit.failure_on": trusted_only,
 }
-# Tables, which no variable of the environment can hold.
+# Tables, which cannot be set by an environment variable.
 WITHOUT_VARIABLE = frozenset({"aliases", "headers", "prices"})
 _SECTIONS = {name.partition(".")[0] for name in RULES if "." in name}
 
@@ -132,12 +128,12 @@ def refused(values: Mapping[str, Any], table: Mapping[str, Any], folder: Path) -
     """The options of a project's file that need trust.
 
     Args:
-        values: Options as they were read, by name.
-        table: ``[tool.ainb]`` as it stands in the file; names the options inside a stage's table.
+        values: Parsed options by name.
+        table: ``[tool.ainb]`` of the file, which names the options inside a stage's table.
         folder: The folder of the file.
 
     Returns:
-        Name of an option, such as ``"state"`` or ``"local.slots"``, to why it needs trust.
+        Reason by name of an option, such as ``"state"`` or ``"local.slots"``.
     """
     reasons = {name: RULES.get(name, trusted_only)(value, folder) for name, value in values.items()}
     for name, inner in table.items():
@@ -150,7 +146,7 @@ def refused(values: Mapping[str, Any], table: Mapping[str, Any], folder: Path) -
 def stays_inside(path: Path) -> bool:
     """Whether a file beside a notebook may be used.
 
-    Every link followed, it lies in the notebook's project, or that is trusted.
+    It may if its real path lies in the notebook's project, or if the project is trusted.
     """
     base = Path(os.path.realpath(path.parent))
     found = find_pyproject(base)
@@ -159,14 +155,15 @@ def stays_inside(path: Path) -> bool:
 
 
 def refusal(name: str, reason: str, folder: Path) -> ConfigError:
-    """The error of an option that needs trust and has none."""
+    """The error of an option that needs trust in a folder that is not trusted."""
     option = name.partition(".")[0]
     if reason.startswith("which sends your prompts"):
         place = reason.removeprefix("which sends your prompts and keys to ")
         return ConfigError(
             f"pyproject.toml sends your prompts and keys to {place}; if you trust this project type %ai "
             f"trust, or set "
-            f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to nothing"
+            f"{VARIABLE}={folder} or AINB_{option.upper()}={place}; else set AINB_{option.upper()} to an "
+            "empty value"
         )
     variable = "" if option in WITHOUT_VARIABLE else f"AINB_{option.upper()} (empty for none) or "
     return ConfigError(
@@ -176,13 +173,13 @@ def refusal(name: str, reason: str, folder: Path) -> ConfigError:
     )
 
 
-def _leads_out(name: str, folder: Path) -> str | None:
-    """Why a model name needs trust: it holds a URL, a path out of the project, or a plugin's service."""
+def _trust_reason(name: str, folder: Path) -> str | None:
+    """Reason why a model name needs trust: a URL, a path out of the project, or a plugin's service."""
     from ainb.providers import plugins
     from ainb.providers.services import SERVICES, SYNONYMS
 
     if "://" in name:
-        return f"which holds a base URL ({name})"
+        return f"which contains a base URL ({name})"
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=len(name))
     service, model = SYNONYMS.get(name[:at], name[:at]), name[at + 1 :].strip()
     if service == "local" and not _is_inside(model, folder):
@@ -193,15 +190,12 @@ def _leads_out(name: str, folder: Path) -> str | None:
 
 
 def _is_inside(model: str, folder: Path) -> bool:
-    """Whether a local model is named or lies inside the folder.
-
-    Its name is a plain name, or a path that stays inside the folder with every link followed.
-    """
-    if model.startswith("\\\\"):  # a share of another machine, which Windows would log in to
+    """Whether a local model is a plain name, or a file whose real path is inside the folder."""
+    if model.startswith("\\\\"):  # a network share, to which Windows would log in
         return False
     place = Path(os.path.realpath(os.path.expanduser(model)))  # noqa: PTH111 - an unknown ~user stays as it is
     if place.is_relative_to(os.path.realpath(folder)):
-        # Where there is no such file, the name is looked up in the folder of pulled models: it must not lead
-        # out of that.
+        # If there is no such file, the name is looked up in the folder of pulled models and must not lead out
+        # of it.
         return place.exists() or ".." not in Path(model).parts
     return Path(model).name == model and not set(model) & set("\\:~") and not os.path.lexists(model)

@@ -1,4 +1,4 @@
-"""Sources of options: arguments, ``%config Ainb``, environment, pyproject.toml; the first found wins."""
+"""Sources of options, highest priority first: arguments, ``%config Ainb``, environment, pyproject.toml."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from typing import Any
 from ainb.config import project
 from ainb.config.tree import OPTIONS, Config
 from ainb.config.trust import FILE, find_pyproject, is_trusted
-from ainb.config.values import UnsafeTextError
+from ainb.config.values import OFF, ON, UnsafeTextError
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
 
-ON = frozenset({"1", "true", "yes", "on"})
-OFF = frozenset({"0", "false", "no", "off", "none"})
 MAX_FILE_BYTES = 2**24
 
 
 @dataclass(frozen=True)
 class _Project:
-    """``[tool.ainb]`` of the nearest pyproject.toml; `folder` is None where there is no such file."""
+    """``[tool.ainb]`` of the nearest pyproject.toml; `folder` is None when there is no such file."""
 
     folder: Path | None
     table: Mapping[str, Any]
@@ -38,16 +36,16 @@ def load_config(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Config:
-    """Merge all sources of an option.
+    """Merge the options from all sources.
 
     Args:
-        arguments: From the caller; values are taken as they are, None included.
-        settings: From ``%config Ainb``; raw values, only those that the user set.
+        arguments: Options from the caller; values are used unchanged, None included.
+        settings: Options from ``%config Ainb``: raw values, only those that the user has set.
         environ: Environment variables; None means the process's own.
-        folder: Where the search for pyproject.toml starts; None means the working folder.
+        folder: Folder in which the search for pyproject.toml starts; None means the working folder.
 
     Raises:
-        ConfigError: A key is unknown (the message names the nearest known one), a value makes no sense, or a
+        ConfigError: A key is unknown (the message names the nearest known one), a value is not valid, or a
             project that is not trusted sets an option that needs trust.
     """
     variables = os.environ if environ is None else environ
@@ -65,19 +63,19 @@ def load_config(
 
 
 def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Values set with ``%config Ainb``, as the options they become.
+    """Parse values set with ``%config Ainb`` into options.
 
     Raises:
-        ConfigError: A name is unknown or a value makes no sense.
+        ConfigError: A name is unknown or a value is not valid.
     """
     return _read_table(settings, "%config Ainb")
 
 
 def needs_trust(folder: Path) -> dict[str, str]:
-    """The options that the pyproject.toml of `folder` sets and that count only when the folder is trusted.
+    """The options in the pyproject.toml of `folder` that are accepted only when the folder is trusted.
 
     Returns:
-        Name of the option to why it needs trust.
+        Reason by name of the option.
 
     Raises:
         ConfigError: The file cannot be read.
@@ -92,7 +90,7 @@ def _read_project(folder: Path | None) -> _Project:
         return _Project(None, {}, {})
     table = _ainb_table(path)
     values = _read_table(table, "[tool.ainb]")
-    # A relative path means one of the project, from whichever of its folders the kernel was started.
+    # A relative path is relative to the project, whichever of its folders the kernel was started in.
     values |= {name: path.parent / value for name, value in values.items() if isinstance(value, Path)}
     return _Project(path.parent, table, values)
 
@@ -130,9 +128,9 @@ def _check_project(found: _Project, own: Mapping[str, Any], environ: Mapping[str
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Scalars from ``AINB_NAME``.
+    """Read scalars from ``AINB_NAME`` and options of stages from ``AINB_STAGE_NAME``.
 
-    Options of a stage from ``AINB_STAGE_NAME``, such as AINB_RETRY_ATTEMPTS.
+    An example is AINB_RETRY_ATTEMPTS.
     """
     read: dict[str, Any] = {}
     for name, item in OPTIONS.items():
@@ -174,10 +172,10 @@ def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str)
 
 
 def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a session by name of option; a stage takes its options, a dict or a short form.
+    """Parse a session's arguments by option name; a stage takes its options object, a dict or a short form.
 
     Raises:
-        ConfigError: One of them is none of these.
+        ConfigError: An argument has another form.
     """
     read = dict(given)
     for name, value in given.items():
@@ -189,7 +187,7 @@ def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
-    """Options of a stage: a table, a short form, true for the defaults, false or None for off."""
+    """Read options of a stage: a table, a short form, true for the defaults, false or None for off."""
     kind, short = item.metadata["section"], item.metadata["short"]
     if value is None or value is False:
         return None
@@ -197,7 +195,7 @@ def _read_stage(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
         return value
     if isinstance(value, Mapping):
         return _read_section(item, value, where)
-    if isinstance(value, str) and value.lower() in OFF:
+    if isinstance(value, str) and value.lower() in {*OFF, "none"}:
         return None
     if short is not None and isinstance(value, str | int | float) and value is not True:
         return short(str(value))
@@ -216,7 +214,7 @@ def _read_section(item: dataclasses.Field[Any], table: Mapping[str, Any], where:
 
 
 def _from_text(text: str) -> Any:
-    """A TOML value where it is one (number, true, list), else the text itself."""
+    """Parse a text as a TOML value (number, true, list) if it is one, else return the text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,8 +1,8 @@
-"""Projects and trust: the nearest pyproject.toml, and the folders whose file may set every option.
+"""Trust in projects: the nearest pyproject.toml, and the folders whose file may set every option.
 
-The list lies in the user's data folder, wherever ``home`` points: a project that could move the list could
-trust itself. A folder is trusted by its resolved path and for itself alone, so a repository cloned into a
-trusted one is not trusted.
+The list is in the user's data folder, whatever ``home`` is set to: a project that could move the list could
+trust itself. Trust covers a folder by its resolved path, without its subfolders, so a repository cloned into
+a trusted one is not trusted.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MAX_BYTES = 2**20
 
 def find_pyproject(folder: Path) -> Path | None:
     """The pyproject.toml of a folder or of the nearest one above it, or None."""
-    paths = (os.path.join(place, FILE) for place in (folder, *folder.parents))  # noqa: PTH118 - asked by every cell
-    # os.path.isfile is False, where Path.is_file raises, for a folder that may not be entered.
+    paths = (os.path.join(place, FILE) for place in (folder, *folder.parents))  # noqa: PTH118 - for every cell
+    # For a folder without permission os.path.isfile is False, while Path.is_file raises.
     return next((Path(path) for path in paths if os.path.isfile(path)), None)  # noqa: PTH113
 
 
@@ -45,7 +45,7 @@ def is_trusted(folder: Path, environ: Mapping[str, str]) -> bool:
 def trusted_folders() -> frozenset[str]:
     """Resolved paths of the folders that were trusted with ``%ai trust``.
 
-    Empty where the list cannot be relied on.
+    The set is empty if the list cannot be read, or another user may have written it.
     """
     path = _path()
     try:
@@ -71,7 +71,7 @@ def trust(folder: Path) -> None:
 
 
 def untrust(folder: Path) -> bool:
-    """Take a folder out of the list; returns whether it was on it.
+    """Remove a folder from the list; returns whether it was on it.
 
     Raises:
         ConfigError: The list cannot be written.
@@ -89,7 +89,7 @@ def _path() -> Path:
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Whether only this user can have written the list: its owner, no other writer, no second name."""
+    """Whether only this user can have written the list: own file, no other writer, no hard link."""
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         return False
     return not hasattr(os, "getuid") or (
@@ -101,14 +101,14 @@ def _write(folders: Iterable[str]) -> None:
     path = _path()
     spare = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        # Checks the folder and an older list: a link in their place is refused, not followed.
+        # This checks the folder and an older list: a link in place of either is refused, not followed.
         prepare(path.parent, path.name, ())
         with os.fdopen(os.open(spare, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE), "w") as file:
             json.dump(sorted(folders), file, indent=1)
         spare.replace(path)
     except NotPrivateError as error:
         raise ConfigError(
-            f"the list of trusted folders cannot be kept: {error}; remove it and try again"
+            f"the list of trusted folders cannot be stored: {error}; remove it and try again"
         ) from None
     except OSError as error:
         spare.unlink(missing_ok=True)

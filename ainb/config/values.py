@@ -1,4 +1,4 @@
-"""Readers of option values, from texts and tables to typed values; fields of the tree of options."""
+"""Parsers of option values, from texts and tables to typed values; fields of the options tree."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from ainb.errors import ConfigError
 from ainb.keys import Key
 from ainb.pipeline.budget import read_usd
 
+ON = frozenset({"1", "true", "yes", "on"})
+OFF = frozenset({"0", "false", "no", "off"})
+
 
 class UnsafeTextError(ValueError):
-    """What was given may hold a secret; a message must not repeat it."""
+    """An invalid value that may contain a secret, so that the message must not repeat it."""
 
 
 def read_text(value: Any) -> str | None:
-    """A text; an empty one means None.
+    """Read a text; an empty one means None.
 
     Raises:
-        ValueError: It is no text.
+        ValueError: The value is not a text.
     """
     if value is None or isinstance(value, str):
         return value or None
@@ -31,10 +34,10 @@ def read_text(value: Any) -> str | None:
 
 
 def read_path(value: Any) -> Path | None:
-    """A path, ``~`` being the user's home; an empty one means None.
+    """Read a path, where ``~`` is the user's home; an empty one means None.
 
     Raises:
-        ValueError: It is no path.
+        ValueError: The value is not a path.
     """
     if value is None or isinstance(value, str | os.PathLike):
         return Path(value).expanduser() if value else None
@@ -42,33 +45,23 @@ def read_path(value: Any) -> Path | None:
 
 
 def read_flag(value: Any) -> bool:
-    """Yes or no, also in words.
+    """Read a flag: a bool, or a word such as "true" or "off".
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The value is neither.
     """
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in words:
-        return words[value.lower()]
+    if isinstance(value, str) and value.lower() in ON | OFF:
+        return value.lower() in ON
     raise ValueError("true or false")
 
 
 def read_names(value: Any) -> Mapping[str, str]:
-    """Texts by name.
+    """Read a table of texts by name.
 
     Raises:
-        ValueError: It is no table of texts.
+        ValueError: The value is not a table of texts.
     """
     if isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair):
         return dict(value)
@@ -76,7 +69,7 @@ def read_names(value: Any) -> Mapping[str, str]:
 
 
 def read_models(value: Any) -> tuple[str, ...]:
-    """Model names from a list, or from a text with commas between them; None means none.
+    """Read model names from a list or a comma-separated text; None means no models.
 
     Raises:
         ValueError: It is neither.
@@ -88,16 +81,16 @@ def read_models(value: Any) -> tuple[str, ...]:
 
 
 def read_headers(value: Any) -> Mapping[str, Mapping[str, str]]:
-    """HTTP headers by service; their values show themselves as ``'***'``.
+    """Read HTTP headers by service; their values are shown as ``'***'``.
 
     Raises:
-        ValueError: It is no table of tables of texts, or names no service.
+        ValueError: The value is not a table of tables of texts, or names no service.
     """
     takes = 'a table of headers for each service, such as {"openai": {"X-Team": "$TEAM"}}'
     table: Mapping[str, Any] = value if isinstance(value, Mapping) else {"": None}
     inner_tables = [inner if isinstance(inner, Mapping) else {"": None} for inner in table.values()]
     if not all(isinstance(item, str) for inner in inner_tables for pair in inner.items() for item in pair):
-        # What was given may hold secrets; the caller's message would repeat it.
+        # The value may contain secrets, and the caller's message would repeat it.
         raise UnsafeTextError(takes)
     from ainb import providers
 
@@ -110,10 +103,10 @@ def read_headers(value: Any) -> Mapping[str, Mapping[str, str]]:
 
 
 def read_tokens(value: Any) -> int:
-    """A number of tokens.
+    """Read a number of tokens.
 
     Raises:
-        ValueError: It is no whole number of at least 0.
+        ValueError: The value is not a whole number of at least 0.
     """
     if isinstance(value, str) and value.strip().isdecimal():
         return int(value)
@@ -123,10 +116,10 @@ def read_tokens(value: Any) -> int:
 
 
 def read_amount(value: Any) -> Decimal | None:
-    """An amount of USD; None means no limit.
+    """Read an amount in USD; None means no limit.
 
     Raises:
-        ValueError: It is no amount.
+        ValueError: The value is not an amount from 0 to 1,000,000.
     """
     if value is None or value == "":
         return None
@@ -137,10 +130,10 @@ def read_amount(value: Any) -> Decimal | None:
 
 
 def read_wait(value: Any) -> float:
-    """A number of seconds.
+    """Read a number of seconds.
 
     Raises:
-        ValueError: It is no number above 0.
+        ValueError: The value is not a number above 0.
     """
     try:
         seconds = math.nan if isinstance(value, bool) else float(value)
@@ -152,10 +145,10 @@ def read_wait(value: Any) -> float:
 
 
 def read_table(value: Any) -> Mapping[str, Mapping[str, Any]]:
-    """Tables by name.
+    """Read a table of tables by name.
 
     Raises:
-        ValueError: It is no table of tables.
+        ValueError: The value is not a table of tables.
     """
     if isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
         return dict(value)
@@ -163,7 +156,7 @@ def read_table(value: Any) -> Mapping[str, Mapping[str, Any]]:
 
 
 def one_of(*choices: str) -> Callable[[Any], str]:
-    """A reader of one of some words; it raises ValueError for any other."""
+    """Make a parser that accepts one of `choices` and raises ValueError for any other value."""
 
     def read(value: Any) -> str:
         if value in choices:
@@ -174,14 +167,14 @@ def one_of(*choices: str) -> Callable[[Any], str]:
 
 
 def option(default: Any, read: Callable[[Any], Any], text: str) -> Any:
-    """A single-valued option: its default, how a raw value is read, and its help line."""
+    """Define a single-valued option: its default, the parser of raw values, and its help line."""
     make = {"default_factory": default} if callable(default) else {"default": default}
     return field(**make, metadata={"read": read, "help": text})
 
 
 def section(kind: type, text: str, *, on: bool = True, short: Callable[[str], Any] | None = None) -> Any:
-    """The options of a stage: a frozen dataclass beside it.
+    """Define the options of a stage, a frozen dataclass of type `kind`.
 
-    None turns the stage off, `short` reads a short form of them.
+    The value None turns the stage off; `short` reads a short form of the options.
     """
     return field(default=kind() if on else None, metadata={"section": kind, "help": text, "short": short})

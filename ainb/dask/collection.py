@@ -8,9 +8,11 @@ import importlib.util
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch import Template
+from ainb.config import Config
+from ainb.core import Core
 from ainb.dask.mapper import Mapper, map_items
 from ainb.dask.meta import empty_result
 from ainb.dask.monitor import RunMonitor, latest, register
@@ -18,14 +20,10 @@ from ainb.dask.runs import open_run
 from ainb.errors import ConfigError
 from ainb.events import Notice
 
-if TYPE_CHECKING:
-    from ainb.config import Config
-    from ainb.core import Core
-
 LAST_REPORT_SECONDS = 2.0
 NOT_FOR_PARTS = {
-    "limit": "take ddf.head(n) or ddf.partitions[:n] first",
-    "sample": "take ddf.sample(frac=…) first",
+    "limit": "use ddf.head(n) or ddf.partitions[:n] first",
+    "sample": "use ddf.sample(frac=…) first",
     "out": "write the result with .to_parquet(…) or .to_csv(…)",
 }
 
@@ -34,18 +32,18 @@ def map_collection(core: Core, data: Any, task: str | Callable[..., Any], given:
     """One call per row of a Dask collection, lazily.
 
     Args:
-        core: Core whose options the workers take over.
+        core: Core with the options for the workers.
         data: Dask DataFrame, Series or bag.
         task: As for ``Session.map``.
         given: As for ``Session.map``, without ``limit``, ``sample`` and ``out``.
 
     Returns:
-        A Dask DataFrame with the columns of ``Session.map``, on the partitions, the index and the divisions
-        of `data`; of a bag each partition counts from 0. Nothing is sent before it is computed; computed
-        again it takes its rows from the journal.
+        A Dask DataFrame with the columns of ``Session.map`` and the partitions, index and divisions of
+        `data`; for a bag the index of each partition counts from 0. Nothing is sent before it is computed;
+        when it is computed again, rows come from the journal.
 
     Raises:
-        ConfigError: Something makes no sense (a column that does not exist, …); nothing was sent.
+        ConfigError: An argument is invalid (a column that does not exist, …); nothing was sent.
     """
     kind = _kind_of(data)
     rows: Any = [] if kind == "Bag" else data._meta  # noqa: SLF001 - Dask's own name of the columns without rows
@@ -69,7 +67,7 @@ def map_partitions_function(core: Core, task: str | Callable[..., Any], given: d
     """A function for ``ddf.map_partitions``; see ``Session.for_partitions``.
 
     Raises:
-        ConfigError: Something makes no sense, or Dask is not installed.
+        ConfigError: An argument is invalid, or Dask is not installed.
     """
     require_extra()
     mapper, _ = _prepare(core, [], task, given, columns=None, partitions=None)
@@ -78,7 +76,7 @@ def map_partitions_function(core: Core, task: str | Callable[..., Any], given: d
 
 
 def compute(core: Core, frame: Any) -> Any:
-    """Compute what `map_collection` made, and wait for the workers' last reports."""
+    """Compute a result of `map_collection`, and wait for the workers' last reports."""
     result = frame.compute()
     monitor = latest(core)
     if monitor is not None:
@@ -103,7 +101,7 @@ def _kind_of(data: Any) -> str:
     require_extra()
     kind = type(data).__name__
     if kind not in {"DataFrame", "Series", "Bag"}:
-        raise ConfigError(f"of Dask a batch takes a DataFrame, a Series or a bag; it is {kind}")
+        raise ConfigError(f"a batch takes a DataFrame, a Series or a bag of Dask; it is {kind}")
     return kind
 
 
@@ -116,7 +114,7 @@ def _prepare(
     columns: list[str] | None,
     partitions: int | None,
 ) -> tuple[Mapper, Any]:
-    """Check the arguments, open the run and make the mapper and the empty result."""
+    """Check the arguments, open the run, and make the mapper and the empty result."""
     if given.get("batch_api"):
         raise ConfigError(
             "batch_api does not go with a Dask collection, whose workers send their rows one by one; "
@@ -132,7 +130,8 @@ def _prepare(
     ready = Template(task.strip(), columns=columns, names=names) if isinstance(task, str) else task
     if isinstance(task, str):
         given["model"] = ":".join(core.find_model(given.get("model")))
-    keep = {} if columns is not None else {"keep": False}  # only the workers see the fields of a bag's rows
+    # The fields of a bag's rows are known on the workers only.
+    keep = {} if columns is not None else {"keep": False}
     batch, meta = empty_result(core, rows, ready, {**given, **keep})
     run = open_run(
         core,
@@ -150,11 +149,11 @@ def _prepare(
 
 
 def _portable(core: Core, budget_usd: Any) -> tuple[Config, Any]:
-    """The options as they are sent to another machine, and the limit of the run's cost.
+    """The options for other machines, and the cost limit of the run.
 
-    The password of shared state stays here. A budget per batch, and what is left of a budget per session,
-    becomes a limit of the run, because a worker's session has accounts of its own. With shared state the
-    workers share the account of the run.
+    The password of shared state is removed. A budget per batch, and the rest of a budget per session, become
+    the limit of the run, because each worker's session has its own accounts. With shared state the workers
+    share the account of the run.
     """
     config = core.config
     changes: dict[str, Any] = {"home": config.home_folder().absolute()}

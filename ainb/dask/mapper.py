@@ -1,4 +1,4 @@
-"""Maps one partition; plain data that is pickled and sent to the workers."""
+"""`Mapper`: picklable function that maps one partition on a worker."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Mapper:
-    """Sends the rows of a partition, in any process; hand it to ``ddf.map_partitions``.
+    """Sends the rows of a partition, in any process; pass it to ``ddf.map_partitions``.
 
-    Holds no key and no connection, and of the notebook only the values that the prompt names.
+    It holds no key and no connection, and of the notebook's variables only those that the prompt uses.
 
     Attributes:
         run: The run that the partitions are parts of.
@@ -45,7 +45,7 @@ class Mapper:
 
         Args:
             rows: The partition, a pandas DataFrame or Series.
-            partition_info: Dask's description of the partition; None while Dask only asks for the columns:
+            partition_info: Dask's description of the partition; None when Dask only determines the columns:
                 then nothing is sent and the frame has no rows.
 
         Raises:
@@ -59,7 +59,7 @@ class Mapper:
         return f"<ainb run {self.run.run_id}>"
 
     def __dask_tokenize__(self) -> tuple[str, str]:
-        """The run is the identity: computed again it is the same work."""
+        """The run is the identity: a second computation is the same work."""
         return ("ainb", self.run.run_id)
 
     def map_rows(self, rows: Any, number: int) -> pd.DataFrame:
@@ -100,11 +100,11 @@ class Mapper:
                         "another run reads its journal"
                     )
                     core.runtime.sink(Notice(text, "journal"))
-            core.log.flush()  # the calls of a finished frame are in the usage log
+            core.log.flush()  # so that the usage log holds the calls of a finished frame
             return frame
 
     def _columns(self, rows: Any) -> pd.DataFrame:
-        """The empty result of such rows; nothing is sent."""
+        """The empty result for such rows; nothing is sent."""
         monitor = find(self.run.run_id)
         core = (None if monitor is None else monitor.core) or process_core(self.config, self.run)
         if hasattr(rows, "columns") and isinstance(self.task, Template):

@@ -26,11 +26,11 @@ def empty_result(
         given: Keyword arguments of ``Session.map``.
 
     Returns:
-        The batch, never to be run, and a frame of shape (0, n_columns). Which categories a column has is
-        left open where they come from the answers.
+        The batch, which must not be run, and a frame of shape (0, n_columns). Categories that come from the
+        answers are left unknown.
 
     Raises:
-        ConfigError: Something makes no sense.
+        ConfigError: An argument is invalid.
     """
     from dask.dataframe.utils import clear_known_categories
 

@@ -9,16 +9,14 @@ import sys
 import threading
 import weakref
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch import Progress, ProgressReporter, Watcher
+from ainb.core import Core
 from ainb.dask.reports import PartitionReport, add_up
 from ainb.dask.runs import PartitionedRun
 from ainb.engine import ENGINE
 from ainb.events import Notice
-
-if TYPE_CHECKING:
-    from ainb.core import Core
 
 NANO = Decimal(1_000_000_000)
 
@@ -29,7 +27,7 @@ class RunMonitor:
     Args:
         core: Core of the notebook's session; held weakly.
         run: The run.
-        watcher: Called with the progress at most five times a second; None means no watcher.
+        watcher: Called with the progress at most five times a second, or None.
         title: Beginning of the prompt, for display.
         model: ``provider:model``.
 
@@ -51,12 +49,12 @@ class RunMonitor:
         self._newest: dict[int, PartitionReport] = {}
         self._paid: dict[str, int] = {}
         self._shown: set[tuple[str, str]] = set()
-        # Output of the watcher belongs to the cell that started the run.
+        # With the cell's context, so that the watcher's output goes to the cell that started the run.
         self._context = contextvars.copy_context()
 
     @property
     def core(self) -> Core | None:
-        """Core of the notebook's session; None once it was collected."""
+        """Core of the notebook's session; None once it was garbage collected."""
         return self._core()
 
     def take_text(self, event: tuple[Any, Any]) -> None:
@@ -68,11 +66,11 @@ class RunMonitor:
 
         Args:
             report: State of a partition.
-            elsewhere: Whether another session than the notebook's made the calls.
+            elsewhere: Whether the calls were made by another session than the notebook's.
         """
         ENGINE.loop().call_soon_threadsafe(self._take, report, elsewhere, context=self._context)
 
-    def _take(self, report: PartitionReport, elsewhere: bool) -> None:  # noqa: FBT001 - handed over by the loop
+    def _take(self, report: PartitionReport, elsewhere: bool) -> None:  # noqa: FBT001 - call_soon_threadsafe passes positional arguments
         self._newest[report.partition] = report
         cost = report.counts["cost_nano_usd"]
         more = cost - self._paid.get(report.attempt, 0)
@@ -122,12 +120,12 @@ def register(core: Core, monitor: RunMonitor) -> None:
     _of_cores.setdefault(core, {})[monitor.run.run_id] = monitor
     distributed = sys.modules.get("distributed")
     if distributed is not None:
-        with contextlib.suppress(ValueError):  # no client: everything will run in this process
+        with contextlib.suppress(ValueError):  # no client: the run stays in this process
             distributed.default_client().subscribe_topic(topic_of(monitor.run.run_id), monitor.take_text)
 
 
 def latest(core: Core) -> RunMonitor | None:
-    """The newest run of a session, or None."""
+    """Monitor of the newest run of a session, or None."""
     runs = _of_cores.get(core)
     return next(reversed(runs.values()), None) if runs else None
 

@@ -6,16 +6,14 @@ import contextlib
 import secrets
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from ainb.batch import Progress
+from ainb.core import Core
 from ainb.dask.monitor import topic_of
 from ainb.dask.reports import PartitionReport, report_of
 from ainb.events import CallFinished, Event, Notice
 from ainb.usage.rows import Row, build_row
-
-if TYPE_CHECKING:
-    from ainb.batch import Progress
-    from ainb.core import Core
 
 REPORT_SECONDS = 0.5
 
@@ -23,7 +21,7 @@ _active: list[PartitionReporter] = []
 
 
 class PartitionReporter:
-    """Reports a partition twice a second at most, and when it has ended; active inside a ``with`` block.
+    """Reports a partition at most twice a second and when it ends; active inside a ``with`` block.
 
     Args:
         deliver: Takes a report; thread-safe.
@@ -68,7 +66,7 @@ class PartitionReporter:
             self.send()
 
     def take(self, event: Event) -> bool:
-        """Take an event of the pipeline; whether it is a call of this run."""
+        """Add an event of the pipeline; returns whether it is a call of this run."""
         if isinstance(event, Notice):
             self._notices.append((event.kind, event.text))
             return False
@@ -109,7 +107,7 @@ def current_worker() -> Any:
 
 
 def delivery(run_id: str) -> Callable[[PartitionReport], None]:
-    """Sends reports over the scheduler; without one they are dropped."""
+    """A function that sends reports through the scheduler; without a scheduler it drops them."""
     worker = current_worker()
     if worker is None:
         return _drop

@@ -29,10 +29,10 @@ class PartitionReport:
         attempt: Id of the attempt.
         counts: The numbers of its `Progress`.
         total: Its rows; None when unknown.
-        errors: Class name, HTTP status and number of each kind of error.
+        errors: Class name, HTTP status and count of each kind of error.
         last_errors: Position in the partition, kind and message of the newest failures.
         state: As in `Progress`.
-        notices: Kind and text of lines for the user.
+        notices: Kind and text of notices for the user.
         rows: Usage rows that are not in the notebook's log yet.
     """
 
@@ -56,7 +56,7 @@ class PartitionReport:
 
     @classmethod
     def from_json(cls, text: str) -> PartitionReport:
-        """Read what `to_json` wrote."""
+        """Parse the result of `to_json`."""
         import orjson
 
         plain = orjson.loads(text)
@@ -89,12 +89,12 @@ def report_of(
 
 
 def add_up(reports: Mapping[int, PartitionReport], into: Progress, *, partitions: int | None) -> None:
-    """Put the sums of all partitions' newest reports into one `Progress`.
+    """Write the sums of all partitions' newest reports into one `Progress`.
 
     Args:
-        reports: The newest of each partition.
-        into: Changed in place; its money is left alone.
-        partitions: How many there are; the total is known once all have reported. None means unknown.
+        reports: The newest report of each partition.
+        into: Changed in place, except for its amounts of money.
+        partitions: Number of partitions; the total is known once all have reported. None means unknown.
     """
     for name in COUNTS:
         if name != "cost_nano_usd":

@@ -1,7 +1,7 @@
 """Runs over partitions: a folder in the home with a journal and a mark of completion per partition.
 
 A partition may be computed more than once: its worker or its result was lost, or the user computes the frame
-again. The run id leads to the rows that are finished already.
+again. Finished rows are found by the run id.
 """
 
 from __future__ import annotations
@@ -11,13 +11,10 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ainb.core import Core
 from ainb.events import Notice
 from ainb.stores.files import FOLDER_MODE, make_folders
-
-if TYPE_CHECKING:
-    from ainb.core import Core
 
 FOLDER = "partitions"
 MARK = "run.json"
@@ -31,7 +28,7 @@ class PartitionedRun:
 
     Attributes:
         run_id: Its id, and the ``batch_id`` of its calls.
-        folder: Folder of its journals, as the notebook's machine sees it; None means that none are kept.
+        folder: Path of its journals on the notebook's machine; None without journals.
         partitions: Number of partitions; None while unknown.
     """
 
@@ -50,7 +47,7 @@ class PartitionedRun:
 
     @property
     def is_here(self) -> bool:
-        """Whether this machine sees the notebook's folder."""
+        """Whether this machine can read the notebook's folder."""
         try:
             return self.folder is not None and (self.folder / MARK).is_file()
         except OSError:  # a network folder that does not answer
@@ -66,8 +63,8 @@ def open_run(
         core: Core of the session in whose home the journals are.
         identity: Equal for the same work, apart from the number of partitions.
         partitions: Number of partitions; None while unknown, and the run is a new one.
-        resume: Go on with an unfinished run.
-        retry_failed: Go on with the newest run, finished or not.
+        resume: Continue an unfinished run.
+        retry_failed: Continue the newest run, finished or not.
     """
     run_id = core.new_id()
     if core.config.replay != "off":
@@ -88,7 +85,7 @@ def open_run(
     except OSError as error:
         text = (
             f"the journal of the partitions cannot be kept ({error}); "
-            "what a lost worker has done will be done again"
+            "rows of a lost worker will be sent again"
         )
         core.runtime.sink(Notice(text, "journal"))
         return PartitionedRun(run_id=run_id, folder=None, partitions=partitions)

@@ -6,8 +6,9 @@ import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch import Batch
 from ainb.config import Config
 from ainb.core import Core
 from ainb.dask.reporter import current_worker, dispatch
@@ -16,9 +17,6 @@ from ainb.errors import AinbError, ConfigError
 from ainb.runtime import Runtime
 from ainb.stores.files import make_folders
 from ainb.stores.local import default_home
-
-if TYPE_CHECKING:
-    from ainb.batch import Batch
 
 POLL_SECONDS = 0.5
 GONE = frozenset({"cancelled", "released", "forgotten"})
@@ -35,7 +33,7 @@ def process_core(config: Config, run: PartitionedRun) -> Core:
     """
     if config.replay != "off":
         raise ConfigError(
-            "a cassette belongs to one process; with replay switched on compute in the notebook's: "
+            "a cassette belongs to one process; with replay on, compute in the notebook's process: "
             ".compute(scheduler='threads')"
         )
     home = config.home if run.is_here else default_home()
@@ -51,7 +49,7 @@ def process_core(config: Config, run: PartitionedRun) -> Core:
 
 
 def local_run(run: PartitionedRun) -> tuple[PartitionedRun, bool]:
-    """The run as this machine sees it, and whether usage rows must be sent because the home is elsewhere."""
+    """The run with this machine's paths, and whether usage rows must be sent to another machine's home."""
     if run.is_here or run.folder is None:
         return run, not run.is_here
     folder = default_home() / FOLDER / run.folder.name
@@ -63,7 +61,7 @@ def local_run(run: PartitionedRun) -> tuple[PartitionedRun, bool]:
 
 
 def run_batch(batch: Batch) -> Any:
-    """Run a batch and wait; stop it once its Dask task is cancelled, so that no more rows are paid.
+    """Run a batch and wait; stop it once its Dask task is cancelled, so that no further rows are paid for.
 
     Raises:
         AinbError: The task was cancelled.

@@ -1,4 +1,4 @@
-"""Requests gathered for one job: spooled to disk line by line, up to the provider's limits."""
+"""Requests of the next job, spooled to disk line by line, up to the provider's limits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ainb.providers.batch_service import BatchLimits
 
 
 class Chunk:
-    """The next job's requests.
+    """Requests of the next job.
 
     Args:
-        path: Where the lines are spooled; the file is made for this user only.
-        limits: The most that a job may hold.
+        path: Spool file, readable by the user only.
+        limits: Size limits of a job.
 
     Attributes:
-        requests: What was added, in order.
+        requests: The added requests, in order.
     """
 
     def __init__(self, path: Path, limits: BatchLimits) -> None:
@@ -31,12 +31,12 @@ class Chunk:
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "w+b")
 
     def fits(self, line: bytes) -> bool:
-        """Whether another line goes in."""
+        """Whether another line fits."""
         full = len(self.requests) >= self._limits.requests
         return not full and self._size + len(line) + 1 <= self._limits.size_bytes
 
     def add(self, request: PlannedRequest, line: bytes) -> None:
-        """Add a request; `fits` must have said that there is room."""
+        """Add a request; `fits` must be true for its line."""
         self._file.write(line)
         self._file.write(b"\n")
         self._sizes.append(len(line) + 1)
@@ -44,7 +44,7 @@ class Chunk:
         self.requests.append(request)
 
     def finish(self, places: Sequence[int], to: Path) -> None:
-        """Keep the lines at these places and give the file its name, once it is on disk."""
+        """Keep the lines at these positions, sync the file to disk, and rename it."""
         if len(places) < len(self.requests):
             self._keep(set(places))
         self._file.flush()

@@ -1,7 +1,4 @@
-"""Takes the rows of batch jobs through the pipeline.
-
-What can be answered without a job before, what came back from one after.
-"""
+"""Takes rows of batch jobs through the pipeline: without a provider before submission, later with results."""
 
 from __future__ import annotations
 
@@ -9,32 +6,41 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.core import Core
 from ainb.errors import AinbError, InvalidPromptError, PermanentProviderError
+from ainb.jobs.record import JobRecord
 from ainb.messages import Call, CallOptions, Handler, Provider, Reply, Request
 from ainb.pipeline import compose
 from ainb.pipeline.send import Sender
+from ainb.providers.batch_service import BatchService, RequestResult
 
-if TYPE_CHECKING:
-    from ainb.core import Core
-    from ainb.jobs.state_machine import JobRecord
-    from ainb.providers.batch_service import BatchService, RequestResult
-
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # ULIDs are written in Crockford's base 32
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, the alphabet of ULIDs
 _TIME_CHARS = 10
 _HASH_CHARS = 16
 
 
-class DeliveredProvider:
-    """Stands in for a provider whose answer to this one call has come in a result file.
+class _StandIn:
+    """Replacement of a provider with the same endpoint and account."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.name
+        self.free = provider.free
+        self.body = provider.body
+        self.endpoint = provider.endpoint
+        self.account = provider.account
+
+
+class DeliveredProvider(_StandIn):
+    """Provider of one call whose answer is in a result file.
 
     Args:
-        provider: The provider itself.
-        service: Its batch API, which reads the result.
-        result: What came back; None when nothing did.
-        job: The job that it came from.
-        number: Number of the request in it.
+        provider: The actual provider.
+        service: The provider's batch API, which parses the result.
+        result: The result; None if the provider returned none.
+        job: The job of the result.
+        number: Number of the request in the job.
     """
 
     def __init__(
@@ -45,28 +51,14 @@ class DeliveredProvider:
         job: JobRecord,
         number: int,
     ) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._service = service
         self._result = result
         self._job = job
         self._number = number
-        self.name = provider.name
-        self.free = provider.free
-
-    def body(self, request: Request) -> dict[str, Any]:
-        """The provider's."""
-        return self._provider.body(request)
-
-    def endpoint(self, request: Request) -> str:
-        """The provider's."""
-        return self._provider.endpoint(request)
-
-    def account(self, request: Request) -> str:
-        """The provider's."""
-        return self._provider.account(request)
 
     async def send(self, call: Call) -> Reply:
-        """The reply that came back.
+        """The reply in the result.
 
         Raises:
             ProviderError: The request failed, or was not processed.
@@ -82,13 +74,13 @@ class DeliveredProvider:
                 code=result.code,
             )
         reply = self._service.reply(call, result)
-        call.first_text_at = None  # nobody saw it come
+        call.first_text_at = None  # the text was not streamed
         return reply
 
     def _not_returned(self) -> PermanentProviderError:
         job = self._job
         if job.fault is None:
-            # Nobody can tell whether it was processed, and so whether it is on the bill.
+            # It is unknown whether the request was processed, and so whether it is billed.
             return PermanentProviderError(
                 f"the provider returned nothing for this row of the job {job.job_id}; retry_failed=True "
                 "sends it again",
@@ -105,10 +97,10 @@ class DeliveredProvider:
 
 
 class Delivery:
-    """The pipeline of rows that are answered by batch jobs or as a part of a call for several rows.
+    """Pipeline of rows that are answered by batch jobs or by a call for several rows.
 
     Args:
-        core: Whose stages they pass.
+        core: Core whose stages the rows pass.
     """
 
     def __init__(self, core: Core) -> None:
@@ -122,21 +114,18 @@ class Delivery:
         self._refreshed: dict[int, tuple[CallOptions, CallOptions]] = {}
 
     async def screen(self, call: Call) -> Request | None:
-        """The request as it would leave.
-
-        None when the stages answer or refuse the call without the provider.
-        """
+        """The request as it would be sent; None when the stages answer or refuse the call themselves."""
         probe = call.fork()
         try:
             await self._screen(probe)
         except _NotAnswered:
             return probe.request
-        except Exception:  # noqa: BLE001 - what a stage refuses with is raised again, and recorded, by `answer`
+        except Exception:  # noqa: BLE001 - `answer` raises and records it again
             return None
         return None
 
     async def answer(self, call: Call) -> Reply:
-        """Answer a call that `screen` gave no request for, without the provider.
+        """Answer a call for which `screen` returned None, without the provider.
 
         Raises:
             AinbError: The stages refuse it.
@@ -154,15 +143,15 @@ class Delivery:
         service: BatchService,
         is_logged: bool,
     ) -> Reply:
-        """Take a result through the stages, as a live reply.
+        """Take a result through the stages like a live reply.
 
         Args:
             call: The row's call, not yet started.
-            job: The job that answered it.
+            job: The job of the result.
             number: Number of the request in the job.
-            result: What came back; None when nothing did.
-            service: Reads the result.
-            is_logged: Whether the usage log has its row already, from a merge that was broken off.
+            result: The result; None if the provider returned none.
+            service: Parses the result.
+            is_logged: Whether the usage log has its row already, from an interrupted merge.
 
         Raises:
             ProviderError: The request failed, or was not processed.
@@ -178,12 +167,12 @@ class Delivery:
         return await self._core.through(handler, call)
 
     async def deliver_reply(self, call: Call, reply: Reply, attempts: int) -> Reply:
-        """Take a row's part of an answer through the stages, as a live reply; its call is in the usage log.
+        """Take a row's part of an answer through the stages like a live reply; its call is already logged.
 
         Args:
             call: The row's call, not yet started.
-            reply: Its part, with its share of tokens and cost.
-            attempts: Provider calls that were made for it.
+            reply: The row's part, with its share of tokens and cost.
+            attempts: Number of provider calls.
 
         Raises:
             InvalidReplyError: The reply does not match the schema, or is blocked.
@@ -204,10 +193,7 @@ class Delivery:
         raise _NotAnswered
 
     def _refresh(self, options: CallOptions) -> CallOptions:
-        """The same options with a cache that is written and not read.
-
-        The answer is here, and was paid for.
-        """
+        """The same options with a cache that is written and not read: the answer is there and paid for."""
         if options.cache != "use":
             return options
         known = self._refreshed.get(id(options))
@@ -227,19 +213,8 @@ class _AnsweredError(AinbError):
         Exception.__init__(self)
 
 
-class _StandIn:
-    """Has the identity of a provider and answers in its place."""
-
-    def __init__(self, provider: Provider) -> None:
-        self.name = provider.name
-        self.free = provider.free
-        self.body = provider.body
-        self.endpoint = provider.endpoint
-        self.account = provider.account
-
-
 class _GivenReply(_StandIn):
-    """Answers with a reply that is here already."""
+    """Provider that returns a given reply."""
 
     def __init__(self, provider: Provider, reply: Reply) -> None:
         super().__init__(provider)
@@ -250,7 +225,7 @@ class _GivenReply(_StandIn):
 
 
 class _NoProvider(_StandIn):
-    """Refuses what a stage was expected to answer."""
+    """Provider that raises for a call that a stage should have answered."""
 
     async def send(self, call: Call) -> Reply:
         raise InvalidPromptError(
@@ -260,17 +235,14 @@ class _NoProvider(_StandIn):
 
 
 def request_call_id(job: JobRecord, number: int) -> str:
-    """The id of a request's usage row: the same whenever it is made, so that no row is logged twice."""
+    """Id of a request's usage row, derived from job and number, so that no row is logged twice."""
     milliseconds = int((job.submitted_at or job.planned_at) * 1000)
     digest = int.from_bytes(hashlib.sha256(f"{job.job_uuid}/{number}".encode()).digest()[:10])
     return _crockford(milliseconds, _TIME_CHARS) + _crockford(digest, _HASH_CHARS)
 
 
 def logged_calls(core: Core, job: JobRecord) -> set[str]:
-    """Ids of the usage rows of batch jobs since a job was submitted.
-
-    Asked only after a merge was broken off.
-    """
+    """Ids of the usage rows of batch jobs since a job was submitted; used after an interrupted merge."""
     core.log.flush()
     since = int(((job.submitted_at or job.planned_at) - 1.0) * 1e6)
     query = (
@@ -279,11 +251,11 @@ def logged_calls(core: Core, job: JobRecord) -> set[str]:
     )
     with contextlib.suppress(AinbError), core.log.reading() as connection:
         return {call_id for (call_id,) in connection.execute(query, (since,))}
-    return set()  # a row that is logged twice is better than results that are not given back
+    return set()  # a row that is logged twice is better than results that are not delivered
 
 
 def last_message(line: Mapping[str, Any]) -> str | None:
-    """The last message's text of a request line of either protocol; None when it has none."""
+    """Text of the last message in a request line of either protocol, or None."""
     body = line.get("body") or line.get("params") or {}
     messages = body.get("messages") or [{}]
     content = messages[-1].get("content")

@@ -1,7 +1,4 @@
-"""Takes a job one step further.
-
-Reads the state machine's next step, writes the intent, acts, and writes the outcome.
-"""
+"""Runs the steps of jobs: writes the intent of the next step to disk, acts, and writes the outcome."""
 
 from __future__ import annotations
 
@@ -12,28 +9,28 @@ from dataclasses import replace
 from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError, ProviderError, TransientProviderError
 from ainb.jobs import state_machine as machine
+from ainb.jobs.record import JobRecord, Step
 from ainb.jobs.results import ResultFiles
-from ainb.jobs.state_machine import JobRecord, Step
 from ainb.jobs.store import JobStore
 from ainb.providers.batch_service import BatchService, RemoteJob
 
 NOT_FOUND = 404
 CONFLICT = 409
 SERVER_ERROR = 500
-# What a wrong key or a missing right says; the job is not to blame.
+# Statuses for a wrong key or a missing permission; the job itself is valid.
 CANCELLING = frozenset({"cancelling", "canceling"})
 ACCOUNT_STATUSES = frozenset({401, 403})
 
 
 class JobDriver:
-    """Drives the jobs of one provider and endpoint.
+    """Runs the steps of the jobs of one provider and endpoint.
 
     Args:
-        store: Where the records stand.
+        store: Store of the records.
         service: The provider's batch API.
-        clock: Time.
+        clock: Clock of the session.
         account: The endpoint and a digest of the key in use.
-        tell: Told of an outage and of what was left out, one line each.
+        notify: Receives notices on outages.
     """
 
     def __init__(
@@ -43,40 +40,41 @@ class JobDriver:
         clock: Clock,
         *,
         account: str,
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
         self._store = store
         self._service = service
         self._clock = clock
         self._account = account
-        self._tell = tell
+        self._notify = notify
         self._out = False
 
     async def advance(self, job: JobRecord) -> JobRecord:
-        """Take the step that is due, if one is, up to the merge, which is the caller's.
+        """Run the step that is due, if any, except for the merge, which is the caller's.
 
         Returns:
-            The record after it, as it stands on disk.
+            The record after the step, as written to disk.
 
         Raises:
-            ProviderError: The key may not use the job or the endpoint; the job stays as it is on disk.
+            ProviderError: The key has no access to the job or the endpoint; the job on disk is not changed.
             ConfigError: The endpoint has no batch API; the job was never sent.
         """
         step = machine.next_step(job, self._clock.unix(), uploads=self._service.uploads)
         if step is None or step is Step.MERGE:
             return job
         try:
-            if await asyncio.to_thread(self._store.is_unwanted, job.job_uuid):
-                after = await self._call_off(job, step)
+            if await asyncio.to_thread(self._store.is_cancel_requested, job.job_uuid):
+                after = await self._advance_cancelled(job, step)
             else:
                 after = await self._steps()[step](job)
         except TransientProviderError as error:
             if not self._out:
                 self._out = True
-                self._tell(f"{error}; the job is asked about again")
-            return await self.save(machine.unreachable(await self._stored(job), self._clock.unix()))
-        self._out = False
-        return after
+                self._notify(f"{error}; the job is polled again")
+            after = machine.unreachable(await self._stored(job), self._clock.unix())
+        else:
+            self._out = False
+        return await self.save(after)
 
     async def save(self, job: JobRecord) -> JobRecord:
         """Write a record."""
@@ -84,10 +82,10 @@ class JobDriver:
         return job
 
     async def cancel(self, job: JobRecord) -> None:
-        """Ask the provider to stop a job; one that has ended meanwhile is left alone.
+        """Request cancellation of a job; no effect if it has ended meanwhile.
 
         Raises:
-            ProviderError: The provider cannot be asked.
+            ProviderError: The provider cannot be reached.
         """
         if job.job_id is None:
             return
@@ -112,14 +110,11 @@ class JobDriver:
             Step.FETCH: self._fetch,
         }
 
-    async def _call_off(self, job: JobRecord, step: Step) -> JobRecord:
-        """Take the next step of a job that is to be cancelled.
-
-        One that was not created is not created any more.
-        """
+    async def _advance_cancelled(self, job: JobRecord, step: Step) -> JobRecord:
+        """Run the next step of a job that is to be cancelled; if it does not exist yet, it is not created."""
         if step in {Step.UPLOAD, Step.FIND_UPLOAD, Step.CREATE}:
             words = "cancelled before it was submitted"
-            return await self.save(machine.failed(job, self._clock.unix(), words=words, code="cancelled"))
+            return machine.failed(job, self._clock.unix(), words=words, code="cancelled")
         if step is Step.POLL and job.verified and job.status not in CANCELLING:
             await self.cancel(job)
         return await self._steps()[step](job)
@@ -129,7 +124,7 @@ class JobDriver:
 
     async def _find_upload(self, job: JobRecord) -> JobRecord:
         found = await self._service.find_upload(_file_name(job))
-        return await self.save(machine.upload_missing(job) if found is None else machine.uploaded(job, found))
+        return machine.upload_missing(job) if found is None else machine.uploaded(job, found)
 
     async def _upload(self, job: JobRecord) -> JobRecord:
         job = await self.save(machine.intend_upload(job))
@@ -138,7 +133,7 @@ class JobDriver:
             input_id = await self._service.upload(path, name=_file_name(job))
         except ProviderError as error:
             return await self._refused(job, error)
-        return await self.save(machine.uploaded(job, input_id))
+        return machine.uploaded(job, input_id)
 
     async def _create(self, job: JobRecord) -> JobRecord:
         job = await self.save(machine.intend_create(job, self._clock.unix()))
@@ -147,13 +142,13 @@ class JobDriver:
             remote = await self._service.create(path, input_id=job.input_id, tag=job.job_uuid)
         except ProviderError as error:
             if _may_have_acted(error):
-                self._tell(f"{error}; the job is looked for before another is created")
-                return await self.save(machine.may_exist(job, self._clock.unix()))
+                self._notify(f"{error}; the job is searched for before another is created")
+                return machine.may_exist(job, self._clock.unix())
             return await self._refused(job, error)
-        return await self.save(machine.created(job, remote, self._clock.unix()))
+        return machine.created(job, remote, self._clock.unix())
 
     async def _refused(self, job: JobRecord, error: ProviderError) -> JobRecord:
-        """The provider answered that it did not take the file or the job."""
+        """Handle the provider's refusal of a file or a job."""
         now = self._clock.unix()
         if error.status_code in ACCOUNT_STATUSES:
             await self.save(replace(machine.not_created(job, now), next_at=0.0))
@@ -166,8 +161,8 @@ class JobDriver:
                 "leave batch_api out to send the rows one by one"
             )
         if isinstance(error, TransientProviderError):
-            return await self.save(machine.not_created(job, now))
-        return await self.save(machine.failed(job, now, words=str(error), code=error.code))
+            return machine.not_created(job, now)
+        return machine.failed(job, now, words=str(error), code=error.code)
 
     async def _find(self, job: JobRecord) -> JobRecord:
         now = self._clock.unix()
@@ -179,11 +174,11 @@ class JobDriver:
         taken = {other.job_id for other in others} | set(job.not_ours)
         found = [remote for remote in found if remote.job_id not in taken]
         if not found and any(_may_have_taken(other, job) for other in others):
-            return await self.save(machine.unreachable(job, now))
+            return machine.unreachable(job, now)
         if not found:
-            return await self.save(machine.not_found(job, now))
+            return machine.not_found(job, now)
         remote = min(found, key=lambda item: abs((item.created_at or now) - begun))
-        return await self.save(machine.created(job, remote, now, verified=remote.tag == job.job_uuid))
+        return machine.created(job, remote, now, verified=remote.tag == job.job_uuid)
 
     async def _poll(self, job: JobRecord) -> JobRecord:
         now = self._clock.unix()
@@ -193,16 +188,16 @@ class JobDriver:
             if error.status_code != NOT_FOUND:
                 raise
             if machine.is_young(job, now):
-                return await self.save(machine.unreachable(job, now))
+                return machine.unreachable(job, now)
             if job.account != self._account:
                 raise AinbError(
-                    f"{job.provider} does not know the job {job.job_id} under the key in use; it was "
+                    f"{job.provider} has no job {job.job_id} for the key in use; it was "
                     "submitted with another key: "
                     "set that one to collect it"
                 ) from None
-            words = f"{job.provider} does not know the job {job.job_id} any more, so its results are lost"
-            return await self.save(machine.failed(job, now, words=words, code="job_lost"))
-        return await self.save(machine.polled(job, remote, self._clock.unix()))
+            words = f"{job.provider} no longer has the job {job.job_id}, so its results are lost"
+            return machine.failed(job, now, words=words, code="job_lost")
+        return machine.polled(job, remote, self._clock.unix())
 
     async def _fetch(self, job: JobRecord) -> JobRecord:
         now = self._clock.unix()
@@ -217,10 +212,10 @@ class JobDriver:
                     raise
                 if (
                     now - (job.ended_at or now) < machine.YOUNG_SECONDS
-                ):  # a fresh file can be missing for a moment
-                    return await self.save(machine.unreachable(job, now))
-                words = f"{job.provider} does not have the results of the job {job.job_id} any more"
-                return await self.save(machine.failed(job, now, words=words, code="results_lost"))
+                ):  # a new file can be missing for a moment
+                    return machine.unreachable(job, now)
+                words = f"{job.provider} no longer has the results of the job {job.job_id}"
+                return machine.failed(job, now, words=words, code="results_lost")
         return await self._check_ownership(job, now)
 
     async def _check_ownership(self, job: JobRecord, now: float) -> JobRecord:
@@ -228,20 +223,20 @@ class JobDriver:
         numbers = {item.custom_id: number for number, item in enumerate(requests)}
         files = self.results(job, numbers)
         if not await asyncio.to_thread(files.is_foreign):
-            return await self.save(machine.fetched(job))
+            return machine.fetched(job)
         for place in range(len(job.files)):
             self._store.result_file(job.job_uuid, place).unlink(missing_ok=True)
         if not job.verified:
-            return await self.save(machine.not_this_one(job, now))
+            return machine.not_this_one(job, now)
         words = (
             f"the results of the job {job.job_id} hold no row of this run, so none of them was taken; "
             f"ask {job.provider} about the job"
         )
-        return await self.save(machine.failed(job, now, words=words, code="foreign_results"))
+        return machine.failed(job, now, words=words, code="foreign_results")
 
 
 def _may_have_taken(other: JobRecord, job: JobRecord) -> bool:
-    """Whether another job, identified only by its results, may have been taken for this one."""
+    """Whether another job that is only identified by its results may have been confused with this one."""
     return other.is_open and not other.verified and other.requests == job.requests
 
 
@@ -250,7 +245,7 @@ def _file_name(job: JobRecord) -> str:
 
 
 def _may_have_acted(error: ProviderError) -> bool:
-    """Whether the provider may have done what it was asked although no answer says so."""
+    """Whether the request may have taken effect although there is no response."""
     if error.status_code is None:
         return error.billed  # whether the request was sent
     return error.status_code >= SERVER_ERROR or error.billed

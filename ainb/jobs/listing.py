@@ -1,4 +1,4 @@
-"""Jobs of a home as a table, and the wish to cancel those of a run."""
+"""Table of the jobs of a home, and cancellation of the jobs of a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
-from ainb.jobs import state_machine as machine
 from ainb.jobs.driver import CANCELLING, JobDriver
-from ainb.jobs.state_machine import JobRecord
+from ainb.jobs.record import JobRecord, State
 from ainb.jobs.store import JobStore
 from ainb.messages import Request
 from ainb.providers.batch_service import find_batch_service
@@ -53,18 +52,16 @@ def jobs_frame(core: Core, run_id: str | None = None) -> pd.DataFrame:
 
 
 def shown_state(job: JobRecord) -> str:
-    """How far a job is, in one word."""
-    return (
-        "cancelling" if job.state is machine.State.SUBMITTED and job.status in CANCELLING else str(job.state)
-    )
+    """State of a job in one word."""
+    return "cancelling" if job.state is State.SUBMITTED and job.status in CANCELLING else str(job.state)
 
 
 async def cancel_run(core: Core, run_id: str) -> None:
-    """Ask the provider to stop the jobs of a run; see `Session.cancel_batch_jobs`.
+    """Request cancellation of the jobs of a run; see `Session.cancel_batch_jobs`.
 
     Raises:
-        ConfigError: The run has no job under way.
-        ProviderError: The provider cannot be asked; the wish stays, and whoever drives the job asks again.
+        ConfigError: The run has no open job.
+        ProviderError: The provider cannot be reached; the request is stored and repeated by the job's driver.
     """
     if core.config.replay == "replay":
         raise ConfigError("in replay no job is under way; switch replay off to cancel one")
@@ -77,7 +74,7 @@ async def cancel_run(core: Core, run_id: str) -> None:
                 f"runs with jobs under way: {', '.join(others)}" if others else "no run has jobs under way"
             )
             raise ConfigError(f"the run {run_id!r} has no batch job under way; {known}")
-        store.wish_cancel([job.job_uuid for job in jobs])
+        store.request_cancel([job.job_uuid for job in jobs])
         lock = store.lock_run(run_id)
         try:
             for job in jobs:
@@ -100,9 +97,9 @@ async def _cancel(core: Core, store: JobStore, job: JobRecord, *, drives: bool) 
     provider = core.provider(job.provider)
     service = find_batch_service(provider, request)
     driver = JobDriver(
-        store, service, core.runtime.clock, account=provider.account(request), tell=lambda _text: None
+        store, service, core.runtime.clock, account=provider.account(request), notify=lambda _text: None
     )
-    if drives:  # nobody else does, so the wish is taken to the provider here
+    if drives:  # no other kernel drives the run, so the request is sent from here
         await driver.advance(dataclasses.replace(job, next_at=0.0))
     elif job.verified:
         await driver.cancel(job)

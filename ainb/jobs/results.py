@@ -1,4 +1,4 @@
-"""Result files of a job: every line matched to its request by `custom_id`, never by order."""
+"""Parser of a job's result files: lines are matched to requests by `custom_id`, never by order."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ReadLine = Callable[[bytes], RequestResult | None]
 
 
 class ResultFiles:
-    """The results of one job, read a line at a time.
+    """The results of one job, read line by line.
 
     Args:
-        paths: Output and error file, whichever there are.
+        paths: Existing output and error files.
         numbers: Number of the request by custom id.
-        read_line: Reads one line of the protocol.
+        read_line: Parses one line of the protocol.
 
     Attributes:
-        unknown: Lines of ids that are not the job's.
-        doubled: Second lines of an id; the first counts.
-        unreadable: Lines that are cut off or damaged.
+        unknown: Number of lines with an id that is not of the job.
+        doubled: Number of further lines with the same id; the first line counts.
+        unreadable: Number of truncated or damaged lines.
     """
 
     def __init__(self, paths: Sequence[Path], numbers: Mapping[str, int], read_line: ReadLine) -> None:

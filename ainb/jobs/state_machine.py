@@ -1,153 +1,36 @@
-"""State machine of a provider's batch job: which step is next, and the record after it.
+"""State machine of a provider's batch job: the next step, and the record after each step.
 
 No I/O; `now` is passed in.
 
 planned -> uploaded -> submitting -> submitted -> ended -> fetched -> merged
 
-The record is written to disk before a step that cannot be taken back (`intend_upload`, `intend_create`) and
-after every step, so that a process that dies at any point leaves a record from which the next one goes on: a
-file that may have been uploaded is looked for before it is uploaded again, and a job that may have been
-created before another is.
+The record is written to disk before a step that cannot be undone (`intend_upload`, `intend_create`) and after
+every step. So a process that dies at any point leaves a record from which the next one continues: it searches
+for a file that may have been uploaded before uploading it again, and for a job that may have been created
+before creating another.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
+from ainb.jobs.record import DEFAULT_POLL_SECONDS, JobRecord, State, Step
 from ainb.providers.batch_service import RemoteJob
 
-DEFAULT_POLL_SECONDS = 15.0
 MAX_POLL_SECONDS = 300.0
 POLL_GROWTH = 1.5
-# A first wait below 15 s is for tests and for services that answer in seconds; it grows by as much as 15 s
-# does.
+# A first wait below 15 s is for tests and for services that answer within seconds; it grows by the same
+# factor.
 MAX_GROWTH = MAX_POLL_SECONDS / DEFAULT_POLL_SECONDS
-# Waits between looks for a job whose creation may have been interrupted; a job can be missing from lists for
-# seconds.
+# Searches for a job whose creation may have been interrupted; lists can lack a new job for seconds.
 SETTLE_POLLS = 4
-# A provider may answer 404 to a job that it has just created.
+# A provider may answer 404 for a job that it has just created.
 YOUNG_SECONDS = 600.0
 QUEUE_FULL = "token_limit_exceeded"
 
 
-class State(StrEnum):
-    """How far a job is; in this order."""
-
-    PLANNED = "planned"
-    UPLOADED = "uploaded"
-    SUBMITTING = "submitting"
-    SUBMITTED = "submitted"
-    ENDED = "ended"
-    FETCHED = "fetched"
-    MERGED = "merged"
-
-
-class Step(StrEnum):
-    """What is done next with a job."""
-
-    FIND_UPLOAD = "find upload"
-    UPLOAD = "upload"
-    CREATE = "create"
-    FIND = "find"
-    POLL = "poll"
-    FETCH = "fetch"
-    MERGE = "merge"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRecord:
-    """One job as it stands on disk.
-
-    Attributes:
-        job_uuid: Our own id: the mark that the job carries at the provider.
-        run_id: The run of `Session.map` that it belongs to.
-        provider: Service name.
-        model: The service's own model name.
-        endpoint: Base URL.
-        api_key_name: Environment variable of the key where it is not the service's own, or None.
-        account: Base URL and a short digest of the key; another key may not see the job.
-        rows: Table rows that it answers.
-        requests: Lines of its file.
-        state: How far it is.
-        status: The provider's last word for it; "" before there is one.
-        planned_at: Seconds since 1970; so are all times.
-        poll_seconds: First wait between polls.
-        polls: Polls since the last change, which the wait grows with.
-        next_at: Before this moment nothing is done.
-        upload_begun: Whether its file may have been uploaded.
-        input_id: The provider's id of its file, or None.
-        intended_at: When its creation was last begun, or None.
-        job_id: The provider's id, or None.
-        verified: Whether it is certain that `job_id` is this job: a protocol without marks tells only by the
-            results.
-        not_ours: Ids of jobs that were found and are others', or that failed before this one was created
-            again.
-        submitted_at: When the provider had it, or None.
-        expires_at: When the provider gives up, or None.
-        ended_at: When it was seen to have ended, or None.
-        answered: Requests with an answer, as the provider counts; None when unknown.
-        failed: Requests without, as the provider counts; None when unknown.
-        files: Names of its result files.
-        fault_code: The provider's code when the job failed as a whole, or None.
-        fault: Its words, or None.
-        fault_lines: Words by number of the request, those that the provider named.
-        holds: Scope, name and USD of the money that is set aside for it.
-        reserved: Whether that money was set aside.
-        merge_begun: Whether rows of it may be in the usage log already.
-        settled: Whether its cost is booked in place of that money.
-        cost_pico_usd: What its rows cost in 1e-12 USD once merged; None before, and when unknown.
-    """
-
-    job_uuid: str
-    run_id: str
-    provider: str
-    model: str
-    endpoint: str
-    account: str
-    rows: int
-    requests: int
-    planned_at: float
-    api_key_name: str | None = None
-    poll_seconds: float = DEFAULT_POLL_SECONDS
-    state: State = State.PLANNED
-    status: str = ""
-    polls: int = 0
-    next_at: float = 0.0
-    upload_begun: bool = False
-    input_id: str | None = None
-    intended_at: float | None = None
-    job_id: str | None = None
-    verified: bool = True
-    not_ours: tuple[str, ...] = ()
-    submitted_at: float | None = None
-    expires_at: float | None = None
-    ended_at: float | None = None
-    answered: int | None = None
-    failed: int | None = None
-    files: tuple[str, ...] = ()
-    fault_code: str | None = None
-    fault: str | None = None
-    fault_lines: dict[int, str] = field(default_factory=dict)
-    holds: tuple[tuple[str, str, str], ...] = ()
-    reserved: bool = False
-    merge_begun: bool = False
-    settled: bool = False
-    cost_pico_usd: int | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether something is left to be done."""
-        return self.state is not State.MERGED
-
-    @property
-    def may_be_at_provider(self) -> bool:
-        """Whether the provider may be working on it."""
-        return self.state in {State.SUBMITTING, State.SUBMITTED}
-
-
 def next_step(job: JobRecord, now: float, *, uploads: bool = True) -> Step | None:
-    """The step that is due; None while there is nothing to do yet, and for a merged job.
+    """The step that is due; None while waiting, and for a merged job.
 
     Args:
         job: The record.
@@ -170,56 +53,53 @@ def next_step(job: JobRecord, now: float, *, uploads: bool = True) -> Step | Non
 
 
 def sends_nothing(job: JobRecord) -> bool:
-    """Whether a job was planned and nothing of it can be at the provider."""
+    """Whether a job is planned and certainly not at the provider."""
     return job.state is State.PLANNED and not job.upload_begun
 
 
 def is_waiting(job: JobRecord, now: float) -> bool:
-    """Whether nothing is due yet.
+    """Whether the next step is not due yet.
 
-    A wait longer than any that is ever set comes from a clock that was stepped back.
+    A wait longer than the maximum means that the clock was set back.
     """
     return now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
 
 
 def attached(job: JobRecord, poll_seconds: float) -> JobRecord:
-    """The record as another call goes on with it: it looks at once, and waits as that call asks for."""
+    """The record for another call that continues the job: polls at once, then with that call's wait."""
     job = replace(job, poll_seconds=poll_seconds)
     return replace(job, polls=0, next_at=0.0) if job.job_id is not None or job.may_be_at_provider else job
 
 
 def poll_wait(job: JobRecord) -> float:
-    """Seconds until the next poll.
-
-    The first wait, growing by half each time, to 20 times itself and at most 300 s.
-    """
+    """Seconds until the next poll: the wait grows by half each time, to 20 times the first wait or 300 s."""
     most = max(job.poll_seconds, min(MAX_POLL_SECONDS, MAX_GROWTH * job.poll_seconds))
-    # The power is bounded, so that a job of many days does not overflow it.
+    # The exponent is bounded, so that a job of many days does not overflow.
     return min(most, job.poll_seconds * POLL_GROWTH ** min(job.polls, 20))
 
 
 def intend_upload(job: JobRecord) -> JobRecord:
-    """Written before the file is uploaded."""
+    """Record to write before the file is uploaded."""
     return replace(job, upload_begun=True)
 
 
 def upload_missing(job: JobRecord) -> JobRecord:
-    """No file of this job is at the provider: it is uploaded."""
+    """Record after no file of this job was found: the file is uploaded."""
     return replace(job, upload_begun=False)
 
 
 def uploaded(job: JobRecord, input_id: str) -> JobRecord:
-    """The file is at the provider."""
+    """Record after the upload."""
     return replace(job, state=State.UPLOADED, input_id=input_id, polls=0, next_at=0.0)
 
 
 def intend_create(job: JobRecord, now: float) -> JobRecord:
-    """Written before the job is created."""
+    """Record to write before the job is created."""
     return replace(job, state=State.SUBMITTING, intended_at=now, polls=0, next_at=0.0)
 
 
 def created(job: JobRecord, remote: RemoteJob, now: float, *, verified: bool = True) -> JobRecord:
-    """The provider has the job, whether its creation was answered or it was found afterwards."""
+    """Record once the provider has the job: its creation was confirmed, or it was found afterwards."""
     job = replace(
         job,
         state=State.SUBMITTED,
@@ -234,18 +114,18 @@ def created(job: JobRecord, remote: RemoteJob, now: float, *, verified: bool = T
 
 
 def not_created(job: JobRecord, now: float) -> JobRecord:
-    """The provider said that there is no job, and may take it later."""
+    """Record after the provider refused the creation for now."""
     state = State.UPLOADED if job.input_id is not None else State.PLANNED
     return replace(_later(job, now), state=state)
 
 
 def may_exist(job: JobRecord, now: float) -> JobRecord:
-    """The creation was not answered: the job is looked for before another is created."""
+    """Record after a creation without response: the job is searched for before another is created."""
     return _later(job, now)
 
 
 def not_found(job: JobRecord, now: float) -> JobRecord:
-    """The job is in no list; once the wait is over it was never created."""
+    """Record after the job was not found in the lists; after the last wait it was never created."""
     begun = job.intended_at if job.intended_at is not None else now
     if now - begun < SETTLE_POLLS * job.poll_seconds:
         return replace(job, next_at=now + job.poll_seconds)
@@ -254,7 +134,7 @@ def not_found(job: JobRecord, now: float) -> JobRecord:
 
 
 def not_this_one(job: JobRecord, now: float) -> JobRecord:
-    """The results of a job that was taken for this one are another's: it is looked for again."""
+    """Record after the results showed that `job_id` is another job: the search starts again."""
     others = (*job.not_ours, job.job_id) if job.job_id else job.not_ours
     return replace(
         job,
@@ -269,11 +149,11 @@ def not_this_one(job: JobRecord, now: float) -> JobRecord:
 
 
 def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
-    """The provider's report on a submitted job."""
+    """Record after a poll of a submitted job."""
     fault = remote.fault
     if remote.state == "ended" and fault is not None and fault.code == QUEUE_FULL:
-        # Nothing was processed. The same file is submitted again once there may be room in the provider's
-        # queue.
+        # Nothing was processed. The same file is submitted again later, when the provider's queue may have
+        # room.
         state = State.UPLOADED if job.input_id is not None else State.PLANNED
         others = (*job.not_ours, remote.job_id)
         later = _later(job, now)
@@ -290,18 +170,18 @@ def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
 
 
 def unreachable(job: JobRecord, now: float) -> JobRecord:
-    """A step failed for now; it is tried again later."""
+    """Record after a step that failed for now and is repeated later."""
     return _later(job, now)
 
 
 def is_young(job: JobRecord, now: float) -> bool:
-    """Whether the provider may not show the job yet."""
+    """Whether the job is so new that the provider may not list it yet."""
     begun = job.submitted_at if job.submitted_at is not None else now
     return now - begun < YOUNG_SECONDS
 
 
 def failed(job: JobRecord, now: float, *, words: str, code: str | None = None) -> JobRecord:
-    """No results will come: all its requests end with these words."""
+    """Record of a failed job: all its requests end with this message."""
     return replace(
         job,
         state=State.FETCHED,
@@ -314,12 +194,12 @@ def failed(job: JobRecord, now: float, *, words: str, code: str | None = None) -
 
 
 def fetched(job: JobRecord) -> JobRecord:
-    """Its result files are on this disk."""
+    """Record once the result files are on disk."""
     return replace(job, state=State.FETCHED, verified=True, polls=0, next_at=0.0)
 
 
 def merged(job: JobRecord, *, answered: int, failed: int, cost_pico_usd: int | None) -> JobRecord:
-    """Every row has its outcome in the log, the journal and the budgets."""
+    """Record once all results are in log, journal and budgets."""
     return replace(
         job, state=State.MERGED, answered=answered, failed=failed, cost_pico_usd=cost_pico_usd, next_at=0.0
     )

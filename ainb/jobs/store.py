@@ -1,10 +1,8 @@
-"""Batch jobs of a home on disk.
+"""Store of a home's batch jobs: records, claimed rows, and files of requests and results.
 
-Their records, the rows that each holds, and the requests and results as files.
-
-A row that an open job holds is claimed: no other job of the home takes it, whichever kernel asks. Every
-change is on disk (``synchronous=FULL``) before the call returns, because a record that is lost may be a job
-that is paid for and lost.
+A row of an open job is claimed: no other job of the home can take it, in any kernel. Every change is on disk
+(``synchronous=FULL``) before the call returns, because with a lost record a job that is paid for could be
+lost.
 """
 
 from __future__ import annotations
@@ -22,9 +20,10 @@ import orjson
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
-from ainb.jobs.state_machine import JobRecord, State
-from ainb.stores.files import make_private, try_lock
-from ainb.stores.sqlite import tie
+from ainb.jobs.record import JobRecord, State
+from ainb.jobs.run_lock import RunLock
+from ainb.stores.files import make_private
+from ainb.stores.sqlite import close_with
 
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
@@ -52,10 +51,10 @@ class PlannedRequest:
     """One line of a job's file.
 
     Attributes:
-        custom_id: The id that it carries at the provider.
-        row_key: The row: digest of what it sends.
-        claim: What no two open jobs of a home may hold; None once its job has ended.
-        estimate_pico_usd: The most that it can cost, in 1e-12 USD; None when no price is known.
+        custom_id: Its id at the provider.
+        row_key: Key of the row: digest of its request.
+        claim: Key that only one open job of a home may hold; None once the job has ended.
+        estimate_pico_usd: Maximum cost in 1e-12 USD; None when no price is known.
     """
 
     custom_id: str
@@ -68,10 +67,10 @@ class JobStore:
     """The jobs of a home.
 
     Args:
-        home: The home folder; files are made in its folder "jobs", for this user only.
+        home: The home folder; the files are in its folder "jobs", readable by the user only.
 
     Raises:
-        AinbError: It cannot be used; no job may be submitted then.
+        AinbError: The store cannot be used, so no job may be submitted.
     """
 
     def __init__(self, home: Path) -> None:
@@ -84,7 +83,7 @@ class JobStore:
             self._db = sqlite3.connect(
                 path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._close = tie(self._db, self)
+            self._close = close_with(self._db, self)
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
         except (OSError, sqlite3.Error) as error:
@@ -96,7 +95,7 @@ class JobStore:
 
     @staticmethod
     def exists(home: Path) -> bool:
-        """Whether a batch job was ever planned in a home; False also where the folder cannot be read."""
+        """Whether a batch job was ever planned in a home; False if the folder cannot be read."""
         # Path.exists raises PermissionError until Python 3.14.
         return os.path.exists(home / FOLDER / FILE_NAME)  # noqa: PTH110
 
@@ -106,8 +105,7 @@ class JobStore:
         """Write a new job with those of its requests that no open job holds.
 
         Returns:
-            The job as it was written, and the places in `requests` that it got; without any, nothing was
-            written.
+            The written job, and the indices in `requests` that it got; without any, nothing was written.
         """
         got: list[int] = []
         with self._writing() as db:
@@ -120,10 +118,10 @@ class JobStore:
                     item.claim,
                     item.estimate_pico_usd,
                 )
-                # Another kernel may have claimed the row since it was looked at.
+                # Another kernel may have claimed the row since it was checked.
                 if db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
                     got.append(place)
-            job = _with_count(job, len(got))
+            job = replace(job, requests=len(got), rows=len(got))
             if got:
                 db.execute(
                     "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?)",
@@ -134,7 +132,7 @@ class JobStore:
         return job, got
 
     def save(self, job: JobRecord) -> None:
-        """Write a job's record; a merged one lets go of its rows and files."""
+        """Write a job's record; a merged job releases its rows and files."""
         with self._writing() as db:
             db.execute(
                 "UPDATE jobs SET state = ?, record = ? WHERE job_uuid = ?",
@@ -146,28 +144,28 @@ class JobStore:
         if job.state is State.MERGED:
             self.remove_files(job.job_uuid)
 
-    def wish_cancel(self, job_uuids: Sequence[str]) -> None:
-        """Have jobs cancelled by whoever drives them."""
+    def request_cancel(self, job_uuids: Sequence[str]) -> None:
+        """Store a cancellation request for the kernel that drives the jobs."""
         with self._writing() as db:
             db.executemany("INSERT OR IGNORE INTO cancels VALUES (?)", [(name,) for name in job_uuids])
 
-    def is_unwanted(self, job_uuid: str) -> bool:
-        """Whether a job is to be cancelled."""
+    def is_cancel_requested(self, job_uuid: str) -> bool:
+        """Whether cancellation of a job was requested."""
         return self._one("SELECT 1 FROM cancels WHERE job_uuid = ?", job_uuid) is not None
 
     def forget(self, job: JobRecord) -> None:
-        """Drop a job that was never sent."""
+        """Delete a job that was never sent."""
         with self._writing() as db:
             db.execute("DELETE FROM requests WHERE job_uuid = ?", (job.job_uuid,))
             db.execute("DELETE FROM jobs WHERE job_uuid = ?", (job.job_uuid,))
         self.remove_files(job.job_uuid)
 
     def jobs(self, run_id: str | None = None, *, is_open: bool = False) -> list[JobRecord]:
-        """Jobs of a run or of all, newest first.
+        """Jobs of one run or of all runs, newest first.
 
         Args:
-            run_id: None means all.
-            is_open: Only those that are not merged.
+            run_id: Run; None means all runs.
+            is_open: Only jobs that are not merged.
         """
         query = "SELECT record FROM jobs WHERE (?1 IS NULL OR run_id = ?1) AND (NOT ?2 OR state <> ?3)"
         with self._lock:
@@ -207,16 +205,16 @@ class JobStore:
         return None if row is None else (str(row[0]), str(row[1]))
 
     def changes(self) -> int:
-        """SQLite's ``data_version``: it differs from before once another kernel or session has written."""
+        """SQLite's ``data_version``, which changes when another kernel or session writes."""
         (number,) = self._one("PRAGMA data_version") or (0,)
         return int(number)
 
     def request_file(self, job_uuid: str) -> Path:
-        """Where the lines of a job stand."""
+        """Path of a job's request file."""
         return self.folder / f"{job_uuid}.jsonl"
 
     def result_file(self, job_uuid: str, place: int) -> Path:
-        """Where a job's result file of that number stands once it is fetched."""
+        """Path of a job's result file with that number."""
         return self.folder / f"{job_uuid}.result-{place}.jsonl"
 
     def remove_files(self, job_uuid: str) -> None:
@@ -226,11 +224,11 @@ class JobStore:
                 path.unlink()
 
     def lock_run(self, run_id: str) -> RunLock | None:
-        """The right to drive a run's jobs; None while another kernel has it."""
+        """Lock for driving a run's jobs; None while another kernel holds it."""
         return RunLock.take(self.folder / f"{run_id}.lock")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database."""
         with self._lock:
             self._close()
 
@@ -254,7 +252,7 @@ class JobStore:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer ainb, version {version} of its tables")
-        if version == SCHEMA_VERSION:  # nothing is written, so that opening waits for nobody
+        if version == SCHEMA_VERSION:  # no write, so that opening needs no lock
             return
         self._set_wal()
         with self._writing() as db:
@@ -263,7 +261,7 @@ class JobStore:
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _set_wal(self) -> None:
-        # SQLite does not wait for a lock here, and two kernels may make the file at once.
+        # SQLite does not wait for a lock here, and two kernels may create the file at the same time.
         for attempt in range(LOCKED_TRIES):
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
@@ -273,38 +271,6 @@ class JobStore:
                 SYSTEM_CLOCK.block(LOCKED_SECONDS)
             else:
                 return
-
-
-class RunLock:
-    """A lock file that is held until `release`, or until the process dies."""
-
-    def __init__(self, path: Path, handle: int) -> None:
-        self._path = path
-        self._handle = handle
-
-    @classmethod
-    def take(cls, path: Path) -> RunLock | None:
-        """Lock without waiting; None while another holds it."""
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            # Whoever held it may have removed the file between opening and locking.
-            if try_lock(handle) and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-                return cls(path, handle)
-        except OSError:
-            pass
-        os.close(handle)
-        return None
-
-    def release(self) -> None:
-        """Let another kernel have it."""
-        with contextlib.suppress(OSError):
-            self._path.unlink()
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
-
-
-def _with_count(job: JobRecord, count: int) -> JobRecord:
-    return replace(job, requests=count, rows=count)
 
 
 def _encode(job: JobRecord) -> str:

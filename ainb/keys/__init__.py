@@ -1,8 +1,8 @@
-"""API keys: looked up in the environment, in the file given as ``env_file``, in the OS keyring; never shown.
+"""API keys: looked up in the environment, in ``env_file`` and in the OS keyring; never shown.
 
-A key is a `Key`: a text that shows itself as ``'***'``, so that neither a cell's echo nor a verbose traceback
-prints it. Keys are looked up when a call is made. First found wins: the environment, the file given as
-``env_file``, what ``%ai login`` has stored.
+A key is a `Key`: a string whose repr is ``'***'``, so that neither a cell's output nor a verbose traceback
+shows it. Keys are looked up when a call is made, first in the environment, then in the file given as
+``env_file``, then among the keys that ``%ai login`` has stored.
 """
 
 from __future__ import annotations
@@ -15,23 +15,14 @@ from ainb.keys.plausible import fault_of, is_variable_name
 from ainb.variables import KEY_VARIABLES
 
 __all__ = [
-    "KEY_VARIABLES",
-    "Key",
-    "found",
-    "get",
-    "login",
-    "logout",
-    "require",
-    "use_env_file",
-    "variable",
-    "where",
-]
+    "KEY_VARIABLES", "Key", "found", "get", "login", "logout", "require", "use_env_file", "variable", "where",
+]  # fmt: skip
 
 use_env_file = env_file.use
 
 
 class Key(str):
-    """A secret text; its repr is ``'***'``."""
+    """A secret string; its repr is ``'***'``."""
 
     __slots__ = ()
 
@@ -40,7 +31,7 @@ class Key(str):
 
 
 def unquoted(value: str) -> str:
-    """The value without outer white space and the quotes that are copied along."""
+    """The value without outer white space and enclosing quotes."""
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         value = value[1:-1].strip()
@@ -48,19 +39,20 @@ def unquoted(value: str) -> str:
 
 
 def variable(name: str) -> str:
-    """The environment variable behind `name`: a service's key variable, else `name` itself.
+    """The environment variable of `name`: a service's key variable, else `name` itself.
 
     Raises:
-        ConfigError: It cannot be the name of a variable, and may be the key itself; it is not repeated.
+        ConfigError: `name` cannot be the name of a variable and may be the key itself; the message does not
+            repeat it.
     """
     known = KEY_VARIABLES.get(name)
     if known is not None:
         return known
     if not is_variable_name(name):
         raise ConfigError(
-            "a key is asked for by the name of its variable (letters, digits, _), such as "
-            "OPENAI_API_KEY; what was given is no such "
-            "name, and is not repeated here because it may be the key itself"
+            "a key is looked up by the name of its variable (letters, digits, _), such as "
+            "OPENAI_API_KEY; the given text is no such name, and is not repeated here because it may be "
+            "the key itself"
         )
     return name
 
@@ -69,8 +61,8 @@ def get(name: str) -> str | None:
     """The key of a service (``"openai"``) or the value of a variable (``"DATABASE_URL"``).
 
     Returns:
-        The value without outer white space and quotes around it, shown as ``'***'``; None when it is set
-        nowhere or empty.
+        The value without outer white space and enclosing quotes, shown as ``'***'``; None when it is not set
+        or empty.
 
     Raises:
         ConfigError: `name` cannot be the name of a variable, or the file of keys or the keyring cannot be
@@ -87,13 +79,13 @@ def get(name: str) -> str | None:
 
 
 def require(*names: str) -> dict[str, str]:
-    """All of these keys and variables at once.
+    """Get several keys and variables at once.
 
     Args:
         names: Services or variable names.
 
     Returns:
-        Name as given to value; values are shown as ``'***'``.
+        Value by name as given; values are shown as ``'***'``.
 
     Raises:
         ConfigError: Some are not set; the message names all of them.
@@ -109,14 +101,14 @@ def require(*names: str) -> dict[str, str]:
 
 
 def found() -> list[str]:
-    """Names of the providers' key variables that are set somewhere, in the order of the table."""
+    """Names of the providers' key variables that are set anywhere, in the order of the table."""
     return [name for name in KEY_VARIABLES.values() if where(name) is not None]
 
 
 def where(name: str) -> str | None:
-    """Where a key would come from: "environment", the file's name, or "keyring"; None when it is set nowhere.
+    """Source of a key: "environment", the name of the key file, or "keyring"; None when it is not set.
 
-    The keyring itself is not opened: it may ask the user for a password.
+    The keyring itself is not opened, since it may ask the user for a password.
     """
     wanted = variable(name)
     if os.environ.get(wanted, "").strip():
@@ -134,10 +126,10 @@ def login(name: str, value: str) -> str:
         value: The key; outer white space is stripped.
 
     Returns:
-        A line that says what was done, without the key.
+        A line that describes the result, without the key.
 
     Raises:
-        ConfigError: The key cannot be one (the message says why and does not show it), or there is no
+        ConfigError: The text cannot be a key (the message gives the reason without the key), or there is no
             keyring.
     """
     wanted, key = variable(name), value.strip()
@@ -146,7 +138,7 @@ def login(name: str, value: str) -> str:
         raise ConfigError(f"{fault}; nothing was stored")
     vault.store(wanted, key)
     if where(wanted) != "keyring":
-        return f"{wanted} is in the keyring now, but the one from the {where(wanted)} comes first"
+        return f"{wanted} is in the keyring now, but the key from the {where(wanted)} comes first"
     return f"{wanted} is in the keyring now"
 
 
@@ -154,14 +146,14 @@ def logout(name: str) -> str:
     """Remove a key from the OS keyring.
 
     Returns:
-        A line that says what was done.
+        A line that describes the result.
 
     Raises:
         ConfigError: There is no keyring.
     """
     wanted = variable(name)
     if vault.forget(wanted):
-        return f"{wanted} is not in the keyring any more"
+        return f"{wanted} is no longer in the keyring"
     return f"{wanted} was not in the keyring"
 
 
@@ -176,7 +168,7 @@ def _find_elsewhere(name: str) -> Key | None:
 
 
 def _watch(name: str) -> None:
-    # Imported here: a session without a variable of its own need not load the patterns for it.
+    # Imported here: a session without user-defined key variables need not load the patterns.
     from ainb import redaction
 
     redaction.watch(name)

@@ -1,4 +1,4 @@
-"""Keys from a file of ``NAME=value`` lines, such as .env; read only when the user names it."""
+"""Keys from a file of ``NAME=value`` lines, such as .env, which is read only if the user names it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _kept: _Kept | None = None
 
 
 def use(path: str | os.PathLike[str] | None) -> None:
-    """Look keys up in this file after the environment, from now on; None means in none."""
+    """Use this file for keys that the environment lacks; None means no file."""
     global _path, _kept
     _path, _kept = (None if path is None else Path(path)), None
 
 
 def name() -> str | None:
-    """Name of the file without its folders; None when there is none."""
+    """Name of the key file without its folders; None when no file is used."""
     return None if _path is None else _path.name
 
 
 def read() -> Mapping[str, str]:
-    """The values of the file, read again when it has changed; empty when none was named.
+    """The values of the key file, read again when it has changed; empty when no file is used.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: The file cannot be read.
     """
     global _kept  # noqa: PLW0603 - see use()
     if _path is None:
@@ -64,7 +64,7 @@ def read() -> Mapping[str, str]:
 
 
 def parse(text: str) -> dict[str, str]:
-    r"""Names and values of the lines ``NAME=value``, with or without ``export`` and quotes.
+    r"""Parse lines ``NAME=value``, with or without ``export`` and quotes.
 
     Nothing is expanded or executed.
 

@@ -1,7 +1,7 @@
 """Keys in the OS keyring (macOS Keychain, Windows Credential Manager, Secret Service); see ``%ai login``.
 
-A keyring may ask the user to unlock it, so it is asked for nothing that was not stored: a file beside the
-usage log names the variables that are in it, without their values.
+Opening a keyring may prompt the user, so it is opened only for stored keys: a file beside the usage log lists
+the names of the variables in it, without their values.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
 
 SERVICE = "ainb"
 FILE_NAME = "logins"
-# Below 1 a keyring of the library is none, or keeps keys in a plain file.
+# Backends with a priority below 1 store nothing, or store keys in a plain file.
 LEAST_PRIORITY = 1
+# A look at the file is a system call, up to 9 us, and a batch without a key asks for each row.
+LOOK_SECONDS = 0.05
 
 
 class _Known(NamedTuple):
@@ -28,15 +31,28 @@ class _Known(NamedTuple):
 
 _known = _Known("", (), frozenset())
 _values: dict[str, str | None] = {}
+# Of the last look: the path, the moment, and what was found.
+_looked: tuple[str, float, frozenset[str]] = ("", float("-inf"), frozenset())
 
 
 def names() -> frozenset[str]:
-    """Variables whose values are in the keyring; the keyring is not opened."""
-    global _known  # noqa: PLW0603 - one keyring per user, one cache of it per process
+    """Variables whose values are in the keyring; the keyring is not opened.
+
+    What another process has stored counts 0.05 s later at most, what this one has stored at once.
+    """
+    global _looked  # noqa: PLW0603 - one keyring per user, one cache of it per process
     path = _path_for(os.environ.get("AINB_HOME"), os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME"))
+    now = SYSTEM_CLOCK.monotonic()
+    if _looked[0] != path or not 0 <= now - _looked[1] < LOOK_SECONDS:
+        _looked = (path, now, _look(path))
+    return _looked[2]
+
+
+def _look(path: str) -> frozenset[str]:
+    global _known  # noqa: PLW0603 - see names()
     try:
-        found = os.stat(path)  # noqa: PTH116 - asked for with every call that has no key
-        # Two writes may share a tick of the clock; the file of each is a new one.
+        found = os.stat(path)  # noqa: PTH116 - runs for every call without a key
+        # Two writes may have the same time, but each makes a new file.
         stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
         if _known.path != path or _known.stamp != stamp:
             _values.clear()
@@ -47,10 +63,10 @@ def names() -> frozenset[str]:
 
 
 def read(name: str) -> str | None:
-    """The value that was stored under a name; None when none was.
+    """The value stored under a name; None when there is none.
 
     Raises:
-        ConfigError: It was stored, and the keyring cannot be used now.
+        ConfigError: A value was stored, but the keyring cannot be used now.
     """
     if name not in names():
         return None
@@ -84,7 +100,7 @@ def forget(name: str) -> bool:
 
 
 def _ask(backend: Any, method: str, *arguments: str) -> Any:
-    # Its errors are of many kinds, and none may carry the value on.
+    # Backends raise errors of many kinds; none may pass the value on.
     try:
         return getattr(backend, method)(SERVICE, *arguments)
     except Exception as error:  # noqa: BLE001 - every backend has errors of its own
@@ -97,7 +113,7 @@ def _backend() -> Any:
         import keyring
     except ImportError:
         raise ConfigError(
-            "keys are kept in the OS keyring, and keyring is not installed; pip install "
+            "keys are kept in the OS keyring, but keyring is not installed; pip install "
             "'ainb-notebook[keyring]', "
             "or set the key in the environment"
         ) from None
@@ -106,7 +122,7 @@ def _backend() -> Any:
         if backend.priority >= LEAST_PRIORITY:
             return backend
     raise ConfigError(
-        "this machine has no keyring that keeps keys safe (none, or a plain file); set the key in the "
+        "this machine has no keyring that stores keys securely (none, or a plain file); set the key in the "
         "environment"
     )
 
@@ -122,13 +138,14 @@ def _path() -> Path:
 
 @functools.lru_cache(maxsize=8)
 def _path_for(*_where: str | None) -> str:
-    # Asked for with every call that has no key, and made of nothing else than these variables.
+    # Cached: needed for every call without a key, and determined by these variables alone.
     return str(_path())
 
 
 def _write(kept: frozenset[str]) -> None:
+    global _looked  # noqa: PLW0603 - see names()
     path = _path()
-    # One by one: a parent that `mkdir` makes on the way gets the mode that the umask leaves.
+    # One by one: parents that `mkdir` creates get the mode of the umask.
     for missing in reversed([place for place in path.parents if not place.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")
@@ -140,3 +157,5 @@ def _write(kept: frozenset[str]) -> None:
         raise ConfigError(
             f"{path.name} cannot be written ({error.strerror}); make the folder writable"
         ) from None
+    finally:  # last: another thread may have looked meanwhile
+        _looked = ("", float("-inf"), frozenset())

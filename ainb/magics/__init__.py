@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAMES = ("ainb", "ai")
 REPLY = "ainb.replies.Reply"
-# Another project's distribution that also unpacks into a folder called ainb.
+# Distribution of another project whose package folder is also called ainb.
 OTHER_DISTRIBUTION = "ainb"
 
 
@@ -181,7 +181,7 @@ class _LazySettings:
     def __init__(self, extension: _Extension) -> None:
         self._extension = extension
 
-    @property  # type: ignore[misc]  # what %config asks for, and no more
+    @property  # type: ignore[misc]  # the only attribute that %config reads
     def __class__(self) -> type:
         return type(self._extension.notebook_shell.settings)
 
@@ -240,7 +240,7 @@ def _is_mixed_with_other() -> bool:
 
 
 def site_folder() -> Path:
-    """The folder that holds the package, where an installer puts what it knows of it."""
+    """The folder that holds the package and the installer's metadata."""
     from pathlib import Path
 
     return Path(__file__).parents[2]

@@ -32,8 +32,8 @@ def run_cell(shell: NotebookShell, line: str, body: str, magic: str = "%%ai") ->
 
     Args:
         shell: The notebook shell.
-        line: What stands behind the magic's name.
-        body: What stands below.
+        line: Text after the magic's name.
+        body: Text below the line.
         magic: As typed, for messages.
 
     Returns:
@@ -69,14 +69,14 @@ def run_cell(shell: NotebookShell, line: str, body: str, magic: str = "%%ai") ->
 
 def _refuse_row_options(arguments: Arguments) -> None:
     for name in EACH_ONLY & arguments.cell.keys():
-        raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME beside it")
+        raise ConfigError(f"--{name.replace('_', '-')} needs --each FRAME as well")
 
 
 def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic: str) -> Call:
     """Build the call from a parsed line and a filled prompt.
 
     Raises:
-        ConfigError: Model or an option makes no sense.
+        ConfigError: The model or an option is invalid.
         InvalidPromptError: The prompt is empty.
     """
     for note in filled.notes:
@@ -101,7 +101,7 @@ def make_call(shell: NotebookShell, arguments: Arguments, filled: Filled, magic:
 
 
 def _tell_of_large_tables(shell: NotebookShell, call: Call, filled: Filled) -> None:
-    """Say what a table in the prompt costs where it is large, and how to send less."""
+    """Print the tokens and price of a large table in the prompt, and how to send less."""
     model = f"{call.request.provider}:{call.request.model}"
     for typed, text in filled.tables:
         if len(text) <= LARGE_TABLE_CHARACTERS:
@@ -118,7 +118,7 @@ def _tell_of_large_tables(shell: NotebookShell, call: Call, filled: Filled) -> N
 
 
 def set_json_mode(call: Call) -> None:
-    """Switch on the JSON mode of the service, where it has one."""
+    """Switch on the JSON mode of the service if it has one."""
     service = SERVICES.get(call.request.provider)
     if service is not None and service.json_mode:
         parameters = {"response_format": {"type": "json_object"}, **call.request.parameters}
@@ -126,7 +126,7 @@ def set_json_mode(call: Call) -> None:
 
 
 def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled = NOT_FILLED) -> Reply:
-    """Send the call and wait for the reply, shown as it comes where output is watched."""
+    """Send the call and wait for the reply; it is shown as it arrives if a user is watching."""
     stream = _stream(shell, arguments)
     if stream is not None:
         call.options = dataclasses.replace(call.options, on_text=stream.feed)
@@ -136,7 +136,7 @@ def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled 
     printed = len(call.notes)
     complete = False
     try:
-        # A copy: an identical call in flight may have been handed the same reply.
+        # A copy, because an identical concurrent call may share the same reply.
         reply = dataclasses.replace(
             ENGINE.run(shell.session().handle(call)),
             form=_form(arguments),
@@ -146,7 +146,7 @@ def send(shell: NotebookShell, call: Call, arguments: Arguments, filled: Filled 
         complete = True
     except (DeadlineExceededError, ProviderError) as error:
         if error.text and (stream is None or not stream.shown):
-            shell.print_line(f"what had come:\n{error.text[:MAX_PART_CHARS]}")
+            shell.print_line(f"received so far:\n{error.text[:MAX_PART_CHARS]}")
         raise
     finally:
         if stream is not None:

@@ -13,18 +13,18 @@ from ainb.session import Session
 
 # Key of the chats where the notebook's name is not known.
 NO_NOTEBOOK = ""
-# Share of the model's context that is kept free for an answer whose length was not set: a quarter.
+# The model's context is divided by this: a quarter is kept free for an answer without a set length.
 ANSWER_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PendingTurn:
-    """A turn of a chat that waits for its answer.
+    """A turn of a chat whose answer has not arrived.
 
     Attributes:
         chat: The conversation.
-        key: The cell that asks.
-        question: Its question, as it is sent.
+        key: Identity of the cell.
+        question: The cell's question as sent.
     """
 
     chat: Chat
@@ -56,8 +56,7 @@ def add_earlier_turns(
     if reset:
         chat.turns.clear()
     question = call.request.messages[-1]
-    # Where a cell cannot be run twice (a terminal, a notebook that is run as a whole) the same question is a
-    # new turn.
+    # Without a cell id (a terminal, a notebook that is executed as a whole) the same question is a new turn.
     again = question if shell.in_notebook and shell.is_watched() else None
     key = call.options.cell_id or chat.new_key(repeats=again)
     if call.request.messages[0].role == "system":
@@ -78,11 +77,11 @@ def add_earlier_turns(
 
 
 def _token_limit(session: Session, call: Call, fixed: list[Message]) -> tuple[int, str]:
-    """Tokens for earlier turns, and the name of what limits them: chat_tokens or the model's context."""
+    """Tokens for earlier turns, and the name of the limit: chat_tokens or the model's context."""
     config, request = session.config, call.request
     if request.provider == "local":
         context: int | None = config.local.context_tokens
-    else:  # the list of models is not worth waiting for
+    else:  # without a download of the list of models
         context = (
             session.prices.context_window(request.provider, request.model) if session.prices.loaded else None
         )

@@ -32,9 +32,9 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
         it.
 
     Raises:
-        ConfigError: The name holds no rows, an option does not go with ``--each``, or the prompt uses no
+        ConfigError: The value has no rows, an option does not go with ``--each``, or the prompt uses no
             column.
-        BatchInterrupted: The user stopped it; `_ai`, and the name of ``--into``, hold what is done.
+        BatchInterrupted: The user stopped it; `_ai`, and the name of ``--into``, hold the finished rows.
     """
     cell = arguments.cell
     for name in NOT_FOR_EACH:
@@ -72,7 +72,7 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
 
 
 def _bind_done(shell: NotebookShell, name: Any, error: BaseException) -> None:
-    """Bind the rows that are done when a batch ends early, and say so."""
+    """Bind the finished rows when a batch ends early, and add this to the error's message."""
     frame = getattr(error, "frame", None)
     if name and frame is not None:
         shell.bind(str(name), frame)
@@ -80,7 +80,7 @@ def _bind_done(shell: NotebookShell, name: Any, error: BaseException) -> None:
 
 
 def _run(session: Session, data: Any, body: str, options: dict[str, Any]) -> Any:
-    """The frame of all rows; a Dask table is computed, so that the work is done when the cell ends."""
+    """The frame of all rows; a Dask table is computed, so that all calls are done when the cell ends."""
     result = session.map(data, body, **options)
     if not is_dask(result):
         return result
@@ -100,7 +100,7 @@ def _row_options(shell: NotebookShell, arguments: Arguments) -> dict[str, Any]:
 
 
 def _parameters(arguments: Arguments) -> dict[str, Any]:
-    """Parameters of ``-m``: those that a protocol knows by name, the others as they are in the body."""
+    """Parameters of ``-m``: known names as keywords, others as fields of the body."""
     known = {name: value for name, value in arguments.body.items() if name in PARAMETERS}
     others = {name: value for name, value in arguments.body.items() if name not in PARAMETERS}
     if others:
@@ -109,7 +109,7 @@ def _parameters(arguments: Arguments) -> dict[str, Any]:
 
 
 def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
-    """The rows that a name, the path of a file, or an expression stands for."""
+    """The rows of a name, of a file's path, or of an expression."""
     from ainb.batch import is_path
 
     if typed in names:
@@ -118,14 +118,14 @@ def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
         return typed
     if typed.isidentifier():
         tables = [known for known, value in names.items() if not known.startswith("_") and _holds_rows(value)]
-        hint = closest(typed, tables) if tables else "no name of the notebook holds rows"
+        hint = closest(typed, tables) if tables else "no variable of the notebook holds rows"
         raise ConfigError(f"--each {typed}: there is no such name in the notebook; {hint}")
     try:
         code = compile(typed, "<--each>", "eval")
     except (SyntaxError, ValueError) as error:
         raise ConfigError(
-            f"--each {typed}: it is neither a name nor an expression of Python ({error.args[0]}); "
-            "put quotes around one that holds blanks: --each 'df[df.stars < 3]'"
+            f"--each {typed} is neither a name nor a Python expression ({error.args[0]}); "
+            "put quotes around an expression with spaces: --each 'df[df.stars < 3]'"
         ) from None
     # The user's own code in the user's own notebook, as in a cell.
     return eval(code, shell.ipython.user_global_ns, shell.ipython.user_ns)  # noqa: S307

@@ -1,4 +1,4 @@
-"""Entry of ``%%ai`` and ``%ai``: decides whether a line asks a model or names a subcommand."""
+"""Entry points of ``%%ai`` and ``%ai``: distinguish a model's name from a subcommand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.magics.shell import NotebookShell
 
 
 def run_cell_magic(shell: NotebookShell, line: str, body: str, magic: str) -> Any:
-    """Run ``%%ai``: a prompt, whose first line may stand behind the model, or a subcommand typed as a cell.
+    """Run ``%%ai``: a prompt, whose first line may follow the model, or a subcommand typed as a cell.
 
     Returns:
         What `run_cell` or `run_line` returns.
@@ -44,9 +44,9 @@ def run_line_magic(shell: NotebookShell, line: str, magic: str) -> Any:
         if not question:
             raise ConfigError(
                 f"{magic} {first} lacks a question; to ask a model write %{magic} {first} above a prompt, "
-                f"or a question of one line behind it: {magic} {first} What is …?"
+                f"or a question of one line after it: {magic} {first} What is …?"
                 if not rest
-                else f"{magic} {first} takes a question alone; "
+                else f"{magic} {first} takes only a question; "
                 f"with options write %{magic} {line.strip()} above the prompt"
             )
         return run_cell(shell, line, question, magic)
@@ -54,7 +54,7 @@ def run_line_magic(shell: NotebookShell, line: str, magic: str) -> Any:
 
 
 def _is_model(shell: NotebookShell, word: str) -> bool:
-    """Whether a word names a model or an alias."""
+    """Whether a word is the name of a model or an alias."""
     try:
         providers.split_model(word, shell.session().config.aliases)
     except AinbError:

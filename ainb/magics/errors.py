@@ -1,6 +1,6 @@
-"""Errors of the notebook's cells, described for a model: for ``{Err[n]}``, ``%ai error`` and ``%ai fix``.
+"""Descriptions of the errors of cells for a model: ``{Err[n]}``, ``%ai error`` and ``%ai fix``.
 
-Nothing is sent from here.
+This module sends nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 MAX_KEPT = 100
-# All of it fits into the context of a small local model, and leaves room for its answer.
+# The limits leave room for the answer in the context of a small local model.
 MAX_REPORT_CHARS = 6_000
 MAX_CELL_CHARS = 2_500
 MAX_MESSAGE_CHARS = 1_000
@@ -64,12 +64,12 @@ class CellErrors:
                 self.reports[result.execution_count] = text
             while len(self.reports) > MAX_KEPT:
                 del self.reports[min(self.reports)]
-            # An error of ainb itself is not what the next %ai error asks about.
+            # Errors of ainb itself are not explained by the next %ai error.
             if not type(error).__module__.startswith("ainb"):
                 self.last = text
 
     def latest(self) -> str | None:
-        """The last error of the notebook, also one from before the extension was loaded; None without any."""
+        """The last error of the notebook, also from before the extension was loaded; None without any."""
         error = getattr(sys, "last_value", None)
         if self.last is None and isinstance(error, Exception):
             self.last = describe_error(error, "", self._cells())
@@ -83,7 +83,7 @@ def describe_error(error: BaseException, cell: str, cells: dict[str, int]) -> st
     """Describe an error: the cell, the error, and the frames of the user's own code; secrets are redacted.
 
     Args:
-        error: What was raised.
+        error: The exception.
         cell: Source of the cell that raised it; "" leaves it out.
         cells: File names of cells, and their execution counts.
     """
@@ -99,7 +99,7 @@ def describe_error(error: BaseException, cell: str, cells: dict[str, int]) -> st
 
 
 def _failing_line(error: BaseException, cells: dict[str, int]) -> int:
-    """Line of the cell in which the error came up, from 1; 1 where it is not known."""
+    """Line of the cell that raised the error, from 1; 1 when unknown."""
     if isinstance(error, SyntaxError) and error.lineno:
         return error.lineno
     lines = [
@@ -111,7 +111,7 @@ def _failing_line(error: BaseException, cells: dict[str, int]) -> int:
 
 
 def _cell_around(cell: str, failing: int) -> str:
-    """The cell, or as many whole lines around the one that failed as there is room for."""
+    """The cell, shortened to the whole lines around the failing one that fit into the limit."""
     if len(cell) <= MAX_CELL_CHARS:
         return cell.strip("\n")
     lines = [_cut(line, MAX_LINE_CHARS) for line in cell.splitlines()]
@@ -131,7 +131,7 @@ def _cell_around(cell: str, failing: int) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[str]:
-    """The error and its causes, a line each."""
+    """The error and its causes, one line each."""
     current: BaseException | None = error
     for number in range(MAX_CAUSES):
         if current is None:
@@ -142,7 +142,7 @@ def _causes(error: BaseException) -> Iterator[str]:
 
 
 def _describe_frames(error: BaseException, cells: dict[str, int]) -> Iterator[str]:
-    """Frames of the user's code with their lines; frames of libraries between them are only counted."""
+    """Frames of the user's code with their lines; frames of libraries are only counted."""
     frames = [
         Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
         for frame, line in traceback.walk_tb(error.__traceback__)

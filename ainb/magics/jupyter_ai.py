@@ -1,4 +1,4 @@
-"""``%config AiMagics``: the settings of jupyter-ai, so that notebooks written for it run unchanged."""
+"""``%config AiMagics``: settings of jupyter-ai, so that its notebooks run unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class AiMagics(Configurable):
     """Settings of jupyter-ai, forwarded to those of ainb.
 
     Args:
-        get_shell: Returns the notebook shell, which is made on first use.
+        get_shell: Returns the notebook shell, made on first use.
         kwargs: For `Configurable`.
     """
 
@@ -41,5 +41,5 @@ class AiMagics(Configurable):
             self._get_shell().settings.set_option("aliases", change.new)
         elif change.name == "max_history":
             self._get_shell().print_line(
-                "cells send themselves alone; earlier turns go along with %%ai --chat NAME"
+                "a cell sends only its own prompt; earlier turns are sent with %%ai --chat NAME"
             )

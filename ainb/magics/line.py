@@ -15,12 +15,12 @@ from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
 from ainb.suggestions import closest
 
-# Typed as options of any command line.
+# Spellings of command-line options.
 OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
 
 
-# What people type for a subcommand that has another name.
-MEANT = {
+# Common words for subcommands that have another name.
+SUGGESTED_NAMES = {
     "billing": "cost", "price": "cost", "spend": "cost", "download": "pull", "install": "pull",
     "key": "login", "keys": "login", "token": "login", "model": "list", "models": "list", "prices": "list",
     "providers": "list",
@@ -31,7 +31,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
     """Run the subcommand of a line, or show the status.
 
     Returns:
-        The frame of a subcommand that has one, else None.
+        The frame of a subcommand that returns one, else None.
 
     Raises:
         ConfigError: There is no such subcommand or option.
@@ -64,7 +64,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
 
 
 def is_command(name: str) -> bool:
-    """Whether a word is a subcommand, a synonym of one, or an option that stands for one."""
+    """Whether a word is a subcommand, a synonym of one, or an option with the same meaning."""
     return name in OPTION_SPELLINGS or any(name in {command.name, *command.synonyms} for command in COMMANDS)
 
 
@@ -81,7 +81,7 @@ def find_command(name: str, magic: str = "%ai") -> Command:
             f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL "
             "question"
             if ":" in name
-            else closest(MEANT.get(wanted.lower(), wanted), known)
+            else closest(SUGGESTED_NAMES.get(wanted.lower(), wanted), known)
         )
         raise ConfigError(f"{magic} has no subcommand {name!r}; {way_out}")
     return known[wanted]

@@ -12,8 +12,8 @@ _FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
 def origin(ipython: Any) -> tuple[str | None, str | None]:
     """Notebook and cell of the code that runs; None where the front end does not send them.
 
-    Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code the name
-    __vsc_ipynb_file__; only these two send a cell's id, as `cellId` in the metadata of its request.
+    Source: jupyter_server sets JPY_SESSION_NAME for the kernels it starts, VS Code sets the variable
+    __vsc_ipynb_file__. Only these two send a cell's id, as `cellId` in the metadata of the request.
     """
     return notebook_name(ipython), cell_id(ipython)
 
@@ -21,7 +21,7 @@ def origin(ipython: Any) -> tuple[str | None, str | None]:
 def notebook_name(ipython: Any) -> str | None:
     """File name of the notebook without folders: ``AINB_NOTEBOOK``, else the name that the front end sets.
 
-    VS Code is checked before Jupyter: on a Jupyter server it uses generated names.
+    VS Code is checked first, because on a Jupyter server it uses generated names.
     """
     path = (
         os.environ.get("AINB_NOTEBOOK")

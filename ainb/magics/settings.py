@@ -14,19 +14,19 @@ from ainb.suggestions import closest
 
 
 class Setting(TraitType[Any, Any]):
-    """Trait of one option; reading it gives the value in force, from whatever source."""
+    """Trait of one option; reading it gives the effective value from all sources."""
 
     info_text = "a value of this option"
 
     def get(self, obj: Any, cls: type[Any] | None = None) -> Any:
-        """The value in force."""
+        """The effective value."""
         return getattr(obj.effective(), self.name or "")
 
     def set(self, obj: Any, value: Any) -> None:
         """Set the option; it takes effect on the next cell.
 
         Raises:
-            ConfigError: The value makes no sense.
+            ConfigError: The value is invalid.
         """
         obj.set_option(self.name, value)
 
@@ -34,8 +34,8 @@ class Setting(TraitType[Any, Any]):
 class _Settings(Configurable):
     """Values set with ``%config Ainb``, an IPython profile, or ``%ai alias``.
 
-    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is remembered: the
-    next call fails with it rather than run without the intended limit.
+    IPython prints an error of ``%config`` and lets the cell succeed, so a refused value is stored: the next
+    call raises the error again instead of running without the intended limit.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ class _Settings(Configurable):
         """All options from all sources; these settings take precedence.
 
         Raises:
-            ConfigError: An option makes no sense, or a setting was refused and nothing has been set since.
+            ConfigError: An option is invalid, or a setting was refused and nothing has been set since.
         """
         if self.error is not None:
             raise ConfigError(str(self.error))
@@ -58,12 +58,12 @@ class _Settings(Configurable):
         """Set an option.
 
         Raises:
-            ConfigError: The value makes no sense; the old one stays.
+            ConfigError: The value is invalid; the old one stays.
         """
         given = {**self.given, name: value}
         try:
-            # Not all of the options: another one, of a project without trust, must not keep this one from
-            # being set.
+            # Only this option is checked: an invalid one of an untrusted project must not prevent setting
+            # this one.
             Config(**read_settings(given))
         except ConfigError as error:
             self.error = error
@@ -78,7 +78,7 @@ class _Settings(Configurable):
         section_names: list[str] | None = None,
         traits: dict[str, TraitType[Any, Any]] | None = None,
     ) -> None:
-        """Refuse a misspelt option; traitlets would only warn."""
+        """Raise for a misspelt option; traitlets would only warn."""
         mine: Mapping[str, Any] = self._find_my_config(cfg)
         for name in mine:
             if name not in OPTIONS:

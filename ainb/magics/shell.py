@@ -1,4 +1,4 @@
-"""`NotebookShell`: what the cells of one IPython shell share: settings, session, chats and display."""
+"""`NotebookShell`: state shared by the cells of one IPython shell: settings, session, chats, display."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.notebook import find_notebook
 
-# Options that a call reads anew each time: changing one must not forget what was spent or which circuit is
-# open.
+# Options that each call reads anew: changing one must not reset the budget's spending or close an open
+# circuit.
 READ_BY_EACH_CALL = frozenset(
     {"model", "fallback", "aliases", "chat_tokens", "api_base", "display", "footer"}
 )
 QUIET_DISPLAYS = frozenset({"static", "off"})
 PLAIN_DISPLAYS = frozenset({"text", "off"})
-# Notices of what is about to be done; a notebook shows stderr on red.
+# Notices that are no warnings go to stdout: a notebook shows stderr on a red background.
 NO_WARNING = {"forecast"}
 
 
@@ -39,7 +39,7 @@ class NotebookShell:
 
     Args:
         ipython: The running IPython shell.
-        cell_errors: Errors of its cells so far; None means none are known.
+        cell_errors: Errors of its cells so far; None without any.
     """
 
     def __init__(self, ipython: Any, cell_errors: CellErrors | None = None) -> None:
@@ -58,7 +58,7 @@ class NotebookShell:
     # The session
 
     def make_session(self) -> Session:
-        """A session from the options in force, whose notices are printed here."""
+        """A session with the effective options, whose notices are printed here."""
         self._config = self.settings.effective()
         self._made = Session(config=self._config, runtime=Runtime(sink=self.listen))
         return self._made
@@ -67,14 +67,14 @@ class NotebookShell:
         """The notebook's session.
 
         Raises:
-            ConfigError: An option makes no sense, or a setting was refused.
+            ConfigError: An option is invalid, or a setting was refused.
         """
         if self.settings.error is not None:
             self.settings.effective()
         return sessions.current()
 
     def _settings_changed(self) -> None:
-        """Let the next call see new options; a session that was set with `ainb.session.use` is left alone."""
+        """Apply new options from the next call on; a session set with `ainb.session.use` is not changed."""
         made, old = self._made, self._config
         if made is None or sessions.current() is not made:
             return
@@ -88,10 +88,10 @@ class NotebookShell:
         elif changed:
             sessions.use(None)
 
-    # Lines beside the output
+    # Notices
 
     def listen(self, event: Event) -> None:
-        """Print a notice of the pipeline, each once; other events are ignored."""
+        """Print a notice of the pipeline, each text once; other events are ignored."""
         if isinstance(event, Notice) and (event.kind, event.text) not in self._shown_notices:
             self._shown_notices.add((event.kind, event.text))
             if self.in_notebook and event.kind in NO_WARNING:
@@ -100,7 +100,7 @@ class NotebookShell:
                 self.print_line(event.text)
 
     def forget_notices(self, kind: str) -> None:
-        """Let notices of a kind be printed again."""
+        """Allow notices of a kind to be printed again."""
         self._shown_notices = {notice for notice in self._shown_notices if notice[0] != kind}
 
     def print_line(self, text: str) -> None:
@@ -116,7 +116,7 @@ class NotebookShell:
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write("".join(f"{line}\n" for line in self.printed_lines))
 
-    # What is shown, and how
+    # Display
 
     @property
     def in_notebook(self) -> bool:
@@ -124,41 +124,41 @@ class NotebookShell:
         return getattr(self.ipython, "kernel", None) is not None
 
     def is_watched(self) -> bool:
-        """Whether a user sees output as it comes: a front end that takes input, or a terminal."""
+        """Whether a user sees output as it arrives: a front end that takes input, or a terminal."""
         if self.in_notebook:
             return bool(getattr(self.ipython.kernel, "_allow_stdin", False))
         return sys.stdout.isatty()
 
     def confirm(self, question: str) -> bool | None:
-        """The user's answer to a question; None where nobody can be asked (nbconvert, scripts)."""
+        """The user's answer to a question; None where no input is possible (nbconvert, scripts)."""
         can_ask = self.is_watched() if self.in_notebook else sys.stdin is not None and sys.stdin.isatty()
         if not can_ask:
             return None
         return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
 
     def display(self) -> str:
-        """The display option in force; "auto" when the options cannot be read: display never fails a call."""
+        """The effective display option; "auto" when the options are invalid: display never fails a call."""
         try:
             return str(sessions.current().config.display)
         except AinbError:
             return "auto"
 
     def display_options(self) -> DisplayOptions:
-        """How replies are shown here."""
+        """Display options of replies in this front end."""
         display = self.display()
         footer = getattr(sessions.current().config, "footer", True) if display != "off" else False
         return DisplayOptions(
             rich=self.in_notebook and display not in PLAIN_DISPLAYS,
             footer=bool(footer),
-            # While it is recorded a cell must read as it will when it is replayed.
+            # The output of a recorded cell must equal that of its replay.
             deterministic=display == "static" or sessions.current().config.replay != "off",
         )
 
     def open_stream(self, *, requested: bool | None) -> Stream | None:
-        """A stream that shows a reply piece by piece; None where none is wanted.
+        """A stream that shows a reply piece by piece; None when it is not to be streamed.
 
         Args:
-            requested: ``--stream`` or ``--no-stream``; None means where output is watched.
+            requested: ``--stream`` or ``--no-stream``; None streams if a user is watching.
         """
         display = self.display()
         wanted = self.is_watched() if requested is None else requested
@@ -169,11 +169,11 @@ class NotebookShell:
         return NotebookStream(self.ipython.display_pub, sessions.current().runtime.clock, self.print_line)
 
     def mark_printed(self, reply: Reply) -> None:
-        """Mark a reply that the terminal holds already, so that Out[n] does not repeat it."""
+        """Mark a reply that was printed to the terminal, so that Out[n] does not repeat it."""
         self._printed = reply
 
     def reply_bundle(self, reply: Reply, **_: Any) -> Bundle:
-        """The MIME bundle of a Reply; an error in here never fails the call."""
+        """The MIME bundle of a Reply; a display error never fails the call."""
         try:
             if reply is self._printed:
                 self._printed = None
@@ -198,7 +198,7 @@ class NotebookShell:
     # The notebook
 
     def insert_cell(self, text: str) -> None:
-        """Put a text into a new cell below, where the front end supports it."""
+        """Put a text into a new cell below if the front end supports it."""
         with contextlib.suppress(Exception):  # the text is shown in any case
             self.ipython.set_next_input(text, replace=False)
 
@@ -220,7 +220,7 @@ class NotebookShell:
         return names
 
     def notebook_path(self) -> Path | None:
-        """Path of the notebook, beside which its cassette lies; None where it is unknown."""
+        """Path of the notebook, in whose folder its cassette is; None when unknown."""
         if self.cassette_name is not None:
             return Path.cwd() / self.cassette_name
         return find_notebook(self.ipython.user_ns.get("__vsc_ipynb_file__"))

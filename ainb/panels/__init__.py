@@ -1,8 +1,8 @@
 """Panels: cost, errors, batches, and a board of all of them.
 
 A panel (`base`) turns frames of `ainb.usage` and the progress of a batch into the blocks of a `View`, and
-does no arithmetic. `slot` puts a view into a cell's output, `live` keeps it up to date, `widgets` and
-`charts` are loaded only when one is shown.
+does no arithmetic. The package `output` shows a view in a cell and updates it; `output.widgets` and `charts`
+are loaded only when one is shown.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ PANELS = {
 
 
 def panel(name: str | None = None, *, session: Session | None = None) -> Panel:
-    """A panel of the usage log; as the last line of a cell it is displayed, live where the front end can.
+    """A panel of the usage log; as the last line of a cell it is displayed, live if possible.
 
     Args:
         name: "cost", "errors" or "batch"; None means the board.
         session: Session whose log, circuits and budgets are shown; None means the notebook's session.
 
     Returns:
-        The panel: ``frame`` is its DataFrame, ``figure()`` its chart (matplotlib), ``show()`` shows it.
+        The panel: ``frame`` is its DataFrame, ``figure()`` its chart (matplotlib), ``show()`` displays it.
 
     Raises:
         ConfigError: There is no panel of that name.

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ainb.panels.escapes import clean
-from ainb.panels.live import Live
-from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.output.live import Live
+from ainb.panels.output.slot import Slot, print_line, resolve
+from ainb.panels.output.widgets import Control
 from ainb.panels.view import Block, Line, View
-from ainb.panels.widgets import Control
 from ainb.usage.windows import WINDOWS, Window
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Panel:
         return View(label=f"ainb {self.title.lower()}", blocks=[*warning, *self.blocks(charts=charts)])
 
     def show(self, *, on_error: Callable[[str], None] = print_line) -> None:
-        """Show the panel in the running cell, live where the front end can.
+        """Show the panel in the running cell, live if the front end supports it.
 
         Args:
             on_error: Called once with a message when display fails.
@@ -114,7 +114,7 @@ class Panel:
         return found
 
     def change_key(self) -> Any:
-        """A cheap value that changes whenever the panel would."""
+        """A value that is cheap to compute and changes whenever the panel's content does."""
         from ainb.usage.frames.board import newest_call
 
         return newest_call(self.session.log)

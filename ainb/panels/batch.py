@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ainb.batch import LoopWatcher
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.panels import formatting
+from ainb.panels import charts, formatting
 from ainb.panels.base import ROWS, Panel
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Column, Table
+from ainb.panels.output.slot import Slot, print_line
 from ainb.panels.progress import progress_view
-from ainb.panels.slot import Slot, print_line
 from ainb.panels.view import Block, Line, View
+from ainb.usage.frames.batches import outcomes
+from ainb.usage.frames.board import model_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +34,8 @@ class BatchPanel(LoopWatcher):
     Args:
         slot: Output that shows it.
         title: Title; empty means the title of the batch itself.
-        budget_usd: Budget of the run in US dollars; None means none of its own.
-        state: Called once a second for circuit and limits, such as ``session.state``; None shows none.
+        budget_usd: Budget of the run in US dollars; None without one.
+        state: Called once a second for circuit and limits, such as ``session.state``; None hides them.
         clock: For the pauses between calls of `state`.
     """
 
@@ -69,15 +71,16 @@ class BatchPanel(LoopWatcher):
         clock: Clock = SYSTEM_CLOCK,
         on_error: Callable[[str], None] = print_line,
     ) -> Self:
-        """A panel for a batch that the running cell is about to start; shown once the batch has begun.
+        """A panel for a batch that the running cell is about to start; shown once the batch has started.
 
         Args:
             title: As for the class.
             budget_usd: As for the class.
             display: The option ``display`` of the session.
             state: As for the class.
-            background: Whether the cell goes on while the batch runs. Only then is there a Cancel button, for
-                a cell that blocks cannot hear it; it cancels `job`, which is set once the batch is submitted.
+            background: Whether the cell continues while the batch runs. Only then is there a Cancel button,
+                because a blocking cell does not process its clicks; it cancels `job`, which is set once the
+                batch is submitted.
             clock: As for the class.
             on_error: Called once with a message when display fails.
         """
@@ -101,13 +104,13 @@ class BatchPanel(LoopWatcher):
             self._slot.update(self.view)
 
     def close(self) -> None:
-        """Replace the live form by the static one, also of a running batch; nothing if it has not begun."""
+        """Replace the live form by the static one, also of a running batch; no effect before the start."""
         if self.progress is not None:
             self._slot.close(self.view)
 
     @property
     def running(self) -> bool:
-        """Whether the batch has not ended and is still shown."""
+        """Whether the batch is still running and its panel is live."""
         return not self._slot.closed
 
     def view(self) -> View:
@@ -129,8 +132,6 @@ class BatchPanel(LoopWatcher):
     def _refresh_state(self, model: str) -> None:
         now = self._clock.monotonic()
         if self._state is not None and self._slot.is_live and now - self._refreshed_at >= STATE_SECONDS:
-            from ainb.usage.frames.board import model_now
-
             self._refreshed_at = now
             self._model_state = model_now(self._state(), model)
 
@@ -159,9 +160,6 @@ class BatchesPanel(Panel):
 
     def figure(self) -> Figure:
         """Bar chart of the newest batches: rows answered and failed."""
-        from ainb.panels import charts
-        from ainb.usage.frames.batches import outcomes
-
         frame = outcomes(self.frame)
         return (
             charts.bars(frame, label="rows")
@@ -170,7 +168,7 @@ class BatchesPanel(Panel):
         )
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
-        """The newest batch, then the table of all."""
+        """The newest batch, then a table of all batches."""
         newest = newest_batch_panel()
         found: list[Block] = []
         if newest is not None and newest.progress is not None:
@@ -179,37 +177,25 @@ class BatchesPanel(Panel):
         if not len(frame) and not found:
             return [Line(["No batch has run in this home yet; session.map(frame, prompt) starts one."])]
         now = self.session.runtime.clock.unix()
-        rows = [
-            (
-                run.title,
-                run.model,
-                formatting.local_time(run.started_at, now),
-                formatting.count(run.done),
-                formatting.count(run.failed),
-                formatting.dollars(run.cost_usd),
-                "finished"
-                if not formatting.is_unknown(run.finished_at)
-                else Cell(text="unfinished", tone="warn"),
-            )
-            for run in frame.itertuples()
+        columns = [
+            Column("batch", lambda run: run.title),
+            Column("model", lambda run: run.model),
+            Column("started", lambda run: formatting.local_time(run.started_at, now), "short", volatile=True),
+            Column("rows", lambda run: formatting.count(run.done), "number"),
+            Column("failed", lambda run: formatting.count(run.failed), "number"),
+            Column("cost", lambda run: formatting.dollars(run.cost_usd), "number"),
+            Column("state", _state),
         ]
-        columns = ("batch", "model", "started", "rows", "failed", "cost", "state")
         many = Cell(text=self.summary_line(), volatile=True)
-        return [
-            *found,
-            Line([many], "quiet"),
-            Table(
-                caption="Batches of this home",
-                columns=columns,
-                rows=rows,
-                numeric={3, 4, 5},
-                volatile={2},
-                nowrap={2},
-                limit=ROWS,
-                history=True,
-            ),
-        ]
+        runs = ((run,) for run in frame.itertuples())
+        table = Table.of("Batches of this home", runs, columns, limit=ROWS, history=True)
+        return [*found, Line([many], "quiet"), table]
 
     def summary_line(self) -> str:
         """Number of batches."""
         return formatting.counted(len(self.frame), "batch", plural="es")
+
+
+def _state(run: Any) -> Cell | str:
+    unfinished = formatting.is_unknown(run.finished_at)
+    return Cell(text="unfinished", tone="warn") if unfinished else "finished"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from ainb.panels import formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.batch import newest_batch_panel
 from ainb.panels.cost import (
+    CostPanel,
     budget_lines,
     cost_chart,
     cost_table,
@@ -15,8 +17,9 @@ from ainb.panels.cost import (
     unpriced_lines,
 )
 from ainb.panels.errors import ErrorsPanel, kinds_table, no_failures_text
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.view import Block, Line, SideBySide
+from ainb.usage.frames import board, failures
 from ainb.usage.windows import LAST_WEEK
 
 if TYPE_CHECKING:
@@ -34,14 +37,10 @@ class BoardPanel(Panel):
     @property
     def frame(self) -> pd.DataFrame:
         """Circuit, queue, limits and durations per model; see `ainb.usage.frames.board.providers_now`."""
-        from ainb.usage.frames import board
-
         return board.providers_now(self.session.log, self.session.state())
 
     def figure(self) -> Figure:
         """Cumulative cost over the period."""
-        from ainb.panels.cost import CostPanel
-
         return CostPanel(self.session, window=self.window).figure()
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
@@ -59,21 +58,19 @@ class BoardPanel(Panel):
             *left_out,
             *unpriced_lines(self),
             *(cost_chart(self) if charts else []),
-            *self._providers(),
+            self._providers(),
             *self._cache(),
             *self._batch(),
         ]
 
     def summary_line(self) -> str:
         """Cost and number of failures."""
-        from ainb.panels.cost import CostPanel
-
         return f"{CostPanel(self.session).summary_line()}; {ErrorsPanel(self.session).summary_line()}"
 
     def change_key(self) -> Any:
         """Newest call and state of circuits and queues, without buckets, which refill by themselves.
 
-        A pause is in it with its seconds, so that these are counted down.
+        It includes the remaining seconds of a pause, so that they are counted down.
         """
         deterministic = ("name", "circuit", "waiting", "in_flight", "activity", "hits", "entries")
         rows = self.session.state()
@@ -81,43 +78,28 @@ class BoardPanel(Panel):
         return super().change_key(), [[row.get(key) for key in deterministic] for row in rows], pauses
 
     def _failures(self) -> list[Block]:
-        from ainb.usage.frames import failures
-
         errors = ErrorsPanel(self.session)
         sent = failures.sent(errors.frame)
         if not len(sent):
             return [Line([no_failures_text(errors)])]
         return [kinds_table(sent, f"What failed, {errors.window.name}", now=self.session.log.now())]
 
-    def _providers(self) -> list[Block]:
-        frame = self.frame
-        rows = [
-            (
-                str(model),
-                formatting.provider(row["circuit"], row["next_try_s"]),
-                formatting.count(row["waiting"]),
-                formatting.count(row["in_flight"]),
-                formatting.remaining(row["requests_level"], row["requests_capacity"]),
-                formatting.remaining(row["tokens_level"], row["tokens_capacity"]),
-                formatting.seconds(row["p50_s"]),
-                formatting.seconds(row["p95_s"]),
-            )
-            for model, row in frame.iterrows()
+    def _providers(self) -> Table:
+        columns = [
+            Column("model", lambda model, _: str(model)),
+            Column("provider", lambda _, row: formatting.provider(row["circuit"], row["next_try_s"])),
+            Column("waiting", lambda _, row: formatting.count(row["waiting"]), "number"),
+            Column("in flight", lambda _, row: formatting.count(row["in_flight"]), "number"),
+            *(
+                Column(f"{name} left", functools.partial(_left, name), "number")
+                for name in ("requests", "tokens")
+            ),
+            Column("p50", lambda _, row: formatting.seconds(row["p50_s"]), "number"),
+            Column("p95", lambda _, row: formatting.seconds(row["p95_s"]), "number"),
         ]
-        columns = ("model", "provider", "waiting", "in flight", "requests left", "tokens left", "p50", "p95")
-        table = Table(
-            caption="Providers now",
-            columns=columns,
-            rows=rows,
-            numeric=range(2, 8),
-            limit=ROWS,
-            history=True,
-        )
-        return [table]
+        return Table.of("Providers now", self.frame.iterrows(), columns, limit=ROWS, history=True)
 
     def _cache(self) -> list[Block]:
-        from ainb.usage.frames import board
-
         cache = board.cache_now(self.session.state())
         if not cache:
             return [Line(["cache off"], "quiet")]
@@ -135,3 +117,7 @@ class BoardPanel(Panel):
         if newest is None or newest.progress is None or not newest.running:
             return []
         return [*newest.view().blocks]
+
+
+def _left(name: str, _model: Any, row: pd.Series[Any]) -> str:
+    return formatting.remaining(row[f"{name}_level"], row[f"{name}_capacity"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DPI = 100
 PIXELS_A_CSS_PIXEL = 2
-# Narrow enough for its texts to be readable where the page is 480 pixels wide.
+# Narrow enough for its texts to be readable on a page of 480 pixels.
 WIDTH_INCHES, HEIGHT_INCHES = 5.6, 2.3
 INK = "#808080"
 FONT_POINTS = 9.5
@@ -30,13 +30,13 @@ LEGEND_COLUMNS = 3
 Span = tuple[dt.datetime, dt.datetime]
 # Each has a contrast of 3 : 1 or more with both white and the dark theme's #111.
 COLOURS = ("#2f86d6", "#d1672f", "#3b9a5f", "#a766c9", "#b58900", "#c2577f", "#5f8a94", "#808080")
-# Text layout in matplotlib shares caches that two threads may not fill at once.
+# Text layout in matplotlib uses shared caches that are not safe for concurrent threads.
 _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a chart over time covers, in local time without a zone.
+    """Period of a chart over time, in local time without a zone.
 
     Attributes:
         start: Start of the first hour or day.
@@ -63,12 +63,12 @@ class Drawn:
 
 
 def drawn(index: Any, step: dt.timedelta, span: Span | None = None) -> Drawn:
-    """What a chart of these points covers.
+    """Period of a chart of these points.
 
     Args:
         index: DatetimeIndex of the points.
         step: Distance between two points.
-        span: Start and end that it covers at least; None means those of the points.
+        span: Start and end to include; None means those of the points.
     """
     first, last = index[0].to_pydatetime(), index[-1].to_pydatetime() + step
     start, end = span or (first, last)
@@ -91,8 +91,8 @@ def line(
         step: Distance between two points.
         unit: Prefix of the numbers on the axis.
         span: As for `drawn`.
-        title: Title in front of the dates that are drawn.
-        label: What the numbers are, with their unit.
+        title: Title before the dates of the chart.
+        label: Label of the numbers, with their unit.
     """
     figure, axes = _blank()
     values = series.to_numpy(dtype=float)
@@ -100,7 +100,7 @@ def line(
         width: Any = step
         axes.bar(series.index.to_numpy(), values, width=width, align="edge", color=COLOURS[0])
     else:
-        # A sum is reached at the end of its hour or day, and begins at nothing.
+        # A sum is reached at the end of its hour or day; the line starts at 0.
         moments = [series.index[0], *(moment + step for moment in series.index)]
         values = np.array([0.0, *values])
         axes.plot(moments, values, color=COLOURS[0], linewidth=1.6)
@@ -120,8 +120,8 @@ def stacks(
         frame: Counts on a DatetimeIndex.
         step: Distance between two bars.
         span: As for `drawn`.
-        title: Title in front of the dates that are drawn.
-        label: What is counted.
+        title: Title before the dates of the chart.
+        label: Label of the counts.
     """
     figure, axes = _blank()
     moments = frame.index.to_numpy()
@@ -142,7 +142,7 @@ def bars(frame: pd.DataFrame, *, label: str = "") -> Figure:
 
     Args:
         frame: Counts on an index of names.
-        label: What is counted.
+        label: Label of the counts.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -170,7 +170,7 @@ def empty(description: str) -> Figure:
 
 
 def chart(figure: Figure, description: str, *, span: str = "") -> Chart:
-    """A figure as an image with its description; `span` are the dates that it covers."""
+    """A figure as an image with its description; `span` is the text of its dates."""
     return Chart(
         png=_png(figure, DPI * PIXELS_A_CSS_PIXEL),
         description=description,
@@ -201,7 +201,7 @@ def _figure_class() -> type[Figure]:
 
 
 def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
-    """A figure without pyplot, with explicit styles: the user's figures and settings are not touched."""
+    """A figure without pyplot, with explicit styles: the user's figures and settings are not changed."""
     figure = _figure_class()(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
     axes = figure.add_subplot()
     figure.patch.set_alpha(0.0)
@@ -216,13 +216,13 @@ def _blank(*, height_inches: float = HEIGHT_INCHES) -> tuple[Figure, Axes]:
 
 
 def _label(axes: Axes, covered: Drawn, *, title: str, label: str) -> None:
-    """Dates, labels of the axes, and the title."""
+    """Add dates, labels of the axes, and the title."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=3, maxticks=7)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
-    # Few points would be drawn as wide as the whole chart.
+    # With few points each bar would be as wide as the whole chart.
     axes.set_xlim(min(covered.start, covered.end - covered.step * LEAST_STEPS), covered.end)  # type: ignore[arg-type]  # dates are units
     look: Any = {"color": INK, "fontsize": FONT_POINTS}
     axes.set_xlabel("hour, local time" if covered.step < dt.timedelta(days=1) else "day", **look)
@@ -232,14 +232,14 @@ def _label(axes: Axes, covered: Drawn, *, title: str, label: str) -> None:
 
 
 def _title_pad(axes: Axes) -> float:
-    """Points between axes and title: the legend stands between them."""
+    """Points between axes and title, where the legend is placed."""
     legend = axes.get_legend()
     rows = 0 if legend is None else -(-len(legend.get_texts()) // LEGEND_COLUMNS)
     return 6.0 + rows * FONT_POINTS * 1.6
 
 
 def _even_digits(axes: Axes, unit: str) -> None:
-    """Format all ticks with the digits of the longest; amounts of money have none or at least two."""
+    """Format all ticks with the decimals of the longest; amounts of money have none or at least two."""
     from matplotlib.ticker import MaxNLocator
 
     locator = MaxNLocator(nbins=4, steps=[1, 2, 5, 10])
@@ -272,5 +272,5 @@ def _legend(axes: Axes) -> None:
 
 
 def _short(name: str, letters: int = 32) -> str:
-    # A dollar sign would begin a formula.
+    # Without dollar signs, which would start a formula.
     return (name if len(name) <= letters else name[: letters - 1] + "…").replace("$", r"\$")

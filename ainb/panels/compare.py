@@ -1,16 +1,17 @@
-"""A comparison: intervals on one scale, confusion matrices, rows on which two variants disagree."""
+"""View of a comparison: intervals on one scale, confusion matrices, rows on which two variants disagree."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ainb.compare import common_scale, narrowed, pair_to_show, row_shares, shown_p
 from ainb.panels import formatting
+from ainb.panels.compare_cells import IntervalCell, ShadedCell
 from ainb.panels.escapes import clean
 from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import Slot, print_line, resolve
+from ainb.panels.output.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, SideBySide, View
 
 if TYPE_CHECKING:
@@ -19,71 +20,19 @@ if TYPE_CHECKING:
 
     from ainb.compare import Bar, Comparison, Scale
 
-BAR_EM = 11
-GAP_EM = 0.18
-TEXT_BAR = 21
 MOST_CLASSES = 12
 MOST_MATRICES = 4
 MOST_ROWS = 10
 MOST_TEXT_COLUMNS = 3
 MOST_LETTERS = 240
-DARKEST = 0.38  # of a shaded cell: the text on it keeps its contrast in both themes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntervalCell(Cell):
-    """An interval on the scale of its column; the numbers stand in the cell beside it.
-
-    Attributes:
-        bar: Ends and value, 0 to 1.
-    """
-
-    bar: Bar
-
-    def html(self, *, deterministic: bool = False) -> str:
-        """Two strokes that meet at the value."""
-        low, value, high = self.bar
-        strokes = "".join(
-            f'<span class="bar" style="margin-left:{gap:.2f}em;width:{width * BAR_EM:.2f}em"></span>'
-            for gap, width in ((low * BAR_EM, value - low), (GAP_EM, high - value))
-        )
-        # Inline, because an untrusted page keeps no style sheet: without it two strokes of no width are left.
-        return (
-            '<span aria-hidden="true" '
-            f'style="display:inline-block;width:{BAR_EM + GAP_EM}em">{strokes}</span>'
-        )
-
-    def plain(self, *, deterministic: bool = False) -> str:
-        """As letters of one width."""
-        low, value, high = (round(end * (TEXT_BAR - 1)) for end in self.bar)
-        return "".join(
-            "●" if place == value else "─" if low <= place <= high else "·" for place in range(TEXT_BAR)
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShadedCell(Cell):
-    """A number on a shade.
-
-    Attributes:
-        shade: 0 to 1.
-    """
-
-    shade: float
-
-    def html(self, *, deterministic: bool = False) -> str:
-        """The number on a tint of one colour that lets both themes through."""
-        text = Cell.html(self, deterministic=deterministic)
-        tint = f"background:rgba(47,134,214,{self.shade * DARKEST:.2f})"
-        return f'<span style="display:block;padding:0 .5em;{tint}">{text}</span>'
 
 
 def show(result: Comparison, *, on_error: Callable[[str], None] = print_line) -> None:
-    """Show a comparison in the cell that is running, or as text outside of a notebook.
+    """Show a comparison in the running cell, or as text outside a notebook.
 
     Args:
         result: The comparison.
-        on_error: Called once when showing fails.
+        on_error: Called once with a message when display fails.
     """
     if resolve(result.display) == "text":
         sys.stdout.write(f"{clean(comparison_view(result).text())}\n")
@@ -92,7 +41,7 @@ def show(result: Comparison, *, on_error: Callable[[str], None] = print_line) ->
 
 
 def comparison_view(result: Comparison) -> View:
-    """A comparison as it is shown."""
+    """The view of a comparison."""
     blocks: list[Block] = [_summary(result), *_verdict(result), _figures_table(result), _counted(result)]
     if result.field.kind == "label":
         blocks += _matrices(result)
@@ -132,8 +81,6 @@ def _counted(result: Comparison) -> Line:
 
 
 def _figures_table(result: Comparison) -> Table:
-    from ainb.compare import common_scale
-
     frame = result.frame
     scale = common_scale(frame)
     whole = bool((frame["answered"] == frame["rows"]).all())
@@ -205,8 +152,6 @@ def _end(value: float, *, numbers: bool) -> str:
 
 
 def _against(row: dict[Any, Any]) -> list[str]:
-    from ainb.compare import shown_p
-
     if formatting.is_unknown(row["p_value"]):
         return [formatting.UNKNOWN, formatting.UNKNOWN]
     counts = f"{formatting.count(row['only_first_right'])}, {formatting.count(row['only_this_right'])}"
@@ -235,8 +180,6 @@ def _interval(
 
 
 def _matrices(result: Comparison) -> list[Block]:
-    from ainb.compare import narrowed, row_shares
-
     tables: list[Block] = []
     for answers, name in list(zip(result.answers_by_variant, result.names, strict=True))[:MOST_MATRICES]:
         counts = narrowed(result.confusion(answers.variant, answers.model), MOST_CLASSES)
@@ -269,8 +212,6 @@ def _shaded(count: int, share: float) -> Cell:
 
 
 def _disagreements(result: Comparison) -> list[Block]:
-    from ainb.compare import pair_to_show
-
     pair = pair_to_show(result)
     if pair is None:
         return []

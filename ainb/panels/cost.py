@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ainb.panels import formatting
+from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
-from ainb.panels.markup import Cell, Table
-from ainb.panels.slot import in_notebook
-from ainb.panels.view import Block, KeyFigures, Line
+from ainb.panels.markup import Cell, Column, Table
+from ainb.panels.output.slot import in_notebook
+from ainb.panels.view import Block, Chart, KeyFigures, Line
+from ainb.usage.frames import board, spending
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ainb.panels.view import Chart
     from ainb.session import Session
     from ainb.usage.windows import Window
 
@@ -31,15 +31,10 @@ class CostPanel(Panel):
     @property
     def frame(self) -> pd.DataFrame:
         """Tokens and cost of the period by group; see `ainb.usage.frames.spending.cost_by`."""
-        from ainb.usage.frames import spending
-
         return spending.cost_by(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
         """Cumulative cost over the period."""
-        from ainb.panels import charts
-        from ainb.usage.frames import spending
-
         log = self.session.log
         frame = spending.cumulative_cost(log, window=self.window)
         if not len(frame):
@@ -61,8 +56,6 @@ class CostPanel(Panel):
 
     def summary_line(self) -> str:
         """Cost of today and of all time."""
-        from ainb.usage.frames import spending
-
         spent = spending.spent(self.session.log)
         today, ever = spent.loc["today"], spent.loc["all time"]
         spent_today = formatting.dollars(today["cost_usd"], today["unpriced"])
@@ -72,14 +65,12 @@ class CostPanel(Panel):
 
 def key_figures(session: Session) -> KeyFigures | None:
     """Cost of today, of this notebook and of all time; None when the log holds no calls."""
-    from ainb.usage.frames import board, spending
-
     spent = spending.spent(session.log, notebook=session.runtime.origin()[0])
     if not spent["calls"].iloc[-1]:
         return None
     budgets = board.budgets(session.state())
     names = {"today": "spent today", "all time": "total"}
-    if in_notebook():  # where its name is not known, its session stands for it
+    if in_notebook():  # without the notebook's name, its session is used
         names["this session"] = "this notebook"
     items: list[tuple[Any, Any]] = []
     for span, row in spent.iterrows():
@@ -100,7 +91,7 @@ def key_figures(session: Session) -> KeyFigures | None:
 
 
 def _savings(ever: Any) -> list[tuple[Any, Any]]:
-    """What ainb's cache saved, and what the providers' own did."""
+    """Savings of ainb's cache and of the providers' caches."""
     own, theirs = ever["saved_usd"], ever["provider_saved_usd"]
     items: list[tuple[Any, Any]] = []
     if not formatting.is_unknown(own):
@@ -112,8 +103,6 @@ def _savings(ever: Any) -> list[tuple[Any, Any]]:
 
 def budget_lines(session: Session) -> list[Block]:
     """One line per budget: limit, spent, left, reserved."""
-    from ainb.usage.frames import board
-
     lines: list[Block] = []
     for name, row in board.budgets(session.state()).iterrows():
         left = Cell(
@@ -138,14 +127,12 @@ def budget_lines(session: Session) -> list[Block]:
 
 
 def cost_table(panel: Panel, by: str) -> list[Block]:
-    """Table of the cost by group with totals, and what it leaves out.
+    """Table of the cost by group with totals, then lines on the calls it leaves out.
 
     Args:
         panel: Session and period.
-        by: A key of `ainb.usage.frames.spending.GROUPS`; only "all models" has the models that cost nothing.
+        by: A key of `ainb.usage.frames.spending.GROUPS`; only "all models" includes free models.
     """
-    from ainb.usage.frames import spending
-
     frame = spending.cost_by(
         panel.session.log, by, window=panel.window, only="sent" if by == spending.ALL_MODELS else "billed"
     )
@@ -158,48 +145,37 @@ def cost_table(panel: Panel, by: str) -> list[Block]:
 
 
 def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
-    from ainb.usage.frames import spending
-
     dated = by == "day"
-    thinks = spending.thinks(frame)
-    thinking = ("of it thinking",) if thinks else ()
-    rows = [
-        (
-            f"{key:%Y-%m-%d}" if dated else str(key),
-            formatting.count(row["calls"]),
-            formatting.compact(row["input_tokens"]),
-            formatting.compact(row["output_tokens"]),
-            *([formatting.compact(row["reasoning_output_tokens"])] if thinks else []),
-            _cost(row),
-            _share(row["share"]),
+    counts = [
+        Column("calls", lambda _, row: formatting.count(row["calls"]), "number"),
+        Column("tokens in", lambda _, row: formatting.compact(row["input_tokens"]), "number"),
+        Column("out", lambda _, row: formatting.compact(row["output_tokens"]), "number"),
+    ]
+    if spending.thinks(frame):
+        counts.append(
+            Column(
+                "of it thinking", lambda _, row: formatting.compact(row["reasoning_output_tokens"]), "number"
+            )
         )
-        for key, row in frame.iterrows()
+    columns = [
+        Column(by, lambda key, _: f"{key:%Y-%m-%d}" if dated else str(key), volatile=dated),
+        *counts,
+        Column("cost", lambda _, row: _cost(row), "number"),
+        Column("share", lambda _, row: _share(row["share"]), "short"),
     ]
     total = spending.total(frame)
     note = "" if not total["unpriced"] else f"{formatting.counted(int(total['unpriced']), 'call')} unpriced"
     foot = (
         "all",
-        formatting.count(total["calls"]),
-        formatting.compact(total["input_tokens"]),
-        formatting.compact(total["output_tokens"]),
-        *([formatting.compact(total["reasoning_output_tokens"])] if thinks else []),
+        *(column.value("all", total) for column in counts),
         formatting.dollars(total["cost_usd"], total["unpriced"]),
         Cell(text=note, tone="quiet"),
     )
-    return Table(
-        caption=f"Cost by {by}, {window}",
-        columns=(by, "calls", "tokens in", "out", *thinking, "cost", "share"),
-        rows=rows,
-        footer=foot,
-        numeric={1, 2, 3, 4, 4 + len(thinking)},
-        volatile={0} if dated else (),
-        nowrap={5 + len(thinking)},
-        limit=ROWS,
-    )
+    return Table.of(f"Cost by {by}, {window}", frame.iterrows(), columns, footer=foot, limit=ROWS)
 
 
 def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
-    """Calls that a frame of `cost_by` leaves out, and where they are shown."""
+    """Lines on the calls that a frame of `cost_by` leaves out, and how to show them."""
     lines = []
     if frame.attrs["free_calls"]:
         calls = formatting.counted(frame.attrs["free_calls"], "free call")
@@ -214,18 +190,13 @@ def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
 
 
 def unpriced_lines(panel: Panel) -> list[Block]:
-    """What to do about models without a price; nothing when there are none."""
-    from ainb.usage.frames import spending
-
+    """Advice for models without a price; an empty list when all have one."""
     models = spending.unpriced_models(panel.session.log, window=panel.window)
     return [Line([f"No price is known for {', '.join(models)}; {HINT}"], "quiet")] if models else []
 
 
 def cost_chart(panel: Panel) -> list[Chart]:
     """Chart of the cumulative cost with its description; an empty list without cost."""
-    from ainb.panels import charts
-    from ainb.usage.frames import spending
-
     frame = spending.cumulative_cost(panel.session.log, window=panel.window)
     known, unpriced = spending.final_total(frame)
     if not known:
@@ -242,8 +213,6 @@ def cost_chart(panel: Panel) -> list[Chart]:
 
 
 def _cumulative(frame: pd.DataFrame, window: Window, now: float) -> Figure:
-    from ainb.panels import charts
-
     return charts.line(
         frame["total_usd"],
         step=window.step,

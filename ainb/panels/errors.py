@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ainb.panels import formatting
+from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
-from ainb.panels.markup import Cell, Table, Tone
-from ainb.panels.view import Block, Line
+from ainb.panels.markup import Cell, Column, Table, Tone
+from ainb.panels.view import Block, Chart, Line
+from ainb.usage.frames import board, failures
 from ainb.usage.windows import LAST_DAY
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ainb.panels.view import Chart
 
 SENT = ("error",)
 
@@ -30,22 +30,15 @@ class ErrorsPanel(Panel):
     @property
     def frame(self) -> pd.DataFrame:
         """Failed calls of the window by kind, with advice; see `ainb.usage.frames.failures.kinds`."""
-        from ainb.usage.frames import failures
-
         return failures.kinds(self.session.log, self.by, window=self.window)
 
     def figure(self) -> Figure:
         """Failed calls over time, one colour per kind."""
-        from ainb.panels import charts
-        from ainb.usage.frames import failures
-
         frame = failures.over_time(self.session.log, window=self.window, statuses=SENT)
         return self._stacks(frame) if len(frame) else charts.empty("Nothing failed in this period.")
 
     def blocks(self, *, charts: bool = True) -> list[Block]:
         """Table of kinds, chart over time, the latest failures."""
-        from ainb.usage.frames import failures
-
         frame = self.frame
         now = self.session.log.now()
         sent, refused = failures.sent(frame), failures.not_sent(frame)
@@ -69,17 +62,12 @@ class ErrorsPanel(Panel):
 
     def summary_line(self) -> str:
         """Number of failed calls, and of those that were not sent."""
-        from ainb.usage.frames import failures
-
         frame = self.frame
         failed = formatting.counted(failures.total(failures.sent(frame)), "failed call")
         refused = failures.total(failures.not_sent(frame))
         return ", ".join(filter(None, (failed, f"{refused:,} not sent" if refused else "", self.window.name)))
 
     def _chart(self) -> list[Chart]:
-        from ainb.panels import charts
-        from ainb.usage.frames import failures
-
         log = self.session.log
         frame = failures.over_time(log, window=self.window, statuses=SENT)
         parts = "; ".join(
@@ -90,8 +78,6 @@ class ErrorsPanel(Panel):
         return [charts.chart(self._stacks(frame), description, span=drawn.text)]
 
     def _stacks(self, frame: pd.DataFrame) -> Figure:
-        from ainb.panels import charts
-
         return charts.stacks(
             frame,
             step=self.window.step,
@@ -101,37 +87,26 @@ class ErrorsPanel(Panel):
         )
 
     def _latest(self, now: float) -> Table:
-        from ainb.usage.frames import failures
-
         frame = failures.latest(self.session.log, window=self.window, statuses=SENT)
-        rows = [
-            (
-                formatting.local_time(row["started_at"], now),
-                row["kind"],
-                f"{row['provider_name']}:{row['request_model']}",
-                row["error_message"],
-                formatting.count(row["attempts"]),
-                "" if formatting.is_unknown(row["request_id"]) else row["request_id"],
-            )
-            for _, row in frame.iterrows()
+        columns = [
+            Column(
+                "at", lambda _, row: formatting.local_time(row["started_at"], now), "short", volatile=True
+            ),
+            Column("kind", lambda _, row: row["kind"], "short"),
+            Column("model", lambda _, row: f"{row['provider_name']}:{row['request_model']}"),
+            Column("message", lambda _, row: row["error_message"], "wide"),
+            Column("attempts", lambda _, row: formatting.count(row["attempts"]), "number"),
+            Column("request id", lambda _, row: _known(row["request_id"]), volatile=True),
         ]
-        columns = ("at", "kind", "model", "message", "attempts", "request id")
-        return Table(
-            caption="The latest",
-            columns=columns,
-            rows=rows,
-            numeric={4},
-            volatile={0, 5},
-            nowrap={0, 1},
-            wide={3},
-            limit=ROWS,
-        )
+        return Table.of("The latest", frame.iterrows(), columns, limit=ROWS)
+
+
+def _known(value: Any) -> Any:
+    return "" if formatting.is_unknown(value) else value
 
 
 def no_failures_text(panel: Panel) -> str:
     """Text for a window without failures, or for a log without calls."""
-    from ainb.usage.frames import board
-
     calls = board.newest_call(panel.session.log)
     return f"Nothing failed, {panel.window.name}." if calls else NO_CALLS
 
@@ -139,25 +114,11 @@ def no_failures_text(panel: Panel) -> str:
 def kinds_table(frame: pd.DataFrame, caption: str, *, now: float, tone: Tone = "bad") -> Table:
     """A frame of `kinds` as a table."""
     placed = bool(frame["where"].notna().any())
-    rows = [
-        (
-            Cell(text=str(kind), tone=tone),
-            *([str(row["where"])] if placed else []),
-            formatting.count(row["calls"]),
-            formatting.local_time(row["last_at"], now),
-            row["advice"],
-        )
-        for kind, row in frame.iterrows()
+    columns = [
+        Column("kind", lambda kind, _: Cell(text=str(kind), tone=tone), "short"),
+        *([Column("where", lambda _, row: str(row["where"]))] if placed else []),
+        Column("calls", lambda _, row: formatting.count(row["calls"]), "number"),
+        Column("last", lambda _, row: formatting.local_time(row["last_at"], now), "short", volatile=True),
+        Column("what to do", lambda _, row: row["advice"], "wide"),
     ]
-    columns = ("kind", *(["where"] if placed else []), "calls", "last", "what to do")
-    first_number = columns.index("calls")
-    return Table(
-        caption=caption,
-        columns=columns,
-        rows=rows,
-        numeric={first_number},
-        volatile={first_number + 1},
-        nowrap={0, first_number + 1},
-        wide={first_number + 2},
-        limit=ROWS,
-    )
+    return Table.of(caption, frame.iterrows(), columns, limit=ROWS)

@@ -45,7 +45,7 @@ def compact(value: Any) -> str:
 
 
 def percent(share: Any) -> str:
-    """A share of 1 as a percentage; 0 % and 100 % only when exact."""
+    """A fraction as a percentage; 0 % and 100 % only when exact."""
     if is_unknown(share):
         return UNKNOWN
     number = float(share)
@@ -55,14 +55,14 @@ def percent(share: Any) -> str:
 
 
 def whole_percent(share: Any) -> str:
-    """A share of 1 in whole per cent; empty when unknown."""
+    """A fraction in whole per cent; empty when unknown."""
     if is_unknown(share):
         return ""
     return "<1 %" if 0 < share < 0.01 else f"{float(share) * 100:.0f} %"  # noqa: PLR2004 - one per cent
 
 
 def dollars(usd: Any, unpriced: Any = 0) -> str:
-    """Money: "$1.84"; "≥ $1.84" where some of it is unknown; "unknown" where all is."""
+    """Money: "$1.84"; "≥ $1.84" when a part is unknown; "unknown" when all of it is."""
     from ainb.usage.frames.totals import money
 
     missing = 0 if is_unknown(unpriced) else int(unpriced)
@@ -74,7 +74,7 @@ def dollars(usd: Any, unpriced: Any = 0) -> str:
 
 
 def priced_dollars(usd: Any, unpriced: Any = 0) -> str:
-    """Money for a headline: that of the calls with a price, "$0.00" where there is no such call."""
+    """Money for a headline: cost of the calls with a price, "$0.00" without such calls."""
     return dollars(0) if is_unknown(usd) or not usd else dollars(usd, unpriced)
 
 
@@ -95,7 +95,7 @@ def seconds(value: Any) -> str:
         return UNKNOWN
     number = float(value)
     if number < _MINUTE_S:
-        digits = 0 if number >= 10 else 1 if number >= 0.1 else 3  # noqa: PLR2004 - two digits that mean something
+        digits = 0 if number >= 10 else 1 if number >= 0.1 else 3  # noqa: PLR2004 - two significant digits
         return f"{number:.{digits}f} s"
     if number < _HOUR_S:
         return f"{number / _MINUTE_S:.0f} min"
@@ -140,7 +140,7 @@ def local_time(moment: Any, now: float) -> str:
 
 
 def remaining(level: Any, capacity: Any) -> str:
-    """Rest of a limit: "71 of 83"; "no limit" without one."""
+    """Remaining part of a limit: "71 of 83"; "no limit" without one."""
     if is_unknown(level) or is_unknown(capacity):
         return "no limit"
     return f"{compact(int(float(level)))} of {compact(int(float(capacity)))}"
@@ -158,11 +158,11 @@ def circuit(state: Any, probe_in_s: Any = None) -> Cell:
 
 
 def provider(state: Any, next_try_s: Any = None) -> Cell:
-    """Whether calls go out to a provider, from the state of its circuit and of its queue.
+    """Whether calls are sent to a provider, from the state of its circuit and its queue.
 
     Args:
         state: State of the circuit; None or NA means unknown.
-        next_try_s: Seconds until the next call goes out, of an open circuit or a paused queue; None means
+        next_try_s: Seconds until the next call is sent, for an open circuit or a paused queue; None means
             now.
     """
     detail = "" if is_unknown(state) else f"circuit {circuit(state)}"

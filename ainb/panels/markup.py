@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from ainb.panels.style import NO_MATHS, classes, style
 Tone = Literal["", "quiet", "good", "warn", "bad"]
 
 BAR_EM = 9
-# In place of what deterministic display omits, so that one pattern matches both forms.
+# Replaces omitted content in deterministic display, so that one pattern matches both forms.
 OMITTED = '<span class="run"></span>'
 
 
@@ -28,9 +28,9 @@ def as_typed(text: str) -> str:
 
 
 def scrolled(table: str, label: str, *, volatile: bool = False) -> str:
-    """A scrollable box around a table, for narrow pages; the keyboard reaches it.
+    """A scrollable box around a table, for narrow pages; it can be focused with the keyboard.
 
-    It is a group, not a landmark: panels and replies of one page may hold tables of the same name.
+    Its role is group and not region: panels and replies of one page may hold tables of the same name.
 
     Args:
         table: HTML.
@@ -62,7 +62,7 @@ class Cell:
         volatile: Whether it differs from run to run (a time, a rate): deterministic display omits it.
         share: Length of a bar before the text, 0 to 1; None means no bar.
         strong: Whether it is bold.
-        detail: Further words that are shown when the pointer rests on it.
+        detail: Tooltip.
     """
 
     text: str
@@ -104,13 +104,30 @@ def cell_text(value: Any, *, deterministic: bool = False) -> str:
     return value.plain(deterministic=deterministic) if isinstance(value, Cell) else one_line(str(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table that is made from records.
+
+    Attributes:
+        name: Its heading.
+        value: Makes the value or cell from the parts of a record.
+        look: "number" is aligned right, "short" is not wrapped, "wide" holds sentences; "" is none of these.
+        volatile: Whether it differs from run to run.
+    """
+
+    name: str
+    value: Callable[..., Any]
+    look: Literal["", "number", "short", "wide"] = ""
+    volatile: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """A table with a caption.
 
     Attributes:
-        caption: What it shows.
-        columns: Names; the first column heads the rows.
+        caption: Caption.
+        columns: Names; cells of the first column are row headers.
         rows: A value or cell per column.
         footer: A last row of totals; None means none.
         numeric: Indices of columns with numbers, aligned right.
@@ -118,8 +135,8 @@ class Table:
             HTML leaves them empty.
         nowrap: Indices of columns with short words that are not wrapped.
         wide: Indices of columns with sentences.
-        limit: Rows shown; the number of further ones stands below. None means all.
-        history: Whether it shows earlier runs: deterministic display omits it.
+        limit: Rows shown; the number of further rows is printed below. None means all.
+        history: Whether it shows earlier runs; deterministic display omits it.
     """
 
     caption: str
@@ -133,19 +150,36 @@ class Table:
     limit: int | None = None
     history: bool = False
 
+    @classmethod
+    def of(
+        cls, caption: str, records: Iterable[tuple[Any, ...]], columns: Sequence[Column], **more: Any
+    ) -> Table:
+        """A table with one row per record; `more` are further attributes."""
+
+        def places(look: str) -> set[int]:
+            return {place for place, column in enumerate(columns) if column.look == look}
+
+        return cls(
+            caption=caption,
+            columns=[column.name for column in columns],
+            rows=[[column.value(*record) for column in columns] for record in records],
+            numeric=places("number"),
+            nowrap=places("short"),
+            wide=places("wide"),
+            volatile={place for place, column in enumerate(columns) if column.volatile},
+            **more,
+        )
+
     def html(self, *, deterministic: bool = False) -> str:
         """As an HTML table with caption and scopes."""
-        # A recorded run may have earlier rows where the replay has none: their pages must not differ.
+        # A recorded run may have earlier rows and its replay none; their pages must be equal.
         if self.history and (deterministic or not self.rows):
             return OMITTED
         table = self.table_html(deterministic=deterministic)
         return scrolled(table, self.caption, volatile=self.history)
 
     def table_html(self, *, deterministic: bool = False) -> str:
-        """As an HTML table that is not in a scrollable region of its own.
-
-        Empty for a history without rows.
-        """
+        """As an HTML table without a scrollable box; empty for a history without rows."""
         if self.history and not self.rows:
             return ""
         head = "".join(
@@ -215,12 +249,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextBlock:
-    """A text with line breaks under a caption.
-
-    Attributes:
-        caption: What it shows.
-        content: The text.
-    """
+    """A text with line breaks under a caption."""
 
     caption: str
     content: str

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch import Progress
 from ainb.panels import formatting
 from ainb.panels.base import ROWS
 from ainb.panels.escapes import one_line
-from ainb.panels.markup import Cell, Table
+from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
-
-if TYPE_CHECKING:
-    from ainb.batch import Progress
+from ainb.redaction import redact
+from ainb.usage.frames.failures import describe
 
 SHOWN_CHARACTERS = 90
 
@@ -33,7 +33,7 @@ def progress_view(
         title: Title; empty means the batch's own.
         budget_usd: Budget of the run in US dollars, or None.
         now: Row of the model in `Session.state`, while the batch runs.
-        unix: This moment in seconds since 1970, for a file that is saved meanwhile; None leaves it out.
+        unix: Current time in seconds since 1970, for a file that is saved meanwhile; None leaves it out.
     """
     running = progress.state == "running"
     title = title or progress.title or "batch"
@@ -89,7 +89,7 @@ def _headline(progress: Progress) -> Line:
 
 
 def _saved_headline(progress: Progress, unix: float | None) -> Line:
-    """In a file nothing goes on: the kernel that ran the batch may have ended since."""
+    """Headline for a saved file, when the kernel that ran the batch may have ended."""
     pieces: list[Any] = [
         Cell(text=f"stopped at {_done_of_total(progress)} rows", strong=True),
         "run the cell again to continue",
@@ -106,7 +106,7 @@ def _why_stopped(progress: Progress) -> str:
 
 
 def _counts(progress: Progress) -> list[Any]:
-    """Rows by outcome; where an answer came from differs from run to run."""
+    """Rows by outcome; the source of an answer (cache, earlier run) differs from run to run."""
     pieces: list[Any] = [f"{progress.succeeded:,} answered"]
     if progress.cached:
         pieces.append(Cell(text=f"{progress.cached:,} of them from cache", volatile=True))
@@ -143,37 +143,28 @@ def _under_way(progress: Progress, now: Mapping[str, Any]) -> list[Any]:
 
 
 def _jobs(progress: Progress) -> list[Block]:
-    """The batch jobs of the run, and that nobody need wait for them."""
-    rows = [
-        (
-            job.job_id or "",
-            job.state if job.state != "submitted" else job.status or job.state,
-            f"{job.rows:,}",
-            formatting.count(job.answered),
-            formatting.count(job.failed),
-        )
-        for job in progress.jobs
+    """Table of the batch jobs of the run, and a line that the kernel need not run meanwhile."""
+    columns = [
+        Column("job", lambda job: job.job_id or ""),
+        Column("state", lambda job: job.state if job.state != "submitted" else job.status or job.state),
+        Column("rows", lambda job: f"{job.rows:,}", "number"),
+        Column("answered", lambda job: formatting.count(job.answered), "number"),
+        Column("failed", lambda job: formatting.count(job.failed), "number"),
     ]
-    table = Table(
-        caption="Batch jobs",
-        columns=("job", "state", "rows", "answered", "failed"),
-        rows=rows,
-        numeric={2, 3, 4},
-        limit=ROWS,
-        history=True,  # a run that a cassette answers has no jobs
-    )
+    jobs = ((job,) for job in progress.jobs)
+    table = Table.of("Batch jobs", jobs, columns, limit=ROWS, history=True)  # a replayed run has no jobs
     line = progress.jobs_line
     return [*([Line([line])] if line else []), table]
 
 
 def _next_try_s(progress: Progress, now: Mapping[str, Any]) -> float | None:
-    """Seconds until calls go out again; None while they do."""
+    """Seconds until calls are sent again; None while they are sent."""
     waits = (progress.next_try_s, now.get("probe_in_s"), now.get("paused_s"))
     return max((float(wait) for wait in waits if wait), default=None)
 
 
 def _last_answers(progress: Progress) -> list[Block]:
-    """The rows answered last: which they are depends on the order in which answers came."""
+    """Table of the rows answered last, which depend on the order of arrival."""
     if not progress.last_answers:
         return []
     newest = [(position, _input(item), result) for position, item, result in progress.last_answers]
@@ -199,7 +190,7 @@ def _last_answers(progress: Progress) -> list[Block]:
 
 
 def _input(item: Any) -> str:
-    """The fields that the prompt uses, or the item; empty where it is not known."""
+    """The fields that the prompt uses, or the item; empty when unknown."""
     if item is None:
         return ""
     values = list(item.values()) if isinstance(item, Mapping) else [item]
@@ -207,8 +198,6 @@ def _input(item: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    from ainb.redaction import redact
-
     text = "" if value is None else redact(one_line(str(value)[: 4 * SHOWN_CHARACTERS]))
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
 
@@ -241,24 +230,15 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
 
 
 def _failures(progress: Progress) -> list[Block]:
-    from ainb.usage.frames.failures import describe
-
     if not progress.kinds:
         return []
-    rows = [
-        (describe(*kind)[0], f"{number:,}", describe(*kind)[1])
-        for kind, number in progress.kinds.most_common()
+    columns = [
+        Column("kind", lambda kind, _: describe(*kind)[0], "short"),
+        Column("rows", lambda _, number: f"{number:,}", "number"),
+        Column("what to do", lambda kind, _: describe(*kind)[1], "wide"),
     ]
-    kinds = Table(
-        caption="What failed",
-        columns=("kind", "rows", "what to do"),
-        rows=rows,
-        numeric={1},
-        nowrap={0},
-        wide={2},
-        limit=ROWS,
-    )
-    # Which are the newest depends on which rows ended last, unless they are all there are.
+    kinds = Table.of("What failed", progress.kinds.most_common(), columns, limit=ROWS)
+    # Unless all failures are shown, the newest ones depend on the order in which rows ended.
     all_shown = len(progress.last_errors) == progress.kinds.total()
     last = [
         Line([Cell(text=f"row {position:,} · {kind}: {message}", volatile=not all_shown)], "quiet")

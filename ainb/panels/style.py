@@ -1,4 +1,4 @@
-"""CSS of everything that ainb shows: one scope (`.ainb`), a file of ``css/`` for each kind of box."""
+"""CSS of all output of ainb: one scope (`.ainb`), a file in ``css/`` for each kind of box."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import re
 from functools import cache
 from importlib import resources
 
-# Money and names are no formulas: MathJax, in JupyterLab and in exported pages, reads everything between two
-# dollar signs as one. What is one is marked by itself.
+# Disables MathJax for amounts and names: in JupyterLab and in exported pages it renders text between two
+# dollar signs as a formula. Formulas are marked separately.
 NO_MATHS = "mathjax_ignore tex2jax_ignore"
-# A reply does not carry the rules of tables: every output of a saved notebook holds its own copy of its
-# rules.
+# A reply has no rules for tables, because every output of a saved notebook holds a copy of its rules.
 _KINDS_WITH_RULES = {"page", "words", "wait", "panel"}
-# JupyterLab sets it on widgets whose kernel has ended or was restarted.
+# Class that JupyterLab sets on widgets whose kernel has ended or was restarted.
 DISCONNECTED = "jupyter-widgets-disconnected"
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SPACE_AROUND_MARK = re.compile(r"\s*([{};,])\s*|(:)\s+")
@@ -25,7 +24,7 @@ def classes(kind: str) -> str:
 
 @cache
 def style(kind: str, *, code: bool = False) -> str:
-    """The ``<style>`` element of a kind of box, without comments and optional blanks.
+    """The ``<style>`` element of a kind of box, without comments and optional spaces.
 
     Args:
         kind: As for `classes`.
@@ -45,7 +44,7 @@ def live_class(name: str) -> str:
 
 
 def hiding_style(name: str) -> str:
-    """The ``<style>`` element of a live panel, which hides its static copy while a kernel is behind it.
+    """The ``<style>`` element of a live panel, which hides its static copy while the kernel is connected.
 
     Args:
         name: Name of the static copy.
@@ -58,17 +57,17 @@ def hiding_style(name: str) -> str:
 
 
 def copy_style(name: str) -> str:
-    """The ``<style>`` element of a static copy, which hides the dead output of its live form behind it.
+    """The ``<style>`` element of a static copy, which hides the output of its live form after it.
 
-    A file that was saved while the panel was live refers to widgets, for which front ends without their
-    kernel show an error.
+    A file that was saved while the panel was live refers to widgets; front ends show an error for widgets
+    without their kernel.
 
     Args:
         name: Name of the static copy.
     """
-    # A line of text may have come between the two; text is in a <pre>.
-    dead = f".jp-OutputArea-child:not(:has(pre,.{live_class(name)}))"
-    return f"<style>.jp-OutputArea-child:has(.ainb.copy-{name})+{dead}{{display:none}}</style>"
+    # Printed text, in a <pre>, may stand between the two outputs.
+    live_output = f".jp-OutputArea-child:not(:has(pre,.{live_class(name)}))"
+    return f"<style>.jp-OutputArea-child:has(.ainb.copy-{name})+{live_output}{{display:none}}</style>"
 
 
 def _minified(name: str) -> str:

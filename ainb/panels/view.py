@@ -12,9 +12,9 @@ from ainb.panels.style import classes, copy_style, style
 
 Bundle = dict[str, Any]
 SEPARATOR = " · "
-# In a copy nothing goes on, so progress is a gauge; and what looks for the figure of a panel finds the live
-# one.
-_STILL = {
+# A static copy has a meter instead of a progress element, and no <figure>, so that searches for a panel's
+# figure find the live one.
+_STATIC_TAGS = {
     "<figure>": '<div class="figure">',
     "</figure>": "</div>",
     "<progress ": "<meter ",
@@ -26,7 +26,7 @@ class Block(Protocol):
     """A part of a view."""
 
     def html(self, *, deterministic: bool = False) -> str:
-        """As HTML; `deterministic` omits what differs from run to run."""
+        """As HTML; `deterministic` omits content that differs from run to run."""
         ...
 
     def text(self, *, deterministic: bool = False) -> str:
@@ -67,7 +67,7 @@ class Line:
 
 
 def _follow(piece: Any, *, deterministic: bool) -> str:
-    """A further piece with its dot, which is inside the span of a volatile one, so that only spans differ."""
+    """A further piece with its dot, which is part of a volatile piece's span, so that only spans differ."""
     if isinstance(piece, Cell) and piece.volatile:
         return replace(piece, text=SEPARATOR + piece.text).html(deterministic=deterministic)
     return SEPARATOR + cell_html(piece, deterministic=deterministic)
@@ -106,7 +106,7 @@ class ProgressBar:
     Attributes:
         label: Accessible name.
         value: Amount done.
-        total: Amount in all; None while it is unknown.
+        total: Total amount; None while it is unknown.
     """
 
     label: str
@@ -130,10 +130,10 @@ class Chart:
 
     Attributes:
         png: The image.
-        description: What it shows, in one sentence.
+        description: Description of the content, in one sentence.
         width: In CSS pixels.
-        height: In CSS pixels; 0 means unknown. With it the page keeps the place of an image that is replaced.
-        span: Dates that it covers, which differ from run to run.
+        height: In CSS pixels; 0 means unknown. With it the page does not jump when the image is replaced.
+        span: Dates of the chart, which differ from run to run.
     """
 
     png: bytes
@@ -183,9 +183,9 @@ class View:
         label: Accessible name.
         blocks: Its parts.
         line: A summary on one line, for a terminal.
-        deterministic_line: The same without what differs from run to run.
-        status: Status for screen readers; changes seldom.
-        saved: The view for a file that is saved at this moment, where it differs: nothing goes on in a file.
+        deterministic_line: The same without content that differs from run to run.
+        status: Status for screen readers; changes rarely.
+        saved: The view for a file that is saved at this moment; None means the same view.
     """
 
     label: str
@@ -199,15 +199,15 @@ class View:
         """HTML without the style."""
         body = "".join(block.html(deterministic=deterministic) for block in self.blocks)
         look = f"{classes('panel')} copy-{copy}" if copy else classes("panel")
-        for live, still in _STILL.items() if copy else ():
-            body = body.replace(live, still)
+        for live, static in _STATIC_TAGS.items() if copy else ():
+            body = body.replace(live, static)
         return f'<div class="{look}" role="group" aria-label="{escape(self.label)}">{body}</div>'
 
     def copy(self, name: str) -> Bundle:
-        """The bundle that stands beside the live form, so that a file saved at any moment has the content.
+        """Bundle of the static copy beside the live form, so that a file saved at any moment has the content.
 
         Args:
-            name: By which the live form finds and hides it.
+            name: Name by which the live form finds and hides it.
         """
         view = self.saved or self
         return {
@@ -232,7 +232,7 @@ class View:
 
 
 def _with_space(blocks: Sequence[Block], *, deterministic: bool) -> list[str]:
-    """Texts of the blocks that have one, with an empty line before tables."""
+    """Texts of the blocks with content, with an empty line before tables."""
     lines: list[str] = []
     for block in blocks:
         text = block.text(deterministic=deterministic)

@@ -25,7 +25,7 @@ def compose(stages: Sequence[Stage], provider: Handler) -> Handler:
 
     Args:
         stages: Outermost first.
-        provider: What the innermost stage calls.
+        provider: Handler that the innermost stage calls.
     """
     handler = provider
     for stage in reversed(stages):

@@ -1,4 +1,4 @@
-"""Checks of option values, with one form of message for numbers, flags and exception types."""
+"""Validation of option values: numbers, flags and exception types, each with a uniform error message."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def check_number(
     most: float | None = None,
     whole: bool = False,
 ) -> None:
-    """Refuse an option that is no finite number of its range.
+    """Raise unless an option is a finite number in its range.
 
     Args:
-        name: Of the option, as in "Circuit.probes".
-        value: What was given.
-        least: Smallest value that is allowed; None means no such bound.
-        above: Value that it must exceed; None means no such bound.
-        most: Largest value that is allowed; None means no bound.
-        whole: Only whole numbers count.
+        name: Name of the option in the message, such as "Circuit.probes".
+        value: The option's value.
+        least: Smallest allowed value; None means no lower bound.
+        above: Exclusive lower bound; None means no such bound.
+        most: Largest allowed value; None means no upper bound.
+        whole: Whether only whole numbers are allowed.
 
     Raises:
-        ConfigError: It names option, range and value.
+        ConfigError: The value is not allowed; the message names option, range and value.
     """
     kinds = (int,) if whole else (int, float)
     fits = (
@@ -52,32 +52,32 @@ def exception_types(name: str, value: object) -> tuple[type[Exception], ...]:
     """Read one exception type, or several, into a tuple.
 
     Raises:
-        ConfigError: An item is no subclass of Exception: interrupts and cancellation are no faults of a
-            provider.
+        ConfigError: An item is not a subclass of Exception; interrupts and cancellation are not provider
+            failures.
     """
     items = tuple(value) if isinstance(value, tuple | list | set | frozenset) else (value,)
     for item in items:
         if not (isinstance(item, type) and issubclass(item, Exception)):
-            raise ConfigError(f"{name} takes subclasses of Exception; {item!r} is none")
+            raise ConfigError(f"{name} takes subclasses of Exception; {item!r} is not one")
     return items
 
 
 def check_flag(name: str, value: object) -> None:
-    """Refuse an option that is neither True nor False.
+    """Raise unless an option is True or False.
 
     Raises:
-        ConfigError: It names option and value.
+        ConfigError: The value is neither; the message names option and value.
     """
     if not isinstance(value, bool):
         raise ConfigError(f"{name} must be True or False; it is {value!r}")
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling `function` makes a coroutine; partials and objects with an async ``__call__`` count.
+    """Whether calling `function` returns a coroutine; partials and objects with an async ``__call__`` count.
 
     Raises:
-        ConfigError: It is a generator function, which fails after it has returned, where a decorator cannot
-            see it.
+        ConfigError: It is a generator function. Its body runs after the call has returned, so a decorator
+            cannot see its errors.
     """
     forms = (function, getattr(function, "__call__", None))  # noqa: B004 - the method itself is needed
     if any(inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form) for form in forms):

@@ -1,4 +1,4 @@
-"""Fallback: asks the call's other models, in order, when the one before is unavailable.
+"""Fallback: sends a call to its next model when the previous one is unavailable.
 
 The stage stands outside the cache, so each answer is stored and priced under the model that gave it.
 """
@@ -18,26 +18,27 @@ from ainb.errors import (
 )
 from ainb.messages import Alternative, Call, Handler, Reply, Request
 
-# Errors that are no fault of the request. ReplayMissError is one, so that a recorded answer of a fallback is
-# found again.
+# Errors that the request did not cause. ReplayMissError is among them, so that a recorded answer of a
+# fallback model is found in replay.
 DOWN = (TransientProviderError, CircuitOpenError, RateLimitError, ReplayMissError)
-# Refusals that are no fault of the request either: the money or the quota of the account is used up.
+# Refusals that the request did not cause either: the account's credit or quota is used up.
 USED_UP_STATUSES = frozenset({402, 429})
 TAG = "fallback_from"
 
 
 class FallbackStage:
-    """Asks the next model when the one before is down, its attempts are used up or its circuit is open.
+    """Tries the next model when a model is down, its attempts are used up or its circuit is open.
 
-    A refusal of the request itself (400, 401, 404, …) is not passed to another model, and neither is a call
-    of which some text was shown.
+    There is no fallback after a refusal of the request itself (400, 401, 404, …), and none once part of the
+    reply was shown.
     """
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Ask one model after the other until one answers.
+        """Try the models in order until one answers.
 
         Raises:
-            AinbError: No model answered: the error of the first one, raised from that of the last.
+            AinbError: No model answered. This is the first model's error, with the last model's error as its
+                cause.
         """
         return self._ask(call, proceed) if call.options.fallback else proceed(call)
 
@@ -45,7 +46,7 @@ class FallbackStage:
         try:
             return await proceed(call)
         except (*DOWN, PermanentProviderError) as error:
-            if not _may_go_on(call, error):
+            if not _may_fall_back(call, error):
                 raise
             first = error
         return await self._ask_others(call, proceed, first)
@@ -55,12 +56,12 @@ class FallbackStage:
         name = f"{asked.provider}:{asked.model}"
         error = first
         for other in call.options.fallback:
-            _turn_to(call, other, asked, after=error)
+            _switch_to(call, other, asked, after=error)
             try:
                 reply = await proceed(call)
             except (*DOWN, PermanentProviderError, ConfigError) as caught:
                 error = caught
-                if not (isinstance(caught, ConfigError) or _may_go_on(call, caught)):
+                if not (isinstance(caught, ConfigError) or _may_fall_back(call, caught)):
                     raise caught from first
             else:
                 call.options = dataclasses.replace(call.options, tags={**call.options.tags, TAG: name})
@@ -68,14 +69,14 @@ class FallbackStage:
         raise first from error
 
 
-def _may_go_on(call: Call, error: Exception) -> bool:
+def _may_fall_back(call: Call, error: Exception) -> bool:
     if call.shown:
         return False
     return isinstance(error, DOWN) or getattr(error, "status_code", None) in USED_UP_STATUSES
 
 
-def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception) -> None:
-    """Point the call at another model; base URL and key variable stay only within the same service."""
+def _switch_to(call: Call, other: Alternative, asked: Request, *, after: Exception) -> None:
+    """Set another model on the call; base URL and key variable are kept only within the same service."""
     here = call.request
     same = other.provider.name == asked.provider
     call.notes.append(
@@ -90,5 +91,5 @@ def _turn_to(call: Call, other: Alternative, asked: Request, *, after: Exception
         api_key_name=asked.api_key_name if same else None,
     )
     call.provider = other.provider
-    # These were looked up for the model before.
+    # These were looked up for the previous model.
     call.cache_key = call.endpoint = call.account = None

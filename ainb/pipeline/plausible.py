@@ -1,34 +1,36 @@
-"""Plausibility of what a provider reports: token counts and cost. No I/O."""
+"""Plausibility checks of token counts and costs that providers report. No I/O."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ainb.messages import MAX_TOKENS, UNKNOWN_USAGE, Reply, Usage, is_reply_cost, is_token_count
 
-# Counts up to here are taken without a look at the model's context window.
+# Counts up to this are accepted without looking up the model's context window.
 USUAL_TOKENS = 100_000
-# A reply may add up several turns with the service's own tools, so that it passes one window.
+# The largest count, in context windows: a reply may sum several turns with the service's own tools.
 WINDOWS = 10
 _COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
+_counts_of = operator.attrgetter(*_COUNTS)
 
 
 def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = lambda: None) -> str | None:
-    """Replace counts and a cost that cannot be by None, in place.
+    """Replace impossible token counts and costs by None, in place.
 
     Args:
-        reply: The reply as the provider gave it.
-        context_window: Tokens that the model takes in one go, None where unknown; asked only for counts above
-            USUAL_TOKENS. More than ten times as many cannot be.
+        reply: The reply as received from the provider.
+        context_window: Returns the model's context window in tokens, None where unknown; called only for
+            counts above USUAL_TOKENS. More than ten windows are impossible.
 
     Returns:
         Names and values of what was dropped, for a notice; None when all is plausible.
     """
     problems: list[str] = []
-    if reply.usage is not UNKNOWN_USAGE:
-        counts = {name: getattr(reply.usage, name) for name in _COUNTS}
+    if reply.usage is not UNKNOWN_USAGE and not _are_usual(_counts_of(reply.usage)):
+        counts = dict(zip(_COUNTS, _counts_of(reply.usage), strict=True))
         most = _most_tokens(counts, context_window)
         bad = {name: value for name, value in counts.items() if not _is_count(value, most)}
         if bad:
@@ -41,6 +43,14 @@ def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = la
         problems.append(f"cost_usd = {_short(reply.cost_usd)}")
         reply.cost_usd, reply.cost_source = None, None
     return ", ".join(problems) or None
+
+
+def _are_usual(counts: Iterable[Any]) -> bool:
+    """Whether every count is unknown or one that any model can have, as in nearly every reply."""
+    for count in counts:
+        if count is not None and not (type(count) is int and 0 <= count <= USUAL_TOKENS):
+            return False
+    return True
 
 
 def _most_tokens(counts: dict[str, Any], context_window: Callable[[], int | None]) -> int:

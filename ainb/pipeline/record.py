@@ -20,7 +20,7 @@ class RecordStage:
         self._ids = CallIds(clock, rng)
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed, and report it whether it succeeds, fails, is refused or is cancelled."""
+        """Run the call and report its outcome: success, failure, refusal or cancellation."""
         clock = self._clock
         call.call_id = call.call_id or self._ids()
         call.started_at = clock.monotonic()
@@ -40,7 +40,7 @@ class RecordStage:
             if reply is not None:
                 reply.duration_s = duration
                 reply.attempts = call.attempts
-            # A sink must not raise. If one does, the answer, which was paid for, is not lost.
+            # A sink must not raise; if one does, the answer, which was paid for, must not be lost.
             with contextlib.suppress(Exception):
                 ended_at = clock.unix() if call.ended_at is None else call.ended_at
                 self._sink(CallFinished(call, reply, error, duration, ended_at))

@@ -9,14 +9,14 @@ MAX_LEARNT = 3
 
 
 class ResendStage:
-    """Resends refused requests.
+    """Resends requests that were refused because of a parameter.
 
     It stands inside retry and outside limiter and breaker, so that each request takes its own permit, and
     works with ``retry=None`` too.
     """
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Send, and after a refusal that the adapter learnt from send again, for at most three parameters."""
+        """Send the call; resend it after refusals that the adapter learnt from (up to three parameters)."""
         learnt = 0
         while True:
             try:

@@ -13,9 +13,8 @@ from ainb.pipeline.plausible import drop_implausible
 class Sender:
     """Sends one attempt to the provider and prices the reply.
 
-    The published price of a model is looked up in a thread while its first reply is on its way. Token
-    counts and costs that cannot be right are unknown from here on, so that no budget, log or table meets
-    them.
+    The published price of a model is looked up in a thread while its first request is in flight. Impossible
+    token counts and costs become None here, so that they reach no budget, log or table.
     """
 
     def __init__(self, prices: pricing.Prices, sink: Sink = silent) -> None:
@@ -25,7 +24,7 @@ class Sender:
         self._loading: dict[tuple[str, str], asyncio.Future[None]] = {}
 
     async def __call__(self, call: Call) -> Reply:
-        """Send once."""
+        """Send one attempt."""
         call.attempts += 1
         call.pieces.clear()
         needs_list = not call.provider.free and not self._prices.is_prepared(call)
@@ -38,13 +37,14 @@ class Sender:
         if dropped is not None:
             self._notice(call, dropped)
         if reply.cost_source is None:
+            # Priced here, not in the budget stage: the cost is needed without a budget too, and by the cache.
             reply.cost_usd, reply.cost_source = self._prices.reply_cost(call, reply)
             reply.provider_saved_usd = self._prices.cache_savings(call, reply)
         call.replies.append(reply)
         return reply
 
     def _context_window(self, call: Call) -> int | None:
-        # The list is not worth waiting for, and a server on this machine may be set to any window.
+        # Waiting for the price list is not worth it, and a server on this machine may have any window.
         if call.provider.free or not self._prices.loaded:
             return None
         return self._prices.context_window(call.request.provider, call.request.model)

@@ -16,10 +16,13 @@ LAST_PIECES_SECONDS = 0.1
 
 
 class TextDeliveryStage:
-    """Stands inside `record`: a call whose text could not be delivered is not recorded as answered."""
+    """Delivers streamed text to the user's ``on_text``.
+
+    It stands inside `record`, so that a call whose text could not be delivered is not recorded as answered.
+    """
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Let the call proceed; where it is streamed, wait until every piece is delivered.
+        """Run the call; if it is streamed, wait until every piece is delivered.
 
         Raises:
             Exception: What ``on_text`` raised.
@@ -47,7 +50,7 @@ class TextDelivery:
     """Passes the pieces of a streamed reply to the user's ``on_text``, in order, in a thread of the call.
 
     Args:
-        on_text: Function of the user.
+        on_text: The user's function.
     """
 
     def __init__(self, on_text: Callable[[str], None]) -> None:
@@ -61,7 +64,7 @@ class TextDelivery:
         """Pass a piece on; returns at once.
 
         Raises:
-            Exception: What ``on_text`` raised for a piece before.
+            Exception: The error that ``on_text`` raised for an earlier piece.
         """
         if self._error is not None:
             raise self._error
@@ -79,13 +82,13 @@ class TextDelivery:
             raise self._error
 
     async def end_soon(self) -> None:
-        """Wait a moment for the pieces under way, so that they come before the error of the call."""
+        """Wait briefly for queued pieces, so that they are delivered before the call's error."""
         if self._used:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._thread.settle(), LAST_PIECES_SECONDS)
 
     def end(self) -> None:
-        """Deliver nothing more, and end the thread."""
+        """Stop delivery and end the thread."""
         self._ended = True
         if self._used:
             self._thread.close()

@@ -1,7 +1,7 @@
-"""What calls cost: published prices (genai-prices, an offline snapshot) and the person's own table.
+"""Prices and costs: published prices (genai-prices, as offline data) and the user's own table.
 
-`Prices` answers for replies and for requests not yet sent; `price` and `estimate` are the same for people who
-ask by hand.
+`Prices` computes costs of replies and of requests not yet sent; `price` and `estimate` are the functions for
+users.
 """
 
 from __future__ import annotations
@@ -14,20 +14,7 @@ from ainb.pricing.snapshot import price_source
 from ainb.pricing.table import PRICE_KEYS, PriceTable
 
 __all__ = [
-    "FREE_PROVIDERS",
-    "PRICE_KEYS",
-    "Estimate",
-    "Expected",
-    "PriceTable",
-    "Prices",
-    "Quote",
-    "bound",
-    "estimate",
-    "estimate_request",
-    "expected_output",
-    "format_usd",
-    "preload",
-    "price",
-    "price_source",
+    "FREE_PROVIDERS", "PRICE_KEYS", "Estimate", "Expected", "PriceTable", "Prices", "Quote", "bound",
+    "estimate", "estimate_request", "expected_output", "format_usd", "preload", "price", "price_source",
     "quote",
-]
+]  # fmt: skip

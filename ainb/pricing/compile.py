@@ -1,8 +1,8 @@
-"""Make the price data that ainb ships: ``python -m ainb.pricing.compile``, at a release.
+"""Compilation of the price data that ainb ships: ``python -m ainb.pricing.compile``, at a release.
 
-It holds what genai-prices knows of names, context windows and prices of tokens, in a form that is read in a
-few milliseconds and without that package, whose import takes half a second. Prices that depend on the time of
-day are left to the package.
+The data contains names, context windows and token prices of genai-prices, in a form that is read in a few
+milliseconds without that package, whose import takes half a second. Prices that depend on the time of day are
+left to the package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ainb.pricing.snapshot import FILE_NAME, PACKAGE, RATE_NAMES
 
 
 def compile_prices() -> bytes:
-    """The data as gzipped JSON."""
+    """Compile the data as gzipped JSON."""
     data = {
         "package_version": metadata.version(PACKAGE),
         "date": datetime.now(UTC).date().isoformat(),
@@ -54,7 +54,7 @@ def _model(item: Any) -> dict[str, Any]:
 
 
 def _clause(clause: Any) -> list[Any] | None:
-    """Name of the test and its text, or its parts."""
+    """A clause as its test's name and text, or its parts."""
     if clause is None:
         return None
     ((name, value),) = dataclasses.asdict(clause).items()
@@ -64,7 +64,7 @@ def _clause(clause: Any) -> list[Any] | None:
 
 
 def _prices(prices: Any) -> list[list[Any]] | None:
-    """Start (None: always) and bands of each price, oldest first; None where only the package can tell."""
+    """Start (None: always) and bands of each price, oldest first; None if only the package can compute it."""
     if isinstance(prices, ModelPrice):
         return [[None, _bands(prices)]]
     if any(not isinstance(item.constraint, StartDateConstraint | None) for item in prices):

@@ -1,4 +1,4 @@
-"""Prices for people who ask by hand: of token counts, and of a prompt not yet sent."""
+"""Price functions for users: the cost of token counts, and an estimate for a prompt not yet sent."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PUBLISHED = Prices()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a prompt would take; nothing was sent.
+    """Estimate of tokens and cost of a prompt, which was not sent.
 
     Attributes:
-        model: As it was asked for.
-        input_tokens: Of the prompt.
+        model: Model name as given.
+        input_tokens: Tokens of the prompt.
         input_source: "exact" or "estimate".
-        output_tokens_low: 1.
-        output_tokens_likely: What replies had so far where the caller knew, else 256 and a share for
+        output_tokens_low: Always 1.
+        output_tokens_likely: Usual output of earlier replies if the caller gave it, else 256 plus a share for
             thinking; never above the limit.
-        output_tokens_high: The limit.
+        output_tokens_high: The output limit.
         cost_low: USD at the low output; None when no price is known.
         cost_likely: USD at the likely output; None when no price is known.
         cost_high: USD at the high output; None when no price is known.
@@ -53,7 +53,7 @@ class Estimate:
 
     @property
     def cost_text(self) -> str:
-        """The price as people read it: "free", "no price known", or a range and what is likely."""
+        """The price as text: "free", "no price known", or a range and the likely value."""
         if self.cost_low is None or self.cost_high is None or self.cost_likely is None:
             return "no price known"
         if self.cost_source == "free":
@@ -63,7 +63,7 @@ class Estimate:
 
 
 def format_usd(usd: Decimal) -> str:
-    """Dollars with cents, or with two significant digits below ten cents, such as ``$0.0042``."""
+    """Format USD with cents, or with two significant digits below ten cents, such as ``$0.0042``."""
     if usd == 0 or usd >= Decimal("0.1"):
         return f"${usd:,.2f}"
     return f"${usd.quantize(Decimal(1).scaleb(usd.adjusted() - 1)):f}"
@@ -80,21 +80,21 @@ def price(
     batch: bool = False,
     prices: Prices | None = None,
 ) -> Decimal | None:
-    """USD of token counts.
+    """Compute the cost of token counts in USD.
 
     Args:
-        model: ``provider:model``, ``provider/model``, or a bare model name whose maker is then found by its
-            name.
-        input_tokens: Includes cached ones; None means 0.
-        output_tokens: Includes reasoning; None means 0.
-        cache_read_input_tokens: Part of the input that the provider had in its cache.
-        cache_creation_input_tokens: Part of the input that the provider put into its cache.
+        model: ``provider:model``, ``provider/model``, or a bare model name, from which the provider is
+            inferred.
+        input_tokens: Input tokens, cached ones included; None means 0.
+        output_tokens: Output tokens, reasoning included; None means 0.
+        cache_read_input_tokens: Part of the input that was read from the provider's cache.
+        cache_creation_input_tokens: Part of the input that was written to the provider's cache.
         reasoning_output_tokens: Part of the output that was reasoning.
-        batch: At the discount of the provider's batch interface, where one is published.
+        batch: Whether the discount of the provider's batch API applies, if one is published.
         prices: Price lists with a table of one's own; None means the published ones.
 
     Returns:
-        USD; None when no price is known; 0 for a model on this machine.
+        Cost in USD; None when no price is known; 0 for a model on this machine.
     """
     usage = Usage(
         input_tokens=input_tokens or 0,
@@ -116,17 +116,17 @@ def estimate(
     batch: bool = False,
     prices: Prices | None = None,
 ) -> Estimate:
-    """What sending `prompt` would cost, without sending it.
+    """Estimate tokens and cost of `prompt` without sending it.
 
     Args:
         prompt: A text, or messages.
         model: As for `price`.
-        max_tokens: Output limit; None means 4,096 and room for thinking, which is also what a hard budget
-            sends along.
-        effort: How much the model thinks; None means its default.
-        likely_output_tokens: Of a usual reply, such as the median of past ones; None means 256, and for a
-            model that thinks an eighth of the room for it.
-        batch: At the rate of the provider's batch API.
+        max_tokens: Output limit; None means 4,096 plus room for thinking, the limit that a hard budget sends
+            too.
+        effort: Reasoning effort; None means the model's default.
+        likely_output_tokens: Output of a usual reply, such as the median of past ones; None means 256, plus
+            an eighth of the room for thinking if the model thinks.
+        batch: Whether the rate of the provider's batch API applies.
         prices: Price lists with a table of one's own; None means the published ones.
     """
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
@@ -144,15 +144,13 @@ def estimate(
 def estimate_request(
     request: Request, prices: Prices, *, free: bool = False, likely_output_tokens: int | None = None
 ) -> Estimate:
-    """What sending a whole request would cost.
-
-    Messages, tools and the schema of the reply, at its own output limit.
+    """Estimate tokens and cost of a whole request: messages, tools and reply schema, at its output limit.
 
     Args:
-        request: What would be sent.
+        request: The request that would be sent.
         prices: Price lists.
-        free: The service charges nothing.
-        likely_output_tokens: Of a usual reply of the model; it counts where neither schema nor prompt bound
+        free: Whether the service charges nothing.
+        likely_output_tokens: Output of a usual reply of the model; used if neither schema nor prompt limits
             the reply.
     """
     likely_output_tokens = expected_output(request, usual=likely_output_tokens).tokens
@@ -196,7 +194,7 @@ def _estimate(
 def _cost(
     prices: Prices, model: str, usage: Usage, *, batch: bool = False
 ) -> tuple[Decimal | None, CostSource]:
-    """Try the part before the first ``:`` or ``/`` as the provider, then the whole as a model's name."""
+    """Cost with the part before the first ``:`` or ``/`` as provider, else with the whole as model name."""
     provider, name = _split(model)
     if provider:
         cost, source = prices.cost(provider, name, usage, free=provider in FREE_PROVIDERS, batch=batch)
@@ -206,6 +204,6 @@ def _cost(
 
 
 def _split(model: str) -> tuple[str, str]:
-    """The part before the first ``:`` or ``/``, "" where there is none, and the rest."""
+    """Split at the first ``:`` or ``/``; the first part is "" without one."""
     at = min((place for mark in ":/" if (place := model.find(mark)) > 0), default=0)
     return (model[:at], model[at + 1 :]) if at else ("", model)

@@ -1,4 +1,4 @@
-"""Output tokens to expect of a reply: from past replies, else from the schema, the prompt or the model."""
+"""Expected output tokens of a reply: from past replies, else from the schema, the prompt or the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.pricing.quotes import OUTPUT_LIMITS
 from ainb.pricing.reply_size import reply_size
 
 USUAL_TOKENS: Final = 256
-# Of the room for thinking an open question takes about an eighth; a label or a few fields far less.
+# Divisor: an open question uses about an eighth of the room for thinking; a label or a few fields far less.
 THOUGHT_SHARE: Final = 8
 SHORT_THOUGHT_SHARE: Final = 20
 SHORT_REPLY_TOKENS: Final = 60
@@ -21,7 +21,7 @@ WORD_TOKENS: Final = 1.35
 LINE_TOKENS: Final = 22
 SENTENCE_TOKENS: Final = 28
 Source = Literal["past", "schema", "prompt", "model", "guess"]
-# By how much the tokens may be off, in nine of ten cases.
+# Factor by which the tokens may be wrong in nine of ten cases.
 SPREAD: Final[dict[Source, float]] = {"past": 1.25, "schema": 1.6, "prompt": 2.0, "model": 2.0, "guess": 3.0}
 _NUMBERS: Final = {"one": 1, "single": 1, "two": 2, "three": 3, "four": 4, "five": 5}
 _COUNT: Final = r"(\d{1,4}|one|single|two|three|four|five)"
@@ -60,9 +60,9 @@ class Expected:
     """Output tokens of one reply, thinking included.
 
     Attributes:
-        tokens: What is likely; never above the request's own limit.
-        source: What it is taken from.
-        thinking: Of these, tokens of thinking, where they were expected apart; else 0.
+        tokens: Likely number; never above the request's own limit.
+        source: Source of the number.
+        thinking: Part of `tokens` that is thinking, if estimated separately; else 0.
     """
 
     tokens: int
@@ -71,12 +71,12 @@ class Expected:
 
     @property
     def low(self) -> int:
-        """The least in nine of ten cases."""
+        """Lower end of the range of nine in ten cases."""
         return max(1, round(self.tokens / SPREAD[self.source]))
 
     @property
     def high(self) -> int:
-        """The most in nine of ten cases."""
+        """Upper end of the range of nine in ten cases."""
         return round(self.tokens * SPREAD[self.source])
 
 
@@ -87,13 +87,14 @@ def expected_output(
     usual: int | None = None,
     instruction: str | None = None,
 ) -> Expected:
-    """What a reply to a request will take.
+    """Estimate the output tokens of the reply to a request.
 
     Args:
-        request: What would be sent.
-        past: Mean output of replies to the same template or schema by the model; None where none is known.
-        usual: Output of a usual reply of the model, whatever it was asked; None where it is not known.
-        instruction: The part of the prompt that asks, such as the template of a batch; None means all of it.
+        request: The request that would be sent.
+        past: Mean output of the model's replies to the same template or schema; None when unknown.
+        usual: Output of a usual reply of the model to any prompt; None when unknown.
+        instruction: Part of the prompt with the instruction, such as the template of a batch; None means all
+            of it.
     """
     limits = [value for name in OUTPUT_LIMITS if isinstance(value := request.parameters.get(name), int)]
 
@@ -105,7 +106,7 @@ def expected_output(
     if past is not None:
         return bounded(past, "past")
     room = thinking_tokens(request.provider, request.model, request.parameters)
-    if room and usual is not None:  # how much it thinks, only its own replies say
+    if room and usual is not None:  # only earlier replies show how much the model thinks
         return bounded(usual, "model")
     if request.schema is not None:
         written = reply_size(request.schema.json_schema).usual
@@ -119,12 +120,12 @@ def expected_output(
 
 
 def _thinking(room: int, written: float) -> int:
-    """Tokens of thinking before a reply of so many tokens."""
+    """Tokens of thinking before a reply of `written` tokens."""
     return room // (SHORT_THOUGHT_SHARE if written <= SHORT_REPLY_TOKENS else THOUGHT_SHARE)
 
 
 def _asked_for(request: Request, instruction: str | None) -> float | None:
-    """Tokens that the prompt asks for in words; None where it does not say."""
+    """Reply length that the prompt asks for in words, in tokens; None if it names none."""
     system = [message.text for message in request.messages if message.role != "user"]
     said = [message.text for message in request.messages] if instruction is None else [*system, instruction]
     text = "\n".join(map(_head_and_tail, said))
@@ -146,5 +147,5 @@ def _asked_for(request: Request, instruction: str | None) -> float | None:
 
 
 def _head_and_tail(text: str) -> str:
-    """Where instructions stand; a long text between them is only read for them."""
+    """Beginning and end of a text, which contain the instructions; a long middle part is left out."""
     return text if len(text) <= 2 * _HEAD_CHARS else f"{text[:_HEAD_CHARS]}\n{text[-_HEAD_CHARS:]}"

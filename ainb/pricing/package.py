@@ -1,6 +1,6 @@
-"""Published prices as the package genai-prices computes them, for what the data that ainb ships leaves out.
+"""Published prices computed by the package genai-prices, for cases that ainb's own data leaves out.
 
-Its import takes half a second, so it happens where a price is asked for.
+Importing the package takes half a second, so it is imported only when such a price is needed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """Prices that depend on the date, on the size of the prompt, or on how it is processed."""
+    """Prices that depend on the date, on the size of the prompt, or on the kind of processing."""
 
     provider: PricedProvider
     model: ModelInfo
     context: Mapping[str, str] | None
 
     def cost(self, usage: Usage, at: datetime) -> Decimal | None:
-        """USD of a use of the model; None when a number or a rate that it needs is unknown."""
+        """Cost of a use of the model in USD; None when a required count or rate is unknown."""
         prices = self.model.get_prices(at, self.context)
         if not _is_tiered(prices):
             return _read_rates(prices).cost(usage)
@@ -62,7 +62,7 @@ class Conditional:
 
 
 def has_batch_price(rates: object, at: datetime) -> bool:
-    """Whether published prices hold a batch rate of their own for this moment; many begin in October 2026."""
+    """Whether the published prices have a batch rate for this time; many begin in October 2026."""
     if not isinstance(rates, Conditional) or rates.context is None:
         return False
     variants = rates.model.price_variants or ()
@@ -74,13 +74,13 @@ def has_batch_price(rates: object, at: datetime) -> bool:
     )
 
 
-def ask_package(service: str | None, model: str, wanted: Mapping[str, str]) -> Rates | Conditional | None:
-    """What a model costs for a processing and service tier; None where the package does not know it."""
+def package_prices(service: str | None, model: str, wanted: Mapping[str, str]) -> Rates | Conditional | None:
+    """Prices of a model for a kind of processing and a service tier; None if the package has none."""
     found = find_model(service, model)
     if found is None:
         return None
     lister, info = found
-    # genai-prices itself ignores the context for a model that it borrows from another provider.
+    # genai-prices ignores the context for a model that it takes from another provider.
     context = wanted if wanted and any(info is item for item in lister.models) else None
     prices = info.prices
     if isinstance(prices, list) or _is_tiered(prices) or (context and info.price_variants):
@@ -108,10 +108,7 @@ def _read_rates(prices: ModelPrice) -> Rates:
 
 
 def find_model(service: str | None, model: str) -> tuple[PricedProvider, ModelInfo] | None:
-    """Provider and model as genai-prices knows them.
-
-    An unknown one raises LookupError there and is None here.
-    """
+    """Provider and model in genai-prices; None if unknown (the package raises LookupError)."""
     try:
         return load_package().find_provider_model(model, None, service, None)
     except LookupError:
@@ -123,7 +120,7 @@ _loading = threading.Lock()
 
 
 def load_package() -> DataSnapshot:
-    """The package's data, imported on first use; several threads wait for one import."""
+    """The package's data, imported on first use; concurrent threads wait for the same import."""
     with _loading:
         from genai_prices.data_snapshot import get_snapshot
 

@@ -1,4 +1,4 @@
-"""Which price list counts for a model: the user's own table, then the published one; resolved once."""
+"""Price lookup by model: the user's own table, then the published prices; resolved once per model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ainb.messages import Call, Reply, Request, Usage
 from ainb.pricing.package import (
     LOADED,
     Conditional,
-    ask_package,
     find_model,
     has_batch_price,
     load_package,
+    package_prices,
 )
 from ainb.pricing.rates import ZERO, Rates
 from ainb.pricing.snapshot import Listed, is_loaded, load_snapshot
@@ -29,23 +29,23 @@ FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
 _GENAI_PROVIDERS = {"gemini": "google"}
 _BATCH = {"processing": "batch"}
 BATCH_SHARE = Decimal("0.5")
-# Their price lists say 50 % off every column for batches.
+# Services whose price lists give 50 % off every rate for batches.
 HALF_PRICE = frozenset({"openai", "azure", "anthropic", "groq"})
 _SAMPLE_TOKENS = 1_000  # below every size from which a prompt costs more
 
 
 class Prices:
-    """Costs of replies and of requests not yet sent; safe to share between threads.
+    """Costs of replies and of requests not yet sent; thread-safe.
 
-    Rates are looked up once a model; after that a cost is a few multiplications. Where the price depends on
-    the time of day or on how a request is processed, genai-prices computes each cost itself (50 us).
+    Rates are looked up once per model; after that a cost takes a few multiplications. If the price depends on
+    the time of day or on the kind of processing, genai-prices computes each cost (50 us).
 
     Args:
-        table: The person's own prices, which win over published ones; see `PriceTable`.
-        clock: Tells which of several dated prices holds now.
+        table: The user's own prices, which take precedence over published ones; see `PriceTable`.
+        clock: Selects the current one of several dated prices.
 
     Raises:
-        ConfigError: The table makes no sense.
+        ConfigError: The table is not valid.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class Prices:
 
     @property
     def loaded(self) -> bool:
-        """Whether the published prices are in memory, so that a cost is quick."""
+        """Whether the published prices are in memory, so that a cost is fast to compute."""
         return LOADED.is_set() or is_loaded()
 
     def prepare(self, call: Call) -> None:
-        """Look up the published price of a call, so that its cost is quick; for a background thread."""
+        """Look up the published price of a call in advance; for a background thread."""
         request = call.request
         provider, model = real_name(request.provider, request.model)
         tier, batch = service_tier_of(request), call.delivery == "batch"
         self._published_rates(provider, model, batch=batch, service_tier=tier)
 
     def is_prepared(self, call: Call) -> bool:
-        """Whether the published price of a call was looked up before."""
+        """Whether the published price of a call has been looked up."""
         request = call.request
         provider, model = real_name(request.provider, request.model)
         return (provider, model, call.delivery == "batch", service_tier_of(request)) in self._published
@@ -89,15 +89,15 @@ class Prices:
         """Price tokens.
 
         Args:
-            provider: Service name, such as "openai"; "" lets the model's name tell.
+            provider: Service name, such as "openai"; "" infers it from the model's name.
             model: The service's own model name.
             usage: Tokens; cached, written, and reasoning ones at their own rates.
-            at: When they were used, for prices that changed; None means now.
-            free: The service charges nothing (the person's own table may still put a price on it).
-            batch: Sent through the service's batch API: at the published batch rate, else at half of every
-                rate of your own table and of services that sell batches at half price, else at the full
-                price.
-            service_tier: As asked for in the request ("priority", "flex", …); None means the usual one.
+            at: Time of use, for prices that have changed; None means now.
+            free: Whether the service charges nothing (the user's own table may still have a price).
+            batch: Whether it is sent through the service's batch API: priced at the published batch rate,
+                else at half of every rate for your own table and for services with half-price batches, else
+                at the full price.
+            service_tier: Tier named in the request ("priority", "flex", …); None means the default.
 
         Returns:
             USD, or None when no price or no count is known; and "table", "free" or "unpriced".
@@ -112,7 +112,7 @@ class Prices:
                 return (
                     None,
                     "unpriced",
-                )  # before the list is loaded: a function of the user's own counts no tokens
+                )  # before the list is loaded: a user's function counts no tokens
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
             halved = batch and provider in HALF_PRICE and not has_batch_price(rates, at or self._now())
         if rates is None:
@@ -123,11 +123,11 @@ class Prices:
         return (cost * BATCH_SHARE if halved else cost), "table"
 
     def reply_cost(self, call: Call, reply: Reply) -> tuple[Decimal | None, CostSource]:
-        """Price a reply that just came in.
+        """Price a reply that has just arrived.
 
-        What the provider itself reported stands. Otherwise the model that answered counts, then the one that
-        was asked (a deployment or a fine-tune may answer under another name); the user's own table is asked
-        first for both. The service tier that answered counts before the one that was asked for.
+        A cost reported by the provider is kept. Otherwise the price is that of the model named in the reply,
+        else of the requested model (a deployment or a fine-tune may answer under another name); for both, the
+        user's own table comes first. The service tier of the reply takes precedence over the requested one.
         """
         if reply.cost_usd is not None and reply.cost_source == "provider":
             return reply.cost_usd, "provider"
@@ -144,9 +144,9 @@ class Prices:
         return None, "unpriced"
 
     def cache_savings(self, call: Call, reply: Reply) -> Decimal | None:
-        """What the provider's prompt cache saved in a priced reply; negative where writes cost more.
+        """Savings of the provider's prompt cache in a priced reply, in USD; negative when writes cost more.
 
-        None where the service reports no such tokens, and where the price is not from a list.
+        None when the service reports no cached tokens, or the price is not from a list.
         """
         read, written = reply.usage.cache_read_input_tokens, reply.usage.cache_creation_input_tokens
         if reply.cost_source != "table" or reply.cost_usd is None or (read is None and written is None):
@@ -163,7 +163,7 @@ class Prices:
         return None if without is None else without - reply.cost_usd
 
     def context_window(self, provider: str, model: str) -> int | None:
-        """Tokens that the model takes in one go, or None when it is not known."""
+        """Context window of the model in tokens, or None when unknown."""
         key = (provider, model)
         try:
             return self._windows[key]
@@ -171,7 +171,7 @@ class Prices:
             return self._windows.setdefault(key, _find_window(*real_name(provider, model)))
 
     def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
-        """USD for a million tokens in and out of a short request now; None where no price is known."""
+        """Current prices of a million input and output tokens of short requests in USD; None when unknown."""
         sample = _SAMPLE_TOKENS
         read, _ = self.cost(provider, model, Usage(input_tokens=sample, output_tokens=0))
         written, _ = self.cost(provider, model, Usage(input_tokens=0, output_tokens=sample))
@@ -179,10 +179,7 @@ class Prices:
         return read and read * factor, written and written * factor
 
     def published_models(self, provider: str) -> list[str]:
-        """Names of a provider's models that the published price list holds, sorted.
-
-        [] where it does not know the provider.
-        """
+        """Names of a provider's models in the published price list, sorted; [] for an unknown provider."""
         name = _GENAI_PROVIDERS.get(provider, provider)
         ours = load_snapshot()
         if ours is not None:
@@ -214,12 +211,12 @@ class Prices:
 
 
 def _is_free(provider: str, model: str) -> bool:
-    """Whether a router offers the model for nothing, as OpenRouter does under names with this ending."""
+    """Whether a router offers the model for free, as OpenRouter does for names with this suffix."""
     return provider == "openrouter" and model.endswith(":free")
 
 
 def real_name(provider: str, model: str) -> tuple[str, str]:
-    """Provider and model as price lists know them: behind ``pydantic:`` stands the provider that charges.
+    """Provider and model for price lists: after ``pydantic:`` comes the provider that charges.
 
     >>> real_name("pydantic", "google:gemini-2.5-flash")
     ('google', 'gemini-2.5-flash')
@@ -231,13 +228,13 @@ def real_name(provider: str, model: str) -> tuple[str, str]:
 
 
 def service_tier_of(request: Request) -> str | None:
-    """The service tier that a request asks for, or None."""
+    """The service tier that a request names, or None."""
     tier = request.parameters.get("service_tier")
     return tier if isinstance(tier, str) else None
 
 
 def _service_name(provider: str) -> str | None:
-    """The provider's name in price lists; None lets the model's name tell."""
+    """The provider's name in price lists; None means that it is inferred from the model's name."""
     return _GENAI_PROVIDERS.get(provider, provider) or None
 
 
@@ -255,10 +252,10 @@ def _resolve(provider: str, model: str, wanted: Mapping[str, str]) -> _Price | N
     listed = None if ours is None else ours.find(_service_name(provider), model, wanted)
     if ours is not None and (listed is None or listed.prices is not None):
         return listed and (listed.rates or listed)
-    return ask_package(_service_name(provider), model, wanted)
+    return package_prices(_service_name(provider), model, wanted)
 
 
 def preload() -> None:
-    """Load the published prices (0.01 s; 0.5 s where genai-prices is asked); for a background thread."""
+    """Load the published prices (0.01 s; 0.5 s if genai-prices is imported); for a background thread."""
     if load_snapshot() is None:
         load_package()

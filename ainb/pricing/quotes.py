@@ -1,4 +1,4 @@
-"""The most that a request can cost, before it is sent; what a budget sets aside."""
+"""Quotes: the highest possible cost of a request, which a budget reserves before it is sent."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ainb.pricing.rates import ZERO
 from ainb.pricing.reply_size import reply_size
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-# Vocabularies that are not public count up to a third more than o200k_base does; a budget must not be outrun
-# by that.
+# Margin for vocabularies that are not public: they count up to a third more tokens than o200k_base, which
+# must not exceed a budget.
 FOREIGN_MARGIN = 1.35
 WRITES_UNASKED = frozenset({"openai", "azure"})
 MIN_CACHED_TOKENS = 1_024
@@ -25,12 +25,12 @@ MIN_CACHED_TOKENS = 1_024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The most that one attempt can cost.
+    """Highest possible cost of one attempt.
 
     Attributes:
         usd: Upper bound; 0 for a free model, None when no price is known.
-        output_limit: Output tokens it counts on where the request names no limit, to be sent along as one;
-            else None.
+        output_limit: Output tokens that the quote assumes when the request has no limit, to be sent as its
+            limit; else None.
     """
 
     usd: Decimal | None
@@ -43,9 +43,9 @@ NOTHING_USED = Usage(input_tokens=0, output_tokens=0)
 
 
 def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | None:
-    """A quote at or above `quote`, without counting tokens; None where they must be counted.
+    """Upper bound of `quote` without counting tokens; None when they must be counted.
 
-    Where the prompt could bear on the output limit, that is one of these cases.
+    They must be counted, for example, when the length of the prompt may affect the output limit.
     """
     prompt = tokens.bound_request(request)
     if prompt is None:
@@ -62,16 +62,18 @@ def bound(prices: Prices, request: Request, *, free: bool = False) -> Quote | No
 def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool = False) -> Quote:
     """Price a request at its full prompt and its whole output limit.
 
-    Without a limit in the request the output is taken as 4,096 tokens, or what the schema of the reply bounds
-    it to, and room for thinking where the model thinks; or what the model's context leaves if that is less. A
-    model that bills writes to its prompt cache by itself may write all of a long prompt, and a cheaper
-    service tier may not be had: the dearer price counts in both cases.
+    If the request has no limit, the output is assumed to be 4,096 tokens, or the limit given by the reply's
+    schema, plus room for thinking if the model thinks; or the rest of the model's context, if that is less. A
+    model that charges for automatic writes to its prompt cache may write all of a long prompt, and a cheaper
+    service tier may not be available: the higher price counts in both cases.
 
     Args:
         prices: Price lists.
-        request: What would be sent.
-        free: The service charges nothing; then nothing is counted, unless the person's own table prices it.
-        batch: Through the service's batch API, where what goes into its prompt cache is kept for an hour.
+        request: The request that would be sent.
+        free: Whether the service charges nothing; then nothing is counted, unless the user's own table has a
+            price.
+        batch: Whether it goes through the service's batch API, where prompt cache entries are kept for an
+            hour.
     """
     probe, source = prices.cost(request.provider, request.model, NOTHING_USED, free=free)
     if source == "free":
@@ -82,7 +84,7 @@ def quote(prices: Prices, request: Request, *, free: bool = False, batch: bool =
 
 
 def _price(prices: Prices, request: Request, prompt: int, *, free: bool, batch: bool) -> Quote:
-    """Quote of a request with so many input tokens."""
+    """Quote of a request with `prompt` input tokens."""
     output, limit = output_bound(prices, request, prompt)
     writes = _most_written(request, prompt)
     usage = Usage(
@@ -100,14 +102,14 @@ def _price(prices: Prices, request: Request, prompt: int, *, free: bool, batch: 
 
 
 def input_bound(request: Request) -> int:
-    """Input tokens of a request, with a margin where the model's vocabulary is not public."""
+    """Input tokens of a request, with a margin if the model's vocabulary is not public."""
     counted = tokens.count_request(request).tokens
     _, own = tokens.vocabulary_for(request.model)
     return counted if own else math.ceil(counted * FOREIGN_MARGIN)
 
 
 def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, int | None]:
-    """Output tokens of one choice, and the limit to send along when the request has none."""
+    """Output tokens of one choice, and the limit to send when the request has none."""
     if request.operation == "embeddings":
         return 0, None
     limits = [value for name in OUTPUT_LIMITS if isinstance(value := request.parameters.get(name), int)]
@@ -120,29 +122,29 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
 
 
 def _usual_output(request: Request) -> int:
-    """Output tokens of a request that names no limit, in a context that has room for them."""
+    """Assumed output tokens of a request without a limit, before the context is considered."""
     most = None if request.schema is None else reply_size(request.schema.json_schema).limit
     usual = request.default_output_tokens if most is None else min(most, request.default_output_tokens)
     return usual + thinking_tokens(request.provider, request.model, request.parameters)
 
 
 def choices(request: Request) -> int:
-    """How many answers are asked for at once; each is charged."""
+    """Number of requested choices; each is charged."""
     asked = request.parameters.get("n")
     return asked if isinstance(asked, int) and asked > 1 else 1
 
 
 def may_write_cache(request: Request, prompt: int) -> bool:
-    """Whether the prompt may go into the provider's cache, which some charge for above the price of input.
+    """Whether the prompt may be written to the provider's cache, for which some charge an extra price.
 
-    Source: OpenAI, "Prompt caching": from GPT-5.6 on prompts of 1,024 tokens are written without being asked.
+    Source: OpenAI, "Prompt caching": from GPT-5.6 on, prompts of 1,024 tokens are written automatically.
     """
     unasked = request.provider in WRITES_UNASKED and prompt >= MIN_CACHED_TOKENS
-    return unasked or bool(_cache_wishes(request))
+    return unasked or bool(_cache_controls(request))
 
 
 def _most_written(request: Request, prompt: int) -> int | None:
-    """The most tokens that a request may write to the provider's cache; None for none."""
+    """Most tokens that a request may write to the provider's cache; None for none."""
     if may_write_cache(request, prompt):
         return prompt
     if request.provider != "anthropic" or request.shared is None:
@@ -151,14 +153,14 @@ def _most_written(request: Request, prompt: int) -> int | None:
 
 
 def _writes_for_an_hour(request: Request, *, batch: bool) -> bool:
-    """Whether some of it is to be kept for an hour, which costs more again."""
+    """Whether a part is kept in the provider's cache for an hour, at a still higher price."""
     if batch and request.shared is not None:
         return True
-    wishes = _cache_wishes(request)
-    return any(batch or (isinstance(wish, Mapping) and wish.get("ttl") == "1h") for wish in wishes)
+    controls = _cache_controls(request)
+    return any(batch or (isinstance(control, Mapping) and control.get("ttl") == "1h") for control in controls)
 
 
-def _cache_wishes(request: Request) -> list[Any]:
+def _cache_controls(request: Request) -> list[Any]:
     given = request.parameters
     parts = (
         part

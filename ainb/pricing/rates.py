@@ -1,4 +1,4 @@
-"""The arithmetic of one price list: tokens times rates, nothing else."""
+"""Rates of a model and the cost of token counts by them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What a model charges; tokens in USD per million.
+    """Rates of a model, in USD per million tokens.
 
     Attributes:
         input: Tokens read; None means that no such price is known.
         output: Tokens written; None means that no such price is known.
-        cache_read: Input that came from the provider's cache; None means charged as `input`.
-        cache_write: Input that went into the provider's cache; None means charged as `input`.
-        cache_write_1h: The part of it that is kept for an hour; None means charged as `cache_write`.
+        cache_read: Input read from the provider's cache; None means charged as `input`.
+        cache_write: Input written to the provider's cache; None means charged as `input`.
+        cache_write_1h: Input written to the cache for an hour; None means charged as `cache_write`.
         reasoning: Output that was reasoning; None means charged as `output`.
         request: USD for each request.
     """
@@ -33,11 +33,11 @@ class Rates:
     request: Decimal = ZERO
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """USD of one reply; None when a number or a rate that it needs is unknown.
+        """Cost of one reply in USD; None when a required count or rate is unknown.
 
-        Where no token costs anything, the price of the request is the cost, and no count is needed.
+        If all token rates are 0, the cost is the price of the request, and no count is needed.
 
-        Cached tokens are part of the input and reasoning is part of the output; where a service reports parts
+        Cached tokens are part of the input, reasoning tokens part of the output; if a service reports parts
         larger than the whole, the parts count and nothing becomes negative.
         """
         if usage.input_tokens is None:
@@ -60,7 +60,7 @@ class Rates:
         return self.input == ZERO and self.output == ZERO and not any(parts)
 
     def _write_cost(self, base: Decimal, written: int, long: int) -> Decimal:
-        """Millionths of a USD for what went into the provider's cache."""
+        """Cost of input written to the provider's cache, in millionths of a USD."""
         short_rate = base if self.cache_write is None else self.cache_write
         long_rate = short_rate if self.cache_write_1h is None else self.cache_write_1h
         long = min(long, written)
@@ -68,7 +68,7 @@ class Rates:
 
 
 def _output(rates: Rates, usage: Usage) -> Decimal | None:
-    """Millionths of a USD for the output; None when it is unknown."""
+    """Cost of the output in millionths of a USD; None when unknown."""
     tokens = usage.output_tokens
     if rates.output is None:
         return None if tokens else ZERO

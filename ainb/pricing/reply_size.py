@@ -1,4 +1,4 @@
-"""Output tokens of a reply to a schema: what is usual, and the most that a matching reply takes."""
+"""Output tokens of replies to a schema: the usual number, and the most for a matching reply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ainb import tokens
 MAX_DEPTH: Final = 6
 MAX_ITEMS: Final = 100
 MAX_CHARS: Final = 2_000
-# Other vocabularies take up to half as many tokens again, and a model may put a fence around its reply.
+# Other vocabularies need up to half as many tokens more, and a model may put a code fence around its reply.
 MARGIN: Final = 1.5
 FRAME_TOKENS: Final = 32
 LEAST_LIMIT: Final = 128
@@ -44,8 +44,8 @@ class ReplySize:
     """Output tokens of a reply to a schema, without thinking.
 
     Attributes:
-        usual: Of a usual reply.
-        limit: Output limit that every matching reply keeps; None where the schema does not bound it.
+        usual: Tokens of a usual reply.
+        limit: Output limit that every matching reply fits into; None if the schema does not bound it.
     """
 
     usual: int
@@ -56,8 +56,8 @@ _known: dict[int, tuple[Mapping[str, Any], ReplySize]] = {}
 
 
 def reply_size(schema: Mapping[str, Any]) -> ReplySize:
-    """The size of replies to a JSON schema."""
-    # Rows of a batch share one schema.
+    """Compute the size of replies to a JSON schema."""
+    # Cached by identity, since rows of a batch share one schema.
     known = _known.get(id(schema))
     if known is not None and known[0] is schema:
         return known[1]
@@ -84,7 +84,7 @@ class _UnboundedError(Exception):
 
 
 class _Sizer:
-    """Makes a value that matches a schema."""
+    """Base of builders of a value that matches a schema."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
@@ -141,7 +141,7 @@ class _Sizer:
         return {name: self.value(inner, name, depth + 1) for name, inner in named.items()}
 
     def unknown(self) -> Any:
-        """A value of a schema that says nothing of it."""
+        """A value of a schema without constraints."""
         raise NotImplementedError
 
     def choice(self, values: list[Any]) -> Any:
@@ -166,7 +166,7 @@ class _Sizer:
 
 
 class _Usual(_Sizer):
-    """A value of usual length."""
+    """Builder of a value of usual length."""
 
     def unknown(self) -> Any:
         return _WORD * _OTHER_WORDS
@@ -197,10 +197,11 @@ class _Usual(_Sizer):
 
 
 class _Longest(_Sizer):
-    """The longest value; a schema that does not bound it raises `_UnboundedError`.
+    """Builder of the longest value; raises `_UnboundedError` for a schema that does not bound it.
 
     Attributes:
-        text_tokens: Most tokens of the texts, which stand empty in the value: one for each character.
+        text_tokens: Most tokens of the texts, one per character; the value contains empty texts in their
+            place.
     """
 
     def __init__(self, root: Mapping[str, Any]) -> None:

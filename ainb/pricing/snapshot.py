@@ -1,7 +1,7 @@
 """Published prices that ainb ships: names, context windows and rates, read without genai-prices.
 
-The data is made from genai-prices (`ainb.pricing.compile`). It counts while the installed genai-prices is the
-version that it was made from; where another one is installed, that package is used.
+The data is made from genai-prices (`ainb.pricing.compile`). It is used if the installed genai-prices has the
+version from which it was made; otherwise the package is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ainb.pricing.rates import ZERO, Rates
 PACKAGE = "genai-prices"
 FILE_NAME = "prices.json.gz"
 REQUESTS_PER_RATE = 1_000
-# Names of `Rates` and of the package.
+# Field of `Rates` by name in the package.
 RATE_NAMES = {
     "input": "input_mtok",
     "output": "output_mtok",
@@ -32,7 +32,7 @@ RATE_NAMES = {
     "request": "requests_kcount",
 }
 _COMPACT_DATE = re.compile(r"(-)(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
-# Tests of a name in the data, and the method of the name that each of them is.
+# Method of `str` by name of a test in the data.
 _TESTS = {
     "equals": "__eq__",
     "starts_with": "startswith",
@@ -44,11 +44,11 @@ _Clause = list[Any] | None
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Rates from a day on.
+    """Rates that apply from a day on.
 
     Attributes:
         start: First day (UTC); None means always.
-        bands: Input tokens up to which rates hold (None: any number) and the rates, smallest prompts first.
+        bands: Pairs of the most input tokens (None: any number) and their rates, smallest prompts first.
     """
 
     start: date | None
@@ -57,11 +57,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A model as the data knows it.
+    """A model in the data.
 
     Attributes:
-        window: Context window in tokens; None where it is unknown.
-        prices: Its prices, oldest first; None where only the package can tell.
+        window: Context window in tokens; None when unknown.
+        prices: Its prices, oldest first; None if only the package can compute them.
     """
 
     window: int | None
@@ -69,17 +69,17 @@ class Listed:
 
     @property
     def rates(self) -> Rates | None:
-        """The rates, where they depend neither on the day nor on the prompt's size; else None."""
+        """The rates, if they depend neither on the day nor on the prompt's size; else None."""
         if self.prices is None or len(self.prices) > 1 or len(self.prices[0].bands) > 1:
             return None
         return self.prices[0].bands[0][1]
 
     def cost(self, usage: Usage, at: datetime) -> Decimal | None:
-        """USD of a use of the model; None when a number or a rate that it needs is unknown.
+        """Cost of a use of the model in USD; None when a required count or rate is unknown.
 
         Args:
-            usage: Its tokens.
-            at: When it was; a time without a zone is UTC.
+            usage: Tokens of the use.
+            at: Time of the use; a time without a zone is UTC.
         """
         day = (at if at.tzinfo is None else at.astimezone(UTC)).date()
         prices = self.prices or ()
@@ -97,10 +97,10 @@ class Listed:
 
 
 class Snapshot:
-    """The data in memory.
+    """Price data in memory.
 
     Args:
-        data: As `ainb.pricing.compile` makes it.
+        data: Data from `ainb.pricing.compile`.
 
     Attributes:
         date: Day on which it was made, as ISO 8601.
@@ -112,12 +112,12 @@ class Snapshot:
         self._by_id: dict[str, dict[str, Any]] = {item["id"]: item for item in self._providers}
 
     def find(self, provider: str | None, model: str, wanted: Mapping[str, str]) -> Listed | None:
-        """A model; None where the data does not know it.
+        """Find a model; None if the data does not contain it.
 
         Args:
-            provider: Id of the provider; None lets the model's name tell.
+            provider: Id of the provider; None infers it from the model's name.
             model: The provider's own model name.
-            wanted: Processing and service tier that are asked for.
+            wanted: Requested processing and service tier.
         """
         name = model.lower()
         if provider is not None and provider.lower() == "litellm":
@@ -132,13 +132,13 @@ class Snapshot:
         if found is None:
             return None
         item, is_own = found
-        # The package itself ignores what is wanted of a model that is borrowed from another provider.
+        # The package ignores processing and tier for a model that is taken from another provider.
         varies = is_own and any(when.items() <= wanted.items() for when in item["variants"])
         prices = None if varies or item["prices"] is None else tuple(map(_read_price, item["prices"]))
         return Listed(item["window"], prices)
 
     def models(self, provider: str) -> list[str]:
-        """Names of the models of a provider that are not deprecated, sorted; [] where it is unknown."""
+        """Names of a provider's models that are not deprecated, sorted; [] for an unknown provider."""
         found = self._by_id.get(provider)
         return sorted(item["id"] for item in found["models"] if not item["deprecated"]) if found else []
 
@@ -168,7 +168,7 @@ class Snapshot:
 
 @cache
 def load_snapshot() -> Snapshot | None:
-    """The data; None where another version of the package is installed, or the package knows newer prices."""
+    """Load the data; None if another version of the package is installed, or the package is imported."""
     import gzip
     import sys
     from importlib.util import find_spec
@@ -178,16 +178,17 @@ def load_snapshot() -> Snapshot | None:
     folder = Path(__file__).parent.parent / "data"
     data = orjson.loads(gzip.decompress((folder / FILE_NAME).read_bytes()))
     spec = find_spec("genai_prices")
+    # Once the package is imported it is used, since the user may have updated its prices (`UpdatePrices`).
     if spec is None or spec.origin is None or "genai_prices" in sys.modules:
         return None
     site = Path(spec.origin).parent.parent
-    # Looked up by the folder's name: reading the metadata of packages takes 50 ms.
+    # By the folder's name, since reading the metadata of packages takes 50 ms.
     is_same = (site / f"genai_prices-{data['package_version']}.dist-info").is_dir()
     return Snapshot(data) if is_same else None
 
 
 def price_source() -> str:
-    """Where published prices come from: the data that ainb ships, with its date, or the package."""
+    """Source of published prices: the data that ainb ships, with its date, or the package."""
     found = load_snapshot()
     if found is not None:
         return f"prices of {found.date}"
@@ -197,7 +198,7 @@ def price_source() -> str:
 
 
 def is_loaded() -> bool:
-    """Whether the data is in memory and counts."""
+    """Whether the data is in memory and in use."""
     return bool(load_snapshot.cache_info().currsize) and load_snapshot() is not None
 
 

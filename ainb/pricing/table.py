@@ -1,4 +1,4 @@
-"""The person's own prices: read once, checked when read, looked up by name or pattern."""
+"""The user's own price table: checked once, looked up by name or pattern."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class PriceTable:
     """Prices by ``provider:model``, by ``model``, or by a pattern of either (``openai:gpt-5*``).
 
     An exact name wins over a pattern, ``provider:model`` over ``model``, and a longer pattern over a shorter
-    one. A table that prices input only charges nothing for output, and the other way round.
+    one. A table with only a price of input charges nothing for output, and vice versa.
 
     Args:
-        table: From name to prices under the keys of `PRICE_KEYS`.
+        table: Prices by name, each with the keys of `PRICE_KEYS`.
 
     Raises:
-        ConfigError: A key is unknown, or a price is negative, no number, or of another unit.
+        ConfigError: A key is unknown, or a price is negative, not a number, or in another unit.
     """
 
     def __init__(self, table: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -80,7 +80,7 @@ def _read_price(name: str, key: str, value: object) -> Decimal:
 
 
 def _number(value: object) -> Decimal:
-    """The value as a Decimal; NaN where it is no number."""
+    """The value as a Decimal; NaN if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return Decimal("NaN")
     try:

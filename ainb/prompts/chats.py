@@ -1,7 +1,6 @@
-"""Conversations of a notebook: turns under a name, and which of them go out with the next question.
+"""Conversations of a notebook: turns by name, and the selection of turns sent with the next question.
 
-They live as long as the process. A notebook that is run again builds them anew, from the cache and for
-nothing.
+They are kept until the process ends. A notebook that is run again rebuilds them from the cache at no cost.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ class Turn:
     """A question and its answer.
 
     Attributes:
-        key: The cell that asked.
-        question: As it was sent.
+        key: Key of the cell that asked.
+        question: The question as sent.
         answer: The reply's text.
         model: The model that answered.
     """
@@ -32,7 +31,7 @@ class Turn:
 
     @property
     def messages(self) -> tuple[Message, Message]:
-        """Both sides of it."""
+        """Question and answer as messages."""
         return self.question, Message("assistant", self.answer)
 
 
@@ -42,19 +41,19 @@ class Chat:
 
     Attributes:
         turns: Oldest first.
-        system: System message that goes out in front; None means none.
+        system: System message that is sent first; None means none.
     """
 
     turns: list[Turn] = field(default_factory=list)
     system: str | None = None
 
     def before(self, key: str) -> list[Turn]:
-        """The turns that stand before that of `key`; all of them where it has none yet."""
+        """The turns before that of `key`; all turns if it has none yet."""
         place = self._place(key)
         return self.turns[:place] if place is not None else list(self.turns)
 
     def keep(self, turn: Turn) -> None:
-        """Replace the turn that the same cell asked before, or append the turn; later turns stay."""
+        """Replace the earlier turn of the same cell, or append the turn; later turns stay."""
         place = self._place(turn.key)
         if place is None:
             self.turns.append(turn)
@@ -62,11 +61,11 @@ class Chat:
             self.turns[place] = turn
 
     def new_key(self, *, repeats: Message | None = None) -> str:
-        """A key for a cell that has no id.
+        """Make a key for a cell without an id.
 
         Args:
-            repeats: A question that, where the last turn asked the same, takes that turn's place; None always
-                begins a new turn.
+            repeats: A question that replaces the last turn if that asked the same; None always begins a new
+                turn.
         """
         if repeats is not None and self.turns and self.turns[-1].question == repeats:
             return self.turns[-1].key
@@ -84,11 +83,11 @@ class Chats:
         self._chats: dict[tuple[str, str], Chat] = {}
 
     def open(self, notebook: str, name: str) -> Chat:
-        """The conversation of that name, begun where there is none yet."""
+        """The conversation of that name, created if there is none."""
         return self._chats.setdefault((notebook, name), Chat())
 
     def find(self, notebook: str, name: str) -> Chat:
-        """The conversation of that name.
+        """The existing conversation of that name.
 
         Raises:
             ConfigError: There is none.
@@ -101,11 +100,11 @@ class Chats:
         return chat
 
     def names(self, notebook: str) -> list[str]:
-        """Names of a notebook's conversations that have a turn, in the order in which they were begun."""
+        """Names of a notebook's conversations that have a turn, in order of creation."""
         return [name for (place, name), chat in self._chats.items() if place == notebook and chat.turns]
 
     def fork(self, notebook: str, name: str, copy: str) -> Chat:
-        """A copy that goes its own way.
+        """Make a copy that continues independently.
 
         Raises:
             ConfigError: There is no such chat, or the name of the copy is taken.
@@ -119,14 +118,14 @@ class Chats:
         return fork
 
     def cut(self, notebook: str, name: str, turns: int) -> int:
-        """Keep the first `turns` of a conversation; returns how many were dropped."""
+        """Keep the first `turns` turns of a conversation; returns the number dropped."""
         chat = self.find(notebook, name)
         dropped = max(0, len(chat.turns) - turns)
         del chat.turns[turns:]
         return dropped
 
     def reset(self, notebook: str, name: str | None = None) -> int:
-        """Forget a conversation, or all of a notebook; returns how many there were.
+        """Delete a conversation, or all of a notebook; returns their number.
 
         Raises:
             ConfigError: There is no chat of that name.
@@ -140,7 +139,7 @@ class Chats:
 def window(
     turns: Sequence[Turn], *, limit_tokens: int, count: Callable[[Sequence[Message]], int]
 ) -> tuple[list[Message], int]:
-    """The latest turns that fit, whole ones only.
+    """The latest turns that fit into a token limit.
 
     Args:
         turns: Oldest first.
@@ -148,7 +147,7 @@ def window(
         count: Counts the tokens of messages.
 
     Returns:
-        Their messages, oldest first, and how many turns were left out.
+        Their messages, oldest first, and the number of turns left out.
     """
     messages: list[Message] = []
     left = limit_tokens

@@ -39,10 +39,10 @@ class Field:
         kind: "column" (its text equals a label), "name" (the form of a name with attributes and items),
             "escaped" (a label or a name in double braces), "other" (one or two pairs of braces on one line
             around anything else).
-        text: What stands between the braces.
-        braced: Whether it stood in three pairs of braces: a value in braces.
+        text: Text between the braces.
+        braced: Whether it was in three pairs of braces, which means a value in braces.
         start: Position of the first brace.
-        end: Position behind the last brace.
+        end: Position after the last brace.
     """
 
     kind: Literal["column", "name", "escaped", "other"]
@@ -53,7 +53,7 @@ class Field:
 
     @property
     def name(self) -> str:
-        """The name that it starts with."""
+        """The name with which the field starts."""
         return first_word(self.text)
 
 
@@ -69,7 +69,7 @@ class FieldFinder:
         self._lengths = sorted({len(label) for label in self._labels}, reverse=True)
 
     def find(self, text: str) -> Iterator[Field]:
-        """The fields of `text` from left to right; none overlaps another."""
+        """The fields of `text` from left to right, without overlap."""
         at = text.find("{")
         while at >= 0:
             field = self._column(text, at) or _name(text, at) or _other(text, at)
@@ -106,15 +106,15 @@ def _other(text: str, at: int) -> Field | None:
 
 
 def first_word(field: str) -> str:
-    """The name that a field starts with."""
+    """The name with which a field starts."""
     return field.partition(".")[0].partition("[")[0]
 
 
 def near_label(text: str, labels: Collection[str]) -> str | None:
-    """The label that a braced text was probably meant to be, or None.
+    """The label that a braced text probably means, or None.
 
-    Differences of case, of blanks, ``_``, ``-`` and other marks, a Python format (``:.2f``, ``!r``), quotes
-    around it, and few mistyped letters are near. An object of JSON that has a key of that name is not.
+    It may differ in case, in blanks, ``_``, ``-`` and other marks, by a Python format (``:.2f``, ``!r``), by
+    enclosing quotes, or by a few mistyped letters. A JSON object with a key of that name does not count.
     """
     wanted = text.strip()
     if wanted[:1] in {"'", '"'}:
@@ -138,7 +138,7 @@ def _plain(label: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = NEAR) -> str | None:
-    """The known word that `word` was probably meant to be, or None."""
+    """The known word that `word` probably means, or None."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return near[0] if near else None
 
@@ -158,14 +158,14 @@ def look_up(field: str, name: str, value: Any) -> Any:
 
 
 def is_dunder(name: str) -> bool:
-    """Whether it is a name of Python's own, such as ``__class__``."""
+    """Whether a name is one of Python's special names, such as ``__class__``."""
     return name.startswith("__") and name.endswith("__")
 
 
 def _attribute(done: str, value: Any, attribute: str) -> Any:
     if is_dunder(attribute):
         raise InvalidPromptError(
-            f"{{{done}.{attribute}}} asks for an internal of Python; nothing was sent; "
+            f"{{{done}.{attribute}}} is an internal attribute of Python; nothing was sent; "
             "double the braces to send it as typed"
         )
     try:

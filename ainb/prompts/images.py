@@ -1,4 +1,4 @@
-"""Images as input: a file or an object of the notebook, checked and encoded as a part of a message."""
+"""Images as input: files or objects of the notebook, checked and encoded as parts of messages."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _CHANNELS = (1, 3, 4)
 
 
 def picture_part(value: Any, name: str) -> dict[str, Any]:
-    """A picture as the OpenAI protocol's content part, which adapters of other protocols translate.
+    """Encode a picture as a content part of the OpenAI protocol, which other adapters translate.
 
-    The same picture gives the same part, so that it counts by its content in the cache key.
+    The same picture gives the same part, so that the cache key depends on its content.
 
     Args:
         value: Path, bytes, PIL image, matplotlib figure or axes, array of shape (h, w), (h, w, 1), (h, w, 3)
-            or (h, w, 4), or anything else that shows itself as a PNG in a notebook. Integers are 0 to 255,
+            or (h, w, 4), or any other object that a notebook displays as PNG. Integers are 0 to 255,
             other numbers 0 to 1.
-        name: What messages call it.
+        name: Its name in messages.
 
     Raises:
-        ConfigError: It is no picture, of a kind that cannot be read, or too large.
+        ConfigError: It is not a picture, cannot be read, or is too large.
     """
     kind, data = _encode(value, name)
     if len(data) > MAX_BYTES:
@@ -42,7 +42,7 @@ def picture_part(value: Any, name: str) -> dict[str, Any]:
 
 
 def _encode(value: Any, name: str) -> tuple[str, bytes]:
-    """Kind and bytes, in one of the forms that every provider takes."""
+    """Kind and bytes, in a format that every provider accepts."""
     if isinstance(value, str | Path):
         value = _read_file(Path(value).expanduser(), name)
     if isinstance(value, bytes | bytearray):
@@ -66,7 +66,7 @@ def _encode(value: Any, name: str) -> tuple[str, bytes]:
 
 def _read_file(path: Path, name: str) -> bytes:
     try:
-        if path.stat().st_size > 4 * MAX_BYTES:  # not even read
+        if path.stat().st_size > 4 * MAX_BYTES:  # too large to read at all
             raise ConfigError(
                 f"the picture {name} takes {path.stat().st_size / 1e6:.1f} MB, "
                 f"more than {MAX_BYTES // 10**6} MB; make it smaller"
@@ -79,7 +79,7 @@ def _read_file(path: Path, name: str) -> bytes:
 
 
 def _check_bytes(data: bytes, name: str) -> tuple[str, bytes]:
-    """The bytes as they are where every provider takes their kind, else written anew as PNG."""
+    """The bytes unchanged if every provider accepts their format, else converted to PNG."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -103,7 +103,7 @@ def _save(picture: Any, name: str) -> tuple[str, bytes]:
 
 def _draw(figure: Any) -> bytes:
     buffer = io.BytesIO()
-    # The version of matplotlib, which it would write into the file, must not change the cache key.
+    # Without the version of matplotlib in the file, which must not change the cache key.
     figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
     return buffer.getvalue()
 

@@ -1,7 +1,6 @@
-"""Fills the fields of a cell's prompt with values of the notebook.
+"""Interpolation: fills the fields of a cell's prompt with values of the notebook.
 
-One pass over the typed text: a value that was put in is never read again, so braces inside it stay as they
-are.
+The typed text is read in one pass; inserted values are not read again, so braces inside them are unchanged.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ MAX_UNKNOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A prompt with its values in place.
+    """A prompt with its values filled in.
 
     Attributes:
-        text: What will be sent.
-        notes: A line for each name that looks mistyped, oldest first.
-        values: The values that were put in, as they are sent but for outer white space; each once.
+        text: Text that will be sent.
+        notes: One line for each name that looks mistyped, in order.
+        values: The inserted values as sent, without outer white space; each once.
         filled: The fields that were filled, as typed between their braces; each once.
-        tables: Fields that were filled with a table, each with the text that is sent for it.
-        as_typed: Fields that name something of the notebook and stayed as typed, because of the place they
-            stand in; each once.
+        tables: Text sent for each field that was filled with a table.
+        as_typed: Fields with a name of the notebook that were not filled because of their position; each
+            once.
     """
 
     text: str
@@ -51,10 +50,10 @@ class Filled:
 
 
 def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
-    """Put values of `namespace` into `body`.
+    """Fill the fields of `body` with values of `namespace`.
 
-    Fields whose first word is no name of the namespace, those in places that `protected` lists, and all other
-    braces stay as typed; ``{{x}}`` is ``{x}`` outside of code fences.
+    Fields whose first word is not a name of the namespace, fields at positions that `protected` lists, and
+    all other braces stay as typed; ``{{x}}`` becomes ``{x}`` outside of code fences.
 
     Raises:
         InvalidPromptError: The name exists, but the attribute or the item does not; nothing was sent.
@@ -78,7 +77,7 @@ def fill(body: str, namespace: Mapping[str, Any]) -> Filled:
 
 
 class _Filling:
-    """One prompt on its way; the dicts are sets that keep their order."""
+    """State while a prompt is filled; the dicts are used as ordered sets."""
 
     def __init__(self, body: str, namespace: Mapping[str, Any]) -> None:
         self.notes: dict[str, None] = {}
@@ -92,7 +91,7 @@ class _Filling:
         self._protected = ProtectedPlaces(body)
 
     def text_of(self, found: Field) -> str:
-        """What is sent in the place of a field."""
+        """Text that is sent in place of a field."""
         typed = self._body[found.start : found.end]
         if found.kind == "escaped":
             return typed if self._protected.in_fence(found.start) else f"{{{found.text}}}"
@@ -121,21 +120,23 @@ class _Filling:
         self._unknown.add(name)
         known = [item for item in self._namespace if not item.startswith("_") and item not in {"In", "Out"}]
         if near := nearest(name, known):
-            self.notes[f"{{{name}}} names nothing and is sent as typed; did you mean {{{near}}}?"] = None
+            self.notes[
+                f"{{{name}}} is not a name in the notebook and is sent as typed; did you mean {{{near}}}?"
+            ] = None
 
 
 def is_value(value: Any) -> bool:
-    """Whether it can be sent: modules, classes, functions and generators cannot."""
+    """Whether an object can be sent as a value: modules, classes, functions and generators cannot."""
     return not isinstance(value, _NO_VALUE)
 
 
 def not_a_value(typed: str, value: Any) -> str:
-    """The line about a field that names a module, a class, a function or a generator."""
+    """The note on a field that names a module, a class, a function or a generator."""
     return f"{{{typed}}} is a {_kind(value)}, not a value; it is sent as typed"
 
 
 def value_text(value: Any, field: str) -> str:
-    """Text sent for a value: texts and replies as they are, tables as schema and first rows, else ``str``.
+    """Text sent for a value: texts and replies unchanged, tables as schema and first rows, else ``str``.
 
     Raises:
         InvalidPromptError: The value cannot be written as text.

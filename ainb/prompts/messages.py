@@ -1,4 +1,4 @@
-"""Prompts as users give them, read into messages."""
+"""Conversion of users' prompts into messages."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Prompt = str | Sequence[Message | Mapping[str, Any]]
 
 
 def read_prompt(prompt: Prompt, system: str | None = None) -> tuple[Message, ...]:
-    """Messages out of a text or a list of messages.
+    """Convert a text or a list of messages into messages.
 
     Args:
         prompt: A text, stripped of outer white space, or messages as ``{"role": …, "content": …}`` or
             `Message`.
-        system: System message put in front; None means none.
+        system: System message that is prepended; None means none.
 
     Raises:
         InvalidPromptError: There is nothing to send.
-        ConfigError: An item of the list is no message.
+        ConfigError: An item of the list is not a message.
     """
     if isinstance(prompt, str):
         text = prompt.strip()

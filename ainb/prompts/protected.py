@@ -1,8 +1,8 @@
-r"""Places of a prompt where a name of the notebook stays as typed: LaTeX, shell variables and code fences.
+r"""Protected places of a prompt, where names stay as typed: LaTeX, shell variables and code fences.
 
-A name is not filled directly behind ``\word`` or an argument of it (``\frac{a}{b}``, ``\sqrt[n]{x}``), behind
-``_`` or ``^`` inside mathematics, directly behind ``$``, and in a multi-line code fence unless it is alone on
-its line. One pass over the text for each kind of place, each in linear time.
+A name is not filled directly after ``\word`` or an argument of it (``\frac{a}{b}``, ``\sqrt[n]{x}``), after
+``_`` or ``^`` inside mathematics, directly after ``$``, and in a multi-line code fence unless it is alone on
+its line. Each kind of place takes one pass over the text, in linear time.
 
 Source: fences as in CommonMark 0.31, section 4.5; ``$…$`` as in Pandoc's ``tex_math_dollars``.
 """
@@ -30,13 +30,13 @@ _CLOSERS = {"(": ")", "[": "]"}
 
 
 class ProtectedPlaces:
-    """Answers for one text whether a field stays as typed if it is a name of the notebook."""
+    """Protected places of one text: whether a field stays as typed even if it is a name."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def cover(self, start: int, end: int) -> bool:
-        """Whether the field between `start` and `end` stays as typed; both count its braces."""
+        """Whether the field from `start` to `end`, braces included, stays as typed."""
         before = self._text[start - 1 : start]
         if before == "$" or start in self._arguments:
             return True
@@ -97,17 +97,17 @@ def _command_arguments(text: str) -> Iterator[int]:
 
 
 def _closes_argument(stack: list[tuple[str, bool]], bracket: str) -> bool:
-    """Close the bracket that `bracket` belongs to; whether that was an argument."""
+    """Close the bracket that matches `bracket`; returns whether it was an argument."""
     if bracket == "]" and (not stack or stack[-1][0] != "["):
         return False
-    # A "[" that is never closed, as in [0, 1), must not hide the brace around it.
+    # A "[" that is never closed, as in [0, 1), must not hide the enclosing brace.
     while stack and bracket == "}" and stack[-1][0] != "{":
         stack.pop()
     return bool(stack) and stack.pop()[1]
 
 
 def _dollar_math(text: str) -> Iterator[Region]:
-    r"""``$$…$$``, and ``$…$`` that opens before and closes behind a character, in one paragraph."""
+    r"""Regions of ``$$…$$``, and of ``$…$`` within a paragraph and without blanks inside the dollar signs."""
     paragraphs = [found.start() for found in _BLANK_LINE.finditer(text)]
     opened: dict[str, int] = {}
     for token in _MATH.finditer(text):
@@ -139,7 +139,7 @@ def _between(positions: list[int], start: int, end: int) -> bool:
 
 
 def _bracket_math(text: str) -> Iterator[Region]:
-    r"""``\(…\)``, ``\[…\]`` and ``\begin{…}…\end{…}``."""
+    r"""Regions of ``\(…\)``, ``\[…\]`` and ``\begin{…}…\end{…}``."""
     brackets: dict[str, int] = {}
     environments: dict[str, list[int]] = {}
     for token in _MATH.finditer(text):

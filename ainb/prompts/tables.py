@@ -1,7 +1,6 @@
 """DataFrames and Series as text for a model: a schema and the first rows as CSV.
 
-The same bytes on every pandas: nothing here asks pandas to format a value, and pandas is never imported, only
-recognised.
+The text is the same with every pandas: pandas formats no value here, and is never imported, only recognised.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _WORDS: tuple[tuple[type, str], ...] = ((bool, "boolean"), (int, "integer"), (fl
 
 
 def table_text(value: Any) -> str | None:
-    """Schema and first rows of a DataFrame or a Series; None for everything else."""
+    """Schema and first rows of a DataFrame or a Series; None for any other object."""
     pandas = sys.modules.get("pandas")
     if pandas is None:
         return None
@@ -66,7 +65,7 @@ def _index_columns(index: Any, pandas: Any) -> list[tuple[str, Any]]:
 
 
 def kind_of(values: Any) -> str:
-    """Type of a column, in words that every pandas shares.
+    """Type of a column, in words that do not depend on the pandas version.
 
     Returns:
         "integer", "number", "complex number", "text", "boolean", "time", "duration", "category", "mixed" or
@@ -94,19 +93,19 @@ def _kind_of_objects(values: list[Any]) -> str:
 def _cells(values: Any) -> list[str]:
     first = _first(values, FIRST_ROWS)
     if getattr(first.dtype, "name", "") in {"float16", "float32"}:
-        # The shortest text of the narrow float itself; widened, 0.1 would read 0.10000000149011612.
+        # The shortest text of the float32 itself; as a float64, 0.1 would read 0.10000000149011612.
         numbers = first.to_numpy()
         return ["" if item != item else str(item) for item in numbers]  # noqa: PLR0124 - NaN is not itself
     return [_cell(item) for item in first]
 
 
 def _first(values: Any, count: int) -> Any:
-    """The first values of a Series or an Index; a plain slice of a Series would go by label."""
+    """The first values of a Series or an Index; a plain slice of a Series would use labels."""
     return values.iloc[:count] if hasattr(values, "iloc") else values[:count]
 
 
 def _plain(value: Any) -> Any:
-    """Python's own value in place of a numpy scalar."""
+    """Convert a numpy scalar to a Python value."""
     return value.item() if hasattr(value, "dtype") and hasattr(value, "item") else value
 
 
@@ -119,7 +118,7 @@ def _cell(value: Any) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether it is None, NaN, NaT or NA."""
+    """Whether a value is None, NaN, NaT or NA."""
     return (
         value is None
         or (isinstance(value, float) and math.isnan(value))

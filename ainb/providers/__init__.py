@@ -1,8 +1,9 @@
-"""One adapter a protocol; `find_model` and `make_provider` are how the rest of the house reaches them."""
+"""Provider adapters, one per protocol; `split_model` and `make_provider` are the entry points."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.util
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb import keys
 from ainb.errors import ConfigError
+from ainb.providers import local as local_models
 from ainb.providers import plugins
 from ainb.providers import pydantic_ai as pydantic_names
 from ainb.providers.services import NICKNAMES, OWN_NAMES, SERVICES, SYNONYMS, THROUGH_PYDANTIC
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
     from ainb.providers.local import Local
 
 MAX_ALIAS_STEPS = 10
+# Module and class of each protocol's adapter, which are imported on first use.
+_ADAPTERS: Mapping[str, tuple[str, str]] = {
+    "openai": ("openai", "OpenAIProvider"),
+    "anthropic": ("anthropic", "AnthropicProvider"),
+    "local": ("local", "LocalProvider"),
+    "pydantic": ("pydantic_ai", "PydanticAIProvider"),
+    "scripted": ("scripted", "ScriptedProvider"),
+}
 EMBEDDED = "smollm2"
 
 
@@ -33,7 +43,7 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
         Service name and the service's own model name.
 
     Raises:
-        ConfigError: The text names no known service, no model, or aliases that lead in a circle.
+        ConfigError: The service is unknown, the model is missing, or the aliases form a cycle.
     """
     name = text.strip()
     for _ in range(MAX_ALIAS_STEPS):
@@ -59,9 +69,7 @@ def split_model(text: str, aliases: Mapping[str, str] | None = None) -> tuple[st
 
 
 def _nearest(word: str, known: list[str]) -> str:
-    """What was meant: a model of this machine without its ``local:``, else a known name that is similar."""
-    from ainb.providers import local as local_models
-
+    """A suggestion for a misspelt name: a pulled model with its ``local:``, or a similar known name."""
     near = difflib.get_close_matches(word.lower(), [EMBEDDED, *local_models.pulled()], n=1, cutoff=0.8)
     if near:
         return f"did you mean 'local:{near[0]}'?"
@@ -72,7 +80,7 @@ def _nearest(word: str, known: list[str]) -> str:
 def _divide(name: str) -> tuple[str, str]:
     """Service and model of ``service:model`` or ``service/model``.
 
-    Some services stand behind ``pydantic:``.
+    Services that are reached through pydantic-ai become ``pydantic`` and ``service:model``.
     """
     at = min((place for mark in ":/" if (place := name.find(mark)) > 0), default=len(name))
     service, model = name[:at], name[at + 1 :].strip()
@@ -83,7 +91,7 @@ def _divide(name: str) -> tuple[str, str]:
 
 
 def _with_service(name: str) -> str:
-    """The name behind its service where it can only be one's; else as it is."""
+    """The name with its service in front where only one service has such names; otherwise unchanged."""
     found = (service for pattern, service in OWN_NAMES if re.match(pattern, name))
     service = next(found, None)
     return f"{service}:{name}" if service else name
@@ -98,55 +106,41 @@ def make_provider(
     home: Path | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Provider:
-    """The adapter of a service; its module is imported here and not before.
+    """The adapter of a service. Its module is imported on first use.
 
     Args:
         service: Service name.
-        clock: Where time comes from.
+        clock: Clock of the session.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
         local: How llama.cpp serves models; None means the defaults.
-        home: Folder in which it is remembered what models refuse; None remembers it in the process alone.
-        headers: HTTP headers of the user's own for this service; None means none.
+        home: Folder for the record of parameters that models refused; None keeps the record in memory.
+        headers: The user's own HTTP headers for this service.
     """
     if service not in SERVICES:
         return plugins.make_plugin(service, clock=clock)
     kind = SERVICES[service].protocol
-    if kind == "scripted":
-        from ainb.providers.scripted import ScriptedProvider
+    module, name = _ADAPTERS[kind]
+    make = getattr(importlib.import_module(f"ainb.providers.{module}"), name)
+    options: dict[str, Any] = {"clock": clock}
+    if kind == "local" and local is not None:
+        options["options"] = local
+    if kind in {"openai", "anthropic", "pydantic"}:
+        options["allow_insecure_http"] = allow_insecure_http
+    if kind in {"openai", "anthropic"}:
+        from ainb.providers.lessons.learnt import memory_of
 
-        return ScriptedProvider(clock=clock)
-    if kind == "local":
-        from ainb.providers.local import LocalProvider
-
-        return LocalProvider(clock=clock) if local is None else LocalProvider(clock=clock, options=local)
-    if kind == "pydantic":
-        from ainb.providers.pydantic_ai import PydanticAIProvider
-
-        return PydanticAIProvider(clock=clock, allow_insecure_http=allow_insecure_http)
-    from ainb.providers.learnt import memory_of
-
-    options: dict[str, Any] = {
-        "clock": clock,
-        "allow_insecure_http": allow_insecure_http,
-        "memory": memory_of(home),
-        "headers": headers,
-    }
-    if kind == "anthropic":
-        from ainb.providers.anthropic import AnthropicProvider
-
-        return AnthropicProvider(SERVICES[service], **options)
-    from ainb.providers.openai import OpenAIProvider
-
-    return OpenAIProvider(SERVICES[service], **options)
+        make = functools.partial(make, SERVICES[service], memory=memory_of(home), headers=headers)
+    adapter: Provider = make(**options)
+    return adapter
 
 
 def check_headers(service: str, headers: Mapping[str, str]) -> None:
-    """Refuse headers for a service that does not exist, and names that are no header names.
+    """Check the configured headers of a service: it exists, and each name is a valid header name.
 
     Raises:
-        ConfigError: It says which, and never a value.
+        ConfigError: The service or a name is invalid. The message never holds a header's value.
     """
-    from ainb.providers.adapted import check_header_names
+    from ainb.providers.remote.body import check_header_names
 
     known = [*SERVICES, *plugins.names()]
     if service not in known:
@@ -155,11 +149,11 @@ def check_headers(service: str, headers: Mapping[str, str]) -> None:
 
 
 def missing_key(service: str, model: str = "") -> str | None:
-    """The variable that a service needs its key in and that is not set, or None.
+    """Environment variable of a service's key if the key is needed and not set, otherwise None.
 
     Args:
         service: Service name.
-        model: The service's own model name; behind ``pydantic:`` it says whose key it is.
+        model: The service's own model name; with ``pydantic:`` it determines the provider and so the key.
     """
     if service == pydantic_names.SERVICE:
         provider = pydantic_names.split_name(model)[0]
@@ -179,17 +173,15 @@ def embedded_model() -> str | None:
     """
     if importlib.util.find_spec("xllamacpp") is None:
         return None
-    from ainb.providers import local as local_models
-
     return f"local:{EMBEDDED}" if local_models.is_pulled(EMBEDDED) else None
 
 
 def ways_to_choose() -> str:
-    """What to say when no model is configured: the ways to choose one, and which keys there are."""
+    """Message for a missing model: how to choose one, and which provider keys are set."""
     names = keys.found()
     found = f"keys found: {', '.join(names)}" if names else "no provider keys found"
     return (
-        "no model is configured; write one behind %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config "
+        "no model is configured; write one after %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config "
         "Ainb.model, AINB_MODEL "
         "or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai "
         f"pull smollm2; {found}"

@@ -1,9 +1,7 @@
-"""Contract of a provider's batch API: what an adapter offers so that jobs run through it.
+"""Protocol class of a provider's batch API, which `ainb.jobs` uses to run batch jobs.
 
-It speaks the wire and decides nothing.
-
-An adapter has a batch API when it has a method ``batches(request) -> BatchService``; `ainb.jobs` does the
-rest.
+An adapter has a batch API when it has a method ``batches(request) -> BatchService``. The service only sends
+and parses; `ainb.jobs` decides when to submit, poll and cancel.
 """
 
 from __future__ import annotations
@@ -11,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ainb.errors import ConfigError
-from ainb.messages import Call, Reply, Request
-
-if TYPE_CHECKING:
-    from ainb.messages import Provider
+from ainb.messages import Call, Provider, Reply, Request
 
 RemoteState = Literal["running", "cancelling", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
-    """The most that one job may hold.
+    """Size limits of one job.
 
     Attributes:
         requests: Number of requests.
@@ -37,12 +32,12 @@ class BatchLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFault:
-    """Why a job failed as a whole; no request of it was processed.
+    """Failure of a whole job: none of its requests was processed.
 
     Attributes:
         code: The provider's error code, or None.
-        message: Its words, cleaned and redacted.
-        lines: Words by number of the request in the file, from 0; those that the provider names.
+        message: The provider's message, cleaned and redacted.
+        lines: Message by line number of the request in the file, from 0; only lines that the provider names.
     """
 
     code: str | None
@@ -56,16 +51,16 @@ class RemoteJob:
 
     Attributes:
         job_id: The provider's id.
-        state: "running", "cancelling", or "ended", whatever the outcome.
-        status: The provider's own word for it.
-        tag: Mark that `BatchService.create` left on the job; None where the protocol has no place for one.
+        state: "running", "cancelling", or "ended" with any result.
+        status: The provider's own name of the state.
+        tag: Tag that `BatchService.create` put on the job; None where the protocol has no field for one.
         requests: Number of requests; None when unknown.
         answered: Requests with an answer so far; None when unknown.
         failed: Requests that failed, expired or were cancelled so far; None when unknown.
         created_at: Seconds since 1970, or None.
         expires_at: Seconds since 1970 after which the provider gives up, or None.
         files: Names of the result files; empty before the end, and when there is no result.
-        fault: Why it failed as a whole; None when it did not.
+        fault: Failure of the whole job, or None.
     """
 
     job_id: str
@@ -91,7 +86,7 @@ class RequestResult:
             processed.
         body: The response's body; None when the request was not processed.
         code: The provider's error code of a request that was not processed ("batch_expired", …), or None.
-        message: The provider's words for it, or None.
+        message: The provider's message, or None.
         request_id: The provider's id of the request, or None.
     """
 
@@ -108,7 +103,7 @@ class BatchService(Protocol):
 
     @property
     def limits(self) -> BatchLimits:
-        """The most that one job may hold."""
+        """Size limits of one job."""
         ...
 
     @property
@@ -125,11 +120,11 @@ class BatchService(Protocol):
         ...
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Upload the job's file under a name; returns the provider's id of it."""
+        """Upload the job's file under a name; returns the provider's file id."""
         ...
 
     async def find_upload(self, name: str) -> str | None:
-        """Id of the file that was uploaded under a name, or None."""
+        """Provider's id of the file that was uploaded under a name, or None."""
         ...
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
@@ -145,19 +140,19 @@ class BatchService(Protocol):
         ...
 
     async def get(self, job_id: str) -> RemoteJob:
-        """The job now."""
+        """Current state of the job."""
         ...
 
     async def cancel(self, job_id: str) -> None:
-        """Ask the provider to stop; requests that are done stay done."""
+        """Request cancellation; finished requests keep their results."""
         ...
 
     async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write a result file to `path`, whole or not at all."""
+        """Write a result file to `path`, complete or not at all."""
         ...
 
     def read_line(self, line: bytes) -> RequestResult | None:
-        """One line of a result file; None when it cannot be read."""
+        """Parse one line of a result file; None when it is not valid."""
         ...
 
     def reply(self, call: Call, result: RequestResult) -> Reply:
@@ -170,10 +165,10 @@ class BatchService(Protocol):
 
 
 def find_batch_service(provider: Provider, request: Request) -> BatchService:
-    """The batch API behind a provider.
+    """The batch API of a provider.
 
     Raises:
-        ConfigError: It has none; the message names the services that have one.
+        ConfigError: There is none; the message names the services that have one.
     """
     batches = getattr(provider, "batches", None)
     if batches is None:
@@ -183,7 +178,7 @@ def find_batch_service(provider: Provider, request: Request) -> BatchService:
 
 
 def no_batch_api(model: str) -> ConfigError:
-    """The error of a model that no batch API is known for."""
+    """Error for a model without a batch API."""
     return ConfigError(
         f"{model} has no batch API; batch_api works with openai, azure, anthropic and groq models; "
         "leave batch_api out to send the rows one by one"

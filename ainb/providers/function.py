@@ -1,4 +1,4 @@
-"""A function of the caller's own in the place of a model, so that it gets the same protections."""
+"""Provider that calls a Python function instead of a model, so that it passes through the same stages."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from ainb.user_code import Contained, carried
 from ainb.user_threads import USER_THREADS, is_plain
 
 THREADS = 64
-NOTHING = object()  # what a function returned that returned None
+NOTHING = object()  # stands for a return value of None
 
 
 class FunctionProvider:
     """Calls ``function(prompt, **parameters)``.
 
-    A plain function runs in a thread, so that it holds nothing up.
+    A plain function runs in a thread, so that it does not block the event loop.
 
-    What it returns is the reply: a text, a `Reply`, or an object, whose JSON text is the reply and which is
-    its `parsed` (`NOTHING` for None).
+    Its return value becomes the reply: a string, a `Reply`, or an object, which is the reply's `parsed`
+    (`NOTHING` for None) and whose JSON is the reply's text.
 
     Args:
-        function: Async or plain; its errors are the call's errors.
-        name: Names it in rows, circuits and limits.
-        text_only: Refuse values that are neither a text nor a `Reply`, for callers who want back what the
-            function returned.
+        function: Async or plain; its exceptions are raised by the call.
+        name: Name in usage rows, circuits and limits.
+        text_only: Raise for return values that are neither a string nor a `Reply`.
 
     Attributes:
-        takes_output_limit: Whether the function takes ``max_tokens``, for the limit of a hard budget.
+        takes_output_limit: Whether the function accepts ``max_tokens``, which a hard budget sets.
     """
 
     name = "function"
@@ -53,7 +52,7 @@ class FunctionProvider:
         self._pool: ThreadPoolExecutor | None = None
 
     def body(self, request: Request) -> dict[str, Any]:
-        """Name, prompt and parameters: what the function is called with."""
+        """Name, prompt and parameters of the function call."""
         prompt = [message.content for message in request.messages]
         return {"function": self._name, "model": request.model, "prompt": prompt, **request.parameters}
 
@@ -81,7 +80,7 @@ class FunctionProvider:
                 f"{self._name} must return a text or a Reply to be guarded; it returned "
                 f"{type(value).__name__}"
             )
-        # Texts of the user's objects are written by the user's code, which may block.
+        # Turning the user's objects into text runs the user's code, which may block.
         text = text_of(value) if is_plain(value) else await USER_THREADS.run(lambda: text_of(value))
         reply = Reply(text=text, model=request.model, provider=self.name, finish_reason="stop")
         if not isinstance(value, str) and request.schema is None:
@@ -89,11 +88,11 @@ class FunctionProvider:
         return reply
 
     def result(self, reply: Reply) -> str | Reply:
-        """The reply in the form that the function itself gives it."""
+        """The reply in the form that the function returned: a string or a `Reply`."""
         return reply if self._returns_reply else reply.text
 
     def close(self) -> None:
-        """Let its threads end once they have nothing to do; another call starts others."""
+        """Shut the thread pool down without waiting; the next call starts a new one."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
@@ -109,7 +108,7 @@ class FunctionProvider:
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
-    """Whether a function takes a keyword argument; True where its arguments cannot be read."""
+    """Whether a function accepts a keyword argument; True when its signature cannot be read."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -120,7 +119,7 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
 
 
 class _End(NamedTuple):
-    """How a function ended: a future takes any value, but not any error."""
+    """Return value or exception of a function: a future cannot hold every exception (StopIteration)."""
 
     value: Any = None
     error: Exception | None = None
@@ -129,7 +128,7 @@ class _End(NamedTuple):
 def _end_of(work: Callable[[], Any]) -> _End:
     try:
         return _End(work())
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the error of this call alone
+    except BaseException as error:  # noqa: BLE001 - any exception is the error of this call alone
         return _End(error=carried(error))
 
 
@@ -138,7 +137,7 @@ async def _awaited(work: Callable[[], Any]) -> Any:
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
-    """The fields of a mapping, a dataclass or a pydantic model by name; None for any other object."""
+    """Fields by name of a mapping, a dataclass or a pydantic model; None for any other object."""
     if isinstance(value, Mapping):
         return {str(key): item for key, item in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -149,7 +148,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
 
 
 def text_of(value: Any) -> str:
-    """A text as it is; the JSON text of another object, in which what JSON lacks stands as its ``str``."""
+    """A string unchanged, otherwise the object's JSON; values that JSON lacks are converted by ``str``."""
     if isinstance(value, str):
         return value
     try:
@@ -166,18 +165,12 @@ def _jsonable(value: Any) -> Any:
 
 
 def _keyed(value: Any) -> Any:
-    # JSON has text keys only, and `json` refuses the others (numpy's, tuples) instead of asking for a
-    # default.
+    # JSON has string keys only, and `json` raises for other keys (numpy's, tuples) without calling `default`.
     return fields_of(value) if isinstance(value, Mapping) else value
 
 
 class ItemProvider:
-    """The function as seen by one row of a batch: it is called with the item itself, not with its text.
-
-    Args:
-        shared: The function.
-        item: What it is called with.
-    """
+    """Provider of one row of a batch: calls the shared function with the item itself, not with its text."""
 
     __slots__ = ("_item", "_shared")
 

@@ -1,11 +1,13 @@
-"""Adapters of other packages, registered as ``ainb.providers`` by the name of their service.
+"""Adapters of other packages, registered as entry points ``ainb.providers`` under the service's name.
 
-The entry point names a callable ``(*, clock) -> Provider``; `ainb.contract` tells whether what it makes keeps
-the contract.
+The entry point refers to a callable ``(*, clock) -> Provider``; `ainb.contract` tests whether its providers
+fulfil the contract.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import AinbError, ConfigError, PermanentProviderError
@@ -21,29 +23,29 @@ GROUP = "ainb.providers"
 
 
 def _entry_points() -> EntryPoints:
-    # Imported here: a session with a service of ours need not pay for it.
+    # Imported here, because a session with a built-in service does not need it.
     from importlib import metadata
 
     return metadata.entry_points(group=GROUP)
 
 
 def names() -> list[str]:
-    """Services that installed packages have adapters for."""
+    """Services for which installed packages have adapters."""
     return sorted(_entry_points().names)
 
 
 def packages() -> dict[str, str]:
-    """Service to the package that brings its adapter, by name."""
+    """Package of the adapter by service, sorted by service."""
     entries = _entry_points()
     found = {entry.name: entry.dist.name if entry.dist else entry.value for entry in entries}
     return dict(sorted(found.items()))
 
 
 def make_plugin(service: str, *, clock: Clock) -> Provider:
-    """The adapter of another package.
+    """Load the adapter of another package.
 
     Raises:
-        ConfigError: It cannot be loaded or made.
+        ConfigError: It cannot be loaded, or its callable fails.
     """
     (entry, *_) = _entry_points().select(name=service)
     try:
@@ -59,7 +61,7 @@ def make_plugin(service: str, *, clock: Clock) -> Provider:
 
 
 class PluginProvider:
-    """Lets nothing but replies and errors of ours out of an adapter that others wrote.
+    """Wrapper of another package's adapter: an exception or result of another type becomes a `ProviderError`.
 
     Args:
         adapter: The other package's adapter.
@@ -80,30 +82,22 @@ class PluginProvider:
         return self._adapter.body(request)
 
     def endpoint(self, request: Request) -> str:
-        """The place that a request goes to."""
+        """Endpoint of a request."""
         return self._adapter.endpoint(request)
 
     def account(self, request: Request) -> str:
-        """Whose rate limits apply."""
+        """Account whose rate limits apply."""
         return self._adapter.account(request)
 
     async def send(self, call: Call) -> Reply:
         """One attempt.
 
         Raises:
-            ProviderError: It failed, or the adapter did something that it may not do.
-            ConfigError: A key or an option is missing or makes no sense.
+            ProviderError: It failed, or the adapter broke the contract.
+            ConfigError: A key or an option is missing or invalid.
         """
-        try:
+        with self._contained(billed=True):
             reply: Any = await self._adapter.send(call)
-        except (AinbError, ConnectionError, TimeoutError):
-            raise
-        except Exception as error:
-            raise PermanentProviderError(
-                f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
-                "package",
-                billed=True,
-            ) from error
         if not isinstance(reply, Reply):
             raise PermanentProviderError(
                 f"the adapter of {self.name} returned {type(reply).__name__} in place of a Reply; this is a "
@@ -112,22 +106,29 @@ class PluginProvider:
             )
         return reply
 
-
-class ListingPlugin(PluginProvider):
-    """One whose adapter can list its models."""
-
-    async def list_models(self) -> list[str]:
-        """Names of the models that the service offers now.
-
-        Raises:
-            ProviderError: It cannot be reached, or the adapter did something that it may not do.
-        """
+    @contextlib.contextmanager
+    def _contained(self, *, billed: bool) -> Iterator[None]:
+        """Convert an exception of the adapter to a `ProviderError`."""
         try:
-            return [str(name) for name in await self._adapter.list_models()]  # type: ignore[attr-defined]  # looked for when it was made
+            yield
         except (AinbError, ConnectionError, TimeoutError):
             raise
         except Exception as error:
             raise PermanentProviderError(
                 f"the adapter of {self.name} raised {type(error).__name__}: {error}; this is a fault of its "
-                "package"
+                "package",
+                billed=billed,
             ) from error
+
+
+class ListingPlugin(PluginProvider):
+    """Wrapper of an adapter that can list its models."""
+
+    async def list_models(self) -> list[str]:
+        """Names of the models that the service offers now.
+
+        Raises:
+            ProviderError: It cannot be reached, or the adapter broke the contract.
+        """
+        with self._contained(billed=False):
+            return [str(name) for name in await self._adapter.list_models()]  # type: ignore[attr-defined]  # checked by make_plugin

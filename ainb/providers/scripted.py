@@ -1,16 +1,14 @@
-"""A deterministic model without a network: ``scripted:echo``, and scripts of replies, delays and faults."""
+"""Deterministic provider without a network: ``scripted:echo``, and scripts of replies, delays and faults."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.clock import Clock
 from ainb.errors import ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, Reply, Request, Usage
 from ainb.testing.faults import SCRIPTS, Script, Step
-
-if TYPE_CHECKING:
-    from ainb.clock import Clock
 
 ECHO = Step()
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})
@@ -18,9 +16,9 @@ NEVER_SECONDS = 86_400.0
 
 
 class ScriptedProvider:
-    """Plays the script of the model's name; ``echo`` repeats the prompt.
+    """Provider that plays the script of the model's name; ``echo`` returns the prompt.
 
-    Tokens are words, counted as estimates, so that they are the same everywhere.
+    Token counts are word counts, marked as estimates, so that they are the same on every machine.
     """
 
     name = "scripted"
@@ -30,20 +28,17 @@ class ScriptedProvider:
         self._clock = clock
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as the OpenAI protocol would carry it."""
+        """The request in the form of the OpenAI protocol."""
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         return {"model": request.model, "messages": messages, **request.parameters}
 
     def endpoint(self, request: Request) -> str:
-        """The script as it was made.
-
-        One that replaces it is another place, with a circuit and answers of its own.
-        """
+        """Identity of the script: a script that replaces it has its own circuit and cached answers."""
         made = SCRIPTS.get(request.model)
         return "scripted" if made is None else f"scripted#{made.token}"
 
     def account(self, request: Request) -> str:
-        """There is only one account."""
+        """A constant: there is one account."""
         return "scripted"
 
     async def send(self, call: Call) -> Reply:
@@ -51,7 +46,7 @@ class ScriptedProvider:
 
         Raises:
             ConfigError: There is no script of that name.
-            ProviderError: The step says so.
+            ProviderError: The step is a fault.
         """
         request = call.request
         step = ECHO if request.model == "echo" else self._script(request.model).next()

@@ -1,14 +1,11 @@
-"""The named services as one table.
-
-Protocol, base URL, and the environment variables that hold key and URL.
-"""
+"""Table of the services: protocol, base URL, environment variables of key and base URL."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ainb.keys import KEY_VARIABLES
 
@@ -17,17 +14,17 @@ Protocol = Literal["openai", "anthropic", "local", "scripted", "pydantic"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A place that answers prompts.
+    """One service.
 
     Attributes:
         name: As in ``provider:model``.
-        protocol: Which adapter speaks to it.
-        base_url: Where it lives; None when only the environment can tell.
+        protocol: Protocol, which selects the adapter.
+        base_url: Base URL; None when only the environment has it.
         base_url_variable: Environment variable that overrides `base_url`.
         key_variable: Environment variable that holds the key.
-        key_needed: Whether it refuses calls without a key.
-        free: Whether calls cost nothing, because they run on the person's own machine.
-        json_mode: Whether it takes ``response_format={"type": "json_object"}``.
+        key_needed: Whether calls require a key.
+        free: Whether calls cost nothing, because they run on the user's own machine.
+        json_mode: Whether it accepts ``response_format={"type": "json_object"}``.
         batch_api: Whether it has a batch API that `ainb.jobs` can use.
     """
 
@@ -42,25 +39,9 @@ class Service:
     batch_api: bool = False
 
 
-def _service(
-    name: str,
-    base_url: str,
-    *,
-    key_needed: bool = True,
-    free: bool = False,
-    json_mode: bool = True,
-    batch_api: bool = False,
-) -> Service:
-    return Service(
-        name=name,
-        base_url=base_url,
-        base_url_variable=f"{name.upper()}_BASE_URL",
-        key_variable=KEY_VARIABLES[name],
-        key_needed=key_needed,
-        free=free,
-        json_mode=json_mode,
-        batch_api=batch_api,
-    )
+def _service(name: str, base_url: str | None, *, variable: str = "", **more: Any) -> Service:
+    named = {"base_url_variable": variable or f"{name.upper()}_BASE_URL", "key_variable": KEY_VARIABLES[name]}
+    return Service(name=name, base_url=base_url, **{"json_mode": True, **named, **more})
 
 
 OLLAMA_PORT = "11434"
@@ -70,21 +51,14 @@ SERVICES: Mapping[str, Service] = {
     for service in (
         Service(name="local", protocol="local", key_needed=False, free=True, json_mode=True),
         _service("openai", "https://api.openai.com/v1", batch_api=True),
-        Service(
-            name="anthropic",
+        _service(
+            "anthropic",
+            "https://api.anthropic.com/v1",
             protocol="anthropic",
-            base_url="https://api.anthropic.com/v1",
-            base_url_variable="ANTHROPIC_BASE_URL",
-            key_variable=KEY_VARIABLES["anthropic"],
+            json_mode=False,
             batch_api=True,
         ),
-        Service(
-            name="azure",
-            base_url_variable="AZURE_OPENAI_ENDPOINT",
-            key_variable=KEY_VARIABLES["azure"],
-            json_mode=True,
-            batch_api=True,
-        ),
+        _service("azure", None, variable="AZURE_OPENAI_ENDPOINT", batch_api=True),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),
         _service("lmstudio", "http://127.0.0.1:1234/v1", key_needed=False, free=True, json_mode=False),
         _service("vllm", "http://127.0.0.1:8000/v1", key_needed=False, free=True),
@@ -99,10 +73,10 @@ SERVICES: Mapping[str, Service] = {
     )
 }
 
-# What jupyter-ai calls these models without an alias having been made.
+# Built-in aliases of jupyter-ai.
 NICKNAMES: Mapping[str, str] = {"chatgpt": "openai:gpt-3.5-turbo", "gpt4": "openai:gpt-4"}
 
-# Model names that belong to one service alone, so that the service may be left out.
+# Patterns of model names that only one service has, so that the service may be left out.
 OWN_NAMES: tuple[tuple[str, str], ...] = (
     (r"gpt-\d|chatgpt-|o[134](-|$)", "openai"),
     (r"claude-", "anthropic"),
@@ -111,7 +85,7 @@ OWN_NAMES: tuple[tuple[str, str], ...] = (
     (r"deepseek-(chat|reasoner)$", "deepseek"),
 )
 
-# Names of jupyter-ai and LiteLLM for services that are reached through pydantic-ai, and what that calls them.
+# Services reached through pydantic-ai: name in jupyter-ai and LiteLLM, and name in pydantic-ai.
 THROUGH_PYDANTIC: Mapping[str, str] = {
     "bedrock": "bedrock",
     "bedrock-chat": "bedrock",
@@ -147,12 +121,10 @@ SYNONYMS: Mapping[str, str] = {
 
 
 def base_url_of(variable: str) -> str | None:
-    """The base URL in an environment variable, or in the one that other tools use for the same.
+    """The base URL in an environment variable, or in the variable that other tools use; None without either.
 
-    None where neither is set.
-
-    Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as ``ollama serve``
-    reads it, which may lack scheme and port and name all addresses of the machine.
+    Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as read by ``ollama
+    serve``: scheme and port may be missing, and the host may stand for all addresses of the machine.
     """
     if found := os.environ.get(variable):
         return found
@@ -165,6 +137,6 @@ def base_url_of(variable: str) -> str | None:
     name, colon, port = rest.strip("/").rpartition(":") if not rest.endswith("]") else (rest, "", "")
     if not colon or not port.isdigit():
         name, port = rest.strip("/"), {"http": "80", "https": "443"}.get(scheme, OLLAMA_PORT)
-    if name in {"", "0.0.0.0", "[::]", "::"}:  # noqa: S104 - what a server listens on is no address to ask
+    if name in {"", "0.0.0.0", "[::]", "::"}:  # noqa: S104 - a listening address is not one to connect to
         name = "127.0.0.1"
     return f"{scheme or 'http'}://{name}:{port}/v1"

@@ -1,6 +1,6 @@
 """Registry of coroutines that close the HTTP clients of provider adapters.
 
-Adapters register here when they are first imported, so that closing imports none that was never used.
+Adapters register on their first import, so that closing does not import unused adapters.
 """
 
 from __future__ import annotations

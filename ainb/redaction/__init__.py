@@ -1,7 +1,7 @@
-"""Redaction: secrets found and replaced by ``[redacted NAME]``.
+"""Redaction: finds secrets in texts and replaces them by ``[redacted NAME]``.
 
-`filter` finds and redacts. `tokens` holds the token formats, `assignments` what a name, a header or a URL
-tells; `split_keys` finds the user's own keys where they are split or encoded.
+`filter` finds and redacts secrets. `tokens` holds the token formats, `assignments` the patterns of values
+after a name, in a header or in a URL; `split_keys` finds the user's own keys when they are split or encoded.
 """
 
 from __future__ import annotations
@@ -26,29 +26,13 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "beginning_of_value": "filter",
-            "encodable": "filter",
-            "find": "filter",
-            "find_known": "filter",
-            "find_values": "filter",
-            "may_hold": "filter",
-            "redact": "filter",
-            "remember": "filter",
-            "secret_values": "filter",
-            "watch": "filter",
-        },
+        filter=(
+            "beginning_of_value encodable find find_known find_values may_hold redact remember secret_values "
+            "watch"
+        ),
     )
 
 __all__ = [
-    "beginning_of_value",
-    "encodable",
-    "find",
-    "find_known",
-    "find_values",
-    "may_hold",
-    "redact",
-    "remember",
-    "secret_values",
-    "watch",
-]
+    "beginning_of_value", "encodable", "find", "find_known", "find_values", "may_hold", "redact", "remember",
+    "secret_values", "watch",
+]  # fmt: skip

@@ -1,8 +1,8 @@
-"""Secrets that are known by what stands before them: a name and a separator, a header, a URL.
+"""Secrets that are recognised by their context: a name and a separator, a header, a URL.
 
 ``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…``,
 in the spellings of shells, .env files, YAML, TOML, JSON, XML and connection strings. Every pattern takes
-linear time: a run of characters is read once, possessively.
+linear time: each run of characters is read once, by a possessive quantifier.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Iterable
 from typing import Final
 
 PASSWORD_CHARACTERS = 8
-# No "=" in a value but padding, so that in ``KEY=KEY=KEY=…`` each run is read once.
+# A value contains "=" only as padding, so that in ``KEY=KEY=KEY=…`` each run is read once.
 _CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
 _NO_COLON = r"[^\s\"'`,;()\[\]{}<>\\=:]"
-# A letter, and a digit or (in passwords) a sign, near the beginning; no template, no call.
+# A value has a letter and a digit (or, in passwords, a sign) near its beginning, and is no template or call.
 _LETTER = r"(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]{0,128}+[A-Za-z])"
 _DIGIT = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9]{0,128}+[0-9])"
 _DIGIT_OR_SIGN = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9!@#$%^&*?+~]{0,128}+[0-9!@#$%^&*?+~])"
 _SECRET = rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
 _VALUE = rf"(?![$*%&]){_LETTER}{_DIGIT}{_SECRET}"
-# An unquoted value may also be code, a path or a stand-in: words with a short number behind, joined by marks;
-# a URL, a date, a file; a variable that is called like what it holds.
+# Unquoted values that are not secrets: code, a path or a placeholder (words with a short number at the end,
+# joined by marks), a URL, a date, a file, or a variable named like its content.
 _WORD = r"(?:(?:[A-Z]?[a-z]{1,40}+(?:[A-Z][a-z]{1,40}+){0,6}+|[A-Z]{1,40}+)[0-9]{0,3}+|[0-9]{1,8}+)"
 _NO_NAMES = (
     rf"(?!(?:[/~.@#|]{{1,3}}+{_WORD}|{_WORD}[._\-/:+@]{{1,3}}+{_WORD})(?:[._\-/:+@]{{1,3}}+{_WORD}){{0,16}}+"
@@ -61,22 +61,22 @@ def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
     """A name that ends in `word`, a separator and a value: quoted, in capitals with "=", or plain.
 
     Args:
-        word: What the name ends in.
-        kinds: What must stand before the word where it is not in capitals with "="; nothing means anything
-            may.
-        shortest: Characters that a quoted or plain value has at least.
+        word: Last part of the name.
+        kinds: Texts of which one must precede the word, unless the name is in capitals with "="; empty means
+            any.
+        shortest: Minimum length of a quoted or plain value.
     """
     any_case = "".join(f"[{letter.upper()}{letter}]" for letter in word)
     named = f"(?i:{'|'.join(_after_kind(kinds, word))})" if kinds else ""
     long_enough = f"(?={_CHARACTER}{{{shortest}}})"
-    # In JSON inside JSON, and in a notebook file, quotes stand behind backslashes.
+    # In JSON inside JSON, and in a notebook file, quotes follow backslashes.
     quote = r"\\{0,8}+[\"']"
-    # Right behind a colon a value holds none, so that in ``key:key:key:…`` each run is read once.
+    # A value directly after a colon contains no colon, so that in ``key:key:key:…`` each run is read once.
     unquoted = rf"[ \t]{{0,8}}+(?:(?<!:)|(?={_NO_COLON}{{{shortest},}}+={{0,2}}(?![:=]))){long_enough}"
     separator = r"(?::=?+|=>?+)(?![=~:])"
     opening = (
         rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
-        # Tried only where a separator may begin: most texts that hurt fail there.
+        # Tried only where a separator may begin: most texts that would take long fail there.
         rf"|(?=[:\\\s\"'\]>]|=(?![=~]|{any_case}[=:])){named}(?:(?:{quote})?+\]?+[ \t]{{0,8}}+{separator}"
         rf"(?:\s{{0,8}}+{quote}(?P<quoted>){long_enough}|{unquoted}(?P<plain>))"
         rf"|>(?={_CHARACTER}{{{shortest},256}}+={{0,2}}</)(?P<element>)))"
@@ -88,7 +88,7 @@ def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
 
 
 def _after_kind(kinds: Iterable[str], word: str) -> Iterable[str]:
-    """Look-behinds for a word behind one of the kinds; those of one width in one."""
+    """Look-behinds for a word after one of the kinds; kinds of the same width share one."""
     by_width: dict[int, list[str]] = {}
     for kind in kinds:
         by_width.setdefault(len(kind), []).append(kind)
@@ -97,8 +97,9 @@ def _after_kind(kinds: Iterable[str], word: str) -> Iterable[str]:
             yield f"(?<=(?:{'|'.join(same)}){joint}{word})"
 
 
-# Between the colon and the last @ before the host: as most clients read it, up to the first "/", "?" or "#";
-# where no host with a dot or a port is found so, with these characters in it, as others do.
+# The password is between the colon and the last @ before the host. As in most clients, it ends before the
+# first "/", "?" or "#"; if no host with a dot or a port follows then, it may contain these characters, as in
+# other clients.
 _URL_RUN = r"(?:[^\s\"'<>@:]++|:(?!//))*+"
 _LOGIN_IN_URL = (
     r"://[^\s/:@\[\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>"
@@ -112,7 +113,7 @@ _OPTION = (
     rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
 )
 
-# Name, pattern, and the literals of which one must occur for the pattern to have a chance.
+# Name, pattern, and literals; the pattern can match only if one of them occurs.
 ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "private key",

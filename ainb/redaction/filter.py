@@ -1,8 +1,8 @@
-"""Redaction filter: keeps secrets out of prompts, error texts, log lines, rows, journals and cassettes.
+"""Redaction filter: finds secrets and keeps them out of prompts, errors, logs, journals and cassettes.
 
-Two kinds are found: the values of key variables in the environment, wherever they stand, and what looks like
-a secret by a pack of patterns. A secret is a long run without blanks, and most texts hold none: one look
-settles them. Otherwise a pattern is run where one of its literals occurs.
+It finds two kinds: the values of key variables in the environment, and texts that match one of many patterns
+of secrets. A secret is a long run without blanks, and most texts contain no such run, so that one fast check
+is enough. Otherwise a pattern is run if one of its literals occurs.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = [
     "watch",
 ]
 
-# The table beneath the environment: asked through the environment itself, each variable that is not set costs
-# an error raised and caught, which was a third of a look at a text.
+# The mapping under os.environ: with os.environ itself, each unset variable raises and catches an error, which
+# was a third of the time of checking a text.
 _table: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
 _table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
-# Name to what it is called in that table.
+# Variable name to its key in that mapping.
 _variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 MIN_KEY_CHARACTERS = 16
-# Beyond so many secrets of a kind the rest of the text counts as one, and beyond so many long runs it is
-# searched as it is.
+# After this many secrets of a kind the rest of the text counts as one secret; after this many long runs the
+# text is searched as a whole.
 MAX_MATCHES = 10_000
 MAX_RUNS = 1_000
 _MIN_DISTINCT = 8
@@ -61,9 +61,9 @@ class _Rule:
 
     @functools.cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Compiled when its literal is met for the first time.
+        """The compiled pattern, compiled on first use.
 
-        Most never are, and all of them take 100 ms.
+        Most patterns are never used, and compiling all of them takes 100 ms.
         """
         return re.compile(self.text)
 
@@ -76,7 +76,7 @@ _Literals = tuple[tuple[str, _Rule], ...]
 
 
 def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[tuple[str, _Literals], ...]:
-    """Literals by a character that must occur for any of them to occur: one search spares many."""
+    """Group literals by a character that all of them contain: one search for it replaces many."""
     groups: dict[str, dict[tuple[str, _Rule], None]] = {}
     for rule in rules:
         for literal in rule.literals:
@@ -85,15 +85,15 @@ def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[
     return tuple((gate, tuple(literals)) for gate, literals in groups.items())
 
 
-# A literal of a token stands in it, and so in a long run; a name stands beside its value, in any case of
-# letters.
+# A literal of a token is part of it, and so of a long run; a name stands beside its value, in upper or lower
+# case.
 _BESIDE = _gated(_NAMED_RULES, ":", lower=True)
 _INSIDE = _gated(_TOKEN_RULES, "-_.=")
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
-# Whatever may stand in a secret becomes "a": blanks, quotes, brackets, commas and semicolons end a run.
+# Characters that a secret may contain become "a"; blanks, quotes, brackets, commas and semicolons end a run.
 _RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
 _LONG_RUN = b"a" * MIN_KEY_CHARACTERS
-# What may be a secret and no long run: a value in .env form, a password, what stands in a PEM block.
+# Secrets that need not be a long run: a value in .env form, a password, the content of a PEM block.
 _ASSIGNED = tuple(
     (f"{literal}=", rule)
     for rule in _NAMED_RULES
@@ -125,20 +125,20 @@ def __getattr__(name: str) -> Any:
 
 
 def find(text: str) -> list[tuple[int, int, str]]:
-    """Places of secrets.
+    """Find the places of secrets in a text.
 
     Args:
         text: Anything.
 
     Returns:
-        ``(start, end, name)`` of each, in order, without overlap; the name is a pattern's, or the variable
-        whose value it is.
+        ``(start, end, name)`` of each place, in order, without overlap; the name is that of the pattern, or
+        of the variable with this value.
     """
     raw = text.encode("utf-8", "replace")
     rules = _rules_for(raw) if _LONG_RUN in raw.translate(_RUNS) else _rules_for_short(text)
     found = _known_values(text)
-    # In the order of the pack: of two names for one place the first counts, and a token's says more than that
-    # it was assigned.
+    # In the order of the rules: of two names for one place the first counts, and a token's name is more
+    # specific than that of an assignment.
     for rule in sorted(set(rules), key=_ORDER.__getitem__):
         found += _matches(rule, text)
     return _without_overlap(found) if found else found
@@ -154,7 +154,7 @@ def _matches(rule: _Rule, text: str) -> list[tuple[int, int, str]]:
 
 
 def may_hold(text: str) -> bool:
-    """Whether `find` may find something: a short look that settles most texts."""
+    """Fast pre-check: whether `find` may find something."""
     if _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or _rules_for_short(text):
         return True
     if len(text) < MIN_KEY_CHARACTERS or not may_be_split(text.strip()):
@@ -163,30 +163,30 @@ def may_hold(text: str) -> bool:
 
 
 def find_known(text: str, values: Mapping[str, str] | None = None) -> list[tuple[int, int, str]]:
-    """Places of key variables' values alone, as `find` gives them.
+    """Find only the values of key variables, in the form of `find`.
 
-    What only looks like a secret is left aside.
+    Texts that only look like secrets are ignored.
 
     Args:
         text: Anything.
-        values: As `secret_values` gives them, for callers with many texts; None looks them up.
+        values: Result of `secret_values`, for callers with many texts; None looks the values up.
     """
     return _known_values(text, values)
 
 
 def remember(value: str, name: str) -> None:
-    """Treat a value from a file, a keyring or a variable of the user's own like that of a key variable.
+    """Redact a value from a file, a keyring or a user's variable like that of a key variable.
 
     Args:
-        value: The secret; nothing happens where `is_secret` says that it is none.
-        name: What stands in its place.
+        value: The secret; ignored if `is_secret` is False for it.
+        name: Name in its replacement.
     """
     if is_secret(value):
         _remembered[value] = name
 
 
 def redact(text: str) -> str:
-    """The text with ``[redacted NAME]`` in place of each secret; the text itself when there is none."""
+    """Replace each secret in a text by ``[redacted NAME]``; a text without secrets is returned itself."""
     found = find(text)
     if not found:
         return text
@@ -198,24 +198,23 @@ def redact(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """The text with "?" for halves of surrogate pairs, which neither UTF-8 nor a file can hold."""
+    """Replace lone surrogates by "?", since neither UTF-8 nor a file can hold them."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def watch(name: str) -> None:
-    """Count the variable `name` among those that hold keys; for a key variable that the user named."""
+    """Treat the variable `name` as a key variable from now on; for a variable that the user named."""
     _variables[name] = _table_name(name)
 
 
 def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Values that must not be seen: those of key variables and, for this process, those remembered.
+    """Values that must be redacted: those of key variables and, for this process, those from `remember`.
 
     Args:
-        environ: Where to look; None means the process's environment.
+        environ: Environment variables; None means the process's environment.
 
     Returns:
-        Value to variable name; without values shorter than MIN_KEY_CHARACTERS and those that only stand for a
-        key.
+        Value to variable name, without values shorter than MIN_KEY_CHARACTERS and placeholders of keys.
     """
     if environ is None:
         variables: Mapping[str, str] = os.environ
@@ -232,15 +231,15 @@ def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def is_secret(value: str) -> bool:
-    """Whether a key variable's value is long and varied enough to be a key, and no placeholder."""
+    """Whether a key variable's value is long and varied enough to be a key, and not a placeholder."""
     long_enough = len(value) >= MIN_KEY_CHARACTERS and len(set(value)) >= _MIN_DISTINCT
     return long_enough and _PLACEHOLDER.search(value) is None
 
 
 def _rules_for(raw: bytes) -> list[_Rule]:
-    """Rules of which a literal occurs."""
-    # As text, in which literals are searched three times as fast; a character a byte, which for literals of
-    # ASCII is the same.
+    """The rules with a literal that occurs."""
+    # As text, in which literals are found three times as fast as in bytes; one character per byte gives the
+    # same result for ASCII literals.
     lowered, runs = raw.lower().decode("latin-1"), _long_runs(raw).decode("latin-1")
     return [*_of_literals(_BESIDE, lowered), *_of_literals(_INSIDE, runs)]
 
@@ -252,7 +251,7 @@ def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[_
 
 
 def _rules_for_short(text: str) -> list[_Rule]:
-    """Rules that may find something in a text without a long run."""
+    """The rules that may find something in a text without a long run."""
     rules = [rule for literal, rule in _SHORT_FORMS if literal in text]
     if "=" in text or ":" in text or ">" in text:
         lowered = text.lower()
@@ -264,10 +263,7 @@ def _rules_for_short(text: str) -> list[_Rule]:
 
 
 def _long_runs(raw: bytes) -> bytes:
-    """The runs that are long enough for a key, a blank between them.
-
-    Most texts have none, and are looked at once.
-    """
+    """The runs that are long enough for a key, separated by blanks; most texts have none."""
     shape = raw.translate(_RUNS)
     runs: list[bytes] = []
     at = shape.find(_LONG_RUN)
@@ -281,11 +277,11 @@ def _long_runs(raw: bytes) -> bytes:
 
 
 def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, str]]:
-    """Places of given values, whole, split or encoded.
+    """Find given values in a text, whole, split or encoded.
 
     Args:
         text: Anything.
-        values: Value to name.
+        values: Name by value.
 
     Returns:
         ``(start, end, name)`` of each, in order, without overlap.
@@ -300,7 +296,7 @@ def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, st
 
 
 def _known_values(text: str, values: Mapping[str, str] | None = None) -> list[tuple[int, int, str]]:
-    """Places of the values of keys; most texts are too short or too plain to hold one."""
+    """Places of key values; most texts are too short or too plain to contain one."""
     if len(text) < MIN_KEY_CHARACTERS:
         return []
     if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
@@ -309,9 +305,9 @@ def _known_values(text: str, values: Mapping[str, str] | None = None) -> list[tu
 
 
 def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-    """Overlapping places joined under the name of the one that starts first.
+    """Join overlapping places under the name of the one that starts first.
 
-    Where two start together, the longer one's.
+    If two start together, the longer one's name is used.
     """
     if all(before[1] <= after[0] for before, after in itertools.pairwise(found)):
         return found

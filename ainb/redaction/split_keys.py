@@ -1,7 +1,7 @@
-"""Values of keys that are split or encoded: line breaks, zero-width characters, percent encoding.
+"""Search for key values that are split or encoded: line breaks, zero-width characters, percent encoding.
 
-A text is compared twice: first the letters and digits of both alone, which is quick and settles nearly all
-texts, then with what may stand between two characters of a key taken out and percent codes decoded.
+A text is compared twice: first only the letters and digits of text and value, which is fast and enough for
+nearly all texts; then with separators between the characters of a key removed and percent codes decoded.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ _NO_WIDTH = (
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
 )
 _BREAK = "\r\n\x0b\x0c\x85\u2028\u2029"
-# The same in JSON and in HTML.
+# The same characters as escapes of JSON and of HTML.
 _ESCAPED = (
     r"\\{1,8}(?:[nrtbf]|u00[aA][dD]|u200[b-fB-F89]|u202[89a-eA-E]|u20[67][0-9a-fA-F]"
     r"|u[fF][eE][fF]{2}|u034[fF])"
 )
 _MARKUP = r"&(?:shy|ZeroWidthSpace|#173|#8203|#[xX](?:[aA][dD]|200[bB]));|<w?br ?/?>"
-# A text that goes on in the next line: of a quotation, a comment, a shell; as a literal of a program.
+# Continuation in the next line: of a quotation, a comment or a shell command; of a literal in a program.
 _NEXT_LINE = rf"[ \t]{{0,8}}\\?[{_BREAK}]++[ \t>|#*]{{0,80}}+"
 _NEXT_LITERAL = rf"[\"'][ \t]{{0,8}}[+.&\\]?[ \t]{{0,8}}[{_BREAK}]++[ \t]{{0,80}}+[+.&]?[ \t]{{0,8}}[\"']"
 _BETWEEN = rf"(?:[{_NO_WIDTH}]++|{_NEXT_LINE}|{_NEXT_LITERAL}|(?:{_ESCAPED})[ \t]{{0,80}}+|{_MARKUP})++"
 _CODE = r"%(?:25){0,4}([0-9A-Fa-f]{2})"
 _PIECES = re.compile(f"{_CODE}|{_BETWEEN}")
-# Mail marks a line that goes on with "=", which may be a character of the key as well.
+# Mail marks a continued line with "=", which may also be a character of the key.
 _PIECES_OF_MAIL = re.compile(f"{_CODE}|=\r?\n|{_BETWEEN}")
-# An escape or a percent code that the next piece of a text may complete.
+# An incomplete escape or percent code, which the next piece of a stream may complete.
 _UNFINISHED = re.compile(
     r"(?:\\(?:u[0-9a-fA-F]{0,3})?|%(?:25)*[0-9A-Fa-f]?|&[#A-Za-z0-9]{0,20}|<w?b?r? ?/?)\Z"
 )
 _UNFINISHED_BREAK = re.compile(
     rf"[\"']?[ \t]{{0,8}}[+.&\\=]?[ \t]{{0,8}}(?:[{_BREAK}]++[ \t]{{0,80}}[+.&]?[ \t]{{0,8}})?\Z"
 )
-# Of a text that comes in pieces so many characters are held back at most.
+# Maximum number of characters of a stream that are held back.
 MAX_HELD = 4_096
 _ESCAPES = re.compile(f"{_ESCAPED}|{_MARKUP}".encode())
 _CODES = re.compile(_CODE.encode())
@@ -47,16 +47,13 @@ _PLAIN = bytes(set(range(32, 127)) - set(b"%\\&<"))
 
 
 def may_be_split(text: str) -> bool:
-    """Whether anything stands in a text that may split or encode a key.
-
-    Most texts of one line have nothing of the kind.
-    """
-    # Deleting what is plain is many times as fast as searching for what is not.
+    """Whether a text contains anything that may split or encode a key; most one-line texts do not."""
+    # Deleting plain characters is many times faster than searching for others.
     return not text.isascii() or bool(text.encode().translate(None, _PLAIN))
 
 
 def may_hold_split(text: str, values: Iterable[str]) -> bool:
-    """Whether `find_split` may find one of the values: a quick look."""
+    """Fast pre-check: whether `find_split` may find one of the values."""
     values = list(values)
     if not values or not may_be_split(text):
         return False
@@ -65,14 +62,14 @@ def may_hold_split(text: str, values: Iterable[str]) -> bool:
 
 
 def find_split(text: str, values: Mapping[str, str]) -> list[Place]:
-    """Places of values that are split or encoded, and of those that are not.
+    """Find values in a text, whole, split or encoded.
 
     Args:
         text: Anything.
-        values: Value to name.
+        values: Name by value.
 
     Returns:
-        ``(start, end, name)`` of each, in the order of the values.
+        ``(start, end, name)`` of each place, in the order of the values.
     """
     if not may_hold_split(text, values):
         return []
@@ -92,10 +89,10 @@ def _places(joined: _Joined, values: Mapping[str, str]) -> list[Place]:
 
 
 def beginning_of_value(text: str, values: Iterable[str]) -> int:
-    """Start of the longest end of a text that may begin one of the values, whole, split or encoded.
+    """Start of the longest suffix of a text that may be the beginning of a value, whole, split or encoded.
 
     Returns:
-        A position in the text; its length where no end of it begins a value.
+        A position in the text; its length when no suffix begins a value.
     """
     tail_starts = max(0, len(text) - MAX_HELD)
     tail = text[tail_starts:]
@@ -122,7 +119,7 @@ def _occurrences(letter: str, text: str) -> Iterable[int]:
 
 
 def _letters(text: str) -> bytes:
-    """ASCII letters and digits of a text, escapes taken out and percent codes decoded."""
+    """ASCII letters and digits of a text, with escapes removed and percent codes decoded."""
     raw = text.encode("utf-8", "replace")
     if b"\\" in raw or b"&" in raw or b"<" in raw:
         raw = _ESCAPES.sub(b"", raw)
@@ -132,11 +129,11 @@ def _letters(text: str) -> bytes:
 
 
 class _Joined:
-    """A text without what splits and encodes, and where each character of it comes from."""
+    """A text without separators and encodings, with the origin of each of its characters."""
 
     def __init__(self, text: str, kind: re.Pattern[str]) -> None:
         pieces: list[str] = []
-        # Of each piece: where it starts in the joined text, where in the text itself, and its width there if
+        # For each piece: its start in the joined text, its start in the original text, and its width there if
         # it is a percent code.
         self._starts: list[int] = []
         self._origins: list[tuple[int, int]] = []
@@ -157,7 +154,7 @@ class _Joined:
         self.text = "".join([*pieces, text[end:]])
 
     def origin(self, at: int) -> tuple[int, int]:
-        """Start and end of the character at `at` in the text itself."""
+        """Start and end, in the original text, of the character at `at`."""
         piece = bisect.bisect_right(self._starts, at) - 1
         start, width = self._origins[piece]
         start += at - self._starts[piece]

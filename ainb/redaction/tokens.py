@@ -1,8 +1,8 @@
-"""Token formats: secrets that are known by their own prefix, alphabet and length.
+"""Token formats: secrets that are recognised by prefix, alphabet and length.
 
-Lengths are minima, so that a longer token is taken whole. Source: the providers' documentation, GitHub's
-secret scanning patterns, and the rule packs of gitleaks 8 and detect-secrets 1.5 for prefix, alphabet and
-length.
+Lengths are minima, so that a longer token is matched as a whole. Source: the providers' documentation,
+GitHub's secret scanning patterns, and the rule packs of gitleaks 8 and detect-secrets 1.5 for prefix,
+alphabet and length.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Name, the prefixes with blanks between them, and what follows.
+# Name, prefixes separated by blanks, and the pattern of the rest.
 _Row = tuple[str, str, str]
 _W = r"[A-Za-z0-9_\-]"
 _A = "[A-Za-z0-9]"
 _HEX = "[0-9a-f]"
 _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
-# Where a word starts, also behind an escape of JSON or of a URL.
+# Start of a word, also after an escape of JSON or of a URL.
 _AFTER = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=%[0-9A-F]{2}))"
 _MIXED = rf"(?=[A-Za-z_\-]*+[0-9]){_W}"
 
 
 def token(prefixes: tuple[str, ...], rest: str) -> str:
-    r"""The pattern of a token: one of its prefixes where a word starts, then the rest.
+    r"""The pattern of a token: one of its prefixes at the start of a word, then the rest.
 
-    The look-behind stands after the prefix, so that the search still jumps from literal to literal. A word
-    may also start after an
-    escape: in JSON after ``\n``, where the ``n`` looks like part of it, in a URL after ``%3D``.
+    The look-behind comes after the prefix, so that the search can still jump from literal to literal. A word
+    may also start after an escape: in JSON after ``\n``, whose ``n`` looks like a letter of the word, in a
+    URL after ``%3D``.
     """
     by_width: dict[int, list[str]] = {}
     for prefix in prefixes:
@@ -186,7 +186,7 @@ _MESSAGES: tuple[_Row, ...] = (
     ("Defined Networking key", "dnkey-", r"[A-Za-z0-9_=]{26}-[A-Za-z0-9_=\-]{52,}+"),
     ("Intra 42 secret", "s-s4t2af- s-s4t2ud-", f"{_HEX}{{64,}}+"),
 )
-# Name, literals that stand inside the token or right before it, and the whole pattern.
+# Name, literals inside the token or directly before it, and the whole pattern.
 _INSIDE: tuple[_Row, ...] = (
     ("Terraform Cloud token", ".atlasv1.", rf"{_AFTER}{_A}{{14}}\.atlasv1\.[A-Za-z0-9_\-=]{{60,}}+"),
     ("Azure DevOps token", "AZDO", rf"{_AFTER}{_A}{{76}}AZDO{_A}{{4}}(?!{_A})"),
@@ -199,7 +199,7 @@ _INSIDE: tuple[_Row, ...] = (
     ("MaxMind key", "_mmk", rf"{_AFTER}{_A}{{6}}_{_A}{{29}}_mmk(?!{_A})"),
     ("Mailchimp key", "-us", rf"{_AFTER}{_HEX}{{32}}-us[0-9]{{1,2}}(?!{_A})"),
     ("Telegram bot token", ":AA", rf"{_AFTER}[0-9]{{8,10}}:AA{_W}{{33,}}+"),
-    # Begins with its letter and not with what stands before: so the search jumps from letter to letter.
+    # The pattern begins with the token's first letter, not with a look-behind, so that the search can jump.
     (
         "Discord bot token",
         ".",
@@ -234,7 +234,7 @@ _INSIDE: tuple[_Row, ...] = (
     ("JWT", ".eyJ", token(("eyJ",), rf"{_W}{{8,}}+\.eyJ{_W}{{8,}}+\.{_W}{{8,}}+")),
 )
 _PREFIXED = (*_LANGUAGE_MODELS, *_CLOUDS, *_CODE_AND_PACKAGES, *_DATA, *_MONEY_AND_SHOPS, *_MESSAGES)
-# Name, pattern, and the literals of which one must occur for the pattern to have a chance.
+# Name, pattern, and literals; the pattern can match only if one of them occurs.
 TOKENS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     *(
         (name, token(tuple(prefixes.split()), rest), tuple(prefixes.split()))

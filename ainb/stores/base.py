@@ -1,11 +1,11 @@
-"""Store of answers: JSON texts under (namespace, key).
+"""Interface of the stores of answers: JSON texts under (namespace, key).
 
-A store never raises and never waits long: a fault of its own is a miss, and one notice to the user.
+A store never raises and never waits long: its own fault counts as a miss and sends one notice to the user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -24,7 +24,7 @@ class StoreStats:
 
     Attributes:
         entries: Number of stored texts; None means unknown.
-        size_bytes: Space that they take in bytes; None means unknown.
+        size_bytes: Space that they take; None means unknown.
     """
 
     entries: int | None
@@ -34,8 +34,8 @@ class StoreStats:
 class Store(Protocol):
     """Texts by namespace and key.
 
-    Methods are coroutines so that a store behind a network fits; those of the local stores never suspend (see
-    `at_once`).
+    Methods are coroutines, so that a network store can implement them; those of local stores never suspend
+    (see `at_once`).
     """
 
     @property
@@ -45,6 +45,10 @@ class Store(Protocol):
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none or it cannot be read."""
+        ...
+
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Prepare for a `get` of each of these keys in the next moment; returns at once."""
         ...
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
@@ -75,14 +79,14 @@ class Store(Protocol):
         ...
 
     async def settle(self) -> None:
-        """Wait until every text that was set can be read by others who share the store, or is given up.
+        """Wait until other processes that share the store can read every stored text, or it is given up.
 
-        Suspends, with a local store too.
+        This suspends even in a local store.
         """
         ...
 
-    def let_go(self) -> None:
-        """Have threads of the store end when their work is done; never waits."""
+    def end_threads(self) -> None:
+        """Make threads of the store end after their queued work; never waits."""
         ...
 
     async def close(self) -> None:
@@ -91,7 +95,7 @@ class Store(Protocol):
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of a local store, which never suspends, from plain code without an event loop.
+    """Run a coroutine of a local store, which never suspends, without an event loop.
 
     Raises:
         ConfigError: The store waits for a network.

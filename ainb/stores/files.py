@@ -24,7 +24,7 @@ def make_folders(folder: Path) -> None:
     folder.
 
     Raises:
-        OSError: One of them cannot be created.
+        OSError: A folder cannot be created.
     """
     for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
         missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
@@ -37,15 +37,15 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
     of the database.
 
     Args:
-        folder: Created with its parents where it is missing.
-        name: The file.
+        folder: Folder, created with its parents if it is missing.
+        name: Name of the file.
         beside: Suffixes of further files that may exist beside it.
 
     Returns:
         Path of the file.
 
     Raises:
-        NotPrivateError: One of them is a link, of the wrong type, or owned by another user.
+        NotPrivateError: The folder or a file is a link, of the wrong type, or owned by another user.
         OSError: The folder cannot be created or written.
     """
     if not os.path.lexists(folder):
@@ -62,7 +62,7 @@ def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
 
 
 def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None:
-    """Create an empty file (0600) in a folder (0700 where created), or check and tighten an existing one.
+    """Create an empty file (0600), in a folder (0700 if created here), or check and tighten an existing file.
 
     An existing file is not opened: closing it would drop the locks that SQLite holds on it in this process.
 
@@ -78,7 +78,7 @@ def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
     for end in ("", *beside):
-        # Another process may remove the files beside it at any moment.
+        # Another process may remove these files at any moment.
         with contextlib.suppress(FileNotFoundError):
             _check(path.with_name(path.name + end), stat.S_ISREG, "file", FILE_MODE)
 
@@ -88,7 +88,7 @@ def _check(path: Path, is_kind: Callable[[int], bool], kind: str, mode: int) -> 
     if not is_kind(found.st_mode):
         raise NotPrivateError(f"{path.name} is not a plain {kind}")
     if kind == "file" and found.st_nlink > 1:
-        raise NotPrivateError(f"{path.name} has a second name elsewhere")
+        raise NotPrivateError(f"{path.name} has a hard link elsewhere")
     if hasattr(os, "getuid") and found.st_uid != os.getuid():
         raise NotPrivateError(f"the {kind} {path.name} belongs to another user")
     if stat.S_IMODE(found.st_mode) & ~mode:

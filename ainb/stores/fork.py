@@ -1,4 +1,4 @@
-"""Forks: what a child must not share with its parent, and what a worker writes before it ends."""
+"""Process forks: reset of locks and threads in the child, and callbacks before a worker ends."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def at_worker_exit(act: Callable[[], None]) -> None:
     """Call a function when a worker of `multiprocessing` ends, which it does without `atexit`.
 
     Args:
-        act: Writes out what waits; called in every worker that is forked from here on, and in this process if
-            it is a worker itself.
+        act: Writes queued data; called in every worker forked from now on, and in this process if it is a
+            worker itself.
     """
     _at_worker_exit.append(act)
-    # Whoever is a worker has loaded it; nobody else need.
+    # Every worker has loaded this module; other processes need not load it.
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         _act_before_exit(act)
@@ -54,7 +54,7 @@ def _act_before_exit(act: Callable[[], None]) -> None:
 
 
 class _Workers:
-    """What `multiprocessing` asks in a forked worker, after it has forgotten the parent's finalizers."""
+    """Hook that `multiprocessing` calls in a forked worker after it has cleared the parent's finalizers."""
 
     def __init__(self) -> None:
         self._is_known = False

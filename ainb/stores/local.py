@@ -1,4 +1,4 @@
-"""The local store that the options choose, and the folder where everything local is kept."""
+"""Choice of the local store by the options, and the default home folder."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def make_store(
     Args:
         where: "disk" or "memory".
         folder: Folder of the disk store; unused for memory.
-        memory_bytes: Limit of the memory store, and of what the disk store keeps in memory when the disk
-            fails.
+        memory_bytes: Size limit of the memory store, and of texts that the disk store keeps in memory when
+            the disk fails.
         clock: Source of time.
         sink: Receives one notice when the disk cannot be used.
     """
@@ -38,7 +38,7 @@ def make_store(
 
 
 def default_home() -> Path:
-    """The folder of everything stored: ``AINB_HOME``, else the user's data folder; not created here."""
+    """The home folder: ``AINB_HOME``, else the user's data folder; not created here."""
     home = os.environ.get("AINB_HOME")
     if home:
         return Path(home).expanduser()

@@ -1,9 +1,10 @@
-"""Memory store: bounded, in this process, least recently used texts are dropped first."""
+"""Memory store: bounded, within this process; the least recently used texts are dropped first."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ainb.errors import ConfigError
@@ -67,10 +68,13 @@ class MemoryStore:
         """Size of the store; `size_bytes` includes overhead."""
         return StoreStats(entries=len(self._items), size_bytes=self._size_bytes)
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Do nothing: a text is found at once."""
+
     async def settle(self) -> None:
         """Do nothing: a text can be read as soon as it is set."""
 
-    def let_go(self) -> None:
+    def end_threads(self) -> None:
         """Do nothing: it has no threads."""
 
     async def close(self) -> None:
@@ -105,7 +109,7 @@ class MemoryStore:
             self._remove(name)
 
     def renew(self) -> None:
-        """Replace the lock: one that another thread held at the fork would never be released."""
+        """Replace the lock in a forked child: a lock held by another thread would never be released."""
         self._lock = threading.Lock()
 
     def _remove(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The running notebook or script, as far as it can be known, and the path of its cassette."""
+"""Path of the running notebook or script, as far as known, and of its cassette."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ VARIABLE = "AINB_NOTEBOOK"
 FRONT_END_VARIABLE = "JPY_SESSION_NAME"
 
 
-def find_notebook(told: str | None = None) -> Path | None:
+def find_notebook(front_end_path: str | None = None) -> Path | None:
     """Path of the running notebook or script.
 
     Sources in this order: ``AINB_NOTEBOOK``, Jupyter (``JPY_SESSION_NAME``), the front end, the started
     script.
 
     Args:
-        told: Path that a front end left in the notebook, such as VS Code's ``__vsc_ipynb_file__``.
+        front_end_path: Path that the front end has set in the kernel, as VS Code does in
+            ``__vsc_ipynb_file__``.
 
     Returns:
         An absolute path; None for a console, an unsaved notebook, and a module started with ``-m``.
     """
     if named := os.environ.get(VARIABLE):
         return Path.cwd() / Path(named).expanduser()
-    for text in (os.environ.get(FRONT_END_VARIABLE), told):
+    for text in (os.environ.get(FRONT_END_VARIABLE), front_end_path):
         found = _saved(text) if text else None
         if found is not None:
             return found
@@ -33,7 +34,7 @@ def find_notebook(told: str | None = None) -> Path | None:
 
 
 def cassette_path(notebook: Path) -> Path:
-    """The cassette beside a notebook or script; the path of a cassette is returned as it is."""
+    """Path of the cassette beside a notebook or script; the path of a cassette is returned unchanged."""
     if notebook.name.endswith(SUFFIX):
         return notebook
     stem = notebook.stem if notebook.suffix in {".ipynb", ".py", ".md"} else notebook.name
@@ -41,7 +42,7 @@ def cassette_path(notebook: Path) -> Path:
 
 
 def _saved(text: str) -> Path | None:
-    """The file that a front end names: the path may be relative to an unknown folder of the server."""
+    """The file named by a front end, whose path may be relative to an unknown folder of the server."""
     path = Path(text)
     for place in (path if path.is_absolute() else None, Path.cwd() / path.name):
         if place is not None and place.suffix and place.is_file():

@@ -1,4 +1,4 @@
-"""A small JSON file in the home: read whole, replaced whole; a fault of it is never a fault of a call."""
+"""Small JSON files in the home, read and replaced as a whole; a fault of the file never fails a call."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ MAX_FILE_BYTES: Final = 2_000_000
 
 
 def read_small(path: Path, name: str, version: int) -> Any:
-    """What `write_small` stored under `name`.
+    """Read the value that `write_small` stored under `name`.
 
-    None where the file is missing, too large, not one of ours or of another version.
+    Returns:
+        The value, or None when the file is missing, too large, of another version or not ours.
     """
     try:
         found = path.stat()
-        # A pipe would be waited for.
+        # Opening a pipe would block.
         if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_FILE_BYTES:
             return None
         stored = orjson.loads(path.read_bytes())
@@ -33,9 +34,9 @@ def read_small(path: Path, name: str, version: int) -> Any:
 
 
 def write_small(path: Path, name: str, version: int, value: Any) -> None:
-    """Replace a file (0600) by one value under `name`, whole for every reader; a fault leaves the old one.
+    """Replace a file (0600) atomically by one value under `name`; after a fault the old file remains.
 
-    A folder of another user, and a link in the file's place, are left alone.
+    Nothing is written when the folder belongs to another user or the file is a link.
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:

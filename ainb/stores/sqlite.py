@@ -1,11 +1,11 @@
-"""Shared by all SQLite files of ainb: connections closed with their owner, bulk inserts, owner locks.
+"""SQLite helpers: connections that close with their owner, bulk inserts, lock files of processes.
 
-Rows: SQLite releases the interpreter's lock for every statement that it steps through and must win it back
-each time; beside a busy event loop that is up to 5 ms a row (`sys.getswitchinterval`), and ``executemany``
-steps once per row. A statement of many rows steps once for all of them, and the event loop runs on meanwhile.
+Rows: SQLite releases the interpreter lock for every step of a statement and must acquire it again. Beside a
+busy event loop that takes up to 5 ms (`sys.getswitchinterval`), and ``executemany`` steps once per row. A
+statement of many rows steps once for all of them, and the event loop keeps running.
 
 Owners: each process locks a file of its own, and the system releases the lock when the process dies. Unlike a
-process id or a heartbeat this holds across containers, suspended laptops and stepped clocks.
+process id or a heartbeat, this works across containers, suspended laptops and clock changes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ainb.stores.files import make_folders, try_lock
 
 # Connections opened before a fork: SQLite must neither use nor close them in the child.
 _inherited: list[sqlite3.Connection] = []
-# Few sizes, so that the connection keeps their prepared statements; powers of two, so that any number of rows
-# takes few statements.
+# Rows per statement: few sizes, so that the connection caches the prepared statements; powers of two, so that
+# any number of rows takes few statements.
 SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 MAX_TRIES = 100
 # Behind the byte that Windows locks.
@@ -34,7 +34,7 @@ NOTE_AT = 8
 MOST_NOTE_BYTES = 100_000
 
 
-def tie(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
+def close_with(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
     """Close a connection together with its owner.
 
     Args:
@@ -67,16 +67,16 @@ def _close_connection(connection: sqlite3.Connection, process: int) -> None:
 def insert_rows(
     connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], *, tail: str = ""
 ) -> None:
-    """Insert rows of equal width, inside a transaction of the caller.
+    """Insert rows of equal width, inside the caller's transaction.
 
     Args:
         connection: Connection in a transaction.
         head: The statement up to VALUES: ``INSERT INTO table (column, …)``.
-        rows: A value for each column.
+        rows: Rows with a value for each column.
         tail: SQL after the values, such as ON CONFLICT.
 
     Raises:
-        sqlite3.Error: A row was not accepted; earlier rows may already be in the transaction.
+        sqlite3.Error: A row was refused; earlier rows may already be in the transaction.
     """
     if not rows:
         return
@@ -119,7 +119,7 @@ class Owner:
     """Name of this process with a lock file that is held until the process ends or `close` is called.
 
     Args:
-        folder: Folder of the lock files of all owners; created where it is missing, for this user only.
+        folder: Folder of the lock files of all owners; created for this user only if missing.
 
     Raises:
         OSError: The folder cannot be written.
@@ -138,7 +138,7 @@ class Owner:
         return [name for name in names if name != self.name and self._is_free(name)]
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` without a lock file: nobody can hold anything in their name any more."""
+        """The owners among `names` that have no lock file, so that no process can act for them."""
         return [name for name in names if name != self.name and not self._path(name).exists()]
 
     def note(self, text: str) -> None:
@@ -178,7 +178,7 @@ class Owner:
         self.drop()
 
     def drop(self) -> None:
-        """Close the file without removing it, as a forked child must: the parent is still alive."""
+        """Close the file without removing it, as a forked child must while its parent is alive."""
         self._release()
 
     def _claim(self) -> tuple[str, int]:
@@ -186,12 +186,11 @@ class Owner:
             name = secrets.token_hex(8)
             path = self._path(name)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            # Between creating and locking the file another process may take it for a dead owner's and remove
-            # it.
+            # Another process may remove the file between creation and locking, as that of a dead owner.
             if _lock(handle) and path.exists():
                 return name, handle
             os.close(handle)
-        raise OSError(f"no lock file could be kept in {self._folder}")
+        raise OSError(f"no lock file could be created in {self._folder}")
 
     def _is_free(self, name: str) -> bool:
         try:

@@ -1,6 +1,6 @@
-"""Fakes for tests: a clock, an event loop with virtual time, scripted models; shipped for users' tests too.
+"""Fakes for tests, shipped for users too: a clock, an event loop with virtual time, scripted models.
 
-`contract` holds the tests that every provider adapter must pass.
+`contract` contains the tests that every provider adapter must pass.
 """
 
 from ainb.testing.clock import FakeClock

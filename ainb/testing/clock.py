@@ -1,4 +1,4 @@
-"""A clock for tests that moves only when a test advances it."""
+"""Fake clock for tests, which moves only when a test advances it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ainb.testing.loop import STUCK_SECONDS
 
 
 class FakeClock:
-    """A clock that moves only by `advance`, or with a virtual-time loop.
+    """Fake clock that moves only by `advance`, or with a virtual-time loop.
 
     Args:
         unix: Wall-clock seconds since 1970 at the start.
-        loop: Follow this loop's virtual time; None means `advance` moves the clock.
+        loop: Loop whose virtual time the clock follows; None means that `advance` moves the clock.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class FakeClock:
         self._now += seconds
 
     def step_wall_clock(self, seconds: float) -> None:
-        """Step the wall clock alone, as a time server would."""
+        """Step only the wall clock, as a time server would."""
         self._unix += seconds
 
     async def sleep(self, seconds: float) -> None:
@@ -52,21 +52,21 @@ class FakeClock:
     def call_later(
         self, loop: asyncio.AbstractEventLoop, seconds: float, callback: Callable[[], object]
     ) -> asyncio.Handle:
-        """A timer of the virtual loop, or advance at once without one."""
+        """Set a timer of the virtual loop, or advance at once without one."""
         if self._loop is not None:
             return loop.call_later(seconds, callback)
         self.advance(max(0.0, seconds))
         return loop.call_soon(callback)
 
     def wait(self, event: threading.Event, seconds: float | None) -> None:
-        """Advance at once; a wait without a limit is a real one, bounded by STUCK_SECONDS."""
+        """Advance at once; a wait without a limit really waits, for at most STUCK_SECONDS."""
         if event.is_set():
             return
         if seconds is not None:
             self.advance(max(0.0, seconds))
         elif not event.wait(STUCK_SECONDS):
-            raise AinbError("this thread waits for something that never comes")
+            raise AinbError("this thread waits for something that never happens")
 
     def block(self, seconds: float) -> None:
-        """Advance at once, as after a blocking wait."""
+        """Advance at once, in place of a blocking wait."""
         self.advance(max(0.0, seconds))

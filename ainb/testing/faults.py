@@ -1,4 +1,4 @@
-"""Scripted faults: what the model ``scripted:NAME`` does with each attempt."""
+"""Scripted faults: reactions of the model ``scripted:NAME`` to each attempt."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Step:
     Attributes:
         text: The reply; None repeats the prompt.
         delay_seconds: Wait before the reply or the fault.
-        status: Fail with this HTTP status; None means answer.
-        code: The provider's error code that goes with `status`, such as "insufficient_quota".
-        retry_after: Seconds of the Retry-After header that goes with `status`, or None.
-        hang: Never answer.
-        cut: Break off in the middle of the reply, after the first streamed piece.
-        garbage: Answer with a body that is not JSON.
+        status: HTTP status with which the attempt fails; None means an answer.
+        code: The provider's error code sent with `status`, such as "insufficient_quota".
+        retry_after: Seconds of the Retry-After header sent with `status`, or None.
+        hang: Whether the attempt never gets an answer.
+        cut: Whether the connection breaks in the middle of the reply, after the first streamed piece.
+        garbage: Whether the body of the answer is not JSON.
     """
 
     text: str | None = None
@@ -36,13 +36,13 @@ class Step:
 
 @dataclass
 class Script:
-    """A deterministic model: one step per attempt; the last one is repeated.
+    """Script of a deterministic model: one step per attempt; the last one is repeated.
 
     Attributes:
-        steps: Run in order; a text is a step that replies with it, a whole number a step that fails with that
-            status.
+        steps: Steps in order; a text is a step that replies with it, a whole number a step that fails with
+            that status.
         played: Attempts made so far.
-        token: Distinguishes scripts of one name, so that a cached answer of an earlier one is not used.
+        token: Distinguishes scripts of the same name, so that cached answers of an earlier one are not used.
     """
 
     steps: Sequence[Step | str | int]
@@ -66,6 +66,6 @@ SCRIPTS: dict[str, Script] = {}
 
 
 def script(name: str, steps: Iterable[Step | str | int]) -> Script:
-    """Make ``scripted:NAME`` answer with `steps`; replaces an earlier script of that name."""
+    """Make ``scripted:NAME`` answer with `steps`, in place of an earlier script of that name."""
     SCRIPTS[name] = Script(tuple(steps))
     return SCRIPTS[name]

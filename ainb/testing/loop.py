@@ -1,4 +1,4 @@
-"""An event loop with virtual time: when nothing is ready it jumps to its next timer."""
+"""Event loop with virtual time, which jumps to the next timer when nothing is ready."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class _JumpingSelector(selectors.DefaultSelector):
         if timeout is None:
             ready = super().select(STUCK_SECONDS)
             if not ready:
-                raise AinbError("every task on the virtual-time loop waits for something that never comes")
+                raise AinbError("every task on the virtual-time loop waits for something that never happens")
         elif timeout > 0:
             self.now += timeout
         return ready
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Event loop with virtual time: when nothing is ready it jumps to the next timer."""
+    """Event loop with virtual time: when nothing is ready, time jumps to the next timer."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
@@ -44,7 +44,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtual(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on a virtual-time loop of its own."""
+    """Run a coroutine to its end on a new virtual-time loop."""
     loop = VirtualTimeLoop()
     try:
         return loop.run_until_complete(work)

@@ -1,7 +1,7 @@
 """Usage log: one row per call, frames computed from the rows, and telemetry.
 
-`columns`, `rows`, `filters`, `outputs` and `windows` define what a row is and how rows are selected; `log`
-stores rows in SQLite, and `frames` reads them as DataFrames. `telemetry` exports the same rows to
+`columns` and `rows` define a row; `filters`, `windows` and `outputs` select rows; `log` stores rows in
+SQLite, and `frames` reads them as DataFrames. `telemetry` exports the same rows to
 OpenTelemetry. Nothing heavy is imported here.
 """
 

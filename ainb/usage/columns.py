@@ -26,12 +26,12 @@ class Column:
     Attributes:
         name: Name in frames and in the row.
         kind: How it is stored: "time" as microseconds since 1970 UTC, "word" as a number of the words table,
-            "text" as it is, "count" as an integer, "money" as integer nano-dollars, "seconds" as integer
+            "text" unchanged, "count" as an integer, "money" as integer nano-dollars, "seconds" as integer
             microseconds, "flag" as 0 or 1.
         dtype: Dtype in a frame.
-        stored: Name in SQLite; it has the unit where that differs from the frame's.
-        meaning: What it holds, in one line.
-        content: Whether it holds text of prompt or reply; such columns are read only by name.
+        stored: Name in SQLite; it ends in the unit if that differs from the frame's.
+        meaning: Description in one line.
+        content: Whether it contains text of prompt or reply; such columns are read only by name.
     """
 
     name: str
@@ -55,8 +55,8 @@ _ALL = (
     _column("call_id", "text", "str", "unique id of the call; ids sort by time"),
     _column("started_at", "time", "datetime64[us, UTC]", "when the call was submitted"),
     _column("operation_name", "word", "category", '"chat", or the name given to `monitored` or `record`'),
-    _column("provider_name", "word", "category", "service that was asked, as in provider:model"),
-    _column("request_model", "word", "category", "model that was asked for"),
+    _column("provider_name", "word", "category", "service of the request, as in provider:model"),
+    _column("request_model", "word", "category", "model named in the request"),
     _column("response_model", "word", "category", "model that answered, in the provider's spelling"),
     _column(
         "input_tokens",
@@ -78,7 +78,7 @@ _ALL = (
         "part of the input that the provider wrote to its own cache",
     ),
     _column("reasoning_output_tokens", "count", "Int64", "part of the output that was reasoning"),
-    _column("tokens_source", "word", "category", "who counted the tokens: provider, estimate, unknown"),
+    _column("tokens_source", "word", "category", "source of the token counts: provider, estimate, unknown"),
     _column(
         "cost_usd",
         "money",
@@ -140,7 +140,7 @@ _ALL = (
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 DEFAULT_COLUMNS = tuple(column.name for column in _ALL if not column.content)
-# Integers first: a scan that sums need not skip long texts to reach a number.
+# Integers first: a scan that sums numbers need not skip long texts.
 STORED = tuple(sorted(_ALL, key=lambda column: column.kind == "text"))
 LABEL_COLUMNS = (
     "day",
@@ -153,10 +153,10 @@ LABEL_COLUMNS = (
 
 
 def check_names(what: str, names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple.
+    """Check names of columns and return them as a tuple.
 
     Raises:
-        ConfigError: One of them is not known; the message lists those that are.
+        ConfigError: A name is unknown; the message lists the known ones.
     """
     wanted, allowed = tuple(names), tuple(known)
     for name in wanted:

@@ -1,4 +1,4 @@
-"""Translates `since` and column filters into SQL conditions."""
+"""Conversion of `since` and column filters into SQL conditions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def read_since(since: Since, now: float) -> int | None:
-    """The start of a time span in microseconds since 1970 UTC, or None.
+    """Convert `since` to microseconds since 1970 UTC, or None.
 
     Args:
         since: A datetime (naive means local time), a date (its local midnight), a timedelta back from now, or
@@ -30,7 +30,7 @@ def read_since(since: Since, now: float) -> int | None:
         now: Seconds since 1970.
 
     Raises:
-        ConfigError: It is none of these.
+        ConfigError: The value is none of these.
     """
     if since is None:
         return None
@@ -57,7 +57,7 @@ def _refusal(since: object) -> ConfigError:
 def _timestamp(moment: dt.datetime) -> float:
     try:
         return moment.timestamp()
-    except (ValueError, OverflowError):  # the year 1, or 9999, where local time leaves the calendar
+    except (ValueError, OverflowError):  # the years 1 and 9999, where local time can be outside the calendar
         return math.copysign(_LATEST_US / MICRO, moment.year - 1970)
 
 
@@ -78,10 +78,10 @@ def _iso(text: str) -> dt.datetime:
 def sql_condition(
     connection: sqlite3.Connection, *, since: Since, where: Where, now: float
 ) -> tuple[str, list[Any]]:
-    """An SQL condition on the calls, and the values bound in it.
+    """Build an SQL condition on the calls, and its bound values.
 
     Raises:
-        ConfigError: A name is no column, or `since` makes no sense.
+        ConfigError: A name is not a column, or `since` is not valid.
     """
     start = read_since(since, now)
     conditions, values = (["started_us >= ?"], [start]) if start is not None else (["TRUE"], [])

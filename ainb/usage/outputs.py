@@ -27,7 +27,7 @@ def usual_output_tokens(connection: sqlite3.Connection, provider: str, model: st
         model: Model name of the request.
 
     Returns:
-        Tokens; None where fewer than 5 replies are known.
+        Number of tokens; None when fewer than 5 replies are known.
     """
     found = [tokens for (tokens,) in connection.execute(_QUERY, (provider, model))]
     return round(statistics.median(found)) if len(found) >= FEWEST_REPLIES else None

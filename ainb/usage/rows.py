@@ -1,4 +1,4 @@
-"""`Row`: the usage row of one finished call, and how it is built."""
+"""Usage row of one finished call, and its construction."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Row(NamedTuple):
 
 
 def build_row(event: CallFinished, *, session_id: str, content: bool = False) -> Row:
-    """The row of a finished call.
+    """Build the row of a finished call.
 
     Args:
         event: The event of the finished call.
@@ -110,7 +110,7 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         session_id=session_id,
         batch_id=label(options.batch_id),
         rows=call.request.rows,
-        row_key=call.row_key,  # a digest of our own making: nothing in it to redact
+        row_key=call.row_key,  # a digest made by ainb, with nothing to redact
         user=label(options.user),
         tags=tags_json(options.tags),
         prompt_sha256=prompt_digest(call.request.messages),
@@ -135,7 +135,7 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
 
 
 def failure_fields(error: BaseException | None) -> dict[str, Any]:
-    """The columns of a call's outcome; empty for an answered call, whose values are the defaults."""
+    """The columns of a call's outcome; empty for an answered call, which has the default values."""
     if error is None:
         return {}
     status_code = getattr(error, "status_code", None)
@@ -173,7 +173,7 @@ def status_of(error: BaseException | None) -> Status:
 
 def error_text(error: BaseException) -> str:
     """The error's message on one line, redacted, at most MESSAGE_CHARACTERS long."""
-    # Redacted before it is cut: half a key at the cut would no longer look like one.
+    # Redacted before it is cut: half of a key at the cut would no longer be recognised.
     text = " ".join(storable_text(_message(error)[: 8 * MESSAGE_CHARACTERS]).split())
     return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"
 
@@ -181,7 +181,7 @@ def error_text(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # noqa: BLE001 - an exception class of the user may fail to say what it is
+    except BaseException:  # noqa: BLE001 - the `__str__` of a user's exception class may fail
         return "its message cannot be read"
 
 
@@ -195,7 +195,7 @@ def prompt_digest(messages: Sequence[Message]) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys and no blanks; other types than JSON's as their repr."""
+    """Encode as JSON with sorted keys and no blanks; types other than JSON's become their repr."""
     import orjson
 
     try:
@@ -213,7 +213,7 @@ def utc(seconds: float) -> dt.datetime:
 
 
 def label(text: str | None) -> str | None:
-    """A label of a row, redacted and cut to LABEL_CHARACTERS; None for None and for an empty text."""
+    """A label of a row, redacted and cut to LABEL_CHARACTERS; None for None or an empty text."""
     return _label(text) if text else None
 
 
@@ -223,12 +223,12 @@ def _label(text: str) -> str:
 
 
 def storable_text(text: str) -> str:
-    """The text as it is stored: redacted, and without lone surrogates, which no file can hold."""
+    """The text in its stored form: redacted, and without lone surrogates, which no file can hold."""
     return redact(encodable(text))
 
 
 def tags_json(tags: Mapping[str, str] | None) -> str | None:
-    """Tags as JSON with sorted keys, redacted; None without any."""
+    """Tags as JSON with sorted keys, redacted; None without tags."""
     if not tags:
         return None
     clean = {encodable(str(name)): _encodable(value) for name, value in tags.items()}
@@ -241,7 +241,7 @@ def _encodable(value: Any) -> Any:
 
 def _cost(event: CallFinished) -> tuple[Decimal | None, str]:
     reply = event.reply
-    if reply is None and event.call.replies:  # answered, but not with what was asked for
+    if reply is None and event.call.replies:  # answered, but the reply was not valid
         paid = add_up(event.call.replies)[1]
         return paid, event.call.replies[-1].cost_source or "unpriced"
     if reply is None:
@@ -253,7 +253,7 @@ def _cost(event: CallFinished) -> tuple[Decimal | None, str]:
 
 
 def _unpriced_stage_cost(call: Call, reply: Reply) -> tuple[Decimal | None, str]:
-    """Cost of a reply that no stage has priced: zero where the call is free."""
+    """Cost of a reply that no stage has priced: zero if the call is free."""
     if call.provider.free or reply.cached or reply.coalesced or reply.replayed:
         return _FREE, "free"
     return (None, "unpriced") if reply.cost_usd is None else (reply.cost_usd, "provider")
@@ -267,7 +267,7 @@ def _may_be_billed(call: Call, error: BaseException | None) -> bool:
 
 
 def _billed(error: BaseException | None) -> bool:
-    if isinstance(error, CallRejectedError | ConfigError):  # refused on this machine: nothing went out
+    if isinstance(error, CallRejectedError | ConfigError):  # refused on this machine: nothing was sent
         return False
     return bool(getattr(error, "billed", True))
 

@@ -1,8 +1,8 @@
 """OpenTelemetry spans and metrics of calls, made from usage rows.
 
-`ATTRIBUTES` is the one table of names. Spans and metrics go to the tracer and meter providers that the
+`ATTRIBUTES` is the only table of names. Spans and metrics go to the tracer and meter providers that the
 program has set up (``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and
-imports opentelemetry only when it is switched on.
+imports opentelemetry only when telemetry is switched on.
 
 Source: OpenTelemetry GenAI semantic conventions v1.41: client spans, ``gen_ai.client.*`` metrics and their
 bucket boundaries.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-# Column of the row to attribute of the span. What the conventions have no name for begins with ainb.
+# Span attribute by column of the row. Attributes for which the conventions have no name begin with "ainb.".
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "operation_name": "gen_ai.operation.name",
     "provider_name": "gen_ai.provider.name",
@@ -67,7 +67,7 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "tags": "ainb.tags",
     "prompt_sha256": "ainb.prompt_sha256",
 }
-# What the metrics are split by: columns with few values.
+# Dimensions of the metrics: columns with few distinct values.
 DIMENSIONS: Final = (
     "operation_name",
     "provider_name",
@@ -79,9 +79,9 @@ DIMENSIONS: Final = (
     "coalesced",
     "replayed",
 )
-# Flags are set only where they are true.
+# Flags are set only when true.
 _FLAGS: Final = frozenset({"cache_hit", "coalesced", "stale", "replayed"})
-# Services that the conventions know under another name.
+# Services that have another name in the conventions.
 _PROVIDERS: Final[Mapping[str, str]] = {
     "azure": "azure.ai.openai",
     "gemini": "gcp.gemini",
@@ -120,7 +120,7 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def conversation(messages: Sequence[Message]) -> str:
-    """Texts of messages, redacted, as the JSON of the conventions; images are left out."""
+    """Texts of messages, redacted, in the JSON form of the conventions; images are left out."""
     turns = [
         {"role": message.role, "parts": [{"type": "text", "content": storable_text(message.text)}]}
         for message in messages
@@ -129,7 +129,7 @@ def conversation(messages: Sequence[Message]) -> str:
 
 
 def server_of(url: str) -> dict[str, Any]:
-    """Attributes of the server of a base URL; empty where it is no URL."""
+    """Attributes of the server of a base URL; empty if it is not a URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -170,7 +170,7 @@ class Telemetry:
             from opentelemetry import metrics, trace
         except ImportError:
             raise ConfigError(
-                "otel is on and opentelemetry is not installed; "
+                "otel is on, but opentelemetry is not installed; "
                 "pip install 'ainb-notebook[otel]', or set AINB_OTEL=0"
             ) from None
         self._trace = trace
@@ -213,7 +213,7 @@ class Telemetry:
 
     @contextlib.contextmanager
     def _safely(self) -> Iterator[None]:
-        """Report an error of an exporter in one notice; the call goes on."""
+        """Report an error of an exporter in one notice; the call continues."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - exporters may raise anything
@@ -223,7 +223,9 @@ class Telemetry:
             text = redact(f"{type(error).__name__}: {error}")
             with contextlib.suppress(Exception):
                 self._sink(
-                    Notice(f"calls cannot be told to opentelemetry ({text}); the usage log has them", "otel")
+                    Notice(
+                        f"calls cannot be exported to opentelemetry ({text}); the usage log has them", "otel"
+                    )
                 )
 
     def _export(self, row: Row, server: Mapping[str, Any]) -> None:
@@ -233,7 +235,7 @@ class Telemetry:
         labels = {name: attributes[name] for name in _DIMENSION_NAMES if name in attributes}
         if row.duration_s is not None:
             self._durations.record(row.duration_s, labels)
-        if not (row.cache_hit or row.coalesced or row.replayed):  # no tokens were used again
+        if not (row.cache_hit or row.coalesced or row.replayed):  # else counted before
             for kind, column in _TOKEN_COLUMNS.items():
                 count = getattr(row, column)
                 if count is not None:
@@ -266,7 +268,7 @@ def _endpoint(call: Call) -> str:
     if call.attempts == 0:
         return ""
     with contextlib.suppress(Exception):
-        return call.place()
+        return call.resolve_endpoint()
     return ""
 
 

@@ -24,12 +24,12 @@ class Window:
 
     @property
     def hourly(self) -> bool:
-        """Whether charts of it have one point per hour."""
+        """Whether charts of the window have one point per hour."""
         return self.hours is not None or (self.days is not None and self.days <= _HOURLY_DAYS)
 
     @property
     def step(self) -> dt.timedelta:
-        """Distance of two points in charts: an hour or a day."""
+        """Time between two points in charts: an hour or a day."""
         return dt.timedelta(hours=1) if self.hourly else dt.timedelta(days=1)
 
     def since(self, now: float) -> dt.date | dt.timedelta | None:
@@ -43,7 +43,7 @@ class Window:
         return None if self.days is None else local_day(now) - dt.timedelta(days=self.days - 1)
 
     def span(self, now: float) -> tuple[dt.datetime, dt.datetime] | None:
-        """Start and end of its steps in local time without a zone; None where the calls alone say it.
+        """Start and end of the steps in local time without a zone; None if only the calls determine them.
 
         Args:
             now: Seconds since 1970.

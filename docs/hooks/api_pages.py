@@ -10,18 +10,18 @@ from typing import Any, Final
 import ainb
 from docs.hooks.errors import IncompleteDocsError
 
-# Page: title, introduction, names in the order of the page.
+# Pages: title, introduction, names in their order.
 PAGES: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
     "session": ("Session", "Prompts in, replies and DataFrames out.", ("Session", "current", "Job", "panel")),
-    "messages": ("Messages and replies", "What goes in and what comes back.", ("Message", "Reply", "Usage")),
+    "messages": ("Messages and replies", "Requests and replies as values.", ("Message", "Reply", "Usage")),
     "options": (
         "Options",
-        "Frozen dataclasses beside the stage that they set; `None` turns a stage off.",
+        "Frozen dataclasses, one per stage; `None` turns a stage off.",
         ("Config", "Budget", "Cache", "Circuit", "Deadline", "RateLimit", "Retry", "Validation", "Rule"),
     ),
     "parts": (
         "Parts that work alone",
-        "Each stage on an async or plain function of your own; see [the nine practices](../../practices.md).",
+        "Each stage around your own async or plain function; see [the nine practices](../../practices.md).",
         (
             "RateLimiter",
             "CircuitBreaker",
@@ -42,7 +42,7 @@ PAGES: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
     "keys": ("Keys", "Where keys are looked up, and how they are stored.", ("keys",)),
     "testing": ("Testing", "Fakes for your own tests.", ("testing",)),
 }
-# Parts of modules that are public by themselves.
+# Names of modules that are public themselves.
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "keys": ("get", "require", "found", "where", "login", "logout"),
     "testing": ("script", "Script", "Step", "FakeClock", "VirtualTimeLoop", "run_virtual"),
@@ -51,10 +51,10 @@ NOT_HERE: Final = frozenset({"__version__"})
 
 
 def api_pages() -> dict[str, str]:
-    """Name of each page to its Markdown.
+    """Markdown of each page by name.
 
     Raises:
-        IncompleteDocsError: A public name stands on no page, or it or one of its methods has no docstring.
+        IncompleteDocsError: A public name has no page, or it or one of its methods has no docstring.
     """
     listed = {name for _, _, names in PAGES.values() for name in names} | NOT_HERE | _errors()
     missing = sorted(set(ainb.__all__) - listed)
@@ -67,7 +67,7 @@ def api_pages() -> dict[str, str]:
 
 
 def undocumented(thing: Any, name: str) -> list[str]:
-    """The public name and those of its methods and properties that have no docstring of their own."""
+    """The public name and its methods and properties that have no docstring."""
     found = [] if (getattr(thing, "__doc__", None) or "").strip() else [name]
     if inspect.isclass(thing):
         for part, value in vars(thing).items():

@@ -1,4 +1,4 @@
-"""Parts of Google-style docstrings, and Markdown made of them."""
+"""Parses Google-style docstrings and converts them to Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ITEM = re.compile(r"^ {4}(\w+)(?: \([^)]*\))?: (.*)$")
 
 @dataclass
 class Parts:
-    """A docstring in pieces.
+    """Parts of a docstring.
 
     Attributes:
         summary: First paragraph, on one line.
@@ -30,10 +30,10 @@ class Parts:
 
 
 def read(thing: Any, name: str) -> Parts:
-    """The parts of the docstring of `thing`.
+    """Parse the docstring of `thing`.
 
     Raises:
-        IncompleteDocsError: It has none of its own.
+        IncompleteDocsError: It has no docstring.
     """
     text = getattr(thing, "__doc__", None)
     if not text or not text.strip():

@@ -1,4 +1,4 @@
-"""The page of errors, made of the error classes and of the advice that panels give."""
+"""The page of errors, made from the error classes and the advice of the panels."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from docs.hooks.docstrings import WHAT_TO_DO, cell, markdown, read, table, what_
 
 INTRODUCTION = """# Every error and what to do
 
-An error says on one line what happened, the limit, the value and the fix; `%tb` shows the traceback. What
-depends on the run (seconds left, money spent, ids) is an attribute, not part of the message. This page is
-made from the error classes.
+An error says on one line what happened, the limit, the value and the fix; `%tb` shows the traceback. Values
+that depend on the run (seconds left, money spent, ids) are attributes and not part of the message. This page
+is made from the error classes.
 
 """
 INTERRUPTS = """## Interrupts
 
-An interrupt is no error of ainb: `except Exception` does not catch it.
+An interrupt is not an error of ainb: `except Exception` does not catch it.
 
 """
 KINDS_TEXT = """## Kinds of failures and advice
 
 The panels and `%ai errors` group failures by these kinds. A kind with a number is the HTTP status that the
-provider answered.
+provider returned.
 
 """
 

@@ -1,4 +1,4 @@
-"""What keeps the site from being built."""
+"""Error of the documentation build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of the notebooks, with the outputs that they were saved with, which tests compare to the byte."""
+"""Pages of the notebooks with their saved outputs, which tests compare byte by byte."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "notebooks"
-# HTML of outputs is put in after Markdown has run, which would change it.
+# HTML of outputs is inserted after the conversion of Markdown, which would change it.
 PLACE: Final = '<div class="ainb-output" data-place="{place}"></div>'
 _PLACED: Final = re.compile(r'<div class="ainb-output" data-place="([^"]+)"></div>')
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -18,10 +18,10 @@ ALT: Final = "Chart that this cell draws; the text above describes it"
 
 
 def notebook_pages(outputs: dict[str, str]) -> dict[str, str]:
-    """Name of each page to its Markdown.
+    """Markdown of each page by name.
 
     Args:
-        outputs: Takes the HTML of each output by its place.
+        outputs: Receives the HTML of each output by its position.
     """
     return {
         f"notebooks/{path.stem}.md": notebook_page(path, outputs)
@@ -46,7 +46,7 @@ def notebook_page(path: Path, outputs: dict[str, str]) -> str:
 
 
 def put_in(page: str, outputs: dict[str, str]) -> str:
-    """The page's HTML with its outputs."""
+    """Insert the outputs into the page's HTML."""
     return _PLACED.sub(lambda found: f'<div class="ainb-output">{outputs[found[1]]}</div>', page)
 
 

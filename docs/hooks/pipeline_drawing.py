@@ -14,17 +14,17 @@ from docs.hooks.errors import IncompleteDocsError
 
 WIDTH, LINE, GAP, INDENT, TOP = 760, 40, 8, 36, 60
 ATTEMPTS, PROBES, ATTEMPT_SECONDS = Retry().attempts, Circuit().probes, Deadline().attempt_seconds
-SENT_FROM: Final = "RetryStage"  # what stands inside it is run for each attempt
-# Stage: name, what it does on the way in, how it can end the call.
+SENT_FROM: Final = "RetryStage"  # stages inside it run for each attempt
+# Stage: name, effect on the request, error or result with which it can end the call.
 TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "RecordStage": ("record", "writes one usage row, whatever happens", ""),
+    "RecordStage": ("record", "writes one usage row in any case", ""),
     "TextDeliveryStage": ("text delivery", "waits until every streamed piece was shown", ""),
     "ValidationStage": ("validation", "redacts secrets, refuses what a rule blocks", "InvalidPromptError"),
     "DeadlineStage": ("deadline", "bounds all waits and attempts together", "DeadlineExceededError"),
-    "FallbackStage": ("fallback", "asks the next model when this one is down", ""),
-    "ReplayStage": ("replay", "answers from the cassette, when switched on", "ReplayMissError"),
+    "FallbackStage": ("fallback", "uses the next model when this one is down", ""),
+    "ReplayStage": ("replay", "answers from the cassette, if switched on", "ReplayMissError"),
     "CacheStage": ("cache", "returns a stored answer; identical calls share one", "a reply"),
-    "AnswerStage": ("answer check", "checks the schema, asks once more", "InvalidReplyError"),
+    "AnswerStage": ("answer check", "checks the schema, sends once more", "InvalidReplyError"),
     "BudgetStage": ("budget", "reserves the most that the call can cost", "BudgetExceededError"),
     "RetryStage": (
         "retry",
@@ -33,12 +33,12 @@ TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "before_attempt": (
         "budget",
-        "reserves again where the last attempt may be billed",
+        "reserves again if the last attempt may be billed",
         "BudgetExceededError",
     ),
     "ResendStage": ("resend", "leaves out a parameter that the model refused", ""),
     "GateStage": ("circuit gate", "refuses at once while the circuit is open", "CircuitOpenError"),
-    "RateLimitStage": ("rate limit", "waits in line for requests, tokens and a slot", "RateLimitError"),
+    "RateLimitStage": ("rate limit", "waits in a queue for requests, tokens and a slot", "RateLimitError"),
     "take_turn": ("cache", "identical calls under other limits send in turn", ""),
     "PermitStage": (
         "circuit permit",
@@ -47,7 +47,7 @@ TEXTS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "AttemptTimeoutStage": ("attempt timeout", f"ends an attempt after {ATTEMPT_SECONDS:g} s", ""),
     "before_sending": ("budget", "books the call as sent", ""),
-    "OwnKeyStage": ("own keys", "takes your keys out of the reply", ""),
+    "OwnKeyStage": ("own keys", "removes your keys from the reply", ""),
 }
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:  # the ``mkdocs`` program does not look where it was started
+if str(ROOT) not in sys.path:  # the ``mkdocs`` program does not search the current folder
     sys.path.insert(0, str(ROOT))
 
-from mkdocs.structure.files import File, Files  # noqa: E402 - behind the path
+from mkdocs.structure.files import File, Files  # noqa: E402 - after the path
 
 from docs.hooks.api_pages import api_pages  # noqa: E402
 from docs.hooks.error_pages import errors_page  # noqa: E402
@@ -32,10 +32,10 @@ _outputs: dict[str, str] = {}
 
 
 def made_pages(outputs: dict[str, str]) -> dict[str, str]:
-    """Every page that is made, by its name.
+    """Markdown of every generated page by name.
 
     Args:
-        outputs: Takes the HTML of the notebooks' outputs.
+        outputs: Receives the HTML of the notebooks' outputs.
 
     Raises:
         IncompleteDocsError: A table of the code lacks a line of documentation.
@@ -68,7 +68,7 @@ def security_table(heading: str) -> str:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are made."""
+    """Add the generated pages."""
     _outputs.clear()
     for name, text in made_pages(_outputs).items():
         files.append(File.generated(config, name, content=text))
@@ -78,12 +78,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_content(html: str, **_given: Any) -> str:
-    """Put in the outputs of notebooks."""
+    """Insert the outputs of notebooks."""
     return put_in(html, _outputs)
 
 
 def on_page_markdown(markdown: str, page: Any, **_given: Any) -> str:
-    """Put in the drawing and tables of SECURITY.md; names of errors lead to their entry."""
+    """Insert the drawing and tables of SECURITY.md, and link names of errors to their entries."""
     if DRAWING in markdown:
         markdown = markdown.replace(DRAWING, drawing())
     markdown = _SECURITY.sub(lambda found: security_table(found[1]), markdown)

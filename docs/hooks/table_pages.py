@@ -1,4 +1,4 @@
-"""Reference pages made of the code's tables: settings, usage columns, ``%ai`` commands, ``%%ai`` options."""
+"""Reference pages made from the code's tables: settings, usage columns, ``%ai`` commands, ``%%ai``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from docs.hooks.errors import IncompleteDocsError
 MADE = "This page is made from the code's own table."
 SETTINGS: Final = f"""# Every setting
 
-A setting is found in this order; the first place that has it counts:
+A setting is read from the first of these places that has it:
 
 1. an argument of `ainb.Session(…)` or of the call;
 2. `%config Ainb.NAME = …` in the notebook;
@@ -28,7 +28,7 @@ A setting is found in this order; the first place that has it counts:
 4. `[tool.ainb]` in the nearest `pyproject.toml`;
 5. the default.
 
-A section is a group of options beside its stage. `False` (in Python `None`) turns the section off. The last
+A section is the group of options of a stage. `False` (in Python `None`) turns the section off. The last
 column says whether a project's `pyproject.toml` may set it before
 [`%ai trust`](../security.md#projects-of-others).
 `%ai help NAME` shows a setting in the notebook. {MADE}
@@ -173,7 +173,7 @@ def default_of(item: dataclasses.Field[Any]) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A default value as people type it."""
+    """A default value as typed by a user."""
     if value is None:
         return "none"
     if isinstance(value, tuple) and value and all(isinstance(item, type) for item in value):
@@ -184,7 +184,7 @@ def shown(value: Any) -> str:
 
 
 def trust(name: str) -> str:
-    """What a project's file may set this option to."""
+    """Values of this option that a project's file may set."""
     rule = RULES.get(name, trusted_only)
     if rule is free:
         return "yes"

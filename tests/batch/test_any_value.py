@@ -22,8 +22,8 @@ from pydantic.alias_generators import to_camel
 import ainb
 from ainb.batch.files import OrderedFile
 from ainb.batch.input.cells import check_fields, json_text
-from ainb.batch.results import Results
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.frame import Results
+from ainb.batch.results.row_result import RowResult
 from ainb.events import Notice
 from ainb.messages import Reply, Usage
 from tests.fault_server import Fault, FaultServer
@@ -119,7 +119,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=FIXTURES)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=FIXTURES)
 @given(text=TEXTS, fields=FIELDS)
 def test_any_value_ends_as_a_row_in_frame_files_and_journal(folder, text, fields):
     check_any(folder, text, fields)

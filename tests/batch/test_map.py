@@ -12,7 +12,7 @@ import pytest
 
 import ainb
 from ainb.batch import BatchFailedError
-from ainb.batch.runner import CAUGHT_UP_BACKLOG, MAX_BACKLOG
+from ainb.batch.running.runner import CAUGHT_UP_BACKLOG, MAX_BACKLOG
 from ainb.errors import ConfigError
 from ainb.testing import Step, script
 from ainb.usage.log.log import UsageLog

@@ -515,7 +515,7 @@ def test_a_number_that_is_none_is_refused(make_session, value):
     ("task", "options", "words"),
     [
         (PROMPT, {}, "needs a schema"),
-        (len, {}, "a function gets one item a call"),
+        (len, {}, "a function gets one item per call"),
         (PROMPT, {"schema": SCHEMA, "on_text": print}, "leave on_text out"),
         (PROMPT, {"schema": SCHEMA, "stream": True}, "leave stream out"),
     ],

@@ -9,12 +9,12 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from ainb.batch.warm_up import MAX_FAILURES, WarmUp
+from ainb.batch.running.warm_up import MAX_FAILURES, WarmUp
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Reply, Request
 from ainb.panels.cost import key_figures
 from ainb.prompt_caches import SharedPrefix, prompt_cache_of
-from ainb.providers.cache_layout import CacheKeys
+from ainb.providers.remote.cache_layout import CacheKeys
 from ainb.testing import FakeClock
 from tests.fault_server import Fault
 from tests.providers.billing_server import BillingServer, Model, count_tokens

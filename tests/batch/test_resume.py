@@ -109,8 +109,8 @@ def check_kills(tmp_path, kills, seed):
 
 
 def test_a_killed_batch_goes_on_and_pays_only_for_what_was_in_flight(tmp_path):
-    checked = [check_kills(tmp_path / str(seed), kills=5, seed=seed) for seed in range(2)]
-    assert any(checked)
+    # The second only where a batch of the first was quicker than its kill.
+    assert any(check_kills(tmp_path / str(seed), kills=5, seed=seed) for seed in range(2))
 
 
 @pytest.mark.slow

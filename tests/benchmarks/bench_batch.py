@@ -27,7 +27,7 @@ ROUNDS = 3
 SERVE = """
 import sys
 from tests.fault_server import FaultServer
-with FaultServer(record=False) as server:
+with FaultServer(record=False, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """

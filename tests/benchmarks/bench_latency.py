@@ -22,7 +22,7 @@ import ainb
 SERVE = """
 import sys
 from tests.fault_server import FaultServer
-with FaultServer(record=False, delay_seconds={}) as server:
+with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """

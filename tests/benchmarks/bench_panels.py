@@ -1,24 +1,15 @@
-"""Panels: what watching a batch costs it, and how fast the board opens over a large log.
-
-``AINB_BENCH_ROWS`` bounds the log for those in a hurry; the goal is for 1,000,000.
-"""
+"""Panels: what watching a batch costs it."""
 
 from __future__ import annotations
 
 import json
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 from jupyter_client.manager import KernelManager
 
-from tests.usage.log.large_log import fill
-
 ROOT = Path(__file__).parents[2]
-ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))
 KERNEL_SECONDS = 60
 Line = tuple[str, str, str, str]
 
@@ -39,17 +30,6 @@ for turn in range(2 * {pairs} + 2):
     session.map([f"row {{turn}} {{number}}" for number in range({rows})], "Label: {{value}}", concurrency=8, watcher=watcher)
     if turn >= 2:
         times["with" if watched else "without"].append(time.perf_counter() - start)
-print(json.dumps(times))
-"""
-BOARD = """
-import json, sys, time
-import ainb, pandas
-session = ainb.Session("scripted:echo", home=sys.argv[1])
-times = []
-for charts in (False, True, True):
-    start = time.perf_counter()
-    ainb.panel(session=session).view(charts=charts).bundle()
-    times.append(time.perf_counter() - start)
 print(json.dumps(times))
 """
 
@@ -86,32 +66,9 @@ def watched(seconds: float, rows: int, pairs: int) -> Line:
     )
 
 
-def board() -> Line:
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        fill(home / "usage.sqlite3", ROWS)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-c", BOARD, str(home)],
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    first, chart, again = json.loads(done.stdout)
-    return (
-        f"board over {ROWS:,} calls: numbers; first chart",
-        f"{first:.2f} s; {chart:.2f} s",
-        f"all of it again {again:.2f} s",
-        "<= 1 s",
-    )
-
-
 def rows() -> list[Line]:
     """The table: what, measured, peer or limit in the same run, goal."""
-    return [watched(0.05, 150, 7), watched(0.0, 1500, 5), board()]
+    return [watched(0.05, 150, 7), watched(0.0, 1500, 5)]
 
 
 if __name__ == "__main__":

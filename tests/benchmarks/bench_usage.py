@@ -1,13 +1,8 @@
-"""The usage log: what a row costs the call, and how fast a log of a million calls answers.
-
-``AINB_BENCH_ROWS`` bounds the log for those in a hurry; the goals are for 1,000,000.
-"""
+"""The usage log: what a row costs the call, and how fast the filter of secrets is."""
 
 from __future__ import annotations
 
-import os
 import random
-import sqlite3
 import tempfile
 import time
 from decimal import Decimal
@@ -21,25 +16,9 @@ from ainb.pipeline.record import RecordStage
 from ainb.providers.scripted import ScriptedProvider
 from ainb.redaction.filter import PATTERNS, redact
 from ainb.usage.frames import calls as frames
-from ainb.usage.frames import totals
-from ainb.usage.frames.summary import summary
-from ainb.usage.log.log import Log, UsageLog
+from ainb.usage.log.log import UsageLog
 from ainb.usage.rows import build_row
-from tests.usage.log.large_log import fill
 
-ROWS = int(os.environ.get("AINB_BENCH_ROWS", "1000000"))
-TEN = [
-    "call_id",
-    "started_at",
-    "request_model",
-    "provider_name",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "duration_s",
-    "status",
-    "cache_hit",
-]
 Line = tuple[str, str, str, str]
 
 
@@ -72,12 +51,6 @@ def best_us(work, number: int, repeat: int = 5) -> float:
             work()
         times.append((time.perf_counter() - start) / number * 1e6)
     return min(times)
-
-
-def seconds(work) -> str:
-    start = time.perf_counter()
-    work()
-    return f"{time.perf_counter() - start:.2f} s"
 
 
 def drive(coroutine) -> None:
@@ -161,61 +134,9 @@ def filters() -> list[Line]:
     ]
 
 
-def million() -> list[Line]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "usage.sqlite3"
-        fill(path, ROWS)
-        log = UsageLog(path, options=Log(max_rows=None))
-
-        def fetch():
-            connection = sqlite3.connect(path)
-            connection.execute("SELECT * FROM calls").fetchall()
-            connection.close()
-
-        def label(text: str) -> str:
-            return f"{text} of {ROWS:,} calls ({path.stat().st_size / 1e6:.0f} MB)"
-
-        table = [
-            (
-                label("usage() with 10 columns"),
-                seconds(lambda: frames.usage(log, columns=TEN)),
-                f"plain fetch of all {seconds(fetch)}",
-                "<= 3 s",
-            ),
-            (label("usage() with all"), seconds(lambda: frames.usage(log)), "same", "<= 12 s"),
-            (
-                label("costs() by model and day"),
-                seconds(lambda: totals.costs(log, ["request_model", "day"])),
-                "daily sums",
-                "<= 0.3 s",
-            ),
-            (label("costs() by user"), seconds(lambda: totals.costs(log, "user")), "scan", "<= 1 s"),
-            (
-                label("costs() by model, finish_reason and user"),
-                seconds(lambda: totals.costs(log, ["request_model", "finish_reason", "user"])),
-                "scan",
-                "<= 1 s",
-            ),
-            (
-                label("errors() by type"),
-                seconds(lambda: totals.errors(log, "error_type")),
-                "index of failures",
-                "<= 1 s",
-            ),
-            (
-                label("summary() of 24 hours; of 60 days"),
-                f"{seconds(lambda: summary(log))}; {seconds(lambda: summary(log, days=61))}",
-                "-",
-                "-",
-            ),
-        ]
-        log.close()
-    return table
-
-
 def rows() -> list[Line]:
     """The table: what, measured, peer or limit in the same run, goal."""
-    return [*hot_path(), *filters(), *million()]
+    return [*hot_path(), *filters()]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ PROMPT = "Classify: the soup was cold and the waiter was kind"
 SERVE = """
 import sys
 from tests.fault_server import FaultServer
-with FaultServer(record=False) as server:
+with FaultServer(record=False, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """
@@ -99,7 +99,7 @@ def rows() -> list[tuple[str, str, str, str]]:
     )
     try:
         assert process.stdout is not None
-        best = _run(measure(process.stdout.readline().strip()))
+        best = asyncio.run(measure(process.stdout.readline().strip()))
     finally:
         process.communicate("")
     limit = f"{best['bare']:.0f} aiohttp bare"
@@ -117,18 +117,6 @@ def rows() -> list[tuple[str, str, str, str]]:
             "-",
         ),
     ]
-
-
-def _run(work):
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop().run_until_complete(work)
-    loop = uvloop.new_event_loop()
-    try:
-        return loop.run_until_complete(work)
-    finally:
-        loop.close()
 
 
 if __name__ == "__main__":

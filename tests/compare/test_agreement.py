@@ -8,9 +8,11 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import metrics
 
 import ainb
+from tests.lazy import Lazy
+
+metrics = Lazy("sklearn.metrics")
 
 
 class Size(enum.Enum):

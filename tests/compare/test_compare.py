@@ -332,7 +332,7 @@ def test_numbers_are_measured_as_numbers(session):
     assert result.verdict.startswith("b is better than a: -")
     with pytest.raises(ainb.ConfigError, match="is a number and has no classes"):
         result.confusion("a")
-    with pytest.raises(ainb.ConfigError, match="row 0: the field is a number, and 'many' is none"):
+    with pytest.raises(ainb.ConfigError, match="row 0: the field is a number, and 'many' is not"):
         session.compare(frame.assign(t="many"), prompts, truth="t", schema=Stars)
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.python_path import python_path
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "07_compare.ipynb"
 WAIT_SECONDS = 180
@@ -49,7 +51,7 @@ def test_the_example_passes_fails_below_the_bound_and_tells_a_prompt_that_was_no
     shutil.copy(NOTEBOOK.with_name("07_compare.ainb.jsonl"), tmp_path)
     (tmp_path / "test_labels.py").write_text(example().replace(*change), encoding="utf-8")
     environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": python_path(),
         "AINB_MODEL_DIR": str(tmp_path / "models"),
         "AINB_HOME": str(tmp_path / "home"),
     }

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ainb.compare.kappa import disagreement, kappa, kappa_interval
-from ainb.compare.statistics import mcnemar, mean_interval, paired_difference, wilson
+from ainb.compare.metrics.kappa import disagreement, kappa, kappa_interval
+from ainb.compare.metrics.statistics import mcnemar, mean_interval, paired_difference, wilson
 
 RUNS = 2_000
 FEW_RUNS = 400

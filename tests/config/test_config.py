@@ -110,7 +110,7 @@ def test_a_project_may_name_a_server_on_this_machine(project):
 
 @pytest.mark.parametrize("line", ["allow_insecure_http = true", 'env_file = ".env"'])
 def test_a_project_may_not_weaken_what_protects_keys(project, line):
-    with pytest.raises(ConfigError, match=r"is for you to decide and not for a project; .* set AINB_"):
+    with pytest.raises(ConfigError, match=r"only you may set, not a project; .* set AINB_"):
         load_config(folder=project(f"[tool.ainb]\n{line}\n"), environ={})
 
 

@@ -174,7 +174,7 @@ def test_an_option_without_a_rule_needs_trust(clone, monkeypatch):
     monkeypatch.setattr("ainb.config.project.RULES", without)
 
     assert set(needs_trust(root)) == {"footer", "local.slots"}
-    with pytest.raises(ConfigError, match=r"pyproject\.toml sets footer, which is for you to decide"):
+    with pytest.raises(ConfigError, match=r"pyproject\.toml sets footer, which only you may set"):
         load_config(environ={})
 
 

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import typing
 
-import dask.bag as db
-import dask.dataframe as dd
 import pandas as pd
 import pydantic
 import pytest
@@ -17,6 +15,9 @@ from ainb.errors import ConfigError
 from ainb.testing import Step, script
 from tests.batch.test_map import COLUMNS
 from tests.fault_server import Fault, FaultServer
+from tests.lazy import Lazy
+
+db, dd = Lazy("dask.bag"), Lazy("dask.dataframe")
 
 
 class Label(pydantic.BaseModel):
@@ -82,7 +83,7 @@ def test_map_partitions_takes_a_function_that_sends_nothing_while_dask_looks_for
     ("options", "said"),
     [
         ({"limit": 3}, "limit does not go with a Dask collection"),
-        ({"sample": 3}, "take ddf.sample"),
+        ({"sample": 3}, "use ddf.sample"),
         ({"out": "x.csv"}, "to_parquet"),
         ({"concurrency": 0}, "concurrency must be"),
         ({"model": "nope:x"}, "names no provider"),

@@ -12,7 +12,6 @@ import threading
 import time
 from decimal import Decimal
 
-import dask.dataframe as dd
 import pandas as pd
 import pytest
 
@@ -23,6 +22,9 @@ from ainb.pipeline.budget.options import Budget
 from ainb.pipeline.rate_limit.options import RateLimit
 from tests.dask.conftest import SECRET, WORKERS
 from tests.fault_server import Fault, FaultServer
+from tests.lazy import Lazy
+
+dd = Lazy("dask.dataframe")
 
 PRICES = {"openai:m": {"input_usd_per_million": 10_000, "output_usd_per_million": 10_000}}
 CENT = Decimal("0.01")  # a token, by the price above

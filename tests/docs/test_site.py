@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.python_path import python_path
+
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 300
 LINKED = ("ainb", "notebooks", "SECURITY.md", "CHANGELOG.md")
@@ -25,7 +27,7 @@ def build(folder, site):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder), "NO_MKDOCS_2_WARNING": "1"},
+        env=os.environ | {"PYTHONPATH": python_path(folder), "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         timeout=WAIT_SECONDS,

@@ -65,7 +65,9 @@ def test_an_interrupt_leaves_the_job_running_and_says_so(make_session, texts, an
             _thread.interrupt_main()
 
         threading.Thread(target=interrupt, daemon=True).start()
-        with pytest.raises(ainb.BatchInterrupted, match=r"1 job with 20 rows at (openai|anthropic) go on"):
+        with pytest.raises(
+            ainb.BatchInterrupted, match=r"1 job with 20 rows still running at (openai|anthropic)"
+        ):
             session.map(texts, PROMPT, batch_api=True)
         assert [job.lives for job in server.jobs] == [True]
         let_end(server)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ainb.jobs import state_machine as machine
-from ainb.jobs.state_machine import JobRecord, State, Step
+from ainb.jobs.record import JobRecord, State, Step
 from ainb.providers.batch_service import JobFault, RemoteJob
 
 NOW = 1_800_000_000.0

@@ -8,7 +8,7 @@ import pytest
 
 from ainb.errors import AinbError
 from ainb.jobs.chunk import Chunk
-from ainb.jobs.state_machine import JobRecord, State
+from ainb.jobs.record import JobRecord, State
 from ainb.jobs.store import JobStore, PlannedRequest
 from ainb.providers.batch_service import BatchLimits
 

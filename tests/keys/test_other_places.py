@@ -183,7 +183,7 @@ def test_a_login_is_found_after_the_environment_and_only_after_a_login(ring, mon
 def test_a_login_that_another_place_hides_says_so(ring, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
 
-    assert "the one from the environment comes first" in keys.login("openai", KEY)
+    assert "the key from the environment comes first" in keys.login("openai", KEY)
 
 
 def test_the_keyring_is_asked_once_and_again_after_a_new_login_elsewhere(ring, monkeypatch):
@@ -215,7 +215,7 @@ def test_what_stands_beside_the_keyring_names_variables_and_nothing_else(ring, t
 def test_logout_forgets(ring):
     keys.login("openai", KEY)
 
-    assert keys.logout("openai") == "OPENAI_API_KEY is not in the keyring any more"
+    assert keys.logout("openai") == "OPENAI_API_KEY is no longer in the keyring"
     assert keys.get("openai") is None
     assert ring.held == {}
     assert keys.logout("openai") == "OPENAI_API_KEY was not in the keyring"
@@ -244,7 +244,7 @@ def test_a_keyring_that_refuses_says_so_without_the_key(ring):
 
 def test_without_a_keyring_the_way_out_is_the_environment(monkeypatch, ring):
     keyring.set_keyring(keyring.backends.fail.Keyring())
-    with pytest.raises(ConfigError, match="no keyring that keeps keys safe"):
+    with pytest.raises(ConfigError, match="no keyring that stores keys securely"):
         keys.login("openai", KEY)
 
     real = builtins.__import__
@@ -276,7 +276,7 @@ def test_a_keyring_in_a_plain_file_is_none(ring):
     [
         ("OPENAI_API_KEY", "", "is empty"),
         ("OPENAI_API_KEY", "sk-abc def-4242", "white space"),
-        ("OPENAI_API_KEY", "sk-abc…4242424242", "a character that no key holds"),
+        ("OPENAI_API_KEY", "sk-abc…4242424242", "a character that no key contains"),
         ("OPENAI_API_KEY", '"sk-abc4242424242"', "quotes"),
         ("OPENAI_API_KEY", "OPENAI_API_KEY=sk-abc42424", "its own name"),
         ("OPENAI_API_KEY", "sk-4242", "fewer than 8"),

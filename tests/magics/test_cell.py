@@ -47,7 +47,9 @@ def test_names_are_filled_and_a_mistyped_one_is_said(terminal):
     cell = terminal.run("%%ai scripted:echo\nHi {name}, {nmae}")
 
     assert cell.result.text == "Hi Ann {secret}, {nmae}"
-    assert cell.err == "ainb: {nmae} names nothing and is sent as typed; did you mean {name}?\n"
+    assert (
+        cell.err == "ainb: {nmae} is not a name in the notebook and is sent as typed; did you mean {name}?\n"
+    )
 
 
 def test_inputs_and_outputs_are_filled(terminal):

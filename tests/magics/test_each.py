@@ -42,7 +42,7 @@ def test_stopped_before_the_first_row_it_says_so_on_one_line(ask, reviews, monke
     def stopped(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ainb.batch.confirmation.forecast", stopped)
+    monkeypatch.setattr("ainb.batch.forecast.confirmation.forecast", stopped)
     with pytest.raises(
         CallInterrupted, match="stopped by you before the first row was sent; nothing was spent"
     ):

@@ -62,7 +62,7 @@ def test_lines_of_the_cell_outlive_the_pieces(kernel):
 
     cleared = [kind for kind, _ in ran.outputs].index("clear_output")
     kept = [content["text"] for kind, content in ran.outputs[cleared:] if kind == "stream"]
-    assert kept == ["ainb: {nmae} names nothing and is sent as typed; did you mean {name}?\n"]
+    assert kept == ["ainb: {nmae} is not a name in the notebook and is sent as typed; did you mean {name}?\n"]
 
 
 @pytest.mark.parametrize("options", ["--into x", "-f code", "-f html", "--no-stream"])

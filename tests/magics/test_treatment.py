@@ -58,7 +58,7 @@ def test_options_reach_the_call_and_not_the_provider(terminal, seen, line, field
         ("--ttl -5", "--ttl takes a number of seconds above 0"),
         ("--ttl soon", "--ttl takes a number of seconds above 0"),
         ("--ttl 7y", "--ttl takes a number of seconds above 0"),
-        ("--ttl", "--ttl needs a value behind it: --ttl SECONDS"),
+        ("--ttl", "--ttl needs a value after it: --ttl SECONDS"),
         ("--budget ten", "--budget takes a number of USD from 0 to 1,000,000, such as 0.50; it is 'ten'"),
         ("--budget -1", "--budget takes a number of USD"),
         ("--budget nan", "--budget takes a number of USD"),

@@ -18,6 +18,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests.python_path import python_path
+
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
 # As long as a machine with many other things to do may take.
@@ -82,7 +84,7 @@ class Lab:
         environment = {
             **kept,
             **{name: str(self.root / folder) for name, folder in folders.items()},
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": python_path(),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
         quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from ainb.batch import LoopWatcher, Progress, ProgressReporter
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.panels.batch import BatchPanel, newest_batch_panel
+from ainb.panels.output.slot import Slot
 from ainb.panels.progress import progress_view
-from ainb.panels.slot import Slot
 from ainb.testing import FakeClock, run_virtual
 from tests import made_up_secrets
 

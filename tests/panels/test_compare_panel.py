@@ -12,8 +12,9 @@ import pytest
 import ainb
 from ainb.compare.overview import common_scale, row_shares
 from ainb.panels import compare as panel
-from ainb.panels import slot as slots
 from ainb.panels.compare import comparison_view
+from ainb.panels.compare_cells import BAR_EM
+from ainb.panels.output import slot as slots
 from tests.compare.conftest import table
 from tests.hostile import HOSTILE
 from tests.shells import fresh_shell
@@ -49,7 +50,7 @@ def test_as_a_page_intervals_are_bars_of_one_scale_and_counts_are_shaded(result)
 
     bars = re.findall(r"margin-left:([\d.]+)em;width:([\d.]+)em", html)
     assert len(bars) == 4
-    assert all(float(gap) + float(width) <= panel.BAR_EM + 0.1 for gap, width in bars)
+    assert all(float(gap) + float(width) <= BAR_EM + 0.1 for gap, width in bars)
     assert html.count('aria-hidden="true"') == 2
     assert html.count("background:rgba(47,134,214,") == 18
     assert html.count("<caption>") == 4

@@ -17,7 +17,7 @@ SETUP = r"""%load_ext ainb
 import ainb
 import pandas as pd
 from ainb.panels.batch import BatchPanel
-from ainb.panels.live import stop_all
+from ainb.panels.output.live import stop_all
 from ainb.testing import Step, script
 from tests.hostile import HOSTILE
 

@@ -12,12 +12,13 @@ import pytest
 import ainb
 from ainb.batch import Progress
 from ainb.messages import Usage
-from ainb.panels import PANELS, live, panel
-from ainb.panels import slot as slots
+from ainb.panels import PANELS, panel
 from ainb.panels.base import NO_CALLS, ROWS
 from ainb.panels.batch import BatchPanel
-from ainb.panels.live import IDLE_SECONDS, Live
 from ainb.panels.markup import Table
+from ainb.panels.output import live
+from ainb.panels.output import slot as slots
+from ainb.panels.output.live import IDLE_SECONDS, Live
 from ainb.panels.view import Line, View
 from ainb.pipeline.budget.options import Budget
 from ainb.runtime import Runtime
@@ -244,7 +245,7 @@ def test_nothing_heavy_is_loaded_with_the_panels():
     import subprocess
 
     code = (
-        "import sys, ainb.panels, ainb.panels.slot, ainb.panels.markup\n"
+        "import sys, ainb.panels, ainb.panels.output.slot, ainb.panels.markup\n"
         "heavy = {'pandas', 'matplotlib', 'ipywidgets', 'IPython', 'numpy'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

@@ -241,7 +241,7 @@ SAID = (
 
 def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page, browser):
     cells = ["%ai panel", "%ai panel cost", "%ai panel errors"]
-    settle = "from ainb.panels.live import stop_all\nstop_all()"
+    settle = "from ainb.panels.output.live import stop_all\nstop_all()"
     page.open("panels.ipynb", [SETUP + WEEK, *cells, settle, COMPARISON])
     page.run(0)
     page.run(5)
@@ -276,7 +276,12 @@ def test_panels_are_accessible_in_light_and_dark_and_run_nothing_of_others(page,
 def test_a_notebook_that_is_not_trusted_shows_the_same_words(page):
     page.open(
         "home.ipynb",
-        [SETUP + WEEK, "%ai panel", "%ai panel errors", "from ainb.panels.live import stop_all\nstop_all()"],
+        [
+            SETUP + WEEK,
+            "%ai panel",
+            "%ai panel errors",
+            "from ainb.panels.output.live import stop_all\nstop_all()",
+        ],
     )
     for cell in range(4):
         page.run(cell)

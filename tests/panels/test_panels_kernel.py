@@ -10,6 +10,8 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tests.python_path import python_path
+
 ROOT = Path(__file__).parents[2]
 SANITIZE = ROOT / "notebooks" / "sanitize.cfg"
 CELL_SECONDS = 180
@@ -35,7 +37,7 @@ except ainb.AinbError as error:
     "%ai panel cost",
     "%ai panel errors",
     "ainb.panel('batch')",
-    "from ainb.panels.live import stop_all\nstop_all()",
+    "from ainb.panels.output.live import stop_all\nstop_all()",
 ]
 
 
@@ -54,7 +56,7 @@ def run(client: type[NotebookClient], display: str, folder: Path) -> nbformat.No
         cells=[new_code_cell(source.replace("\\\n", "\n")) for source in CELLS],
         metadata={"kernelspec": kernel},
     )
-    environment = {**os.environ, "AINB_DISPLAY": display, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "AINB_DISPLAY": display, "PYTHONPATH": python_path()}
     done = client(notebook, timeout=CELL_SECONDS, resources={"metadata": {"path": str(folder)}})
     done.execute(env=environment)
     return notebook
@@ -132,7 +134,7 @@ def test_strict_nbval_passes_in_static_display_whichever_mode_wrote_the_notebook
         ),
         *(str(folder / f"{mode}.ipynb") for mode in ran),
     ]
-    environment = {**os.environ, "AINB_DISPLAY": "static", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "AINB_DISPLAY": "static", "PYTHONPATH": python_path()}
     done = subprocess.run(
         command, env=environment, cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )

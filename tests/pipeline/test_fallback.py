@@ -168,7 +168,7 @@ def test_a_fallback_without_a_key_is_said_at_the_start_and_passed_over_in_the_ou
 
     assert notices == [
         (
-            "the fallback anthropic:claude-x cannot be asked: ANTHROPIC_API_KEY is not set; set it with "
+            "the fallback anthropic:claude-x cannot be used: ANTHROPIC_API_KEY is not set; set it with "
             "%ai login ANTHROPIC_API_KEY"
         )
     ]

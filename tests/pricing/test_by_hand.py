@@ -187,32 +187,24 @@ def message(usage, content=None, stop_reason="end_turn", model="claude-sonnet-4-
     }
 
 
-def test_anthropic_a_cache_that_is_written_counts_into_the_input():
+@pytest.mark.parametrize(
+    ("read", "written", "cost"),
+    [
+        (0, 188086, "0.2370935"),  # 21 x 1 + 188086 x 1.25 + 393 x 5 = 21 + 235107.5 + 1965
+        (188086, 0, "0.0207946"),  # 21 x 1 + 188086 x 0.10 + 393 x 5 = 21 + 18808.6 + 1965
+    ],
+)
+def test_anthropic_a_cache_that_is_written_or_read_counts_into_the_input(read, written, cost):
     usage = {
-        "cache_creation_input_tokens": 188086,
-        "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
         "input_tokens": 21,
         "output_tokens": 393,
     }
     body = message(usage, model="claude-haiku-4-5-20251001")
     reply, row = outcome("anthropic:claude-haiku-4-5", Fault(body=body))
 
-    # 21 x 1 + 188086 x 1.25 + 393 x 5 = 21 + 235107.5 + 1965
-    check(reply, row, counts=(188107, 393, 0, 188086, None), cost=Decimal("0.2370935"))
-
-
-def test_anthropic_a_cache_that_is_read_counts_into_the_input():
-    usage = {
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 188086,
-        "input_tokens": 21,
-        "output_tokens": 393,
-    }
-    body = message(usage, model="claude-haiku-4-5-20251001")
-    reply, row = outcome("anthropic:claude-haiku-4-5", Fault(body=body))
-
-    # 21 x 1 + 188086 x 0.10 + 393 x 5 = 21 + 18808.6 + 1965
-    check(reply, row, counts=(188107, 393, 188086, 0, None), cost=Decimal("0.0207946"))
+    check(reply, row, counts=(188107, 393, read, written, None), cost=Decimal(cost))
 
 
 def test_anthropic_a_cache_kept_for_an_hour_costs_twice_the_input():

@@ -118,8 +118,8 @@ def test_any_body_is_filled_or_refused_with_our_own_error(body):
         ("{n[0]}", r"n\[0\] could not be read \(TypeError\); nothing was sent"),
         ("{Out[9]}", r"Out has no item 9"),
         ("{trap.broken}", r"trap.broken could not be read \(RuntimeError\); nothing was sent"),
-        ("{user.__class__}", r"asks for an internal of Python; nothing was sent"),
-        ("{user.__init__.__globals__[x]}", r"asks for an internal of Python"),
+        ("{user.__class__}", r"is an internal attribute of Python; nothing was sent"),
+        ("{user.__init__.__globals__[x]}", r"is an internal attribute of Python"),
     ],
 )
 def test_a_part_that_does_not_exist_is_refused(typed, message):
@@ -130,18 +130,21 @@ def test_a_part_that_does_not_exist_is_refused(typed, message):
     assert "disk on fire" not in str(caught.value)
 
 
-def test_a_mistyped_name_is_sent_as_typed_with_one_line():
-    filled = fill("{nmae} and {nmae} and {zzzz}", SPACE)
+@pytest.mark.parametrize(
+    ("prompt", "note"),
+    [
+        (
+            "{nmae} and {nmae} and {zzzz}",
+            "{nmae} is not a name in the notebook and is sent as typed; did you mean {name}?",
+        ),
+        ("return {json}", "{json} is a module, not a value; it is sent as typed"),
+    ],
+)
+def test_a_mistyped_name_or_a_module_is_sent_as_typed_with_one_line(prompt, note):
+    filled = fill(prompt, SPACE)
 
-    assert filled.text == "{nmae} and {nmae} and {zzzz}"
-    assert filled.notes == ("{nmae} names nothing and is sent as typed; did you mean {name}?",)
-
-
-def test_a_module_or_a_function_is_no_value():
-    filled = fill("return {json}", SPACE)
-
-    assert filled.text == "return {json}"
-    assert filled.notes == ("{json} is a module, not a value; it is sent as typed",)
+    assert filled.text == prompt
+    assert filled.notes == (note,)
 
 
 def test_a_value_without_a_text_is_refused():

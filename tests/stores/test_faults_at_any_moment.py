@@ -165,15 +165,23 @@ def few(statements):
     return sorted({0, len(statements) // 4, len(statements) // 2, len(statements) - 1})
 
 
-def check_moments(work, store, fault, choose, *, for_ever=False):
-    clean = FailingSql(STORES[store])
-    assert work(sql=clean)[1] == len(ROWS) + 2
+@pytest.fixture(scope="module")
+def statements():
+    """The statements of a run without a fault, by store; run once for all faults of a store."""
+    return {}
 
-    for at in choose(clean.statements):
+
+def check_moments(work, statements, store, fault, choose, *, for_ever=False):
+    if store not in statements:
+        clean = FailingSql(STORES[store])
+        assert work(sql=clean)[1] == len(ROWS) + 2
+        statements[store] = clean.statements
+
+    for at in choose(statements[store]):
         failing = FailingSql(STORES[store], at, SQL_FAULTS[fault], for_ever=for_ever)
         notices, paid = work(sql=failing)
 
-        place = (at, clean.statements[at], notices)
+        place = (at, statements[store][at], notices)
         assert paid == len(ROWS) + 2, place
         assert len(notices) <= 1, place
         assert all("\n" not in notice.text for notice in notices)
@@ -181,25 +189,25 @@ def check_moments(work, store, fault, choose, *, for_ever=False):
 
 @pytest.mark.parametrize("fault", SQL_FAULTS)
 @pytest.mark.parametrize("store", STORES)
-def test_a_statement_may_fail_once_at_any_moment(work, store, fault):
-    check_moments(work, store, fault, few)
+def test_a_statement_may_fail_once_at_any_moment(work, statements, store, fault):
+    check_moments(work, statements, store, fault, few)
 
 
 @pytest.mark.parametrize("fault", ["full", "locked", "corrupt"])
 @pytest.mark.parametrize("store", STORES)
-def test_every_statement_may_fail_from_a_moment_on(work, store, fault, monkeypatch):
+def test_every_statement_may_fail_from_a_moment_on(work, statements, store, fault, monkeypatch):
     # How long a lock is tolerated is tested elsewhere.
     monkeypatch.setattr("ainb.stores.day_book.book.MAX_LOCKED_SECONDS", 0.2)
-    check_moments(work, store, fault, few, for_ever=True)
+    check_moments(work, statements, store, fault, few, for_ever=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("fault", SQL_FAULTS)
 @pytest.mark.parametrize("store", STORES)
-def test_statements_of_every_kind_may_fail(work, store, fault, for_ever, monkeypatch):
+def test_statements_of_every_kind_may_fail(work, statements, store, fault, for_ever, monkeypatch):
     monkeypatch.setattr("ainb.stores.day_book.book.MAX_LOCKED_SECONDS", 0.2)
-    check_moments(work, store, fault, moments, for_ever=for_ever)
+    check_moments(work, statements, store, fault, moments, for_ever=for_ever)
 
 
 def unlink(path):

@@ -317,7 +317,7 @@ def test_it_is_switched_on_by_the_environment_and_content_not_by_a_project(tmp_p
     (tmp_path / "pyproject.toml").write_text("[tool.ainb]\notel = true\n")
     assert load_config(environ={}, folder=tmp_path).otel
     (tmp_path / "pyproject.toml").write_text("[tool.ainb]\notel_content = true\n")
-    with pytest.raises(ConfigError, match="otel_content, which is for you to decide"):
+    with pytest.raises(ConfigError, match="otel_content, which only you may set"):
         load_config(environ={}, folder=tmp_path)
 
 

@@ -1,8 +1,8 @@
-"""Files of tables: rows read one at a time, results written in row order and put in place whole.
+"""Table files: rows are read one at a time, results are written in row order to a file that appears complete.
 
-`open_table` reads the head of a file and checks all of it before anything is sent; each format is a
-`TableFile` in a module of its own. `OrderedFile` writes results to a temporary file beside the target.
-`OutputGuard` refuses a target that holds somebody else's data.
+`file_source` opens a file and checks all of it before anything is sent; each format is a `TableFile` in its
+own module. `OrderedFile` writes results to a temporary file beside the target. `OutputGuard` refuses a target
+that ainb did not write.
 """
 
 from ainb.batch.files.guard import OutputGuard

@@ -1,4 +1,4 @@
-"""Cells as texts: what is written for a value, and which texts a spreadsheet would run as formulas."""
+"""Converts values to cell texts, and escapes texts that a spreadsheet would run as formulas."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 from typing import Any
 
 from ainb.batch.input.source import is_missing
-from ainb.plain import mended
+from ainb.plain import join_surrogates
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def cell_text(value: Any) -> str:
-    """Text of a cell: nothing for a missing value, JSON for lists and dicts, else the value's ``str``."""
+    """Text of a cell: empty for a missing value, JSON for lists and dicts, otherwise the value's ``str``."""
     if isinstance(value, str):
         # Half of a surrogate pair cannot be written in UTF-8.
-        return value if value.isascii() else mended(value)
+        return value if value.isascii() else join_surrogates(value)
     if is_missing(value):
         return ""
     if isinstance(value, list | dict):
@@ -26,7 +26,7 @@ def cell_text(value: Any) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """A text that a spreadsheet would take for a formula with ``'`` in front; plain numbers stay.
+    """Put ``'`` in front of a text that a spreadsheet would run as a formula; plain numbers stay unchanged.
 
     Source: OWASP, "CSV Injection".
     """

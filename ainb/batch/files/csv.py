@@ -1,7 +1,4 @@
-"""CSV and TSV: cells are the text in the file as the ``csv`` module reads it.
-
-Only an empty one is missing.
-"""
+"""Reader of CSV and TSV files: cells are the text in the file; only an empty cell is a missing value."""
 
 from __future__ import annotations
 
@@ -29,16 +26,16 @@ _LIMIT = threading.Lock()
 
 
 class CsvFile:
-    """A CSV file whose every line has been looked at.
+    """A CSV file that was checked from beginning to end.
 
     Args:
         path: The file.
         read: ``sep`` (or ``delimiter``), ``encoding``, ``skiprows`` (lines above the header), and the
             dialect's ``quotechar``, ``escapechar``, ``doublequote``, ``skipinitialspace``, ``quoting``.
-        limit: Rows to look at; None means all.
+        limit: Number of rows to check; None means all.
 
     Raises:
-        ConfigError: The file is empty or holds no rows, its encoding is another, a line has too many or too
+        ConfigError: The file is empty or holds no rows, its encoding is wrong, a line has too many or too
             few fields, or a quote is not closed; the message names file, line and fix.
     """
 
@@ -55,7 +52,7 @@ class CsvFile:
             self._dialect["delimiter"] = read["sep"]
         header = self._read_header()
         self.columns = distinct_labels(header)
-        # A header with an empty last name comes of a separator at the end of its line.
+        # A header with an empty last name has a separator at the end of its line.
         self._least = max((place for place, name in enumerate(header, start=1) if name), default=1)
         self.length = self._check(limit)
 
@@ -86,11 +83,11 @@ class CsvFile:
         return header
 
     def _check(self, limit: int | None) -> int:
-        """Look at the lines and count the rows."""
+        """Check the lines and count the rows."""
         count, most = 0, len(self.columns)
         for line, fields in itertools.islice(self._records(), limit):
             count += 1
-            # Empty fields behind the last column come of separators at the end of the line.
+            # Empty fields after the last column are separators at the end of the line.
             if len(fields) < self._least or any(fields[most:]):
                 raise ConfigError(
                     f"{self._path.name}, line {line:,}: {len(fields)} fields where the header has {most}; "
@@ -129,7 +126,7 @@ class CsvFile:
 
     def _piece(self, reader: Reader, lines: _LastLines) -> list[tuple[int, list[str]]]:
         piece: list[tuple[int, list[str]]] = []
-        # The limit of a field's length belongs to the whole process and cuts at 131,072 characters.
+        # The limit of a field's length is global to the process; its default is 131,072 characters.
         with _LIMIT:
             before = csv.field_size_limit(_MAX_FIELD)
             try:
@@ -146,7 +143,7 @@ class CsvFile:
         return piece
 
     def _check_last_quote(self, lines: _LastLines) -> None:
-        """A quote that is never closed makes one cell of the rest of the file."""
+        """Raise for a quote that is never closed: it would turn the rest of the file into one cell."""
         if not lines.last:
             return
         try:
@@ -162,7 +159,7 @@ class CsvFile:
 
 
 class _LastLines:
-    """Passes lines on and remembers those of the last record."""
+    """Iterator of lines that keeps those of the last record."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
@@ -171,7 +168,7 @@ class _LastLines:
         self.count = 0
 
     def start_record(self) -> None:
-        """A record begins with the next line, if there is one."""
+        """Mark the next line, if there is one, as the start of a record."""
         self._record = []
 
     def __iter__(self) -> _LastLines:

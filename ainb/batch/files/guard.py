@@ -1,4 +1,4 @@
-"""Which files ainb wrote, so that no other file is replaced by a result."""
+"""List of the files that ainb wrote, so that a result never replaces any other file."""
 
 from __future__ import annotations
 
@@ -12,29 +12,24 @@ from ainb.stores.files import make_private
 
 LIST_FILE = "outputs.jsonl"
 MAX_LINES = 2_000
-_PIECE_BYTES = 1 << 20
 
 
 class OutputGuard:
-    """Remembers the files that results were written to, by size and digest, in the home folder.
-
-    Args:
-        home: The home folder.
-    """
+    """List of written result files by path, size and digest, kept in the home folder."""
 
     def __init__(self, home: Path) -> None:
         self._list = home / LIST_FILE
 
     def check(self, out: str | Path, *, source: Path | None, overwrite: bool) -> None:
-        """Make sure that a result may be written to `out`.
+        """Check that a result may be written to `out`.
 
         Args:
             out: The target.
-            source: The file that the rows come from, or None.
-            overwrite: Whether a file may be replaced that ainb did not write.
+            source: The input file, or None.
+            overwrite: Whether a file that ainb did not write may be replaced.
 
         Raises:
-            ConfigError: `out` is the input, by whatever name, or holds what ainb did not write and may not
+            ConfigError: `out` is the input, under any name, or a file that ainb did not write and must not
                 replace.
         """
         path = Path(out).expanduser()
@@ -54,7 +49,7 @@ class OutputGuard:
             )
 
     def owns(self, path: Path) -> bool:
-        """Whether the file stands as ainb wrote it."""
+        """Whether the file is unchanged since ainb wrote it."""
         wanted = str(path.resolve())
         written = [item for item in self._read() if item[0] == wanted]
         if not written or not path.is_file() or path.stat().st_size != written[-1][1]:
@@ -62,7 +57,7 @@ class OutputGuard:
         return _digest_of(path) == written[-1][2]
 
     def record(self, path: Path, size: int, digest: str) -> None:
-        """Remember a file that was just written.
+        """Add a file that was just written.
 
         Raises:
             OSError: The list cannot be written.
@@ -105,8 +100,5 @@ def _is_same(path: Path, source: Path) -> bool:
 
 
 def _digest_of(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""JSON Lines: one JSON value a line; a value that is no object is the row's ``{value}``."""
+"""Reader of JSON Lines: one JSON value per line; a value that is not an object is the row's ``{value}``."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ OPTIONS = ("encoding",)
 
 
 class JsonLinesFile:
-    """A file of JSON Lines whose every line has been read once.
+    """A JSON Lines file that was checked from beginning to end.
 
     Args:
         path: The file.
         read: ``encoding``.
-        limit: Rows to look at; None means all.
+        limit: Number of rows to check; None means all.
 
     Raises:
-        ConfigError: The file is empty, its encoding is another, or a line is not JSON; the message names
+        ConfigError: The file is empty, its encoding is wrong, or a line is not JSON; the message names
             file, line and fix.
     """
 
@@ -41,16 +41,16 @@ class JsonLinesFile:
             labels.update(dict.fromkeys(map(str, value) if isinstance(value, dict) else (VALUE,)))
             self.length += 1
         if self.length == 0 and limit != 0:
-            raise ConfigError(f"{path.name} is empty; give a file with one JSON object a line")
+            raise ConfigError(f"{path.name} is empty; give a file with one JSON object per line")
         if isinstance(first, list):
             raise ConfigError(
                 f"{path.name} holds one JSON array; "
-                "write one object a line, or give the list: json.load(open(…))"
+                "write one object per line, or give the list: json.load(open(…))"
             )
         self.columns = tuple(labels)
 
     def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """The rows in order, whole; a key that a line lacks is missing."""
+        """The rows in order, with all keys of their lines; an absent key is a missing value."""
         return (value if isinstance(value, dict) else {VALUE: value} for value in self._values())
 
     def _values(self) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Writes the results of a batch to a file in row order, and puts the file in place when it is whole."""
+"""Writes the results of a batch to a temporary file in row order, and moves it into place when complete."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ainb.batch.files.guard import OutputGuard
 from ainb.batch.files.parquet import ParquetWriter
 from ainb.batch.files.stream import TemporaryFile
 from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
 from ainb.batch.files.table import need_module
-from ainb.batch.files.writers import ByteStream, CsvWriter, Formulas, JsonLinesWriter, PieceWriter, packed
-from ainb.batch.results import Results, column_name
+from ainb.batch.files.writers import (
+    ByteStream,
+    CsvWriter,
+    Formulas,
+    JsonLinesWriter,
+    PieceWriter,
+    gzip_stream,
+)
+from ainb.batch.results.frame import Results, column_name
+from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ainb.batch.files.guard import OutputGuard
-    from ainb.batch.row_result import RowResult
 
 PIECE_ROWS = 10_000
 SHOWN_NAMES = 6
@@ -27,21 +32,21 @@ WRITTEN_BY_THE_MODEL = ("reply", "error_message")
 
 
 class OrderedFile:
-    """Results on their way to a file.
+    """Result file written in row order.
 
-    They go to a temporary file beside the target. Results that come before their turn wait in memory, so
-    there are as many of them as rows in flight and those that overtook them.
+    Rows are written to a temporary file beside the target. Results of later rows wait in memory until all
+    rows before them have ended.
 
     Args:
-        path: The target; `WRITABLE` holds the ends that its name may have.
-        fields: Columns that replies fill and their dtype; None when each reply brings its own.
+        path: The target; its suffix must be in `WRITABLE`.
+        fields: Columns of the replies' fields and their dtype; None when each reply has its own fields.
         keep: Input columns in front of the result.
-        csv_formulas: Whether texts of the model that a spreadsheet would run are escaped in CSV.
-        guard: Remembers the file as ours; None means that it is not remembered.
-        notify: Takes a line about what the file cannot hold.
+        csv_formulas: Whether the model's texts that a spreadsheet would run are escaped in CSV.
+        guard: Registers the file as written by ainb; None does not register it.
+        notify: Receives notices about values that the file cannot hold.
 
     Raises:
-        ConfigError: The name has another end, the folder does not exist, or a package is missing.
+        ConfigError: The suffix is unknown, the folder does not exist, or a package is missing.
     """
 
     def __init__(
@@ -74,12 +79,12 @@ class OrderedFile:
         self._writer: PieceWriter | None = None
 
     def carry(self, position: int, row: Mapping[str, Any]) -> None:
-        """Remember the input columns of a row until it is written."""
+        """Keep the input columns of a row until it is written."""
         if self._keep:
             self._carried[position] = tuple(row.get(name) for name in self._keep)
 
     def put(self, position: int, result: RowResult) -> None:
-        """Take the result of a row; it is written when its turn comes."""
+        """Add the result of a row; it is written once all rows before it have ended."""
         # A file holds the text of an object that a function returned.
         self._early[position] = result if result.value is None else dataclasses.replace(result, value=None)
         while self._next in self._early:
@@ -89,14 +94,14 @@ class OrderedFile:
                 self._flush()
 
     def close(self, *, complete: bool = True) -> Path | None:
-        """Write what is left and put the file in place.
+        """Write the remaining rows and move the file into place.
 
         Args:
-            complete: Whether every row has ended. Otherwise the target stays as it was, and the rows that
-                have ended go to a file beside it, whose name has ``.partial`` in front of its end.
+            complete: Whether all rows have ended. Otherwise the target is not changed, and the finished
+                rows are written to a file beside it with ``.partial`` before the suffix.
 
         Returns:
-            The file that was written; None when nothing was.
+            Path of the file that was written, or None.
         """
         try:
             return self._finish(complete=complete)
@@ -113,7 +118,7 @@ class OrderedFile:
         if self._stream is None or self._writer is None:
             return None
         self._writer.close()
-        # A link is followed: its target is replaced, the link stays.
+        # A symbolic link stays; its target is replaced.
         target = self.path.resolve() if complete else self._free(self._partial())
         target = self._stream.put_in_place(target)
         self._remember(target, self._stream, complete=complete)
@@ -133,7 +138,7 @@ class OrderedFile:
     def _remember(self, target: Path, stream: TemporaryFile, *, complete: bool) -> None:
         if self._guard is None:
             return
-        # A list that cannot be written costs a question at the next run, not this result.
+        # If the list cannot be written, the next run refuses to replace this file; the result is kept.
         with contextlib.suppress(OSError):
             self._guard.record(target, stream.size, stream.digest())
             if complete and self._guard.owns(self._partial()):
@@ -145,7 +150,7 @@ class OrderedFile:
         return target.with_name(f"{target.name[: len(target.name) - len(end)]}.partial{end}")
 
     def _free(self, path: Path) -> Path:
-        """The path itself, or one beside it where the path holds what ainb did not write."""
+        """The path itself, or one beside it if a file that ainb did not write has this path."""
         with contextlib.suppress(OSError):
             if not path.exists() or (self._guard is not None and self._guard.owns(path)):
                 return path
@@ -174,14 +179,14 @@ class OrderedFile:
         end = suffix_of(self.path) or ""
         if self._format == "parquet":
             return ParquetWriter(stream)
-        file: ByteStream = packed(stream) if end.endswith(".gz") else stream
+        file: ByteStream = gzip_stream(stream) if end.endswith(".gz") else stream
         writer: PieceWriter
         if self._format == "jsonl":
             writer = JsonLinesWriter(file)
         else:
             separator = "\t" if end.startswith(".tsv") else ","
             writer = CsvWriter(file, separator=separator, escaped=self._written_by_the_model())
-        return writer if file is stream else _Packed(writer, file)
+        return writer if file is stream else _GzipWriter(writer, file)
 
     def _written_by_the_model(self) -> set[str]:
         if self._formulas == "keep":
@@ -189,8 +194,8 @@ class OrderedFile:
         return {*WRITTEN_BY_THE_MODEL, *map(column_name, self._fields or ())}
 
 
-class _Packed:
-    """A writer into a gzip stream, which has to be closed before the file is whole."""
+class _GzipWriter:
+    """A writer into a gzip stream, which must be closed to complete the file."""
 
     def __init__(self, writer: PieceWriter, file: ByteStream) -> None:
         self._writer = writer

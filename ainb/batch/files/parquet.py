@@ -1,4 +1,4 @@
-"""Parquet with pyarrow (extra ``parquet``): only the used columns are read, with their own types."""
+"""Reader and writer of Parquet with pyarrow (extra ``parquet``); only the used columns are read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class ParquetTable:
 
     Args:
         path: The file.
-        read: No options.
-        limit: Rows to read; None means all.
+        read: Must be empty: the format has no options.
+        limit: Number of rows to read; None means all.
 
     Raises:
-        ConfigError: It is no Parquet file, holds no rows, or pyarrow is not installed.
+        ConfigError: The file is not Parquet, holds no rows, or pyarrow is not installed.
     """
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
@@ -51,11 +51,11 @@ class ParquetTable:
         self.length = length if limit is None else min(limit, length)
 
     def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """The rows in order; a cell is the value as Python has it."""
+        """The rows in order; cells are Python values."""
         from pyarrow import parquet
 
         places = [self.columns.index(name) for name in names]
-        # A dot in a name would be read as a part of a nested column, and a repeated name is ambiguous.
+        # pyarrow takes a dot in a name for a nested column, and a repeated name is ambiguous.
         plain = len(set(self._names)) == len(self._names) and not any("." in name for name in self._names)
         if not places:
             yield from itertools.repeat({}, self.length)
@@ -72,11 +72,7 @@ class ParquetTable:
 
 
 class ParquetWriter:
-    """Writes results to Parquet; the first piece decides the columns' types.
-
-    Args:
-        file: Takes the bytes.
-    """
+    """Writes results to Parquet; the first piece determines the columns' types."""
 
     def __init__(self, file: ByteStream) -> None:
         self._file = file
@@ -106,7 +102,7 @@ class ParquetWriter:
 
 
 def _array(values: list[Any]) -> Any:
-    """Values with the type that they have in common; texts where they have none."""
+    """Values with their common type; strings if they have none."""
     import pyarrow as pa
 
     try:
@@ -116,7 +112,7 @@ def _array(values: list[Any]) -> Any:
 
 
 def _cast(column: Any, dtype: Any) -> Any:
-    """Cast a column of a later piece to the type of the first; what does not fit becomes text or null."""
+    """Cast a column of a later piece to the first piece's type; other values become text or null."""
     import pyarrow as pa
 
     if column.type == dtype:
@@ -145,7 +141,7 @@ def _text(value: Any) -> str | None:
 
 
 def _open_type(dtype: Any) -> Any:
-    """A column that happens to be empty in the first piece is text in the others."""
+    """The type of a column; text if it is empty in the first piece, because later values are unknown."""
     import pyarrow as pa
 
     return pa.string() if pa.types.is_null(dtype) else dtype

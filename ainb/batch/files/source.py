@@ -1,4 +1,4 @@
-"""A file as the rows of a batch."""
+"""Opens a table file as the source of a batch."""
 
 from __future__ import annotations
 
@@ -32,18 +32,17 @@ def file_source(
 ) -> Source:
     """The rows of a CSV, TSV, JSON Lines, Parquet or Excel file.
 
-    Text files are looked at from beginning to end first, so that nothing is sent of a file that cannot be
-    read; then the rows are read one at a time.
+    Text files are checked from beginning to end first, so that nothing is sent from an invalid file; then
+    the rows are read one at a time.
 
     Args:
-        path: The file; a name that ends in .gz is unpacked.
-        read: Options of the reader: ``sep``, ``encoding`` and others for text, ``sheet`` for Excel; None
-            means none.
-        limit: Only the first so many rows.
-        sample: Only so many rows drawn at random (the same ones each time), in their order.
+        path: The file; a name that ends in .gz is decompressed.
+        read: Options of the reader: ``sep``, ``encoding`` and others for text, ``sheet`` for Excel.
+        limit: Use only this number of rows from the start.
+        sample: Use only this number of rows drawn at random (the same ones each time), in their order.
 
     Raises:
-        ConfigError: There is no such file, its format is not known, or it cannot be read; the message names
+        ConfigError: There is no such file, its format is unknown, or it cannot be read; the message names
             the fix.
     """
     check_count("limit", limit)

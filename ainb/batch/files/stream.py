@@ -1,9 +1,10 @@
-"""Temporary file beside a target, put in place when it is whole; keeps bytes that the disk does not take."""
+"""Temporary file beside a target, moved into place when complete; keeps bytes whose write failed."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 import tempfile
@@ -13,22 +14,23 @@ from typing import Any
 
 from ainb.errors import AinbError
 
-FILE_MODE = 0o666  # less the umask, as any program's files
+FILE_MODE = 0o666  # minus the umask, as for files of other programs
 TIMES_TRIED = 2
 
 
-class TemporaryFile:
-    """Takes bytes in order, with their size and digest.
+class TemporaryFile(io.RawIOBase):
+    """Append-only temporary file with size and digest.
 
-    A write that fails (disk full, I/O error, …) costs a notice: its bytes wait in memory and are written
-    again with the next ones, behind the last byte that is known to be whole.
+    A failed write (disk full, I/O error, …) causes a notice: its bytes wait in memory and are written again
+    with the next ones, after the last byte that was written completely.
 
     Args:
-        target: The file that it becomes.
-        notify: Takes a line about a fault.
+        target: Final path of the file.
+        notify: Receives a notice about a failed write.
     """
 
     def __init__(self, target: Path, notify: Callable[[str], object]) -> None:
+        super().__init__()
         self._target = target
         self._notify = notify
         self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
@@ -38,7 +40,6 @@ class TemporaryFile:
         self._has_failed = False
         self._digest = hashlib.sha256()
         self.size = 0
-        self.closed = False
 
     def write(self, data: Any) -> int:
         """Append bytes."""
@@ -52,36 +53,22 @@ class TemporaryFile:
             self._report(error)
         return len(kept)
 
-    def flush(self) -> None:
-        """Nothing to do: nothing is buffered but what the disk does not take."""
-
-    def close(self) -> None:
-        """Nothing to do: the file is closed when it is put in place."""
-
     def writable(self) -> bool:
-        """Bytes can be written."""
+        """True: bytes are appended; reading and seeking are not supported."""
         return True
 
-    def readable(self) -> bool:
-        """Nothing can be read."""
-        return False
-
-    def seekable(self) -> bool:
-        """Bytes are appended only."""
-        return False
-
     def digest(self) -> str:
-        """SHA-256 of everything that was written, in hex."""
+        """SHA-256 of all bytes written, in hex."""
         return self._digest.hexdigest()
 
     def put_in_place(self, target: Path) -> Path:
         """Give the file its name.
 
         Returns:
-            The target; where it cannot be written, a file in the system's folder of temporary files.
+            The target; if it cannot be written, a file in the system's folder of temporary files.
 
         Raises:
-            AinbError: It can be written nowhere; the rows are in the journal.
+            AinbError: Neither can be written; the rows are in the journal.
         """
         for _ in range(TIMES_TRIED):
             try:
@@ -98,7 +85,7 @@ class TemporaryFile:
         return self._put_elsewhere(target)
 
     def discard(self) -> None:
-        """Delete the temporary file, unless it was put in place."""
+        """Delete the temporary file unless it was moved into place."""
         descriptor, self._descriptor = self._descriptor, None
         with contextlib.suppress(OSError):
             if descriptor is not None:
@@ -111,7 +98,7 @@ class TemporaryFile:
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
             self._descriptor = os.open(self._temporary, flags, FILE_MODE)
         while self._waiting:
-            # A write that failed may have left a part of its bytes.
+            # A failed write may have written a part of its bytes.
             os.ftruncate(self._descriptor, self._whole)
             os.lseek(self._descriptor, self._whole, os.SEEK_SET)
             data = memoryview(self._waiting[0])
@@ -120,7 +107,7 @@ class TemporaryFile:
             self._whole += len(self._waiting.pop(0))
 
     def _take_mode(self, target: Path) -> None:
-        # A result that replaces another has its permissions.
+        # A result that replaces another file takes over its permissions.
         with contextlib.suppress(FileNotFoundError):
             self._temporary.chmod(target.stat().st_mode & 0o777)
 

@@ -1,4 +1,4 @@
-"""File formats by the ends of names."""
+"""File formats by suffix."""
 
 from __future__ import annotations
 
@@ -14,43 +14,34 @@ FORMATS = {
 }  # fmt: skip
 WRITABLE = tuple(suffix for suffix, name in FORMATS.items() if name != "xlsx")
 _OTHERS = (
-    ".xls",
-    ".xlsm",
-    ".json",
-    ".txt",
-    ".feather",
-    ".arrow",
-    ".ods",
-    ".csv.zip",
-    ".csv.bz2",
-    ".csv.xz",
+    ".xls", ".xlsm", ".json", ".txt", ".feather", ".arrow", ".ods", ".csv.zip", ".csv.bz2", ".csv.xz",
     ".csv.zst",
-)
+)  # fmt: skip
 
 
 def suffix_of(path: str | Path) -> str | None:
-    """The known end of a file's name in lower case, such as ".csv.gz"; None when the format is not known."""
+    """The known suffix of a file's name in lower case, such as ".csv.gz"; None for an unknown format."""
     name = Path(path).name.lower()
     return max((suffix for suffix in FORMATS if name.endswith(suffix)), key=len, default=None)
 
 
 def is_path(data: Any) -> bool:
-    """Whether `data` names a file rather than holding rows."""
+    """Whether `data` is the path of a file and not the rows themselves."""
     if isinstance(data, Path):
         return True
     return isinstance(data, str) and "\n" not in data and data.lower().endswith((*FORMATS, *_OTHERS))
 
 
 def format_of(path: str | Path, what: str, known: Collection[str] = tuple(FORMATS)) -> str:
-    """The format that a file's name says: "csv", "jsonl", "parquet" or "xlsx".
+    """The format by a file's suffix: "csv", "jsonl", "parquet" or "xlsx".
 
     Args:
         path: The file.
-        what: How the message begins, such as ``out='x.xls'``.
-        known: Ends of names that are taken.
+        what: Beginning of the message, such as ``out='x.xls'``.
+        known: Accepted suffixes.
 
     Raises:
-        ConfigError: It says none of these.
+        ConfigError: The suffix is none of these.
     """
     suffix = suffix_of(path)
     if suffix is None or suffix not in known:

@@ -1,4 +1,4 @@
-"""What a reader of a file offers: columns, number of rows, rows."""
+"""`TableFile`: protocol class of file readers, and checks that they share."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ainb.suggestions import closest
 
 
 class TableFile(Protocol):
-    """A file that was checked and can be read again and again.
+    """A table file that was checked and can be read any number of times.
 
     Attributes:
         columns: Labels, each once.
-        length: Number of rows; where only the first rows were asked for, of those.
+        length: Number of rows, at most the limit.
     """
 
     columns: tuple[str, ...]
     length: int
 
     def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """The rows in order, with the columns of these labels at least; a cell that holds nothing is None."""
+        """The rows in order, with at least the columns of these labels; an empty cell is None."""
         ...
 
 
 def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Make sure that ``read=`` holds options of this format.
+    """Check that ``read=`` holds only options of this format.
 
     Raises:
-        ConfigError: It holds another.
+        ConfigError: It holds another option.
     """
     for name in given:
         if name not in known:
@@ -41,7 +41,7 @@ def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) ->
 
 
 def need_module(path: Path, module: str, extra: str) -> None:
-    """Make sure that a module for this format is there.
+    """Check that the module of a format is installed.
 
     Raises:
         ConfigError: It is not; the message names the extra that installs it.
@@ -56,9 +56,9 @@ def need_module(path: Path, module: str, extra: str) -> None:
 
 
 def distinct_labels(header: Sequence[Any]) -> tuple[str, ...]:
-    """Labels of a header row: ``Unnamed: N`` where there is none, ``a.1`` for the second ``a``.
+    """Labels of a header row: ``Unnamed: N`` for an empty one, ``a.1`` for the second ``a``.
 
-    Source: the names that ``pandas.read_csv`` gives.
+    Source: the names of ``pandas.read_csv``.
     """
     labels: list[str] = []
     taken: set[str] = set()

@@ -1,4 +1,4 @@
-"""Text files: decoding with the encoding that the file shows, and errors that say where and how to go on."""
+"""Decoding of text files: detects the encoding, and reports errors with line and fix."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _PIECE_BYTES = 1 << 20
 
 @contextlib.contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked where its name ends in .gz.
+    """The bytes of a file, decompressed if its name ends in .gz.
 
     Raises:
-        ConfigError: It is not packed as its name says.
+        ConfigError: It is not a complete gzip file.
     """
     try:
         with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as raw:
@@ -43,7 +43,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 
 def find_encoding(path: Path, given: str | None) -> str:
-    """The encoding to read a file with: the given one, the one of its byte order mark, or UTF-8.
+    """The encoding of a file: the given one, the one of its byte order mark, or UTF-8.
 
     Raises:
         ConfigError: There is no such encoding, or the file looks like UTF-16 without a mark.
@@ -73,10 +73,10 @@ def find_encoding(path: Path, given: str | None) -> str:
 
 @contextlib.contextmanager
 def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """The text of a file with its line breaks as they are.
+    """The text of a file with unchanged line breaks.
 
     Raises:
-        ConfigError: It holds bytes that are not of this encoding; the message says where.
+        ConfigError: It holds bytes that are invalid in this encoding; the message says where.
     """
     try:
         with open_bytes(path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:

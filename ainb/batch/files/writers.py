@@ -1,4 +1,4 @@
-"""Writers of text formats: a piece of kept columns and results in, bytes out."""
+"""Writers of CSV and JSON Lines: convert pieces of kept columns and results to bytes."""
 
 from __future__ import annotations
 
@@ -15,26 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Formulas = Literal["escape", "keep"]
-
-
-class ByteStream(Protocol):
-    """Takes bytes in order."""
-
-    def write(self, data: bytes, /) -> int:
-        """Append bytes."""
-        ...
-
-    def flush(self) -> object:
-        """Hand what is buffered to the operating system."""
-        ...
-
-    def close(self) -> None:
-        """Take no more."""
-        ...
+ByteStream = io.RawIOBase | gzip.GzipFile
 
 
 class PieceWriter(Protocol):
-    """Writes a table a piece at a time; the columns of each piece are those of the first."""
+    """Writes a table in pieces; all pieces have the columns of the first one."""
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
         """Append rows: kept input columns in front, then the results."""
@@ -46,12 +31,12 @@ class PieceWriter(Protocol):
 
 
 class CsvWriter:
-    """CSV that the ``csv`` module and pandas read back: UTF-8 without a byte order mark, quotes where needed.
+    """CSV that the ``csv`` module and pandas can read: UTF-8 without a byte order mark, quotes where needed.
 
     Args:
-        file: Takes the bytes.
-        separator: Between cells.
-        escaped: Columns that may hold texts of the model, whose formulas are escaped.
+        file: Output stream.
+        separator: Separator of cells.
+        escaped: Columns that may hold the model's texts, in which formulas are escaped.
     """
 
     def __init__(self, file: ByteStream, *, separator: str, escaped: Collection[str]) -> None:
@@ -62,7 +47,7 @@ class CsvWriter:
         self._has_header = False
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows, below the header at first."""
+        """Append rows; the first call writes the header before them."""
         out = io.StringIO()
         if not self._has_header:
             self._has_header = True
@@ -73,7 +58,7 @@ class CsvWriter:
         self._file.write(out.getvalue().encode())
 
     def close(self) -> None:
-        """Nothing to do: a CSV file has no end of its own."""
+        """No effect: a CSV file has no footer."""
 
     def _texts(self, name: str, values: Any) -> list[str]:
         texts = [cell_text(value) for value in values]
@@ -83,18 +68,14 @@ class CsvWriter:
         return self._separator.join([self._quoted(cell) for cell in cells]) + "\n"
 
     def _quoted(self, cell: str) -> str:
-        # The csv module of Python 3.11 leaves a lone carriage return without quotes, and cannot read it back.
+        # The csv module of Python 3.11 writes a lone carriage return without quotes and cannot read it back.
         if any(character in cell for character in self._special):
             return '"' + cell.replace('"', '""') + '"'
         return cell
 
 
 class JsonLinesWriter:
-    """JSON Lines: one object a row, null where a value is missing.
-
-    Args:
-        file: Takes the bytes.
-    """
+    """JSON Lines: one object per row, null for a missing value."""
 
     def __init__(self, file: ByteStream) -> None:
         self._file = file
@@ -108,13 +89,13 @@ class JsonLinesWriter:
         self._file.write("".join(f"{json.dumps(row, default=str)}\n" for row in rows).encode())
 
     def close(self) -> None:
-        """Nothing to do: the format has no end of its own."""
+        """No effect: the format has no footer."""
 
 
 def _plain(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
-def packed(file: ByteStream) -> gzip.GzipFile:
-    """A gzip stream into `file` without the time of writing, so that equal results are equal files."""
+def gzip_stream(file: io.RawIOBase) -> gzip.GzipFile:
+    """A gzip stream into `file` without a timestamp, so that equal results give equal files."""
     return gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)

@@ -1,4 +1,4 @@
-"""Excel workbooks, read with openpyxl (extra ``excel``); the first row that has cells is the header."""
+"""Reader of Excel workbooks with openpyxl (extra ``excel``); the first non-empty row is the header."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class ExcelFile:
 
     Args:
         path: The file.
-        read: ``sheet`` (or ``sheet_name``): name or number, from 0; left out means the first.
-        limit: Rows to read; None means all.
+        read: ``sheet`` (or ``sheet_name``): name or number, from 0; the default is the first sheet.
+        limit: Number of rows to read; None means all.
 
     Raises:
-        ConfigError: It is no .xlsx workbook, has no such sheet, holds no rows, or openpyxl is not installed.
+        ConfigError: The file is not an .xlsx workbook, has no such sheet or no rows, or openpyxl is missing.
     """
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
@@ -46,7 +46,7 @@ class ExcelFile:
             raise ConfigError(f"{path.name} holds a header and no rows below it; there is nothing to send")
 
     def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """The rows in order; a cell is its text, number or truth value, a date in ISO form."""
+        """The rows in order; a cell is a string, number or boolean, a date its ISO form."""
         wanted = [(name, self.columns.index(name)) for name in names]
         for cells in self._rows:
             count = len(cells)
@@ -57,7 +57,7 @@ def _sheet(path: Path, read: Mapping[str, Any]) -> Iterator[list[Any]]:
     import openpyxl
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about styles and validation that no cell's value depends on
+        warnings.simplefilter("ignore")  # warnings about styles and validation, which do not affect values
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         except Exception as error:  # noqa: BLE001 - zipfile and the XML parsers have no common base
@@ -94,6 +94,6 @@ def _value(cell: Any) -> Any:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if type(value) is int and _ZEROS.fullmatch(str(cell.number_format)):
-        # A postcode that is kept as a number and shown with its zeros.
+        # A number with a format of zeros, such as a postcode, keeps its leading zeros.
         return str(value).zfill(len(cell.number_format))
     return value

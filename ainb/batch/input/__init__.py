@@ -1,1 +1,1 @@
-"""Input of a batch: rows of any table, read lazily, and the call that each row makes."""
+"""Input of a batch: rows of any table, read lazily, and the call of each row."""

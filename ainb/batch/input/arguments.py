@@ -1,4 +1,4 @@
-"""The rows and the prompt of a batch as its caller gave them, checked against each other."""
+"""Opens the rows and parses the prompt of a batch, and checks them against each other."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ainb.plain import plain_scalar
 
 
 def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, Any]) -> Source:
-    """The rows of what the caller gave: a table, a list, an iterator, or the path of a file.
+    """Open the rows: a table, a list, an iterator, or the path of a file.
 
     Args:
         data: The rows.
         task: The prompt or the function.
-        names: Values of the notebook.
-        given: Keyword arguments of ``Session.map``; ``limit``, ``sample`` and ``read`` are taken out.
+        names: Variables of the notebook.
+        given: Keyword arguments of ``Session.map``; ``limit``, ``sample`` and ``read`` are removed.
 
     Raises:
-        ConfigError: It holds no rows, the file cannot be read, a number makes no sense, or the prompt could
-            not be filled from any rows.
+        ConfigError: There are no rows, the file cannot be read, a number is invalid, or no rows could fill
+            the prompt.
     """
     if isinstance(task, str):
-        # What is wrong with any rows is said before the first one is taken from an iterator.
+        # Errors that do not depend on the rows are raised before the first row is read from an iterator.
         Template(task.strip(), columns=None, names=names)
     limit, sample = plain_scalar(given.pop("limit", None)), plain_scalar(given.pop("sample", None))
     read = given.pop("read", None)
@@ -41,7 +41,7 @@ def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, A
 
 @contextmanager
 def giving_back(source: Source) -> Iterator[None]:
-    """Gives the first item back to an iterator when the batch is refused."""
+    """Return the first item to an iterator when the batch is refused."""
     try:
         yield
     except BaseException:
@@ -56,8 +56,8 @@ def read_task(
     """The prompt for these rows, or the function.
 
     Raises:
-        ConfigError: The prompt names what is no column, or several columns have a label that it uses; it is
-            neither.
+        ConfigError: The prompt uses an unknown column or a label of several columns, or the task is neither
+            a prompt nor a function.
     """
     if isinstance(task, str):
         task = Template(task.strip(), columns=source.labels, names=names)

@@ -1,4 +1,4 @@
-"""Builds the call of a row: from a prompt template, or around a function of one item."""
+"""Builds the call of a row from a prompt template or for a function of one item."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ainb.batch.input.cells import check_fields
 from ainb.batch.input.shared_prefix import shared_prefix
 from ainb.batch.input.template import Template
 from ainb.batch.options import MAP_OPTIONS, BatchOptions
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
 from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request
@@ -31,16 +31,16 @@ _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.nam
 
 
 class RowCalls(Protocol):
-    """Makes one call per row.
+    """Builds one call per row.
 
     Attributes:
         title: The template or the function's name, for display.
         model: ``provider:model``.
-        uses: Columns that a row must have; None when the item is passed on whole.
-        identity: What makes two runs the same work, besides the session's home and the notebook.
-        schema: What each reply must match; None without a schema.
-        fields: Columns that replies fill and their dtype; None when each reply of a function brings its own.
-        slots: Calls that the model answers at once, where that is known; else None.
+        uses: Columns that a row must have; None when the item is passed on as a whole.
+        identity: Hash of the work; with the session's home and the notebook it identifies a run.
+        schema: Schema of the replies; None without one.
+        fields: Columns of the replies' fields and their dtype; None when a function's replies have their own.
+        slots: Number of calls that the model answers at the same time; None when unknown.
     """
 
     title: str
@@ -60,45 +60,44 @@ class RowCalls(Protocol):
         ...
 
     def is_plain_row(self, row: Any) -> bool:
-        """Whether `make` runs no code of the user, which may block."""
+        """Whether `make` runs no user code, which may block."""
         ...
 
     def is_plain_reply(self, reply: Reply) -> bool:
-        """Whether `result` runs no code of the user."""
+        """Whether `result` runs no user code."""
         ...
 
     def sample(self) -> Call:
-        """A call like that of every row, but for what it is about."""
+        """A call with everything but the content of a row."""
         ...
 
     def make(self, row: Any, *, run_id: str) -> Call:
-        """Build the call of a row; its `row_key` is the hash of what it sends.
+        """Build the call of a row; its `row_key` is the hash of its request.
 
         Raises:
-            InvalidPromptError: A cell that is used is empty or missing.
+            InvalidPromptError: A used cell is empty or missing.
         """
         ...
 
 
 class TemplateCalls:
-    """Calls of a prompt template; everything but the last message is the same for all rows.
+    """Calls of a prompt template: all rows have the same request except for the last message.
 
     Args:
         core: Core of the session.
         template: The prompt.
         given: Keyword arguments of ``Session.ask``.
-        schema: What each reply must match; None without a schema.
-        options: How the batch lays out its prompts.
+        schema: Schema of the replies; None without one.
+        options: Options of the batch.
 
     Attributes:
         free: Whether calls cost nothing.
-        fallback: Models that may answer in place of the first.
-        rows_per_call: Rows that one call is to answer.
-        delivery: How the usage log says that the answers were delivered; "batch" where a cassette stands in
-            for batch jobs.
+        fallback: Models that may answer instead of the first.
+        rows_per_call: Number of rows in one call.
+        delivery: Value of the log's column ``delivery``; "batch" when a cassette replaces batch jobs.
 
     Raises:
-        ConfigError: Model or an option makes no sense.
+        ConfigError: The model or an option is invalid.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class TemplateCalls:
             service=core.find_model(given.get("model"))[0],
             options=CALL_OPTIONS | MAP_OPTIONS,
         )
-        # One call is built in full; each row's differs in the last message alone.
+        # One call is built in full; the calls of rows differ in the last message only.
         first = core.make_call("a row's prompt comes here", **given)
         self.template = template
         self.request = dataclasses.replace(first.request, schema=schema, rows=1)
@@ -141,7 +140,7 @@ class TemplateCalls:
         self.fallback = first.options.fallback
         self.rows_per_call = options.rows_per_call
         self._provider, self._options = first.provider, first.options
-        self._endpoint, self._account = first.place(), first.payer()
+        self._endpoint, self._account = first.resolve_endpoint(), first.resolve_account()
         self.delivery: Delivery = "live"
 
     def result(self, reply: Reply) -> RowResult:
@@ -149,11 +148,11 @@ class TemplateCalls:
         return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
 
     def is_plain_row(self, row: Mapping[str, Any]) -> bool:
-        """Whether the cells that the prompt uses write themselves; see `RowCalls.is_plain_row`."""
+        """Whether the used cells are plain values; see `RowCalls.is_plain_row`."""
         return type(row) is dict and all(is_plain(row.get(name)) for name in self.template.uses)
 
     def is_plain_reply(self, reply: Reply) -> bool:
-        """Whether the schema has no functions of the user; see `RowCalls.is_plain_reply`."""
+        """Whether the schema has no user functions; see `RowCalls.is_plain_reply`."""
         return self.schema is None or not self.schema.has_functions
 
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
@@ -162,7 +161,7 @@ class TemplateCalls:
         return self.make_from(prompt, values, run_id=run_id)
 
     def sample(self, *, run_id: str = "") -> Call:
-        """A call like that of every row, but for its prompt."""
+        """A call with everything but the prompt of a row."""
         return self.make_from("a row's prompt comes here", run_id=run_id)
 
     def make_from(self, prompt: str, values: tuple[str, ...] | None = None, *, run_id: str) -> Call:
@@ -170,7 +169,7 @@ class TemplateCalls:
 
         Args:
             prompt: The last message.
-            values: Texts in it that come from the row; None means unknown.
+            values: Texts in it that come from the row; None when unknown.
             run_id: Id of the run.
         """
         messages = (*self._before, Message("user", prompt))
@@ -196,10 +195,10 @@ class FunctionCalls:
         core: Core of the session.
         function: Async or plain function of one item.
         given: Options of `CallOptions`, and ``model`` as the name in the usage log.
-        schema: What each reply must match; None without a schema.
+        schema: Schema of the replies; None without one.
 
     Raises:
-        ConfigError: An option is one of a model.
+        ConfigError: An option applies to models only.
     """
 
     uses: tuple[str, ...] | None = None
@@ -219,18 +218,18 @@ class FunctionCalls:
         self.schema = schema
         self.fields: Mapping[str, str] | None = None if schema is None else schema.fields
         self._provider = core.function_provider(function, name=f"{self.title}#{digest}")
-        treatment = {name: value for name, value in given.items() if name in core.treatments}
-        unknown = given.keys() - treatment.keys()
+        call_options = {name: value for name, value in given.items() if name in core.call_option_names}
+        unknown = given.keys() - call_options.keys()
         if unknown:
             name = min(unknown)
-            hint = closest(name, MAP_OPTIONS | core.treatments)
+            hint = closest(name, MAP_OPTIONS | core.call_option_names)
             if hint.startswith("did you mean"):
                 raise ConfigError(f"{name!r} is not an option; {hint}")
             raise ConfigError(f"{name!r} is an option of a model; a function takes the item alone")
-        self._options = core.call_options({"cache": "off", **treatment})
+        self._options = core.call_options({"cache": "off", **call_options})
 
     def result(self, reply: Reply) -> RowResult:
-        """Fields of a mapping, dataclass or pydantic model that the function returned; else its object."""
+        """Fields of a returned mapping, dataclass or pydantic model, otherwise the object itself."""
         if self.schema is not None:
             return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
         value = reply.parsed
@@ -238,20 +237,20 @@ class FunctionCalls:
             return dataclasses.replace(RowResult.of_reply(reply), reply=None)
         fields = fields_of(value)
         if value is not None and text_of(value) != reply.text:
-            # A filter changed the text, and the object still holds what it took out.
+            # A rule changed the text, and the object still holds the removed content.
             value, fields = None, None if fields is None else json.loads(reply.text)
         return RowResult.of_reply(reply, fields, value if fields is None else None)
 
     def is_plain_row(self, row: Any) -> bool:
-        """Whether the item writes itself; see `RowCalls.is_plain_row`."""
+        """Whether the item is a plain value; see `RowCalls.is_plain_row`."""
         return is_plain(row)
 
     def is_plain_reply(self, reply: Reply) -> bool:
-        """Whether what the function returned writes itself; see `RowCalls.is_plain_reply`."""
+        """Whether the returned object is a plain value; see `RowCalls.is_plain_reply`."""
         return is_plain(reply.parsed) and (self.schema is None or not self.schema.has_functions)
 
     def sample(self) -> Call:
-        """A call that is never made; see `RowCalls.sample`."""
+        """A call that is never sent; see `RowCalls.sample`."""
         return self.make("an item comes here", run_id="")
 
     def make(self, row: Any, *, run_id: str) -> Call:
@@ -280,12 +279,12 @@ def _schema_fields(schema: Schema | None, reply: Reply) -> dict[str, Any] | None
 
 
 def names_digest(template: Template) -> str:
-    """Digest of the notebook values in a prompt: with another value it is another run."""
+    """Digest of the notebook's values in a prompt: another value makes another run."""
     return hashlib.sha256(json.dumps(template.constants).encode()).hexdigest() if template.is_filled else ""
 
 
 def function_identity(function: Callable[..., Any]) -> str:
-    """Text that is equal for equal functions: the name, and the source where it can be read."""
+    """Text that is equal for equal functions: the name and, if it can be read, the source."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError):  # typed at a prompt, or unpickled in another process

@@ -1,4 +1,4 @@
-"""Cells of schema columns: values that a DataFrame, every file format and the journal can hold. No I/O."""
+"""Converts schema values to cells that a DataFrame, every file format and the journal can hold. No I/O."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 import orjson
 
-from ainb.plain import mended
+from ainb.plain import join_surrogates
 
 INT64 = range(-(2**63), 2**63)
-# The standard library's JSON is recursive; deeper values could be written and not be read again.
+# The standard library's JSON is recursive: deeper values could be written but not read back.
 MAX_DEPTH = 500
 
 
 def check_fields(fields: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, Any]:
-    """Values of a row, each as its column can hold it.
+    """Values of a row, converted to the types of their columns.
 
     Args:
         fields: JSON values by schema field; missing ones are None.
-        dtypes: Dtype of each field's column; see `ainb.batch.results.typed_column`.
+        dtypes: Dtype of each field's column; see `ainb.batch.results.frame.typed_column`.
 
     Raises:
         ValueError: A value does not fit; the message names the field and the reason.
@@ -36,11 +36,11 @@ def check_fields(fields: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[s
 
 
 def clean_text(text: str) -> str:
-    """Text that can be encoded: two halves of a surrogate pair are joined, a lone one becomes U+FFFD."""
+    """Text that can be encoded: split surrogate pairs are joined, a lone surrogate becomes U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return mended(text)
+        return join_surrogates(text)
     return text
 
 
@@ -93,13 +93,13 @@ def _text(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value as it is, within the depth that can be read again and with texts that can be encoded."""
+    """A JSON value with limited depth and encodable texts."""
     try:
         orjson.dumps(value)
     except TypeError:
         if _depth(value) > MAX_DEPTH:
             raise ValueError(f"is nested more than {MAX_DEPTH} levels deep") from None
-        # Round trip: what the journal will give back, whatever type it was.
+        # Round trip, so that the value has the type that the journal returns.
         return json.loads(json_text(value))
     return value
 
@@ -122,7 +122,7 @@ def _depth(value: Any) -> int:
 
 
 def _digits(value: int) -> str:
-    # str() of a very long integer is refused by Python itself.
+    # Python refuses str() of a very long integer.
     return f"about 2^{value.bit_length()}"
 
 

@@ -1,11 +1,9 @@
-"""Reads the rows of a batch one at a time, in order.
-
-The user's own iterators in a thread, where they may block.
-"""
+"""Reads the rows of a batch one at a time, in order; the user's own iterators in a thread."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -15,16 +13,25 @@ from ainb.user_threads import UserThread
 _END: Final = object()
 
 
+class _Fault:
+    """An error of the source, queued instead of a row."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
 class RowReader:
-    """Hands out each row once, with its position. Reads a row when one is asked for, never ahead.
+    """Returns each row once, with its position.
+
+    Reads ahead only in `ahead`, and never from an iterator that may block.
 
     Args:
         open_rows: Makes the iterator of the rows.
-        start: Called on the loop with the position and each row before it is handed out.
-        in_thread: Whether the iterator may block, as the user's own may; it is read in a thread then.
+        start: Called on the loop with the position and the row before it is returned.
+        in_thread: Whether the iterator may block and is therefore read in a thread.
 
     Attributes:
-        ended: Whether the last row was handed out.
+        ended: Whether the last row was returned.
     """
 
     def __init__(
@@ -41,12 +48,13 @@ class RowReader:
         self._position = 0
         self._lock = asyncio.Lock()
         self._thread = UserThread("ainb-rows") if in_thread else None
+        self._ahead: deque[Any] = deque()
 
     async def read(self) -> tuple[int, Any] | None:
         """The next row and its position; None after the last.
 
         Raises:
-            Exception: What the user's iterator raised, as by `carried`; no further row is read.
+            Exception: Error of the user's iterator, wrapped by `carried`; no further row is read.
         """
         if self._thread is None:
             return self._take(self._next_safely)
@@ -60,8 +68,23 @@ class RowReader:
                 raise
             return self._take(lambda: row)
 
+    def ahead(self) -> Iterator[Any]:
+        """The next rows, which `read` returns later; none if they are read in a thread.
+
+        Ends at a row whose reading fails; `read` raises its error.
+        """
+        place = 0
+        while self._thread is None and not self.ended:
+            if place == len(self._ahead):
+                self._ahead.append(self._next_or_fault())
+            row = self._ahead[place]
+            if row is _END or isinstance(row, _Fault):
+                return
+            yield row
+            place += 1
+
     def close(self) -> None:
-        """End the thread; a row that is being read is not handed out."""
+        """End the thread; a row that is being read is discarded."""
         self.ended = True
         if self._thread is not None:
             self._thread.close()
@@ -82,8 +105,14 @@ class RowReader:
         return next(self._rows, _END)
 
     def _next_safely(self) -> Any:
+        row = self._ahead.popleft() if self._ahead else self._next_or_fault()
+        if isinstance(row, _Fault):
+            self.ended = True
+            raise carried(row.error) from row.error
+        return row
+
+    def _next_or_fault(self) -> Any:
         try:
             return self._next()
-        except BaseException as error:
-            self.ended = True
-            raise carried(error) from error
+        except BaseException as error:  # noqa: BLE001 - raised again when that row is read
+            return _Fault(error)

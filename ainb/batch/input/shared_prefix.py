@@ -1,4 +1,4 @@
-"""What every row of a batch sends first, counted once for the provider's prompt cache."""
+"""Shared prefix of a batch for the provider's prompt cache; its tokens are counted once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ BYTES_A_CHARACTER = 4
 
 
 def shared_prefix(request: Request, prefix: str, fallback: Sequence[Alternative] = ()) -> SharedPrefix | None:
-    """The shared prefix of a batch; None where no model that may answer would cache it.
+    """The shared prefix of a batch; None if no model that may answer would cache it.
 
     Args:
         request: A request of the batch; its last message is the row's.
         prefix: The start of the row's message that is the same in every row.
-        fallback: Models that may answer in place of the request's.
+        fallback: Models that may answer instead of the request's.
     """
     models = [(request.provider, request.model), *((item.provider.name, item.model) for item in fallback)]
     caches = [cache for service, model in models if (cache := prompt_cache_of(service, model))]
@@ -26,14 +26,14 @@ def shared_prefix(request: Request, prefix: str, fallback: Sequence[Alternative]
         return None
     whole = _with_prefix(request, prefix)
     least = min(cache.minimum_tokens for cache in caches)
-    if _most_tokens(whole) < least:  # most prompts are short, and the vocabulary need not be loaded for them
+    if _most_tokens(whole) < least:  # most prompts are short: the vocabulary is not loaded for them
         return None
     count = tokens.count_request(whole).tokens
     return SharedPrefix(prefix, len(request.messages) - 1, count) if count >= least else None
 
 
 def count_shared(request: Request, prefix: str) -> int:
-    """Tokens of what every row sends first."""
+    """Tokens of the prefix, with the messages before it."""
     return tokens.count_request(_with_prefix(request, prefix)).tokens
 
 

@@ -1,4 +1,4 @@
-"""The rows of a batch: read once, lazily, and only the columns that are used."""
+"""`Source`: the rows of a batch, read once and lazily, with only the used columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUE = "value"
 SAMPLE_SEED = 0
 MAX_PUT_BACK = 8
 
-# Reading them runs no code of the user; a hop to a thread per row would be wasted on them.
+# Reading these types runs no user code, so no thread is needed.
 _BUILT_IN = frozenset({list, tuple, range, dict, set, frozenset, str})
 
 Row = Mapping[str, Any]
@@ -26,26 +26,24 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Rows to go through once.
+    """Rows that are iterated once.
 
     Attributes:
-        read: Given the labels that are used, an iterator of rows; a row maps label to value. Labels that a
-            row lacks are missing.
-        items: The rows as a function of one item gets them.
-        columns: Labels that every row has, as texts (of an iterator, those of its first row), or None when
-            there is no row.
-        aliases: Other spellings of labels, each with its label in `columns`.
-        repeated: Labels that several columns have.
-        length: Number of rows, or None when only reading tells.
-        index: Index of the result, or None for a RangeIndex.
-        carry: Given labels, the input columns with their own types, for ``keep``; None when they are to be
+        read: Returns an iterator of rows for the used labels; a row maps label to value. A label that is
+            absent in a row is a missing value.
+        items: Returns the rows as items for a function.
+        columns: Labels of all rows as strings (for an iterator those of the first row); None without rows.
+        aliases: Other spellings of labels, with the label in `columns`.
+        repeated: Labels of several columns.
+        length: Number of rows; None when it is only known after reading.
+        index: Index of the result; None for a RangeIndex.
+        carry: Returns the input columns of labels with their own types, for ``keep``; None when they must be
             collected while reading.
-        deliver: Turns the result and the kept columns into the input's kind of table; None means a pandas
+        deliver: Converts the result and the kept columns to the input's kind of table; None makes a pandas
             DataFrame.
-        path: The file that the rows are read from, or None.
-        may_block: Whether reading a row runs an iterator of the user's, which may block or raise anything.
-        put_back: Gives back to an iterator what was read to find the columns; None when there is nothing to
-            give back.
+        path: The input file, or None.
+        may_block: Whether reading a row runs a user's iterator, which may block or raise any exception.
+        put_back: Returns to an iterator the items that were read to find the columns; None without any.
     """
 
     read: Callable[[Sequence[str]], Iterator[Row]]
@@ -63,14 +61,14 @@ class Source:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """Labels of the columns and their other spellings; None when there is no row."""
+        """Labels of the columns and their other spellings; None without rows."""
         return None if self.columns is None else (*self.columns, *self.aliases)
 
     def check(self, used: Iterable[str]) -> None:
-        """Make sure that each used label stands for one column.
+        """Check that each used label belongs to one column.
 
         Raises:
-            ConfigError: Several columns have it.
+            ConfigError: Several columns have the label.
         """
         for name in used:
             if self.aliases.get(name, name) in self.repeated:
@@ -81,17 +79,17 @@ class Source:
 
 
 def check_count(name: str, number: Any) -> None:
-    """Make sure that ``limit`` or ``sample`` is a number of rows or None.
+    """Check that ``limit`` or ``sample`` is a number of rows or None.
 
     Raises:
-        ConfigError: It is something else.
+        ConfigError: It is not.
     """
     if number is not None and (type(number) is not int or number < 0):
         raise ConfigError(f"{name} must be a whole number of rows, 0 or more; it is {number!r}")
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NaT or NA."""
+    """Whether a cell is a missing value: None, NaN, NaT or NA."""
     if isinstance(value, str):
         return False
     if value is None:
@@ -102,7 +100,7 @@ def is_missing(value: Any) -> bool:
 
 
 def chosen_positions(length: int, limit: int | None, sample: int | None) -> list[int] | slice:
-    """Positions of the rows that ``limit`` and ``sample`` leave."""
+    """Positions of the rows selected by ``limit`` and ``sample``."""
     if sample is None:
         return slice(limit)
     rng = random.Random(SAMPLE_SEED)  # noqa: S311 - no secret
@@ -111,7 +109,7 @@ def chosen_positions(length: int, limit: int | None, sample: int | None) -> list
 
 
 def items_source(data: Iterable[Any], limit: int | None, sample: int | None) -> Source:
-    """A list or an iterator of rows; items that are no mappings fill ``{value}``.
+    """A list or an iterator of rows; items that are not mappings fill ``{value}``.
 
     Raises:
         ConfigError: `sample` is given with an iterator.
@@ -162,7 +160,7 @@ def _labels_of(first: Iterator[Any]) -> tuple[str, ...] | None:
 
 
 def as_row(item: Any, used: Sequence[str]) -> Row:
-    """An item as a row; keys that are no texts are found by their ``str``."""
+    """An item as a row; keys that are not strings are matched by their ``str``."""
     if not isinstance(item, Mapping):
         return {VALUE: item}
     if all(name in item for name in used):
@@ -171,10 +169,10 @@ def as_row(item: Any, used: Sequence[str]) -> Row:
 
 
 class _PutBack:
-    """First items that were read from iterators whose batch was then refused: a later batch gets them first.
+    """First items of iterators whose batch was refused; the next batch of the same iterator gets them first.
 
-    An iterator cannot be looked at without taking from it. The newest few iterators are kept alive for that,
-    no more.
+    The columns of an iterator are only known once its first item is read. Only the newest few iterators are
+    kept alive.
     """
 
     def __init__(self) -> None:

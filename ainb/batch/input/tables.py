@@ -1,6 +1,6 @@
-"""Tables in memory as rows: pandas, polars, pyarrow, and objects with the Arrow or dataframe protocol.
+"""Opens tables in memory: pandas, polars, pyarrow, and objects with the Arrow or dataframe protocol.
 
-pandas, polars and pyarrow are recognised, not imported, until a table of theirs is there.
+A library is only imported for one of its own tables.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def read_source(data: Any, *, limit: int | None = None, sample: int | None = Non
         data: DataFrame or Series of pandas, DataFrame, LazyFrame or Series of polars, pyarrow table, an
             object with ``__arrow_c_stream__`` or ``__dataframe__``, list of records, or any iterable; items
             that are not mappings fill ``{value}``.
-        limit: Only the first so many rows.
-        sample: Only so many rows drawn at random (the same ones each time), in their order; needs a source
-            with a length.
+        limit: Use only this number of rows from the start.
+        sample: Use only this number of rows drawn at random (the same ones each time), in their order; needs
+            a source with a length.
 
     Raises:
-        ConfigError: The data holds no rows, or a number makes no sense.
+        ConfigError: The data holds no rows, or a number is invalid.
     """
     check_count("limit", limit)
     check_count("sample", sample)
@@ -52,10 +52,10 @@ def read_source(data: Any, *, limit: int | None = None, sample: int | None = Non
 
 
 def _refuse_others(data: Any) -> None:
-    """Refuse what can be iterated, but not by rows.
+    """Raise for objects that cannot be iterated by rows.
 
     Raises:
-        ConfigError: It is such an object, or cannot be iterated at all.
+        ConfigError: The object cannot be iterated, or its items are not rows.
     """
     kind = type(data)
     way_out = "a batch takes a DataFrame, a Series, a list or an iterator of rows"
@@ -155,7 +155,7 @@ def _series_source(series: pd.Series[Any]) -> Source:
 
 
 def _column_of_its_own(name: Any) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Label and other spelling of a single column, which is always ``{value}`` too."""
+    """Label and other spelling of a single column, which can always be used as ``{value}``."""
     label = VALUE if name is None or not str(name) else str(name)
     return (label,), {} if label == VALUE else {VALUE: label}
 
@@ -204,7 +204,7 @@ def _polars_source(data: Any, limit: int | None, sample: int | None) -> Source |
 
 
 def _polars_column(polars: Any, column: pd.Series[Any]) -> Any:
-    """A column of results with the polars type that its pandas type means."""
+    """A column of results with the polars type of its pandas type."""
     types = {
         "string": polars.String, "str": polars.String, "category": polars.Categorical,
         "boolean": polars.Boolean, "bool": polars.Boolean, "Int16": polars.Int16, "Int64": polars.Int64,
@@ -215,7 +215,7 @@ def _polars_column(polars: Any, column: pd.Series[Any]) -> Any:
     return polars.Series(values, dtype=dtype, strict=dtype is not None)
 
 
-# Arrow
+# Arrow. Without narwhals, which would be a dependency for every user and still need pyarrow.
 
 
 def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | None:
@@ -250,7 +250,7 @@ def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | 
 
 
 def _arrow_table(data: Any) -> Any:
-    """A pyarrow table of a stream of records, or a chunked array of a stream of values."""
+    """A pyarrow table for a stream of records, or a chunked array for a stream of values."""
     _need_pyarrow(data)
     import pyarrow as pa
 
@@ -264,7 +264,7 @@ def _arrow_table(data: Any) -> Any:
 
 def _need_pyarrow(data: Any) -> None:
     try:
-        import pyarrow  # noqa: F401, ICN001 - only whether it is there
+        import pyarrow  # noqa: F401, ICN001 - checks that it is installed
     except ImportError:
         raise ConfigError(
             f"rows of {type(data).__name__} are read with pyarrow; "

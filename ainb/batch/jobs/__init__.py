@@ -1,4 +1,1 @@
-"""Runs of a batch through a provider's batch API.
-
-Submission of rows, collecting of answers, merge into results.
-"""
+"""Runs of a batch through a provider's batch API: submission of rows, collection and merging of results."""

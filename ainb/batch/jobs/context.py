@@ -1,35 +1,30 @@
-"""What a run needs beyond its rows to send them as batch jobs, and how it treats them."""
+"""Context of a run through batch jobs: batch API, stored jobs, budgets and pipeline."""
 
 from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from ainb import pricing
 from ainb.batch.input.calls import RowCalls, TemplateCalls
 from ainb.batch.jobs.under_way import claim_of
 from ainb.batch.options import BatchOptions
+from ainb.core import Core
 from ainb.errors import BudgetExceededError, ConfigError
 from ainb.events import Notice
-from ainb.jobs import Delivery, JobDriver, JobStore, logged_calls
-from ainb.pipeline.budget import unpriced_text
+from ainb.jobs import Delivery, JobDriver, JobRecord, JobStore, logged_calls
+from ainb.messages import Call, Reply, Request
+from ainb.pipeline.budget import JobBudget, unpriced_text
 from ainb.providers.batch_service import BatchService, find_batch_service
-
-if TYPE_CHECKING:
-    from ainb.core import Core
-    from ainb.jobs import JobRecord
-    from ainb.messages import Call, Reply, Request
-    from ainb.pipeline.budget import JobBudget
 
 PICO = 12
 
 
 def check_jobs(calls: RowCalls, options: BatchOptions) -> TemplateCalls:
-    """Refuse what batch jobs cannot do.
+    """Check that rows and options can be sent as batch jobs.
 
     Raises:
-        ConfigError: The message says why, and what works.
+        ConfigError: They cannot; the message says why, and what works.
     """
     if not isinstance(calls, TemplateCalls):
         raise ConfigError("batch_api sends prompts; a function of one item runs here, so leave batch_api out")
@@ -63,17 +58,19 @@ class JobContext:
         self.max_wait_seconds = options.max_wait_seconds
         self.clock = core.runtime.clock
         self.service: BatchService = find_batch_service(call.provider, call.request)
-        self.endpoint, self.account = call.place(), call.payer()
+        self.endpoint, self.account = call.resolve_endpoint(), call.resolve_account()
         self.store = JobStore(core.config.home_folder())
         self.delivery = Delivery(core)
         self.budget: JobBudget = core.stages.job_budget
         self.shares_budget = core.stages.shared is not None
-        self.driver = JobDriver(self.store, self.service, self.clock, account=self.account, tell=self.tell)
+        self.driver = JobDriver(
+            self.store, self.service, self.clock, account=self.account, notify=self.notify
+        )
 
     zero = Decimal(0)
 
     def begin(self, run_id: str) -> None:
-        """Say which run the rows belong to: its budget counts for them."""
+        """Set the run of the rows, whose budget they are charged to."""
         self.call = self.calls.sample(run_id=run_id)
 
     @property
@@ -86,23 +83,23 @@ class JobContext:
         """The service's own model name."""
         return self.call.request.model
 
-    def tell(self, text: str, kind: str = "jobs") -> None:
-        """One line for the user."""
+    def notify(self, text: str, kind: str = "jobs") -> None:
+        """Show a notice to the user."""
         self._core.runtime.sink(Notice(text, kind))
 
     def claim(self, call: Call, run_id: str) -> str:
-        """What no two open jobs of a home hold at once; see `claim_of`."""
+        """Claim of a row, which only one open job of a home may hold; see `claim_of`."""
         return claim_of(call, run_id, self.account)
 
     async def prepare(self) -> None:
-        """Load what loads slowly, before rows are quoted or replies priced."""
+        """Load prices and vocabulary, which takes time, before rows are quoted or replies priced."""
         await asyncio.to_thread(pricing.preload)
 
     def quote(self, request: Request) -> pricing.Quote | None:
-        """The most that a request can cost at the batch rate; None where no hard budget asks for it.
+        """Maximum cost of a request at the batch rate; None without a hard budget.
 
         Raises:
-            BudgetExceededError: No price is known, and a hard budget cannot hold what it cannot count.
+            BudgetExceededError: The price is unknown, so that a hard budget cannot be enforced.
         """
         if not self.budget.limits(self.call):
             return None
@@ -112,14 +109,14 @@ class JobContext:
         return quoted
 
     def live_cost(self, call: Call, reply: Reply) -> Decimal | None:
-        """What a reply would have cost live; None when unknown."""
+        """Cost of a reply at the live rate; None when unknown."""
         request = call.request
         return self._core.prices.cost(request.provider, request.model, reply.usage, free=call.provider.free)[
             0
         ]
 
     async def logged(self, job: JobRecord) -> set[str]:
-        """Ids of usage rows that an earlier merge of this job has written; empty when there was none."""
+        """Ids of usage rows written by an earlier merge of this job; empty without one."""
         return await asyncio.to_thread(logged_calls, self._core, job) if job.merge_begun else set()
 
     async def flush(self) -> None:
@@ -131,10 +128,10 @@ class JobContext:
 
 
 def pico(usd: Decimal | None) -> int | None:
-    """Money as a whole number of 1e-12 USD."""
+    """US dollars as an integer of 1e-12 USD."""
     return None if usd is None else int(usd.scaleb(PICO).to_integral_value())
 
 
 def usd(value: int) -> Decimal:
-    """USD of a number of 1e-12 USD."""
+    """US dollars of an integer of 1e-12 USD."""
     return Decimal(value).scaleb(-PICO)

@@ -1,8 +1,8 @@
-"""Merges a fetched job: each line through the pipeline, each row into log, journal and result.
+"""Merges a fetched job: takes each result through the pipeline into usage log, journal and output.
 
-Whatever is broken off is done again from the start: usage rows have ids of their own making and are written
-once, journal lines and cache entries are replaced by the same, and a job's money is settled in one
-transaction.
+An interrupted merge is repeated from the start. That is safe: usage rows have ids derived from job and
+request and are written once, journal lines and cache entries are replaced by equal ones, and a job's money is
+settled in one transaction.
 """
 
 from __future__ import annotations
@@ -13,21 +13,16 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-from ainb.batch import outcomes
 from ainb.batch.jobs.context import JobContext, pico, usd
+from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.results import outcomes
+from ainb.batch.results.row_result import RowResult
 from ainb.errors import InvalidReplyError
-from ainb.jobs import merged, request_call_id
-from ainb.messages import add_up
+from ainb.jobs import JobRecord, PlannedRequest, merged, request_call_id
+from ainb.messages import Call, Reply, add_up
 from ainb.pipeline.budget import may_be_billed
-
-if TYPE_CHECKING:
-    from ainb.batch.jobs.rows import OpenRows
-    from ainb.batch.row_result import RowResult
-    from ainb.jobs import JobRecord, PlannedRequest
-    from ainb.messages import Call, Reply
-    from ainb.providers.batch_service import RequestResult
+from ainb.providers.batch_service import RequestResult
 
 SLICE = 128
 Pair = tuple[int, "RequestResult | None"]
@@ -35,15 +30,15 @@ Pair = tuple[int, "RequestResult | None"]
 
 @dataclass(slots=True)
 class Tally:
-    """What a job comes to.
+    """Totals of a job.
 
     Attributes:
-        answered: Requests with a reply, also one that was not what was asked for.
-        failed: Requests without.
-        cost: USD of what is known.
-        booked: USD that the budgets are charged: the cost, and the estimate where it is unknown.
-        live: USD that the same replies would have cost live, of what is known.
-        unpriced: Requests that may be on the bill at an unknown price.
+        answered: Requests with a reply, valid or not.
+        failed: Requests without a reply.
+        cost: Sum of the known costs in USD.
+        booked: USD charged to the budgets: the cost, or the estimate when it is unknown.
+        live: Sum of the known costs at the live rate in USD.
+        unpriced: Requests that may be billed at an unknown price.
     """
 
     answered: int = 0
@@ -60,8 +55,8 @@ class Merge:
     Args:
         context: The provider, the store, the budgets and the pipeline.
         rows: The run's open rows.
-        call: Makes the call of a request, by row key, job and number; None when it cannot be made any more.
-        ask_live: Sends a row again, live.
+        call: Makes the call of a request by row key, job and number; None when it can no longer be made.
+        ask_live: Sends a row again as a live call.
     """
 
     def __init__(
@@ -78,15 +73,15 @@ class Merge:
         self._ask_live = ask_live
 
     async def merge(self, job: JobRecord, *, may_resend: bool) -> tuple[JobRecord, Tally, list[str]]:
-        """Merge a whole job.
+        """Merge a complete job.
 
         Args:
             job: The fetched job.
-            may_resend: Whether rows that were not processed may go into another job.
+            may_resend: Whether unprocessed rows may be put into another job.
 
         Returns:
-            The merged record, what it came to, and the keys of rows that were not processed and may be sent
-            again: those that the provider did not name when it refused a file for some of its lines.
+            The merged record, its totals, and the keys of unprocessed rows that may be sent again: those
+            that the provider did not name when it refused a file because of some lines.
         """
         context = self._context
         requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
@@ -105,7 +100,7 @@ class Merge:
         return job, tally, [requests[number].row_key for number in sorted(again)]
 
     async def collect(self, job: JobRecord, keys: dict[str, str]) -> None:
-        """Take the answers of some rows from a fetched job of another run, which stays as it is for that run.
+        """Take the answers of some rows from a fetched job of another run; the job is not changed.
 
         Args:
             job: The job.
@@ -154,7 +149,7 @@ class Merge:
             )
         remarks = files.remarks()
         if remarks is not None:
-            context.tell(f"job {job.job_id}: {remarks}", "job_results")
+            context.notify(f"job {job.job_id}: {remarks}", "job_results")
 
     async def _deliver(
         self,
@@ -186,7 +181,7 @@ class Merge:
         await self._rows.end(key, outcome)
 
     async def _again(self, key: str, first: RowResult) -> RowResult:
-        """Ask a row live whose reply did not match the schema."""
+        """Send a row live whose reply did not match the schema."""
         call = await self._rows.call(key)
         try:
             reply = await self._ask_live(call)
@@ -217,15 +212,15 @@ class Merge:
         if job.settled:
             return job
         if self._context.shares_budget:
-            # Shared state cannot tell a second settling from the first: should it come to that, the estimate
-            # stays booked.
+            # With shared state a second settlement cannot be distinguished from the first one; in that case
+            # the estimate stays booked.
             job = await self._context.driver.save(dataclasses.replace(job, settled=True))
         self._context.budget.settle(job.job_uuid, job.holds, tally.booked, reserved=job.reserved)
         return job
 
 
 def _breaks_schema(call: Call) -> bool:
-    """Whether the reply that came does not match the schema, and was not refused for another reason."""
+    """Whether the call failed only because its reply does not match the schema."""
     schema = call.request.schema
     if schema is None or not call.replies:
         return False

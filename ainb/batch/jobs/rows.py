@@ -1,25 +1,23 @@
-"""Rows of a run that batch jobs answer and that have not ended yet."""
+"""Open rows of a run that batch jobs answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb.batch.context import BatchContext
-from ainb.batch.finished import FinishedRows
-from ainb.batch.output import Output
 from ainb.batch.reporter import ProgressReporter
-
-if TYPE_CHECKING:
-    from ainb.batch.row_result import RowResult
-    from ainb.messages import Call
+from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult
+from ainb.batch.running.finished import FinishedRows
+from ainb.messages import Call
 
 
 class OpenRows:
-    """Items and positions by row key; rows of one key share one request.
+    """Open rows by row key; rows with the same key share one request.
 
     Args:
         context: Context of the batch.
-        output: Takes the result of a row when its commit to the journal is through.
+        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
     """
 
@@ -38,11 +36,11 @@ class OpenRows:
         return key in self._rows
 
     def read_journal(self) -> None:
-        """Look at the journal again, to which another kernel may have added rows of the run."""
+        """Read the journal again, because another kernel may have added rows of the run."""
         self.finished = FinishedRows(self._context)
 
     def add(self, key: str, item: Any, position: int) -> bool:
-        """Add a row; False when another of its key is open already, and will answer it too."""
+        """Add a row; False if an open row has the same key, whose answer is used for both."""
         row = self._rows.get(key)
         if row is not None:
             row[1].append(position)
@@ -55,14 +53,14 @@ class OpenRows:
         return await self._context.make_call(self._rows[key][0])
 
     async def end(self, key: str, result: RowResult) -> None:
-        """Commit a row's result, then hand it to every position of the key."""
+        """Commit a row's result, then put it at every position of the key."""
         await self.finished.add(key, result)
         _, positions = self._rows.pop(key, (None, ()))
         for place, position in enumerate(positions):
             self.put(position, result if place == 0 else result.shared(), resumed=False)
 
     def put(self, position: int, result: RowResult, *, resumed: bool) -> None:
-        """Hand out the result of one position."""
+        """Put the result of one position into the output."""
         self._output.put(position, result)
         self._reporter.progress.count(position, result, resumed=resumed)
         self._reporter.update()

@@ -1,39 +1,31 @@
-"""A run whose rows are answered by batch jobs of the provider.
-
-Submits, waits, merges; attaches to what is under way already.
-"""
+"""Runner of a batch through batch jobs: submits, polls, merges, and attaches to existing jobs of the run."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from array import array
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from collections.abc import Callable
+from typing import Any
 
 from ainb.batch.context import BatchContext
-from ainb.batch.finished import FinishedRows
 from ainb.batch.input.reader import RowReader
 from ainb.batch.jobs.context import JobContext
 from ainb.batch.jobs.merge import Merge, Tally
 from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.jobs.sent import SentRequests
 from ainb.batch.jobs.submission import Submission
-from ainb.batch.output import Output
 from ainb.batch.progress import JobProgress
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.row_result import RowResult, to_nano_usd
+from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult, to_nano_usd
+from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
-from ainb.jobs import JobRecord, State, attached, last_message, sends_nothing
+from ainb.jobs import JobRecord, RunLock, State, attached, sends_nothing
+from ainb.messages import Call
 from ainb.user_code import carried, ends_program
-
-if TYPE_CHECKING:
-    from ainb.jobs import RunLock
-    from ainb.messages import Call
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
-BREATH_ROWS = 256
+YIELD_ROWS = 256
 MAX_RESENDS = 5
 
 
@@ -42,9 +34,9 @@ class JobRunner:
 
     Args:
         context: Context of the batch.
-        jobs: The provider's batch API and what goes with it.
+        jobs: Context of the batch jobs.
         rows: Position and item of each row.
-        output: Takes the result of a row when its commit to the journal is through.
+        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
     """
 
@@ -71,7 +63,7 @@ class JobRunner:
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
         self._resends = 0
-        self._offsets: tuple[str, array[int]] = ("", array("q"))
+        self._sent = SentRequests(jobs, context.run_id)
         self._started = jobs.clock.monotonic()
 
     @property
@@ -91,22 +83,22 @@ class JobRunner:
         return self.all_ended and not left
 
     def stop(self) -> None:
-        """Wait no longer; jobs under way go on at the provider."""
+        """Stop waiting; the provider continues open jobs."""
         self._stopping = True
         if self._pausing is not None:
             self._pausing.cancel()
 
     def end_program(self, error: Exception) -> None:
-        """Wait no longer, and raise `error` from `run`."""
+        """Stop waiting, and raise `error` from `run`."""
         self._exit = self._exit or error
         self.stop()
 
     async def run(self) -> None:
-        """Submit, wait and merge until every row has ended, or until `stop`.
+        """Submit, wait and merge until all rows have ended, or until `stop`.
 
         Raises:
             BatchPendingError: The jobs are not done within ``max_wait_seconds``.
-            ProviderError: The provider refuses the key or the endpoint; jobs under way stay on disk.
+            ProviderError: The provider refuses the key or the endpoint; open jobs stay on disk.
             ConfigError: The endpoint has no batch API.
         """
         lock = None
@@ -126,23 +118,22 @@ class JobRunner:
             raise self._exit
 
     async def _take_run(self) -> RunLock | None:
-        """The right to drive the run.
-
-        Another kernel that has it is waited for, and its results are in the journal then.
-        """
-        told = False
+        """Take the lock of the run; while another kernel holds it, wait for its results in the journal."""
+        notified = False
         while not self._stopping:
             lock = self._context.store.lock_run(self._run_id)
             if lock is not None:
                 return lock
-            if not told:
-                told = True
-                self._context.tell("another kernel drives this run; its rows are taken over when it is done")
+            if not notified:
+                notified = True
+                self._context.notify(
+                    "another kernel drives this run; its rows are taken over when it is done"
+                )
             await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
         return None
 
     async def _attach(self) -> set[str]:
-        """Go on with the run's jobs; returns the keys of their rows."""
+        """Continue the run's jobs; returns the keys of their rows."""
         context = self._context
         held: set[str] = set()
         jobs = await asyncio.to_thread(context.store.jobs, self._run_id, is_open=True)
@@ -152,7 +143,7 @@ class JobRunner:
                 await asyncio.to_thread(context.store.forget, job)
                 continue
             context.budget.keep(job.job_uuid, job.holds)
-            await self._note(await context.driver.save(attached(job, context.poll_seconds)))
+            self._note(await context.driver.save(attached(job, context.poll_seconds)))
             requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
             held.update(request.row_key for request in requests)
         return held
@@ -160,7 +151,7 @@ class JobRunner:
     async def _read_rows(self, held: set[str]) -> None:
         while (row := await self._source.read()) is not None:
             position, item = row
-            if position % BREATH_ROWS == 0:
+            if position % YIELD_ROWS == 0:
                 await asyncio.sleep(0)
             if self._stopping:
                 return
@@ -177,12 +168,12 @@ class JobRunner:
         self._source_ended = True
 
     async def _key(self, position: int, item: Any) -> str | None:
-        """Key of a row; None where it cannot be sent, and has its result already."""
+        """Key of a row; None if it cannot be sent and already has its result."""
         try:
             return (await self._batch.make_call(item)).row_key or ""
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # whatever a row's own data does to the template stays with that row
+        except BaseException as error:  # an error caused by a row's data affects that row only
             if ends_program(error):
                 raise carried(error) from error
             self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
@@ -209,7 +200,7 @@ class JobRunner:
     def _is_unresolved(self) -> bool:
         """Whether a job may exist at the provider that is not identified yet.
 
-        No other is created meanwhile: where the protocol keeps no mark, one could be taken for the other.
+        No other job is created meanwhile, because in a protocol without tags the two could be confused.
         """
         return any(job.state is State.SUBMITTING for job in self._open())
 
@@ -217,39 +208,32 @@ class JobRunner:
         return [job for job in self._jobs.values() if job.is_open]
 
     async def _begin(self, job: JobRecord) -> None:
-        await self._note(job)
+        self._note(job)
         await self._advance(job)
 
     async def _advance(self, job: JobRecord) -> None:
-        """Take every step that is due, the merge included."""
-        while not self._stopping:
-            after = await self._context.driver.advance(job)
-            if after is job:
-                break
-            job = await self._note(after)
+        """Run all due steps, including the merge."""
+        job = await self._drive(job, self._note)
         if job.state is State.FETCHED and not self._stopping:
             resend = self._resends < MAX_RESENDS
             job, tally, again = await self._merge.merge(job, may_resend=resend)
             self._resends += bool(again)
             self._submission.waiting.extend(key for key in again if key in self._rows)
             self._count(tally)
-            await self._note(job)
+            self._note(job)
 
     async def _collect_elsewhere(self) -> None:
-        """Rows that a job of another run holds.
-
-        Taken from there, or sent here once that job has let go of them.
-        """
+        """Collect rows from jobs of other runs, or send them here once those jobs have released them."""
         context, elsewhere = self._context, self._submission.elsewhere
         for job_uuid in sorted({uuid for uuid, _ in elsewhere.values()}):
             job = await asyncio.to_thread(context.store.job, job_uuid)
             keys = {custom_id: key for key, (uuid, custom_id) in elsewhere.items() if uuid == job_uuid}
             if job is not None and job.is_open:
                 lock = context.store.lock_run(job.run_id)
-                if lock is None:  # a kernel drives it, and its answers will be in the cache
+                if lock is None:  # another kernel drives the job; its answers will be in the cache
                     continue
                 try:
-                    job = await self._drive(job)
+                    job = await self._drive(job, lambda after: after)
                     if job.state is not State.FETCHED:
                         continue
                     await self._merge.collect(job, keys)
@@ -260,37 +244,22 @@ class JobRunner:
                 if key in self._rows:
                     self._submission.waiting.append(key)
 
-    async def _drive(self, job: JobRecord) -> JobRecord:
+    async def _drive(self, job: JobRecord, note: Callable[[JobRecord], JobRecord]) -> JobRecord:
+        """Run all due steps of a job except the merge."""
         while not self._stopping:
             after = await self._context.driver.advance(job)
             if after is job:
                 break
-            job = after
+            job = note(after)
         return job
 
     async def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
-        """The call of a request: from its row, else from what was sent."""
+        """The call of a request, built from its row or else from the line that was sent."""
         if key in self._rows:
             return await self._rows.call(key)
-        with contextlib.suppress(OSError, ValueError):
-            prompt = last_message(orjson.loads(self._sent_line(job.job_uuid, number)))
-            if prompt is not None:
-                call = self._context.calls.make_from(prompt, run_id=self._run_id)
-                call.row_key = key
-                return call
-        return None
+        return self._sent.call(job, number, key)
 
-    def _sent_line(self, job_uuid: str, number: int) -> bytes:
-        with self._context.store.request_file(job_uuid).open("rb") as file:
-            if self._offsets[0] != job_uuid:
-                offsets = array("q", [0])
-                for line in file:
-                    offsets.append(offsets[-1] + len(line))
-                self._offsets = job_uuid, offsets
-            file.seek(self._offsets[1][number])
-            return file.readline()
-
-    async def _note(self, job: JobRecord) -> JobRecord:
+    def _note(self, job: JobRecord) -> JobRecord:
         self._jobs[job.job_uuid] = job
         self._reporter.progress.jobs = tuple(map(_progress, self._jobs.values()))
         self._reporter.update(last=True)
@@ -309,13 +278,13 @@ class JobRunner:
         return min(max(0.01, min(waits, default=poll)), LONGEST_PAUSE_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, until `stop` or the end of ``max_wait_seconds``."""
+        """Wait until the time is up, `stop` is called, or ``max_wait_seconds`` ends."""
         context, most = self._context, self._context.max_wait_seconds
         if most is not None:
             left = most - (context.clock.monotonic() - self._started)
             if left <= 0:
                 raise BatchPendingError(
-                    f"the batch jobs are not done within max_wait_seconds={most:g}; they go on at "
+                    f"the batch jobs are not done within max_wait_seconds={most:g}; they continue at "
                     f"{context.provider}, and the "
                     "same call collects them; .frame holds the rows so far"
                 )

@@ -1,4 +1,4 @@
-"""Fills jobs with rows that no stage answers and no other job holds, within limits and budgets."""
+"""Plans batch jobs from rows that need an answer and that no other job holds, within limits and budgets."""
 
 from __future__ import annotations
 
@@ -9,26 +9,21 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ainb.batch import outcomes
 from ainb.batch.jobs.context import JobContext, pico
+from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.results import outcomes
 from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
 from ainb.jobs import Chunk, JobRecord, PlannedRequest
-
-if TYPE_CHECKING:
-    from ainb.batch.jobs.rows import OpenRows
-    from ainb.messages import Call, Request
+from ainb.messages import Call, Request
 
 ZERO = Decimal(0)
 ID_CHARS = 64
 
 
 class _Candidate(NamedTuple):
-    """A row that may go into a job.
-
-    Its place in the store, its line, the most that it can cost in USD, and its call.
-    """
+    """A row for a job: its record for the store, its line, its maximum cost in USD, and its call."""
 
     request: PlannedRequest
     line: bytes
@@ -37,19 +32,19 @@ class _Candidate(NamedTuple):
 
 
 class Submission:
-    """Turns waiting rows into planned jobs.
+    """Plans jobs from waiting rows.
 
     Args:
         context: The provider, the store and the budgets.
         rows: The run's open rows.
         run_id: The run.
-        identity: What makes two runs the same work.
+        identity: Hash that is equal for runs of the same work.
 
     Attributes:
-        waiting: Keys of rows that are in no job yet.
-        elsewhere: Keys of rows that a job of another run holds: the job, and the row's id in it.
-        unfinished: Rows that were refused and are sent when the batch is run again.
-        is_blocked: Whether rows wait for money that is set aside elsewhere.
+        waiting: Keys of rows that are not in a job yet.
+        elsewhere: Rows that jobs of other runs hold: job and the row's id in it, by row key.
+        unfinished: Number of rows that were refused and are sent when the batch is run again.
+        is_blocked: Whether rows wait for money that other calls or jobs have reserved.
     """
 
     def __init__(
@@ -76,11 +71,11 @@ class Submission:
         has_jobs: Callable[[], bool],
         may_go_on: Callable[[], bool],
     ) -> None:
-        """Plan jobs until no row waits that may be sent now.
+        """Plan jobs until no row can be sent now.
 
         Args:
-            begin: Sends a planned job on its way.
-            has_jobs: Whether the run has jobs under way, whose money may come free.
+            begin: Starts a planned job.
+            has_jobs: Whether the run has open jobs, whose reserved money may be released.
             may_go_on: Whether another job may be created.
         """
         self.is_blocked = False
@@ -98,7 +93,7 @@ class Submission:
                 await begin(job)
 
     async def _fill(self, chunk: Chunk, *, has_jobs: bool) -> Decimal:
-        """Add rows until the chunk or a budget is full; returns the most that they can cost."""
+        """Add rows until the chunk or a budget is full; returns their maximum cost."""
         amount, room = ZERO, self._context.budget.room(self._context.call)
         while self.waiting:
             await asyncio.sleep(0)
@@ -119,7 +114,7 @@ class Submission:
         return amount
 
     async def _candidate(self, key: str) -> _Candidate | None:
-        """The row as a line; None when it needs none: answered, refused, or in a job of another run."""
+        """The row as a candidate; None if it is answered, refused, or in a job of another run."""
         context, call = self._context, await self._rows.call(key)
         request = await context.delivery.screen(call)
         if request is None:
@@ -154,7 +149,7 @@ class Submission:
         return _Candidate(planned, line, usd or ZERO, call)
 
     def _custom_id(self, key: str) -> str:
-        """Run and row, in the characters and the length that every protocol takes."""
+        """Id of run and row, in the characters and length that all protocols accept."""
         head = f"{self._run_id}-"
         if (
             not head.isascii()
@@ -180,13 +175,13 @@ class Submission:
         await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
 
     async def _no_room(self, key: str, candidate: _Candidate, *, may_come: bool) -> bool:
-        """Refuse a row that no money is left for; False while money that is set aside may still come free."""
+        """Refuse a row that exceeds the budget; False while reserved money may still be released."""
         error: BudgetExceededError | None = self._context.budget.refusal(candidate.call, candidate.price)
         if error is None:
             self.is_blocked = True
             if not may_come:
-                self._context.tell(
-                    "the budget is set aside for other calls and jobs; rows wait for it", "budget"
+                self._context.notify(
+                    "the budget is reserved for other calls and jobs; rows wait for it", "budget"
                 )
             return False
         self.waiting.popleft()
@@ -194,10 +189,10 @@ class Submission:
         return True
 
     async def _plan(self, chunk: Chunk, amount: Decimal, *, seen: int) -> JobRecord | None:
-        """Write the job, set its money aside and name its file, in this order.
+        """Write the job, reserve its money and rename its file, in this order: a crash between has no effect.
 
-        A crash in between leaves nothing that counts. None, with the rows waiting again, when another job
-        has them or their money, or has answered one of them since `seen`, the store's number of changes.
+        None, with the rows waiting again, if another job has taken the rows or the money, or has answered a
+        row since `seen`, the store's number of changes.
         """
         context = self._context
         job = JobRecord(
@@ -231,10 +226,10 @@ class Submission:
         return job
 
     async def _is_any_answered(self, keys: list[str]) -> bool:
-        """Whether the stages now answer one of these rows.
+        """Whether cache or cassette now answer one of these rows.
 
-        A job that held a row lets go of it once its answer is in the cache. Rows that were looked up before
-        that and claimed after it would be paid twice.
+        A job releases its rows once their answers are in the cache. A row that was looked up before and
+        claimed after that moment would be paid for twice.
         """
         for key in keys:
             if await self._context.delivery.screen(await self._rows.call(key)) is None:

@@ -1,23 +1,19 @@
-"""Notices that rows which are sent live are in a batch job already, and so are paid twice."""
+"""Warns when rows that are sent live are also in an open batch job, and so are paid for twice."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 from ainb.errors import AinbError
 from ainb.jobs import JobStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from ainb.messages import Call
+from ainb.messages import Call
 
 
 def claim_of(call: Call, run_id: str, account: str) -> str:
-    """What no two open jobs of a home hold at once: row and key, and the run where it shares no answers."""
+    """Claim that one open job of a home may hold: row and account, and the run if it shares no answers."""
     own = f"{run_id}|" if call.options.cache != "use" else ""
     return hashlib.sha256(f"{own}{call.row_key}|{account}".encode()).hexdigest()
 
@@ -28,7 +24,7 @@ class JobsUnderWay:
     Args:
         store: The jobs.
         run_id: Newest run of the same work that has an open job; None without one.
-        notify: Takes the one line.
+        notify: Receives the notice.
     """
 
     def __init__(self, store: JobStore, run_id: str | None, notify: Callable[[str, str], None]) -> None:
@@ -37,33 +33,33 @@ class JobsUnderWay:
         self._notify = notify
 
     def check(self, call: Call) -> None:
-        """Give notice if a job holds the row of this call; once for all rows."""
+        """Give one notice if a job holds the row of this call."""
         store = self._store
         if store is None:
             return
         try:
-            held = store.holder(claim_of(call, self._run_id or "", call.payer()))
+            held = store.holder(claim_of(call, self._run_id or "", call.resolve_account()))
             job = None if held is None else store.job(held[0])
-        except (AinbError, sqlite3.Error):  # a missing key, say; the call itself will report it
+        except (AinbError, sqlite3.Error):  # such as a missing key, which the call itself reports
             return
         if job is None:
             return
         self._store = None
         self._notify(
             f"rows of this table are in the batch job {job.job_id or job.job_uuid} at {job.provider}, which "
-            "is under way: sent live they are paid twice; interrupt, and run it with batch_api=True "
+            "is open: sent live they are paid for twice; interrupt, and run it with batch_api=True "
             "(--batch-api) to collect the job's answers, or cancel the job (%ai jobs)",
             "jobs",
         )
 
 
 def jobs_under_way(home: Path, identity: str, notify: Callable[[str, str], None]) -> JobsUnderWay | None:
-    """The open jobs of a home; None without any, and where they cannot be read.
+    """The open jobs of a home; None without any, or if they cannot be read.
 
     Args:
         home: The home.
-        identity: What makes two runs the same work.
-        notify: Takes text and kind of a notice.
+        identity: Hash that is equal for runs of the same work.
+        notify: Receives text and kind of a notice.
     """
     if not JobStore.exists(home):
         return None
@@ -72,5 +68,5 @@ def jobs_under_way(home: Path, identity: str, notify: Callable[[str, str], None]
         if not store.jobs(is_open=True):
             return None
         return JobsUnderWay(store, store.open_run(identity), notify)
-    except (AinbError, sqlite3.Error):  # the batch itself does not need it
+    except (AinbError, sqlite3.Error):  # only the warning is lost
         return None

@@ -6,4 +6,4 @@ from ainb.errors import AinbError
 
 
 class JournalError(AinbError):
-    """The journal cannot be read or written; the batch goes on without it."""
+    """The journal cannot be read or written; the batch continues without it."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ainb.batch.journal.errors import JournalError
-from ainb.stores.sqlite import insert_few, insert_rows, tie
+from ainb.stores.sqlite import close_with, insert_few, insert_rows
 
 GROUP_ROWS = 2_000
 GATHER_SECONDS = 0.001
@@ -22,8 +22,8 @@ _Row = tuple[str, str, str, int | None, str]
 class GroupWriter:
     """Commits the rows that arrived within a millisecond, or during the previous commit, in one transaction.
 
-    Everything but the commit itself happens on the loop, so that a group costs two thread hops however many
-    rows it holds. One commit per row would cost more than the rest of the row.
+    Everything but the commit runs on the loop, so that a group costs two thread switches for any number of
+    rows. One commit per row would cost more than the rest of the row.
 
     Args:
         connect: Opens the journal.
@@ -39,7 +39,7 @@ class GroupWriter:
         self._busy = False
 
     def put(self, row: _Row) -> asyncio.Future[None]:
-        """Queue a row from the running loop; the future is done when its commit is through."""
+        """Queue a row from the running loop; the future is done when the row is committed."""
         loop = asyncio.get_running_loop()
         committed: asyncio.Future[None] = loop.create_future()
         self._waiting.append((row, committed))
@@ -49,7 +49,7 @@ class GroupWriter:
         return committed
 
     def close(self) -> None:
-        """Commit what is queued and close the connection."""
+        """Commit the queued rows and close the connection."""
         self._pool.submit(self._disconnect)
         self._pool.shutdown(wait=True)
 
@@ -64,7 +64,7 @@ class GroupWriter:
         try:
             self._before_commit()
             self._commit([row for row, _ in group])
-        except Exception as error:  # noqa: BLE001 - it is passed on to the waiting rows
+        except Exception as error:  # noqa: BLE001 - the waiting rows receive it
             fault = error
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the waiting rows with it
             loop.call_soon_threadsafe(self._end, loop, [committed for _, committed in group], fault)
@@ -87,7 +87,7 @@ class GroupWriter:
     def _commit(self, rows: list[_Row]) -> None:
         if self._connection is None:
             self._connection = self._connect()
-            tie(self._connection, self)
+            close_with(self._connection, self)
         connection = self._connection
         if len(rows) <= FEW_ROWS:
             insert_few(connection, _INSERT, rows)

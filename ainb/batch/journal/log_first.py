@@ -1,4 +1,4 @@
-"""Order of log and journal: the usage log holds a call before the journal holds its row."""
+"""Commit order of log and journal: the usage log holds a call before the journal holds its row."""
 
 from __future__ import annotations
 
@@ -13,14 +13,10 @@ SKIP_SECONDS = 10.0
 
 
 class LogFirst:
-    """Writes out the usage log before each commit of the journal, on the thread of the commit.
+    """Flushes the usage log before each commit of the journal, on the thread of the commit.
 
-    A process that is killed then has no row in the journal whose call is missing from the log. A log that
-    cannot be written does not delay the batch: it is left alone for SKIP_SECONDS.
-
-    Args:
-        log: The usage log.
-        clock: Source of time.
+    After a kill the journal then has no row whose call is missing from the log. A log that cannot be written
+    does not delay the batch: it is not flushed again for SKIP_SECONDS.
     """
 
     def __init__(self, log: UsageLog, clock: Clock) -> None:
@@ -29,6 +25,6 @@ class LogFirst:
         self._skip_until = float("-inf")
 
     def __call__(self) -> None:
-        """Wait until every finished call is in the log, at most FLUSH_SECONDS."""
+        """Wait until all finished calls are in the log, at most FLUSH_SECONDS."""
         if self._clock.monotonic() >= self._skip_until and not self._log.flush(FLUSH_SECONDS):
             self._skip_until = self._clock.monotonic() + SKIP_SECONDS

@@ -1,7 +1,7 @@
-"""Journal of finished rows: on disk before they are shown, so that an interrupted run can be resumed.
+"""Journal of finished rows: committed before they are shown, so that an interrupted run can be resumed.
 
-One SQLite file for all runs of a home. The key of a row is the hash of what it sends: identical rows share
-one entry, and a changed prompt runs again. A row counts as finished when its commit is through.
+One SQLite file for all runs of a home. The key of a row is the hash of its request: identical rows share one
+entry, and a changed prompt is sent again. A row counts as finished once it is committed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import close_with
 
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS rows (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """A run in the journal and the counts of its rows.
+    """A run in the journal with counts of its rows.
 
     Attributes:
         run_id: Its id.
@@ -49,8 +49,8 @@ class RunSummary:
         title: Beginning of the template, for display.
         model: ``provider:model``.
         started_at: Wall-clock seconds since 1970.
-        finished_at: The same at its end; None while unfinished.
-        row_count: Rows of the source once it was read to its end; None before.
+        finished_at: Wall-clock seconds of its end; None while unfinished.
+        row_count: Rows of the source; None until it was read to its end.
         done: Rows answered.
         failed: Rows that ended in an error.
         cost_nano_usd: Sum of the known costs, in 1e-9 USD.
@@ -71,13 +71,12 @@ class RunSummary:
 
 
 class Journal:
-    """File of all runs of a home; one handle per process, safe for several kernels.
+    """File of all runs of a home; one instance per process, safe for several kernels.
 
     Args:
-        path: The SQLite file; its folder is made with mode 0700 and the file with 0600.
-        mode: Of SQLite's own journal; "TRUNCATE" for a file that one process at a time writes and that may
-            be on a network folder, where "WAL" does not work.
-
+        path: The SQLite file; its folder is created with mode 0700 and the file with 0600.
+        mode: Mode of SQLite's own journal; "TRUNCATE" for a file with one writing process that may be on a
+            network folder, where "WAL" does not work.
         before_commit: Called before rows are committed, on another thread.
 
     Every method raises `JournalError` when the file fails (disk full, locked, damaged, …).
@@ -99,7 +98,7 @@ class Journal:
         try:
             make_private(path)
             self._reader = self._connect()
-            self._close_reader = tie(self._reader, self)
+            self._close_reader = close_with(self._reader, self)
             with self._transaction() as connection:
                 self._migrate(connection)
         except (OSError, sqlite3.Error, JournalError) as error:
@@ -126,7 +125,7 @@ class Journal:
         return None if row is None else _run_id(row[0])
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
-        """Register a run, unless it is there already, and delete runs that finished more than 30 days ago."""
+        """Register a run if it is new, and delete runs that finished more than 30 days ago."""
         with self._transaction() as connection:
             old = now - KEEP_FINISHED_SECONDS
             connection.execute(
@@ -140,14 +139,14 @@ class Journal:
             )
 
     def finish(self, run_id: str, *, row_count: int, now: float) -> None:
-        """Close a run: the next one of the same work starts anew."""
+        """Mark a run as finished: the next one of the same work starts anew."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE runs SET finished_at = ?, row_count = ? WHERE run_id = ?", (now, row_count, run_id)
             )
 
     def find(self, run_id: str, row_key: str) -> RowResult | None:
-        """Result of a finished row; None without one that can be read."""
+        """Result of a finished row; None without a valid one."""
         row = self._one("SELECT outcome FROM rows WHERE run_id = ? AND row_key = ?", run_id, row_key)
         try:
             return None if row is None else RowResult.from_json(row[0])
@@ -159,7 +158,7 @@ class Journal:
         return self._one("SELECT 1 FROM rows WHERE run_id = ? LIMIT 1", run_id) is not None
 
     def write(self, run_id: str, row_key: str, result: RowResult) -> asyncio.Future[None]:
-        """Queue a finished row; the future is done when the commit that holds it is through."""
+        """Queue a finished row; the future is done when the row is committed."""
         return self._writer.put((run_id, row_key, result.status, result.cost_nano_usd, result.to_json()))
 
     def runs(self) -> list[RunSummary]:
@@ -174,7 +173,7 @@ class Journal:
         return [summary for row in found if (summary := _summary(row)) is not None]
 
     def close(self) -> None:
-        """Commit what is queued and close the file."""
+        """Commit the queued rows and close the file."""
         self._writer.close()
         with self._lock:
             self._close_reader()
@@ -242,7 +241,7 @@ def _is_count(value: object) -> bool:
 
 
 def _summary(row: tuple[Any, ...]) -> RunSummary | None:
-    """A run with every value of its type; None where the file holds something else."""
+    """A run with all values checked; None for an invalid row of the file."""
     found = dict(zip(RunSummary.__dataclass_fields__, row, strict=True))
     is_valid = (
         all(isinstance(found[name], str) for name in ("run_id", "identity", "title", "model"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ainb.pipeline.answer import Schema
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-# Of an entry's id and braces, and of the answer's frame.
+# Tokens of an entry's id and braces, and of the enclosing object.
 ENTRY_TOKENS, FRAME_TOKENS = 16, 32
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 TASK = (
@@ -34,16 +34,16 @@ TASK = (
 
 @dataclass(slots=True)
 class PackRow:
-    """A row that is to be sent.
+    """A row to send.
 
     Attributes:
-        position: Its place in the input.
+        position: Position in the input.
         item: The input row.
-        call: Its own call, not started.
-        request: The request as validation lets it leave.
-        head: Start of the row's message that all rows share.
-        text: The rest of it: the row's own.
-        shares: What calls that did not answer it have cost.
+        call: The row's own call, not started.
+        request: The request after validation.
+        head: Beginning of the row's message, shared by all rows.
+        text: The rest of the message, specific to the row.
+        shares: Shares of calls that did not answer the row.
     """
 
     position: int
@@ -61,7 +61,7 @@ class PackRow:
 
 
 class PackCalls:
-    """Packs of a batch.
+    """Builds the packs of a batch.
 
     Args:
         calls: Calls of the rows.
@@ -70,7 +70,7 @@ class PackCalls:
     Attributes:
         size: Rows of a full pack.
         schema: Schema of a pack's answer.
-        shared_tokens: Tokens that each row would send again in a call of its own.
+        shared_tokens: Tokens that each row would send again in a separate call.
 
     Raises:
         ConfigError: The rows have no prompt or no schema.
@@ -92,15 +92,15 @@ class PackCalls:
     def open_row(self, position: int, item: Any, call: Call, request: Request) -> PackRow:
         """The row for a pack.
 
-        Where it cannot be told which part of its message is the row's own, the row has a head of its own, and
-        so goes into no pack with others.
+        If the row's own part of its message cannot be determined, the row gets a separate head and is
+        packed with no other row.
 
         Args:
-            position: Its place in the input.
+            position: Position in the input.
             item: The input row.
-            call: Its own call.
-            request: The request as validation lets it leave: it may have replaced something in the part
-                that all rows share, as in the row's.
+            call: The row's own call.
+            request: The request after validation, which may have replaced text in the shared part and in
+                the row's part.
         """
         content, own = request.messages[-1].text, call.request.messages[-1].text[len(self._prefix) :]
         if own and content.endswith(own):
@@ -111,7 +111,7 @@ class PackCalls:
         return PackRow(position, item, call, request, head, content[len(head) :])
 
     def make(self, rows: Sequence[PackRow]) -> Call:
-        """The call of rows that have the same head and the same messages before it; ids are "1" to "N"."""
+        """The call of rows with the same head and the same earlier messages; ids are "1" to "N"."""
         first = rows[0]
         head = _with_task(first.head)
         lines = [f"[{number}] {one_line(row.text)}" for number, row in enumerate(rows, 1)]
@@ -137,15 +137,15 @@ class PackCalls:
 
 
 def check_packs(calls: RowCalls, options: BatchOptions) -> tuple[TemplateCalls, Schema]:
-    """The calls and the schema of rows that can be packed.
+    """Check that rows can be packed; returns their calls and schema.
 
     Raises:
-        ConfigError: They cannot be; the message says why, and what works.
+        ConfigError: They cannot; the message says why, and what works.
     """
     size = f"rows_per_call={options.rows_per_call}"
     if not isinstance(calls, TemplateCalls):
         raise ConfigError(
-            f"{size} packs the rows of a prompt; a function gets one item a call, so leave it out"
+            f"{size} packs the rows of a prompt; a function gets one item per call, so leave it out"
         )
     if calls.schema is None:
         raise ConfigError(
@@ -154,14 +154,14 @@ def check_packs(calls: RowCalls, options: BatchOptions) -> tuple[TemplateCalls, 
         )
     if options.batch_api:
         raise ConfigError(
-            f"{size} is for live calls: a batch job takes one row a request; leave rows_per_call or "
+            f"{size} is for live calls: a batch job takes one row per request; leave rows_per_call or "
             "batch_api out"
         )
     return calls, calls.schema
 
 
 def grown_limits(parameters: Any, rows: int) -> dict[str, Any]:
-    """The parameters with an output limit for so many rows."""
+    """The parameters with an output limit for this number of rows."""
     grown = dict(parameters)
     for name in OUTPUT_LIMITS:
         limit = grown.get(name)
@@ -171,7 +171,7 @@ def grown_limits(parameters: Any, rows: int) -> dict[str, Any]:
 
 
 def one_line(text: str) -> str:
-    """The text with each line break written as a backslash and an n, so that no row can begin another."""
+    """The text with line breaks written as backslash and n, so that a row cannot start another row."""
     return _LINE_BREAK.sub(r"\\n", text)
 
 

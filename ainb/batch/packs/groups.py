@@ -1,11 +1,11 @@
-"""Which rows may share a call, and which failed calls are divided. No I/O."""
+"""Groups rows that may share a call, and decides when a failed pack is halved. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.refusals import kind_of
+from ainb.batch.running.refusals import kind_of
 from ainb.errors import BudgetExceededError, InvalidPromptError, InvalidReplyError, PermanentProviderError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def alike(rows: Iterable[PackRow]) -> Iterator[list[PackRow]]:
-    """Rows that share everything but their own text, in groups."""
+    """Groups of rows that differ only in their own text."""
     groups: dict[tuple[Any, ...], list[PackRow]] = {}
     for row in rows:
         before = tuple((item.role, str(item.content)) for item in row.request.messages[:-1])
@@ -28,7 +28,7 @@ def halves(rows: list[PackRow]) -> list[list[PackRow]]:
 
 
 def is_about_content(error: Exception) -> bool:
-    """Whether another request with fewer of the rows may be taken."""
+    """Whether a request with fewer of the rows may succeed."""
     if isinstance(error, BudgetExceededError | InvalidPromptError | InvalidReplyError):
         return True
     return isinstance(error, PermanentProviderError) and kind_of(error) is None

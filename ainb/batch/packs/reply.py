@@ -1,4 +1,4 @@
-"""Reads a pack's answer: which entry is which row's, whatever was left out, doubled or not finished."""
+"""Parses a pack's answer: assigns entries to rows, also if some are missing, duplicate or incomplete."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DECODER = json.JSONDecoder()
 
 
 def read_answers(schema: PackSchema, reply: Reply, ids: Collection[str]) -> dict[str, str]:
-    """The answers of rows by id, each as the JSON of the user's schema.
+    """The answers of rows by id, each as JSON of the user's schema.
 
-    Unknown ids are left out, and so are rows that were answered twice: which answer is theirs is unknown. Of
-    a reply that ends early the entries that are whole count.
+    Unknown ids are left out, and so are rows with two answers, because the right one is unknown. Of an
+    incomplete reply the complete entries count.
     """
     try:
         cut = reply.finish_reason == "length"
@@ -49,7 +49,7 @@ def _answer_text(schema: PackSchema, entry: dict[str, Any]) -> str | None:
 
 
 def _whole_entries(text: str) -> Iterator[Any]:
-    """Entries of lists of rows, each up to the first that is not whole."""
+    """Entries of each list of rows, up to the first incomplete entry."""
     for piece in text.split(f'"{ROWS}"')[1:] or [text]:
         yield from _leading_entries(piece)
 

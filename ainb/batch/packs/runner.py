@@ -1,4 +1,4 @@
-"""Sends the rows of a batch in packs: a worker gathers the rows of one call, sends it, and ends its rows."""
+"""Worker pool that sends rows in packs: a worker gathers the rows of a call, sends it, and ends its rows."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch import outcomes
 from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
-from ainb.batch.output import Output
 from ainb.batch.packs.calls import PackCalls, PackRow
 from ainb.batch.packs.groups import alike, halves, is_about_content
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out, with_shares
-from ainb.batch.refusals import kind_of, not_sent
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.row_result import RowResult
-from ainb.batch.runner import MAX_REQUEUES, YIELD_ROWS, Runner
-from ainb.batch.throttled import ThrottledRow
+from ainb.batch.results import outcomes
+from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult
+from ainb.batch.running.refusals import kind_of, not_sent
+from ainb.batch.running.runner import MAX_REQUEUES, YIELD_ROWS, Runner
+from ainb.batch.running.throttled import ThrottledRow
 from ainb.errors import (
     CircuitOpenError,
     InvalidReplyError,
@@ -35,11 +35,10 @@ Outcome = tuple[RowResult, Exception | None]
 
 
 class PackRunner(Runner):
-    """Sends the rows of one batch, several in a call.
+    """Runner that sends several rows per call.
 
-    A row that journal or cache answers is not packed. A row without an answer of its own in the reply is sent
-    alone, as in any other batch; so is each row of a pack that fails for its content, once halving has left
-    it alone. Takes what `Runner` takes.
+    A row that journal or cache answers is not packed. A row without an answer in the reply is sent alone, as
+    in any other batch. A pack that fails because of its content is halved until the row at fault is alone.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class PackRunner(Runner):
         self._packs = PackCalls(context.calls, context.options)
         self._delivery = Delivery(context.core)
         self._handle_pack = context.core.pack_handler()
-        # One worker gathers at a time, or the last rows would be spread over many small packs.
+        # One worker gathers at a time: otherwise the last rows would be spread over many small packs.
         self._gathering = asyncio.Lock()
         self._same: dict[str, list[tuple[int, Any]]] = {}
 
@@ -68,7 +67,7 @@ class PackRunner(Runner):
         self._reporter.update()
 
     async def _gather(self) -> list[PackRow]:
-        """The rows of the next pack: those that are left when journal, cache and validation had their say."""
+        """Rows of the next pack, without those that journal, cache or validation have ended."""
         found: list[PackRow] = []
         async with self._gathering:
             while len(found) < self._packs.size and not self._stopping:
@@ -83,7 +82,7 @@ class PackRunner(Runner):
         return [] if self._stopping else found
 
     async def _open(self, position: int, item: Any) -> PackRow | None:
-        """The row where it has to be sent; None where it has ended, or ends with another of the same key."""
+        """The row if it must be sent; None if it has ended, or ends with another row of the same key."""
         call = await self._make_call(item)
         if isinstance(call, RowResult):
             self._end(position, item, call, resumed=False)
@@ -103,7 +102,7 @@ class PackRunner(Runner):
         return self._packs.open_row(position, item, call, request)
 
     async def _send_rows(self, rows: Sequence[PackRow]) -> None:
-        """Send rows until each has ended: in packs, and alone where a pack does not answer them."""
+        """Send rows until all have ended: in packs, and alone if a pack does not answer them."""
         waiting = list(alike(rows))
         while waiting:
             group = waiting.pop()
@@ -121,7 +120,7 @@ class PackRunner(Runner):
         await self._end_row(row, result, error)
 
     async def _send_pack(self, rows: list[PackRow]) -> list[list[PackRow]]:
-        """Send a pack and end the rows that it answers; returns the groups in which the others are sent."""
+        """Send a pack and end the rows that it answers; returns the groups in which to send the others."""
         call, reply, started = await self._ask(rows)
         if isinstance(reply, Exception):
             return await self._fail(call, rows, reply, started)
@@ -142,12 +141,12 @@ class PackRunner(Runner):
             (missing if text is None else invalid).append(row)
         if len(missing) == len(rows):
             return halves(rows)
-        # The rows behind a cut were never begun; the others got no answer that is theirs.
+        # The rows after the cut were not begun; the other rows got no valid answer.
         again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
         return [*again, *([row] for row in invalid)]
 
     async def _ask(self, rows: Sequence[PackRow]) -> tuple[Call, Reply | Exception, float]:
-        """The last call, its reply or its error, and when it was sent; waits as for a row sent alone."""
+        """The last call, its reply or error, and the time it was sent; waits as for a row sent alone."""
         throttled = ThrottledRow(self._context, self._progress)
         for turn in range(MAX_REQUEUES):
             call, started = self._packs.make(rows), self._context.clock.monotonic()
@@ -157,7 +156,7 @@ class PackRunner(Runner):
             except CircuitOpenError as error:
                 ended = error
                 again = await self._circuit.wait(error)
-            except Exception as error:  # noqa: BLE001 - it is the outcome of these rows
+            except Exception as error:  # noqa: BLE001 - it becomes the result of these rows
                 if ends_program(error):
                     self._leave(error)
                 self._adapt(call, error, started)
@@ -173,7 +172,7 @@ class PackRunner(Runner):
     async def _deliver(
         self, row: PackRow, call: Call, reply: Reply, text: str, share: Share
     ) -> Outcome | None:
-        """The result of a row from its part of the answer; None where it is no valid answer."""
+        """The result of a row from its part of the answer; None if that is not valid."""
         own = await self._context.make_call(row.item)
         if call.provider is not own.provider:  # a fallback answered
             own.provider = call.provider
@@ -211,7 +210,7 @@ class PackRunner(Runner):
     async def _fail(
         self, call: Call, rows: list[PackRow], error: Exception, started: float
     ) -> list[list[PackRow]]:
-        """Halve a pack that failed for its content; else end its rows with the error."""
+        """Halve a pack that failed because of its content; otherwise end its rows with the error."""
         if call.replies:
             for row, share in zip(rows, self._share(call, rows, [None] * len(rows)), strict=True):
                 row.shares.append(share)
@@ -235,7 +234,7 @@ class PackRunner(Runner):
         return []
 
     def _count_savings(self, call: Call, rows: int) -> None:
-        """Count what the rows but for the first did not send again."""
+        """Count the shared tokens that all rows but the first did not send again."""
         saved = self._packs.shared_tokens * (rows - 1)
         price = self._context.core.prices.per_million(call.request.provider, call.request.model)[0]
         self._progress.pack_saved_tokens += saved
@@ -248,11 +247,11 @@ class PackRunner(Runner):
         return share_out(call.replies, sent, received, call.attempts)
 
     async def _end_row(self, row: PackRow, result: RowResult, error: Exception | None) -> None:
-        """Store and hand out a row's result, with what earlier calls for it cost."""
+        """Store and output a row's result, with the shares of earlier calls for it."""
         self._hand_out(row, await self._settle(row.key, with_shares(result, row.shares), error))
 
     def _hand_out(self, row: PackRow, result: RowResult) -> None:
-        """End the row, and those that send the same."""
+        """End the row and rows with the same key."""
         self._end(row.position, row.item, result, resumed=False)
         for position, item in self._same.pop(row.key, ()):
             self._end(position, item, result.shared(), resumed=False)

@@ -1,4 +1,4 @@
-"""The schema of a pack's answer: one entry per row, with its id and what the user's schema asks for."""
+"""Schema of a pack's answer: one entry per row with its id and the fields of the user's schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ID = "id"
 VALUE = "value"
 ITEM = "ainb_row"
 _DEFINITIONS = ("$defs", "definitions")
-# With one of these at its root an object is more than its properties.
+# Keywords at the root with which an object cannot be reduced to its properties.
 _NOT_PLAIN = frozenset(
     {"$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "patternProperties", "dependentSchemas",
      "dependentRequired", "minProperties", "maxProperties", "propertyNames", "unevaluatedProperties"}
@@ -23,32 +23,32 @@ _NOT_PLAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PackSchema:
-    """Schema of a pack's answer, and how a row's own answer stands in it.
+    """Schema of a pack's answer.
 
     Attributes:
-        schema: Of the whole answer.
-        flat: Whether the row's fields stand beside its id; else its answer stands under "value", which holds
-            for schemas that are no plain object or have a field "id" of their own.
+        schema: Schema of the whole answer.
+        flat: Whether the row's fields are beside its id. Otherwise its answer is in "value": for schemas that
+            are not a plain object, or that have a field "id".
     """
 
     schema: Schema
     flat: bool
 
     def answer_of(self, entry: Mapping[str, Any]) -> Any:
-        """A row's own answer. KeyError where the entry holds none."""
+        """A row's answer in an entry; raises KeyError without one."""
         if self.flat:
             return {name: value for name, value in entry.items() if name != ID}
         return entry[VALUE]
 
 
 def pack_schema(schema: Schema) -> PackSchema:
-    """The schema of a pack whose rows are to match `schema`."""
+    """The schema of a pack whose rows must match `schema`."""
     shape = dict(schema.json_schema)
     definitions = {name: shape.pop(name) for name in _DEFINITIONS if name in shape}
     shape.pop("$schema", None)
     flat = _is_flat(shape) and not _refers_to_root(shape)
     if not flat and _refers_to_root({**shape, **definitions}):
-        # The root of the row's schema lies deeper now; what refers to it is led there.
+        # The root of the row's schema is nested now, so references to it are rewritten.
         shape = _led_to_item(shape)
         definitions = _led_to_item(definitions)
         definitions.setdefault("$defs", {})[ITEM] = shape
@@ -68,17 +68,17 @@ def pack_schema(schema: Schema) -> PackSchema:
 
 
 def read_rows(text: str) -> list[Any]:
-    """The entries of a pack's answer.
+    """Parse the entries of a pack's answer.
 
     Raises:
-        ValueError: The text is JSON without such a list, or no JSON.
+        ValueError: The text is not JSON, or JSON without such a list.
     """
     try:
         found = json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     rows = found.get(ROWS) if isinstance(found, dict) else found
-    # A list that holds something else is a part of an answer.
+    # A list of other values is a part of an answer.
     bare = (
         rows is found and isinstance(rows, list) and all(isinstance(row, dict) and ID in row for row in rows)
     )
@@ -109,7 +109,7 @@ def _is_flat(shape: Mapping[str, Any]) -> bool:
 
 
 def _refers_to_root(value: Any) -> bool:
-    """Whether something refers to the root of the schema or into it, definitions aside."""
+    """Whether the schema has references to its root or into it, other than to definitions."""
     if isinstance(value, list):
         return any(map(_refers_to_root, value))
     if not isinstance(value, Mapping):

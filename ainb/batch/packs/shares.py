@@ -1,4 +1,4 @@
-"""Splits the tokens and the cost of one call among its rows, exactly. No I/O."""
+"""Splits the tokens and the cost of a call among its rows; the parts add up exactly. No I/O."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ainb.batch.outcomes import added
-from ainb.batch.row_result import NANO, RowResult, to_nano_usd
+from ainb.batch.results.outcomes import added
+from ainb.batch.results.row_result import NANO, RowResult, to_nano_usd
 from ainb.messages import Reply, Usage, add_up, provider_savings
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A row's part of a call.
+    """A row's share of a call.
 
     Attributes:
         usage: Tokens.
         cost_nano_usd: Cost in 1e-9 USD; None when unknown.
-        saved_nano_usd: What the provider's cache saved, in 1e-9 USD; None when unknown.
-        attempts: Provider calls made, the same for every row of the call.
+        saved_nano_usd: Savings of the provider's cache in 1e-9 USD; None when unknown.
+        attempts: Number of provider calls, the same for all rows of the call.
     """
 
     usage: Usage
@@ -35,16 +35,16 @@ class Share:
 
     @property
     def saved_usd(self) -> Decimal | None:
-        """What the provider's cache saved, in USD; None when unknown."""
+        """Savings of the provider's cache in USD; None when unknown."""
         return None if self.saved_nano_usd is None else Decimal(self.saved_nano_usd) / NANO
 
 
 def split(total: int | None, weights: Sequence[int]) -> list[int | None]:
-    """Whole parts of a whole number that add up to it, as near to the weights as can be; None stays None.
+    """Split an integer into integers in proportion to the weights; they add up to the total. None stays None.
 
     Args:
         total: May be negative.
-        weights: At least one, none negative; all zero counts as all equal.
+        weights: At least one, none negative; all zero means equal parts.
     """
     if total is None:
         return [None] * len(weights)
@@ -63,13 +63,13 @@ def split(total: int | None, weights: Sequence[int]) -> list[int | None]:
 def share_out(
     replies: Sequence[Reply], sent: Sequence[int], received: Sequence[int], attempts: int
 ) -> list[Share]:
-    """The part of each row in what a call took.
+    """The share of each row in a call.
 
     Args:
         replies: The provider's replies to the call; at least one.
         sent: Characters of each row in the prompt.
         received: Characters of each row in the answer; 0 for rows without one.
-        attempts: Provider calls made.
+        attempts: Number of provider calls.
     """
     usage, cost = add_up(replies)
     saved = provider_savings(replies)
@@ -96,8 +96,8 @@ def share_out(
 
 
 def with_shares(result: RowResult, shares: Sequence[Share]) -> RowResult:
-    """The result with what calls that did not answer the row have cost."""
-    if shares and not result.attempts:  # nothing was sent for it this time, so nothing is unknown of that
+    """The result plus the shares of calls that did not answer the row."""
+    if shares and not result.attempts:  # nothing was sent this time, so no cost is unknown
         result = dataclasses.replace(
             result,
             cost_nano_usd=result.cost_nano_usd or 0,

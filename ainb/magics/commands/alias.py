@@ -22,13 +22,13 @@ SAVE = Flag(
 UNSAVE = Flag(
     name="save",
     goes_to="cell",
-    help="take it out of pyproject.toml as well",
+    help="remove it from pyproject.toml as well",
     example="%ai dealias fast --save",
 )
 
 
 def set_alias(shell: NotebookShell, arguments: Arguments) -> str:
-    """Set an alias of a model, until the kernel ends or with ``--save`` for good."""
+    """Set an alias of a model until the kernel ends, or permanently with ``--save``."""
     name, target = arguments.words
     known = dict(shell.session().config.aliases)
     if not name or set(name) & set(":/"):
@@ -59,5 +59,5 @@ def drop_alias(shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def _pyproject() -> Path:
-    """The nearest pyproject.toml, which options are read from; else a new one in the working folder."""
+    """The nearest pyproject.toml, from which options are read; else a new one in the working folder."""
     return find_pyproject(Path.cwd()) or Path.cwd() / "pyproject.toml"

@@ -1,7 +1,7 @@
-"""Edits ``[tool.ainb.aliases]`` of a pyproject.toml one line at a time; every other byte stays as it is.
+"""Edits ``[tool.ainb.aliases]`` of a pyproject.toml one line at a time; every other byte stays the same.
 
-The new text is parsed and compared with the wanted content before it replaces the file, so a form that these
-few rules do not cover is refused and the file is never damaged.
+The new text is parsed and compared with the wanted content before it replaces the file: a form that these
+few rules do not cover is an error, and the file is never damaged.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _STRING = r"(?:\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*')"
 
 
 def save_alias(path: Path, name: str, target: str) -> None:
-    """Write an alias into a file, which is created where it is missing.
+    """Write an alias into a file, which is created if it is missing.
 
     Raises:
-        ConfigError: The file cannot be read or written, or holds its aliases in a form that is not changed
-            here; or what is to be saved looks like a key.
+        ConfigError: The file cannot be read or written, its aliases are in a form that cannot be edited here,
+            or the name or the model looks like a key.
     """
     if redact(f"{name} {target}") != f"{name} {target}":
         raise ConfigError("what is to be saved looks like a key, and no key is written into pyproject.toml")
@@ -146,7 +146,7 @@ def _means(text: str, wanted: Mapping[str, Any]) -> bool:
 
 
 def _aliases(data: dict[str, Any]) -> dict[str, Any]:
-    """The table of aliases, added where it is missing."""
+    """The table of aliases, added if it is missing."""
     for name in ("tool", "ainb", "aliases"):
         data = data.setdefault(name, {})
         if not isinstance(data, dict):

@@ -21,7 +21,7 @@ def budget(shell: NotebookShell, arguments: Arguments) -> Report | str:
     """Show, change, reset or switch off the budget.
 
     Raises:
-        ConfigError: The word is no sum of money and no action.
+        ConfigError: The word is neither an amount of money nor an action.
     """
     if not arguments.words:
         return show_budget(shell)

@@ -21,7 +21,7 @@ OLDER = Flag(
     metavar="SPAN",
     read=seconds,
     goes_to="cell",
-    help="age of the answers that prune forgets: seconds, 90m, 24h, 7d",
+    help="age above which prune deletes answers: seconds, 90m, 24h, 7d",
     example="%ai cache prune --older 7d",
 )
 
@@ -30,7 +30,7 @@ def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
     """Show, clear or prune the cache.
 
     Raises:
-        ConfigError: The word is no action, or ``--older`` stands without prune.
+        ConfigError: The word is not an action, or ``--older`` is used without prune.
     """
     action = arguments.words[0] if arguments.words else "show"
     older: float | None = arguments.cell.get("older")
@@ -44,16 +44,16 @@ def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
     if not session.cache_status():
         return OFF
     if action == "clear":
-        return f"{_answers(session.clear_cache())} forgotten; the next calls are asked again"
+        return f"{_answers(session.clear_cache())} forgotten; the next calls are sent again"
     return prune(session, older) if action == "prune" else Report(tables=cache_tables(session))
 
 
 def prune(session: Session, max_age_seconds: float | None) -> str:
-    """Remove answers above an age; None means the configured time to live."""
+    """Delete answers above an age; None means the configured time to live."""
     options = session.config.cache
     usual = options.ttl_seconds if options is not None else None
     if max_age_seconds is None and usual is None:
-        return "stored answers never expire here, so none is too old; %ai cache prune --older 7d says how old"
+        return "stored answers never expire here, so none is too old; give an age: %ai cache prune --older 7d"
     return f"{_answers(session.prune_cache(max_age_seconds))} forgotten"
 
 

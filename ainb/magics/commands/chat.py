@@ -48,7 +48,7 @@ def _list(shell: NotebookShell) -> Report:
     notebook = _notebook(shell)
     names = shell.chats.names(notebook)
     if not names:
-        return Report(["There are no chats; begin one with %%ai --chat NAME."])
+        return Report(["There are no chats; start one with %%ai --chat NAME."])
     rows = []
     for name in names:
         turns = shell.chats.find(notebook, name).turns
@@ -78,7 +78,7 @@ def _fork(shell: NotebookShell, name: str, copy: str) -> str:
 
 def _cut(shell: NotebookShell, name: str, turns: str) -> str:
     if not turns.isdecimal():
-        raise ConfigError(f"TURNS is how many turns stay, a whole number; it is {turns!r}")
+        raise ConfigError(f"TURNS is how many turns to keep, a whole number; it is {turns!r}")
     dropped = shell.chats.cut(_notebook(shell), name, int(turns))
     return f"{dropped} turns of {name} are dropped"
 
@@ -92,7 +92,7 @@ def _short(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]} …"
 
 
-# Action: the words behind it, and its function.
+# Action: the words after it, and its function.
 ACTIONS: dict[str, tuple[str, Callable[..., Report | str]]] = {
     "show": ("NAME", _show),
     "fork": ("NAME NEW", _fork),

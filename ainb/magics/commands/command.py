@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ainb.magics.parsing.arguments import Arguments
@@ -11,23 +11,24 @@ from ainb.magics.parsing.flags import Flag
 from ainb.magics.shell import NotebookShell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """One subcommand of ``%ai``.
 
     Attributes:
-        name: As typed behind ``%ai``.
-        run: Its function; what it returns is shown, None shows nothing.
-        metavar: The words behind it, for the help.
-        words: Least and greatest number of words that it takes.
-        flags: Its own options; None takes words as typed, dashes and all.
+        name: As typed after ``%ai``.
+        run: Its function; the return value is shown, None shows nothing.
+        metavar: The words after it, for the help.
+        words: Smallest and largest number of words that it takes.
+        flags: Its own options; None takes words as typed, with their dashes.
         synonyms: Other names.
-        choices: Words that Tab offers behind it.
+        choices: Words that Tab offers after it.
         help: One line.
         example: A line that can be typed.
     """
 
     name: str
+    _: KW_ONLY
     run: Callable[[NotebookShell, Arguments], Any]
     metavar: str = ""
     words: tuple[int, int] = (0, 0)

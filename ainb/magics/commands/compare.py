@@ -1,4 +1,4 @@
-"""``%ai compare NAME``: a comparison of the notebook, shown again."""
+"""``%ai compare NAME``: shows a comparison of the notebook again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def show_comparison(shell: NotebookShell, arguments: Arguments) -> None:
     """Show the panel of a comparison that a variable of the notebook holds.
 
     Raises:
-        ConfigError: There is no such variable, or it holds something else.
+        ConfigError: There is no such variable, or it does not hold a comparison.
     """
     from ainb.panels.compare import show
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
@@ -14,7 +15,7 @@ from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import since
 from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import listed
-from ainb.panels.markup import Report, Table
+from ainb.panels.markup import Column, Report, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ ALL = Flag(
     example="%ai cost --all",
 )
 USUAL_COST = ("request_model",)
-# Shown in the place of names of columns that a heading does not explain.
+# Headings of columns whose names do not explain themselves.
 HEADINGS = {
     "request_model": "model",
     "provider_name": "provider",
@@ -48,10 +49,10 @@ HEADINGS = {
 
 
 def show_cost(shell: NotebookShell, arguments: Arguments) -> FrameReport:
-    """Tokens and money by columns of the log, of the calls that were sent; the frame holds all calls.
+    """Tokens and cost of the calls that were sent, by columns of the log; the frame covers all calls.
 
     Raises:
-        ConfigError: A word names no column; the message lists them.
+        ConfigError: A word is not the name of a column; the message lists them.
     """
     from ainb.usage.frames.billed import billed_costs
 
@@ -62,21 +63,16 @@ def show_cost(shell: NotebookShell, arguments: Arguments) -> FrameReport:
     frame = session.costs(by, **options)
     billed = billed_costs(session.log, by, only="sent" if with_free else "billed", **options)
     first = billed.frame.sort_values("cost_usd", ascending=False, kind="stable").head(MAX_ROWS)
-    rows = [
-        (
-            *_key(key),
-            count(row.calls),
-            count(row.input_tokens),
-            count(row.output_tokens),
-            _price(row),
-            _saved(row.saved_usd),
-        )
-        for key, row in zip(first.index, first.itertuples(index=False), strict=True)
+    columns = [
+        *_key_columns(by),
+        Column("calls", lambda _, row: count(row.calls), "number"),
+        Column("tokens in", lambda _, row: count(row.input_tokens), "number"),
+        Column("tokens out", lambda _, row: count(row.output_tokens), "number"),
+        Column("cost", lambda _, row: _price(row), "number"),
+        Column("saved", lambda _, row: _saved(row.saved_usd), "number"),
     ]
-    columns = (*by, "calls", "tokens in", "tokens out", "cost", "saved")
     lines = [_total(billed.frame), *_left_out(billed), *_more(billed.frame, "groups, the costliest first")]
-    numeric = range(len(by), len(columns))
-    return FrameReport(Report(lines, _table("Cost", columns, rows, numeric=numeric)), frame)
+    return FrameReport(Report(lines, _table("Cost", _groups(first), columns)), frame)
 
 
 def _left_out(billed: BilledCosts) -> list[str]:
@@ -92,57 +88,48 @@ def _left_out(billed: BilledCosts) -> list[str]:
 def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
     """One row per call; the latest are shown."""
     frame = shell.session().usage(**arguments.cell)
-    rows = [
-        (
-            local_time(row.started_at),
-            _model(row),
-            as_text(row.status) + (", cached" if row.cache_hit or row.coalesced else ""),
-            count(row.input_tokens),
-            count(row.output_tokens),
-            _money(row.cost_usd, int(row.cost_source == "unpriced")),
-            duration(row.duration_s),
-            as_text(row.notebook),
-        )
-        for row in _latest(frame)
+    columns = [
+        Column("started", lambda row: local_time(row.started_at)),
+        Column("model", _model),
+        Column("status", lambda row: as_text(row.status) + (", cached" if _is_cached(row) else "")),
+        Column("tokens in", lambda row: count(row.input_tokens), "number"),
+        Column("tokens out", lambda row: count(row.output_tokens), "number"),
+        Column("cost", lambda row: _money(row.cost_usd, int(row.cost_source == "unpriced")), "number"),
+        Column("took", lambda row: duration(row.duration_s), "number"),
+        Column("notebook", lambda row: as_text(row.notebook)),
     ]
-    columns = ("started", "model", "status", "tokens in", "tokens out", "cost", "took", "notebook")
     total = _headline(frame["cost_usd"].sum(), int(frame["cost_usd"].isna().sum()))
     lines = [f"{_calls(len(frame))}, {total}", *_more(frame, "calls, the latest first")]
-    return FrameReport(Report(lines, _table("Usage", columns, rows, numeric={3, 4, 5, 6})), frame)
+    return FrameReport(Report(lines, _table("Usage", _latest(frame), columns)), frame)
 
 
 def show_errors(shell: NotebookShell, arguments: Arguments) -> FrameReport:
     """Failed calls, or their number by columns of the log.
 
     Raises:
-        ConfigError: A word names no column; the message lists them.
+        ConfigError: A word is not the name of a column; the message lists them.
     """
     by = _names(arguments)
     frame = shell.session().errors(by or None, **arguments.cell)
     if by:
-        first = frame.head(MAX_ROWS)
-        rows: list[Sequence[str]] = [
-            (*_key(key), count(row.calls), local_time(row.last_at), as_text(row.last_message))
-            for key, row in zip(first.index, first.itertuples(index=False), strict=True)
+        records, what = _groups(frame.head(MAX_ROWS)), "groups, the most frequent first"
+        columns = [
+            *_key_columns(by),
+            Column("calls", lambda _, row: count(row.calls), "number"),
+            Column("last", lambda _, row: local_time(row.last_at)),
+            Column("last message", lambda _, row: as_text(row.last_message)),
         ]
-        columns: Sequence[str] = (*by, "calls", "last", "last message")
-        numeric = {len(by)}
-        lines = [_failed(shell, arguments), *_more(frame, "groups, the most frequent first")]
     else:
-        rows = [
-            (
-                local_time(row.started_at),
-                _model(row),
-                _error(row) + (", not sent" if row.status == "rejected" else ""),
-                count(row.attempts),
-                as_text(row.error_message),
-            )
-            for row in _latest(frame)
+        records, what = _latest(frame), "calls, the latest first"
+        columns = [
+            Column("started", lambda row: local_time(row.started_at)),
+            Column("model", _model),
+            Column("error", lambda row: _error(row) + (", not sent" if row.status == "rejected" else "")),
+            Column("attempts", lambda row: count(row.attempts), "number"),
+            Column("message", lambda row: as_text(row.error_message)),
         ]
-        columns = ("started", "model", "error", "attempts", "message")
-        numeric = {3}
-        lines = [_failed(shell, arguments), *_more(frame, "calls, the latest first")]
-    return FrameReport(Report(lines, _table("Errors", columns, rows, numeric=numeric)), frame)
+    lines = [_failed(shell, arguments), *_more(frame, what)]
+    return FrameReport(Report(lines, _table("Errors", records, columns)), frame)
 
 
 def _failed(shell: NotebookShell, arguments: Arguments) -> str:
@@ -156,30 +143,40 @@ def _names(arguments: Arguments) -> tuple[str, ...]:
     """Column names; words may also be separated by commas.
 
     Raises:
-        ConfigError: One is a span of time, which stands behind ``--since``.
+        ConfigError: One is a time span, which belongs after ``--since``.
     """
     span = next((word for word in arguments.words if _SPAN.fullmatch(word)), None)
     if span is not None:
-        raise ConfigError(f"a span of time stands behind --since; write --since {span}")
+        raise ConfigError(f"a time span belongs after --since; write --since {span}")
     return tuple(name for word in arguments.words for name in word.split(",") if name)
 
 
-def _table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: Collection[int]
-) -> list[Table]:
-    shown = [HEADINGS.get(name, name) for name in columns]
-    return [Table(caption=caption, columns=shown, rows=rows, numeric=numeric)] if rows else []
+def _table(caption: str, records: Sequence[tuple[Any, ...]], columns: Sequence[Column]) -> list[Table]:
+    return [Table.of(caption, records, columns)] if records else []
 
 
-def _key(key: Any) -> tuple[str, ...]:
-    parts = key if isinstance(key, tuple) else (key,)
-    return tuple(
-        f"{part:%Y-%m-%d}" if is_known(part) and hasattr(part, "year") else as_text(part) for part in parts
-    )
+def _key_columns(by: Sequence[str]) -> list[Column]:
+    """The columns that the groups are made by."""
+    return [
+        Column(HEADINGS.get(name, name), functools.partial(_part, place)) for place, name in enumerate(by)
+    ]
 
 
-def _latest(frame: pd.DataFrame) -> list[Any]:
-    return list(frame.tail(MAX_ROWS).iloc[::-1].itertuples(index=False))
+def _part(place: int, key: Any, _row: Any) -> str:
+    part = key[place] if isinstance(key, tuple) else key
+    return f"{part:%Y-%m-%d}" if is_known(part) and hasattr(part, "year") else as_text(part)
+
+
+def _groups(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return list(zip(frame.index, frame.itertuples(index=False), strict=True))
+
+
+def _latest(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return [(row,) for row in frame.tail(MAX_ROWS).iloc[::-1].itertuples(index=False)]
+
+
+def _is_cached(row: Any) -> bool:
+    return bool(row.cache_hit or row.coalesced)
 
 
 def _model(row: Any) -> str:
@@ -210,7 +207,7 @@ def _money(usd: Any, unpriced: Any = 0) -> str:
 
 
 def _headline(usd: Any, unpriced: int) -> str:
-    """Money of the calls with a price, and how many have none."""
+    """Cost of the calls with a price, and the number of calls without one."""
     return f"{_money(usd)}, besides {_calls(unpriced)} without a price" if unpriced else _money(usd)
 
 
@@ -234,4 +231,4 @@ def _calls(number: int, noun: str = "call") -> str:
 def _more(frame: pd.DataFrame, what: str) -> list[str]:
     if len(frame) <= MAX_ROWS:
         return []
-    return [f"The table shows {MAX_ROWS} of {len(frame):,} {what}; the frame that this line gives holds all."]
+    return [f"The table shows {MAX_ROWS} of {len(frame):,} {what}; the returned frame holds all."]

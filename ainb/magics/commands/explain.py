@@ -27,7 +27,7 @@ def explain(shell: NotebookShell, arguments: Arguments) -> Reply:
 
 
 def fix(shell: NotebookShell, arguments: Arguments) -> Reply:
-    """Ask a model to correct the failed cell; the answer goes into a new cell where the front end can."""
+    """Ask a model to correct the failed cell; the answer becomes a new cell if the front end supports it."""
     reply = _ask_about_last_error(shell, arguments, FIX, "%ai fix")
     if reply.has_code and shell.display() not in {"static", "off"}:
         shell.insert_cell(plain_text(reply)[0] if reply.form == "code" else reply.code)
@@ -41,7 +41,7 @@ def _ask_about_last_error(shell: NotebookShell, arguments: Arguments, instructio
             f"{magic} explains the last cell that failed, and no cell has failed; "
             "run the cell that fails first"
         )
-    # Filled: braces in the user's code are code.
+    # Marked as filled, so that braces in the user's code are not replaced.
     call = make_call(shell, arguments, Filled(f"{instruction}\n\n{failure}", values=(failure,)), magic)
     reply = send(shell, call, arguments)
     shell.bind("_ai", reply)

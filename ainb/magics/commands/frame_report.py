@@ -19,7 +19,7 @@ class FrameReport:
 
     Attributes:
         report: Shown at once.
-        frame: The value of the line.
+        frame: The value of the magic.
     """
 
     report: Report
@@ -27,13 +27,13 @@ class FrameReport:
 
 
 def suppress_display(frame: pd.DataFrame, ipython: Any) -> pd.DataFrame:
-    """Keep IPython from showing the frame as Out[n] of the cell that shows its report."""
+    """Prevent IPython from showing the frame as Out[n] of the cell that shows its report."""
     number = ipython.execution_count
 
     def show() -> None:
         if ipython.execution_count != number:
             raise NotImplementedError  # IPython then uses the frame's own display
 
-    # Past pandas, which would warn that a column cannot be set this way; copies do not carry it.
+    # Set without pandas, which would warn about a new column; copies of the frame do not have it.
     object.__setattr__(frame, "_ipython_display_", show)
     return frame

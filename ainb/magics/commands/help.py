@@ -15,7 +15,7 @@ from ainb.panels.markup import Report, Table
 from ainb.suggestions import closest
 from ainb.version import __version__
 
-# A value of each setting, as it is typed behind %config Ainb.NAME =
+# A value of each setting, as typed after %config Ainb.NAME =
 VALUES: Final[Mapping[str, str]] = {
     "model": '"openai:gpt-5-mini"',
     "api_base": '"http://127.0.0.1:8000/v1"',
@@ -57,7 +57,7 @@ def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
         [
             (
                 "%%ai [MODEL] [options], and the prompt below it; "
-                "{name} puts in a value of the notebook, {{name}} is {name}."
+                "{name} inserts a value of the notebook, {{name}} is {name}."
             ),
             (
                 "MODEL is provider:model, such as openai:gpt-5-mini, or an alias. "
@@ -80,7 +80,7 @@ def show_help(commands: Sequence[Command], arguments: Arguments) -> Report:
 
 
 def show_version(_shell: NotebookShell, _arguments: Arguments) -> str:
-    """The version of ainb, and of the prices that it knows, in one line."""
+    """The versions of ainb and of its price list, in one line."""
     from ainb.pricing import price_source
 
     return f"ainb {__version__} ({price_source()})"
@@ -118,7 +118,7 @@ def _topic(commands: Sequence[Command], word: str) -> list[str]:
 
 
 def _own_flags(command: Command) -> list[str]:
-    """Options that only the subcommand has, each with its example."""
+    """The subcommand's own options, each with an example."""
     lines: list[str] = []
     for flag in command.flags or ():
         if flag not in CELL_FLAGS:

@@ -9,7 +9,7 @@ from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
 from ainb.magics.display.numbers import as_text, count, is_known, local_time
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
-from ainb.panels.markup import Report, Table
+from ainb.panels.markup import Column, Report, Table
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Repor
     """Show the jobs, or cancel those of a run.
 
     Raises:
-        ConfigError: The word is no action, or the run has no job under way.
+        ConfigError: The word is not an action, or the run has no unfinished job.
     """
     session, words = shell.session(), arguments.words
     if words and words[0].lower() != CANCEL:
@@ -37,7 +37,7 @@ def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Repor
     if len(words) == WORDS:
         frame = session.cancel_batch_jobs(words[1])
         line = (
-            "the provider was asked to stop; rows that are done stay done, and running the cell again "
+            "the provider was asked to stop; finished rows keep their answers, and running the cell again "
             "collects them"
         )
         return FrameReport(Report([line], _tables(frame)), frame)
@@ -58,19 +58,16 @@ def _cost(usd: Any) -> str:
 
 
 def _tables(frame: pd.DataFrame) -> list[Table]:
-    rows = [
-        (
-            job.run_id,
-            job.provider,
-            as_text(job.job_id),
-            job.state,
-            count(job.rows),
-            count(job.answered),
-            count(job.failed),
-            local_time(job.submitted_at),
-            _cost(job.cost_usd),
-        )
-        for job in frame.head(MAX_ROWS).itertuples(index=False)
+    columns = [
+        Column("run", lambda job: job.run_id),
+        Column("provider", lambda job: job.provider),
+        Column("job", lambda job: as_text(job.job_id)),
+        Column("state", lambda job: job.state),
+        Column("rows", lambda job: count(job.rows)),
+        Column("answered", lambda job: count(job.answered)),
+        Column("failed", lambda job: count(job.failed)),
+        Column("submitted", lambda job: local_time(job.submitted_at)),
+        Column("cost", lambda job: _cost(job.cost_usd)),
     ]
-    columns = ("run", "provider", "job", "state", "rows", "answered", "failed", "submitted", "cost")
-    return [Table(caption="Batch jobs", columns=columns, rows=rows)]
+    jobs = ((job,) for job in frame.head(MAX_ROWS).itertuples(index=False))
+    return [Table.of("Batch jobs", jobs, columns)]

@@ -1,4 +1,4 @@
-"""``%ai list``: providers, pulled models and aliases; of a key only whether its variable is set."""
+"""``%ai list``: providers, pulled models and aliases; for keys only whether the variable is set."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ainb.magics.display.numbers import UNKNOWN
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.panels.markup import Report, Table
+from ainb.providers import local as local_models
 from ainb.providers import plugins
 from ainb.providers import pydantic_ai as pydantic_names
 from ainb.providers.services import OWN_NAMES, SERVICES, SYNONYMS, Service, base_url_of
@@ -24,7 +25,7 @@ from ainb.suggestions import closest
 
 if TYPE_CHECKING:
     from ainb.pricing import Prices
-    from ainb.providers.learnt import Learnt
+    from ainb.providers.lessons.learnt import Learnt
 
 # Models of the price list that do not answer prompts with text, or are no longer sold to new users.
 _NOT_CHAT = re.compile(
@@ -41,10 +42,7 @@ _SCHEMA_WORDS = {
 
 
 def show_list(shell: NotebookShell, arguments: Arguments) -> Report:
-    """Providers, pulled models and aliases; for one provider its models with prices.
-
-    For one model what it takes.
-    """
+    """Providers, pulled models and aliases; models and prices of one provider; the rules of one model."""
     config = shell.session().config
     service = arguments.words[0] if arguments.words else None
     if service is None:
@@ -69,7 +67,7 @@ def show_list(shell: NotebookShell, arguments: Arguments) -> Report:
 
 
 def _is_model(word: str, aliases: Mapping[str, str]) -> bool:
-    """Whether a word names a model and not a provider."""
+    """Whether a word is the name of a model and not of a provider."""
     known = {*SERVICES, *SYNONYMS, *plugins.names()}
     if word in known:
         return False
@@ -98,10 +96,10 @@ def _usd(value: Decimal | None) -> str:
 
 
 def model_tables(shell: NotebookShell, name: str) -> list[Table]:
-    """What a model takes by the rules of its family, its price, and what was learnt from its refusals.
+    """Rules of a model's family, its price, and lessons from its refusals.
 
     Raises:
-        ConfigError: The text names no provider.
+        ConfigError: The text is not the name of a model.
     """
     session = shell.session()
     service, model = session.find_model(name)
@@ -126,7 +124,7 @@ def model_tables(shell: NotebookShell, name: str) -> list[Table]:
 
 
 def learnt_tables(rows: Sequence[tuple[str, str, Learnt]]) -> list[Table]:
-    """What models refused, as a table; [] without any."""
+    """Parameters that models refused, as a table; [] without any."""
     cells = [
         (
             model,
@@ -204,8 +202,6 @@ def _key(service: Service) -> str:
 
 def pulled_models() -> list[str]:
     """Names of the models on this machine."""
-    from ainb.providers import local as local_models
-
     return sorted(local_models.pulled())
 
 
@@ -218,9 +214,7 @@ def local_table() -> list[Table]:
 
 
 def _suggested_table() -> Table:
-    """Models that can be pulled, with what they take and what they are good for."""
-    from ainb.providers import local as local_models
-
+    """Models that can be pulled, with size, memory and suitable tasks."""
     rows = [
         (
             item.title,

@@ -16,15 +16,15 @@ def login(_shell: NotebookShell, arguments: Arguments) -> str:
     """Ask for a key and store it.
 
     Raises:
-        ConfigError: There is no input, no keyring, or the text cannot be a key.
+        ConfigError: There is no way to type the key, no keyring, or the text cannot be a key.
     """
     name = _variable(arguments.words[0])
     try:
-        # In a kernel this is the front end's password box: the key goes neither into the cell nor its output.
+        # In a kernel this is the front end's password box: the key is neither in the cell nor in its output.
         value = getpass.getpass(f"{name} (is not shown): ")
     except (EOFError, NotImplementedError):
         raise ConfigError(
-            f"%ai login needs somebody to type the key, and nobody can here; set {name} in the environment"
+            f"%ai login needs a prompt for the key, and there is none here; set {name} in the environment"
         ) from None
     return keys.login(name, value)
 
@@ -35,7 +35,7 @@ def logout(_shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def _variable(word: str) -> str:
-    """The key variable of a provider, or the word itself where it is a variable in capitals."""
+    """The key variable of a provider, or the word itself if it is a variable in capitals."""
     name = SYNONYMS.get(word, word)
     if name in keys.KEY_VARIABLES:
         return keys.KEY_VARIABLES[name]

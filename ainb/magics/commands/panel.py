@@ -8,7 +8,7 @@ from ainb.panels import panel
 
 
 def show_panel(shell: NotebookShell, arguments: Arguments) -> None:
-    """Show a panel below the cell, live where the front end can.
+    """Show a panel below the cell, live if the front end supports it.
 
     Raises:
         ConfigError: There is no panel of that name.

@@ -13,6 +13,7 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
 from ainb.panels.markup import box, escape
+from ainb.providers import local as local_models
 
 PERIOD_SECONDS = 0.2
 MEGABYTE = 1_000_000
@@ -20,7 +21,7 @@ HUB_PREFIX = "hf:"
 YES = Flag(
     name="yes",
     goes_to="cell",
-    help="download a file of the Hugging Face hub without being asked",
+    help="download a file of the Hugging Face hub without a question",
     example="%ai pull hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf --yes",
 )
 
@@ -32,8 +33,6 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
         ConfigError: There is no such model.
         CallInterrupted: The user stopped it.
     """
-    from ainb.providers import local as local_models
-
     name = arguments.words[0].removeprefix("local:")
     if name.startswith(HUB_PREFIX):
         return _pull_from_hub(shell, name, confirmed="yes" in arguments.cell)
@@ -50,13 +49,11 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def _pull_from_hub(shell: NotebookShell, reference: str, *, confirmed: bool) -> str:
-    """Show size and licence of a file of the hub, and download it after a yes.
+    """Show size and licence of a file of the hub, and download it once confirmed.
 
     Raises:
-        NotConfirmedError: Nobody said yes.
+        NotConfirmedError: The download was not confirmed.
     """
-    from ainb.providers import local as local_models
-
     file = local_models.look_up(reference)
     if not confirmed:
         answer = shell.confirm(f"{file.summary}. Download it?")
@@ -89,7 +86,7 @@ def _ready(name: str) -> str:
 
 
 class DownloadProgress:
-    """Progress of a download: one updated output in a notebook, one line in a terminal, else nothing."""
+    """Progress of a download: one updated output in a notebook, one line in a terminal, otherwise nothing."""
 
     def __init__(self, shell: NotebookShell, name: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._shell = shell
@@ -101,7 +98,7 @@ class DownloadProgress:
         self._shown = False
 
     def __call__(self, done_bytes: int, total_bytes: int | None) -> None:
-        """Show the bytes received of the total, which is None when unknown; at most five times a second."""
+        """Show the bytes received and the total (None when unknown), at most five times a second."""
         now = self._clock.monotonic()
         if not self._on or now < self._next_at:
             return

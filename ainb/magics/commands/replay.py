@@ -25,12 +25,12 @@ def replay(shell: NotebookShell, arguments: Arguments) -> Report | str | None:
     """Set the mode, show the cassettes, or prune the notebook's own.
 
     Raises:
-        ConfigError: There is no such mode, a name stands where none belongs, or a cassette is not what ainb
-            writes.
+        ConfigError: There is no such mode, a name is given to a mode without one, or a cassette is not one
+            of ainb's.
     """
     word, *name = arguments.words or ["status"]
     if name and word != "record":
-        raise ConfigError(f"%ai replay {word} takes no name; a name stands behind record only")
+        raise ConfigError(f"%ai replay {word} takes no name; only record takes one")
     if word == "status":
         return show_status(shell)
     if word == "prune":
@@ -42,12 +42,14 @@ def replay(shell: NotebookShell, arguments: Arguments) -> Report | str | None:
 
 
 def set_mode(shell: NotebookShell, mode: str, name: str | None) -> None:
-    """Set the mode; nothing is shown, so that the cell's output is the same when it is replayed."""
+    """Set the mode. Nothing is shown, so that the cell's output is the same in a replay."""
     forced = os.environ.get(VARIABLE)
     if forced:
-        # A notebook that runs in CI must not start recording because of one of its cells.
+        # A cell of a notebook in CI must not switch recording on.
         if forced != mode and shell.display() not in QUIET_DISPLAYS:
-            shell.print_line(f"{VARIABLE}={forced} of the environment stands; unset it to choose a mode here")
+            shell.print_line(
+                f"{VARIABLE}={forced} in the environment takes precedence; unset it to choose a mode here"
+            )
         return
     if name is not None:
         shell.cassette_name = name
@@ -56,9 +58,9 @@ def set_mode(shell: NotebookShell, mode: str, name: str | None) -> None:
 
 
 def show_status(shell: NotebookShell) -> Report:
-    """Records, records that this kernel has not used, and size of each cassette."""
+    """Records, records not used by this kernel, and size of each cassette."""
     rows = [_row(cassette) for cassette in _cassettes(shell)]
-    # The mode differs from run to run: with it, recorded and replayed outputs would differ.
+    # Without the mode, which would make recorded and replayed outputs differ.
     chosen = shell.session().config.replay
     mode = [] if shell.display() == "static" else [f"replay is {chosen}"]
     if not rows:
@@ -81,7 +83,7 @@ def prune(shell: NotebookShell) -> str:
     """Remove the records that this kernel has not used.
 
     Raises:
-        ConfigError: The kernel has used none, so it is unknown which are needed.
+        ConfigError: The kernel has used none, so the needed ones are unknown.
     """
     from ainb.pipeline.replay import Library
 

@@ -24,7 +24,7 @@ from ainb.magics.display.numbers import (
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.panels.formatting import counted
-from ainb.panels.markup import Report, Table
+from ainb.panels.markup import Column, Report, Table
 from ainb.pricing import format_usd
 
 LEVEL = "_level"
@@ -89,7 +89,7 @@ def circuits_row(shell: NotebookShell) -> tuple[str, str] | None:
 
 
 def learnt_row(shell: NotebookShell) -> tuple[str, str] | None:
-    """Parameters that models refused and that are left out or renamed since; None without any."""
+    """Parameters that models refused and that are now left out or renamed; None without any."""
     models: dict[str, list[str]] = {}
     for _, model, item in shell.session().core.learnt():
         models.setdefault(model, []).append(f"{item.lesson.field.partition(':')[0]} {item.lesson.outcome}")
@@ -153,54 +153,45 @@ def show_status(shell: NotebookShell, _arguments: Arguments) -> FrameReport:
 
 
 def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
-    circuits = [_circuit(row) for row in models if "circuit" in row]
-    if circuits:
-        yield Table(
-            caption="Circuits",
-            columns=("model", "endpoint", "state", "failures", "next probe"),
-            rows=circuits,
-            numeric={4},
-        )
-    queues = [_queue(row) for row in models if "waiting" in row]
-    if queues:
-        yield Table(
-            caption="Queues",
-            columns=("model", "waiting", "in flight", "at most", "paused", "retries left"),
-            rows=queues,
-            numeric={1, 2, 3, 4, 5},
-        )
+    circuits = [(row,) for row in models if "circuit" in row]
+    queues = [(row,) for row in models if "waiting" in row]
     buckets = [bucket for row in models for bucket in _buckets(row)]
+    if circuits:
+        yield Table.of("Circuits", circuits, CIRCUIT_COLUMNS)
+    if queues:
+        yield Table.of("Queues", queues, QUEUE_COLUMNS)
     if buckets:
-        yield Table(
-            caption="Buckets",
-            columns=("model", "limit of", "left", "per minute"),
-            rows=buckets,
-            numeric={2, 3},
-        )
+        columns = ("model", "limit of", "left", "per minute")
+        yield Table(caption="Buckets", columns=columns, rows=buckets, numeric={2, 3})
 
 
-def _circuit(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    cell_errors = f"{percent(row.get('failure_rate'))} of {count(row.get('calls_in_window'))}"
-    return (
-        row["name"],
-        as_text(row.get("endpoint")),
-        as_text(row["circuit"]),
-        cell_errors if "failure_rate" in row else "no calls lately",
-        duration(row.get("probe_in_s")),
-    )
+def _failures(row: Mapping[Any, Any]) -> str:
+    if "failure_rate" not in row:
+        return "no calls lately"
+    return f"{percent(row['failure_rate'])} of {count(row.get('calls_in_window'))}"
 
 
-def _queue(row: Mapping[Any, Any]) -> tuple[str, ...]:
+def _at_most(row: Mapping[Any, Any]) -> str:
     slowed = row.get("share", 1)
     at_most = count(row["concurrency"]) if "concurrency" in row else "no limit"
-    return (
-        row["name"],
-        count(row["waiting"]),
-        count(row.get("in_flight")),
-        at_most if slowed == 1 else f"{at_most}, slowed to {percent(slowed)}",
-        duration(row["paused_s"]) if row.get("paused_s") else UNKNOWN,
-        count(row.get("retries_left")),
-    )
+    return at_most if slowed == 1 else f"{at_most}, slowed to {percent(slowed)}"
+
+
+CIRCUIT_COLUMNS = (
+    Column("model", lambda row: row["name"]),
+    Column("endpoint", lambda row: as_text(row.get("endpoint"))),
+    Column("state", lambda row: as_text(row["circuit"])),
+    Column("failures", _failures),
+    Column("next probe", lambda row: duration(row.get("probe_in_s")), "number"),
+)
+QUEUE_COLUMNS = (
+    Column("model", lambda row: row["name"]),
+    Column("waiting", lambda row: count(row["waiting"]), "number"),
+    Column("in flight", lambda row: count(row.get("in_flight")), "number"),
+    Column("at most", _at_most, "number"),
+    Column("paused", lambda row: duration(row["paused_s"]) if row.get("paused_s") else UNKNOWN, "number"),
+    Column("retries left", lambda row: count(row.get("retries_left")), "number"),
+)
 
 
 def _buckets(row: Mapping[Any, Any]) -> Iterator[tuple[str, ...]]:

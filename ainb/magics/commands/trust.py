@@ -1,4 +1,4 @@
-"""``%ai trust`` and ``%ai untrust``: whether the pyproject.toml of a folder may set every option."""
+"""``%ai trust`` and ``%ai untrust``: let the pyproject.toml of a folder set every option, or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def trust_folder(shell: NotebookShell, arguments: Arguments) -> str:
 
     Raises:
         ConfigError: There is no such folder, its pyproject.toml cannot be read, or the list of trusted
-            folders not written.
+            folders cannot be written.
     """
     folder = _project_folder(arguments)
     needing = config.needs_trust(folder)
@@ -29,19 +29,19 @@ def trust_folder(shell: NotebookShell, arguments: Arguments) -> str:
 
 
 def untrust_folder(shell: NotebookShell, arguments: Arguments) -> str:
-    """Take the trust in the project of a folder back."""
+    """Withdraw the trust in the project of a folder."""
     folder = _project_folder(arguments)
     was_listed = config.untrust(folder)
     _read_options_again(shell)
     if config.is_trusted(folder, os.environ):
-        return f"{folder} is trusted by {VARIABLE} of the environment; take it out there"
+        return f"{folder} is trusted by {VARIABLE} of the environment; remove it there"
     others = sorted(config.trusted_folders())
     rest = f"; still trusted: {', '.join(others)}" if others else ""
-    return f"{folder} {'is not trusted any more' if was_listed else 'was not trusted'}{rest}"
+    return f"{folder} {'is no longer trusted' if was_listed else 'was not trusted'}{rest}"
 
 
 def _project_folder(arguments: Arguments) -> Path:
-    """The folder whose pyproject.toml counts in the folder that was named, links followed."""
+    """The folder whose pyproject.toml applies to the named folder, with links resolved."""
     named = arguments.words[0] if arguments.words else os.curdir
     folder = Path(os.path.realpath(Path(named).expanduser()))
     if not folder.is_dir():
@@ -51,7 +51,7 @@ def _project_folder(arguments: Arguments) -> Path:
 
 
 def _read_options_again(shell: NotebookShell) -> None:
-    """Let the next call see the options that count now; an error in them is the next call's."""
+    """Read the options again for the next call, which also raises their errors."""
     try:
         if shell.settings.changed is not None:
             shell.settings.changed()

@@ -15,7 +15,7 @@ MAX_SHOWN_CHARACTERS = 20_000
 
 
 def field_lines(filled: Filled) -> list[str]:
-    """Lines on what was filled in a prompt and which existing names stayed as typed."""
+    """Lines on the fields that were filled in a prompt and on existing names that stayed as typed."""
     lines = [f"Filled: {braced(filled.filled)}."] if filled.filled else []
     return [*lines, f"Sent as typed: {braced(filled.as_typed)}."] if filled.as_typed else lines
 
@@ -58,7 +58,7 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     if request.schema is not None:
         yield "schema", request.schema.name
     if request.parameters:
-        # As cache and cassettes know them: values of secret headers are hidden.
+        # As in cache keys and cassettes: values of secret headers are hidden.
         asked = {name: value for name, value in request.asked().items() if name != "messages"}
         yield "parameters", redact(", ".join(f"{name}={value!r}" for name, value in asked.items()))
     about = "" if estimate.input_source == "exact" else "about "

@@ -1,18 +1,15 @@
-"""Display of result frames in cells: their short form, in the place of pandas' display of the whole frame."""
+"""Display of result frames in cells: a short form instead of pandas' display of the whole frame."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-# The module of the class differs between versions of pandas; by name, so that registering loads no pandas.
+# Registered by name, so that pandas is not loaded; the class's module differs between versions of pandas.
 FRAME_TYPES = ("pandas.DataFrame", "pandas.core.frame.DataFrame")
 
 
 def register(ipython: Any) -> None:
-    """Show the short form of result frames.
-
-    Other frames are left to pandas, and to what was registered for them.
-    """
+    """Show the short form of result frames; other frames keep the display of pandas or of other packages."""
     for name in FRAME_TYPES:
         ipython.display_formatter.mimebundle_formatter.for_type(name, short_bundle)
 
@@ -24,7 +21,7 @@ def unregister(ipython: Any) -> None:
 
 
 def short_bundle(frame: Any) -> dict[str, str] | None:
-    """MIME bundle of the short form; None for a frame that is no result, which pandas then shows."""
+    """MIME bundle of the short form; None for a frame that is not a result, which pandas then displays."""
     from ainb.batch import short_form
     from ainb.panels.markup import escape
 

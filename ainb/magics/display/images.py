@@ -24,7 +24,7 @@ def attach_images(shell: NotebookShell, call: Call, names: Sequence[str]) -> Non
         names: Variables of the notebook or files; a variable takes precedence.
 
     Raises:
-        ConfigError: One is neither, not an image, or too large; or there are too many.
+        ConfigError: A name is neither, its value is not an image or is too large, or there are too many.
     """
     if not names:
         return
@@ -38,7 +38,7 @@ def attach_images(shell: NotebookShell, call: Call, names: Sequence[str]) -> Non
 
 
 def image_names(shell: NotebookShell, _typed: str) -> list[str]:
-    """Variables and files that may be images, for Tab; nothing is drawn or read."""
+    """Variables and files that may be images, for Tab; nothing is rendered or read."""
     known = {
         name
         for name, value in shell.ipython.user_ns.items()

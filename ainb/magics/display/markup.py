@@ -1,4 +1,4 @@
-"""HTML of a model's reply (markdown, code, a sandboxed page), which runs no script and loads nothing."""
+"""HTML of a model's reply (Markdown, code, a sandboxed page) that runs no script and loads nothing."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def code_block(text: str, language: str = "") -> str:
 
 
 def code_language(text: str) -> str:
-    """The language that all fenced blocks of a reply name; empty where they name none or several."""
+    """The language of all fenced blocks of a reply; empty if they have none or several."""
     named = [info.strip() for info in FENCE.findall(text)[::2]]
     return named[0] if len(set(named)) == 1 else ""
 
 
 def highlighted(code: str, language: str) -> str:
-    """HTML of code with classes of its parts; empty where the language is not known."""
+    """Highlighted HTML of code; empty if the language is not known."""
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
@@ -69,10 +69,10 @@ def sandboxed_page(text: str) -> str:
 def _parser() -> Any:
     from markdown_it import MarkdownIt
 
-    # As in a chat, and unlike CommonMark, a line break of the model is one.
+    # Unlike CommonMark, a line break in the reply is a line break in the output.
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": True})
     parser.enable(["table", "strikethrough", "linkify"]).disable("image")
-    # What has a scheme is a link; a file name is none.
+    # Only text with a scheme becomes a link; a file name such as notes.md does not.
     cast(Any, parser.linkify).set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
     add_maths(parser)
     parser.core.ruler.push("ainb_tables", _align_tables)
@@ -95,7 +95,7 @@ def _fence(_renderer: Any, tokens: Any, index: int, _options: Any, _env: Any) ->
 
 
 def _align_tables(state: Any) -> None:
-    """Columns of text begin at the left; front ends put every cell of a table to the right."""
+    """Align columns of text to the left: front ends align every cell of a table to the right."""
     cells: list[tuple[int, Any, str]] = []
     column = 0
     for place, token in enumerate(state.tokens):
@@ -120,7 +120,7 @@ def _align(cells: Sequence[tuple[int, Any, str]]) -> None:
 
 
 def _mark_tasks(state: Any) -> None:
-    """``[ ]`` and ``[x]`` at the start of a list item are boxes."""
+    """Show ``[ ]`` and ``[x]`` at the start of a list item as check boxes."""
     for before, token in zip(state.tokens[1:], state.tokens[2:], strict=False):
         if token.type == "inline" and before.type == "paragraph_open" and before.level and token.children:
             first = token.children[0]
@@ -130,7 +130,7 @@ def _mark_tasks(state: Any) -> None:
 
 def _link_open(renderer: Any, tokens: Any, index: int, options: Any, _env: Any) -> str:
     tokens[index].attrSet("rel", "noopener noreferrer")
-    tokens[index].attrSet("referrerpolicy", "no-referrer")  # JupyterLab cuts rel down to noopener
+    tokens[index].attrSet("referrerpolicy", "no-referrer")  # JupyterLab reduces rel to noopener
     return str(renderer.renderToken(tokens, index, options, _env))
 
 

@@ -1,8 +1,8 @@
-r"""Formulas in Markdown, told apart from money.
+r"""Detects formulas in Markdown and distinguishes them from amounts of money.
 
 ``$x^2$``, ``$$…$$``, ``\(…\)``, ``\[…\]``, ``\begin{…}…\end{…}``.
 
-Only what is found here reaches MathJax, so that "$5 … $10" stays text in JupyterLab and in exported pages.
+Only these formulas are passed to MathJax, so "$5 … $10" stays text in JupyterLab and in exported pages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WORD = re.compile(r"[A-Za-z]{3,}")
 
 
 def add_maths(parser: Any) -> None:
-    """Teach a markdown-it parser formulas."""
+    """Add rules for formulas to a markdown-it parser."""
     parser.inline.ruler.before("escape", "ainb_maths", _inline)
     parser.block.ruler.before(
         "fence", "ainb_maths_block", _block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
@@ -37,7 +37,7 @@ def is_formula(content: str) -> bool:
     if not content.strip() or content != content.strip() or "`" in content or "\n\n" in content:
         return False
     if content[0].isdigit() and "\\" not in content and _SHORT_WORD.search(content):
-        return False  # an amount, and what follows it
+        return False  # an amount and the text after it
     if _TEX.search(content) or _RELATION.search(content):
         return True
     return not (_WORD.search(content) and re.search(r"\s", content))
@@ -55,7 +55,7 @@ def _inline(state: Any, silent: bool) -> bool:  # noqa: FBT001 - the signature o
 
 
 def _formula(text: str, start: int) -> tuple[str, int] | None:
-    """The formula that begins at a place, with its delimiters, and where it ends."""
+    """The formula that begins at a position, with its delimiters, and its end."""
     opening = text[start : start + 2]
     if closing := _PAIRS.get(opening):
         end = text.find(closing, start + 2)
@@ -101,7 +101,7 @@ def _block(state: Any, first: int, last: int, silent: bool) -> bool:  # noqa: FB
         return False
     content = "\n".join(lines)
     if not content.rstrip().endswith(closing):
-        return False  # text stands behind it: the paragraph's own rule finds the formula
+        return False  # text follows: the rule for inline formulas applies
     if not silent:
         token = state.push("maths_block", "", 0)
         content = content.strip()

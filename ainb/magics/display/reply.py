@@ -37,8 +37,8 @@ class DisplayOptions:
     Attributes:
         rich: Whether HTML is shown.
         footer: Whether a line with model, time, tokens and cost is shown below.
-        steady: Whether only what the input fixes may be shown (no seconds, no cache), as replayed notebooks
-            need.
+        deterministic: Whether values that differ from run to run (seconds, cache) are left out, for replayed
+            notebooks.
     """
 
     rich: bool = True
@@ -88,7 +88,7 @@ def _body(reply: Reply, text: str) -> str:
     return as_typed(text) if reply.form == "text" else markdown(text)
 
 
-# Commands that put links, styles, attributes or files into a page, in MathJax and KaTeX; \let and \def may
+# TeX commands that insert links, styles, attributes or files, in MathJax and KaTeX; \let and \def may
 # rename others.
 _PAGE_COMMANDS = re.compile(
     r"\\(?:href(?!\s*\{\s*https?://)|url|includegraphics|require|style|class|cssId|data|html[A-Za-z@]*|let|futurelet"
@@ -97,7 +97,7 @@ _PAGE_COMMANDS = re.compile(
 
 
 def _latex(text: str) -> str:
-    """Mathematics for a renderer of TeX; what would reach beyond it is shown as text."""
+    """Mathematics for a TeX renderer; commands that could change the page are shown as text."""
     bare = _PAGE_COMMANDS.sub(r"\\text", text.strip())
     return bare if bare.startswith(("$", "\\[", "\\(", "\\begin")) else f"$${bare}$$"
 
@@ -114,11 +114,11 @@ def footer(reply: Reply, options: DisplayOptions, notes: tuple[str, ...] = ()) -
 
 
 def facts(reply: Reply, *, deterministic: bool = False) -> list[str]:
-    """Texts of the footer: model, seconds, tokens and cost, as far as they are known.
+    """Texts of the footer: model, seconds, tokens and cost, if known.
 
     Args:
         reply: The reply.
-        deterministic: Leave out what differs from run to run.
+        deterministic: Leave out values that differ from run to run.
     """
     pieces = [one_line(reply.model)] if reply.model else []
     if reply.cached and not deterministic:

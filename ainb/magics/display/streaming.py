@@ -31,14 +31,14 @@ class Stream(Protocol):
 
     Attributes:
         shown: Whether anything was shown.
-        cleared: Whether what the cell had printed was cleared with it.
+        cleared: Whether the cell's printed output was cleared with it.
     """
 
     shown: bool
     cleared: bool
 
     def wait(self, describe: Callable[[], str]) -> None:
-        """Show what is waited for until the first piece comes; called on the cell's thread."""
+        """Show the reason of the wait until the first piece arrives; called on the cell's thread."""
         ...
 
     def feed(self, piece: str) -> None:
@@ -56,7 +56,7 @@ class NotebookStream:
     Args:
         publisher: Display publisher of the shell.
         clock: For the pauses between updates.
-        on_error: Called once with a message when display fails; the call goes on.
+        on_error: Called once with a message when display fails; the call continues.
     """
 
     def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:
@@ -75,13 +75,13 @@ class NotebookStream:
         self._describe: Callable[[], str] = str
 
     def wait(self, describe: Callable[[], str]) -> None:
-        """Show what is waited for, from the second second on, until the first piece comes.
+        """Show the reason of the wait, from the second second on, until the first piece arrives.
 
         Args:
-            describe: What is waited for, such as "waiting for openai:gpt-5-mini".
+            describe: Returns the reason, such as "waiting for openai:gpt-5-mini".
         """
         self._describe = describe
-        # With the context of the cell, in whose output it is shown.
+        # With the context of the cell, so that it is shown in the cell's output.
         ENGINE.loop().call_soon_threadsafe(self._wait_a_second, context=contextvars.copy_context())
 
     def _wait_a_second(self) -> None:
@@ -134,7 +134,7 @@ class NotebookStream:
             self.shown = True
         except Exception as error:  # noqa: BLE001 - a display error never fails a call
             self._ended = True
-            self._on_error(f"the reply cannot be shown while it comes ({type(error).__name__}: {error})")
+            self._on_error(f"the reply cannot be shown while it arrives ({type(error).__name__}: {error})")
 
 
 def _call_later(seconds: float, work: Callable[[], None]) -> None:
@@ -162,14 +162,14 @@ class TerminalStream:
         self._out = sys.stdout
 
     def wait(self, describe: Callable[[], str]) -> None:
-        """Nothing: what is written to a terminal stays."""
+        """Show nothing: a line in a terminal could not be removed."""
 
     def feed(self, piece: str) -> None:
         """Write a piece."""
         self._write(self._cleaner.feed(piece))
 
     def end(self, *, complete: bool) -> None:
-        """Write what was held back, and end the line."""
+        """Write the text held back, and end the line."""
         self._write(self._cleaner.end())
         if self.shown:
             self._write("\n")
@@ -180,6 +180,6 @@ class TerminalStream:
         try:
             self._out.write(text)
             self._out.flush()
-        except (OSError, ValueError):  # the terminal went away; the reply itself is safe
+        except (OSError, ValueError):  # the terminal was closed; the reply itself is not lost
             return
         self.shown = True

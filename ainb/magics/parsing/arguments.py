@@ -23,7 +23,7 @@ class Arguments:
     Attributes:
         words: Words that are not options, in order.
         call: Keywords for `Session.make_call`.
-        body: Parameters that go into the request as they are.
+        body: Parameters that are added to the request unchanged.
         cell: Options of the magic itself.
     """
 
@@ -34,11 +34,11 @@ class Arguments:
 
 
 def parse(line: str, flags: Sequence[Flag], magic: str) -> Arguments:
-    """Parse a line; options and words may stand in any order.
+    """Parse a line; options and words may come in any order.
 
     Args:
-        line: What stands behind the magic's name.
-        flags: The options there are.
+        line: Text after the magic's name.
+        flags: The options.
         magic: As typed, for messages, such as "%%ai".
 
     Raises:
@@ -50,7 +50,7 @@ def parse(line: str, flags: Sequence[Flag], magic: str) -> Arguments:
     rest = split_words(line)
     while rest:
         word = rest.pop(0)
-        if word.text == "#" and not word.quoted:  # a comment, as people write it behind code
+        if word.text == "#" and not word.quoted:  # a comment, as after a line of code
             break
         if not _is_flag(word):
             words.append(word.text)
@@ -72,8 +72,7 @@ def one_word(words: Sequence[str], magic: str) -> str | None:
     """
     if len(words) > 1:
         raise ConfigError(
-            f"{magic} takes one MODEL; {words[1]!r} is a second word; "
-            "put quotes around a value that holds blanks"
+            f"{magic} takes one MODEL; {words[1]!r} is a second word; put quotes around a value with spaces"
         )
     return words[0] if words else None
 
@@ -102,7 +101,7 @@ def _read(flag: Flag, spelling: str, value: str | None, rest: list[Word]) -> Any
         return flag.value
     if value is None:
         if not rest or _is_flag(rest[0]):
-            raise ConfigError(f"{spelling} needs a value behind it: {spelling} {flag.metavar}; {flag.help}")
+            raise ConfigError(f"{spelling} needs a value after it: {spelling} {flag.metavar}; {flag.help}")
         value = rest.pop(0).text
     try:
         return flag.read(value)

@@ -54,7 +54,7 @@ def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
 
 
 def _in_prompt(shell: NotebookShell, magic_line: str, line: str) -> dict[str, Any]:
-    """Columns of the table behind ``--each`` and variables of the notebook, behind a ``{``."""
+    """Columns of the table of ``--each`` and variables of the notebook, after a ``{``."""
     field = _FIELD.search(line)
     if field is None:
         return {"completions": []}
@@ -69,7 +69,7 @@ def _in_prompt(shell: NotebookShell, magic_line: str, line: str) -> dict[str, An
 
 
 def _table_columns(shell: NotebookShell, magic_line: str) -> list[str]:
-    """Columns of the table that ``--each`` names or that its expression begins with; evaluates nothing."""
+    """Columns of the table of ``--each`` or at the start of its expression; evaluates nothing."""
     each = _EACH.search(magic_line)
     table = shell.ipython.user_ns.get(first_word(each[1])) if each else None
     columns = getattr(table, "columns", None)
@@ -87,12 +87,12 @@ def _values_of_notebook(shell: NotebookShell) -> list[str]:
 
 
 def _words(typed: str) -> list[str]:
-    """Words up to the cursor; the last one is being typed and may be empty."""
+    """Words up to the cursor; the last one is incomplete and may be empty."""
     return re.split(r"\s+", typed)
 
 
 def cell_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """Completions of the last word behind ``%%ai``."""
+    """Completions of the last word after ``%%ai``."""
     spelling, given, value = words[-1].partition("=")
     if given and (flag := _flag(spelling, CELL_FLAGS)) is not None and flag.metavar:
         return [f"{spelling}={item}" for item in _values(shell, flag, [*words[:-1], value])]
@@ -110,7 +110,7 @@ def _values(shell: NotebookShell, flag: Flag, words: Sequence[str]) -> list[str]
 
 
 def line_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """Completions of the last word behind ``%ai``."""
+    """Completions of the last word after ``%ai``."""
     if len(words) == 1:
         return sorted({name for command in COMMANDS for name in (command.name, *command.synonyms)})
     command = next((item for item in COMMANDS if words[0] in {item.name, *item.synonyms}), None)
@@ -145,14 +145,14 @@ def _chats(shell: NotebookShell, _words: Sequence[str]) -> list[str]:
 
 
 def _fallbacks(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """Models behind those that are typed already."""
+    """Models to append to those that are typed already."""
     typed = words[-1]
     before = typed[: typed.rfind(",") + 1]
     return [before + model for model in models(shell)]
 
 
 def _columns(shell: NotebookShell, words: Sequence[str]) -> list[str]:
-    """Columns of the table behind --each."""
+    """Columns of the table of --each."""
     at = words.index("--each") + 1 if "--each" in words else len(words)
     table = shell.ipython.user_ns.get(words[at]) if at < len(words) else None
     return ["*", *(name for name in getattr(table, "columns", ()) if isinstance(name, str))]

@@ -1,4 +1,4 @@
-"""Splits the line of a magic into words, with quotes and braces as they are commonly typed."""
+"""Splits the line of a magic into words; handles quotes and braces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ainb.errors import ConfigError
 
-# Word processors and phones turn straight quotes into curly ones.
+# Word processors and phones replace straight quotes by curly ones.
 QUOTES = {
     '"': '"',
     "'": "'",
@@ -25,8 +25,8 @@ class Word:
     """One word of the line.
 
     Attributes:
-        text: Without its quotes.
-        quoted: Whether it stood in quotes, so that it is a value and never an option.
+        text: The word without its quotes.
+        quoted: Whether it was in quotes; then it is a value and never an option.
     """
 
     text: str
@@ -34,10 +34,10 @@ class Word:
 
 
 def split_words(line: str) -> list[Word]:
-    """Split a line at blanks outside quotes and outside braces.
+    """Split a line at spaces outside quotes and braces.
 
-    A quote counts at the start of a word (or behind ``--option=``) and nowhere else, so an apostrophe inside
-    a word is only an apostrophe. ``{"temperature": 0}`` is one word with or without quotes around it.
+    A quote only opens at the start of a word (or after ``--option=``), so an apostrophe inside a word is only
+    an apostrophe. ``{"temperature": 0}`` is one word with or without quotes around it.
 
     Raises:
         ConfigError: A quote or a brace is not closed.
@@ -59,7 +59,7 @@ def _skip_blanks(line: str, at: int) -> int:
 
 
 def _read_value(line: str, at: int) -> tuple[str, bool, int]:
-    """The value that begins at `at`, whether it was quoted, and where the line goes on."""
+    """The value that begins at `at`, whether it was quoted, and the position after it."""
     mark = line[at : at + 1]
     if mark in BRACES:
         end = _closing_brace(line, at)
@@ -73,7 +73,7 @@ def _read_value(line: str, at: int) -> tuple[str, bool, int]:
 
 
 def _read_quoted(line: str, start: int) -> tuple[str, int]:
-    """As in a shell: a backslash escapes quote and backslash in double quotes, only the quote in single."""
+    """Read a quoted value as a shell does: in single quotes a backslash escapes only the quote."""
     opening = line[start]
     closing = QUOTES[opening]
     guarded = closing if opening == "'" else closing + "\\"
@@ -95,7 +95,7 @@ def _read_quoted(line: str, start: int) -> tuple[str, int]:
 
 
 def _closing_brace(line: str, start: int) -> int:
-    """Where the value that begins with a brace ends; braces inside its texts do not count."""
+    """End of a value that begins with a brace; braces inside strings do not count."""
     open_braces: list[str] = []
     at, quote = start, ""
     while at < len(line):

@@ -1,4 +1,4 @@
-"""Lines pasted from other tools: a question behind the model, options of Quarto above the prompt."""
+"""Handles lines pasted from other tools: a question after the model, Quarto options above the prompt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAGICS = ("%%ai", "%%ainb")
 
 
 def split_question(line: str, is_model: Callable[[str], bool]) -> tuple[str, str]:
-    """Split a line into MODEL and the question behind it; the question is empty where no plain word follows.
+    """Split a line into MODEL and the question after it; the question is empty if no plain word follows.
 
     The question is taken as typed: an apostrophe or a ``#`` in it is part of the question.
     """
@@ -23,14 +23,14 @@ def split_question(line: str, is_model: Callable[[str], bool]) -> tuple[str, str
 
 
 def without_quarto_options(body: str) -> str:
-    """A prompt without the ``#|`` lines on top of it."""
+    """A prompt without the ``#|`` lines at its top."""
     lines = body.splitlines(keepends=True)
     first = next((place for place, text in enumerate(lines) if not text.startswith(QUARTO)), len(lines))
     return "".join(lines[first:])
 
 
 def ask_instead_of_help(lines: Sequence[str]) -> list[str]:
-    """Make lines ``%ai MODEL question?`` calls of the magic, which IPython would take for its own help."""
+    """Turn lines ``%ai MODEL question?`` into calls of the magic: IPython would show its own help."""
     code = "".join(lines)
     if "%ai" not in code or code.startswith("%%") or '"""' in code or "'''" in code:
         return list(lines)
@@ -43,7 +43,7 @@ def _as_call(line: str) -> str:
 
 
 def uncover_cell_magic(lines: Sequence[str]) -> list[str]:
-    """Drop ``#|`` lines above ``%%ai``, which would hide the magic; other cells stay as they are."""
+    """Drop ``#|`` lines above ``%%ai``, which would hide the magic; other cells are not changed."""
     if not lines or not lines[0].startswith(QUARTO):
         return list(lines)
     first = next(

@@ -1,4 +1,4 @@
-"""Parsers of option values; each raises ValueError with what the option takes."""
+"""Parsers of option values; each raises ValueError with a description of valid values."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _RESERVED = frozenset({"model", "messages", "stream"})
 
 
 class UnsafeValueError(ValueError):
-    """The value may be a secret, so messages must not repeat it."""
+    """Error for a value that may be a secret, so that messages must not repeat it."""
 
 
 def text(value: str) -> str:
     """Any text that is not empty."""
     if not value.strip():
-        raise ValueError("a text; quote it where it holds blanks")
+        raise ValueError("a text; put quotes around it if it has spaces")
     return value
 
 
@@ -59,7 +59,7 @@ def number_from(least: float, *, above: bool = False) -> Reader:
 
 
 def seconds(value: str) -> float:
-    """A span above 0: a number of seconds, or with a unit as in 90m, 24h, 7d, 2w."""
+    """A time span above 0: a number of seconds, or with a unit as in 90m, 24h, 7d, 2w."""
     takes = "a number of seconds above 0, or a span such as 90m, 24h, 7d"
     found = _SPAN.fullmatch(value.strip().lower())
     if found is None or not (span := float(found[1]) * _UNIT_SECONDS[found[2] or "s"]):
@@ -93,9 +93,9 @@ def label(value: str) -> dict[str, str]:
 
 
 def dotted_name(value: str) -> str:
-    """A name of the notebook, or a dotted one of something in it."""
+    """A variable of the notebook, or a dotted name of an attribute."""
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in value.split(".")):
-        raise ValueError("the name of something in the notebook, such as Label")
+        raise ValueError("the name of an object in the notebook, such as Label")
     return value
 
 
@@ -112,7 +112,7 @@ def whole_number(value: str) -> int:
 
 
 def one_of(*choices: str, **synonyms: str) -> Reader:
-    """One of `choices`; `synonyms` name the choice they stand for."""
+    """One of `choices`; `synonyms` map other spellings to a choice."""
 
     def read(value: str) -> str:
         lower = value.lower()
@@ -125,22 +125,22 @@ def one_of(*choices: str, **synonyms: str) -> Reader:
 
 
 def chat_name(value: str) -> str:
-    """A name for a chat; words of ``%ai chat`` itself are taken."""
+    """A name for a chat; the actions of ``%ai chat`` are reserved."""
     if not re.fullmatch(r"[\w.-]{1,60}", value) or value in {"show", "fork", "cut", "reset"}:
         raise ValueError("a name of letters, digits, . _ and -, other than show, fork, cut and reset")
     return value
 
 
 def models(value: str) -> tuple[str, ...]:
-    """Model names with commas between them."""
+    """Model names separated by commas."""
     found = tuple(name.strip() for name in value.split(","))
     if not all(found):
-        raise ValueError("models with commas between them, as in openai:gpt-5-mini,ollama:llama3.2")
+        raise ValueError("models separated by commas, as in openai:gpt-5-mini,ollama:llama3.2")
     return found
 
 
 def json_object(value: str) -> dict[str, Any]:
-    """A JSON object, or the Python dict that people type in its place."""
+    """A JSON object, or a Python dict."""
     takes = 'a JSON object, such as {"top_p": 0.9}'
     found: Any = None
     for load in (json.loads, ast.literal_eval):
@@ -152,17 +152,17 @@ def json_object(value: str) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise ValueError(takes)
     if _RESERVED & found.keys():
-        raise ValueError(f"{takes}; {', '.join(sorted(_RESERVED))} have places of their own")
+        raise ValueError(f"{takes}; without {', '.join(sorted(_RESERVED))}, which are set by the call")
     return found
 
 
 def url(value: str) -> str:
-    """An http address with no password in it."""
+    """An http URL without a password."""
     takes = "a URL that begins with http:// or https://"
     if not re.match(r"https?://[^\s/]", value):
         raise ValueError(takes)
     if "@" in value.split("://", 1)[1].split("/", 1)[0]:
-        raise UnsafeValueError(f"{takes} and holds no password; name a variable with --api-key-name")
+        raise UnsafeValueError(f"{takes}, without a password; name a variable with --api-key-name")
     return value
 
 

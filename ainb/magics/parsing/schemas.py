@@ -1,4 +1,4 @@
-"""``--schema``: resolves a schema in the notebook, or reads the one written in place."""
+"""``--schema``: finds a schema in the notebook, or parses one written in the line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _KEYWORDS = frozenset({"$schema", "$ref", "type", "properties", "enum", "anyOf",
 
 
 def find_schema(shell: NotebookShell, name: str) -> Schema:
-    """The schema that a variable of the notebook holds, or that is written in place.
+    """The schema of a variable of the notebook, or one written in the line.
 
     Args:
         shell: The notebook shell.
         name: As typed: a name, which may be dotted, or a line such as ``label: a|b, score: int 0..10``.
 
     Raises:
-        ConfigError: There is nothing of that name, it is no schema, or the line cannot be read.
+        ConfigError: The name does not exist, its value is not a schema, or the line cannot be parsed.
     """
     if is_inline(name):
         return read_schema(name)
@@ -63,6 +63,6 @@ def _hint(shell: NotebookShell, name: str) -> str:
         return closest(name, known)
     return (
         "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema; or "
-        "write it in place: "
+        "write it in the line: "
         '--schema "label: positive|negative, score: int 0..10"'
     )

@@ -1,6 +1,6 @@
-"""Answer check: validates a reply against the requested schema and asks once more when it does not match.
+"""Answer check: validates a reply against the requested schema and repeats the request once if it fails.
 
-`schema` reads the shapes a schema may be given in; `stage` checks replies against it.
+`schema` reads the forms in which a schema may be given; `stage` checks replies against it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,10 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "AnswerStage": "stage",
-            "Schema": "schema",
-            "check_again": "stage",
-            "find_value": "finding",
-            "is_inline": "inline",
-            "is_schema_class": "schema",
-            "is_schema_type": "schema",
-            "read_schema": "schema",
-            "visible": "finding",
-        },
+        finding="find_value visible",
+        inline="is_inline",
+        schema="Schema is_schema_class is_schema_type read_schema",
+        stage="AnswerStage check_again",
     )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Dumps checked values under the names that the JSON schema shows, also where fields have aliases."""
+"""Dump of checked values under the field names of the JSON schema, also where fields have aliases."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def make_dump(adapter: pydantic.TypeAdapter[Any]) -> Callable[[Any], Any]:
-    """A function from a checked value to JSON data.
+    """Make the function that turns a checked value into JSON data.
 
-    The schema that a provider is told shows validation aliases; pydantic dumps field names or serialization
-    aliases. Top-level fields get the names of the schema. Inside them serialization aliases stand, which are
-    the same unless a field has two.
+    The JSON schema that the provider receives uses validation aliases; pydantic dumps field names or
+    serialization aliases. Here top-level fields get the names of the JSON schema. Nested fields get their
+    serialization aliases, which are the same unless a field has two aliases.
 
     Args:
-        adapter: Of the schema's type.
+        adapter: Adapter of the schema's type.
     """
     shown = _properties(adapter.json_schema(by_alias=True))
     named = _properties(adapter.json_schema(by_alias=False))
@@ -30,7 +30,7 @@ def make_dump(adapter: pydantic.TypeAdapter[Any]) -> Callable[[Any], Any]:
         names = adapter.dump_python(value, mode="json", by_alias=False)
         if not isinstance(plain, dict) or not isinstance(names, dict) or len(names) != len(plain):
             return plain
-        # Both dumps have the order of the fields.
+        # Both dumps keep the order of the fields.
         return {by_name.get(name, name): item for name, item in zip(names, plain.values(), strict=True)}
 
     return dump
@@ -50,6 +50,6 @@ def _has_aliases(adapter: pydantic.TypeAdapter[Any]) -> bool:
 
 
 def _properties(schema: dict[str, Any]) -> list[str]:
-    # A model that holds itself stands under "$defs".
+    # A model that contains itself is listed under "$defs".
     name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     return list(schema.get("$defs", {}).get(name, schema).get("properties", {}))

@@ -1,4 +1,4 @@
-"""Finds the JSON value in a reply that has text around it, where exactly one value matches the schema."""
+"""Extraction of a JSON value from a reply with other text, if exactly one value matches the schema."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ARGUMENT_KEYS = ("arguments", "parameters", "input")
 
 
 def find_value(schema: ReplySchema, text: str, code: str) -> Any:
-    """The checked value of a reply.
+    """Find the value in a reply that matches the schema.
 
     Args:
-        schema: What the reply must match.
+        schema: The requested schema.
         text: The reply.
-        code: Its fenced blocks, or the reply without fences.
+        code: The reply's fenced blocks, or the reply without fences.
 
     Returns:
-        The value of `code` where that matches; else of the one value in the reply that does: behind a block
-        of thinking, in prose, in one of several fences, as a JSON string of JSON, in a tool call.
+        The checked value: that of `code` if it matches, else the only value in the reply that does (after a
+        block of thinking, in prose, in one of several fences, as a JSON string of JSON, or in a tool call).
 
     Raises:
-        ValueError: No value matches, or several that differ do.
+        ValueError: No value matches, or several different ones do.
     """
     try:
         return schema.check(code)
@@ -46,7 +46,7 @@ def find_value(schema: ReplySchema, text: str, code: str) -> Any:
     if not found:
         raise problem
     if len(found) > 1:
-        raise ValueError(f"it holds {len(found)} different values that match; one is wanted")
+        raise ValueError(f"it holds {len(found)} different values that match; it must hold one")
     return next(iter(found.values()))
 
 
@@ -56,7 +56,7 @@ def visible(text: str) -> str:
 
 
 def _candidates(text: str) -> Iterator[str]:
-    """Texts that may be the value, each once; the number is bounded."""
+    """Texts that may be the value, each once; their number is bounded."""
     seen: set[str] = set()
     shown = visible(text[:MAX_SCANNED_CHARACTERS])
     pieces = [shown, *(match.group(1) for match in _FENCE.finditer(shown))]
@@ -89,7 +89,7 @@ def _next_start(text: str, at: int) -> int | None:
 
 
 def _unwrapped(text: str) -> Iterator[str]:
-    """JSON inside of JSON: a string that holds it, or the arguments of a tool call."""
+    """JSON inside JSON: a string that contains it, or the arguments of a tool call."""
     try:
         value = json.loads(text, strict=False)
     except (ValueError, RecursionError):
@@ -108,7 +108,7 @@ def _unwrapped(text: str) -> Iterator[str]:
 
 
 def _canonical(text: str) -> str:
-    """The same text for the same value, however it is written."""
+    """Canonical text of a JSON value, to compare values."""
     try:
         return json.dumps(json.loads(text, strict=False), sort_keys=True)
     except (ValueError, RecursionError):

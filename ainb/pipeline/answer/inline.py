@@ -1,7 +1,7 @@
 """Inline schemas: one line such as ``label: positive|negative, score: int 0..10, why: str?`` as JSON schema.
 
-``|`` separates choices, ``a..b`` is a range, ``[x]`` a list, ``{…}`` a nested object, and ``?`` marks what
-may be missing.
+``|`` separates choices, ``a..b`` is a range, ``[x]`` a list, ``{…}`` a nested object, and ``?`` marks an
+optional field.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A piece of the text: "range", "quoted", "word", or the mark itself."""
+    """A token of the text; its kind is "range", "quoted", "word", or the mark itself."""
 
     kind: str
     text: str
 
 
 def is_inline(text: str) -> bool:
-    """Whether a text is a schema in place and not a name."""
+    """Whether a text is an inline schema and not a name."""
     return not all(part.isidentifier() for part in text.strip().split("."))
 
 
 def read_inline(text: str) -> Json:
-    """The JSON schema that a line says.
+    """Read an inline schema into a JSON schema.
 
     Raises:
-        ConfigError: It cannot be read; the message names the place.
+        ConfigError: The text cannot be read; the message names the position.
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(
-            f"a schema written in place has at most {MAX_CHARACTERS:,} characters; it has {len(text):,}; "
+            f"an inline schema has at most {MAX_CHARACTERS:,} characters; it has {len(text):,}; "
             "use a pydantic model"
         )
     return {"title": "reply", **_Reader(text).read()}
 
 
 class _Reader:
-    """Reads one line."""
+    """Parser of one inline schema."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -74,7 +74,7 @@ class _Reader:
         self._at = 0
 
     def read(self) -> Json:
-        """The whole line: fields, or one value where no name stands in front."""
+        """Read the whole line: fields, or one value without a name."""
         if not self._tokens:
             self._fail("it is empty")
         is_object = len(self._tokens) > 1 and (
@@ -82,7 +82,7 @@ class _Reader:
         )
         found = self._fields("") if is_object else self._value(0)
         if self._at < len(self._tokens):
-            self._fail(f"nothing is expected at {self._tokens[self._at].text!r}")
+            self._fail(f"the schema should end before {self._tokens[self._at].text!r}")
         return found
 
     def _split(self, text: str) -> list[_Token]:
@@ -90,7 +90,7 @@ class _Reader:
         while text[at:].strip():
             found = _TOKEN.match(text, at)
             if found is None:
-                self._fail(f"nothing can be read at {text[at:].strip()[:20]!r}")
+                self._fail(f"there is no valid token at {text[at:].strip()[:20]!r}")
             at = found.end()
             kind = str(found.lastgroup)
             value = found.group(kind)
@@ -160,7 +160,7 @@ class _Reader:
         while self._take("|"):
             item = self._take("word", "quoted")
             if item is None:
-                self._fail(f"a choice is expected behind |; found {self._here()}")
+                self._fail(f"a choice is expected after |; found {self._here()}")
             chosen.append(item)
         numbers = all(item.kind == "word" and _NUMBER.fullmatch(item.text) for item in chosen)
         values = [_number(item.text) for item in chosen] if numbers else [item.text for item in chosen]
@@ -180,7 +180,7 @@ class _Reader:
         limits = self._take("range")
         if limits is not None:
             if name not in {"int", "float"}:
-                self._fail(f"a range belongs to int or float; {limits.text} stands behind {name}")
+                self._fail(f"a range belongs to int or float; {limits.text} follows {name}")
             written |= self._bounds(limits.text, whole=name == "int")
         return written
 
@@ -188,7 +188,7 @@ class _Reader:
         low, _, high = text.partition("..")
         bounds = {key: _number(part) for key, part in (("minimum", low), ("maximum", high)) if part}
         if whole and not all(isinstance(value, int) for value in bounds.values()):
-            self._fail(f"the range of an int has whole ends; it is {text}")
+            self._fail(f"the range of an int needs whole numbers; it is {text}")
         if len(bounds) > 1 and bounds["minimum"] > bounds["maximum"]:
             self._fail(f"the range {text} is empty")
         return dict(bounds)

@@ -21,10 +21,10 @@ from ainb.pipeline.answer.inline import read_inline
 
 _GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
-# A name of its own, so that a type checker sees both branches whatever version it checks for.
+# A constant, so that a type checker checks both branches for every Python version.
 READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
-# What pydantic's core schema says where it calls functions of the model.
+# Parts of pydantic's core schema that mean calls of the model's own functions.
 _FUNCTIONS = re.compile(r"'function-|'post_init': '|'post_init': True|'default_factory'|'custom_init': True")
 
 
@@ -33,7 +33,7 @@ class Schema:
     """A schema that a reply must match.
 
     Attributes:
-        name: Of the model or the schema's title; letters, digits, dashes and underscores.
+        name: Name of the model, or the schema's title, in letters, digits, dashes and underscores.
         json_schema: JSON schema as it is sent to the provider.
         check: Turns the reply's text into the checked value; raises ValueError with one line that names the
             problems.
@@ -52,14 +52,14 @@ class Schema:
 
 
 def read_schema(schema: Any) -> Schema:
-    """Make a `Schema`.
+    """Read a schema in any accepted form.
 
     Args:
         schema: A pydantic model, dataclass, TypedDict or Enum, ``list[…]``, ``Literal[…]``, a Union or
             Optional of these, a JSON schema dict, or a schema in one line (`ainb.pipeline.answer.inline`).
 
     Raises:
-        ConfigError: It is none of these, or the JSON schema itself is wrong.
+        ConfigError: It is none of these, or the JSON schema itself is invalid.
     """
     if isinstance(schema, Schema):
         return schema
@@ -77,7 +77,7 @@ def read_schema(schema: Any) -> Schema:
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
-    """The JSON schema of a text: JSON itself, or one line."""
+    """The JSON schema of a text: JSON, or an inline schema."""
     if text.lstrip().startswith("{"):
         with contextlib.suppress(ValueError):
             found = json.loads(text)
@@ -94,7 +94,7 @@ def is_schema_type(value: Any) -> bool:
 
 
 def is_schema_class(value: Any) -> bool:
-    """Whether a value is a pydantic model, a dataclass or a TypedDict, the class itself."""
+    """Whether a value is a class: a pydantic model, a dataclass or a TypedDict."""
     if not isinstance(value, type):
         return False
     # `typing.is_typeddict` does not accept those of typing_extensions.
@@ -142,7 +142,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _clean_name(name: str) -> str:
-    """A name in characters that every provider accepts."""
+    """The name reduced to characters that every provider accepts."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         return name
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "reply"
@@ -158,7 +158,7 @@ def _under_value(plain: Any) -> dict[str, Any]:
 
 
 def _readable(kind: Any) -> Any:
-    """The type as pydantic reads it: before Python 3.12 only the TypedDict of typing_extensions."""
+    """The type in a form that pydantic reads: before Python 3.12 a TypedDict of typing_extensions."""
     if not is_typeddict(kind) or READS_TYPING_TYPED_DICTS:
         return kind
     import typing_extensions

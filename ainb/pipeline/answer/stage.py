@@ -1,4 +1,4 @@
-"""Answer check: validates the reply against the schema; repeats the request once with the problem."""
+"""Answer check stage: validates replies against a schema; repeats the request once with the error."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 class AnswerStage:
-    """Passes valid replies on. It stands inside the cache, so that only valid replies are stored.
+    """Validates replies against the request's schema; inside the cache, which then stores only valid ones.
 
     Args:
-        times_asked: How often the model is asked; a batch job asks once.
+        times_asked: Maximum number of requests; a batch job sends one.
     """
 
     def __init__(self, times_asked: int = TIMES_ASKED) -> None:
         self._times_asked = times_asked
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Ask, check, and where the check fails ask once more.
+        """Send the request, check the reply, and send once more if the check fails.
 
         Raises:
             InvalidReplyError: The second reply is not valid either; its ``text`` is the raw reply.
@@ -65,10 +65,10 @@ async def _ask(call: Call, proceed: Handler, schema: ReplySchema, times_asked: i
 
 
 async def _checked(schema: ReplySchema, reply: Reply) -> Any:
-    """The checked value; by functions of the user in a thread.
+    """The checked value; functions of the user run in a thread.
 
     Raises:
-        ValueError: It does not match.
+        ValueError: The reply does not match.
     """
     if not schema.has_functions:
         return find_value(schema, reply.text, reply.code)
@@ -79,7 +79,7 @@ async def check_again(schema: ReplySchema, reply: Reply) -> Any:
     """The checked value of a stored reply; a store keeps only the text.
 
     Raises:
-        InvalidReplyError: It does not match any more, because the schema's own checks have changed since.
+        InvalidReplyError: It no longer matches, because the schema's own checks have changed.
     """
     try:
         return await _checked(schema, reply)
@@ -101,7 +101,7 @@ def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
 
 
 def _cut(schema: ReplySchema, reply: Reply, request: Request) -> InvalidReplyError:
-    """Asked again with the same limit it would be cut again."""
+    """The error of a cut reply, which is not repeated: it would be cut at the same limit again."""
     limit = next((request.parameters[name] for name in LIMIT_NAMES if name in request.parameters), None)
     where = "its output limit" if limit is None else f"max_tokens = {limit}"
     return InvalidReplyError(
@@ -112,11 +112,11 @@ def _cut(schema: ReplySchema, reply: Reply, request: Request) -> InvalidReplyErr
 
 
 def _without_text(schema: ReplySchema, reply: Reply) -> InvalidReplyError:
-    """Asked again it would end the same way."""
+    """The error of a reply without text, which is not repeated: it would end the same way."""
     return InvalidReplyError(
         f"there is no reply to check against the schema {schema.name}: the output limit was reached before "
-        "any text, for thinking "
-        "counts in it; raise max_tokens (--max-tokens), or lower effort (--effort)",
+        "any text, since thinking counts towards it; raise max_tokens (--max-tokens), or lower effort "
+        "(--effort)",
         text=reply.text,
     )
 

@@ -1,4 +1,4 @@
-"""Budget: reserves the most that a call can cost before it is sent, and settles at its actual cost.
+"""Budget: reserves the highest possible cost of a call before it is sent, then settles the actual cost.
 
 `stage` makes the reservations through the `ledger`, which keeps the queue of waiting calls and books balances
 in `accounts` (this process) or in a day book (`ainb.stores`). `billing` decides which failed attempts may be
@@ -30,33 +30,14 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Account": "accounts",
-            "Balance": "accounts",
-            "Budget": "options",
-            "BudgetStage": "stage",
-            "BudgetStatus": "options",
-            "Claim": "accounts",
-            "HEADROOM": "shares",
-            "JobBudget": "jobs",
-            "Ledger": "ledger",
-            "MAX_USD": "options",
-            "MILLION": "shares",
-            "MemoryBook": "accounts",
-            "Pot": "pot",
-            "SHARE_AHEAD": "pot",
-            "Shares": "shares",
-            "Verdict": "accounts",
-            "ZERO": "accounts",
-            "billed_attempts": "billing",
-            "decide": "accounts",
-            "grant": "pot",
-            "may_be_billed": "billing",
-            "parse_budget": "options",
-            "presumed_cost": "shares",
-            "read_usd": "options",
-            "unpriced_text": "options",
-        },
+        accounts="Account Balance Claim MemoryBook Verdict ZERO decide",
+        billing="billed_attempts may_be_billed",
+        jobs="JobBudget",
+        ledger="Ledger",
+        options="Budget BudgetStatus MAX_USD parse_budget read_usd unpriced_text",
+        pot="Pot SHARE_AHEAD grant",
+        shares="HEADROOM MILLION Shares presumed_cost",
+        stage="BudgetStage",
     )
 
 __all__ = [

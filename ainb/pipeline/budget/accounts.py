@@ -19,7 +19,7 @@ class Verdict(Enum):
 
 
 class Account(NamedTuple):
-    """What a balance is kept for; a tuple, because its hash is taken many times per call.
+    """Account of a balance; a tuple, because it is hashed many times per call.
 
     Attributes:
         scope: "call", "batch", "session", "user" or "day".
@@ -79,7 +79,7 @@ class Book(Protocol):
         ...
 
     def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
-        """Replace what `hold_job` set aside by what the job cost, once; returns what is spent in all."""
+        """Replace the reservation of a job by its actual cost, once; returns the total spent."""
         ...
 
     def balance(self, account: Account) -> Balance:
@@ -120,7 +120,7 @@ class MemoryBook:
         return verdict
 
     def settle_job(self, job: str, account: Account, amount: Decimal, cost: Decimal) -> Decimal:
-        """Replace the reservation of a job by its actual cost; the second time nothing happens."""
+        """Replace the reservation of a job by its actual cost; a second call does nothing."""
         if (job, account) not in self._held:
             return self._settled.get(account, ZERO)
         return self.settle(job, account, cost)
@@ -152,7 +152,7 @@ class MemoryBook:
         self._settled.pop(account, None)
 
     def forget(self, account: Account) -> None:
-        """Drop an account that is not used any more."""
+        """Drop an account that is no longer used."""
         self._settled.pop(account, None)
         self._reserved.pop(account, None)
 

@@ -1,4 +1,4 @@
-"""Billing of failed attempts: which of them the provider may have charged for."""
+"""Billing of failed attempts: which ones the provider may have charged for."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from ainb.messages import Call
 
 
 def may_be_billed(error: BaseException) -> bool:
-    """Whether an attempt that ended with `error` may be charged; unknown errors count."""
+    """Whether an attempt that ended with `error` may have been charged for; unknown errors count."""
     if isinstance(error, ProviderError | DeadlineExceededError):
         return error.billed
     return not isinstance(error, CallRejectedError | ConfigError)
 
 
 def billed_attempts(call: Call, error: BaseException, *, attempts: int = 0, errors: int = 0) -> int:
-    """How many attempts of a call that ended with `error` may have been charged for.
+    """Number of attempts that may have been charged for, of a call that ended with `error`.
 
     Args:
         call: The call, with its attempts and the error of each failed one.
-        error: Error that it ended with, cancellation included.
-        attempts: Attempts made before the part of the call that counts here.
-        errors: Errors recorded before the part of the call that counts here.
+        error: Error with which the call ended, cancellation included.
+        attempts: Number of earlier attempts to leave out.
+        errors: Number of earlier recorded errors to leave out.
     """
     sent = call.attempts - attempts
     noted = [item for item in call.errors[errors:] if not isinstance(item, CallRejectedError | ConfigError)]

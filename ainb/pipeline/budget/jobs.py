@@ -1,4 +1,4 @@
-"""Budget of batch jobs: reserves before a job is submitted, settles once when its results are booked."""
+"""Budget of batch jobs: reserves before a job is submitted, settles once when its results are merged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ainb.pipeline.budget.accounts import ZERO, Account, Verdict
 from ainb.pipeline.budget.ledger import Ledger, Refusal
 from ainb.pipeline.budget.stage import BudgetStage
 
-# Scope, name and USD as a job's record keeps them.
+# Scope, name and USD of a reservation, as stored in a job's record.
 JobHold = tuple[str, str, str]
 # Longer than a server whose data is new gives no money.
 FETCH_SECONDS = 3.0
@@ -20,7 +20,7 @@ FETCH_TRIES = 60
 
 
 class JobBudget:
-    """Reservations of jobs, under the same budgets as live calls.
+    """Reservations of batch jobs, under the same budgets as live calls.
 
     A day's account is that of the day on which the job was submitted.
 
@@ -34,7 +34,7 @@ class JobBudget:
         self._ledger = ledger
 
     def limits(self, call: Call) -> bool:
-        """Whether a hard budget applies, so that a job's cost has to be known before it is submitted."""
+        """Whether a hard budget applies, so that a job's cost must be known before it is submitted."""
         return any(hard for _, hard in self._stage.claims(call))
 
     def room(self, call: Call) -> Decimal | None:
@@ -47,7 +47,7 @@ class JobBudget:
         return min(rooms, default=None)
 
     def refusal(self, call: Call, amount: Decimal) -> BudgetExceededError | None:
-        """The error of a row that no budget will ever have room for; None when money may still come free."""
+        """The error of a row that can never fit into its budgets; None when money may still be released."""
         for claim, hard in self._stage.claims(call):
             balance = self._ledger.balance(claim.account)
             if hard and balance.settled + amount > claim.limit:
@@ -55,17 +55,17 @@ class JobBudget:
         return None
 
     def holds(self, call: Call, amount: Decimal) -> tuple[JobHold, ...]:
-        """What `reserve` would set aside, to be written down before it does."""
+        """The reservations that `reserve` would make, to be stored before it makes them."""
         return tuple(
             (claim.account.scope, claim.account.name, str(amount if hard else ZERO))
             for claim, hard in self._stage.claims(call)
         )
 
     async def reserve(self, job: str, call: Call, amount: Decimal) -> bool:
-        """Set `amount` aside for a job; False when the money is not there now, and then nothing is.
+        """Reserve `amount` for a job; False, and nothing is reserved, when the money is not available now.
 
-        A book on a server answers the first request by fetching the money and gives back after a second what
-        nobody took, so a reservation that has to wait is tried again within `FETCH_SECONDS`.
+        A book on a server fetches money upon the first request and returns unused money after a second, so a
+        failed reservation is tried again within `FETCH_SECONDS`.
         """
         for attempt in range(FETCH_TRIES):
             if attempt:
@@ -76,18 +76,18 @@ class JobBudget:
         return verdict is Verdict.GRANTED
 
     def keep(self, job: str, holds: Sequence[JobHold]) -> None:
-        """Set aside again what a job of an earlier process holds, in accounts that end with their process."""
+        """Reserve again the amounts of a job of an earlier process, in accounts kept only in memory."""
         for account, amount in _read(holds):
             self._ledger.keep_job(job, account, amount)
 
     def settle(self, job: str, holds: Sequence[JobHold], cost: Decimal, *, reserved: bool = True) -> None:
-        """Book what a job cost; nothing happens the second time.
+        """Book the actual cost of a job; a second call does nothing.
 
         Args:
             job: Its id.
-            holds: As `holds` gave them.
+            holds: Reservations from `holds`.
             cost: USD.
-            reserved: Whether `reserve` was reached; without it there is nothing to give back.
+            reserved: Whether `reserve` was called; if not, there is no reservation to release.
         """
         accounts = [(account, amount if reserved else ZERO) for account, amount in _read(holds)]
         self._stage.warn(self._ledger.settle_job(job, accounts, cost))

@@ -23,7 +23,7 @@ _tokens = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A granted reservation: the same amount in every account that it claims."""
+    """A granted reservation: the same amount in each of its accounts."""
 
     token: int
     claims: tuple[Claim, ...]
@@ -49,14 +49,14 @@ class _Waiter:
 
 
 class Ledger:
-    """Reservations over several accounts at once, all or nothing, first come first served in each account.
+    """Reservations over several accounts at once: all or nothing, and in FIFO order per account.
 
     Bound to no event loop: callers on different threads and loops share it, and each waiter is woken on its
     own loop. A waiter holds no reservation while it waits, so that waiters cannot block each other.
 
     Args:
-        day_book: Book of the accounts shared with other processes; None keeps all in this process.
-        shared: Scopes of these accounts.
+        day_book: Book of the accounts shared with other processes; None keeps all accounts in this process.
+        shared: Scopes of the shared accounts.
     """
 
     def __init__(self, day_book: Book | None = None, *, shared: frozenset[str] = DAYS) -> None:
@@ -70,7 +70,7 @@ class Ledger:
         """Reserve `amount`; waits while reservations of other calls may still be released.
 
         Args:
-            claims: Evaluated again at every try, so that a wait may cross midnight.
+            claims: Evaluated at every try, so that a wait may cross midnight.
             amount: USD, the same for each claim.
 
         Returns:
@@ -87,7 +87,7 @@ class Ledger:
         return await self._wait(waiter)
 
     def try_reserve(self, claims: Callable[[], Sequence[Claim]], amount: Decimal) -> Hold | None:
-        """Reserve `amount` where it fits now and nobody waits for the same money; else None."""
+        """Reserve `amount` if it fits now and no call waits for the same accounts; else None."""
         with self._lock:
             outcome = self._first_try(claims(), amount)
         return outcome if isinstance(outcome, Hold) else None
@@ -104,7 +104,7 @@ class Ledger:
         """Book the cost of a call in the accounts of its hold and in `also`, and wake waiters.
 
         Returns:
-            Total spent in each of these accounts.
+            Total spent per account.
         """
         with self._lock:
             totals = self._settle(hold, cost) if hold is not None else {}
@@ -115,12 +115,11 @@ class Ledger:
         return totals
 
     def hold_job(self, job: str, claims: Sequence[tuple[Claim, bool]], amount: Decimal) -> Verdict:
-        """Set `amount` aside for a batch job in every account, all or nothing, without waiting.
+        """Reserve `amount` for a batch job in every account, all or nothing, without waiting.
 
         Args:
             job: Its id.
-            claims: Accounts, and whether the limit of each may not be passed; one that may be passed holds
-                nothing.
+            claims: Claims, and whether the limit of each is hard; a soft one reserves nothing.
             amount: USD.
         """
         with self._lock:
@@ -137,7 +136,7 @@ class Ledger:
         return Verdict.GRANTED
 
     def keep_job(self, job: str, account: Account, amount: Decimal) -> None:
-        """Reserve again what a job of an earlier process holds, in accounts of this process alone."""
+        """Reserve again the amount of a job of an earlier process, in accounts of this process alone."""
         if account.scope not in self._shared or self._day_book is None:
             with self._lock:
                 self._memory.hold_job(job, account, amount, limit=None)
@@ -145,10 +144,10 @@ class Ledger:
     def settle_job(
         self, job: str, holds: Sequence[tuple[Account, Decimal]], cost: Decimal
     ) -> dict[Account, Decimal]:
-        """Book what a job cost in the accounts that hold money for it, once, and wake who waits.
+        """Book the actual cost of a job in the accounts with its reservation, once, and wake waiters.
 
         Returns:
-            What is now spent in each of these accounts.
+            Total spent per account.
         """
         with self._lock:
             totals = {
@@ -175,7 +174,7 @@ class Ledger:
             self._pump()
 
     def forget(self, account: Account) -> None:
-        """Drop an account that is not used any more."""
+        """Drop an account that is no longer used."""
         with self._lock:
             self._memory.forget(account)
 
@@ -195,7 +194,7 @@ class Ledger:
                 self._day_book.close()
 
     def _renew(self) -> None:
-        """Start with a free lock and no waiters; in a forked child those of the parent are meaningless."""
+        """Reset lock and waiters in a forked child, where those of the parent are meaningless."""
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
 
@@ -259,7 +258,7 @@ class Ledger:
         return waiter.outcome
 
     def _leave(self, waiter: _Waiter) -> None:
-        """Leave the queue; a hold that was granted in the same moment is released."""
+        """Leave the queue; a hold granted at the same moment is released."""
         with self._lock:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)

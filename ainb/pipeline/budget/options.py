@@ -21,13 +21,13 @@ class Budget:
     """A limit on spending.
 
     Attributes:
-        usd: From 0 to 1,000,000; a number or a text, kept as Decimal.
+        usd: Limit from 0 to 1,000,000 USD; a number or a text, kept as Decimal.
         per: Scope: this session, a day (local midnight to midnight, over all kernels), each user, each batch.
-        hard: Refuse calls that do not fit; False only warns.
-        warn_at: Share of it at which one notice is given, above 0 and up to 1.
+        hard: Whether calls that do not fit are refused; False only warns.
+        warn_at: Share of the limit at which one notice is given; above 0, at most 1.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is out of its range.
     """
 
     usd: Decimal
@@ -54,7 +54,7 @@ def read_usd(name: str, value: object) -> Decimal:
     """Read an amount of money from a number or a text.
 
     Raises:
-        ConfigError: It is not an amount from 0 to 1,000,000.
+        ConfigError: The value is not an amount from 0 to 1,000,000.
     """
     try:
         usd = Decimal("NaN" if isinstance(value, bool) else str(value).strip().removeprefix("$"))
@@ -84,7 +84,7 @@ def parse_budget(text: str, *, per: Scope = "session") -> Budget:
 
 
 def money(usd: Decimal) -> str:
-    """``$5.00``; below a cent all digits."""
+    """Format USD as ``$5.00``; amounts below a cent keep all digits."""
     return f"${usd:,.2f}" if usd == usd.quantize(Decimal("0.01")) else f"${usd.normalize():f}"
 
 
@@ -95,10 +95,10 @@ class BudgetStatus:
     Attributes:
         scope: "session", "day", "user" or "batch".
         name: Which user, batch or day; "" for the session.
-        limit_usd: As set.
+        limit_usd: The limit as set.
         spent_usd: Spent so far.
         reserved_usd: Reserved for calls in flight.
-        left_usd: Neither spent nor reserved, never below 0.
+        left_usd: Neither spent nor reserved; never below 0.
     """
 
     scope: str
@@ -122,7 +122,7 @@ def status_of(account: Account, limit: Decimal, balance: Balance) -> BudgetStatu
 
 
 def raised(budget: Budget) -> str:
-    """The budget raised by half, in the form that ``%ai budget`` reads; a refusal suggests it."""
+    """The budget raised by half, in the form that ``%ai budget`` reads; suggested in refusals."""
     step = Decimal(1) if budget.usd >= 1 else Decimal("0.01")
     return f"{max(step, (budget.usd * 3 / 2).quantize(step, ROUND_CEILING)):f}/{budget.per}"
 
@@ -139,12 +139,12 @@ def refusal_text(
     """Message of a refused reservation: the limit, the amount and the fix.
 
     Args:
-        amount: The most that the call can cost.
-        limit: Limit that it does not fit into.
-        budget: Budget with this limit; None when the limit came with the call.
-        whole_run: Whether a limit that came with the call counts for a whole run.
+        amount: Highest possible cost of the call in USD.
+        limit: Limit that the amount exceeds, in USD.
+        budget: Budget with this limit; None when the limit was an argument of the call.
+        whole_run: Whether a limit given with the call applies to a whole run.
         outcome: Outcome of the call, such as "nothing was sent".
-        fits: Output limit with which the call would fit; None where none is known.
+        fits: Output limit in tokens with which the call would fit; None when unknown.
     """
     if budget is None:
         name, raise_it = (
@@ -169,7 +169,7 @@ def _lower(fits: int | None) -> str:
 def unpriced_text(model: str) -> str:
     """Message of a hard budget that refuses a model without a price."""
     return (
-        f"no price is known for {model}, and a hard budget cannot hold what it cannot count; nothing was "
+        f"no price is known for {model}, and a hard budget needs one to limit its cost; nothing was "
         "sent. Give one: prices = "
         f'{{"{model}" = {{input_usd_per_million = …, output_usd_per_million = …}}}}, or make the budget soft '
         "(hard=False)"

@@ -1,6 +1,6 @@
-"""Budget: reserves the most that a call can cost before it queues, and books its actual cost afterwards.
+"""Budget stage: reserves the highest possible cost of a call, and books its actual cost afterwards.
 
-Check, call, record lets 32 workers spend $15.62 of $10. Here spent and reserved money together never exceed
+Without reservations 32 workers spend $15.62 of $10. Here spent and reserved money together never exceed
 the limit, and a call waits, instead of being refused, while reservations of other calls may still be
 released.
 """
@@ -17,6 +17,7 @@ from decimal import Decimal
 from ainb.clock import Clock
 from ainb.errors import BudgetExceededError
 from ainb.events import Notice, Sink
+from ainb.long_texts import is_long, work
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.budget.accounts import ZERO, Account, Claim
 from ainb.pipeline.budget.billing import billed_attempts, may_be_billed
@@ -32,8 +33,7 @@ from ainb.pipeline.budget.options import (
 )
 from ainb.pricing.quotes import OUTPUT_LIMITS, Quote
 
-LONG_PROMPT_CHARS = 50_000
-# A shorter reply is hardly of use.
+# Output limits below this are not suggested: such a short reply is hardly useful.
 LEAST_LIMIT = 16
 
 
@@ -57,24 +57,24 @@ class _Spending:
 
 
 class BudgetStage:
-    """Lets a call proceed when the most that it can cost is reserved.
+    """Runs a call once its highest possible cost is reserved.
 
-    Three places in the pipeline: the stage itself outside retry and every queue; `before_attempt` just inside
-    retry, where an attempt after one that may have been billed makes its own reservation; `before_sending`
-    next to the provider, from where on a day's reservation counts as spent if the process dies.
+    It acts at three positions of the pipeline. The stage itself stands outside retry and every queue.
+    `before_attempt` stands just inside retry: an attempt after one that may have been billed makes its own
+    reservation. `before_sending` stands next to the provider: from there on a day's reservation counts as
+    spent if the process dies.
 
     Args:
         options: The budget; None leaves only the limits of single calls (``CallOptions.budget_usd``).
-        ledger: Book-keeping; sessions that share a ledger share their budgets.
+        ledger: Books the reservations; sessions that share a ledger share their budgets.
         clock: Source of the date.
         sink: Receives warnings.
-        quote: Returns the most that one attempt of a call can cost.
-        cost: Returns the cost of a reply; None when it is unknown, then the estimate is booked.
-        bound: Returns a quote that may be too high and costs nothing to make, or None where a call must be
-            quoted; None quotes every call.
-        prepare: Loads what is slow to load (prices, vocabularies); run once in a thread before the first
-            quote.
-        zone: Time zone of a day; None means this machine's zone.
+        quote: Returns the highest possible cost of one attempt of a call.
+        cost: Returns the cost of a reply in USD; for None (unknown) the estimate is booked.
+        bound: Returns an upper bound of the quote that is cheap to compute, or None when the call must be
+            quoted; None in place of the function quotes every call.
+        prepare: Loads prices and vocabularies, which is slow; run once, in a thread, before the first quote.
+        zone: Time zone of days; None means this machine's zone.
     """
 
     def __init__(
@@ -104,17 +104,17 @@ class BudgetStage:
 
     @property
     def options(self) -> Budget | None:
-        """The budget; None means none."""
+        """The budget; None means there is none."""
         return self._options
 
     def change(self, options: Budget | None) -> None:
-        """Replace the budget; what is spent stays spent, and waiters are tried again."""
+        """Replace the budget; the amount spent stays, and waiters are tried again."""
         self._options = options
         self._warned.clear()
         self._ledger.wake()
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Reserve, proceed, and book the actual cost; attempts that may have been billed keep their estimate.
+        """Reserve, run the call, and book its actual cost, or the estimate of attempts that may be billed.
 
         Raises:
             BudgetExceededError: The budget does not allow it, or no price is known under a hard budget.
@@ -152,7 +152,7 @@ class BudgetStage:
             self._forget(call)
 
     def before_attempt(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Reserve again when an earlier attempt may have been billed; that one keeps its estimate.
+        """Make a new reservation when an earlier attempt may have been billed, and keep that one's estimate.
 
         Raises:
             BudgetExceededError: The budget does not allow another attempt.
@@ -160,9 +160,9 @@ class BudgetStage:
         spending = self._spendings.get(id(call))
         if spending is None or spending.hold is None:
             return proceed(call)
-        return self._set_aside_anew(spending, call, proceed)
+        return self._reserve_again(spending, call, proceed)
 
-    async def _set_aside_anew(self, spending: _Spending, call: Call, proceed: Handler) -> Reply:
+    async def _reserve_again(self, spending: _Spending, call: Call, proceed: Handler) -> Reply:
         billed = sum(map(may_be_billed, call.errors[spending.errors :]))
         if billed > spending.kept:
             self._book(spending, ZERO, billed)
@@ -170,14 +170,14 @@ class BudgetStage:
         return await proceed(call)
 
     def before_sending(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Mark the reservation as sent: from here on it counts as spent if this process dies."""
+        """Mark the reservation as sent: from now on it counts as spent if this process dies."""
         spending = self._spendings.get(id(call))
         if spending is not None and spending.hold is not None:
             self._ledger.mark_sent(spending.hold)
         return proceed(call)
 
     def book_replayed(self, call: Call, cost: Decimal) -> None:
-        """Book the recorded cost of a replayed call; refuses nothing. For ledgers without real money."""
+        """Book the recorded cost of a replayed call, without refusals; for ledgers without real money."""
         accounts = [claim.account for claim, _ in self.claims(call)]
         if accounts:
             self.warn(self._ledger.settle(None, cost, also=accounts))
@@ -186,7 +186,7 @@ class BudgetStage:
             self._ledger.forget(_single_account(call))
 
     def book_elsewhere(self, cost: Decimal) -> None:
-        """Book the cost of other processes in this session's budget; other scopes they book themselves."""
+        """Book costs of worker processes in this session's budget; the workers book the other scopes."""
         if cost and self._options is not None and self._options.per == "session":
             self.warn(self._ledger.settle(None, cost, also=[Account("session")]))
 
@@ -217,7 +217,7 @@ class BudgetStage:
     def _reserve_bound(self, spending: _Spending) -> bool:
         """Reserve an upper bound that needs no counting; False where the call must be quoted.
 
-        Counting takes longer than everything else here, and matters only near the limit.
+        Counting tokens is the slowest step of this stage and matters only near the limit.
         """
         call = spending.call
         is_prepared = self._prepare is None or call.provider.free
@@ -237,10 +237,10 @@ class BudgetStage:
         if self._prepare is not None and not call.provider.free:
             await asyncio.to_thread(self._prepare)
             self._prepare = None
-        if sum(len(message.text) for message in call.request.messages) > LONG_PROMPT_CHARS:
-            quote = await asyncio.to_thread(self._quote, call)
-        else:
-            quote = self._quote(call)
+        request = call.request
+        texts = [message.content for message in request.messages]
+        schema = None if request.schema is None else request.schema.json_schema
+        quote = await work(self._quote, call, is_long=is_long(texts, request.parameters, schema))
         if quote.usd is None:
             raise BudgetExceededError(unpriced_text(f"{call.request.provider}:{call.request.model}"))
         self._set_estimate(spending, quote)
@@ -264,7 +264,7 @@ class BudgetStage:
         spending.hold = found
 
     def _fitting_limit(self, spending: _Spending, refusal: Refusal, amount: Decimal) -> int | None:
-        """Most output tokens that the money left allows; None where even a short reply does not fit."""
+        """Most output tokens that the money left allows; None when even a short reply does not fit."""
         call = spending.call
         asked = [
             value for name in OUTPUT_LIMITS if isinstance(value := call.request.parameters.get(name), int)
@@ -296,14 +296,14 @@ class BudgetStage:
         self.warn(self._ledger.settle(hold, total, also=accounts))
 
     def _known_estimate(self, spending: _Spending) -> Decimal:
-        """The estimate; a soft budget makes it only here, and books nothing for a model without a price."""
+        """The estimate, made here for a soft budget; 0 for a model without a price."""
         if spending.estimate is None or spending.is_bound:
             spending.is_bound = False
             spending.estimate = self._quote(spending.call).usd or ZERO
         return spending.estimate
 
     def _forget(self, call: Call) -> None:
-        """Drop the accounts of this call alone."""
+        """Drop the accounts that belong to this call alone."""
         if call.options.batch_id:
             return
         if call.options.budget_usd is not None:
@@ -342,7 +342,7 @@ class BudgetStage:
         return midnight.timestamp() - self._clock.unix()
 
     def warn(self, totals: dict[Account, Decimal]) -> None:
-        """Say once of each account that it nears its limit, or has passed it."""
+        """Warn once per account that nears or has passed its limit."""
         options = self._options
         if options is None:
             return
@@ -351,12 +351,12 @@ class BudgetStage:
                 continue
             if not options.hard and spent >= options.usd:
                 text = f"the budget of {options} is spent; calls continue, because it is soft (hard=False)"
-                self._say_once(account, text)
+                self._warn_once(account, text)
             elif spent >= options.usd * Decimal(str(options.warn_at)):
                 text = f"{options.warn_at:.0%} of the budget of {options} is spent; %ai budget shows the rest"
-                self._say_once(account, text)
+                self._warn_once(account, text)
 
-    def _say_once(self, account: Account, text: str) -> None:
+    def _warn_once(self, account: Account, text: str) -> None:
         if (account, text) not in self._warned:
             self._warned.add((account, text))
             self._sink(Notice(text, "budget"))
@@ -364,7 +364,7 @@ class BudgetStage:
     def refused(
         self, refusal: Refusal, amount: Decimal, outcome: str, *, fits: int | None = None
     ) -> BudgetExceededError:
-        """The error of a call whose money is not left; `fits` is the output limit that would fit."""
+        """The error of a call that does not fit; `fits` is the output limit in tokens that would."""
         claim, spent = refusal.claim, refusal.balance.settled
         own = claim.account.scope in {"call", "run"}
         budget = None if own else self._options
@@ -385,7 +385,7 @@ class BudgetStage:
 
 
 def _own_account(call: Call) -> Account:
-    """Account of a limit that came with the call: of its whole run, or of the call alone."""
+    """Account of a limit that was given with the call: of its whole run, or of the call alone."""
     return Account("run", call.options.batch_id) if call.options.batch_id else Account("call", str(id(call)))
 
 

@@ -2,7 +2,7 @@
 
 `stage` looks an answer up by its `key` through `lookup`, which reads and writes `entry` texts in a store of
 `ainb.stores`; `single_flight` lets identical calls share one request. `standalone` is the cache for other
-clients.
+clients, `function_keys` makes its keys.
 """
 
 from __future__ import annotations
@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Cache": "options",
-            "CacheStage": "stage",
-            "ResponseCache": "standalone",
-            "canonical": "key",
-            "reply_key": "key",
-        },
+        key="canonical reply_key",
+        options="Cache",
+        stage="CacheStage",
+        standalone="ResponseCache",
     )
 
 __all__ = ["Cache", "CacheStage", "ResponseCache", "canonical", "reply_key"]

@@ -1,4 +1,4 @@
-"""Cache entries: a reply as JSON text. Reading is strict, because others may have written the store."""
+"""Cache entries: replies as JSON text. Decoding is strict, since other programs may write to the store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ENTRY_VERSION = 2
 MAX_COST_DIGITS = 40
 NOTHING = Decimal(0)
 
-# A reply that ended for another reason is cut ("length", "content_filter", …) and is not stored. None comes
-# from the user's own functions, which return only complete results.
+# Finish reasons of complete replies. A reply with another one is cut ("length", "content_filter", …) and is
+# not stored. None comes from the user's own functions, which return only complete results.
 WHOLE = frozenset(
     {None, "stop", "end_turn", "stop_sequence", "eos", "eos_token", "tool_calls", "tool_use", "function_call"}
 )
@@ -80,11 +80,11 @@ def copy_value(value: T) -> T:
 
 
 def stored_key(key: str, version: int | None = None) -> str:
-    """Key of an entry in a store: entries of several formats lie side by side, and none replaces another's.
+    """Key of an entry in a store, with the format's version, so that formats do not replace each other.
 
     Args:
-        key: Digest of what was asked.
-        version: The format's version; None means that of replies.
+        key: Digest of the request.
+        version: The format's version; None means that of reply entries.
     """
     return f"{key}.{ENTRY_VERSION if version is None else version}"
 
@@ -98,7 +98,7 @@ def is_whole(reply: Reply) -> bool:
 
 
 def encode_entry(reply: Reply, created_at: float) -> str:
-    """Encode a reply as JSON text; `parsed` is included where JSON can hold it, lone surrogates become "?".
+    """Encode a reply as JSON text; `parsed` is kept only if it is plain JSON; lone surrogates become "?".
 
     Raises:
         TypeError: `parsed` holds an integer of more than 64 bits.

@@ -1,4 +1,4 @@
-"""Cache keys of functions' calls, and of prompts as `get` and `set` name them."""
+"""Cache keys for function calls, and for prompts passed to `ResponseCache.get` and `set`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.errors import ConfigError
 from ainb.pipeline.cache.key import digest
 
 Prompt = str | Sequence[Mapping[str, Any]]
-# Names of a function's arguments by which `get` finds what `cached` has stored.
+# Argument names of a function whose cached results `get` can find.
 PROMPT: Final = "prompt"
 MODEL: Final = "model"
 
@@ -23,8 +23,8 @@ class Keys:
     """Keys of one call of a function.
 
     Attributes:
-        own: Of this function and these arguments.
-        asked: Key by which `get` and `set` name the same prompt, model and parameters; None for a function
+        own: Key of this function and these arguments.
+        asked: Key that `get` and `set` use for the same prompt, model and parameters; None for a function
             without such arguments.
     """
 
@@ -33,7 +33,7 @@ class Keys:
 
 
 class KeyOf:
-    """Keys of a function's calls: equal for equal arguments, however passed, while its code is unchanged."""
+    """Makes the keys of a function's calls: equal for equal arguments while its code is unchanged."""
 
     def __init__(self, function: Callable[..., Any], ignore: tuple[str, ...]) -> None:
         inner = inspect.unwrap(function)
@@ -51,7 +51,7 @@ class KeyOf:
         self._name = (f"{inner.__module__}.{name}", "" if code is None else _describe(code))
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Keys:
-        """The keys of a call with these arguments."""
+        """Keys of a call with these arguments, positional or by name."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         for name in self._ignore:
@@ -77,7 +77,7 @@ class KeyOf:
 
 
 def _describe(constant: object) -> str:
-    """A function's code as text, the same in every process; an edited function gets other keys."""
+    """A function's code as text, equal in every process; editing the function changes it."""
     if isinstance(constant, CodeType):
         parts = ",".join(map(_describe, constant.co_consts))
         return f"{constant.co_code.hex()}:{constant.co_names}:{constant.co_varnames}:[{parts}]"
@@ -89,5 +89,5 @@ def _describe(constant: object) -> str:
 
 
 def prompt_key(prompt: Prompt, model: str, params: Mapping[str, Any] | None) -> str:
-    """The key of an answer to a prompt, as `get` and `set` name it."""
+    """Key of the answer to a prompt, as `get` and `set` use it."""
     return digest({"prompt": prompt, "model": model, "params": params or {}}, "prompt")

@@ -1,9 +1,9 @@
 """Cache key: a digest of the request as the user made it, in one canonical encoding.
 
-Two values have one key exactly when they are the same JSON document with numbers kept apart by type: 1, 1.0,
-true and "1" are four values, 0.0 and -0.0 are two, a tuple is a list. What JSON cannot hold without loss is
-refused: keys that are not texts, NaN, infinities, sets, objects. Bytes count by their digest and their
-position, so that no text has the same key.
+Two values have the same key exactly when they are the same JSON document with numbers distinguished by type:
+1, 1.0, true and "1" are four values, 0.0 and -0.0 are two, a tuple equals a list. Values that JSON cannot
+hold without loss are refused: keys that are not text, NaN, infinities, sets, objects. Bytes are represented
+by their digest and position, so that no text has the same key.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.long_texts import is_long, work
 from ainb.messages import Call
 
-# 2: the user's request in place of the outgoing body (0.2.0). Samples in the tests hold from here on.
+# 2: the user's request in place of the outgoing body (0.2.0). Tests pin sample keys of this version.
 KEY_VERSION = 2
 MAX_DEPTH = 100
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
@@ -30,9 +31,9 @@ Path = tuple[str | int, ...]
 def reply_key(call: Call) -> str:
     """Key of the answer to a call: 64 hexadecimal digits.
 
-    Made of the service, its endpoint, the model, the request as the user made it (`Request.asked`), the
-    schema of the reply as given, the replica and, where it is above 1, the number of rows per call; never of
-    a secret or of what an adapter or a stage makes of the request.
+    It covers the service, its endpoint, the model, the request as the user made it (`Request.asked`), the
+    reply schema as given, the replica and, above 1, the number of rows per call. It covers no secret and no
+    change that an adapter or a stage makes to the request.
 
     Raises:
         ConfigError: A parameter has no canonical form; the message names it.
@@ -45,17 +46,30 @@ def reply_key(call: Call) -> str:
         "reply",
         provider.name,
         request.model,
-        call.place(),
+        call.resolve_endpoint(),
         call.options.replica,
         None if request.schema is None else dict(request.schema.json_schema),
-        # Rows that were asked together may be answered otherwise; which ones they were does not matter.
+        # Rows that share a call may get other answers than alone; which rows share it does not matter.
         *([call.rows_per_call] if call.rows_per_call > 1 else []),
     )
     return call.cache_key
 
 
+async def find_key(call: Call) -> str:
+    """`reply_key`; the key of a long request is found in a thread.
+
+    Raises:
+        ConfigError: As `reply_key`.
+    """
+    if call.cache_key is not None:
+        return call.cache_key
+    request = call.request
+    texts = [message.content for message in request.messages]
+    return await work(reply_key, call, is_long=is_long(texts, request.parameters))
+
+
 def digest(value: Mapping[str, Any], *names: Any) -> str:
-    """Digest of a mapping of named values and of further values.
+    """SHA-256 digest of named values and further values in canonical encoding.
 
     Args:
         value: Parameters or arguments by name.
@@ -78,7 +92,7 @@ def canonical(value: Mapping[str, Any], names: tuple[Any, ...] = ()) -> bytes:
         if _is_plain(value) and _is_plain(names):
             return bytes(orjson.dumps([KEY_VERSION, value, names, ()], option=orjson.OPT_SORT_KEYS))
     except (TypeError, RecursionError):
-        pass  # too large a number, a lone surrogate, a cycle: the walk below finds which
+        pass  # too large a number, a lone surrogate or a cycle: the walk below names it
     digests: list[Path] = []
     normal = [_normalise(value, (), digests), _normalise(names, ("names",), digests)]
     return bytes(orjson.dumps([KEY_VERSION, *normal, digests], option=orjson.OPT_SORT_KEYS))
@@ -93,7 +107,7 @@ def is_json(value: object) -> bool:
 
 
 def _is_plain(value: Any, lists: tuple[type, ...] = (list, tuple)) -> bool:
-    """Whether orjson alone writes a value in canonical form, which holds for nearly every body."""
+    """Whether orjson alone encodes a value canonically, as it does for nearly every body."""
     kind = type(value)
     if kind in SCALARS:
         return True
@@ -112,7 +126,7 @@ def _are_plain(values: Iterable[Any], lists: tuple[type, ...]) -> bool:
 
 
 def _normalise(value: object, path: Path, digests: list[Path]) -> Any:
-    """The same value in plain JSON types."""
+    """The value converted to plain JSON types."""
     if len(path) > MAX_DEPTH:
         raise _refusal(path[:3], f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
@@ -146,14 +160,14 @@ def _read_text(value: str, path: Path) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _refusal(path, "holds half of a surrogate pair, which is no text") from None
+        raise _refusal(path, "holds half of a surrogate pair, which is not valid text") from None
     return text
 
 
 def _read_key(key: object, path: Path) -> str:
     if isinstance(key, str):
         return _read_text(key, (*path, "key"))
-    raise _refusal(path, f"has the key {key!r}, which is no text")
+    raise _refusal(path, f"has the key {key!r}, which is not text")
 
 
 def _refusal(path: Path, what: str) -> ConfigError:
@@ -163,5 +177,5 @@ def _refusal(path: Path, what: str) -> ConfigError:
     return ConfigError(
         f"parameter {name} {what}; the cache key takes texts, finite numbers, true, false, None, bytes, "
         "lists and dicts with "
-        "text keys; convert it, or leave the cache aside for this call (--no-cache, cache='off')"
+        "text keys; convert it, or turn the cache off for this call (--no-cache, cache='off')"
     )

@@ -1,8 +1,8 @@
-"""Cache lookups in one namespace of a store: read, write, count. A fault of the store counts as a miss."""
+"""Cache lookups in one namespace of a store, with counts. A fault of the store counts as a miss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ainb.clock import Clock
@@ -13,7 +13,7 @@ from ainb.stores.base import Store, StoreStats, at_once
 
 
 class Dated(Protocol):
-    """An entry of any kind."""
+    """A decoded entry with its creation time."""
 
     @property
     def created_at(self) -> float:
@@ -35,7 +35,7 @@ class Lookup:
 
     Attributes:
         hits: Lookups answered from the store.
-        misses: Lookups that went on to the model.
+        misses: Lookups that found no valid entry.
         coalesced: Calls that joined an identical call in flight.
         stale: Calls answered by an expired entry because the circuit was open.
     """
@@ -56,29 +56,37 @@ class Lookup:
         try:
             text = await self._store.get(self._namespace, key)
             entry = None if text is None else decode(text)
-        except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self.report(f"a stored answer cannot be read ({type(error).__name__})")
             return None
         if text is not None and entry is None:
-            self.report("a stored answer is not what ainb writes")
+            self.report("a stored answer is not in ainb's format")
         return entry
 
+    def expect(self, keys: Sequence[str]) -> None:
+        """Say which entries are read in the next moment; a fault is reported, not raised."""
+        try:
+            if keys:
+                self._store.expect(self._namespace, keys)
+        except Exception as error:  # noqa: BLE001 - as in `read`
+            self.report(f"stored answers cannot be read ({type(error).__name__})")
+
     async def write(self, key: str, encode: Callable[[float], str]) -> None:
-        """Store the text that `encode` makes for the present time; a fault is reported, not raised."""
+        """Store the text that `encode` returns for the current time; a fault is reported, not raised."""
         created_at = self._clock.unix()
         try:
             await self._store.set(self._namespace, key, encode(created_at), created_at=created_at)
-        except Exception as error:  # noqa: BLE001 - the answer is there, and must not fail for the store's sake
+        except Exception as error:  # noqa: BLE001 - the answer exists; a fault of the store must not lose it
             self.report(f"an answer cannot be stored ({type(error).__name__})")
 
     def is_fresh(self, created_at: float, ttl_seconds: float | None) -> bool:
-        """Whether an entry of that date is still valid.
+        """Whether an entry created at that time is still valid.
 
         Args:
             created_at: Wall-clock seconds since 1970.
             ttl_seconds: Age limit of this lookup; None means the cache's own. An entry of exactly that age is
-                valid; one dated in the future counts as old as it is early, so that a wrong clock keeps no
-                entry for ever.
+                valid. The age of an entry dated in the future is its distance from now, so that an entry
+                written with a wrong clock expires too.
         """
         limit = self._ttl_seconds if ttl_seconds is None else ttl_seconds
         return limit is None or abs(self._clock.unix() - created_at) <= limit
@@ -87,9 +95,9 @@ class Lookup:
         """Counts since the start, and the size of the store.
 
         Returns:
-            `store` (its name), `hits`, `misses`, `coalesced`, `stale`; `hit_rate`, the share of hits and
-            coalesced, None before the first lookup; `entries` and `size_bytes` of the whole store, None where
-            a network store does not know them at once.
+            Dict with `store` (its name), `hits`, `misses`, `coalesced`, `stale`; `hit_rate`, the share of
+            hits and coalesced, None before the first lookup; `entries` and `size_bytes` of the whole store,
+            None where a network store cannot give them at once.
         """
         saved = self.hits + self.coalesced
         asked = saved + self.misses
@@ -121,7 +129,7 @@ class Lookup:
         return await self._store.prune(self._namespace, created_before=self._clock.unix() - limit)
 
     async def settle(self) -> None:
-        """Wait until others who share the store can read every entry that was written."""
+        """Wait until other processes that share the store can read every entry that was written."""
         await self._store.settle()
 
     @property

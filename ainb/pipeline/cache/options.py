@@ -19,8 +19,9 @@ class Cache:
 
     Attributes:
         ttl_seconds: Age up to which an answer is returned from the cache; above 0, None means no limit.
-        where: "disk" (shared by all kernels of the user, kept) or "memory" (this process, bounded).
-        memory_bytes: Limit of the memory store, and of what is kept in memory while the disk fails; above 0.
+        where: "disk" (persistent, shared by all kernels of the user) or "memory" (this process, bounded).
+        memory_bytes: Size limit of the memory store, and of entries kept in memory while the disk fails;
+            above 0.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -40,7 +41,7 @@ class Cache:
 
 
 def check_ttl(value: object) -> None:
-    """Refuse an age limit that is not a number of seconds above 0 (None means no limit)."""
+    """Raise unless an age limit is a number of seconds above 0 or None (no limit)."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):

@@ -3,15 +3,16 @@
 The work runs in a task of its own, so that a waiter that is cancelled does not affect the others; the last
 one to leave cancels the task. Calls are shared per event loop, because a task belongs to its loop.
 
-Callers whom the same limits govern are one party and share one task. Other parties that want the same run
-tasks of their own, so that no limit of one refuses or delays another; they send in turn, and the first whole
-outcome is that of all.
+Callers under the same limits are one party and share one task. Other parties with the same key run tasks of
+their own, so that no party's limits refuse or delay another; they send in turn, and all get the first
+complete outcome.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +25,8 @@ class Waiter(Generic[T, C]):
 
     Attributes:
         shared: The call that it waits for.
-        is_owner: Whether the work is accounted to this caller: the first one, and when it leaves, the next.
+        is_owner: Whether the work counts as this caller's: the first one's, or the next one's once it has
+            left.
     """
 
     __slots__ = ("future", "is_owner", "shared")
@@ -35,13 +37,13 @@ class Waiter(Generic[T, C]):
         self.future: asyncio.Future[T] = shared.task.get_loop().create_future()
 
     async def wait(self) -> T:
-        """Wait for the outcome; to be called exactly once, right after `join`.
+        """Wait for the outcome; must be called exactly once, right after `join`.
 
         Returns:
             The outcome itself for the owner, a copy for the others.
 
         Raises:
-            Exception: What the work raised; a copy of it for callers other than the owner.
+            Exception: The error of the work; a copy of it for callers other than the owner.
         """
         try:
             return await self.future
@@ -56,11 +58,11 @@ class SharedCall(Generic[T, C]):
     """A task, and the callers that wait for it, oldest first.
 
     Attributes:
-        task: The work.
-        payload: What the work is about; callers that join may change it.
+        task: The task that does the work.
+        payload: Input of the work; callers that join may change it.
     """
 
-    __slots__ = ("_forget", "_share", "_spread", "_waiters", "payload", "task")
+    __slots__ = ("_forget", "_on_end", "_share", "_spread", "_waiters", "payload", "task")
 
     def __init__(
         self,
@@ -70,12 +72,14 @@ class SharedCall(Generic[T, C]):
         share: Callable[[T], T],
         forget: Callable[[SharedCall[T, C]], None],
         spread: Callable[[SharedCall[T, C], T], None],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self.task = task
         self.payload = payload
         self._share = share
         self._forget = forget
         self._spread = spread
+        self._on_end = on_end
         self._waiters: dict[Waiter[T, C], None] = {}
         task.add_done_callback(self._finish)
 
@@ -119,10 +123,12 @@ class SharedCall(Generic[T, C]):
                 waiter.future.set_result(task.result() if waiter.is_owner else self._share(task.result()))
         if error is None and not task.cancelled():
             self._spread(self, task.result())
+        if self._on_end is not None:
+            self._on_end()
 
 
 class Turn:
-    """Lets one work of a key send at a time; who has an answer keeps the turn until its work has ended."""
+    """Mutual exclusion of the tasks of one key while they send; a task with an answer keeps the turn."""
 
     __slots__ = ("_holder", "_lock")
 
@@ -131,13 +137,13 @@ class Turn:
         self._lock = asyncio.Lock()
 
     async def take(self, work: object) -> None:
-        """Wait until no other work sends; does nothing for the work that has the turn."""
+        """Wait until no other task sends; does nothing for the task that has the turn."""
         if self._holder is not work:
             await self._lock.acquire()
             self._holder = work
 
     def give_up(self, work: object) -> None:
-        """Let the next work send; does nothing for a work that has not the turn."""
+        """Pass the turn to the next task; does nothing for a task that does not have it."""
         if self._holder is work:
             self._holder = None
             self._lock.release()
@@ -158,7 +164,7 @@ class SingleFlight(Generic[T, C]):
 
     Args:
         share: Copies an outcome for callers other than the owner; must not raise.
-        is_for_all: Whether an outcome is the same for all parties; others keep working where it is not.
+        is_for_all: Whether an outcome is valid for all parties; if not, the other parties continue.
     """
 
     def __init__(self, share: Callable[[T], T], is_for_all: Callable[[T], bool] = lambda _: True) -> None:
@@ -173,16 +179,29 @@ class SingleFlight(Generic[T, C]):
         """The party's shared call in flight on this loop, or None."""
         group = self._groups.get((asyncio.get_running_loop(), key))
         shared = None if group is None else group.calls.get(party)
-        # Between the end of a task and its callback other code may run; it is too late to join.
+        # Other code may run between the end of a task and its callback, when it is too late to join.
         return None if shared is None or shared.task.done() else shared
 
     def start(
-        self, key: Hashable, work: Coroutine[Any, Any, T], payload: C, party: Hashable = None
+        self,
+        key: Hashable,
+        work: Coroutine[Any, Any, T],
+        payload: C,
+        party: Hashable = None,
+        on_end: Callable[[Turn], None] | None = None,
     ) -> tuple[SharedCall[T, C], Turn]:
         """Start work in a task with the caller's context variables; `find` must just have returned None.
 
+        Args:
+            key: What is asked for.
+            work: Makes the outcome.
+            payload: What the work is about.
+            party: Whom the same limits govern.
+            on_end: Called with the turn when the work has ended, in the callback that wakes the waiters: a
+                callback of its own would be one more step of the loop for each call.
+
         Returns:
-            The shared call, and the turn that works of this key send in.
+            The shared call, and the turn that its task must take to send.
         """
         loop = asyncio.get_running_loop()
         place = (loop, key)
@@ -201,7 +220,12 @@ class SingleFlight(Generic[T, C]):
                     other.take_over(outcome)
 
         shared: SharedCall[T, C] = SharedCall(
-            loop.create_task(work), payload, share=self._share, forget=forget, spread=spread
+            loop.create_task(work),
+            payload,
+            share=self._share,
+            forget=forget,
+            spread=spread,
+            on_end=None if on_end is None else functools.partial(on_end, group.turn),
         )
         group.calls[party] = shared
         return shared, group.turn

@@ -1,9 +1,9 @@
-"""Cache: returns stored answers, and shares the request of identical calls in flight."""
+"""Cache stage: returns stored answers, and shares one request among identical calls in flight."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Hashable
+from collections.abc import Awaitable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, get_args
 
@@ -12,7 +12,7 @@ from ainb.errors import CircuitOpenError, ConfigError
 from ainb.events import Sink
 from ainb.messages import CacheMode, Call, Handler, Reply
 from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole, stored_key
-from ainb.pipeline.cache.key import reply_key
+from ainb.pipeline.cache.key import find_key, reply_key
 from ainb.pipeline.cache.lookup import Lookup
 from ainb.pipeline.cache.options import Cache, check_ttl
 from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Turn, Waiter
@@ -23,14 +23,14 @@ FAMILY = "reply"
 
 
 class Leases(Protocol):
-    """Leases that let one of many processes make an answer; see `ainb.stores.redis.cache.RedisStore`."""
+    """Leases by which one of many processes fetches an answer; see `ainb.stores.redis.cache.RedisStore`."""
 
-    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
-        """Take the lease of an answer (True), or wait until another process is done (False: look again)."""
+    async def acquire_lease(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+        """Take the lease of an answer (True), or wait for its holder to finish (False: look it up again)."""
         ...
 
-    def release(self, namespace: str, key: str) -> None:
-        """Release the lease, where storing the answer has not done so."""
+    def release_lease(self, namespace: str, key: str) -> None:
+        """Release the lease, unless storing the answer has released it."""
         ...
 
 
@@ -43,24 +43,24 @@ class _Work:
         shared: The shared call.
         turn: Turn of all works of the key in this process.
         past_age: Whether a stored answer does not count.
-        leads: Whether this work holds the lease of the key.
+        has_lease: Whether this work holds the lease of the key.
     """
 
     key: str
     shared: SharedCall[Reply, Call]
     turn: Turn
     past_age: bool
-    leads: bool = False
+    has_lease: bool = False
 
 
 class CacheStage:
     """Returns stored answers, stores complete new ones, and runs identical calls in flight once.
 
     Args:
-        options: Age limit and place of the answers.
+        options: Age limit and location of the answers.
         store: Holds the answers.
         sink: Receives one notice when a stored answer cannot be read or written.
-        leases: Lets one of many processes make an answer; None for a local store.
+        leases: Leases of the processes that share the store; None for a local store.
     """
 
     def __init__(
@@ -68,11 +68,12 @@ class CacheStage:
     ) -> None:
         self._leases = leases
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
+        # A cut reply is not shared with other parties: a hard budget of this party may have cut it.
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
         self._works: dict[int, _Work] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answer from the store or from an identical call in flight, or let the call proceed.
+        """Answer from the store or from an identical call in flight, or run the call.
 
         Raises:
             ConfigError: A parameter cannot be part of a cache key; nothing was sent.
@@ -83,7 +84,7 @@ class CacheStage:
         if options.cache == "off":
             return await proceed(call)
         check_ttl(options.ttl_seconds)
-        key = stored_key(reply_key(call))
+        key = stored_key(await find_key(call))
         entry = None
         if options.cache == "use":
             entry = await lookup.read(key, decode_entry)
@@ -99,14 +100,22 @@ class CacheStage:
             return entry.hit(stale=True)
 
     def take_turn(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Next to the provider: identical calls under other limits send one after another.
+        """Make identical calls of other parties send one after another; stands next to the provider.
 
-        The first whole answer ends the others, so that they neither send nor pay. The same holds between
-        processes, which take a lease. It is taken here, where nothing delays the call any more, so that no
-        process waits behind the limits of another one; a holder that is held up itself loses it.
+        The first complete answer ends the other calls, so that they neither send nor pay. Processes do the
+        same with a lease. It is taken here, where no limit delays the call any more, so that no process waits
+        for the limits of another one.
         """
         work = self._works.get(id(call))
         return proceed(call) if work is None else self._in_turn(work, call, proceed)
+
+    def expect(self, calls: Sequence[Call]) -> None:
+        """Prepare for calls that come in the next moment: what the store lacks is looked up for all at once.
+
+        Raises:
+            ConfigError: A parameter cannot be part of a cache key.
+        """
+        self._lookup.expect([stored_key(reply_key(call)) for call in calls if call.options.cache == "use"])
 
     async def holds(self, call: Call) -> bool:
         """Whether this call would be answered from the store; not counted as a lookup.
@@ -116,7 +125,7 @@ class CacheStage:
         """
         if call.options.cache != "use":
             return False
-        entry = await self._lookup.read(stored_key(reply_key(call)), decode_entry)
+        entry = await self._lookup.read(stored_key(await find_key(call)), decode_entry)
         return entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
 
     def status(self) -> dict[str, Any]:
@@ -137,12 +146,12 @@ class CacheStage:
         return await self._lookup.prune(older_than_seconds)
 
     async def settle(self) -> None:
-        """Wait until others who share the store can read every answer that was stored."""
+        """Wait until other processes that share the store can read every answer that was stored."""
         await self._lookup.settle()
 
     @property
     def store(self) -> Store:
-        """Holds the answers."""
+        """The store of the answers."""
         return self._lookup.store
 
     async def close(self) -> None:
@@ -167,50 +176,49 @@ class CacheStage:
     def _start(
         self, place: tuple[CacheMode, str], party: Hashable, work: Call, proceed: Handler, *, past_age: bool
     ) -> SharedCall[Reply, Call]:
-        shared, turn = self._calls.start(place, self._pay(place[1], work, proceed), work, party)
-        entry = self._works[id(work)] = _Work(place[1], shared, turn, past_age)
+        fetch = self._fetch_new(place[1], work, proceed)
 
-        def end(_task: asyncio.Task[Reply]) -> None:
-            del self._works[id(work)]
-            self._release(entry)
+        def end(turn: Turn) -> None:
+            self._release_lease(self._works.pop(id(work)))
             turn.give_up(work)
 
-        shared.task.add_done_callback(end)
+        shared, turn = self._calls.start(place, fetch, work, party, end)
+        self._works[id(work)] = _Work(place[1], shared, turn, past_age)
         return shared
 
     async def _in_turn(self, work: _Work, call: Call, proceed: Handler) -> Reply:
         await work.turn.take(call)
         try:
-            found = await self._lead(work, call)
+            found = await self._acquire_lease(work, call)
             if found is not None:
                 work.shared.take_over(found)
-                await asyncio.sleep(0)  # the work is cancelled here, and what it holds is given back
+                await asyncio.sleep(0)  # the work is cancelled here, which releases what it holds
             return await proceed(call)
         except BaseException:
-            self._release(work)
+            self._release_lease(work)
             work.turn.give_up(call)
             raise
 
-    async def _lead(self, work: _Work, call: Call) -> Reply | None:
+    async def _acquire_lease(self, work: _Work, call: Call) -> Reply | None:
         """Take the lease; or the answer of the process that held it."""
         leases = self._leases
-        if leases is None or work.leads or call.options.cache == "refresh":
+        if leases is None or work.has_lease or call.options.cache == "refresh":
             return None
-        while not await leases.lead(FAMILY, work.key, anew=work.past_age):
+        while not await leases.acquire_lease(FAMILY, work.key, anew=work.past_age):
             entry: Entry | None = await self._lookup.read(work.key, decode_entry)
             if entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds):
                 return entry.hit()
-            # A text that is no valid answer does not count: one that cannot be read would be found for ever.
+            # A damaged entry counts as a miss, or it would be found again and again.
             work.past_age = True
-        work.leads = True
+        work.has_lease = True
         return None
 
-    def _release(self, work: _Work) -> None:
-        if work.leads and self._leases is not None:
-            work.leads = False
-            self._leases.release(FAMILY, work.key)
+    def _release_lease(self, work: _Work) -> None:
+        if work.has_lease and self._leases is not None:
+            work.has_lease = False
+            self._leases.release_lease(FAMILY, work.key)
 
-    async def _pay(self, key: str, work: Call, proceed: Handler) -> Reply:
+    async def _fetch_new(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
@@ -218,7 +226,7 @@ class CacheStage:
 
 
 def _party(call: Call) -> Hashable:
-    """What may refuse or delay this call and not another one with the same request."""
+    """The limits that may refuse or delay this call but not another with the same request."""
     options = call.options
     return (
         options.user,
@@ -226,18 +234,18 @@ def _party(call: Call) -> Hashable:
         options.batch_id,
         options.timeout_seconds,
         options.ttl_seconds,
-        call.payer(),
+        call.resolve_account(),
     )
 
 
 def _extend_deadline(work: Call, joined: Call) -> None:
-    """The shared work may take as long as the latest deadline of its callers."""
+    """Extend the deadline of shared work to the latest one of its callers."""
     if work.deadline is not None:
         work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)
 
 
 def _settle(shared: SharedCall[Reply, Call], waiter: Waiter[Reply, Call], call: Call) -> None:
-    """Copy what the work recorded to the call, and stop streaming to a caller that has left."""
+    """Copy the records of the shared work to the call; stop streaming to a caller that has left."""
     work = shared.payload
     call.notes.extend(work.notes)
     if not waiter.is_owner:

@@ -1,4 +1,4 @@
-"""The cache by itself, for users with their own client: `get`, `set` and a decorator."""
+"""Stand-alone cache for other clients: `get`, `set` and a decorator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 VALUE_VERSION = 1
 VALUE_FIELDS = {"version", "created_at", "value"}
-# Of an entry that a function has stored under the key of `get`: that function's own key.
+# Field of an entry that a decorated function has stored under the key of `get`: the function's own key.
 FUNCTION = "function"
 
 
@@ -41,7 +41,7 @@ class ResponseCache:
     """Cache of answers by prompt, model and parameters, and of function results by arguments.
 
     Args:
-        options: Age limit and place of the answers; None means on disk without an age limit.
+        options: Age limit and location of the answers; None means on disk without an age limit.
         store: Holds the answers; None means the store that `options` choose.
         home: Folder for the disk store; None means ``AINB_HOME``, else the user's data folder.
         clock: Source of time.
@@ -88,8 +88,9 @@ class ResponseCache:
     ) -> str | None:
         """The stored answer to a prompt, or None.
 
-        It was stored by `set`, or by a function under `cached` with arguments ``prompt`` and ``model``, whose
-        other arguments are the parameters; of several such functions the newest answer counts.
+        It was stored by `set`, or by a function decorated with `cached` that has arguments ``prompt`` and
+        ``model``; its other arguments are the parameters. Of several such functions the newest answer is
+        returned.
 
         Args:
             prompt: Text, or a list of messages as dicts.
@@ -112,7 +113,7 @@ class ResponseCache:
             ConfigError: The answer is not a text, or a parameter cannot be part of a cache key.
         """
         if not isinstance(reply_text, str):
-            raise ConfigError(f"reply_text must be a text; it is {type(reply_text).__name__}")
+            raise ConfigError(f"reply_text must be a string; it is {type(reply_text).__name__}")
         at_once(self._keep(prompt_key(prompt, model, params), str.__str__(reply_text)))
 
     @overload
@@ -124,7 +125,7 @@ class ResponseCache:
     def cached(
         self, function: F | None = None, *, ttl_seconds: float | None = None, ignore: Sequence[str] = ()
     ) -> Any:
-        """Decorator that caches the results of a function by its name, its code and its arguments.
+        """Cache the results of a function by its name, its code and its arguments, as a decorator.
 
         An async function runs once for identical calls at the same time. A result that JSON cannot hold
         exactly (an object, a tuple) is returned but not stored; errors are never stored. `get` finds the text
@@ -203,7 +204,7 @@ class ResponseCache:
         return value
 
     async def _find_result(self, keys: Keys, ttl_seconds: float | None) -> _Value | None:
-        """What the function returned, or what `set` stored; never what another function returned."""
+        """The function's stored result, or a value from `set`; never another function's result."""
         found = await self._find(keys.own, ttl_seconds)
         if found is None and keys.asked is not None:
             found = await self._find(keys.asked, ttl_seconds, by_hand=True)
@@ -227,7 +228,7 @@ class ResponseCache:
         if not is_json(value):
             self._lookup.report(
                 f"a function returned a {type(value).__name__}, which JSON cannot hold exactly, so it is not "
-                "kept"
+                "stored"
             )
             return
         place = stored_key(key, VALUE_VERSION)

@@ -1,7 +1,7 @@
-"""Circuit breaker: stops calls to a provider that fails too often, and probes it later.
+"""Circuit breaker: refuses calls to a provider that fails too often, and probes it later.
 
-`state_machine` is the core without I/O (and the options), `standalone` the breaker for any function, `stage`
-the two stages that use one breaker per model and endpoint. `ainb.stores.redis.circuit` shares the state
+`state_machine` is the core without I/O (with the options), `standalone` the breaker for any function, `stage`
+the two stages with one breaker per model and endpoint. `ainb.stores.redis.circuit` shares the state
 between processes.
 """
 
@@ -25,19 +25,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "BUCKETS": "state_machine",
-            "Breakers": "stage",
-            "Circuit": "state_machine",
-            "CircuitBreaker": "standalone",
-            "CircuitStatus": "standalone",
-            "GateStage": "stage",
-            "OPEN_JITTER": "state_machine",
-            "PROBE_CHECK_SECONDS": "state_machine",
-            "PermitStage": "stage",
-            "State": "state_machine",
-            "verdict": "state_machine",
-        },
+        stage="Breakers GateStage PermitStage",
+        standalone="CircuitBreaker CircuitStatus",
+        state_machine="BUCKETS Circuit OPEN_JITTER PROBE_CHECK_SECONDS State verdict",
     )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Circuit breaker: the stages that refuse calls to a failing provider and probe it later."""
+"""Circuit breaker stages: refuse calls to a failing provider and probe it later."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Breakers:
     def of(self, call: Call) -> CircuitBreaker:
         """The circuit of this call."""
         request = call.request
-        key = (call.place(), request.model)
+        key = (call.resolve_endpoint(), request.model)
         breaker = self._breakers.get(key)
         if breaker is None:
             made = self.make(call, f"{request.provider}:{request.model}", key[0])
@@ -67,18 +67,18 @@ class GateStage:
         self._breakers = breakers
 
     def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
-        """Let the call proceed, or raise CircuitOpenError."""
+        """Run the call, or raise CircuitOpenError."""
         self._breakers.of(call).check()
         return proceed(call)
 
 
 class PermitStage:
-    """Takes the circuit's permit after the rate limit (a probe must not queue), and reports the outcome."""
+    """Takes a permit of the circuit after the rate limit (a probe must not queue); reports the outcome."""
 
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """One attempt under a permit."""
+        """Run one attempt under a permit."""
         with self._breakers.of(call).permit():
             return await proceed(call)

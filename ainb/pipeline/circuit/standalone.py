@@ -1,4 +1,4 @@
-"""The circuit breaker by itself, for any async or plain function."""
+"""Stand-alone circuit breaker for any async or plain function."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CircuitStatus:
 
 
 class Permit:
-    """Permit for one call; leaving the block reports its outcome, whatever ended it."""
+    """Permit for one call, as a context manager; leaving the block reports the outcome."""
 
     __slots__ = ("_breaker", "_generation")
 
@@ -120,7 +120,7 @@ class CircuitBreaker:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may pass; 0 when one may pass now, None when forced open."""
+        """Seconds until a call may pass; 0 if one may pass now, None when forced open."""
         with self._lock:
             return self._core.retry_after(self._clock.monotonic())
 
@@ -172,17 +172,17 @@ class CircuitBreaker:
         return Permit(self)
 
     def begin(self) -> int:
-        """Take a permit that must be given to `end`; prefer `permit`, which cannot lose one.
+        """Take a permit that must be returned with `end`; prefer `permit`, which cannot lose one.
 
         Returns:
-            The generation to hand to `end`.
+            The generation to pass to `end`.
 
         Raises:
-            CircuitOpenError: The call is refused; ``retry_after`` says how long.
+            CircuitOpenError: The call is refused; see ``retry_after``.
         """
         core = self._core
-        # Read without the lock, so in this order: a generation read before the state is at worst too old, and
-        # its outcome is then ignored.
+        # Read without the lock, so the order matters: a generation read before the state is at worst too old,
+        # and then its outcome is ignored.
         generation = core.generation
         if core.state == "closed":
             return generation
@@ -194,7 +194,7 @@ class CircuitBreaker:
             return taken
 
     def end(self, generation: int, error: BaseException | None) -> None:
-        """Return a permit; `error` is what the call raised, or None."""
+        """Return a permit; `error` is the call's exception, or None."""
         failed: bool | None = None
         try:
             failed = error is not None and verdict(self._options, error)
@@ -206,7 +206,7 @@ class CircuitBreaker:
         """Call an async or a plain function under a permit; a plain one runs on the event loop's thread.
 
         Raises:
-            CircuitOpenError: The call is refused; ``retry_after`` says how long.
+            CircuitOpenError: The call is refused; see ``retry_after``.
         """
         with self.permit():
             result = function(*args, **kwargs)

@@ -29,12 +29,12 @@ class Circuit:
         failure_rate: Share of failures in the window that opens the circuit; above 0, at most 1.
         minimum_calls: Calls in the window below which the circuit stays closed; at least 1.
         window_seconds: Length of the window; above 0.
-        open_seconds: Length of the first opening, shortened by up to a tenth of jitter, and time limit of
-            probes; above 0.
-        max_open_seconds: Upper limit of the opening, which doubles with each one in a row; at least
+        open_seconds: Time for which the circuit first stays open, shortened by up to a tenth (jitter), and
+            time limit of probes; above 0.
+        max_open_seconds: Upper limit of the open time, which doubles with each opening in a row; at least
             `open_seconds`.
-        probes: Calls that pass after that time and must all succeed; at least 1.
-        failure_on: Exception types that count as failures, or a function that decides; everything else is
+        probes: Calls that pass after the open time and must all succeed; at least 1.
+        failure_on: Exception types that count as failures, or a function that decides; all other errors are
             then neutral. None means `is_failure`.
 
     Raises:
@@ -76,7 +76,7 @@ def is_failure(error: Exception) -> bool:
 
 
 def verdict(options: Circuit, error: BaseException) -> bool | None:
-    """Classify an error: True when the provider failed, None when it is neutral.
+    """Classify an error: True for a failure of the provider, None for a neutral error.
 
     Cancellation, interrupts and rejections by other stages are always neutral.
     """
@@ -152,15 +152,15 @@ class Window:
 
 
 class BreakerCore:
-    """State machine of a circuit: which calls pass, and what an outcome changes.
+    """State machine of a circuit: admits or refuses calls, and changes state by their outcomes.
 
-    A permit is the generation it was taken in. Every change of state and every new round of probes starts a
-    generation, so that the outcome of a call admitted in an older state cannot change a newer one. An outcome
-    is True (the provider failed), False (it answered) or None (neutral).
+    A permit is the generation in which it was taken. Every change of state and every new round of probes
+    starts a generation, so that the outcome of a call admitted in an older state cannot change a newer one.
+    An outcome is True (the provider failed), False (it answered) or None (neutral).
 
     Args:
         options: Thresholds.
-        rng: Source of the jitter of an opening.
+        rng: Source of the jitter of open times.
 
     Attributes:
         state: Current state; an open circuit stays "open" until the first call after its time.
@@ -207,7 +207,7 @@ class BreakerCore:
         """Take a permit.
 
         Returns:
-            The generation to hand to `end`, or None when the call is refused.
+            The generation to pass to `end`, or None when the call is refused.
         """
         if self.state == "closed":
             return self.generation
@@ -216,7 +216,7 @@ class BreakerCore:
         if self.state == "open":
             self._start_probing(now)
         elif self.state == "half-open" and not self._has_slot():
-            # The probes have not ended in time: new ones take their slots.
+            # The probes have not ended in time: new probes take their slots.
             self._start_round(now)
         if self.state == "half-open":
             self._in_flight += 1
@@ -234,7 +234,7 @@ class BreakerCore:
     def retry_after(self, now: float) -> float | None:
         """Seconds until a call may pass, or None when waiting does not help (forced open).
 
-        While probes are in flight the time is unknown; a check every second costs less than a wait of the
+        While probes are in flight the time is unknown; checking every second is cheaper than waiting for the
         whole round.
         """
         if self.state == "forced-open":

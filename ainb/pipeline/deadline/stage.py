@@ -1,4 +1,4 @@
-"""Deadline: time limits of a whole call (waits, attempts and sleeps together) and of each attempt."""
+"""Deadline stages: time limits of a whole call (waits and attempts together) and of each attempt."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Deadline:
     """Time limits of a call.
 
     Attributes:
-        timeout_seconds: Of the whole call; above 0, None means no limit.
-        attempt_seconds: Of one attempt at the provider; above 0, None means no limit.
+        timeout_seconds: Limit of the whole call; above 0, None means no limit.
+        attempt_seconds: Limit of one attempt at the provider; above 0, None means no limit.
 
     Raises:
         ConfigError: A limit is not above 0.
@@ -35,7 +35,7 @@ class Deadline:
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Refuse a time limit that is not a number of seconds above 0 (None means no limit)."""
+    """Raise unless a time limit is a number of seconds above 0 or None (no limit)."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
@@ -45,7 +45,7 @@ def check_seconds(name: str, value: object) -> None:
 
 
 class DeadlineStage:
-    """Ends a call when its total time is up; every caller has its own deadline."""
+    """Ends a call at its deadline; every caller has its own deadline."""
 
     def __init__(self, options: Deadline, clock: Clock) -> None:
         self._usual = None if options.timeout_seconds is None else TimeLimits(options.timeout_seconds)

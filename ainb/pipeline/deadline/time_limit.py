@@ -1,4 +1,4 @@
-"""Time limits with one timer for many calls: `asyncio.timeout` without a timer per call.
+"""Time limits of many calls with one timer, in place of an `asyncio.timeout` per call.
 
 Limits of one length expire in the order in which they start, so one timer for the oldest is enough. A loop
 with thousands of calls a second would otherwise create, sort and discard two timers per call.
@@ -25,7 +25,7 @@ class TimeLimits:
         self._queues: dict[asyncio.AbstractEventLoop, _LimitQueue] = {}
 
     def limit(self, error: Callable[[], Exception] = TimeoutError) -> TimeLimit:
-        """Context manager around one call, to be entered at once; see `TimeLimit`.
+        """Context manager around one call, which must be entered at once; see `TimeLimit`.
 
         Args:
             error: Makes the error that is raised when the time is up.
@@ -76,7 +76,7 @@ class TimeLimit:
             raise self._error() from None
 
     def expire(self) -> None:
-        """Expire: cancel the task."""
+        """Mark the limit as expired and cancel the task."""
         self.expired = True
         if self._task is not None:
             self._task.cancel()
@@ -98,7 +98,7 @@ class _LimitQueue:
             self._timer = self._loop.call_at(limit.expires_at, self._fire)
 
     def leave(self, limit: TimeLimit) -> None:
-        # The timer stays: at most one fires in vain per length, and one timer per call is what this class
+        # The timer stays: at most one per length fires in vain, and a timer per call is what this class
         # avoids.
         del self._limits[limit]
 

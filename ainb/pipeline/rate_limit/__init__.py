@@ -1,9 +1,9 @@
 """Rate limit: requests, tokens and calls in flight per provider, model and account.
 
-`options` holds the limits, `stage` asks a limiter for a permit. `local` is the limiter of this process: it
-adds lock, clock and waiting to the core, `queue` over the token `buckets` (with `permits` as their data).
-`ramp` decides how many calls may be in flight below the cap, `slots` applies it, `reached` remembers it.
-`standalone` is the limiter for other clients; `ainb.stores.redis.limiter` is the one that processes share.
+`options` holds the limits; `stage` acquires a permit from a limiter. `local` is the limiter of this process:
+it adds lock, clock and waiting to the core, which is `queue` over the token `buckets` (data in `permits`).
+`ramp` adapts the number of calls in flight below the cap, `slots` applies it, `reached` stores it.
+`standalone` is the limiter for other clients; `ainb.stores.redis.limiter` is shared by processes.
 """
 
 from __future__ import annotations
@@ -40,43 +40,24 @@ if TYPE_CHECKING:
     from ainb.pipeline.rate_limit.stage import (
         OVERLOAD_STATUSES,
         Limiter,
-        Place,
+        LimitScope,
         RateLimitStage,
     )
     from ainb.pipeline.rate_limit.standalone import RateLimiter
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "BURST_SHARE": "buckets",
-            "Cost": "buckets",
-            "DIMENSIONS": "options",
-            "LEAST_SHARE": "queue",
-            "Limiter": "stage",
-            "LocalLimiter": "local",
-            "MAX_PAUSE_SECONDS": "queue",
-            "NOTHING": "buckets",
-            "OVERLOAD_STATUSES": "stage",
-            "Permit": "permits",
-            "Place": "stage",
-            "Pool": "buckets",
-            "REGROWTH": "queue",
-            "ROUNDING": "buckets",
-            "RateLimit": "options",
-            "RateLimitStage": "stage",
-            "RateLimiter": "standalone",
-            "Ramp": "ramp",
-            "Reached": "reached",
-            "Reading": "queue",
-            "SLOWER": "queue",
-            "SLOW_DOWN_SECONDS": "queue",
-            "SMALLEST_STRICT_BURST": "buckets",
-            "START": "ramp",
-            "Slots": "slots",
-            "TokenEstimates": "estimates",
-            "WINDOW_SECONDS": "buckets",
-            "make_ramp": "ramp",
-        },
+        buckets="BURST_SHARE Cost NOTHING Pool ROUNDING SMALLEST_STRICT_BURST WINDOW_SECONDS",
+        estimates="TokenEstimates",
+        local="LocalLimiter",
+        options="DIMENSIONS RateLimit",
+        permits="Permit",
+        queue="LEAST_SHARE MAX_PAUSE_SECONDS REGROWTH Reading SLOWER SLOW_DOWN_SECONDS",
+        ramp="Ramp START make_ramp",
+        reached="Reached",
+        slots="Slots",
+        stage="LimitScope Limiter OVERLOAD_STATUSES RateLimitStage",
+        standalone="RateLimiter",
     )
 
 __all__ = [
@@ -94,10 +75,10 @@ __all__ = [
     "START",
     "WINDOW_SECONDS",
     "Cost",
+    "LimitScope",
     "Limiter",
     "LocalLimiter",
     "Permit",
-    "Place",
     "Pool",
     "Ramp",
     "RateLimit",

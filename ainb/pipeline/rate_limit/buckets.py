@@ -1,8 +1,8 @@
 """Token buckets and in-flight caps of the rate limiter. No I/O; `now` is passed in.
 
 A bucket bounds the burst: with capacity C and rate R no window of w seconds admits more than C + R * w. A
-bucket as large as its limit therefore admits almost twice the limit in some minute (119 of 60); a sixth of it
-admits 69.
+bucket as large as its limit therefore admits almost twice the limit in some minute (119 for a limit of 60); a
+bucket of a sixth of the limit admits 69.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def call_cost(input_tokens: float, output_tokens: float) -> Cost:
 
 
 class Shortage(NamedTuple):
-    """The limit that holds a call up, and for how long.
+    """The limit that delays a call, and the minimum wait.
 
     Attributes:
         wait_s: Minimum wait in seconds; 0 when the wait depends on a call in flight.
@@ -43,9 +43,9 @@ class Bucket:
     """Token bucket of one dimension: a level that refills at a rate up to a capacity; it may be negative.
 
     Attributes:
-        limit: Units a minute.
+        limit: Units per minute.
         capacity: Units that a full bucket holds.
-        rate: Units that flow back per second.
+        rate: Units refilled per second.
         level: Units available at `stamp`.
         stamp: Monotonic second of `level`.
     """
@@ -69,7 +69,7 @@ class Bucket:
         return max(1.0, limit / BURST_SHARE), limit / WINDOW_SECONDS
 
     def refill(self, now: float) -> None:
-        """Bring the level up to `now`."""
+        """Update the level to `now`."""
         if now > self.stamp:
             level = self.level + (now - self.stamp) * self.rate
             self.level = level if level < self.capacity else self.capacity  # noqa: FURB136 - min() takes 3 x as long
@@ -111,12 +111,12 @@ class Bucket:
 
 
 class StrictBucket(Bucket):
-    """Token bucket that also keeps every sliding minute, as the server counts it, within the limit.
+    """Token bucket that also keeps every sliding minute within the limit, as counted by the server.
 
     Capacity and rate are chosen so that capacity + rate * 60 s = limit. That alone does not hold for a
     request larger than the bucket, nor for the server's clock: a call granted at 0 s may reach the server at
-    9 s. So a call counts while it is in flight and for a minute after its end; the server counted it at some
-    time in between.
+    9 s. So a call counts while it is in flight and for a minute after its end; the server counted it within
+    that time.
 
     Attributes:
         in_flight: Units taken and not yet settled.
@@ -179,7 +179,7 @@ class StrictBucket(Bucket):
 
 
 class Pool:
-    """Limits of one scope: buckets that must all have room, and a cap on calls in flight.
+    """Limits of one scope: a bucket per limited dimension, and a cap on calls in flight.
 
     Attributes:
         buckets: Index into DIMENSIONS and bucket of every limited dimension. Adding one makes a new tuple, so
@@ -219,12 +219,12 @@ class Pool:
     def shortage(self, cost: Cost, now: float, ahead: int) -> Shortage:
         """The limit with the longest minimum wait for `cost`.
 
-        Requests of the `ahead` calls in the queue count, since they are not returned; their tokens do not,
-        since those are estimates and early settlements flow back. A wait for a call in flight is unknown and
-        counts as 0.
+        The requests of the `ahead` calls in the queue count, since requests are not returned. Their tokens do
+        not, since they are estimates that are partly returned when the calls settle. A wait for a call in
+        flight is unknown and counts as 0.
         """
         longest = 0.0
-        limit = f"{self.most:g} calls at once"
+        limit = f"a concurrency of {self.most:g}"
         for index, bucket in self.buckets:
             wait = bucket.wait(cost[index], now, ahead if index == 0 else 0)
             if longest < wait < math.inf:
@@ -242,7 +242,7 @@ class Pool:
         return self.in_flight == 0 and all(bucket.is_full(now) for _, bucket in self.buckets)
 
     def levels(self, now: float) -> dict[str, float]:
-        """Level, capacity and limit a minute of every limited dimension."""
+        """Level, capacity and limit per minute of every limited dimension."""
         row: dict[str, float] = {}
         for index, bucket in self.buckets:
             bucket.refill(now)

@@ -1,4 +1,4 @@
-"""Tokens that a call may take, estimated from its length by what the model's replies have said so far."""
+"""Token estimates of calls: text length times the tokens per character seen in earlier replies."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from ainb.messages import Call, Usage
 
 OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 UNKNOWN_OUTPUT_TOKENS = 1_024
-# Before the first reply: ordinary English has four characters a token, code and other languages fewer.
+# Before the first reply: ordinary English has four characters per token, code and other languages fewer.
 FIRST_CHARACTERS_PER_TOKEN = 3.0
 FRAMING_CHARACTERS = 24
-# A picture or another part that is no text, as so many characters.
+# Characters that a picture or another part that is not text counts as.
 PART_CHARACTERS = 3_000
 FORGET = 0.9
 
 
 class TokenEstimates:
-    """Estimates input tokens of calls, by the ratio of tokens to characters in earlier replies of a model.
+    """Estimates the input tokens of calls from a model's ratio of tokens to characters in earlier replies.
 
-    No text is counted: counting 120,000 characters takes 13 ms, in which every other call would wait. An
-    estimate that is wrong is put right when the reply says what was used.
+    Text is not tokenised: 120,000 characters would take 13 ms and delay every other call. A wrong estimate is
+    corrected when the reply reports the actual use.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class TokenEstimates:
         return input_tokens, max(asked) if asked else UNKNOWN_OUTPUT_TOKENS
 
     def learn(self, call: Call, usage: Usage) -> None:
-        """Take the provider's count of a call's input."""
+        """Update the ratio with the provider's count of a call's input tokens."""
         if not usage.input_tokens or usage.input_tokens < 0:
             return
         key = (call.request.provider, call.request.model)
@@ -45,7 +45,7 @@ class TokenEstimates:
 
 
 def length(call: Call) -> int:
-    """Characters of a call's messages, with a constant for each message and for each part that is no text."""
+    """Length of a call's messages in characters, with a constant for each message and each non-text part."""
     total = 0
     for message in call.request.messages:
         content = message.content

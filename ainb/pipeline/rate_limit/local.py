@@ -1,6 +1,6 @@
 """Rate limiter of this process: tasks of any event loop and plain threads wait in one queue, without polling.
 
-The state is plain data under a lock. A change wakes the waiters concerned through a callback; the waiter that
+The state is plain data under a lock. A change wakes the affected waiters through a callback; the waiter that
 can be granted next holds the only timer (of its loop, or the timeout of its thread's wait).
 """
 
@@ -19,7 +19,7 @@ from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
 from ainb.pipeline.rate_limit.ramp import Ramp
 
-LATE_SECONDS = 1e-6  # a timer that fires early by a rounding error would find the bucket short by as much
+LATE_SECONDS = 1e-6  # a timer that fires early by a rounding error would find too low a level
 
 
 class LocalLimiter:
@@ -30,7 +30,7 @@ class LocalLimiter:
         per_user: Limits of each named user inside them; None means users have none of their own.
         name: Name in messages, such as "openai:gpt-5-mini".
         ramp: Limit of calls in flight that adapts below the cap; None means that the cap holds from the
-            first call on, as it does where callers do not wait.
+            first call on, as it must where callers do not wait.
 
     Attributes:
         counts_tokens: Whether a token dimension is limited, so that callers must estimate tokens.
@@ -65,14 +65,14 @@ class LocalLimiter:
             cost: Cost to reserve.
             user: Named user of the call, or None.
             deadline: Monotonic second; a wait for a bucket or a pause that must exceed it is refused at once.
-                The length of a wait for a call in flight is unknown: the caller must end that one itself.
+                A wait for a call in flight has no known length; the caller must end it at the deadline.
 
         Raises:
             RateLimitError: The wait is too long, or the options say not to wait.
         """
         permit = None
         with self._lock:
-            if not self._core.waking:  # else it would run before waiters that were granted theirs first
+            if not self._core.waking:  # else it would run before waiters that were granted theirs earlier
                 permit = self._core.try_take(cost, user, self.clock.monotonic())
         if permit is not None:
             return permit
@@ -119,7 +119,7 @@ class LocalLimiter:
         Args:
             permit: What `acquire` returned.
             actual: Actual use; None keeps the reservation, `NOTHING` returns all of it.
-            answered: True when the provider answered, False when it failed; None says nothing about it.
+            answered: True when the provider answered, False when it failed, None when that is unknown.
         """
         with self._lock:
             now = self.clock.monotonic()
@@ -143,23 +143,24 @@ class LocalLimiter:
         self.wake(woken)
 
     def pause(self, seconds: float) -> None:
-        """Grant nothing for so many seconds; nonsense (negative, NaN) is ignored."""
+        """Grant no permits for `seconds`; a negative number or NaN is ignored."""
         with self._lock:
             now = self.clock.monotonic()
             woken = self._core.pause(seconds, now) + self._core.pump(now)
         self.wake(woken)
 
     def learn(self, readings: Iterable[Reading]) -> None:
-        """Apply rate-limit headers: a limit caps ours, a remaining amount only lowers our level."""
+        """Apply rate-limit headers: a lower limit replaces ours, a remaining amount lowers our level."""
         with self._lock:
             now = self.clock.monotonic()
             self._core.learn(readings, now)
-            self.counts_tokens = self._core.counts_tokens()
-            woken = self._core.pump(now)
-        self.wake(woken)
+            self.counts_tokens = self.counts_tokens or self._core.counts_tokens()
+            woken = self._core.pump(now) if self._core.queues else None
+        if woken:
+            self.wake(woken)
 
     def raise_cap(self, cap: int) -> None:
-        """Raise the cap on calls in flight, where it is lower, until `lower_cap`."""
+        """Raise the cap on calls in flight to at least `cap`, until `lower_cap`."""
         with self._lock:
             self._core.slots.raise_cap(cap)
             woken = self._core.pump(self.clock.monotonic())
@@ -171,7 +172,7 @@ class LocalLimiter:
             self._core.slots.lower_cap(cap)
 
     def start_at(self, in_flight: int) -> None:
-        """Allow at least so many calls in flight from now on, up to the cap."""
+        """Allow at least `in_flight` calls in flight from now on, up to the cap."""
         with self._lock:
             now = self.clock.monotonic()
             self._core.slots.start_at(in_flight, now)
@@ -180,7 +181,7 @@ class LocalLimiter:
 
     @property
     def hinted(self) -> float | None:
-        """Requests that the server said are left at the last reply; None where it says nothing."""
+        """Remaining requests that the server reported with the last reply; None where it reports none."""
         return self._core.slots.hinted
 
     def status(self, user: str | None = None) -> dict[str, Any]:
@@ -193,7 +194,7 @@ class LocalLimiter:
             return self._core.status(self.clock.monotonic(), user)
 
     def tick(self, waiter: Waiter) -> list[Waiter]:
-        """Serve the queue after the timer of `waiter` has fired or it was woken.
+        """Serve the queue after the timer of `waiter` has fired or the waiter was woken.
 
         Returns:
             Waiters to wake, in the order in which they were granted.
@@ -209,7 +210,7 @@ class LocalLimiter:
         return None if due is None else max(0.0, due - self.clock.monotonic()) + LATE_SECONDS
 
     def wake(self, woken: Iterable[Waiter]) -> None:
-        """Let each waiter check its state; called without the lock, since that may set a timer."""
+        """Make each waiter check its state; called without the lock, since a waiter may set a timer."""
         for waiter in woken:
             try:
                 waiter.wake()
@@ -222,7 +223,7 @@ class LocalLimiter:
         with self._lock:
             shortage = self._core.shortage(cost, user, self.clock.monotonic())
         raise RateLimitError(
-            f"{self._name} is held to {shortage.limit}, and no permit is free now; try again after "
+            f"{self._name} is limited to {shortage.limit}, and no permit is free now; try again after "
             "retry_after seconds, "
             'or set RateLimit(on_full="wait")',
             retry_after=shortage.wait_s or None,
@@ -253,14 +254,14 @@ class LocalLimiter:
             return waiter.permit
         shortage = waiter.refused or Shortage(0.0, "its limits")
         raise RateLimitError(
-            f"{self._name} is held to {shortage.limit}, and the wait is longer than this call may take; "
+            f"{self._name} is limited to {shortage.limit}, and the wait is longer than this call may take; "
             "raise --timeout (timeout_seconds) or the limit, or send less",
             retry_after=shortage.wait_s or None,
         )
 
 
 class _LoopWaiter:
-    """A task in the queue: its waiter, a future of its own loop, and the timer when it holds one."""
+    """A task in the queue: its waiter, a future of its event loop, and its timer, if it holds one."""
 
     def __init__(self, limiter: LocalLimiter, cost: Cost, user: str | None, deadline: float | None) -> None:
         self.waiter = Waiter(cost, user, deadline, self.wake)

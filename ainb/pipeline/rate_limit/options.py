@@ -21,13 +21,13 @@ class RateLimit:
     bucket and leaves it with a negative level.
 
     Attributes:
-        requests_per_minute: Above 0; None means no limit but those in the provider's response headers.
-        tokens_per_minute: Input and output together; above 0, None as before.
-        input_tokens_per_minute: Above 0, None as before.
-        output_tokens_per_minute: Above 0, None as before.
+        requests_per_minute: Above 0; None means only the limits in the provider's response headers.
+        tokens_per_minute: Input and output tokens together; above 0, None as above.
+        input_tokens_per_minute: Above 0, None as above.
+        output_tokens_per_minute: Above 0, None as above.
         concurrency: Calls in flight at once; at least 1, None means no cap.
         strict: Keep every sliding minute within the limits, at the cost of a sixth of the steady rate.
-        on_full: "wait" in line, or "raise" RateLimitError when no permit is free.
+        on_full: When no permit is free: "wait" in the queue, or "raise" RateLimitError.
 
     Raises:
         ConfigError: A value is out of its range.

@@ -14,12 +14,12 @@ class Waiter:
     Attributes:
         cost: Cost to reserve.
         user: Named user of the call, or None.
-        deadline: Monotonic second up to which it may wait, or None.
+        deadline: Monotonic second until which it may wait, or None.
         wake: Called without the lock, from any thread, when the waiter must check its state.
         number: Position in the order of arrival.
-        line: Queue it waits in; None before and after.
+        line: Queue in which it waits; None before and after.
         permit: The granted permit, or None.
-        refused: The shortage that lasts beyond its deadline, or None.
+        refused: The shortage that lasts longer than its deadline, or None.
     """
 
     __slots__ = ("cost", "deadline", "number", "permit", "queue", "refused", "user", "wake")
@@ -52,10 +52,10 @@ class Permit:
 
     Attributes:
         cost: Reserved cost.
-        line: Queue it was granted in.
+        line: Queue in which it was granted.
         shared: Buckets of the shared pool that the cost was taken from.
         granted_at: Monotonic second.
-        settled: Whether it was returned.
+        settled: Whether the permit was returned.
     """
 
     __slots__ = ("cost", "granted_at", "queue", "settled", "shared")

@@ -21,9 +21,9 @@ Reading = tuple[
 ]  # of a header: limit a minute, remaining, reset
 SLOWER = 0.7
 LEAST_SHARE = 0.02
-SLOW_DOWN_SECONDS = 1.0  # minimum distance of two slow-downs
+SLOW_DOWN_SECONDS = 1.0  # minimum time between two slow-downs
 REGROWTH = 0.005  # growth of the share per second and per settled call, whichever is less
-MAX_PAUSE_SECONDS = 3600.0  # a Retry-After beyond it is probed hourly
+MAX_PAUSE_SECONDS = 3600.0  # a longer Retry-After is probed hourly
 REMEMBERED_USERS = 1000
 
 
@@ -42,7 +42,7 @@ class LimiterCore:
 
     Attributes:
         shared: The shared limits.
-        slots: How many calls may be in flight.
+        slots: Number of calls that may be in flight.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class LimiterCore:
         self.queues: dict[UserQueue, None] = {}  # the queues that are not empty
         self.waking: set[Waiter] = set()  # granted, but not running again yet
         self._per_user = per_user
+        own = () if per_user is None else Pool(per_user, now).buckets
+        self._users_count_tokens = any(index > 0 for index, _ in own)
         self._unnamed = UserQueue(None)
         self._users: dict[str, UserQueue] = {}
         self._arrivals = 0
@@ -62,10 +64,10 @@ class LimiterCore:
         self._slowed_at = self._grown_at = -math.inf
 
     def counts_tokens(self) -> bool:
-        """Whether any dimension but requests is limited."""
-        user = None if self._per_user is None else Pool(self._per_user, 0.0)
-        pools = [self.shared] if user is None else [self.shared, user]
-        return any(index > 0 for pool in pools for index, _ in pool.buckets)
+        """Whether a token dimension is limited."""
+        if self._users_count_tokens:
+            return True
+        return any(index > 0 for index, _ in self.shared.buckets)
 
     def waiting(self) -> int:
         """Number of waiters."""
@@ -75,7 +77,7 @@ class LimiterCore:
         """A permit if one is free and no earlier waiter can use it, else None."""
         queue = self._queue_of(user, now)
         if not self.shared.in_flight:
-            self.slots.rest(now)
+            self.slots.idle(now)
         if self.queues and not self._may_pass(queue, now):
             return None
         if self.paused_until > now or self.shared.wait(cost, now) > 0:
@@ -93,11 +95,11 @@ class LimiterCore:
             if own.wait_s > found.wait_s or queue.pool.in_flight >= queue.pool.concurrency:
                 found = Shortage(own.wait_s, f"{own.limit} for each user")
         if self.paused_until - now > found.wait_s:
-            return Shortage(self.paused_until - now, "a pause that the provider asked for")
+            return Shortage(self.paused_until - now, "no calls in a pause that the provider asked for")
         return found
 
     def join(self, waiter: Waiter, now: float) -> None:
-        """Append a caller to its queue, or refuse it when the wait must exceed its deadline."""
+        """Append a caller to its queue, or refuse it when the minimum wait exceeds its deadline."""
         shortage = self.shortage(waiter.cost, waiter.user, now)
         if waiter.deadline is not None and now + shortage.wait_s > waiter.deadline:
             waiter.refused = shortage
@@ -109,7 +111,7 @@ class LimiterCore:
         self.queues[waiter.queue] = None
 
     def leave(self, waiter: Waiter) -> None:
-        """Remove a caller from its queue; it may have left already."""
+        """Remove a caller from its queue, if it is still in it."""
         queue, waiter.queue = waiter.queue, None
         if queue is not None:
             del queue.waiting[waiter.number]
@@ -156,7 +158,7 @@ class LimiterCore:
             permit: What was granted.
             actual: Actual use.
             now: Monotonic second.
-            answered: True when the provider answered, False when it failed; None says nothing about it.
+            answered: True when the provider answered, False when it failed, None when that is unknown.
         """
         if permit.settled:
             return
@@ -175,10 +177,10 @@ class LimiterCore:
             self._grow(now)
 
     def pause(self, seconds: float, now: float) -> list[Waiter]:
-        """Grant nothing for so many seconds.
+        """Grant no permits for `seconds`.
 
         Returns:
-            Waiters to wake, because the pause is longer than they may wait.
+            Waiters to wake because the pause is longer than they may wait.
         """
         if not 0 < seconds < math.inf:
             return []
@@ -207,7 +209,7 @@ class LimiterCore:
             self.shared.scale(self.share, now)
 
     def learn(self, readings: Iterable[Reading], now: float) -> None:
-        """Apply the server's own limits: a limit caps ours, a remaining amount only lowers our level."""
+        """Apply the server's limits: a lower limit replaces ours, a remaining amount lowers our level."""
         for dimension, limit, remaining, _ in readings:
             if limit is not None and 0 < limit < math.inf:
                 self.shared.cap(dimension, limit, now)
@@ -246,7 +248,7 @@ class LimiterCore:
                 del self._users[user]
 
     def _may_pass(self, queue: UserQueue, now: float) -> bool:
-        """Whether all waiters are held up by their own user's limits, and `queue` is not among them."""
+        """Whether every waiter is delayed by its own user's limits, and `queue` has none of them."""
         return queue not in self.queues and all(
             other.pool is not None and other.pool.wait(next(iter(other.waiting.values())).cost, now) > 0
             for other in self.queues

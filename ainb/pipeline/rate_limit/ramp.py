@@ -9,7 +9,7 @@ from ainb.pipeline.rate_limit.options import RateLimit
 START = 16
 SHRINK = 0.7
 IDLE_SECONDS = 10.0
-# Of the requests that a server says are left, the share that may be in flight at once.
+# Divisor: a quarter of the remaining requests that a server reports may be in flight at once.
 HINT_SHARE = 4
 
 
@@ -17,9 +17,9 @@ class Ramp:
     """Additive increase, multiplicative decrease of a number of calls in flight, after a slow start.
 
     Starts at 16. Each success adds one (`growth`) until the first overload response (429, 529), and one per
-    round of successes afterwards. Shrinks to 0.7 at most once per round trip. Does not grow while fewer calls
-    are in flight. Until the first success each failure takes one off, so that a provider that is down gets no
-    more than the first 16 calls before its circuit opens.
+    round of successes afterwards. Shrinks to 0.7 of its value, at most once per round trip. Does not grow
+    while fewer calls are in flight than allowed. Until the first success each failure lowers it by one, so
+    that a provider that is down gets no more than the first 16 calls before its circuit opens.
 
     Args:
         most: Upper limit; infinite means none.
@@ -28,8 +28,8 @@ class Ramp:
     Attributes:
         limit: Calls that may be in flight now.
         most: As given; `cap_at` changes it.
-        growth: Added per success of the slow start.
-        proven: Whether a call succeeded since the start or the last rest.
+        growth: Increase per success during the slow start.
+        proven: Whether a call succeeded since the start or the last idle time.
         overloaded_once: Whether an overload response ended the slow start.
 
     Source: slow start and AIMD as in TCP congestion control (Chiu and Jain 1989; RFC 5681), with the restart
@@ -61,7 +61,7 @@ class Ramp:
         self._set(self._exact)
 
     def succeeded(self, *, in_flight: int, now: float) -> None:
-        """A call was answered while `in_flight` calls (itself included) were in flight."""
+        """Record that a call was answered while `in_flight` calls, itself included, were in flight."""
         self.proven = True
         self._used_at = now
         if in_flight < self.limit:
@@ -70,13 +70,13 @@ class Ramp:
         self._set(self._exact + step)
 
     def failed(self, *, now: float) -> None:
-        """The provider failed."""
+        """Record that the provider failed."""
         self._used_at = now
         if not self.proven:
             self._set(max(1.0, self._exact - 1))
 
     def overloaded(self, *, started_at: float, now: float) -> None:
-        """The provider answered 429 or 529 to a call that was sent at `started_at`."""
+        """Record a 429 or 529 for a call that was sent at `started_at`."""
         self.overloaded_once = True
         self._used_at = now
         if started_at < self._shrunk_at:
@@ -85,17 +85,17 @@ class Ramp:
         self._shrunk_at = now
 
     def raise_to(self, limit: float, *, now: float) -> None:
-        """Allow at least `limit` calls: what an earlier batch reached, or what the server says is left."""
+        """Allow at least `limit` calls: a limit from an earlier batch, or from the server's headers."""
         self._used_at = now
         self._set(max(self._exact, limit))
 
     def hint(self, remaining: float) -> None:
-        """The server says that `remaining` more requests are allowed now; an answer came with it."""
+        """Record that the server, with an answer, reported `remaining` more requests as allowed now."""
         if self.proven and not self.overloaded_once:
             self._set(max(self._exact, remaining / HINT_SHARE))
 
-    def rest(self, *, now: float) -> None:
-        """No call is in flight; after 10 s of this what was found out counts no longer."""
+    def idle(self, *, now: float) -> None:
+        """Record that no call is in flight; after 10 idle seconds the limit starts again."""
         if now - self._used_at > IDLE_SECONDS:
             self._set(min(self._exact, START))
             self.proven = self.overloaded_once = False

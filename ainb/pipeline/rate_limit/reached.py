@@ -1,4 +1,4 @@
-"""How many calls in flight the last batch of a provider, model and account reached."""
+"""Store of the number of calls in flight that the last batch of a provider, model and account reached."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ VERSION: Final = 1
 KEEP_SECONDS: Final = 7 * 86_400.0
 MAX_RECORDS: Final = 500
 MOST: Final = 100_000
-# A record from further ahead than this was written under a wrong clock and would never be forgotten.
+# A record dated further in the future was written with a wrong clock and would never expire.
 CLOCK_STEP_SECONDS: Final = 86_400.0
 
 
 class Reached:
-    """Remembers it in the session and, for a week, in the home; safe to share between threads.
+    """Calls in flight reached, kept in the session and, for a week, in the home; thread-safe.
 
-    A fault of the file is never a fault of a call: what cannot be read or written is kept in the session
-    only.
+    A fault of the file never fails a call: what cannot be read or written is kept in the session only.
 
     Args:
         path: File in the home; None keeps everything in the session.
@@ -35,37 +34,37 @@ class Reached:
 
     @classmethod
     def of_home(cls, home: Path | None) -> Reached:
-        """The memory of a home; one of the session alone without a home."""
+        """The store of a home; without a home, one for the session alone."""
         return cls(None if home is None else home / FILE_NAME)
 
-    def find(self, place: tuple[str, ...], now: float) -> int | None:
-        """Calls in flight at the end of the last batch; None where that is unknown or a week ago.
+    def find(self, scope: tuple[str, ...], now: float) -> int | None:
+        """Calls in flight at the end of the last batch; None where unknown or older than a week.
 
         Args:
-            place: Provider, model and account.
+            scope: Provider, model and account.
             now: Wall-clock seconds since 1970.
         """
-        name = _digest(place)
+        name = _digest(scope)
         with self._lock:
             if name not in self._known and self._path is not None:
                 self._known = {**_read(self._path, now), **self._known}
             found = self._known.get(name)
         return found[0] if found is not None and _is_fresh(found[1], now) else None
 
-    def keep(self, place: tuple[str, ...], in_flight: int, now: float) -> None:
-        """Remember how many calls in flight a batch ended with."""
+    def keep(self, scope: tuple[str, ...], in_flight: int, now: float) -> None:
+        """Store the number of calls in flight at the end of a batch."""
         record = (max(1, min(in_flight, MOST)), now)
         with self._lock:
             if self._path is not None:
-                # Other kernels of this home have learnt in the meantime.
+                # Other kernels of this home may have written in the meantime.
                 self._known = {**self._known, **_read(self._path, now)}
-            self._known[_digest(place)] = record
+            self._known[_digest(scope)] = record
             if self._path is not None:
                 _write(self._path, self._known, now)
 
 
-def _digest(place: tuple[str, ...]) -> str:
-    return hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
+def _digest(scope: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(scope).encode()).hexdigest()[:20]
 
 
 def _is_fresh(at: float, now: float) -> bool:
@@ -73,7 +72,7 @@ def _is_fresh(at: float, now: float) -> bool:
 
 
 def _read(path: Path, now: float) -> dict[str, tuple[int, float]]:
-    """The records that are as `_write` writes them: the file may have been edited."""
+    """The records in the form that `_write` writes; others are dropped, since the file may be edited."""
     records = read_small(path, "places", VERSION)
     if not isinstance(records, dict) or len(records) > MAX_RECORDS:
         return {}

@@ -1,4 +1,4 @@
-"""How many calls the rate limiter lets be in flight: the cap, raised for a batch, and the ramp below it."""
+"""Slots of the rate limiter: the cap on calls in flight, raised for a batch, and the ramp below it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Slots:
         ramp: Adapts the number below the cap; None means that the cap holds from the first call on.
 
     Attributes:
-        hinted: Requests that the server said are left at the last reply; None where it says nothing.
+        hinted: Remaining requests that the server reported with the last reply; None where it reports none.
     """
 
     __slots__ = ("_cap", "_pool", "_raised", "_ramp", "hinted")
@@ -32,7 +32,7 @@ class Slots:
         self._fit_cap()
 
     def raise_cap(self, cap: int) -> None:
-        """Raise the cap to `cap`, where it is lower, until `lower_cap`."""
+        """Raise the cap to at least `cap`, until `lower_cap`."""
         self._raised.append(cap)
         self._fit_cap()
 
@@ -42,19 +42,19 @@ class Slots:
         self._fit_cap()
 
     def start_at(self, in_flight: int, now: float) -> None:
-        """Allow at least so many calls in flight from now on, up to the cap."""
+        """Allow at least `in_flight` calls in flight from now on, up to the cap."""
         if self._ramp is not None:
             self._ramp.raise_to(in_flight, now=now)
             self._fit()
 
-    def rest(self, now: float) -> None:
-        """A call asks for a permit while none is in flight."""
+    def idle(self, now: float) -> None:
+        """Record that a call requests a permit while none is in flight."""
         if self._ramp is not None:
-            self._ramp.rest(now=now)
+            self._ramp.idle(now=now)
             self._fit()
 
     def end(self, *, answered: bool, now: float) -> None:
-        """A call has ended and is still counted in flight: the provider answered, or failed."""
+        """Record the outcome of a call, which still counts as in flight."""
         if self._ramp is None:
             return
         if answered:
@@ -64,13 +64,13 @@ class Slots:
         self._fit()
 
     def overloaded(self, *, started_at: float, now: float) -> None:
-        """The provider answered 429 to a call whose permit was granted at `started_at`."""
+        """Record a 429 for a call whose permit was granted at `started_at`."""
         if self._ramp is not None:
             self._ramp.overloaded(started_at=started_at, now=now)
             self._fit()
 
     def hint(self, remaining: float) -> None:
-        """A reply says that `remaining` more requests are allowed now."""
+        """Record that a reply reported `remaining` more requests as allowed now."""
         self.hinted = remaining
         if self._ramp is not None:
             self._ramp.hint(remaining)
@@ -89,5 +89,5 @@ class Slots:
 
 
 def growth(most: float) -> float:
-    """Growth per success with which the slow start takes two round trips, whatever the cap."""
+    """Growth per success with which the slow start reaches any cap in two round trips."""
     return UNLIMITED_GROWTH if most == math.inf else max(1.0, math.sqrt(most / START) - 1)

@@ -1,4 +1,4 @@
-"""Rate limit: waits for a permit per provider, model and account, and settles it to the actual use."""
+"""Rate limit stage: waits for a permit per provider, model and account, and settles it afterwards."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ OVERLOAD_STATUSES = frozenset({429, 529})
 class Limiter(Protocol):
     """Source of permits: `LocalLimiter` in this process, or one that processes share.
 
-    A permit is opaque to the stage. Everything but `acquire` returns at once; a remote limiter reports in the
-    background.
+    A permit is opaque to the stage. All methods but `acquire` return at once; a remote limiter sends reports
+    in the background.
     """
 
     @property
@@ -41,8 +41,8 @@ class Limiter(Protocol):
         """Wait in the queue for a permit.
 
         Raises:
-            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to
-                wait.
+            RateLimitError: The minimum wait exceeds `deadline` (a monotonic second), or the options say not
+                to wait.
         """
         ...
 
@@ -52,7 +52,7 @@ class Limiter(Protocol):
         Args:
             permit: What `acquire` returned.
             actual: Actual use.
-            answered: True when the provider answered, False when it failed; None says nothing about it.
+            answered: True when the provider answered, False when it failed, None when that is unknown.
         """
         ...
 
@@ -61,7 +61,7 @@ class Limiter(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """Grant nothing for so many seconds."""
+        """Grant no permits for `seconds`."""
         ...
 
     def learn(self, readings: Iterable[Reading]) -> None:
@@ -69,7 +69,7 @@ class Limiter(Protocol):
         ...
 
     def raise_cap(self, cap: int) -> None:
-        """Raise the cap on calls in flight, where it is lower, until `lower_cap`."""
+        """Raise the cap on calls in flight to at least `cap`, until `lower_cap`."""
         ...
 
     def lower_cap(self, cap: int) -> None:
@@ -77,12 +77,12 @@ class Limiter(Protocol):
         ...
 
     def start_at(self, in_flight: int) -> None:
-        """Allow at least so many calls in flight from now on, up to the cap."""
+        """Allow at least `in_flight` calls in flight from now on, up to the cap."""
         ...
 
     @property
     def hinted(self) -> float | None:
-        """Requests that the server said are left at the last reply; None where it says nothing."""
+        """Remaining requests that the server reported with the last reply; None where it reports none."""
         ...
 
     def status(self) -> dict[str, Any]:
@@ -92,8 +92,8 @@ class Limiter(Protocol):
 
 Estimate = Callable[[Call], tuple[int, int]]
 ReadHeaders = Callable[[Mapping[str, str]], Iterable[Reading]]
-Place = tuple[str, str, str]  # provider, model, account: the scope of a provider's limits
-MakeLimiter = Callable[[RateLimit, Place], Limiter]
+LimitScope = tuple[str, str, str]  # provider, model, account: the scope of a provider's limits
+MakeLimiter = Callable[[RateLimit, LimitScope], Limiter]
 
 
 class RecentOutputs:
@@ -104,7 +104,7 @@ class RecentOutputs:
         self._sorted: list[int] = []
 
     def add(self, output_tokens: int) -> None:
-        """Add one, and drop the oldest beyond the last 100."""
+        """Add one reply's output tokens; only the last 100 are kept."""
         self._recent.append(output_tokens)
         insort(self._sorted, output_tokens)
         if len(self._recent) > OUTPUTS_KEPT:
@@ -117,18 +117,18 @@ class RecentOutputs:
 
 
 class RateLimitStage:
-    """Lets a call proceed when its limiter grants a permit, and settles the permit to the actual use.
+    """Runs a call once its limiter grants a permit, and settles the permit at the actual use.
 
     Args:
         options: Limits per provider, model and account, shared by all callers.
         estimate: Returns input and output tokens that a call may take; called only when a token dimension is
             limited. Its output is used where the call sets a maximum, or until enough replies are known.
-        read_headers: Rate-limit headers of a response (lower-case names) to readings: dimension, limit per
+        read_headers: Reads rate-limit headers (lower-case names) into readings: dimension, limit per
             minute or None, remaining or None, seconds to the reset or None. Limits of other periods must be
             left out.
-        learn: Called with each answered call and its usage, so that `estimate` gets better.
+        learn: Called with each answered call and its usage, to improve `estimate`.
         per_user: Limits of each named user inside the shared ones; None means users have none of their own.
-        make_limiter: Makes a limiter for a place; None means one in this process, which models that run in
+        make_limiter: Makes a limiter for a scope; None means one in this process, which models that run in
             this process always use.
     """
 
@@ -150,11 +150,11 @@ class RateLimitStage:
         self._learn = learn
         self._per_user = per_user
         self._make_limiter = make_limiter or self._make_local
-        self._places: dict[Place, tuple[Limiter, RecentOutputs]] = {}
+        self._limiters: dict[LimitScope, tuple[Limiter, RecentOutputs]] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Wait for a permit, proceed, settle."""
-        limiter, outputs = self._place(call)
+        """Wait for a permit, run the call, settle the permit."""
+        limiter, outputs = self._find(call)
         cost = self._cost(call, outputs) if limiter.counts_tokens else ONE_REQUEST
         started = self._clock.monotonic()
         try:
@@ -171,7 +171,7 @@ class RateLimitStage:
             actual = None if error.billed else ONE_REQUEST
             # Before the buckets are emptied, or it would refill them.
             limiter.settle(permit, actual, answered=_has_answered(error))
-            self._heed(error, limiter, permit)
+            self._apply_refusal(error, limiter, permit)
             raise
         except BaseException:
             actual = NOTHING if call.attempts == attempts else None
@@ -192,37 +192,37 @@ class RateLimitStage:
         Returns:
             Dicts with `provider`, `model`, `endpoint`, `waiting`, `in_flight`, `concurrency` (None: no cap),
             `paused_s`, `share` (1 unless slowed down after a 429), and per limited dimension `…_level`,
-            `…_capacity`, `…_limit` (a minute).
+            `…_capacity`, `…_limit` (per minute).
         """
         return [
             {"provider": provider, "model": model, "endpoint": account.partition("#")[0], **limiter.status()}
-            for (provider, model, account), (limiter, _) in list(self._places.items())
+            for (provider, model, account), (limiter, _) in list(self._limiters.items())
         ]
 
     def limiter(self, call: Call) -> Limiter:
         """The limiter of this call."""
-        return self._place(call)[0]
+        return self._find(call)[0]
 
-    def _place(self, call: Call) -> tuple[Limiter, RecentOutputs]:
+    def _find(self, call: Call) -> tuple[Limiter, RecentOutputs]:
         request = call.request
-        key = (request.provider, request.model, call.payer())
-        place = self._places.get(key)
-        if place is None:
+        key = (request.provider, request.model, call.resolve_account())
+        found = self._limiters.get(key)
+        if found is None:
             options = self._options
             slots: int | None = getattr(call.provider, "slots", None)
             if slots is not None and (options.concurrency is None or slots < options.concurrency):
                 options = replace(options, concurrency=slots)
             make = self._make_limiter if slots is None else self._make_fixed
-            place = self._places.setdefault(key, (make(options, key), RecentOutputs()))
-        return place
+            found = self._limiters.setdefault(key, (make(options, key), RecentOutputs()))
+        return found
 
-    def _make_local(self, options: RateLimit, place: Place) -> Limiter:
-        # A user's own function is no service whose limits could be found out.
-        ramp = None if place[0] == "function" else make_ramp(options)
-        return self._make_fixed(options, place, ramp)
+    def _make_local(self, options: RateLimit, scope: LimitScope) -> Limiter:
+        # A user's own function has no limits of a service to find.
+        ramp = None if scope[0] == "function" else make_ramp(options)
+        return self._make_fixed(options, scope, ramp)
 
-    def _make_fixed(self, options: RateLimit, place: Place, ramp: Ramp | None = None) -> Limiter:
-        name = f"{place[0]}:{place[1]}"
+    def _make_fixed(self, options: RateLimit, scope: LimitScope, ramp: Ramp | None = None) -> Limiter:
+        name = f"{scope[0]}:{scope[1]}"
         return LocalLimiter(options, self._clock, per_user=self._per_user, name=name, ramp=ramp)
 
     def _cost(self, call: Call, outputs: RecentOutputs) -> Cost:
@@ -233,8 +233,8 @@ class RateLimitStage:
             output_tokens = output_tokens if guess is None else guess
         return call_cost(input_tokens, output_tokens)
 
-    def _heed(self, error: ProviderError, limiter: Limiter, permit: Any) -> None:
-        """Apply a failed call's rate-limit information; a final 429 (no quota left) has none."""
+    def _apply_refusal(self, error: ProviderError, limiter: Limiter, permit: Any) -> None:
+        """Apply the rate-limit information of a failed call; a final 429 (no quota left) has none."""
         if isinstance(error, TransientProviderError):
             if error.status_code == TOO_MANY_REQUESTS:
                 limiter.throttle(permit, error.retry_after)
@@ -245,14 +245,14 @@ class RateLimitStage:
 
 
 def _has_answered(error: ProviderError) -> bool | None:
-    """False for a failure of the provider; None for a refusal or a 429, which say nothing about it."""
+    """False for a failure of the provider; None for a refusal or a 429, which do not show its health."""
     if not isinstance(error, TransientProviderError) or error.status_code == TOO_MANY_REQUESTS:
         return None
     return False
 
 
 def used(cost: Cost, usage: Usage) -> Cost:
-    """Actual cost of a call by the provider's count; unknown counts stay as reserved."""
+    """Actual cost of a call by the provider's count; an unknown count keeps the reserved value."""
     input_tokens = cost[2] if usage.input_tokens is None else usage.input_tokens
     output_tokens = cost[3] if usage.output_tokens is None else usage.output_tokens
     return call_cost(input_tokens, output_tokens)

@@ -1,4 +1,4 @@
-"""The rate limiter by itself, for users with their own client: decorator, scope, non-blocking check."""
+"""Stand-alone rate limiter for other clients: decorator, context manager, non-blocking check."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RateLimiter:
         self._limiter = LocalLimiter(shared or UNLIMITED, clock, per_user=limit)
 
     def __call__(self, function: F) -> F:
-        """Make every call of `function` wait for a permit; the keyword ``user`` is removed before the call.
+        """Decorate a function so that every call waits for a permit; its keyword ``user`` is not passed on.
 
         Raises:
             ConfigError: It is a generator function; hold `permit` around the loop that reads it instead.
@@ -81,7 +81,7 @@ class RateLimiter:
         return cast(F, blocks)
 
     def try_acquire(self, *, user: str | None = None, tokens: int = 0) -> bool:
-        """Take one request (and tokens) if they are free now; never waits, never overtakes waiters.
+        """Take one request (and tokens) if available now; never waits, never overtakes waiters.
 
         No slot is held, since the end of the call is unknown; a slot must only be free at this moment. Tokens
         count as given. Use `permit` to hold a slot.
@@ -109,7 +109,7 @@ class RateLimiter:
         return PermitScope(self._limiter, user or NOBODY, tokens)
 
     def pause(self, seconds: float) -> None:
-        """Grant nothing for so many seconds, as a Retry-After header asks."""
+        """Grant no permits for `seconds`, as for a Retry-After header."""
         self._limiter.pause(seconds)
 
     def status(self, *, user: str | None = None) -> dict[str, Any]:

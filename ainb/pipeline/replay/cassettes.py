@@ -1,4 +1,4 @@
-"""The cassettes of a notebook: the one beside it, or all in the folder where its name is unknown."""
+"""Cassettes of a notebook: its own file, or all in the folder when its name is unknown."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Library:
 
     Args:
         notebook: Returns the path of the notebook or script; None while it is unknown.
-        may_use: Whether a cassette may be read and written where it really lies; a repository may ship a link
-            in its place.
+        may_use: Whether the real path of a cassette may be read and written; a repository may ship a symbolic
+            link in its place.
     """
 
     def __init__(self, notebook: Callable[[], Path | None], *, may_use: Callable[[Path], bool]) -> None:
@@ -39,7 +39,7 @@ class Library:
         own = self._find_own()
         if own is None:
             raise ConfigError(
-                "this notebook's name is not known here (not saved yet, or the front end does not tell it), "
+                "this notebook's name is not known here (not saved yet, or not reported by the front end), "
                 "so there is no cassette to "
                 "record into; save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
             )

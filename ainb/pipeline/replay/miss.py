@@ -1,6 +1,6 @@
 """Explanation of a replay miss: the nearest record and the differences, in one line.
 
-The line depends on the request and the cassette alone, so that the same miss reads the same everywhere.
+The line depends only on the request and the cassette, so that it is the same on every machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROMPTS = ("messages", "prompt")
 
 
 class Nearest:
-    """Finds the record most like a request, by the rare words of its prompt first.
+    """Index of records that finds the one most similar to a request, by rare words of the prompt first.
 
     Args:
         lines: All records.
@@ -45,7 +45,7 @@ class Nearest:
                 self._places[word].append(place)
 
     def find(self, asked: Asked) -> Line | None:
-        """The record most like a request; None where there are no records."""
+        """The record most similar to a request; None when there are no records."""
         candidates = [self._lines[place] for place in self._candidates(asked)]
         return max(candidates, key=lambda line: _likeness(asked.fields, line.fields), default=None)
 
@@ -60,11 +60,11 @@ class Nearest:
 def explain_miss(
     asked: Asked, nearest: Line | None, names: Sequence[str], *, has_notebook: bool = True
 ) -> str:
-    """The message: what is missing and how to record it.
+    """The message of a replay miss: the differences, and how to record the request.
 
     Args:
         asked: The request.
-        nearest: The record most like it, or None.
+        nearest: The most similar record, or None.
         names: Names of the files searched.
         has_notebook: Whether the notebook's name is known.
     """
@@ -91,7 +91,7 @@ def explain_miss(
 
 
 def _differences(asked: Asked, recorded: Mapping[str, Any]) -> Iterator[str]:
-    """The differences, a few words each: model, parameters, schema, first differing line of the prompt."""
+    """Short texts of the differences: model, parameters, schema, first differing line of the prompt."""
     ours = asked.fields
     if ours["model"] != recorded["model"]:
         yield f"the model {_shown(ours['model'])} (recorded {_shown(recorded['model'])})"

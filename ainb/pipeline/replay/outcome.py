@@ -1,4 +1,4 @@
-"""Outcome of a call as a cassette holds it: a reply or an error, with durations and attempts."""
+"""Outcome of a call in a cassette record: a reply or an error, with durations and attempts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKENS = tuple(item.name for item in fields(Usage) if item.name != "source")
 CostSource = Literal["table", "provider", "free", "unpriced"]
 Counted = Literal["provider", "estimate", "unknown"]
 
-# Errors that are replayed, and their attributes. A ConfigError is not recorded: it is raised again by itself.
+# Errors that are replayed, and their attributes. A ConfigError is not recorded: the call raises it again.
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "InvalidPromptError": (),
     "BudgetExceededError": (),
@@ -98,7 +98,7 @@ def write_failure(call: Call, error: Exception) -> dict[str, Any] | None:
 
 
 def read_failure(call: Call, record: Mapping[str, Any], retry_after: object) -> Exception | None:
-    """The error of a record; None when this version of ainb does not know its type.
+    """The error of a record; None for a type that this version of ainb does not have.
 
     Args:
         call: Receives the replies that were paid for.
@@ -143,9 +143,9 @@ def write_measured(call: Call, duration_s: float, error: Exception | None = None
     """The measured values of a call: seconds and attempts.
 
     Args:
-        call: After it has ended.
+        call: The call, after it has ended.
         duration_s: Duration in seconds.
-        error: Error that it ended with, or None.
+        error: Error with which it ended, or None.
     """
     first = None if call.first_text_at is None else call.first_text_at - call.started_at
     retry_after = getattr(error, "retry_after", None) if isinstance(error, errors.ProviderError) else None

@@ -1,4 +1,4 @@
-"""The form of a request in a cassette: the outgoing body without secrets and machine-specific values."""
+"""Form of a request in a cassette, without secrets and machine-specific values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FUNCTION = "function"
 SCHEMA_DIGITS = 12
 # An image in the body is replaced by its digest, so that a cassette stays readable.
 _DATA_URL = re.compile(r"data:[\w.+/-]+;base64,[A-Za-z0-9+/=]{200,}")
-# Weights of a local file; a file that is not present is known by its name alone.
+# Weights with a digest; those of a file that is not present have only its name.
 _KNOWN_WEIGHTS = re.compile(r"-[0-9a-f]{16}$")
 
 
@@ -31,8 +31,8 @@ class Asked:
 
     Attributes:
         fields: `model` as ``provider:model``, `body` (messages and parameters as the user gave them), and
-            where they apply `schema`, `replica` and `rows_per_call`.
-        key: Identifies the request.
+            if they apply, `schema`, `replica` and `rows_per_call`.
+        key: Key of the request.
         weights: Weights of the local model that would answer; None where unknown.
     """
 
@@ -41,7 +41,7 @@ class Asked:
     weights: str | None
 
     def fits(self, recorded: Mapping[str, Any]) -> bool:
-        """Whether a record of the same request came from the same weights, as far as known."""
+        """Whether a record of the same request was made with the same weights, as far as known."""
         weights = recorded.get("weights")
         return weights is None or self.weights is None or weights == self.weights
 
@@ -57,7 +57,9 @@ def read_request(call: Call) -> Asked:
     request = call.request
     asked = request.asked()
     if request.provider == FUNCTION:
-        asked["function"] = call.place()  # its name: two functions may be told the same
+        asked["function"] = (
+            call.resolve_endpoint()
+        )  # the function's name: two functions may get the same request
     plain = orjson.loads(canonical(asked))[1]
     fields = {
         "model": f"{request.provider}:{_model_name(request)}",
@@ -70,7 +72,7 @@ def read_request(call: Call) -> Asked:
 
 
 def map_texts(change: Callable[[str], str], value: Any) -> Any:
-    """The JSON with every text changed; a text under a key is changed together with it: ``key="text"``."""
+    """The JSON with every text changed; a text in an object is changed together with its key."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
@@ -90,7 +92,7 @@ def _named(change: Callable[[str], str], name: str, value: Any) -> Any:
         return map_texts(change, value)
     start = f'{name}="'
     pair = change(f'{start}{value}"')
-    # Some secrets are recognised only by the name in front of them.
+    # Some secrets are recognised only by the name before them, so `change` gets ``name="text"``.
     whole = pair.startswith(start) and pair.endswith('"')
     return pair[len(start) : -1] if whole else change(value)
 
@@ -114,7 +116,7 @@ def _model_name(request: Request) -> str:
 def _schema_name(request: Request) -> str | None:
     if request.schema is None:
         return None
-    # Without the version of cache keys, which is none of a cassette's business.
+    # Without the version of cache keys, which cassettes must not depend on.
     plain = orjson.loads(canonical(dict(request.schema.json_schema)))[1]
     digest = hashlib.sha256(orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return f"{request.schema.name}-{digest[:SCHEMA_DIGITS]}"

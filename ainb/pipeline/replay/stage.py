@@ -1,4 +1,4 @@
-"""Replay: answers from the notebook's cassette, or live answers that are recorded into it."""
+"""Replay stage: answers calls from the notebook's cassette, or records live answers into it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ainb.stores.cassette import MEASURED, Cassette, Line, UnreadableFileError, 
 
 Mode = Literal["record", "replay", "auto"]
 NEVER_RECORDED = "scripted"
-CLOCK_SECONDS = 0.005  # a loop's timer may fire early by as much
+CLOCK_SECONDS = 0.005  # a loop's timer may fire this much early
 
 
 def not_booked(_call: Call, _cost: Decimal) -> None:
@@ -44,18 +44,18 @@ class _Recording:
 
 
 class ReplayStage:
-    """Answers from a cassette, records, or both.
+    """Answers calls from a cassette, records them, or both.
 
     A record is the final outcome of a call: inner stages (cache, budget, retry, rate limit) do not run in
     replay. A request that is repeated in the same session is answered from the cassette like a cache hit,
     also while recording, so that a notebook shows the same when it is recorded and when it is replayed.
 
     Args:
-        mode: "record" (live, and recorded), "replay" (from the cassette only), "auto" (from the cassette,
+        mode: "record" (live calls, recorded), "replay" (from the cassette only), "auto" (from the cassette,
             else as "record").
         library: The cassettes of this notebook.
         sink: Receives one notice when an answer cannot be recorded.
-        caching: Whether the session caches: then a repeated request costs nothing.
+        caching: Whether the session has a cache, so that a repeated request costs nothing.
         book: Called with the recorded cost of a replayed call.
     """
 
@@ -85,24 +85,24 @@ class ReplayStage:
         return self._mode
 
     def answers(self, call: Call) -> bool:
-        """Whether a cassette would answer this call, so that nothing need be sent for it."""
+        """Whether a cassette would answer this call, so that nothing is sent."""
         if call.request.provider == NEVER_RECORDED:
             return False
         asked = self._read(call)
         return asked is not None and self._find(asked, call, again=asked.key in self._given) is not None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Answer from the cassette, or let the call proceed and record its outcome.
+        """Answer from the cassette, or run the call and record its outcome.
 
         Raises:
             ReplayMissError: The mode is "replay", and the cassette has no record of this request.
             ConfigError: A cassette is damaged before anything was recorded into it, or the notebook to record
-                for is unknown. One that becomes unreadable later costs a notice.
+                for is unknown. A cassette that becomes unreadable later only causes a notice.
         """
         call.duration_s, call.replayed = (
             None,
             False,
-        )  # the model before a fallback may have set its own
+        )  # before a fallback, the previous model may have set its own
         if call.request.provider == NEVER_RECORDED:
             return await proceed(call)
         asked = self._read(call)
@@ -120,7 +120,7 @@ class ReplayStage:
         try:
             cassette.lines()  # raises for a damaged file before money is spent
         except ConfigError as fault:
-            self._go_on(fault)
+            self._report_or_raise(fault)
         self._given.add(asked.key)
         return await self._record(call, proceed, asked, cassette)
 
@@ -145,16 +145,16 @@ class ReplayStage:
         try:
             found = self.library.find(asked)
         except ConfigError as fault:
-            self._go_on(fault)
+            self._report_or_raise(fault)
             return None
         # Errors are replayed only in the mode "replay"; otherwise the call is made again.
         return found if found is not None and (self._mode == "replay" or found[1].is_reply) else None
 
-    def _go_on(self, fault: ConfigError) -> None:
-        """Report that calls run without the cassette; raises where they must not.
+    def _report_or_raise(self, fault: ConfigError) -> None:
+        """Report that calls run without the cassette, or raise the fault where they must not.
 
-        A cassette that is damaged before anything was recorded is an error, before money is spent for what
-        cannot be kept; in a run that has begun it must not cost the answers.
+        A cassette that is damaged before anything was recorded is an error: no money is spent on answers
+        that cannot be kept. In a run that has begun recording, the fault must not cost the answers.
         """
         if self._mode == "replay" or not (self._recorded or isinstance(fault, UnreadableFileError)):
             raise fault
@@ -174,7 +174,7 @@ class ReplayStage:
             if error is None:
                 raise ReplayMissError(
                     f"{cassette.name} holds an error of the kind {line.fields['error']['type']}, which this "
-                    "ainb does not know; upgrade ainb"
+                    "version of ainb does not support; upgrade ainb"
                 )
             raise error
         reply = _reply_of(call, line)
@@ -190,7 +190,7 @@ class ReplayStage:
     async def _record(self, call: Call, proceed: Handler, asked: Asked, cassette: Cassette) -> Reply:
         options, taken = call.options, _Recording(call, asked, cassette, len(call.notes))
         if options.cache == "use":
-            # A cached answer was paid for at another time; a record must hold what the call itself takes.
+            # A cached answer was paid for earlier; the record must hold this call's own cost and duration.
             call.options = dataclasses.replace(options, cache="refresh")
         try:
             reply = await proceed(call)
@@ -245,7 +245,7 @@ class ReplayStage:
         return line
 
     def _note_deadline(self, taken: _Recording) -> None:
-        """Record a call that ran out of time, which the outer deadline stage raises; must not await."""
+        """Record a call past its deadline; the outer deadline stage raises the error. Must not await."""
         call = taken.call
         if call.deadline is None or self._clock.monotonic() < call.deadline - CLOCK_SECONDS:
             return  # it was cancelled
@@ -269,7 +269,7 @@ def _reply_of(call: Call, line: Line) -> Reply:
             reply.parsed = schema.check(reply.code)
         except ValueError as error:
             raise InvalidReplyError(
-                f"the recorded reply does not match the schema {schema.name} any more: "
+                f"the recorded reply no longer matches the schema {schema.name}: "
                 f"{' '.join(str(error).split())}; record it again",
                 text=reply.text,
             ) from None
@@ -277,7 +277,7 @@ def _reply_of(call: Call, line: Line) -> Reply:
 
 
 def _take_over(reply: Reply, call: Call, line: Line) -> None:
-    """Copy the record's values to a live reply, so that a notebook shows the same in replay."""
+    """Copy a record's values to a live reply, so that a notebook shows the same in replay."""
     recorded = read_reply(line.fields["reply"])
     if recorded.text != reply.text:  # the text held a secret
         recorded = _reply_of(call, line)

@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Retry": "policy",
-            "RetryStage": "stage",
-            "backoff_seconds": "policy",
-            "is_retryable": "policy",
-            "retrying": "standalone",
-        },
+        policy="Retry backoff_seconds is_retryable",
+        stage="RetryStage",
+        standalone="retrying",
     )
 
 __all__ = ["Retry", "RetryStage", "backoff_seconds", "is_retryable", "retrying"]

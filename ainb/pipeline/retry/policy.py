@@ -1,4 +1,4 @@
-"""Retry policy: whether a failed attempt is repeated, and after which wait. Nothing waits here."""
+"""Retry policy: decides whether a failed attempt is repeated, and after which wait. It does not wait."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def _reason_to_stop(
     shown: bool,
 ) -> str | None:
     if shown:
-        return "part of the reply was shown already"
+        return "part of the reply was already shown"
     if attempt >= options.attempts:
         return f"that was attempt {attempt} of {options.attempts}"
     if asked is not None and asked > options.max_retry_after_seconds:

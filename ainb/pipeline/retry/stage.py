@@ -1,4 +1,4 @@
-"""Retry: repeats transient failures, within the call's deadline and the retry budget of its endpoint."""
+"""Retry stage: repeats transient failures within the call's deadline and its endpoint's retry budget."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RetryStage:
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Repeat the call until it succeeds or its error is final."""
-        budget = self.budget(call.place())
+        budget = self.budget(call.resolve_endpoint())
         budget.first_attempt()
         failures: list[Exception] = []
         while True:

@@ -1,4 +1,4 @@
-"""Retry by itself: a decorator for any async or plain function."""
+"""Stand-alone retry: a decorator for any async or plain function."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def retrying(
     return decorate
 
 
+# Two loops, for async and plain functions: a shared form of both would be longer than the two.
 def _retry_async(
     function: Callable[P, Awaitable[R]], decide: Decide, budget: RetryBudget, clock: Clock
 ) -> Callable[P, Awaitable[R]]:

@@ -1,9 +1,9 @@
 """Validation: rules that allow, redact, warn about or block what prompts and replies contain.
 
 `rules` defines what a rule and a finding are; `presets`, `optional_rules`, `characters`, `personal` and
-`untrusted` are the shipped ones. `validator` applies the selected rules to texts and calls, `stage` uses it
-in the pipeline, `findings` words the notes and errors. `key_filter` removes API keys from replies; `preview`
-reviews a call without sending it.
+`untrusted` define the shipped ones. `validator` applies the selected rules to texts and calls, `stage` uses
+it in the pipeline, `findings` formats the notes and errors. `key_filter` removes API keys from replies;
+`preview` reviews a call without sending it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,13 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Finding": "rules",
-            "OwnKeyStage": "key_filter",
-            "Preview": "preview",
-            "Rule": "rules",
-            "Validation": "options",
-            "ValidationStage": "stage",
-            "Validator": "validator",
-            "parse_validation": "options",
-            "preview_call": "preview",
-            "sanitize": "untrusted",
-            "validate": "stage",
-        },
+        key_filter="OwnKeyStage",
+        options="Validation parse_validation",
+        preview="Preview preview_call",
+        rules="Finding Rule",
+        stage="ValidationStage validate",
+        untrusted="sanitize",
+        validator="Validator",
     )
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Unprintable characters: control characters, terminal escapes, direction overrides, lone surrogates.
 
-They hide parts of a text from its reader, or cannot be sent at all. Line breaks, tabs and form
-feeds stay.
+They hide parts of a text from its reader, or cannot be sent at all. Line breaks, tabs and form feeds are
+allowed.
 
 Source: Unicode TR36 and "Trojan Source" (CVE-2021-42574) for the direction overrides.
 """
@@ -41,7 +41,7 @@ def may_be_odd(text: str) -> bool:
 
 
 def find_odd(text: str) -> Iterator[Place]:
-    """Runs of unprintable characters, one place per run of one kind."""
+    """Runs of unprintable characters: one place for each run of one kind."""
     for match in _ODD.finditer(text):
         start, end = match.span()
         yield start, end, _KINDS[match.lastgroup or "control"]

@@ -1,4 +1,4 @@
-"""Wording of findings: notes for rules that redact or warn, and the message of a refusal.
+"""Texts about findings: notes for rules that redact or warn, and the message of a refusal.
 
 The text that was found is never repeated.
 """
@@ -19,7 +19,7 @@ _WHERE: Mapping[Part, str] = {
 
 
 def count_of(number: int, noun: str) -> str:
-    """``1 secret``, ``2 secrets``; a part in brackets stays behind the noun."""
+    """Format a count as ``1 secret`` or ``2 secrets``; a part in brackets stays after the noun."""
     word, bracket, rest = noun.partition(" (")
     if number != 1:
         word = _plural(word)
@@ -33,7 +33,7 @@ def _plural(word: str) -> str:
 
 
 def kinds_of(findings: Iterable[Finding], name: str) -> str:
-    """The kinds found, with their numbers; "" where the rule has no kinds."""
+    """The kinds found, with their counts; "" where the rule has no kinds."""
     counts = Counter(finding.kind for finding in findings)
     return ", ".join(
         kind if number == 1 else f"{kind} ({number})" for kind, number in counts.items() if kind != name
@@ -41,7 +41,7 @@ def kinds_of(findings: Iterable[Finding], name: str) -> str:
 
 
 def notes(rules: Sequence[Rule], findings: Sequence[Finding], when: str = " before sending") -> Iterator[str]:
-    """A line for each rule that redacted or warns.
+    """One line for each rule that redacted or warns.
 
     Args:
         rules: The rules that were applied.
@@ -92,4 +92,4 @@ def _still_there(rule: Rule, found: Sequence[Finding]) -> str:
     lasting = rule.replacement and not rule.reversible
     if not lasting or not any(finding.part == "typed" and finding.message is not None for finding in found):
         return ""
-    return "; where it was typed it still stands: take it out before you share the notebook"
+    return "; it is still in the cell where it was typed: take it out before you share the notebook"

@@ -1,6 +1,6 @@
 """Key filter: removes the values of API keys from replies before they are shown or stored.
 
-A server that echoes the headers of a request would put the key into the notebook, the cache and the journal.
+A server that echoes request headers would otherwise put the key into notebook, cache and journal.
 Of a streamed reply, text that may be the beginning of a key is held back until it is known not to be one.
 """
 
@@ -51,7 +51,7 @@ class OwnKeyStage:
     """Innermost stage: removes the values of key variables from replies, whole or streamed."""
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Let the call proceed and filter its reply."""
+        """Run the call and filter its reply."""
         options = call.options
         if options.on_text is None:
             return self._clean(call, await proceed(call))
@@ -70,10 +70,7 @@ class OwnKeyStage:
         return self._clean(call, reply)
 
     def _clean(self, call: Call, reply: Reply) -> Reply:
-        """Take the values of keys out of every text of a reply.
-
-        A server may repeat a header in any of them.
-        """
+        """Redact key values in every text of a reply: a server may repeat a header in any of them."""
         names: list[str] = []
         values = redaction.secret_values()
         if not values:

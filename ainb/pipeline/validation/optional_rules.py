@@ -1,4 +1,4 @@
-"""Rules that the options switch on: for untrusted text, personal data, and steering phrases."""
+"""Rules that options enable: for untrusted text, personal data, and steering phrases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRICT_RULES = (
     Rule(name="dunder name", find=untrusted.find_dunders, may_hold=_holds("__"), parts=UNTRUSTED),
     Rule(name="HTML tag", find=untrusted.find_tags, may_hold=_holds("<"), parts=UNTRUSTED),
 )
-# Rules with a checksum come first: a card number contains what looks like a phone number.
+# Rules with a checksum come first: parts of a card number look like a phone number.
 PERSONAL_RULES = (
     Rule(
         name="email address",

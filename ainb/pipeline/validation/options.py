@@ -1,4 +1,4 @@
-"""Options of validation: which rules apply, and what they do."""
+"""Options of validation: the rules that apply, and their actions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Validation:
 
     Attributes:
         preset: "default" redacts secrets and unprintable characters; "strict" also blocks code, markup and
-            more than 10,000 characters in texts that the user did not type.
-        rules: Further rules; one with the name of a shipped rule replaces it.
-        actions: Action by name of rule, such as ``{"secret": "block"}``, in place of the rule's own.
+            more than 10,000 characters, in texts that the user did not type.
+        rules: Further rules; a rule with the name of a shipped one replaces it.
+        actions: Actions by rule name, such as ``{"secret": "block"}``, that replace the rules' own.
         personal_data: Whether e-mail addresses, phone numbers, IBANs, card numbers and US social security
             numbers are replaced by placeholders such as ``<EMAIL_1>``.
         put_back: Whether placeholders in the reply are replaced by the original texts; such replies are not
@@ -46,21 +46,19 @@ class Validation:
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
-            raise ConfigError(
-                f"preset of the validation must be one of {', '.join(PRESETS)}; it is {self.preset!r}"
-            )
+            raise ConfigError(f"Validation.preset must be one of {', '.join(PRESETS)}; it is {self.preset!r}")
         for name in ("personal_data", "put_back", "injection", "context"):
-            check_flag(f"{name} of the validation", getattr(self, name))
+            check_flag(f"Validation.{name}", getattr(self, name))
         object.__setattr__(self, "rules", _read_rules(self.rules))
         if not isinstance(self.actions, Mapping):
             raise ConfigError(
-                f"actions of the validation must be a table of rule and action; it is {self.actions!r}"
+                f"Validation.actions must be a table of rule and action; it is {self.actions!r}"
             )
         if self.actions:
             self._check_actions()
 
     def _check_actions(self) -> None:
-        # Imported here: the shipped rules take time to load, and options are created with the extension.
+        # Imported here: loading the shipped rules takes time, and options are created with the extension.
         from ainb.pipeline.validation.presets import shipped_names
 
         known = {*shipped_names(), *(rule.name for rule in self.rules)}
@@ -79,5 +77,5 @@ def parse_validation(text: str) -> Validation:
 
 def _read_rules(rules: object) -> tuple[Rule, ...]:
     if not isinstance(rules, list | tuple) or not all(isinstance(rule, Rule) for rule in rules):
-        raise ConfigError(f"rules of the validation must be a list of ainb.Rule objects; it is {rules!r}")
+        raise ConfigError(f"Validation.rules must be a list of ainb.Rule objects; it is {rules!r}")
     return tuple(rules)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ainb.pipeline.validation.rules import Place
 
-# Beyond so many candidates in a text each one counts without its checksum, which would take too long.
+# After this many candidates in a text the rest match without a checksum, which would take too long.
 MAX_CHECKED = 5_000
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]++@(?=[A-Za-z0-9])[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)++(?<=[A-Za-z]{2})"
@@ -19,7 +19,7 @@ _EMAIL = re.compile(
 _PHONES = (
     re.compile(r"\+[1-9](?<![\w+.]\+.)(?:[ \-./()]{0,3}+[0-9]){6,13}+(?![0-9])"),
     re.compile(r"00[1-9](?<![\w+.\-]00.)(?:[ \-./()]{0,3}+[0-9]){7,13}+(?![0-9])"),
-    # North America; a leading 1 stays outside. The look-behind stands last because the rest fails sooner.
+    # North America, without a leading 1. The look-behind stands last because the rest fails faster.
     re.compile(r"\((?<![\w+]\()[2-9][0-9]{2}\) ?[2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"),
     re.compile(
         r"[2-9][0-9]{2}[ \-.][2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"

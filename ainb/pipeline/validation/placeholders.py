@@ -1,4 +1,4 @@
-"""Placeholders such as ``<EMAIL_1>`` that stand for personal data in what is sent."""
+"""Placeholders such as ``<EMAIL_1>`` that replace personal data in requests."""
 
 from __future__ import annotations
 

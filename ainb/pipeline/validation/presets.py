@@ -16,7 +16,7 @@ DEFAULT_RULES = (
     Rule(name="unprintable character", find=find_odd, may_hold=may_be_odd, action="redact", replacement=""),
     Rule(name="secret", find=redaction.find, may_hold=redaction.may_hold, action="redact"),
 )
-# For what is no text of a prompt, such as the URL of a picture.
+# For strings that are not prompt text, such as the URL of a picture.
 OWN_KEY_RULE = Rule(name="secret", find=redaction.find_known, action="redact")
 
 

@@ -24,12 +24,12 @@ class Review(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """A line for each rule that redacted or warns."""
+        """One line for each rule that redacted or warns."""
         ...
 
     @property
     def refusal(self) -> str | None:
-        """Why it must not be sent; None when it may."""
+        """Reason not to send it; None when it may be sent."""
         ...
 
 
@@ -43,7 +43,7 @@ class Preview:
         stored: Whether the cache would answer, so that nothing would be sent or paid; None when the cache is
             off.
         notes: Notes of validation, one line per rule that redacts or warns.
-        refusal: Why validation would refuse the call, on one line; None when it would not.
+        refusal: Reason for which validation would refuse the call, on one line; None when it would not.
     """
 
     request: Request
@@ -66,12 +66,12 @@ async def preview_call(
     Args:
         call: The call as it would enter the pipeline.
         prices: Price lists.
-        usual_output_tokens: Returns output tokens of a typical reply by provider and model, None where
+        usual_output_tokens: Returns the output tokens of a typical reply by provider and model, None where
             unknown.
         holds: Whether the cache holds an answer; None when the cache is off.
         review: Validates a call; None when validation is off.
     """
-    # In a thread: rules of the user may block.
+    # In a thread: the user's rules may block.
     found = await USER_THREADS.run(functools.partial(review, call)) if review is not None else None
     request = found.request if found is not None else call.request
     # In a thread: prices and vocabularies are slow to load the first time, and would block the loop.

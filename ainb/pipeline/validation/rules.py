@@ -1,6 +1,6 @@
 """Validation rules and findings: what to search for, in which part of a call, and what to do.
 
-A rule is a function from a text to places in it, with a name and an action. Findings contain no part of the
+A rule is a function that finds places in a text, with a name and an action. Findings contain no part of the
 text, so they may be logged and shown.
 """
 
@@ -22,7 +22,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 PARTS: tuple[Part, ...] = get_args(Part)
 SENT: tuple[Part, ...] = ("typed", "values", "rows")
 UNTRUSTED: tuple[Part, ...] = ("values", "rows")
-# Beyond so many places the rest of the text counts as one, so that the list is bounded.
+# After this many places the rest of the text counts as one, so that the list is bounded.
 MAX_PLACES = 25_000
 
 
@@ -111,7 +111,7 @@ class Rule:
         """``(start, end, kind)`` of each place, in order, without overlap.
 
         Raises:
-            ConfigError: The function fails or returns something else; nothing passes a rule that fails.
+            ConfigError: The function fails or returns something else; a rule that fails lets nothing pass.
         """
         try:
             if self.may_hold is not None and not self.may_hold(text):
@@ -128,12 +128,12 @@ class Rule:
             if isinstance(error, SystemExit | KeyboardInterrupt):
                 raise
             raise ConfigError(
-                f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; mend its "
-                "function or leave the rule out"
+                f"the rule {self.name!r} failed with {type(error).__name__}; nothing was sent; fix its "
+                "function or remove the rule"
             ) from error
         if not inside:
             raise ConfigError(
-                f"the rule {self.name!r} failed: it gave a place that is not inside the text; nothing was "
+                f"the rule {self.name!r} failed: it returned a place outside the text; nothing was "
                 "sent; fix its function"
             )
         if len(places) > MAX_PLACES:
@@ -175,7 +175,7 @@ def check_action(name: str, value: object) -> None:
     """Raise unless a value is an action.
 
     Raises:
-        ConfigError: Names the option and the actions.
+        ConfigError: It is not; the message names the option and the actions.
     """
     if value not in ACTIONS:
         raise ConfigError(f"{name} must be one of {', '.join(ACTIONS)}; it is {value!r}")

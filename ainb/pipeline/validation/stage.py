@@ -1,14 +1,14 @@
-"""Validation: checks what is sent before anything is spent, and the reply before it is shown."""
+"""Validation stage: checks the prompt before anything is spent, and the reply before it is shown."""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
 from ainb import tokens
 from ainb.errors import DeadlineExceededError, InvalidPromptError, InvalidReplyError, ProviderError
+from ainb.long_texts import LONG_CHARACTERS, is_long, work
 from ainb.messages import Call, Handler, Message, Reply
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Preset, Validation
@@ -17,16 +17,15 @@ from ainb.pipeline.validation.rules import Finding
 from ainb.pipeline.validation.validator import Validator
 from ainb.user_threads import USER_THREADS
 
-# Every model takes 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
+# Every model accepts 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
 LEAST_CONTEXT = 4_096
-LONG_PROMPT_CHARS = 50_000
 # For a vocabulary that is not public the count is an estimate.
 ESTIMATE_MARGIN = 1.5
 MAX_BYTES_A_CHARACTER = 4
 
 
 def validate(text: str, preset: Preset = "default") -> list[Finding]:
-    """Find what the rules of a preset match in a text; nothing is changed.
+    """Find the places in a text that the rules of a preset match; nothing is changed.
 
     Args:
         text: Treated as untrusted: every rule of the preset applies.
@@ -51,7 +50,7 @@ def _validator(preset: Preset) -> Validator:
 
 
 class ValidationStage:
-    """Redacts, warns or refuses by rules, refuses prompts longer than the model's context, checks replies.
+    """Applies rules to prompts and replies, and refuses prompts longer than the model's context.
 
     Args:
         options: Rules and actions.
@@ -66,16 +65,17 @@ class ValidationStage:
         self._context_window = context_window if options.context else None
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Validate the call, let it proceed, and validate the reply.
+        """Validate the call, run it, and validate the reply.
 
         Raises:
             InvalidPromptError: A rule blocks the call, or the prompt is too long; nothing was sent.
             InvalidReplyError: A rule blocks the reply.
         """
+        texts = [message.content for message in call.request.messages]
         if self._own_rules:
             await USER_THREADS.run(functools.partial(self._look_at_call, call))
-        elif not self.validator.passes(call):
-            self._look_at_call(call)
+        else:
+            await work(self._check_call, call, is_long=is_long(texts, call.request.parameters))
         if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
             await self._check_context(call, self._context_window)
         try:
@@ -89,7 +89,11 @@ class ValidationStage:
             raise
         if self._own_rules:
             return await USER_THREADS.run(functools.partial(self._look_at_reply, call, reply))
-        return self._look_at_reply(call, reply)
+        return await work(self._look_at_reply, call, reply, is_long=is_long(reply.text))
+
+    def _check_call(self, call: Call) -> None:
+        if not self.validator.passes(call):
+            self._look_at_call(call)
 
     def _look_at_call(self, call: Call) -> None:
         review = self.validator.review(call)
@@ -129,8 +133,7 @@ class ValidationStage:
         size, window = _most_tokens(call.request.messages), context_window(call)
         if window is None or size <= window:
             return
-        count = functools.partial(tokens.count_request, call.request)
-        counted = await asyncio.to_thread(count) if size > LONG_PROMPT_CHARS else count()
+        counted = await work(tokens.count_request, call.request, is_long=size > LONG_CHARACTERS)
         _, own = tokens.vocabulary_for(call.request.model)
         if counted.tokens > window * (1 if own else ESTIMATE_MARGIN):
             about = "" if own else "about "
@@ -150,7 +153,7 @@ def _most_tokens(messages: Sequence[Message]) -> int:
 
 
 def _with_text(call: Call, reply: Reply, text: str) -> Reply:
-    # A copy: the cache keeps what the model said.
+    # A copy: the cache keeps the model's own text.
     changed = dataclasses.replace(reply, text=text)
     schema = call.request.schema
     if reply.parsed is None or schema is None:
@@ -159,7 +162,7 @@ def _with_text(call: Call, reply: Reply, text: str) -> Reply:
         changed.parsed = schema.check(changed.code)
     except ValueError:
         raise InvalidReplyError(
-            f"the reply does not match the schema {schema.name} any more after validation has changed it; "
+            f"the reply no longer matches the schema {schema.name} after validation has changed it; "
             "simplify the schema, or allow the rule",
             text=text,
         ) from None

@@ -61,7 +61,7 @@ _STEERING = tuple((kind, re.compile(pattern)) for kind, pattern in _PHRASES)
 
 
 def _lowered(text: str) -> str:
-    # This letter alone becomes two when lowered, which would shift all places.
+    # This letter alone becomes two characters when lowered, which would shift all places.
     return text.replace("\u0130", "i").lower()
 
 
@@ -82,7 +82,7 @@ def find_tags(text: str) -> Iterator[tuple[int, int]]:
 
 
 def find_urls(text: str) -> Iterator[tuple[int, int]]:
-    """``javascript:`` and other URLs that run."""
+    """``javascript:`` and other URLs that run code."""
     return _spans(_URLS, _lowered(text))
 
 
@@ -93,7 +93,7 @@ def find_calls(text: str) -> Iterator[tuple[int, int]]:
 
 def find_imports(text: str) -> Iterator[tuple[int, int]]:
     """Import statements of Python where a line or a statement begins."""
-    # A line break in front makes the first line one like the others.
+    # The prepended line break makes the first line match like the others.
     for match in _IMPORT.finditer("\n" + text):
         yield max(0, match.start() - 1), match.end() - 1
 
@@ -114,7 +114,7 @@ def find_length(text: str) -> list[tuple[int, int]]:
 
 
 def find_steering(text: str) -> Iterator[Place]:
-    """Phrases that try to steer the model, and hidden text; heuristics, in English."""
+    """Phrases that try to steer the model, and hidden text; heuristic, English only."""
     lowered = _lowered(text)
     for kind, pattern in _STEERING:
         for match in pattern.finditer(lowered):

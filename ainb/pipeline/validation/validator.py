@@ -47,10 +47,10 @@ class Review:
     """Result of validating a call.
 
     Attributes:
-        request: The request that may be sent; the call's own where nothing was redacted.
+        request: The request that may be sent; the call's own when nothing was redacted.
         findings: Every place where a rule applies, in the order of the rules.
         notes: One line per rule that redacts or warns.
-        refusal: Why it must not be sent, on one line; None when it may.
+        refusal: Reason not to send it, on one line; None when it may be sent.
         placeholders: Original text by placeholder.
     """
 
@@ -83,7 +83,7 @@ class Validator:
         self._of_part = {part: [rule for rule in self.rules if part in rule.parts] for part in PARTS}
         self._sent = [rule for rule in self.rules if set(rule.parts) != {"reply"}]
         secrets = next((rule for rule in self._sent if rule.name == OWN_KEY_RULE.name), None)
-        # With the action that the rule for secrets has.
+        # With the action of the rule for secrets.
         self._own_keys = None if secrets is None else dataclasses.replace(OWN_KEY_RULE, action=secrets.action)
         self._reversible = any(rule.reversible for rule in self.rules)
         looks = [rule.may_hold for rule in self._sent]
@@ -109,7 +109,7 @@ class Validator:
         return self._look(text, Source(part), work)
 
     def passes(self, call: Call) -> bool:
-        """Fast pre-check: whether no rule can find anything in what is sent, as in most calls."""
+        """Fast pre-check: whether no rule can find anything in the request, as in most calls."""
         if self._looks is None:
             return False
         request = call.request
@@ -133,7 +133,7 @@ class Validator:
         return False
 
     def review(self, call: Call) -> Review:
-        """Validate everything that is sent as text: messages, their text parts, and texts in parameters."""
+        """Validate all text that is sent: messages, their text parts, and texts in parameters."""
         request, options = call.request, call.options
         taken = [item.text for item in request.messages] if self._reversible else ()
         work = _Work(Placeholders(call.placeholders, taken))
@@ -148,7 +148,7 @@ class Validator:
             messages.append(self._look_at_message(message, source, work))
         work.message = None
         parameters = request.parameters
-        # A user's function receives its arguments unchanged: only its prompt is for a model.
+        # A user's function receives its arguments unchanged: only its prompt goes to a model.
         plain = request.provider == "function" or _PLAIN.issuperset(map(type, parameters.values()))
         if not plain:
             parameters = self._look_at_value(parameters, Source("typed"), work)
@@ -180,9 +180,9 @@ class Validator:
         return Message(message.role, parts) if work.changed else message
 
     def _look_at_part(self, part: Mapping[str, Any], source: Source, work: _Work) -> Mapping[str, Any]:
-        """A content part: its text by every rule, the rest (an image URL, …) for the user's own keys only.
+        """Validate a content part: its text by every rule, the rest (an image URL, …) for own keys only.
 
-        What looks like a secret in a URL may be the signature with which the provider is to fetch it.
+        A URL may contain a signature with which the provider fetches it; the signature looks like a secret.
         """
         looked = {
             name: self._look(value, source, work)
@@ -197,7 +197,7 @@ class Validator:
         return _mapped(value, lambda text: self._apply(rules, text, source, work))
 
     def _look_at_value(self, value: Any, source: Source, work: _Work) -> Any:
-        """A parameter with its texts validated; the same object where nothing changes."""
+        """A parameter with its texts validated; the same object when nothing changes."""
         return _mapped(value, lambda text: self._look(text, source, work))
 
     def _look(self, text: str, source: Source, work: _Work) -> str:
@@ -220,7 +220,7 @@ def rules_of(options: Validation) -> list[Rule]:
     chosen = list(DEFAULT_RULES)
     if options.preset == "strict" or options.personal_data or options.injection:
         chosen += _optional(options)
-    # Replaced in place, so that the order stays.
+    # Replaced at the same position, which keeps the order.
     named = {rule.name: rule for rule in (*chosen, *options.rules)}
     return with_actions(named.values(), options.actions)
 
@@ -240,7 +240,7 @@ def _optional(options: Validation) -> list[Rule]:
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """A value with its texts changed, keys of mappings included; the same object where nothing changes."""
+    """A value with its texts changed, keys of mappings included; the same object when nothing changes."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
@@ -256,7 +256,7 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def _with_distinct_names(named: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
-    """A mapping of these pairs; two names that have become the same are told apart by a number."""
+    """A mapping of these pairs; names that have become equal get a number appended."""
     made: dict[Any, Any] = {}
     for name, item in named:
         distinct, number = name, 2
@@ -299,7 +299,7 @@ class _Stretches:
         return first < len(self._starts) and self._starts[first] < end
 
     def hold(self, start: int, end: int) -> bool:
-        """Whether all of them were, as one part."""
+        """Whether all characters from `start` to `end` were filled in, as one part."""
         first = bisect.bisect_right(self._starts, start) - 1
         return first >= 0 and end <= self._ends[first]
 

@@ -9,6 +9,6 @@ from ainb.lazy import lazy_exports
 if TYPE_CHECKING:
     from ainb.providers.anthropic.adapter import AnthropicProvider
 else:
-    __getattr__ = lazy_exports(__name__, {"AnthropicProvider": "adapter"})
+    __getattr__ = lazy_exports(__name__, adapter="AnthropicProvider")
 
 __all__ = ["AnthropicProvider"]

@@ -1,126 +1,56 @@
-"""The Messages protocol, which Anthropic and gateways in front of it speak."""
+"""Adapter for the Messages protocol of Anthropic and of gateways in front of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ainb.errors import PermanentProviderError
-from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, tell, tell_limit
-from ainb.providers.anthropic.reply import Answer, read_message, read_usage
-from ainb.providers.anthropic.request import DROPPED, build, read_schema_lesson
+from ainb.messages import ReplySchema, Request
+from ainb.providers.anthropic.reply import Answer
+from ainb.providers.anthropic.request import build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
-from ainb.providers.http import (
-    Dialect,
-    Exchange,
-    Response,
-    StoredResponse,
-    Target,
-    make_target,
-    without_path,
-    word_or_none,
-)
-from ainb.providers.lessons import Lesson, Refused
-from ainb.providers.remote import RemoteProvider, Settings
-from ainb.providers.services import Service
+from ainb.providers.http import BatchHttp, Target, make_target, without_path
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import Refused
+from ainb.providers.remote.body import Wire
+from ainb.providers.remote.provider import RemoteProvider
+from ainb.providers.remote.service import Settings
 
 VERSION: Final = "2023-06-01"
 PATH: Final = "/v1"
 
 
 class AnthropicProvider(RemoteProvider):
-    """One service that speaks the protocol.
+    """Provider for one service of the Messages protocol.
 
-    Parameters carry OpenAI's names and are translated; what the protocol alone has (``thinking``, ``top_k``,
-    …) goes out as it is. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
+    Parameters with OpenAI's names are translated; those that only this protocol has (``thinking``, ``top_k``,
+    …) are sent unchanged. ``cache_control`` (true, or Anthropic's own dict) marks the system message and the
     end of the conversation for its prompt cache.
 
-    Args:
-        service: Row of the services' table.
-        options: As `RemoteProvider` takes them.
+    Args and errors as for `RemoteProvider`.
     """
 
     models_path = "/models?limit=1000"
     required = frozenset({"max_tokens"})
 
-    def __init__(self, service: Service, **options: Any) -> None:
-        super().__init__(service, **options)
-        self._exchange = Exchange(_MESSAGES, clock=self._clock)
+    answer = Answer
+    stream_flags: Mapping[str, Any] = {"stream": True}
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flag, by the rules of the model's family."""
-        return build(request).body
+    def wire(self, request: Request, lessons: Sequence[Lesson] = (), **how: Any) -> Wire:
+        """The outgoing body; see the base class."""
+        # Jobs run longer than the five minutes that a prefix is kept by default.
+        return build(request, lessons, cache_hour=how.pop("purpose", "") == "job", **how)
 
-    async def send(self, call: Call) -> Reply:
-        """One attempt; streamed when ``call.options.on_text`` is set.
+    def _batches(self, http: BatchHttp, **how: Any) -> BatchService:
+        from ainb.providers.anthropic.batches import AnthropicBatches
 
-        Raises:
-            ProviderError: It failed.
-            ConfigError: The key or the base URL is missing, or a part of a message makes no sense.
-            InvalidPromptError: The body cannot be written as JSON.
-        """
-        request = call.request
-        target = self._target_for(request)
-        flags = {} if call.options.on_text is None else {"stream": True}
-        wire = build(request, self._lessons(target, request), flags=flags)
-        dropped = [
-            f"{self.name} does not accept {name}; it was left out"
-            for name in sorted(DROPPED & request.parameters.keys())
-        ]
-        tell(call, [*dropped, *wire.notes])
-        try:
-            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
-        except PermanentProviderError as error:
-            self._learn(call, target, wire, error)
-            raise
-        if request.schema is not None or wire.tools is not None:
-            reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
-        return reply
-
-    def cache_seconds(self, request: Request) -> float | None:
-        """How long the provider keeps the prefix that this request marks; None where it marks none."""
-        wire = build(request, self._lessons(self._target_for(request), request))
-        return None if wire.cache is None else wire.cache.life_seconds
+        return AnthropicBatches(http, **how)
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
         return read_schema_lesson(refused, wire, schema)
 
-    def batches(self, request: Request) -> BatchService:
-        """The service's batch API at the endpoint of a request.
-
-        Raises:
-            ConfigError: The key or the base URL is missing or makes no sense.
-        """
-        from ainb.providers.anthropic.batches import AnthropicBatches
-        from ainb.providers.http import BatchHttp
-
-        target = self._target_for(request)
-        return AnthropicBatches(
-            BatchHttp(target, self._clock.unix),
-            # Jobs run longer than the five minutes that a prefix is kept by default.
-            body=lambda asked: build(asked, self._lessons(target, asked), cache_hour=True).body,
-            read=self._read_stored,
-        )
-
-    def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
-        """The reply that a result file of a batch job holds, in the form of the user's schema."""
-        request, target = call.request, response.target
-        asks_plainly = request.schema is None and "tools" not in request.parameters
-        plain = asks_plainly and 200 <= response.status < 300  # noqa: PLR2004 - success
-        wire = Wire({}) if plain else build(request, self._lessons(target, request))
-        try:
-            reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
-        except PermanentProviderError as error:
-            self._learn(call, target, wire, error)
-            raise
-        if request.schema is not None or wire.tools is not None:
-            reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
-        return reply
-
     def _target(self, url: str, given: Settings) -> Target:
-        # Anthropic's own clients take the base URL without the version, gateways often write it with.
+        # Anthropic's own clients take the base URL without the version, gateways often include it.
         return make_target(
             self.name,
             _with_version(url),
@@ -136,23 +66,3 @@ class AnthropicProvider(RemoteProvider):
 def _with_version(url: str) -> str:
     base, mark, query = without_path(url, "/messages").partition("?")
     return base.removesuffix(PATH) + PATH + mark + query
-
-
-def _reply(call: Call, response: Response, answer: Answer) -> Reply:
-    schema = call.request.schema
-    if schema is not None:
-        answer.give_tool_input()
-    return Reply(
-        text=answer.text,
-        model=answer.model or call.request.model,
-        provider=call.request.provider,
-        usage=read_usage(answer.usage),
-        finish_reason=answer.finish_reason,
-        reasoning=answer.reasoning.strip() or None,
-        service_tier=word_or_none(answer.usage.get("service_tier")),
-        request_id=response.request_id,
-        headers=response.headers,
-    )
-
-
-_MESSAGES = Dialect(begin=Answer, read=read_message, reply=_reply)

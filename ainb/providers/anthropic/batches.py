@@ -1,4 +1,4 @@
-"""Anthropic's message batches: requests in the body of one call, results as lines.
+"""Anthropic's Message Batches API: requests in the body of one call, results as JSON lines.
 
 Source: Anthropic API reference, "Message Batches"; anthropic-sdk-python 009b0353 for the types.
 """
@@ -6,160 +6,92 @@ Source: Anthropic API reference, "Message Batches"; anthropic-sdk-python 009b035
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from ainb.messages import Call, Reply, Request
+from ainb.messages import Request
 from ainb.providers.batch_service import BatchLimits, RemoteJob, RequestResult
 from ainb.providers.http import (
-    MAX_PAGES,
-    SKEW_SECONDS,
     TRANSFER_SECONDS,
-    BatchHttp,
-    StoredResponse,
+    Json,
     count_or_none,
     encode_body,
     joined_length,
     joined_lines,
+    mapping,
+    status_of,
+    word_or_none,
 )
+from ainb.providers.remote.batches import HttpBatches
 
 ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"
 RESULTS = "results"
 BEFORE, AFTER = b'{"requests":[', b"]}"
-# A job may take hours, and what it writes to the prompt cache for five minutes is gone before it is read.
+# A job may take hours: prompt cache entries with the usual five minutes would expire before they are read.
 LONG_MARK = "1h"
-_STATUSES = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
+_NOT_PROCESSED = {
+    "expired": "the job expired before this request was processed",
+    "canceled": "the job was cancelled",
 }
 
 
-class AnthropicBatches:
-    """The batch API of one endpoint.
-
-    Args:
-        http: Calls to the endpoint.
-        body: A request's body, as a live call sends it.
-        read: Reads a stored response as a live one is read.
-    """
+class AnthropicBatches(HttpBatches):
+    """The batch API of one endpoint."""
 
     uploads = False
     limits = ANTHROPIC_LIMITS
-
-    def __init__(
-        self,
-        http: BatchHttp,
-        *,
-        body: Callable[[Request], dict[str, Any]],
-        read: Callable[[Call, StoredResponse], Reply],
-    ) -> None:
-        self._http = http
-        self._body = body
-        self._read = read
+    path = PATH
+    cursor = "after_id"
 
     def line(self, custom_id: str, request: Request) -> bytes:
-        """One request as an item of the list that is sent."""
+        """One request as an item of the list in the job's body."""
         params = encode_body(_with_longer_marks(self._body(request)))
         return b'{"custom_id":' + orjson.dumps(custom_id) + b',"params":' + params + b"}"
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Nothing is uploaded: the job's creation carries the requests."""
+        """No upload: the requests are sent when the job is created."""
         raise NotImplementedError
 
     async def find_upload(self, name: str) -> str | None:
-        """None: nothing is uploaded."""
+        """None, because the protocol has no uploads."""
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
-        """Create the job; the protocol keeps no tag, only the custom ids carry it."""
+        """Create the job. The protocol has no field for the tag; only the custom ids hold it."""
         body = joined_lines(path, before=BEFORE, between=b",", after=AFTER)
         length = joined_length(path, before=BEFORE, after=AFTER)
-        return self._job(await self._http.post(PATH, body, length=length, seconds=TRANSFER_SECONDS))
+        return self._job(await self._http.call(PATH, body, length=length, seconds=TRANSFER_SECONDS))
 
-    async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
-        """Jobs of as many requests that were created since; none of them carries a tag."""
-        found: list[RemoteJob] = []
-        query = {"limit": "100"}
-        for _ in range(MAX_PAGES):
-            page = await self._http.get(PATH, **query)
-            jobs = [self._job(item) for item in page.get("data") or [] if isinstance(item, dict)]
-            young = [job for job in jobs if (job.created_at or 0.0) >= created_after - SKEW_SECONDS]
-            found += [job for job in young if job.requests == requests]
-            if not page.get("has_more") or not jobs or len(young) < len(jobs):
-                break
-            query["after_id"] = jobs[-1].job_id
-        return found
+    def _may_be(self, job: RemoteJob, tag: str, requests: int) -> bool:
+        return job.created_at is not None and job.requests == requests  # none of them carries a tag
 
-    async def get(self, job_id: str) -> RemoteJob:
-        """The job now."""
-        return self._job(await self._http.get(f"{PATH}/{job_id}"))
+    def _result_path(self, job_id: str, name: str) -> str:
+        return f"{PATH}/{job_id}/{name}"
 
-    async def cancel(self, job_id: str) -> None:
-        """Ask the provider to stop."""
-        await self._http.post(f"{PATH}/{job_id}/cancel", b"{}")
-
-    async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write the results to `path`, from the endpoint itself.
-
-        An address that the reply names never gets the key.
-        """
-        await self._http.download(f"{PATH}/{job_id}/{name}", path)
-
-    def read_line(self, line: bytes) -> RequestResult | None:
-        """One line of the results."""
-        try:
-            data = orjson.loads(line)
-        except orjson.JSONDecodeError:
+    def _result(self, custom_id: str, data: Json) -> RequestResult | None:
+        result = data.get("result")
+        if not isinstance(result, dict):
             return None
-        result = data.get("result") if isinstance(data, dict) else None
-        if not isinstance(result, dict) or not isinstance(data.get("custom_id"), str):
-            return None
-        custom_id, kind = data["custom_id"], result.get("type")
+        kind = word_or_none(result.get("type"))
         if kind == "succeeded":
             return RequestResult(custom_id=custom_id, status_code=200, body=result.get("message"))
-        if kind == "errored":
-            return self._refused(custom_id, result.get("error"))
-        words = {
-            "expired": "the job expired before this request was processed",
-            "canceled": "the job was cancelled",
-        }
-        code = kind if isinstance(kind, str) else None
-        return RequestResult(custom_id=custom_id, status_code=None, code=code, message=words.get(code or ""))
-
-    def reply(self, call: Call, result: RequestResult) -> Reply:
-        """The reply of a processed request."""
-        stored = StoredResponse(
-            self._http.target,
-            status=result.status_code or 500,
-            body=orjson.dumps(result.body),
-            request_id=result.request_id,
-        )
-        return self._read(call, stored)
-
-    @staticmethod
-    def _refused(custom_id: str, body: Any) -> RequestResult:
+        if kind != "errored":
+            words = _NOT_PROCESSED.get(kind or "")
+            return RequestResult(custom_id=custom_id, status_code=None, code=kind, message=words)
         # The error is nested twice: {"type": "error", "error": {"type": …, "message": …}}.
-        inner = body.get("error") if isinstance(body, dict) else None
-        kind = inner.get("type") if isinstance(inner, dict) else None
-        request_id = body.get("request_id") if isinstance(body, dict) else None
+        body = result.get("error")
+        code = word_or_none(mapping(mapping(body).get("error")).get("type"))
         return RequestResult(
             custom_id=custom_id,
-            status_code=_STATUSES.get(kind, 500) if isinstance(kind, str) else 500,
+            status_code=status_of(code),
             body=body,
-            code=kind if isinstance(kind, str) else None,
-            request_id=request_id if isinstance(request_id, str) else None,
+            code=code,
+            request_id=word_or_none(mapping(body).get("request_id")),
         )
 
     def _job(self, data: Mapping[str, Any]) -> RemoteJob:
@@ -183,7 +115,7 @@ class AnthropicBatches:
 
 
 def _with_longer_marks(value: Any) -> Any:
-    """A copy in which prompt cache markers without a lifetime of their own have the one of an hour."""
+    """A copy in which prompt cache markers without a lifetime of their own get one hour."""
     if isinstance(value, list):
         return [_with_longer_marks(item) for item in value]
     if not isinstance(value, dict):

@@ -1,16 +1,17 @@
-"""What a message of the Messages protocol says.
+"""Parser of replies in the Messages protocol, whole or from the events of a stream.
 
-Text, tool calls, tokens, why it ended; and how its events add up to the same.
+Reads text, tool calls, tokens and the finish reason.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.providers import http
 from ainb.providers.http import UnreadableError, count_or_none, mapping, word_or_none
 
 FINISH_REASONS = {
@@ -25,41 +26,31 @@ REFUSAL = "refusal"
 
 
 @dataclass(slots=True)
-class Answer:
-    """A message, whole or as it grows.
+class Answer(http.Answer):
+    """A message, complete or still growing from the events of a stream."""
 
-    Attributes:
-        text: The text blocks, or the tool calls as JSON where there is no text.
-        model: The model that answered, or None.
-        finish_reason: Why it ended, in the words of `Reply.finish_reason`, or None.
-        usage: The message's own account of tokens, unread.
-        begun: Whether the message has begun.
-        done: Whether the stream said that it is over.
-        reasoning: The model's own summary of its thinking; "" where it gives none.
-        refusal: Words for a refusal; "" where the model answered.
-        category: The category of a refusal, or None.
-    """
-
-    text: str = ""
-    model: str | None = None
-    finish_reason: str | None = None
-    usage: dict[str, Any] = field(default_factory=dict)
-    begun: bool = False
-    done: bool = False
-    reasoning: str = ""
-    refusal: str = ""
-    category: str | None = None
     _tools: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Parse a complete message; see the base class."""
+        if not isinstance(data, dict):
+            raise UnreadableError("JSON that is not an object")
+        blocks = data.get("content")
+        if not isinstance(blocks, list):
+            raise UnreadableError("a message without content")
+        answer = cls()
+        answer._start(data)
+        for index, block in enumerate(blocks):
+            answer.add_block(index, mapping(block))
+        answer._finish(data, None)
+        if answer.finish_reason is None and not blocks:
+            raise UnreadableError("a message without content")
+        answer.end()
+        return answer
+
     def add(self, event: Any) -> str:
-        """Take the next event of a stream.
-
-        Returns:
-            The text that it adds.
-
-        Raises:
-            UnreadableError: It is no event.
-        """
+        """Add the next event of a stream; see the base class."""
         if not isinstance(event, dict):
             raise UnreadableError("a stream of something that is not an object")
         kind = event.get("type")
@@ -76,7 +67,7 @@ class Answer:
         return ""
 
     def add_block(self, index: Any, block: dict[str, Any]) -> str:
-        """Take a block, whole or as it begins; returns the text that it adds."""
+        """Add a content block, complete or just begun; returns the text that it adds."""
         kind, text = block.get("type"), block.get("text")
         if kind == "text" and isinstance(text, str):
             self.text += text
@@ -92,19 +83,23 @@ class Answer:
         return ""
 
     def end(self) -> None:
-        """The stream is whole: tool calls become the text where there is no other."""
+        """Finish a complete stream: without text, the tool calls become the text."""
         if self._tools and not self.text:
             calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
             self.text = orjson.dumps(calls).decode()
 
-    def give_tool_input(self) -> None:
-        """Make what the model gave to its tool the text: the answer that a schema asked for."""
+    def take_tool_input(self) -> None:
+        """Use the input of the answer tool as text: it is the answer that a schema asked for."""
         if not self._tools:
             return
         _, parts = self._calls()[0]
         self.text = "".join(parts) or "{}"
         if self.finish_reason == "tool_calls":
             self.finish_reason = "stop"
+
+    def tokens(self, service: str) -> Usage:
+        """Tokens of the message."""
+        return read_usage(self.usage)
 
     def _calls(self) -> list[tuple[str, list[str]]]:
         return [self._tools[index] for index in sorted(self._tools)]
@@ -141,33 +136,13 @@ class Answer:
     def _account(self, usage: Any) -> None:
         # The counts of a stream are cumulative, and the last event repeats only some of them.
         if isinstance(usage, dict):
-            self.usage.update((name, value) for name, value in usage.items() if value is not None)
-
-
-def read_message(data: Any) -> Answer:
-    """Read a whole body.
-
-    Raises:
-        UnreadableError: It is no message; the text says what it is instead.
-    """
-    if not isinstance(data, dict):
-        raise UnreadableError("JSON that is not an object")
-    blocks = data.get("content")
-    if not isinstance(blocks, list):
-        raise UnreadableError("a message without content")
-    answer = Answer()
-    answer._start(data)  # noqa: SLF001 - its own reader
-    for index, block in enumerate(blocks):
-        answer.add_block(index, mapping(block))
-    answer._finish(data, None)  # noqa: SLF001 - its own reader
-    if answer.finish_reason is None and not blocks:
-        raise UnreadableError("a message without content")
-    answer.end()
-    return answer
+            known = {name: value for name, value in usage.items() if value is not None}
+            self.usage = {**(self.usage or {}), **known}
+            self.service_tier = word_or_none(self.usage.get("service_tier"))
 
 
 def read_usage(usage: Any) -> Usage:
-    """Tokens under our names, with what was read from and written to the prompt cache in the input."""
+    """Token counts as a `Usage`; the input includes tokens read from and written to the prompt cache."""
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
     plain, output = count_or_none(usage.get("input_tokens")), count_or_none(usage.get("output_tokens"))

@@ -1,4 +1,4 @@
-"""A request in the shape of the Messages protocol."""
+"""Builds request bodies of the Messages protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.messages import Message, ReplySchema, Request
-from ainb.providers.adapted import (
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
+from ainb.providers.remote.body import (
     Wire,
     choose_effort,
     drop_sampling,
@@ -18,46 +20,22 @@ from ainb.providers.adapted import (
     schema_lesson,
     with_clean_tools,
 )
-from ainb.providers.cache_layout import cut, layout_for, mark_last, shared_length
-from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import ANTHROPIC, as_given, rewrite
-from ainb.providers.schema_names import clean_name
+from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, shared_length
+from ainb.providers.schemas.forms import ANTHROPIC, as_given, rewrite
+from ainb.providers.schemas.names import clean_name
 
 Json = dict[str, Any]
 
-# Parameters of the OpenAI protocol that have no counterpart and that the service would refuse.
-DROPPED = frozenset(
-    {
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "n",
-        "parallel_tool_calls",
-        "presence_penalty",
-        "response_format",
-        "seed",
-        "top_logprobs",
-    }
-)
-_TRANSLATED = frozenset(
-    {
-        "cache_control",
-        "effort",
-        "extra_body",
-        "extra_headers",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "model",
-        "reasoning_effort",
-        "stop",
-        "stream",
-        "stream_options",
-        "tool_choice",
-        "tools",
-        "user",
-    }
-)
+# Parameters of the OpenAI protocol without a counterpart, which the service would refuse.
+DROPPED = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "n", "parallel_tool_calls", "presence_penalty",
+    "response_format", "seed", "top_logprobs",
+})  # fmt: skip
+_TRANSLATED = frozenset({
+    "cache_control", "effort", "extra_body", "extra_headers", "max_completion_tokens", "max_tokens",
+    "messages", "model", "reasoning_effort", "stop", "stream", "stream_options", "tool_choice", "tools",
+    "user",
+})  # fmt: skip
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,", re.ASCII)
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
 _ABOUT_THIS_SCHEMA = re.compile(
@@ -74,16 +52,16 @@ def build(
     flags: Mapping[str, Any] = _NO_FLAGS,
     cache_hour: bool = False,
 ) -> Wire:
-    """The whole outgoing body.
+    """Build the outgoing body.
 
     Args:
-        request: What the user asks.
-        lessons: What earlier refusals of this model taught.
-        flags: ``stream``, where the reply is to come in pieces.
-        cache_hour: Keep a marked prefix for an hour in place of five minutes.
+        request: The request.
+        lessons: Lessons from earlier refusals of this model.
+        flags: ``stream`` for a streamed reply.
+        cache_hour: Keep a marked prefix for an hour instead of five minutes.
 
     Raises:
-        ConfigError: A picture or ``extra_body`` is given in a way that cannot be sent.
+        ConfigError: An image or ``extra_body`` is given in a form that cannot be sent.
     """
     given = request.parameters
     family = family_of("anthropic", request.model)
@@ -97,6 +75,8 @@ def build(
         body["system"] = system
     wire = Wire(body)
     if given:
+        dropped = sorted(DROPPED & given.keys())
+        wire.notes += [f"{request.provider} does not accept {name}; it was left out" for name in dropped]
         _add_parameters(body, with_clean_tools(wire, given))
         _add_thinking(wire, request, family)
         drop_sampling(wire, family, request.model, None)
@@ -116,7 +96,7 @@ def build(
 
 
 def _lay_out(wire: Wire, request: Request, lessons: Sequence[Lesson], *, cache_hour: bool) -> None:
-    """Mark the last block that all rows share."""
+    """Mark the last block that all rows share for the prompt cache."""
     cache = layout_for("anthropic", request)
     if cache is None or request.shared is None or any(item.field == NO_CACHE_LAYOUT for item in lessons):
         return
@@ -136,14 +116,14 @@ def _lay_out(wire: Wire, request: Request, lessons: Sequence[Lesson], *, cache_h
 
 
 def _limit(request: Request) -> int:
-    """The output limit, which the protocol requires; a default leaves room for thinking, which counts."""
+    """The output limit, which the protocol requires; the default leaves room for thinking, which counts."""
     given = request.parameters
     asked = given.get("max_tokens") or given.get("max_completion_tokens")
     return asked or request.default_output_tokens + thinking_tokens("anthropic", request.model, given)
 
 
 def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
-    """The effort in the protocol's spelling, and a kind of thinking that the model takes."""
+    """Add the effort in the protocol's form, and a kind of thinking that the model accepts."""
     body, kinds = wire.body, family.thinking
     if asked_effort(request.parameters) == "none" and kinds is not None and "disabled" in kinds:
         body.setdefault("thinking", {"type": "disabled"})
@@ -169,7 +149,7 @@ def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
 
 
 def _bound_effort(wire: Wire) -> None:
-    """Models that think by themselves can be told not to only up to effort high."""
+    """Lower an effort above high for a request without thinking: such models only accept up to high."""
     config = wire.body.get("output_config")
     if isinstance(config, Mapping) and config.get("effort") in {"xhigh", "max"}:
         wire.body["output_config"] = {**config, "effort": "high"}
@@ -184,7 +164,7 @@ def _thinks(body: Json) -> bool:
 
 
 def _drop_while_thinking(wire: Wire, family: Family) -> None:
-    """These models sample at temperature 1 while they think, and take no other."""
+    """Drop sampling parameters while the model thinks: it then accepts temperature 1 alone."""
     for name in sorted(family.sampling_names & wire.body.keys() - {"top_p"}):
         if wire.body.pop(name) != 1:
             wire.note(f"{wire.body['model']} does not accept {name} with thinking; it was left out")
@@ -254,10 +234,10 @@ def _choice(choice: Any) -> Any:
 
 
 def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
-    """Ask for JSON of a schema by the model's structured output, else as the input of a tool.
+    """Request JSON of a schema by the model's structured output, otherwise as the input of a tool.
 
-    The tool is offered and not forced: thinking models refuse to be forced, and a reply in plain text is read
-    as well.
+    The tool is offered and not forced: thinking models refuse a forced tool, and a reply in plain text is
+    parsed as well.
     """
     body, shape = wire.body, schema.json_schema
     found = rewrite(shape, ANTHROPIC) if form != "tool" else None
@@ -277,7 +257,7 @@ def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
 
 
 def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
-    """How to ask for a schema next time, where a refusal is about the way it was asked for; else None."""
+    """How to request a schema next time if the refusal is about the form of that request, otherwise None."""
     config = wire.body.get("output_config")
     if not isinstance(config, Mapping) or "format" not in config:
         return None
@@ -288,14 +268,14 @@ def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Les
 
 
 def _mark(body: Json, wish: Any) -> None:
-    """Mark the system message and the last turn.
+    """Mark the system message and the last turn for the prompt cache.
 
-    What stands before a mark is kept by the service and read at a tenth of the price.
+    The service stores everything before a mark and reads it at a tenth of the price.
     """
     mark = dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}
     if "system" in body:
         body["system"] = [{"type": "text", "text": body["system"], "cache_control": mark}]
-        if len(body["messages"]) == 1:  # a lone question is hardly ever asked again
+        if len(body["messages"]) == 1:  # a single question is rarely sent again
             return
     if not body["messages"]:
         return

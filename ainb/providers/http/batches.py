@@ -1,7 +1,4 @@
-"""What the batch APIs of all protocols have in common on HTTP.
-
-JSON calls, uploads from a file, downloads into one.
-"""
+"""HTTP client of batch APIs, shared by all protocols: JSON calls, uploads from files, downloads to files."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from yarl import URL
 
 from ainb.errors import TransientProviderError
 from ainb.providers.http.client import Body, Response, request
-from ainb.providers.http.faults import clean, response_fault
+from ainb.providers.http.faults import clean
 from ainb.providers.http.target import Target
 
 CALL_SECONDS = 60.0
@@ -33,61 +30,63 @@ class BatchHttp:
 
     Args:
         target: Endpoint and key.
-        unix: Wall-clock seconds since 1970.
+        unix: Returns the wall-clock time in seconds since 1970.
     """
 
     def __init__(self, target: Target, unix: Any) -> None:
         self.target = target
         self._unix = unix
 
-    async def get(self, path: str, **query: str) -> Any:
-        """JSON of a GET.
-
-        Raises:
-            ProviderError: It failed.
-        """
-        return await self._json(path, None, query=query)
-
-    async def post(
+    async def call(
         self,
         path: str,
-        body: Body,
+        body: Body = None,
         *,
-        own_type: bool = False,
-        length: int | None = None,
+        query: Mapping[str, str] | None = None,
         seconds: float = CALL_SECONDS,
+        **how: Any,
     ) -> Any:
-        """JSON of a POST.
+        """JSON of a GET, or of a POST if there is a body.
+
+        Args:
+            path: Under the endpoint's base URL.
+            body: What is sent.
+            query: Of the URL.
+            seconds: Time limit.
+            how: Further arguments of `request`.
 
         Raises:
             ProviderError: It failed.
         """
-        return await self._json(path, body, own_type=own_type, length=length, seconds=seconds)
+        async with self._answered(seconds, path, body, query=query, **how) as response:
+            try:
+                data = orjson.loads(await response.read())
+            except orjson.JSONDecodeError:
+                raise response.unreadable("a body that is not JSON") from None
+        if not isinstance(data, dict):
+            raise response.unreadable("JSON that is not an object")
+        return data
 
     async def download(self, path: str, to: Path) -> None:
-        """Write a body to a file, which has its name only once it is whole and on disk.
+        """Write a body to a file, which gets its name only once it is complete and on disk.
 
         Raises:
             ProviderError: It failed.
             OSError: The file cannot be written.
         """
         part = to.with_name(f"{to.name}.part")
-        async with _limit(TRANSFER_SECONDS, self.target):
-            response = await self._send(path, None)
-            try:
-                with _private(part) as file:
-                    async for piece in response.pieces(bounded=False):
-                        await asyncio.to_thread(file.write, piece)
-                    await asyncio.to_thread(_sync, file)
-            finally:
-                response.release()
+        async with self._answered(TRANSFER_SECONDS, path) as response:
+            with _private(part) as file:
+                async for piece in response.pieces(bounded=False):
+                    await asyncio.to_thread(file.write, piece)
+                await asyncio.to_thread(_sync, file)
         part.replace(to)
 
     def id_of(self, data: Mapping[str, Any]) -> str:
-        """The id that an answer names.
+        """The id in a response.
 
         Raises:
-            TransientProviderError: It names none; what was asked for may have been done all the same.
+            TransientProviderError: There is none; the request may have taken effect all the same.
         """
         found = data.get("id")
         if isinstance(found, str) and found:
@@ -97,63 +96,42 @@ class BatchHttp:
         )
 
     def words(self, value: Any) -> str:
-        """A provider's text on one line, cut, without secrets."""
+        """A provider's text on one line, shortened, without secrets."""
         return clean(value, self.target.origin.secrets) if isinstance(value, str) else ""
 
-    async def _json(
+    @contextlib.asynccontextmanager
+    async def _answered(
         self,
+        seconds: float,
         path: str,
-        body: Body,
+        body: Body = None,
         *,
-        query: dict[str, str] | None = None,
-        own_type: bool = False,
-        length: int | None = None,
-        seconds: float = CALL_SECONDS,
-    ) -> Any:
-        async with _limit(seconds, self.target):
-            response = await self._send(path, body, query=query, own_type=own_type, length=length)
-            try:
-                data = orjson.loads(await response.read())
-            except orjson.JSONDecodeError:
-                raise response.unreadable("a body that is not JSON") from None
-            finally:
-                response.release()
-        if not isinstance(data, dict):
-            raise response.unreadable("JSON that is not an object")
-        return data
-
-    async def _send(
-        self,
-        path: str,
-        body: Body,
-        *,
-        query: dict[str, str] | None = None,
-        own_type: bool = False,
-        length: int | None = None,
-    ) -> Response:
+        query: Mapping[str, str] | None = None,
+        **how: Any,
+    ) -> AsyncIterator[Response]:
+        """A successful response; after a timeout the request may have taken effect at the provider."""
         url = URL(self.target.url + path)
-        response = await request(
-            self.target, url.with_query(query) if query else url, body=body, own_type=own_type, length=length
-        )
-        if 200 <= response.status < 300:  # noqa: PLR2004 - success
-            return response
         try:
-            refused = await response.read()
-        finally:
-            response.release()
-        raise response_fault(
-            self.target.origin,
-            response.status,
-            refused,
-            headers=response.headers,
-            request_id=response.request_id,
-            location=response.location,
-            unix_now=self._unix(),
-        )
+            async with asyncio.timeout(seconds):
+                response = await request(
+                    self.target, url.with_query(query) if query else url, body=body, **how
+                )
+                try:
+                    if not response.ok:
+                        raise response.fault(await response.read(), unix_now=self._unix())
+                    yield response
+                finally:
+                    response.release()
+        except TimeoutError:
+            raise TransientProviderError(
+                f"{self.target.origin.service} did not answer within {seconds:g} s; another attempt may "
+                "succeed",
+                billed=True,
+            ) from None
 
 
 def form(path: Path, *, name: str, **fields: str) -> aiohttp.FormData:
-    """A form with a file that is read as it is sent."""
+    """A multipart form whose file is read while it is sent."""
     data = aiohttp.FormData()
     for field, value in fields.items():
         data.add_field(field, value)
@@ -162,7 +140,7 @@ def form(path: Path, *, name: str, **fields: str) -> aiohttp.FormData:
 
 
 async def joined_lines(path: Path, *, before: bytes, between: bytes, after: bytes) -> AsyncIterator[bytes]:
-    """The lines of a file as the items of one JSON list, read as they are sent."""
+    """The lines of a file as the items of one JSON list, read while they are sent."""
     with path.open("rb") as file:
         yield before
         first = True
@@ -174,13 +152,8 @@ async def joined_lines(path: Path, *, before: bytes, between: bytes, after: byte
 
 
 def joined_length(path: Path, *, before: bytes, after: bytes) -> int:
-    """Bytes that `joined_lines` gives where the lines are joined by one byte."""
+    """Length in bytes of `joined_lines` with a separator of one byte."""
     return len(before) + path.stat().st_size - 1 + len(after)
-
-
-def count_or_none(value: Any) -> int | None:
-    """A whole number of at least 0, else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _private(path: Path) -> Any:
@@ -191,16 +164,3 @@ def _private(path: Path) -> Any:
 def _sync(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-@contextlib.asynccontextmanager
-async def _limit(seconds: float, target: Target) -> AsyncIterator[None]:
-    """A time limit whose end is a transient fault that may have had an effect."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise TransientProviderError(
-            f"{target.origin.service} did not answer within {seconds:g} s; another attempt may succeed",
-            billed=True,
-        ) from None

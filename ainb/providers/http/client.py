@@ -1,8 +1,8 @@
-"""HTTP: one pooled client per event loop, bounded bodies, proxies and certificates from the environment.
+"""HTTP client: a connection pool per event loop, size limits, proxies and certificates of the environment.
 
-Certificates are always checked. Redirects are never followed, so a key never reaches another host. Whatever
-goes wrong on the way is a `ProviderError`; aiohttp's own errors carry the request's headers and are not kept,
-not even as a cause.
+Certificates are always checked. Redirects are never followed, so a key never reaches another host. Every
+connection error becomes a `ProviderError`; aiohttp's own exceptions hold the request's headers and are not
+kept, not even as a cause.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
 
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
-from ainb.providers.http.faults import Origin, clean
+from ainb.providers.http.connection_faults import (
+    CONNECT_SECONDS,
+    connection_fault,
+)
+from ainb.providers.http.faults import clean, response_fault
 from ainb.providers.http.headers import rate_limit_headers, request_id
 from ainb.providers.http.refusal import Refusal
 from ainb.providers.http.resolver import Resolver
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from yarl import URL
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-CONNECT_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 0.25
 DNS_CACHE_SECONDS: Final = 60
 
@@ -37,10 +39,11 @@ _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSes
 
 
 Body = bytes | AsyncIterable[bytes] | aiohttp.FormData | None
+_Fault = TypeVar("_Fault", bound=ProviderError)
 
 
 class Response:
-    """A response whose body is read within bounds, and whose faults are ours."""
+    """A response with a size limit for its body; its errors are `ProviderError`."""
 
     __slots__ = ("_raw", "headers", "on_refusal", "request_id", "status", "target")
 
@@ -50,8 +53,13 @@ class Response:
         self.status = raw.status
         self.headers = rate_limit_headers(raw.headers.items())
         self.request_id = request_id(raw.headers)
-        # Called with what an error body says, also of one that comes with status 200.
+        # Called with the parsed error of a body, also of one with status 200.
         self.on_refusal: Callable[[Refusal], None] | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is a success (2xx)."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - success
 
     @property
     def is_event_stream(self) -> bool:
@@ -60,7 +68,7 @@ class Response:
 
     @property
     def location(self) -> str | None:
-        """Where a redirect points to, without its query; None without a redirect."""
+        """Target of a redirect without its query; None without a redirect."""
         text = self._raw.headers.get("Location")
         return text.partition("?")[0] if text else None
 
@@ -68,7 +76,7 @@ class Response:
         """The whole body.
 
         Raises:
-            ProviderError: It was cut, or is larger than 64 MB.
+            ProviderError: The body was cut off, or it is larger than 64 MB.
         """
         pieces = []
         size = 0
@@ -81,10 +89,10 @@ class Response:
         """The body as it arrives.
 
         Args:
-            bounded: Whether a body larger than 64 MB is refused; one that goes into a file may be larger.
+            bounded: Whether a body above 64 MB is an error; one that is written to a file may be larger.
 
         Raises:
-            ProviderError: It was cut, or is too large.
+            ProviderError: The body was cut off, or it is too large.
         """
         size = 0
         while piece := await self._next(size):
@@ -107,10 +115,7 @@ class Response:
         raise fault
 
     async def drain(self) -> None:
-        """Wait a moment for the end of a body of which all that matters was read.
-
-        Only then can the connection be used again.
-        """
+        """Wait briefly for the end of a body, so that its connection can be reused."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while await self._raw.content.readany():
@@ -119,36 +124,49 @@ class Response:
             return
 
     def release(self) -> None:
-        """Give the connection back, or close it when the body was not read to its end."""
+        """Return the connection to the pool, or close it when the body was not read to its end."""
         self._raw.release()
 
     def unreadable(self, what: str, kind: type[ProviderError] = TransientProviderError) -> ProviderError:
-        """The error of a reply that arrived and makes no sense; it was probably billed."""
+        """Error for a reply that arrived and cannot be parsed; it was probably billed."""
         origin = self.target.origin
-        return kind(
+        return self.billed_fault(
+            kind,
             f"{origin.service} answered {self.status} with {clean(what, origin.secrets)}; "
             f"try again; if it stays so, check {origin.base_url_option} ({origin.base_url})",
-            status_code=self.status,
-            request_id=self.request_id,
-            billed=True,
-            headers=self.headers,
         )
 
     def cut(self, error: Exception | None = None) -> ProviderError:
-        """The error of a reply that began and did not end."""
+        """Error for a reply that began and did not end."""
         late = isinstance(error, TimeoutError)
         what = "sent no more of its reply in time" if late else "broke off in the middle of its reply"
-        return TransientProviderError(
-            f"{self.target.origin.service} {what}; another attempt may succeed",
-            status_code=self.status,
-            request_id=self.request_id,
-            billed=True,
+        text = f"{self.target.origin.service} {what}; another attempt may succeed"
+        return self.billed_fault(TransientProviderError, text)
+
+    def billed_fault(self, kind: type[_Fault], text: str) -> _Fault:
+        """Error for a reply of which at least a part has arrived."""
+        return kind(
+            text, status_code=self.status, request_id=self.request_id, billed=True, headers=self.headers
+        )
+
+    def fault(
+        self, body: bytes | Refusal, *, unix_now: float, status: int | None = None, model: str = ""
+    ) -> ProviderError:
+        """The exception for this response by `response_fault`; `status` replaces its own status, if given."""
+        return response_fault(
+            self.target.origin,
+            status or self.status,
+            body,
             headers=self.headers,
+            request_id=self.request_id,
+            location=self.location,
+            model=model,
+            unix_now=unix_now,
         )
 
 
 class StoredResponse(Response):
-    """A response that came in a result file of a batch job, in place of a connection."""
+    """A response from a result file of a batch job instead of a connection."""
 
     __slots__ = ("body",)
 
@@ -162,25 +180,25 @@ class StoredResponse(Response):
 
     @property
     def location(self) -> str | None:
-        """None: redirects do not stand in files."""
+        """None, because a result file holds no redirects."""
         return None
 
 
 async def request(
     target: Target, url: URL, *, body: Body, own_type: bool = False, length: int | None = None
 ) -> Response:
-    """Send and wait for the head of the response; the caller must `release` it.
+    """Send a request and wait for the response's status and headers; the caller must `release` the response.
 
     Args:
-        target: Where to.
-        url: Under the target's base URL.
-        body: Sent with POST, bytes at once and pieces as they come; None sends a GET.
-        own_type: Whether the body brings its own Content-Type, as a form does.
-        length: Bytes of a body that comes in pieces; None sends it chunked.
+        target: The endpoint.
+        url: A URL under the target's base URL.
+        body: Body of a POST, bytes or an iterator of pieces; None sends a GET.
+        own_type: Whether the body sets its own Content-Type, as a form does.
+        length: Size in bytes of a body in pieces; None sends it chunked.
 
     Raises:
-        ProviderError: There is no connection, or no HTTP at its other end.
-        ConfigError: The proxy or the certificates of the environment make no sense.
+        ProviderError: The connection failed, or the server does not speak HTTP.
+        ConfigError: The environment's proxy or certificates are invalid.
     """
     proxy = None if target.loopback else proxy_for(url)
     tls = certificates() if url.scheme == "https" else True
@@ -218,7 +236,7 @@ def client() -> aiohttp.ClientSession:
     loop = asyncio.get_running_loop()
     session = _clients.get(loop)
     if session is None or session.closed:
-        # trust_env would cost two thread hops a request and read ~/.netrc; the proxy is given with each
+        # trust_env would switch threads twice per request and read ~/.netrc; the proxy is passed with each
         # request instead.
         session = _clients[loop] = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=DNS_CACHE_SECONDS, resolver=Resolver()),
@@ -230,57 +248,10 @@ def client() -> aiohttp.ClientSession:
 
 
 async def close_clients() -> None:
-    """Close the running loop's client; a later call makes a new one."""
+    """Close the running loop's client; the next call makes a new one."""
     session = _clients.pop(asyncio.get_running_loop(), None)
     if session is not None:
         await session.close()
 
 
 at_close(close_clients)
-_Words = tuple[type[Exception] | tuple[type[Exception], ...], str, bool]
-# The first row that fits counts. The last column: whether the body was, or may have been, sent.
-_CONNECTION_FAULTS: tuple[_Words, ...] = (
-    (
-        aiohttp.ClientSSLError,
-        "no secure connection to {host}; behind a company's proxy set SSL_CERT_FILE to its certificates",
-        False,
-    ),
-    (
-        (aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError),
-        "the proxy did not connect to {host}; check HTTPS_PROXY and NO_PROXY",
-        False,
-    ),
-    (
-        aiohttp.ClientConnectorDNSError,
-        "no network, or no host named {host}; check the connection and {option}",
-        False,
-    ),
-    (
-        aiohttp.ConnectionTimeoutError,
-        (
-            f"no connection to {{host}} within {CONNECT_SECONDS:g} s; check the network, a firewall, or "
-            "HTTPS_PROXY"
-        ),
-        False,
-    ),
-    (
-        aiohttp.ClientConnectorError,
-        "nothing answers at {host}; check that the server runs, the network, and {option}",
-        False,
-    ),
-    (aiohttp.ClientResponseError, "what answers at {host} does not speak HTTP; check {option}", True),
-    (TimeoutError, "no answer from {host} in time; another attempt may succeed", True),
-    (Exception, "{host} closed the connection without an answer; another attempt may succeed", True),
-)
-
-
-def connection_fault(origin: Origin, error: Exception) -> ProviderError:
-    """The error of a request that got no response.
-
-    A certificate that is not trusted is final, all else transient.
-    """
-    words, sent = next((words, sent) for kinds, words, sent in _CONNECTION_FAULTS if isinstance(error, kinds))
-    text = words.format(host=urlsplit(origin.base_url).netloc, option=origin.base_url_option)
-    final = isinstance(error, aiohttp.ClientConnectorCertificateError)
-    kind = PermanentProviderError if final else TransientProviderError
-    return kind(f"{origin.service}: {text}", billed=sent)

@@ -1,4 +1,4 @@
-"""Errors inside a body of status 200, and the HTTP status that fits them."""
+"""Errors in the body of a response with status 200, and the HTTP status that corresponds to them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Final
 from ainb.providers.http.json_body import mapping
 from ainb.providers.http.refusal import Refusal, refusal_of
 
-_ANSWER_KEYS: Final = ("choices", "content", "candidates", "output")
+_ANSWER_KEYS: Final = ("content", "candidates", "output")
 _FINE_CODES: Final = frozenset({"none", "0", "200", "", "ok", "success"})
-_EMBEDDED: Final = {
+_STATUSES: Final = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "invalid_api_key": 401,
@@ -29,16 +29,19 @@ _EMBEDDED: Final = {
 
 
 def embedded_status(refusal: Refusal) -> int:
-    """The HTTP status that fits an error which came inside a body of status 200; 500 when it names none."""
-    return refusal.status or _EMBEDDED.get(refusal.code or "", 500)
+    """HTTP status for an error in a body with status 200; 500 when the body names none."""
+    return refusal.status or status_of(refusal.code)
+
+
+def status_of(code: str | None) -> int:
+    """HTTP status for an error code; 500 for an unknown code."""
+    return _STATUSES.get(code or "", 500)
 
 
 def embedded_refusal(data: Any) -> Refusal | None:
-    """The error that a body or an event of status 200 holds, beside an answer or alone.
+    """The error in a body or event with status 200, beside an answer or alone; None without an error.
 
-    None where there is none.
-
-    Found in the wild: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an
+    Forms in use: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an
     error in a choice, ``finish_reason`` "error", ``{"object": "error"}``, ``{"type": "error"}``, ``{"code":
     …, "msg": …}``, ``{"success": false}``, ``{"detail": …}`` and a list around any of these (Gemini).
     """
@@ -48,14 +51,17 @@ def embedded_refusal(data: Any) -> Refusal | None:
         return None
     if _says_something(data.get("error")) or data.get("object") == "error" or data.get("type") == "error":
         return refusal_of(data)
-    refusal = _choice_refusal(data.get("choices"))
-    if refusal is None and not any(data.get(key) for key in _ANSWER_KEYS) and _is_error_alone(data):
-        refusal = refusal_of(data)
-    return refusal
+    choices = data.get("choices")
+    refusal = _choice_refusal(choices)
+    if refusal is not None or choices:
+        return refusal
+    is_answer = any(data.get(key) for key in _ANSWER_KEYS)
+    return refusal_of(data) if not is_answer and _is_error_alone(data) else None
 
 
 def _choice_refusal(choices: Any) -> Refusal | None:
-    for choice in map(mapping, choices if isinstance(choices, list) else ()):
+    for item in choices if isinstance(choices, list) else ():
+        choice = mapping(item)
         if _says_something(choice.get("error")):
             return refusal_of({"error": choice["error"]})
         if choice.get("finish_reason") == "error":
@@ -64,12 +70,12 @@ def _choice_refusal(choices: Any) -> Refusal | None:
 
 
 def _says_something(error: Any) -> bool:
-    """Whether a field named "error" reports one: null, "", {}, 0 and false do not."""
+    """Whether a field "error" reports an error: null, "", {}, 0 and false do not."""
     return bool(error) and not (isinstance(error, dict) and not any(error.values()))
 
 
 def _is_error_alone(data: dict[str, Any]) -> bool:
-    """Whether a body without an answer reports an error in the place of one."""
+    """Whether a body reports an error instead of an answer."""
     code, words = data.get("code"), data.get("msg") or data.get("message")
     if words and str(code).lower() not in _FINE_CODES:
         return True

@@ -1,10 +1,10 @@
-"""One question and its answer over HTTP, whole or streamed: what the protocols have in common."""
+"""Request and reply over HTTP, whole or streamed, shared by all protocols."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -17,9 +17,10 @@ from ainb.errors import (
     TransientProviderError,
 )
 from ainb.messages import Call, Reply
+from ainb.providers.http.answer import Answer
 from ainb.providers.http.client import Response, StoredResponse, request
 from ainb.providers.http.embedded import embedded_refusal, embedded_status
-from ainb.providers.http.faults import clean, response_fault
+from ainb.providers.http.faults import clean
 from ainb.providers.http.json_body import SurrogateJoiner, UnreadableError, joined, parse_json
 from ainb.providers.http.refusal import Refusal, read_refusal
 from ainb.providers.http.sse import ErrorEvent, EventParser
@@ -28,60 +29,15 @@ from ainb.providers.http.target import Target
 DONE = b"[DONE]"
 FILTERED = "content_filter"
 REFUSED = "refused"
-
-
-class Growing(Protocol):
-    """An answer, whole or as it grows out of the events of a stream."""
-
-    text: str
-    finish_reason: str | None
-    refusal: str
-    category: str | None
-
-    @property
-    def begun(self) -> bool:
-        """Whether the model has begun to answer."""
-        ...
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing more will come."""
-        ...
-
-    def add(self, chunk: Any) -> str:
-        """Take the next event; returns the text that it adds, raises UnreadableError when it is none."""
-        ...
-
-    def end(self) -> None:
-        """The stream is whole."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """What differs from protocol to protocol.
-
-    Attributes:
-        begin: Makes the answer that a stream grows into.
-        read: Reads a whole body; raises UnreadableError that says what it is instead.
-        reply: Makes the Reply.
-    """
-
-    begin: Callable[[], Any]
-    read: Callable[[Any], Any]
-    reply: Callable[[Call, Response, Any], Reply]
+# About a millisecond of work.
+EVENTS_AT_ONCE = 16
 
 
 class Exchange:
-    """Sends bodies to targets and makes replies of what comes back.
+    """Sends request bodies to targets and parses the replies by the `Answer` of their protocol."""
 
-    Args:
-        dialect: How the protocol writes its answers.
-        clock: Where time comes from.
-    """
-
-    def __init__(self, dialect: Dialect, *, clock: Clock) -> None:
-        self._dialect = dialect
+    def __init__(self, answer: type[Answer], *, clock: Clock) -> None:
+        self._answer = answer
         self._clock = clock
 
     async def send(
@@ -92,13 +48,13 @@ class Exchange:
         *,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> Reply:
-        """One request, and the reply that comes back.
+        """Send one request and return its reply.
 
         Args:
-            call: Who asks, and who is shown the pieces.
-            target: Where to.
-            body: The whole body, stream flags included.
-            on_refusal: Called with what an error body says, before the error is raised.
+            call: The call; its ``on_text`` receives the pieces.
+            target: The endpoint.
+            body: The complete body, stream flags included.
+            on_refusal: Called with the parsed error body before the error is raised.
 
         Raises:
             ProviderError: It failed.
@@ -107,8 +63,8 @@ class Exchange:
         response = await request(target, target.chat_url, body=encode_body(body))
         response.on_refusal = on_refusal
         try:
-            if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-                raise self._fault(call, response, response.status, read_refusal(await response.read()))
+            if not response.ok:
+                raise self._fault(call, response, read_refusal(await response.read()))
             streamed = response.is_event_stream
             if streamed:
                 answer = await self._read_stream(call, response)
@@ -116,7 +72,7 @@ class Exchange:
                 answer = self._read_whole(call, response, await response.read())
         finally:
             response.release()
-        reply = self._dialect.reply(call, response, answer)
+        reply = _reply(call, response, answer)
         reply.complete = not streamed or answer.finish_reason is not None
         return reply
 
@@ -127,17 +83,17 @@ class Exchange:
         *,
         on_refusal: Callable[[Refusal], None] | None = None,
     ) -> Reply:
-        """The reply that a result file of a batch job holds; arguments and faults are those of `send`.
+        """The reply in a result file of a batch job; arguments and errors as for `send`.
 
         Raises:
             ProviderError: The request failed.
         """
         response.on_refusal = on_refusal
-        if not 200 <= response.status < 300:  # noqa: PLR2004 - success
-            raise self._fault(call, response, response.status, read_refusal(response.body))
-        return self._dialect.reply(call, response, self._read_whole(call, response, response.body))
+        if not response.ok:
+            raise self._fault(call, response, read_refusal(response.body))
+        return _reply(call, response, self._read_whole(call, response, response.body))
 
-    def _read_whole(self, call: Call, response: Response, body: bytes) -> Growing:
+    def _read_whole(self, call: Call, response: Response, body: bytes) -> Answer:
         try:
             data = parse_json(body)
         except ValueError:
@@ -146,7 +102,7 @@ class Exchange:
             raise response.unreadable(what) from None
         self._check_error(call, response, data)
         try:
-            answer: Growing = self._dialect.read(data)
+            answer = self._answer.read(data)
         except UnreadableError as error:
             raise response.unreadable(str(error)) from None
         answer.text = joined(answer.text)
@@ -155,20 +111,20 @@ class Exchange:
             call.emit(answer.text, self._clock.monotonic())
         return answer
 
-    async def _read_stream(self, call: Call, response: Response) -> Growing:
+    async def _read_stream(self, call: Call, response: Response) -> Answer:
         parser, joiner = EventParser(), SurrogateJoiner()
-        answer: Growing = self._dialect.begin()
+        answer = self._answer()
         said_done = False
         try:
             async for piece in response.pieces():
-                said_done = self._take(call, response, answer, joiner, parser.feed(piece))
+                said_done = await self._take_in_turns(call, response, answer, joiner, parser.feed(piece))
                 if said_done:
                     await response.drain()
                     break
             else:
-                said_done = self._take(call, response, answer, joiner, parser.close())
+                said_done = await self._take_in_turns(call, response, answer, joiner, parser.close())
         except TransientProviderError:
-            # What comes after the last word is only the account; without it the tokens are unknown.
+            # After the last text only the token counts follow; without them the tokens are unknown.
             if answer.finish_reason is None:
                 raise
         if not answer.begun:
@@ -181,16 +137,26 @@ class Exchange:
         self._emit(call, joiner.close())
         return answer
 
-    def _take(
-        self, call: Call, response: Response, answer: Growing, joiner: SurrogateJoiner, events: list[bytes]
+    async def _take_in_turns(
+        self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
     ) -> bool:
-        # Returns whether the stream said that it is done.
+        # A fast server's whole reply may have arrived: other calls go on meanwhile.
+        for start in range(0, len(events), EVENTS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            if self._take(call, response, answer, joiner, events[start : start + EVENTS_AT_ONCE]):
+                return True
+        return False
+
+    def _take(
+        self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
+    ) -> bool:
+        # Returns whether the stream's end marker has arrived.
         for event in events:
             if isinstance(event, ErrorEvent):
-                refusal = read_refusal(event)
-                raise self._embedded_fault(call, response, refusal)
+                raise self._embedded_fault(call, response, read_refusal(event))
             if not event.strip():
-                continue  # some gateways keep a connection alive in this way
+                continue  # an empty event, with which some gateways keep the connection alive
             if event.strip() == DONE:
                 return True
             try:
@@ -218,56 +184,56 @@ class Exchange:
             raise self._embedded_fault(call, response, refusal)
 
     def _embedded_fault(self, call: Call, response: Response, refusal: Refusal) -> ProviderError:
-        fault = self._fault(call, response, embedded_status(refusal), refusal)
+        fault = self._fault(call, response, refusal, embedded_status(refusal))
         fault.billed = call.shown
         return fault
 
-    def _check_refused(self, call: Call, response: Response, answer: Growing) -> None:
-        """Raise where the model or a content filter gave no answer; the same request would get none again."""
-        origin = response.target.origin
-        said = clean(answer.refusal, origin.secrets)
-        fault: RefusedError | ContentFilteredError
-        if answer.refusal and (not answer.text.strip() or answer.finish_reason == FILTERED):
+    def _check_refused(self, call: Call, response: Response, answer: Answer) -> None:
+        """Raise when the model or a content filter refused to answer: the same request would fail again."""
+        origin, is_empty = response.target.origin, not answer.text.strip()
+        withheld = answer.finish_reason == FILTERED
+        category = f" ({answer.category})" if answer.category else ""
+        kind: type[RefusedError | ContentFilteredError]
+        if answer.refusal and (is_empty or withheld):
+            said = clean(answer.refusal, origin.secrets)
             words = "" if said == REFUSED else f": {said}"
-            category = f" ({answer.category})" if answer.category else ""
-            fault = RefusedError(
-                f"{call.request.model} refused to answer{category}{words}; change the prompt, or use another "
-                "model",
-                status_code=response.status,
-                request_id=response.request_id,
-                billed=True,
-                headers=response.headers,
-            )
-        elif answer.finish_reason == FILTERED and (
-            not answer.text.strip() or call.request.schema is not None
-        ):
-            fault = ContentFilteredError(
-                f"the content filter of {origin.service} withheld the reply"
-                f"{f' ({answer.category})' if answer.category else ''}; change the prompt, or use another "
-                "model",
-                status_code=response.status,
-                request_id=response.request_id,
-                billed=True,
-                headers=response.headers,
-            )
+            kind, text = RefusedError, f"{call.request.model} refused to answer{category}{words}"
+        elif withheld and (is_empty or call.request.schema is not None):
+            kind = ContentFilteredError
+            text = f"the content filter of {origin.service} withheld the reply{category}"
         else:
             return
+        fault = response.billed_fault(kind, f"{text}; change the prompt, or use another model")
         fault.category = answer.category
         raise fault
 
-    def _fault(self, call: Call, response: Response, status: int, refusal: Refusal) -> ProviderError:
+    def _fault(
+        self, call: Call, response: Response, refusal: Refusal, status: int | None = None
+    ) -> ProviderError:
         if response.on_refusal is not None:
             response.on_refusal(refusal)
-        return response_fault(
-            response.target.origin,
-            status,
-            refusal,
-            headers=response.headers,
-            request_id=response.request_id,
-            location=response.location,
-            model=call.request.model,
-            unix_now=self._clock.unix(),
-        )
+        now = self._clock.unix()
+        return response.fault(refusal, unix_now=now, status=status, model=call.request.model)
+
+
+def _reply(call: Call, response: Response, answer: Answer) -> Reply:
+    request = call.request
+    if request.schema is not None:
+        answer.take_tool_input()
+    cost = answer.price(request.provider)
+    return Reply(
+        text=answer.text,
+        model=answer.model or request.model,
+        provider=request.provider,
+        usage=answer.tokens(request.provider),
+        finish_reason=answer.finish_reason,
+        reasoning=answer.reasoning.strip() or None,
+        service_tier=answer.service_tier,
+        request_id=response.request_id,
+        cost_usd=cost,
+        cost_source=None if cost is None else "provider",
+        headers=response.headers,
+    )
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
@@ -290,4 +256,4 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, list | tuple | str):
         return list(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

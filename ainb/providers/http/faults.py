@@ -1,4 +1,4 @@
-"""What a provider's refusal means: its status, code and words as one of our errors, on one clean line."""
+"""Maps a provider's error response (status, code, text) to one of ainb's errors, with a one-line message."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Whom an error is about, and which variables its way out names.
+    """The service that an error is about, and the variables that its advice names.
 
     Attributes:
         service: Service name.
-        base_url: Where the request went.
+        base_url: Base URL of the request.
         key_variable: Environment variable that holds the key, or None.
         base_url_variable: Environment variable that holds the base URL, or None.
         secrets: Texts that must not appear in any message.
@@ -42,7 +42,7 @@ class Origin:
 
     @property
     def base_url_option(self) -> str:
-        """How the base URL is set."""
+        """Options that set the base URL, for messages."""
         return f"--api-base or {self.base_url_variable}" if self.base_url_variable else "--api-base"
 
 
@@ -52,7 +52,7 @@ def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
-    # Before it is cut: half a key would no longer look like one.
+    # Redact before shortening: half a key would not be recognised.
     text = redact(text)
     return text if len(text) <= MAX_SAID else text[: MAX_SAID - 1] + "…"
 
@@ -68,16 +68,16 @@ def response_fault(
     model: str = "",
     unix_now: float = 0.0,
 ) -> ProviderError:
-    """The error that a refused request becomes.
+    """The exception for a refused request.
 
     Args:
-        origin: Who refused.
-        status: HTTP status, or the one that the body of a 200 names.
-        body: The error body, or what was read from it.
-        headers: Rate-limit headers, lower-case names.
+        origin: The service that refused.
+        status: HTTP status, or the one in the body of a response with status 200.
+        body: The error body, raw or parsed.
+        headers: Rate-limit headers with lower-case names.
         request_id: The provider's id of the request.
-        location: Host that a redirect points to.
-        model: Model that was asked for.
+        location: Target of a redirect.
+        model: Model of the request.
         unix_now: Wall-clock seconds, for Retry-After dates.
     """
     refusal = body if isinstance(body, Refusal) else read_refusal(body)
@@ -90,7 +90,7 @@ def response_fault(
     said = clean(refusal.said, origin.secrets)
     message = f"{origin.service} answered {status}{f' ({code})' if code else ''}{f': {said}' if said else ''}"
     fault = kind(
-        f"{message}; {way_out(origin, status, refusal, model=model, location=location)}",
+        f"{message}; {advice(origin, status, refusal, model=model, location=location)}",
         status_code=status,
         code=code or None,
         request_id=request_id,
@@ -105,9 +105,9 @@ def response_fault(
 def is_transient(status: int, refusal: Refusal) -> bool:
     """Whether another attempt may succeed.
 
-    Source: OpenAI, Anthropic and Google clients agree on the statuses; a quota, credit or per-day limit is
-    final although it is a 429, and so is a prompt that is too long or holds a picture for a model that reads
-    none, which some servers answer with 500.
+    Source: the clients of OpenAI, Anthropic and Google agree on the statuses. Exceptions: a quota, credit or
+    daily limit is permanent although its status is 429; so is a prompt that is too long or holds an image for
+    a model that reads none, although some servers answer with 500.
     """
     if refusal.context or refusal.picture or refusal.oversized or refusal.filtered:
         return False
@@ -116,11 +116,11 @@ def is_transient(status: int, refusal: Refusal) -> bool:
     return status in TRANSIENT_STATUSES
 
 
-def way_out(
+def advice(
     origin: Origin, status: int, refusal: Refusal, *, model: str = "", location: str | None = None
 ) -> str:
-    """What the user can do."""
-    if (about_prompt := _prompt_way_out(refusal, model)) is not None:
+    """Advice at the end of the message: what the user can do."""
+    if (about_prompt := _prompt_advice(refusal, model)) is not None:
         return about_prompt
     if 300 <= status < 400:  # noqa: PLR2004 - redirects
         where = f" to {clean(location, origin.secrets)}" if location else ""
@@ -149,8 +149,8 @@ def way_out(
     return "change the request; another attempt would fail the same way"
 
 
-def _prompt_way_out(refusal: Refusal, model: str) -> str | None:
-    """What to change in the prompt; None where the prompt is not what was refused."""
+def _prompt_advice(refusal: Refusal, model: str) -> str | None:
+    """What to change in the prompt; None when the refusal is not about the prompt."""
     if refusal.filtered:
         return "the provider's content filter withheld it; change the prompt"
     if refusal.context:
@@ -162,7 +162,7 @@ def _prompt_way_out(refusal: Refusal, model: str) -> str | None:
 
 def _check_key(origin: Origin) -> str:
     if origin.key_variable is None:
-        return "the place asks for a key; name its variable with --api-key-name"
+        return "the server requires a key; name its variable with --api-key-name"
     verb = "check the key in" if origin.secrets else "set a key in"
     return f"{verb} {origin.key_variable}"
 

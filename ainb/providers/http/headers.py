@@ -1,4 +1,4 @@
-"""What response headers say about limits and waits, in every form that providers were seen to use."""
+"""Parser of response headers: rate limits, Retry-After, request ids, in the forms that providers use."""
 
 from __future__ import annotations
 
@@ -9,27 +9,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 REQUEST_ID_NAMES = (
-    "x-request-id",
-    "request-id",
-    "apim-request-id",
-    "x-ms-request-id",
-    "mistral-correlation-id",
-    "x-generation-id",
-    "cf-ray",
-)
+    "x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "mistral-correlation-id",
+    "x-generation-id", "cf-ray",
+)  # fmt: skip
 _KEPT = frozenset({"retry-after", "retry-after-ms", "x-should-retry"})
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?|\.[0-9]{1,20}")
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|us|µs|ns|s|m|h|d)")
 _UNIT_SECONDS = {
-    "ns": 1e-9,
-    "us": 1e-6,
-    "µs": 1e-6,
-    "ms": 1e-3,
-    "s": 1.0,
-    "m": 60.0,
-    "h": 3600.0,
-    "d": 86_400.0,
-}
+    "ns": 1e-09, "us": 1e-06, "µs": 1e-06, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
+}  # fmt: skip
 _EPOCH_SECONDS = 1e9
 _EPOCH_MILLISECONDS = 1e12
 
@@ -54,20 +42,20 @@ def request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """What ``x-should-retry`` says, or None."""
+    """Value of ``x-should-retry``, or None."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def parse_retry_after(headers: Mapping[str, str], *, unix_now: float) -> float | None:
-    """Seconds that a provider asks to wait.
+    """Seconds to wait before a retry, as requested by the provider.
 
     Args:
-        headers: With lower-case names; ``retry-after-ms`` goes before ``retry-after`` (seconds or an HTTP
-            date).
+        headers: Headers with lower-case names; ``retry-after-ms`` takes precedence over ``retry-after``
+            (seconds or an HTTP date).
         unix_now: Wall-clock seconds, for dates.
 
     Returns:
-        Seconds above 0; None when there is no header or it says nothing: 0, negative, a date in the past,
+        Seconds above 0; None without a header or with an unusable value: 0, negative, a date in the past,
         NaN, garbage.
     """
     milliseconds = _number(headers.get("retry-after-ms"))
@@ -118,7 +106,7 @@ def parse_reset(text: str | None, *, unix_now: float) -> float | None:
 def _number(text: str | None) -> float | None:
     if text is None:
         return None
-    digits = text.strip()  # also of separators such as \x1f, at which float stumbles
+    digits = text.strip()  # also removes separators such as \x1f, which float does not accept
     if not _NUMBER.fullmatch(digits):
         return None
     value = float(digits)

@@ -9,13 +9,13 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def is_excluded(no_proxy: str, scheme: str, host: str, port: int | None) -> bool:
-    """Whether a list as in ``NO_PROXY`` names a host.
+    """Whether a ``NO_PROXY`` list names a host.
 
-    Items are separated by commas or blanks: ``*`` (every host), ``example.com`` and ``.example.com`` and
+    Items are separated by commas or spaces: ``*`` (every host), ``example.com`` and ``.example.com`` and
     ``*.example.com`` (the name and everything below it), an address, a network such as ``10.0.0.0/8`` or
-    ``fd00::/8``; each may end in ``:port`` (an IPv6 address then stands in brackets).
+    ``fd00::/8``; each may end in ``:port`` (an IPv6 address then needs brackets).
 
-    Source: curl's and requests' reading of the variable; where they differ the one that excludes more.
+    Source: curl and requests; where they differ, the rule that excludes more hosts.
     """
     port = port or DEFAULT_PORTS.get(scheme)
     name = host.strip("[]").rstrip(".").lower()
@@ -36,7 +36,7 @@ def _names(item: str, host: str, port: int | None) -> bool:
 
 
 def _split_port(item: str) -> tuple[str, int | None]:
-    """Host pattern and port; the colons of an IPv6 address without brackets are no port."""
+    """Host pattern and port; an IPv6 address without brackets has no port."""
     if item.startswith("["):
         inner, _, rest = item[1:].partition("]")
         tail = rest.removeprefix(":")

@@ -1,4 +1,4 @@
-"""What rate-limit headers say of each dimension, whichever provider's spelling they use.
+"""Parser of rate-limit headers into one form per dimension (requests, tokens), for all providers' spellings.
 
 Source: the providers' documentation of their headers, as of 2026: OpenAI and Azure, Anthropic, Groq, Mistral.
 """
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from ainb.providers.http.headers import parse_reset
+from ainb.providers.http.headers import parse_duration, parse_reset
 
 Dimension = Literal["requests", "tokens", "input_tokens", "output_tokens"]
 Reading = tuple[Dimension, float | None, float | None, float | None]
@@ -28,19 +28,20 @@ _DIMENSIONS: Mapping[str, Dimension] = {
     "output-tokens": "output_tokens",
 }
 LONGEST_RESET_SECONDS = 120.0
+_MOMENT = 1e9
 
 
 def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
-    """Read limits that are kept by the minute.
+    """Parse limits per minute.
 
     Args:
-        headers: Rate-limit headers of a response, lower-case names.
+        headers: Rate-limit headers of a response with lower-case names.
         unix_now: Wall-clock seconds since 1970, for resets that are given as a time.
 
     Returns:
-        Dimension, limit a minute, remaining, seconds to the reset; each number None when absent, negative or
-        garbage. A dimension whose reset lies further off than two minutes is counted by the day (Groq's
-        requests) and left out; a limit of 0, which Azure sends for "not known", leaves its remaining out as
+        Dimension, limit per minute, remaining, seconds to the reset; each number is None when absent,
+        negative or garbage. A dimension whose reset is more than two minutes away is a daily limit (Groq's
+        requests) and left out. A limit of 0, which Azure sends for "unknown", makes its remaining None as
         well.
     """
     found: dict[Dimension, dict[str, float | None]] = {}
@@ -48,7 +49,7 @@ def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
         place = _place(name)
         if place is not None:
             dimension, what = place
-            number = parse_reset(value, unix_now=unix_now) if what == "reset" else _count(value)
+            number = _reset(value, unix_now) if what == "reset" else _count(value)
             found.setdefault(dimension, {})[what] = number
     return [
         (dimension, limit or None, None if limit == 0 else parts.get("remaining"), reset)
@@ -56,6 +57,18 @@ def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
         for limit, reset in [(parts.get("limit"), parts.get("reset"))]
         if reset is None or reset <= LONGEST_RESET_SECONDS
     ]
+
+
+def _reset(text: str, unix_now: float) -> float | None:
+    """Seconds until the reset; durations, which repeat from reply to reply, are read once."""
+    seconds = None if ":" in text else _duration(text)
+    # Large numbers are moments, and so is what is no duration; those differ from reply to reply.
+    return seconds if seconds is not None and seconds < _MOMENT else parse_reset(text, unix_now=unix_now)
+
+
+@functools.lru_cache(maxsize=1024)
+def _duration(text: str) -> float | None:
+    return parse_duration(text)
 
 
 @functools.lru_cache(maxsize=256)

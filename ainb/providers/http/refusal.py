@@ -1,4 +1,4 @@
-"""What an error body says, whatever its shape."""
+"""Parser of error bodies in the forms of all providers."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What an error body says.
+    """A parsed error body.
 
     Attributes:
-        said: The provider's own words, as they came; "" when there are none.
-        code: Its error code (or type), or None.
-        status: HTTP status that the body itself names, or None.
-        retry_after: Seconds to wait that the body names (Google's RetryInfo), or None.
-        final: Whether it speaks of quota, credit or a limit per day.
-        tokens: Prompt tokens and the model's context, where the body gives both.
-        param: The parameter that it names, or None.
-        extra: Fields of the request that a list of problems calls unknown; () where the list holds another
-            problem too.
+        said: The provider's message, unchanged; "" without one.
+        code: Error code (or type), or None.
+        status: HTTP status in the body itself, or None.
+        retry_after: Seconds to wait in the body (Google's RetryInfo), or None.
+        final: Whether it is about quota, credit or a daily limit.
+        tokens: Prompt tokens and the model's context; None unless the body has both.
+        param: The parameter that the body names, or None.
+        extra: Unknown fields of the request, from a list of problems; () when the list holds another problem
+            too.
     """
 
     said: str = field(default="", repr=False)  # a server may echo the key
@@ -64,7 +64,7 @@ class Refusal:
 
     @property
     def oversized(self) -> tuple[int, int] | None:
-        """Tokens requested and the limit that one request exceeds by itself; None where it does not.
+        """Tokens requested and the limit, when one request exceeds the limit by itself; otherwise None.
 
         Source: OpenAI and Groq, "Request too large … Limit 30000, Requested 45210" with status 413 or 429.
         """
@@ -82,12 +82,12 @@ class Refusal:
 
     @property
     def picture(self) -> bool:
-        """Whether the model reads no pictures; llama.cpp says so with 500."""
+        """Whether the model reads no images; llama.cpp sends this with status 500."""
         return bool(_PICTURE_WORDS.search(self.said))
 
 
 def read_refusal(body: bytes) -> Refusal:
-    """Read an error body of any shape: OpenAI's, Google's, FastAPI's, Ollama's, a page, a text, nothing."""
+    """Parse an error body: OpenAI's, Google's, FastAPI's or Ollama's JSON, an HTML page, text, or empty."""
     try:
         data = parse_json(body)
     except ValueError:
@@ -96,7 +96,7 @@ def read_refusal(body: bytes) -> Refusal:
 
 
 def refusal_of(data: Any) -> Refusal:
-    """What decoded JSON says of an error; `Refusal()` when it says nothing."""
+    """The error in decoded JSON; an empty `Refusal()` without one."""
     if isinstance(data, list):
         data = data[0] if data else None
     if not isinstance(data, dict):
@@ -145,7 +145,7 @@ def _words(error: dict[str, Any]) -> str:
 
 
 def _field_words(items: list[Any]) -> str | None:
-    # FastAPI names the field in a list of its own beside the message.
+    # FastAPI puts the field's path in a list beside the message.
     item = items[0] if items else None
     if not isinstance(item, dict):
         return None
@@ -156,7 +156,7 @@ def _field_words(items: list[Any]) -> str | None:
 
 
 def _extra_fields(error: dict[str, Any]) -> tuple[str, ...]:
-    """Fields that FastAPI and pydantic do not know, of a list that names nothing else."""
+    """Unknown fields in an error list of FastAPI or pydantic that holds no other problem."""
     for name in ("detail", "message"):
         value = error.get(name)
         if isinstance(value, dict):
@@ -174,7 +174,7 @@ def _extra_fields(error: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _upstream(metadata: Any) -> str:
-    # OpenRouter says only "Provider returned error" and keeps what the provider said in here.
+    # OpenRouter's own message is only "Provider returned error"; the provider's message is in the metadata.
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     return f" ({raw})" if isinstance(raw, str) and raw else ""
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 class Resolver(aiohttp.ThreadedResolver):
-    """The system's resolver, held to what `ainb.providers.http.hosts.is_loopback` has promised.
+    """The system's resolver; checks again that names below ``.localhost`` resolve to this machine.
 
-    A name server may answer the check with one address and the connection with another.
+    A name server may return one address to the check in `ainb.providers.http.hosts.is_loopback` and another
+    one to the connection.
     """
 
     async def resolve(
@@ -24,7 +25,7 @@ class Resolver(aiohttp.ThreadedResolver):
         """Addresses of a host.
 
         Raises:
-            OSError: There is none, or a name below ``.localhost`` leads to another machine.
+            OSError: The host has none, or a name below ``.localhost`` resolves to another machine.
         """
         found = await super().resolve(host, port, family)
         if host.lower().rstrip(".").endswith(".localhost"):

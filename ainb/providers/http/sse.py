@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in pieces of any size in, the data of whole events out."""
+"""Parser of server-sent events: takes bytes in pieces of any size, returns the data of complete events."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ErrorEvent(bytes):
-    """The data of an event that is an error by its name (``event: error``) or its field (``error: …``)."""
+    """The data of an error event, marked by its name (``event: error``) or its field (``error: …``)."""
 
     __slots__ = ()
 
 
 class EventParser:
-    """Reads a stream of events; pieces may be split anywhere, inside a character or a line end too.
+    """Incremental parser of an event stream; pieces may be split anywhere, even inside a character.
 
-    Only the data of an event is kept (lines joined by a line break), and whether it is an error; comments,
+    Only the data of an event (its lines joined by line breaks) and whether it is an error are kept; comments,
     other names, ids and retry times are skipped.
 
-    Source: WHATWG HTML, "Interpreting an event stream"; but an event without its blank line at a clean end
-    counts.
+    Source: WHATWG HTML, "Interpreting an event stream". Difference: at a clean end of the stream a last event
+    without its blank line counts.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class EventParser:
         self._at_start = True
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Take the next bytes.
+        """Parse the next bytes.
 
         Returns:
             The data of every event that they complete.
@@ -55,10 +55,10 @@ class EventParser:
         return [data for line in lines if (data := self._take(line)) is not None]
 
     def close(self) -> list[bytes]:
-        """The stream has come to a clean end.
+        """End the stream cleanly.
 
         Returns:
-            The data of a last event that lacked its blank line, if any.
+            The data of a last event without its blank line, if any.
         """
         return self.feed(b"\n\n")
 

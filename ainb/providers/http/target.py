@@ -1,4 +1,4 @@
-"""An endpoint: its URL and headers checked once, and the proxy and certificates of the environment."""
+"""Endpoints: URL and headers, checked once; proxy and certificates from the environment."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ PROXY_VARIABLES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place to talk to, with everything about it that is the same from call to call.
+    """An endpoint with everything that is the same in every call.
 
     Attributes:
-        origin: Whom errors are about.
-        url: Base URL, no trailing slash.
-        chat_url: Where conversations go.
-        headers: Sent with every request; secret values show themselves as ``'***'``.
-        loopback: Whether it is on this machine, and so never behind a proxy.
-        query: What every URL of it ends with, such as ``?api-version=…``; "" for nothing.
+        origin: Service and variables for error messages.
+        url: Base URL without trailing slash.
+        chat_url: URL of chat requests.
+        headers: Sent with every request; the repr of a secret value is ``'***'``.
+        loopback: Whether it is on this machine and never reached through a proxy.
+        query: Query of every URL, such as ``?api-version=…``; "" without one.
     """
 
     origin: Origin
@@ -53,10 +53,10 @@ class Target:
     query: str = ""
 
     def with_headers(self, more: Mapping[str, str]) -> Target:
-        """The same place with more headers, which win over those it has; their values appear in no message.
+        """The same endpoint with more headers, which override its own; their values appear in no message.
 
         Raises:
-            ConfigError: A value cannot be sent.
+            ConfigError: A value is not a valid header value.
         """
         headers = CIMultiDict(self.headers)
         for name, value in more.items():
@@ -78,20 +78,20 @@ def make_target(
     base_url_variable: str | None = None,
     path: str = "/chat/completions",
 ) -> Target:
-    """Check a place once, so that a call does not have to.
+    """Check an endpoint's URL, key and headers once, so that calls need not.
 
     Args:
         service: Service name, for messages.
-        base_url: With or without a trailing slash, the path of conversations, and ``?api-version=…``.
+        base_url: With or without a trailing slash, the path of chat requests, and ``?api-version=…``.
         headers: More headers, such as an organisation.
-        key: Sent in `key_header`, behind "Bearer" where that is Authorization; None sends none.
-        key_header: Header that carries the key.
-        key_variable: Environment variable that the key came from or is missing from, for messages.
-        base_url_variable: Environment variable that may hold the base URL, for messages.
-        path: Where conversations go, under the base URL.
+        key: Sent in `key_header`, after "Bearer" if that is Authorization; None sends no key.
+        key_header: Header for the key.
+        key_variable: Environment variable of the key, for messages.
+        base_url_variable: Environment variable of the base URL, for messages.
+        path: Path of chat requests under the base URL.
 
     Raises:
-        ConfigError: The URL, the key or a header cannot be sent.
+        ConfigError: The URL, the key or a header is invalid.
     """
     url, host, query = _check_url(service, base_url, base_url_variable)
     url = without_path(url, path)
@@ -112,7 +112,7 @@ def make_target(
 
 
 def without_path(url: str, path: str) -> str:
-    """A base URL without the path of conversations, which people copy along; its query stays.
+    """A base URL without the path of chat requests, which is often copied with it; its query stays.
 
     >>> without_path("https://host/v1/chat/completions/?api-version=1", "/chat/completions")
     'https://host/v1?api-version=1'
@@ -122,13 +122,13 @@ def without_path(url: str, path: str) -> str:
 
 
 def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str, str]:
-    # The text itself is not repeated: what is wrong with it may be that it holds a password.
+    # Messages do not repeat the URL: the problem may be that it holds a password.
     place = f"the base URL of {service} (from --api-base or {variable or 'the configuration'})"
     text = text.strip()
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-        (URL(text).raw_host or "").encode("idna")  # what the resolver will do, and fail at, otherwise
+        (URL(text).raw_host or "").encode("idna")  # otherwise the resolver would fail at this step
     except ValueError:
         raise ConfigError(f"{place} is not a URL; write https://HOST/v1") from None
     if parts.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in text:
@@ -148,7 +148,7 @@ def _check_url(service: str, text: str, variable: str | None) -> tuple[str, str,
 
 
 def _is_plain(query: str) -> bool:
-    """Whether a query holds versions and nothing else: what else stands there may be a key."""
+    """Whether a query holds only versions: any other parameter may be a key."""
     return all(_VERSION.fullmatch(part) for part in query.split("&")) if query else True
 
 
@@ -156,16 +156,16 @@ def _check_header(value: str, name: str) -> str:
     if value.isascii() and value.isprintable():
         return value
     raise ConfigError(
-        f"the value of {name} holds a line break or a character that is not ASCII; copy it again without "
-        "what surrounds it"
+        f"the value of {name} holds a line break or a character that is not ASCII; copy it again without the "
+        "text around it"
     )
 
 
 def proxy_for(url: URL) -> str | None:
-    """The proxy that the environment names for this URL, read anew each time; None means none.
+    """The environment's proxy for this URL, read anew each time; None without one.
 
     Raises:
-        ConfigError: It is of a kind that cannot be used, such as socks.
+        ConfigError: Proxies of its kind are not supported, such as socks.
     """
     values = tuple(os.environ.get(name) for name in PROXY_VARIABLES)
     return _find_proxy(url.scheme, url.host or "", url.port, values)
@@ -173,7 +173,7 @@ def proxy_for(url: URL) -> str | None:
 
 @functools.lru_cache(maxsize=64)
 def _find_proxy(scheme: str, host: str, port: int | None, _variables: tuple[str | None, ...]) -> str | None:
-    # The variables are there so that a proxy set in a cell counts from the next call on.
+    # The variables are part of the cache's key, so that a proxy set in a cell applies from the next call on.
     proxies = urllib.request.getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
     if (
@@ -193,7 +193,7 @@ def _find_proxy(scheme: str, host: str, port: int | None, _variables: tuple[str 
 
 
 def certificates() -> ssl.SSLContext | bool:
-    """The certificates that the environment names, read anew each time; True means the system's own.
+    """The environment's certificates, read anew each time; True means those of the system.
 
     Raises:
         ConfigError: The variable names no readable file.

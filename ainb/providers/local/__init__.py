@@ -15,33 +15,14 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Local": "child",
-            "LocalProvider": "adapter",
-            "PULLABLE": "catalogue",
-            "SUGGESTED": "catalogue",
-            "HubFile": "hub",
-            "find": "weights",
-            "look_up": "hub",
-            "pull_from_hub": "weights",
-            "size_text": "hub",
-            "is_pulled": "weights",
-            "pull": "weights",
-            "pulled": "weights",
-        },
+        adapter="LocalProvider",
+        catalogue="PULLABLE SUGGESTED",
+        child="Local",
+        hub="HubFile look_up size_text",
+        weights="find is_pulled pull pull_from_hub pulled",
     )
 
 __all__ = [
-    "PULLABLE",
-    "SUGGESTED",
-    "HubFile",
-    "Local",
-    "LocalProvider",
-    "find",
-    "is_pulled",
-    "look_up",
-    "pull",
-    "pull_from_hub",
-    "pulled",
-    "size_text",
-]
+    "PULLABLE", "SUGGESTED", "HubFile", "Local", "LocalProvider", "find", "is_pulled", "look_up", "pull",
+    "pull_from_hub", "pulled", "size_text",
+]  # fmt: skip

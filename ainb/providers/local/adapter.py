@@ -1,4 +1,4 @@
-"""``local:MODEL``: a GGUF file on this machine, answered by llama.cpp; no key, no network, no cost."""
+"""Adapter for ``local:MODEL``: a GGUF file on this machine, run by llama.cpp; no key, no network, no cost."""
 
 from __future__ import annotations
 
@@ -19,27 +19,24 @@ from ainb.providers.services import SERVICES
 
 DEFAULT = Local()
 MAX_DEATHS = 2
-BROKEN_OFF = frozenset({None, 200})  # statuses of a fault that a dying server leaves
-# After a stream llama.cpp closes the connection that it just promised to keep: the next call on it found
-# nobody there in about one of six.
-ONE_CALL = {"Connection": "close"}
-# A small model may go on for ever. Set when a call is sent: keys and cassettes are those of the request.
+CRASH_STATUSES = frozenset({None, 200})  # statuses of an error after a crash of the server
+# After a stream llama.cpp closes a connection that it had announced to keep alive: about one in six of the
+# next calls on it failed.
+CLOSE_CONNECTION = {"Connection": "close"}
+# A small model may never stop. The limit is set when a call is sent, so that cache keys and cassettes stay
+# those of the request.
 USUAL_LIMIT = 1_024
 OUTPUT_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "n_predict"})
 
 
-class _GoesRoundError(Exception):
+class _RepetitionError(Exception):
     """Ends the stream of a reply that only repeats itself."""
 
 
 class LocalProvider:
-    """Models that llama.cpp runs in a child process, which all sessions of this process share.
+    """Provider of models that llama.cpp runs in a child process, shared by all sessions of this process.
 
-    A base URL or a key of the request has no meaning here and is left alone.
-
-    Args:
-        clock: Where time comes from.
-        options: How models are served.
+    A base URL or a key in the request is ignored.
     """
 
     name = "local"
@@ -54,35 +51,32 @@ class LocalProvider:
 
     @property
     def slots(self) -> int:
-        """Calls that are answered at the same time; more than these wait in the server."""
+        """Calls that are answered at the same time; further calls wait in the server."""
         return self._options.slots
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as the OpenAI protocol carries it.
-
-        A schema becomes a grammar that the reply cannot leave.
-        """
+        """The request in the OpenAI protocol; a schema becomes a grammar that constrains the reply."""
         return self._openai.body(request)
 
     def endpoint(self, request: Request) -> str:
-        """Which weights answer, wherever they lie: another file of the same name is another place."""
+        """Identity of the weights in any folder: another file of the same name is another endpoint."""
         return f"local:{weights.identity(request.model)}"
 
     def account(self, request: Request) -> str:
-        """Each model has slots of its own."""
+        """The model's name: each model has its own slots."""
         return self.endpoint(request)
 
     def activities(self) -> dict[str, str]:
-        """What calls wait for, by model: a model that is being loaded."""
+        """What calls are waiting for, by model: the loading of the model."""
         return {model: "loading the model" for model, calls in self._loading.items() if calls}
 
     async def send(self, call: Call) -> Reply:
         """One attempt; the first one starts the server.
 
         Raises:
-            ConfigError: The model is not here, or llama.cpp is not installed.
+            ConfigError: The model is not on this machine, or llama.cpp is not installed.
             PermanentProviderError: The model cannot be loaded, or the prompt is longer than the context.
-            TransientProviderError: The server died under the call.
+            TransientProviderError: The server crashed during the call.
         """
         request = call.request
         server = SERVERS.server(weights.find(request.model), self._options)
@@ -91,15 +85,15 @@ class LocalProvider:
             process = await server.ready()
         finally:
             self._loading[request.model] -= 1
-        target = make_target(self.name, f"{process.url}/v1", headers=ONE_CALL, key=process.key)
+        target = make_target(self.name, f"{process.url}/v1", headers=CLOSE_CONNECTION, key=process.key)
         wire = self._openai.wire(request)
         if not OUTPUT_LIMITS & wire.body.keys():
             wire.body["max_tokens"] = USUAL_LIMIT
-        # A grammar may ask for a value many times; only blanks without end are a fault then.
+        # A grammar may require a value many times: then only endless whitespace counts as repetition.
         watch = RepetitionWatch(only_blanks=request.schema is not None or "response_format" in wire.body)
         try:
             reply = await self._chat.send(self._streamed(call, watch), target, wire.body)
-        except _GoesRoundError:
+        except _RepetitionError:
             call.notes.append("stopped, because the model only repeated itself; a larger model does so less")
             reply = Reply(
                 text=watch.trimmed(),
@@ -109,9 +103,9 @@ class LocalProvider:
                 finish_reason="length",
             )
         except TransientProviderError as error:
-            if error.status_code not in BROKEN_OFF:
+            if error.status_code not in CRASH_STATUSES:
                 raise
-            fault = await self._autopsy(server, process, request.model)
+            fault = await self._crash_error(server, process, request.model)
             if fault is None:
                 raise
             raise fault from error
@@ -122,31 +116,31 @@ class LocalProvider:
         return reply
 
     def _streamed(self, call: Call, watch: RepetitionWatch) -> Call:
-        """The same call, streamed whether or not somebody watches.
+        """The same call, always streamed.
 
-        llama.cpp notices that nobody waits any more only while it streams: a plain request that was cancelled
-        kept its slot for as long as the whole answer took.
+        llama.cpp only detects a closed connection while it streams: without streaming, a cancelled request
+        kept its slot until the whole answer was generated.
         """
 
         def pass_on(text: str) -> None:
             call.emit(text, self._clock.monotonic())
             if watch.feed(text):
-                raise _GoesRoundError
+                raise _RepetitionError
 
         options = dataclasses.replace(call.options, on_text=pass_on)
         return dataclasses.replace(call, options=options, pieces=[])
 
-    async def _autopsy(self, server: Server, process: Process, model: str) -> ProviderError | None:
-        """The fault of a server that died under a call, or None when it lives."""
+    async def _crash_error(self, server: Server, process: Process, model: str) -> ProviderError | None:
+        """Error for a server that died during a call; None if it still runs."""
         deaths = await server.died(process)
         if deaths == 0:
             return None
         if deaths < MAX_DEATHS:
             return TransientProviderError(
-                f"local: llama.cpp died while it answered ({process.last_words}); another attempt starts it "
-                "anew"
+                f"local: llama.cpp died while it answered ({process.last_log_line}); another attempt starts "
+                "it anew"
             )
         return PermanentProviderError(
-            f"local: llama.cpp died again before it answered {model} once ({process.last_words}); "
-            "take a smaller model, fewer slots or fewer context_tokens"
+            f"local: llama.cpp died again before {model} gave an answer ({process.last_log_line}); "
+            "use a smaller model, fewer slots or fewer context_tokens"
         )

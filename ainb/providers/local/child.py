@@ -1,4 +1,4 @@
-"""One llama.cpp server as a child process: its options, its start, its log and its end."""
+"""Child process of one llama.cpp server: options, start, log and shutdown."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ainb.errors import ConfigError, PermanentProviderError
 
 LIBRARY = "xllamacpp"
 LOG_LINES = 50
-# Threads that spin while they wait for each other starve as soon as something else wants the cores: on 2
-# cores with 6 others waiting an answer took 10-20 times as long as with threads that sleep.
-BESIDE_OTHERS = {"OMP_WAIT_POLICY": "passive"}
+# Threads that spin while they wait for each other starve when other processes use the cores: on 2 cores with
+# 6 busy processes an answer took 10-20 times as long as with threads that sleep.
+SLEEPING_THREADS = {"OMP_WAIT_POLICY": "passive"}
 GONE_SECONDS = 1.0
 _STAMP = re.compile(r"^\d+\.\d+\.\d+\.\d+ ([A-Z]) ")
-_SPEAKER = re.compile(r"^(?:\S+: |(?:cmn|srv|slot|que) +\S+: )+(?:error loading model: )?")
+_LOG_PREFIX = re.compile(r"^(?:\S+: |(?:cmn|srv|slot|que) +\S+: )+(?:error loading model: )?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class Local:
 
     Attributes:
         slots: Calls answered at the same time; 1 to 64.
-        context_tokens: Prompt and reply together, for each slot; at least 256. Memory grows with it.
-        threads: 1 to 1024; None means one a core.
-        start_seconds: How long a model may take to load; above 0.
+        context_tokens: Context of each slot, prompt and reply together; at least 256. Memory grows with it.
+        threads: 1 to 1024; None means one per core.
+        start_seconds: Time limit for loading a model; above 0.
 
     Raises:
         ConfigError: A value is out of its range.
@@ -71,14 +71,14 @@ def _check_whole(name: str, value: object, low: int, high: int) -> None:
 
 
 class Process:
-    """A child that serves, or served.
+    """A child process that serves a model, or that has ended.
 
     Attributes:
-        key: The API key that only this process and the child know.
+        key: API key, known to this process and the child only.
         url: Base URL, such as "http://127.0.0.1:40123"; empty until it is ready.
         answered: Whether it has answered a call.
         counted: Whether its death was counted.
-        gone: Done when it has ended.
+        gone: Future that is done when the child has ended.
     """
 
     def __init__(self, weights: Path, options: Local) -> None:
@@ -102,9 +102,9 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**BESIDE_OTHERS, **os.environ},
-            bufsize=0,  # no locks in the pipes: a fork could inherit them locked
-            start_new_session=True,  # the interrupt of a cell goes to the kernel's whole group
+            env={**SLEEPING_THREADS, **os.environ},
+            bufsize=0,  # buffered pipes have locks, which a fork could inherit locked
+            start_new_session=True,  # an interrupt of a cell is sent to the kernel's whole process group
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         threading.Thread(target=self._listen, name="ainb-llama-log", daemon=True).start()
@@ -116,22 +116,22 @@ class Process:
         return self._child.pid
 
     @property
-    def last_words(self) -> str:
-        """What it said last, or how it ended."""
+    def last_log_line(self) -> str:
+        """Last line of its log, or how it ended."""
         code = self._child.poll()
         if code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 return f"it was ended by {signal.Signals(-code).name}"
-        return _readable(self._log[-1]) if self._log else f"it ended with code {code} and said nothing"
+        return _readable(self._log[-1]) if self._log else f"it ended with code {code} and logged nothing"
 
     def end(self) -> None:
-        """Ask it to end; `gone` tells when it has."""
+        """Request shutdown; `gone` is done once the child has ended."""
         assert self._child.stdin is not None  # noqa: S101 - a pipe was asked for
         with contextlib.suppress(OSError):
             self._child.stdin.close()
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill it."""
         self._child.kill()
 
     def _load(self, setup: dict[str, object], seconds: float) -> None:
@@ -160,7 +160,7 @@ class Process:
         name = Path(str(setup["weights"])).name
         if overdue.is_set():
             raise PermanentProviderError(
-                f"local: llama.cpp did not load {name} within {seconds:g} s; take a smaller model or raise "
+                f"local: llama.cpp did not load {name} within {seconds:g} s; use a smaller model or raise "
                 "start_seconds"
             )
         raise PermanentProviderError(
@@ -169,9 +169,9 @@ class Process:
         )
 
     def _cause(self) -> str:
-        """The first line that reports an error: those that follow only pass it on."""
+        """The first error in the log; later ones only repeat it."""
         errors = [line for line in self._log if (stamp := _STAMP.match(line)) and stamp.group(1) == "E"]
-        return _readable(errors[0]) if errors else self.last_words
+        return _readable(errors[0]) if errors else self.last_log_line
 
     def _listen(self) -> None:
         assert self._child.stderr is not None  # noqa: S101 - a pipe was asked for
@@ -200,5 +200,5 @@ def _cores() -> int:
 
 
 def _readable(line: str) -> str:
-    """A line of llama.cpp's log without its time stamp and the functions it went through."""
-    return _SPEAKER.sub("", _STAMP.sub("", line)) or line
+    """A line of llama.cpp's log without time stamp and function names."""
+    return _LOG_PREFIX.sub("", _STAMP.sub("", line)) or line

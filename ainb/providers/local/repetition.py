@@ -1,4 +1,4 @@
-"""Notices a reply that goes round in circles, as small models do, while it is written."""
+"""Detects a reply that repeats itself without end, as those of small models do, while it is generated."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 TAIL_CHARS: Final = 1_800
 STEP_CHARS: Final = 32
 LEAST_CHARS: Final = 320
-# Times that a stretch stands there in a row: fewer for a long one.
+# Consecutive copies of a passage that count as repetition: fewer for a long passage.
 TIMES: Final = 4
 LONG_TIMES: Final = 3
 LONG_CHARS: Final = 100
-# Below so many letters a stretch may be a table or a list of numbers that only looks alike.
+# A passage with fewer letters may be a table or a list of numbers whose rows only look alike.
 LEAST_LETTERS: Final = 12
 _NUMBER = re.compile(r"\d")
 BLANK_CHARS: Final = 400
 
 
 class RepetitionWatch:
-    """Watches one reply as it grows.
+    """Detector of repetition for one streamed reply.
 
     Attributes:
         text: The reply so far.
@@ -31,7 +31,7 @@ class RepetitionWatch:
         self._looked_at = 0
 
     def feed(self, piece: str) -> bool:
-        """Take a piece; returns whether the reply only repeats itself from some place on."""
+        """Add a piece; returns whether the end of the reply only repeats itself."""
         self.text += piece
         if len(self.text) - self._looked_at < STEP_CHARS:
             return False
@@ -41,17 +41,17 @@ class RepetitionWatch:
         return not self._only_blanks and repeated_chars(self.text) > 0
 
     def trimmed(self) -> str:
-        """The reply with the repeated stretch once."""
+        """The reply with the repeated passage once."""
         surplus = 0 if self._only_blanks else repeated_chars(self.text)
         return self.text[: len(self.text) - surplus].rstrip()
 
 
 def repeated_chars(text: str) -> int:
-    """Characters at the end of a text that only repeat the stretch in front of them; 0 where none do."""
+    """Number of characters at the end of a text that only repeat the passage before them; 0 without any."""
     tail = text[-TAIL_CHARS:]
     if len(tail) < LEAST_CHARS:
         return 0
-    # Numbered lists repeat themselves but for the numbers.
+    # The items of a numbered list may differ in their numbers alone.
     return _repeated(tail, least_letters=0) or _repeated(_NUMBER.sub("0", tail), least_letters=LEAST_LETTERS)
 
 
@@ -67,7 +67,7 @@ def _repeated(tail: str, *, least_letters: int) -> int:
 
 
 def _borders(text: str) -> list[int]:
-    """For each beginning of a text the length of its longest proper beginning that is also its end."""
+    """Prefix function (Knuth-Morris-Pratt): per prefix, its longest proper prefix that is also a suffix."""
     found = [0] * len(text)
     length = 0
     for place in range(1, len(text)):

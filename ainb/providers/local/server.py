@@ -1,7 +1,4 @@
-"""llama.cpp on this machine.
-
-One server a model file, shared by every session of the process, started anew when it dies.
-"""
+"""llama.cpp servers: one per model file, shared by all sessions of the process, restarted after a crash."""
 
 from __future__ import annotations
 
@@ -18,12 +15,7 @@ from ainb.providers.local.child import GONE_SECONDS, Local, Process
 
 
 class Server:
-    """The server of one model file; what it is bound to is no event loop.
-
-    Args:
-        weights: The GGUF file.
-        options: How it is served.
-    """
+    """The server of one GGUF file; may be used from any event loop."""
 
     def __init__(self, weights: Path, options: Local) -> None:
         self._weights = weights
@@ -33,7 +25,7 @@ class Server:
         self._deaths = 0
 
     async def ready(self) -> Process:
-        """The child that serves now, started if need be; of many who ask at once one starts it.
+        """The running child; it is started when there is none, once for all concurrent callers.
 
         Raises:
             ConfigError: xllamacpp is not installed.
@@ -42,14 +34,14 @@ class Server:
         try:
             return await asyncio.shield(asyncio.wrap_future(self._current()))
         except PermanentProviderError as error:
-            # One fault, many who wait for it: each gets an error of its own.
+            # All waiting callers share one exception: each one raises a new instance.
             raise PermanentProviderError(str(error)) from error
 
     async def died(self, process: Process) -> int:
-        """Look whether the child has just died under a call.
+        """Check whether the child has crashed during a call.
 
         Returns:
-            How many children in a row have died without an answer, this one included; 0 when it lives.
+            Number of consecutive children that crashed without an answer, this one included; 0 if it runs.
         """
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(process.gone)), GONE_SECONDS)
@@ -60,7 +52,7 @@ class Server:
             return self._deaths
 
     def processes(self) -> list[Process]:
-        """The child, if there is one."""
+        """The running child; an empty list without one."""
         future = self._process
         if future is None or not future.done() or future.exception() is not None:
             return []
@@ -103,14 +95,14 @@ class Server:
                     "processes"
                 )
             )
-        except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
+        except BaseException as error:  # noqa: BLE001 - waiting callers must receive it
             future.set_exception(error)
         else:
             future.set_result(process)
 
 
 class Servers:
-    """Every server of this process; in a forked child there is none yet."""
+    """All servers of this process; empty in a forked child."""
 
     def __init__(self) -> None:
         self._forget()
@@ -119,15 +111,12 @@ class Servers:
             os.register_at_fork(after_in_child=self._after_fork)
 
     def server(self, weights: Path, options: Local) -> Server:
-        """The server of a model file under these options, made on first use.
-
-        It starts when it is first asked.
-        """
+        """The server of a model file with these options, made on first use; `Server.ready` starts it."""
         with self._lock:
             return self._servers.setdefault((weights.resolve(), options), Server(weights, options))
 
     def close(self) -> None:
-        """End every child; a later call starts them anew."""
+        """End all children; the next call starts a new one."""
         with self._lock:
             servers = list(self._servers.values())
             self._servers.clear()
@@ -146,8 +135,8 @@ class Servers:
     def _after_fork(self) -> None:
         for server in self._servers.values():
             for process in server.processes():
-                process.end()  # closes this copy of the pipe alone; it ends when the parent's is closed too
-        self._inherited = self._servers  # kept: their end is the parent's business
+                process.end()  # closes this copy of the pipe; the child ends once the parent's is closed too
+        self._inherited = self._servers  # referenced, so that the children of the parent are not ended here
         self._forget()
 
 

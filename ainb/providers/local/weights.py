@@ -1,4 +1,4 @@
-"""Model files for llama.cpp: which can be pulled, where they are kept, and how a name or a path finds one."""
+"""Model files for llama.cpp: the folder, look-up by name or path, and pulling."""
 
 from __future__ import annotations
 
@@ -32,10 +32,7 @@ def folder() -> Path:
 
 
 def pulled() -> list[str]:
-    """Names that ``local:NAME`` finds now.
-
-    Pulled models first, then other GGUF files in the folder of models.
-    """
+    """Names that ``local:NAME`` accepts now: pulled models, then other GGUF files in the folder of models."""
     names = [name for name, weights in PULLABLE.items() if is_pulled(name)]
     known = {weights.filename for weights in PULLABLE.values()}
     with contextlib.suppress(OSError):
@@ -44,7 +41,7 @@ def pulled() -> list[str]:
 
 
 def is_pulled(name: str) -> bool:
-    """Whether the whole file of a pullable model is in its place; costs one stat."""
+    """Whether the complete file of a pullable model is in the folder; costs one stat."""
     weights = PULLABLE.get(name)
     if weights is None:
         return False
@@ -62,8 +59,8 @@ def find(name_or_path: str) -> Path:
             home folder).
 
     Raises:
-        ConfigError: There is no such file, it is no GGUF file, or the name is unknown; the message lists what
-            exists.
+        ConfigError: There is no such file, it is not a GGUF file, or the name is unknown; the message lists
+            the existing ones.
     """
     if name_or_path in PULLABLE:
         if not is_pulled(name_or_path):
@@ -77,10 +74,10 @@ def find(name_or_path: str) -> Path:
 
 
 def identity(name_or_path: str) -> str:
-    """Tells the weights of one model from those of another, wherever the file lies.
+    """Identity of a model's weights, independent of the file's folder.
 
-    A pullable model is known by its digest, so that a recorded answer is found on a machine that has not
-    pulled it; any other file by name, size and a digest of its beginning, middle and end. Never raises.
+    A pullable model is identified by its digest, so that a recorded answer is found on a machine without the
+    model; any other file by name, size and a digest of its beginning, middle and end. Never raises.
     """
     weights = PULLABLE.get(name_or_path)
     if weights is not None:
@@ -96,19 +93,19 @@ def identity(name_or_path: str) -> str:
 
 
 def pull(name: str, *, progress: Progress | None = None) -> Path:
-    """Fetch a model file, or find it fetched already; blocks, and may be called by several processes at once.
+    """Download a model file unless it is there already; blocks. Several processes may call it at once.
 
     Args:
         name: A name in `PULLABLE`.
-        progress: Called with bytes so far and bytes in all (None when unknown); download and unpacking count
-            as one.
+        progress: Called with bytes done and bytes in all (None when unknown), for download and unpacking
+            together.
 
     Returns:
-        Where the file lies.
+        Path of the file.
 
     Raises:
         ConfigError: The name is unknown, or pip is missing.
-        AinbError: No network, no room, or the download is broken; nothing is left behind.
+        AinbError: No network, no disk space, or a corrupt download; nothing is left behind.
     """
     weights = PULLABLE.get(name)
     if weights is None:
@@ -118,34 +115,33 @@ def pull(name: str, *, progress: Progress | None = None) -> Path:
         return target
     from ainb.providers.local import download
 
-    # A process that pulled it meanwhile has put the same bytes there; then ours may fail to be put in place
-    # (Windows).
-    download.fetch(weights, target, report=progress or _unheard, is_there=lambda: is_pulled(name))
+    # Another process may have pulled the same bytes meanwhile; on Windows our rename may then fail.
+    download.fetch(weights, target, report=progress or _ignore_progress, is_there=lambda: is_pulled(name))
     return target
 
 
 def pull_from_hub(file: HubFile, *, progress: Progress | None = None) -> Path:
-    """Fetch a file of the hub into the folder of models; blocks.
+    """Download a file of the hub into the folder of models; blocks.
 
     Args:
-        file: What `ainb.providers.local.look_up` found.
+        file: Result of `ainb.providers.local.look_up`.
         progress: As for `pull`.
 
     Raises:
-        ConfigError: Another file of this name is there.
-        AinbError: The network failed (what has come is kept), no room, or the file is not the one of the hub.
+        ConfigError: Another file has this name.
+        AinbError: The network failed (the partial download is kept), the disk is full, or the digest differs.
     """
     from ainb.providers.local import hub
 
-    return hub.fetch(file, folder(), report=progress or _unheard)
+    return hub.fetch(file, folder(), report=progress or _ignore_progress)
 
 
-def _unheard(_done: int, _total: int | None) -> None:
+def _ignore_progress(_done: int, _total: int | None) -> None:
     pass
 
 
 def _place(name_or_path: str) -> Path | None:
-    """The file itself, or one of that name in the folder of models, or None."""
+    """The file at this path, else the file of that name in the folder of models, else None."""
     for path in (_expanded(name_or_path), folder() / name_or_path, folder() / f"{name_or_path}.gguf"):
         with contextlib.suppress(OSError, ValueError):
             if path.is_file():
@@ -156,7 +152,7 @@ def _place(name_or_path: str) -> Path | None:
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # ~ of somebody whom this machine does not know
+    except RuntimeError:  # ~NAME of a user that does not exist
         return Path(text)
 
 
@@ -189,7 +185,7 @@ def _known(name: str) -> str:
     near = difflib.get_close_matches(name, [*PULLABLE, *names], n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
-    here = f"here are: {', '.join(names)}" if names else "none is here yet"
+    here = f"on this machine: {', '.join(names)}" if names else "no model is on this machine yet"
     return (
         f"give the path of a GGUF file or a name; {here}; can be pulled (%ai pull NAME): "
         f"{', '.join(PULLABLE)}"

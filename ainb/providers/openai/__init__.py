@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from ainb.providers.openai.adapter import OpenAIProvider
     from ainb.providers.openai.request import ChatClient
 else:
-    __getattr__ = lazy_exports(__name__, {"ChatClient": "request", "OpenAIProvider": "adapter"})
+    __getattr__ = lazy_exports(__name__, adapter="OpenAIProvider", request="ChatClient")
 
 __all__ = ["ChatClient", "OpenAIProvider"]

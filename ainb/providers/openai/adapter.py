@@ -1,20 +1,23 @@
-"""The OpenAI chat protocol, which Azure, Ollama, LM Studio, vLLM, Groq, Mistral, Gemini and others speak."""
+"""Adapter for the OpenAI chat protocol: OpenAI, Azure, Ollama, LM Studio, vLLM, Groq, Gemini and others."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from ainb.errors import PermanentProviderError
-from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.providers.adapted import Wire, tell, tell_limit
-from ainb.providers.batch_service import BatchService, no_batch_api
-from ainb.providers.cache_layout import CacheKeys
-from ainb.providers.http import Exchange, StoredResponse, Target, make_target, without_path
-from ainb.providers.lessons import Lesson, Refused
+from ainb.messages import ReplySchema, Request
+from ainb.providers.batch_service import BatchService
+from ainb.providers.http import BatchHttp, Target, make_target, without_path
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import Refused
 from ainb.providers.openai.body import build, read_schema_lesson
-from ainb.providers.openai.request import CHAT, STREAM_FLAGS
-from ainb.providers.remote import RemoteProvider, Settings
+from ainb.providers.openai.reply import Answer
+from ainb.providers.openai.request import STREAM_FLAGS
+from ainb.providers.remote.body import Wire
+from ainb.providers.remote.cache_layout import CacheKeys
+from ainb.providers.remote.provider import RemoteProvider
+from ainb.providers.remote.service import Settings
 from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"
@@ -22,95 +25,32 @@ CHAT_PATH = "/chat/completions"
 
 
 class OpenAIProvider(RemoteProvider):
-    """One service that speaks the protocol.
-
-    Keys and base URLs are looked up when a call is made, so a key set in a cell counts from the next call on.
+    """Provider for one service of the OpenAI chat protocol.
 
     Args:
-        service: Row of the services' table.
-        options: As `RemoteProvider` takes them.
+        service: Row of the table of services.
+        options: Keyword arguments of `RemoteProvider`.
     """
+
+    answer = Answer
+    stream_flags = STREAM_FLAGS
 
     def __init__(self, service: Service, **options: Any) -> None:
         super().__init__(service, **options)
-        self._exchange = Exchange(CHAT, clock=self._clock)
         self._cache_keys = CacheKeys()
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The whole outgoing body but for the stream flags, by the rules of the model's family."""
-        return self.wire(request).body
-
-    def wire(self, request: Request) -> Wire:
-        """The same, with what is needed to read the reply."""
-        return build(request, self.name)
-
-    async def send(self, call: Call) -> Reply:
-        """One attempt; streamed when ``call.options.on_text`` is set.
-
-        Raises:
-            ProviderError: It failed.
-            ConfigError: The key or the base URL is missing or makes no sense.
-            InvalidPromptError: The body cannot be written as JSON.
-        """
-        request = call.request
-        target = self._target_for(request)
-        flags = {} if call.options.on_text is None else STREAM_FLAGS
-        lessons = self._lessons(target, request)
-        wire = build(request, self.name, lessons, flags=flags, cache_key=self._cache_key)
-        if wire.notes:
-            tell(call, wire.notes)
-        try:
-            reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
-        except PermanentProviderError as error:
-            self._learn(call, target, wire, error)
-            raise
-        if request.schema is not None or wire.tools is not None:
-            reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
-        return reply
-
-    def cache_seconds(self, request: Request) -> float | None:
-        """How long the provider keeps the prefix that this request marks; None where it marks none."""
-        wire = build(request, self.name, self._lessons(self._target_for(request), request))
-        return None if wire.cache is None else wire.cache.life_seconds
+    def wire(self, request: Request, lessons: Sequence[Lesson] = (), **how: Any) -> Wire:
+        """The outgoing body; see the base class."""
+        cache_key = self._cache_key if how.pop("purpose", "") == "send" else None
+        return build(request, self.name, lessons, cache_key=cache_key, **how)
 
     def _cache_key(self, prefix: str) -> str:
         return self._cache_keys.next(prefix, self._clock.monotonic())
 
-    def batches(self, request: Request) -> BatchService:
-        """The service's batch API at the endpoint of a request.
+    def _batches(self, http: BatchHttp, **how: Any) -> BatchService:
+        from ainb.providers.openai.batches import OpenAIBatches
 
-        Raises:
-            ConfigError: It has none, or the key or the base URL is missing or makes no sense.
-        """
-        from ainb.providers.openai.batches import make_batches
-
-        if not self._service.batch_api:
-            raise no_batch_api(f"{self.name}:{request.model}")
-        target = self._target_for(request)
-        return make_batches(
-            target,
-            azure=self.name == "azure",
-            unix=self._clock.unix,
-            body=lambda asked: build(asked, self.name, self._lessons(target, asked)).body,
-            read=self._read_stored,
-        )
-
-    def _read_stored(self, call: Call, response: StoredResponse) -> Reply:
-        """The reply that a result file of a batch job holds, in the form of the user's schema."""
-        request, target = call.request, response.target
-        asks_plainly = request.schema is None and "tools" not in request.parameters
-        plain = asks_plainly and 200 <= response.status < 300  # noqa: PLR2004 - success
-        wire = Wire({}) if plain else build(request, self.name, self._lessons(target, request))
-        try:
-            reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
-        except PermanentProviderError as error:
-            self._learn(call, target, wire, error)
-            raise
-        if request.schema is not None or wire.tools is not None:
-            reply.text = wire.read_back(reply.text, request.schema)
-        tell_limit(call, reply)
-        return reply
+        return OpenAIBatches(http, azure=self.name == "azure", **how)
 
     def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
         return read_schema_lesson(refused, wire, schema)
@@ -138,10 +78,7 @@ class OpenAIProvider(RemoteProvider):
 
 
 def _azure_url(url: str) -> str:
-    """A resource's URL with the path of the current interface.
-
-    One that names a deployment is of the older and stays.
-    """
+    """URL of an Azure resource with the path of the v1 API; a URL with a deployment (the older API) stays."""
     base, mark, query = without_path(url, CHAT_PATH).partition("?")
     if "/deployments/" in base:
         return base + mark + query

@@ -1,31 +1,29 @@
-"""OpenAI's batch API, which Azure, Groq and other services of the protocol speak.
-
-Files up, batches, files down.
+"""OpenAI's Batch API, also offered by Azure, Groq and other services: input file, batch, result files.
 
 Source: OpenAI API reference, "Batch" and "Files"; openai-python e43b4224 for the types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from ainb.messages import Call, Reply, Request
+from ainb.messages import Request
 from ainb.providers.batch_service import BatchLimits, JobFault, RemoteJob, RequestResult
 from ainb.providers.http import (
-    MAX_PAGES,
-    SKEW_SECONDS,
     TRANSFER_SECONDS,
     BatchHttp,
-    StoredResponse,
-    Target,
+    Json,
     count_or_none,
     encode_body,
     form,
+    mapping,
+    word_or_none,
 )
+from ainb.providers.remote.batches import HttpBatches
 
 TAG = "ainb_job"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -33,55 +31,19 @@ ENDPOINT = "/v1/chat/completions"
 AZURE_ENDPOINT = "/chat/completions"
 AZURE_LIMITS = BatchLimits(requests=100_000, size_bytes=200_000_000)
 OPENAI_LIMITS = BatchLimits(requests=50_000, size_bytes=200_000_000)
-# Expired and cancelled requests were not processed; what else stands beside `response: null` was not either.
-_UNPROCESSED_STATUS = None
 
 
-def make_batches(
-    target: Target,
-    *,
-    azure: bool,
-    unix: Callable[[], float],
-    body: Callable[[Request], dict[str, Any]],
-    read: Callable[[Call, StoredResponse], Reply],
-) -> OpenAIBatches:
-    """The batch API behind a target."""
-    return OpenAIBatches(
-        BatchHttp(target, unix),
-        path=AZURE_ENDPOINT if azure else ENDPOINT,
-        body=body,
-        read=read,
-        limits=AZURE_LIMITS if azure else OPENAI_LIMITS,
-    )
-
-
-class OpenAIBatches:
-    """The batch API of one endpoint.
-
-    Args:
-        http: Calls to the endpoint.
-        path: Endpoint of every request, as the lines name it.
-        body: A request's body, as a live call sends it.
-        read: Reads a stored response as a live one is read.
-        limits: The most that one job may hold.
-    """
+class OpenAIBatches(HttpBatches):
+    """The batch API of one endpoint; `azure`: whether it is Azure, whose paths and limits differ."""
 
     uploads = True
+    path = "/batches"
+    cursor = "after"
 
-    def __init__(
-        self,
-        http: BatchHttp,
-        *,
-        path: str,
-        body: Callable[[Request], dict[str, Any]],
-        read: Callable[[Call, StoredResponse], Reply],
-        limits: BatchLimits = OPENAI_LIMITS,
-    ) -> None:
-        self._http = http
-        self._path = path
-        self._body = body
-        self._read = read
-        self.limits = limits
+    def __init__(self, http: BatchHttp, *, azure: bool, **how: Any) -> None:
+        super().__init__(http, **how)
+        self._path = AZURE_ENDPOINT if azure else ENDPOINT
+        self.limits = AZURE_LIMITS if azure else OPENAI_LIMITS
 
     def line(self, custom_id: str, request: Request) -> bytes:
         """One request as a line of the file."""
@@ -90,9 +52,9 @@ class OpenAIBatches:
         return head[:-1] + b',"body":' + body + b"}"
 
     async def upload(self, path: Path, *, name: str) -> str:
-        """Upload the file; batch files expire by themselves after 30 days."""
+        """Upload the file; the provider deletes it after 30 days."""
         data = form(path, name=name, purpose="batch")
-        answer = await self._http.post("/files", data, own_type=True, seconds=TRANSFER_SECONDS)
+        answer = await self._http.call("/files", data, own_type=True, seconds=TRANSFER_SECONDS)
         return self._http.id_of(answer)
 
     async def find_upload(self, name: str) -> str | None:
@@ -103,81 +65,33 @@ class OpenAIBatches:
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
-        """Create the job; its metadata carry the tag."""
+        """Create the job; its metadata hold the tag."""
         wish = {
             "input_file_id": input_id,
             "endpoint": self._path,
             "completion_window": "24h",
             "metadata": {TAG: tag},
         }
-        return self._job(await self._http.post("/batches", orjson.dumps(wish)))
+        return self._job(await self._http.call("/batches", orjson.dumps(wish)))
 
-    async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
-        """Jobs whose metadata carry the tag."""
-        found = []
-        async for item in self._pages("/batches"):
-            job = self._job(item)
-            if job.created_at is not None and job.created_at < created_after - SKEW_SECONDS:
-                break
-            if job.tag == tag:
-                found.append(job)
-        return found
+    def _may_be(self, job: RemoteJob, tag: str, requests: int) -> bool:
+        return job.tag == tag
 
-    async def get(self, job_id: str) -> RemoteJob:
-        """The job now."""
-        return self._job(await self._http.get(f"/batches/{job_id}"))
+    def _result_path(self, job_id: str, name: str) -> str:
+        return f"/files/{name}/content"
 
-    async def cancel(self, job_id: str) -> None:
-        """Ask the provider to stop."""
-        await self._http.post(f"/batches/{job_id}/cancel", b"{}")
-
-    async def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write a result file to `path`."""
-        await self._http.download(f"/files/{name}/content", path)
-
-    def read_line(self, line: bytes) -> RequestResult | None:
-        """One line of the output or of the error file."""
-        try:
-            data = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            return None
-        if not isinstance(data, dict) or not isinstance(data.get("custom_id"), str):
-            return None
-        response, error = data.get("response"), data.get("error")
-        error = error if isinstance(error, dict) else {}
-        code, message = error.get("code"), self._http.words(error.get("message"))
-        named = {"custom_id": data["custom_id"], "code": code if isinstance(code, str) else None}
-        if not isinstance(response, dict):
-            return RequestResult(**named, status_code=_UNPROCESSED_STATUS, message=message or None)
-        status, request_id = response.get("status_code"), response.get("request_id")
+    def _result(self, custom_id: str, data: Json) -> RequestResult | None:
+        response, error = data.get("response"), mapping(data.get("error"))
+        # `response: null`: the request was not processed (expired, cancelled, or failed otherwise).
+        processed, status = isinstance(response, dict), mapping(response).get("status_code")
         return RequestResult(
-            **named,
-            status_code=status if isinstance(status, int) else 500,
-            body=response.get("body"),
-            message=message or None,
-            request_id=request_id if isinstance(request_id, str) else None,
+            custom_id=custom_id,
+            status_code=None if not processed else status if isinstance(status, int) else 500,
+            body=mapping(response).get("body"),
+            code=word_or_none(error.get("code")),
+            message=self._http.words(error.get("message")) or None,
+            request_id=word_or_none(mapping(response).get("request_id")),
         )
-
-    def reply(self, call: Call, result: RequestResult) -> Reply:
-        """The reply of a processed request."""
-        stored = StoredResponse(
-            self._http.target,
-            status=result.status_code or 500,
-            body=orjson.dumps(result.body),
-            request_id=result.request_id,
-        )
-        return self._read(call, stored)
-
-    async def _pages(self, path: str, **query: str) -> Any:
-        query["limit"] = "100"
-        for _ in range(MAX_PAGES):
-            page = await self._http.get(path, **query)
-            items = [item for item in page.get("data") or [] if isinstance(item, dict)]
-            for item in items:
-                yield item
-            if not page.get("has_more") or not items:
-                return
-            query["after"] = str(items[-1].get("id"))
 
     def _job(self, data: Mapping[str, Any]) -> RemoteJob:
         status = str(data.get("status"))
@@ -199,18 +113,15 @@ class OpenAIBatches:
         )
 
     def _fault(self, data: Mapping[str, Any]) -> JobFault:
-        errors = data.get("errors")
-        items = errors.get("data") if isinstance(errors, dict) else None
-        items = [item for item in items or [] if isinstance(item, dict)]
+        items = [item for item in mapping(data.get("errors")).get("data") or [] if isinstance(item, dict)]
         words = [self._http.words(item.get("message")) for item in items]
         lines = {
             number - 1: said
             for item, said in zip(items, words, strict=True)
             if (number := count_or_none(item.get("line")))
         }
-        code = items[0].get("code") if items else None
         return JobFault(
-            code=code if isinstance(code, str) else None,
+            code=word_or_none(items[0].get("code")) if items else None,
             message="; ".join(dict.fromkeys(filter(None, words[:3]))) or "the provider gave no reason",
             lines=lines,
         )

@@ -1,4 +1,4 @@
-"""The body of a chat completion, by the rules of the model's family."""
+"""Builds request bodies of chat completions by the rules of the model's family."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from ainb.families import Family, family_of
 from ainb.messages import ReplySchema, Request
-from ainb.providers.adapted import (
+from ainb.providers.lessons.lesson import Lesson
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
+from ainb.providers.remote.body import (
     Json,
     Wire,
     choose_effort,
@@ -20,10 +22,10 @@ from ainb.providers.adapted import (
     schema_prompt,
     with_clean_tools,
 )
-from ainb.providers.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
-from ainb.providers.lessons import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Lesson, Refused
-from ainb.providers.schema_forms import BOUNDS_FREE, STRICT, WireSchema, as_given, is_object, rewrite, wrap
-from ainb.providers.schema_names import clean_name, clean_schema
+from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
+from ainb.providers.schemas.forms import BOUNDS_FREE, STRICT, as_given, rewrite
+from ainb.providers.schemas.names import clean_name, clean_schema
+from ainb.providers.schemas.wire import WireSchema, is_object, wrap
 
 _NOT_PARAMETERS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _NO_FLAGS: Final[Mapping[str, Any]] = {}
@@ -39,7 +41,7 @@ _ABOUT_THIS_SCHEMA = re.compile(
     r"invalid (?:json )?schema|too many states|too complex|too large", re.IGNORECASE
 )
 _OF_THIS_SCHEMA = frozenset({"invalid_json_schema", "invalid_schema"})
-# The model wrote JSON of another shape; the service does take schemas.
+# The model's output did not match the schema: the service does accept schemas.
 _WROTE_ANOTHER = frozenset({"json_validate_failed"})
 
 
@@ -51,17 +53,17 @@ def build(
     flags: Mapping[str, Any] = _NO_FLAGS,
     cache_key: Callable[[str], str] | None = None,
 ) -> Wire:
-    """The whole outgoing body.
+    """Build the outgoing body.
 
     Args:
-        request: What the user asks.
-        service: Service name, whose families' rules apply.
-        lessons: What earlier refusals of this model taught.
-        flags: ``stream`` and ``stream_options``, where the reply is to come in pieces.
+        request: The request.
+        service: Service name, which selects the rules of families.
+        lessons: Lessons from earlier refusals of this model.
+        flags: ``stream`` and ``stream_options`` for a streamed reply.
         cache_key: Makes the ``prompt_cache_key`` of a prefix; None sends none.
 
     Raises:
-        ConfigError: ``extra_body`` makes no sense.
+        ConfigError: ``extra_body`` is invalid.
     """
     wire = Wire(
         {
@@ -98,7 +100,7 @@ def _lay_out(
     lessons: Sequence[Lesson],
     cache_key: Callable[[str], str] | None,
 ) -> None:
-    """Mark the end of the shared prefix, or name a key for models that cache by themselves."""
+    """Mark the end of the shared prefix, or add a cache key for models that cache automatically."""
     cache = layout_for(service, request)
     if cache is None or request.shared is None or any(item.field == NO_CACHE_LAYOUT for item in lessons):
         return
@@ -114,7 +116,7 @@ def _lay_out(
         messages[at - 1]["content"] = marked
     else:
         return
-    # Implicit mode would write the end of every row's message too, at a price above that of input.
+    # Implicit mode would also write the end of every row's message, at more than the input price.
     wire.body["prompt_cache_options"] = dict(_EXPLICIT)
     wire.cache = cache
 
@@ -135,7 +137,7 @@ def _apply_rules(wire: Wire, request: Request, family: Family, service: str) -> 
 
 
 def _put_effort(body: Json, service: str, effort: str) -> None:
-    if service == "openrouter":  # one object holds all about thinking there
+    if service == "openrouter":  # which has one object for all thinking options
         given = body.get("reasoning")
         body["reasoning"] = {**(given if isinstance(given, Mapping) else {}), "effort": effort}
     else:
@@ -143,13 +145,13 @@ def _put_effort(body: Json, service: str, effort: str) -> None:
 
 
 def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:
-    """Ask for JSON of a schema in a form that the model takes."""
+    """Request JSON of a schema in a form that the model accepts."""
     shape = schema.json_schema
     if form in {"json_object", "prompt"}:
         wrapped = not is_object(shape)
-        told = wrap(shape) if wrapped else shape
-        wire.schema = WireSchema(schema=dict(told), wrapped=wrapped, nullable=True)
-        wire.body["messages"] = _with_prompt(wire.body["messages"], schema_prompt(told))
+        prompted = wrap(shape) if wrapped else shape
+        wire.schema = WireSchema(schema=dict(prompted), wrapped=wrapped, nullable=True)
+        wire.body["messages"] = _with_prompt(wire.body["messages"], schema_prompt(prompted))
         if form == "json_object":
             wire.body["response_format"] = {"type": "json_object"}
         return
@@ -166,7 +168,7 @@ def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:
 
 
 def _with_prompt(messages: list[Json], text: str) -> list[Json]:
-    """The messages with one more line for the model, in the system message where there is one."""
+    """The messages with one more instruction, at the end of the system message if there is one."""
     if (
         messages
         and messages[0]["role"] in {"system", "developer"}
@@ -178,7 +180,7 @@ def _with_prompt(messages: list[Json], text: str) -> list[Json]:
 
 
 def response_format(schema: Mapping[str, Any]) -> Json:
-    """The parameter that asks for JSON of this schema as it stands; strict where strict mode takes it."""
+    """The parameter that requests JSON of this schema unchanged; strict if strict mode accepts the schema."""
     return _response_format(schema, strict=is_strict(schema), name=_name(schema))
 
 
@@ -195,7 +197,7 @@ def _name(schema: Mapping[str, Any]) -> str:
 
 
 def is_strict(schema: Any) -> bool:
-    """Whether every object in the schema names all its properties as required and allows no others.
+    """Whether every object in the schema requires all its properties and allows no others.
 
     Source: OpenAI, "Structured outputs", supported schemas.
     """
@@ -214,7 +216,7 @@ def is_strict(schema: Any) -> bool:
 
 
 def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
-    """How to ask for a schema next time, where a refusal is about the way it was asked for; else None."""
+    """How to request a schema next time if the refusal is about the form of that request, otherwise None."""
     form = wire.body.get("response_format")
     kind = form.get("type") if isinstance(form, Mapping) else None
     if kind is None or refused.code in _WROTE_ANOTHER:

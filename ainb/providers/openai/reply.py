@@ -1,4 +1,4 @@
-"""What a chat completion says: text, tokens, why it ended; and how a streamed one adds up to the same."""
+"""Parser of chat completions, whole or streamed: text, tool calls, tokens, finish reason."""
 
 from __future__ import annotations
 
@@ -6,58 +6,59 @@ import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
 from ainb.messages import UNKNOWN_USAGE, Usage
+from ainb.providers import http
 from ainb.providers.http import Json, UnreadableError, count_or_none, mapping, word_or_none
 
 FILTERED = "content_filter"
-# Gemini names the filter's reason.
+# Gemini sends the reason of the filter as finish reason.
 _FILTERED = re.compile(
     r"content_?filter|safety$|recitation$|blocklist$|prohibited_content$|spii$|image_safety$", re.IGNORECASE
 )
 
 
 @dataclass(slots=True)
-class Answer:
-    """A completion, whole or as it grows.
+class Answer(http.Answer):
+    """A completion, complete or still growing from the events of a stream."""
 
-    Attributes:
-        text: The answer, a refusal, or the tool calls as JSON.
-        model: The model that answered, or None.
-        finish_reason: Why it ended, or None.
-        usage: The body's own account of tokens, unread.
-        begun: Whether a choice has arrived.
-        done: Whether nothing more will come; here the stream itself says so, after its last chunk.
-        reasoning: The model's own summary of its thinking; "" where it gives none.
-        service_tier: The tier that answered, or None.
-        refusal: The model's words of refusal; "" where it answered.
-        category: The category of a content filter, or None.
-    """
-
-    text: str = ""
-    model: str | None = None
-    finish_reason: str | None = None
-    usage: Any = None
-    begun: bool = False
-    done: bool = False
-    reasoning: str = ""
-    service_tier: str | None = None
-    refusal: str = ""
-    category: str | None = None
     _tools: dict[int, dict[str, Any]] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Parse a complete completion; see the base class."""
+        if not isinstance(data, dict):
+            raise UnreadableError("JSON that is not an object")
+        choices = data.get("choices")
+        if not choices:
+            raise UnreadableError("no choice in the reply")
+        choice = _first_choice(choices)
+        message, reason = choice.get("message"), _finish_reason(choice)
+        if not isinstance(message, dict):
+            if reason != FILTERED:
+                raise UnreadableError("a choice without a message")
+            message = {}  # removed by a content filter
+        text = message_text(message)
+        tools = message.get("tool_calls")
+        if not text and isinstance(tools, list) and tools:
+            text = _tool_text([dict(mapping(mapping(call).get("function"))) for call in tools])
+        return cls(
+            text,
+            word_or_none(data.get("model")),
+            reason,
+            data.get("usage"),
+            begun=True,
+            reasoning=reasoning_text(message),
+            service_tier=word_or_none(data.get("service_tier")),
+            refusal=word_or_none(message.get("refusal")) or "",
+            category=_category(choice),
+        )
+
     def add(self, chunk: Any) -> str:
-        """Take the next chunk of a stream.
-
-        Returns:
-            The text that it adds.
-
-        Raises:
-            UnreadableError: It is no chunk.
-        """
+        """Add the next chunk of a stream; see the base class."""
         if not isinstance(chunk, dict):
             raise UnreadableError("a stream of something that is not an object")
         model = chunk.get("model")
@@ -85,13 +86,21 @@ class Answer:
         return piece
 
     def end(self) -> None:
-        """The stream is whole: tool calls become the text where there is no other."""
+        """Finish a complete stream: without text, the tool calls become the text."""
         if self._tools and not self.text:
             self.text = _tool_text([self._tools[index] for index in sorted(self._tools)])
 
+    def tokens(self, service: str) -> Usage:
+        """Tokens of the completion."""
+        return read_usage(self.usage, reasoning_apart=service == "gemini")
+
+    def price(self, service: str) -> Decimal | None:
+        """The price that OpenRouter reports."""
+        return read_cost(self.usage) if service == "openrouter" else None
+
     def _add_tools(self, calls: Any) -> None:
         for call in calls if isinstance(calls, list) else ():
-            call = mapping(call)  # noqa: PLW2901 - the same thing, checked
+            call = mapping(call)  # noqa: PLW2901 - the same value, checked
             function = mapping(call.get("function"))
             index = call.get("index")
             known = self._tools.setdefault(
@@ -102,42 +111,8 @@ class Answer:
                 known[name] += part if isinstance(part, str) else ""
 
 
-def read_completion(data: Any) -> Answer:
-    """Read a whole completion.
-
-    Raises:
-        UnreadableError: It is none.
-    """
-    if not isinstance(data, dict):
-        raise UnreadableError("JSON that is not an object")
-    choices = data.get("choices")
-    if not choices:
-        raise UnreadableError("no choice in the reply")
-    choice = _first_choice(choices)
-    message, reason = choice.get("message"), _finish_reason(choice)
-    if not isinstance(message, dict):
-        if reason != FILTERED:
-            raise UnreadableError("a choice without a message")
-        message = {}  # a filter leaves nothing of it
-    text = message_text(message)
-    tools = message.get("tool_calls")
-    if not text and isinstance(tools, list) and tools:
-        text = _tool_text([dict(mapping(mapping(call).get("function"))) for call in tools])
-    return Answer(
-        text,
-        word_or_none(data.get("model")),
-        reason,
-        data.get("usage"),
-        begun=True,
-        reasoning=reasoning_text(message),
-        service_tier=word_or_none(data.get("service_tier")),
-        refusal=word_or_none(message.get("refusal")) or "",
-        category=_category(choice),
-    )
-
-
 def _finish_reason(choice: Json) -> str | None:
-    """The choice's own word; the ways to say that a filter withheld the reply become "content_filter"."""
+    """The finish reason; all spellings for a reply that a filter withheld become "content_filter"."""
     reason = word_or_none(choice.get("finish_reason"))
     return FILTERED if reason is not None and _FILTERED.match(reason) else reason
 
@@ -145,22 +120,22 @@ def _finish_reason(choice: Json) -> str | None:
 def _category(choice: Json) -> str | None:
     """Categories for which Azure's content filter withheld a reply, or None."""
     results = mapping(choice.get("content_filter_results"))
+    if not results:
+        return None
     names = [str(name) for name, result in results.items() if mapping(result).get("filtered")]
     return ", ".join(names) or None
 
 
 def reasoning_text(message: Json) -> str:
-    """What a message or delta says of the model's thinking, under the names that services give it.
-
-    "" for nothing.
-    """
+    """Text of the model's thinking in a message or delta, under each service's name; "" without any."""
     for name in ("reasoning_content", "reasoning"):
         value = message.get(name)
         if isinstance(value, str) and value:
             return value
     details = message.get("reasoning_details")
-    items = details if isinstance(details, list) else []
-    texts = (mapping(item).get("summary") or mapping(item).get("text") for item in items)
+    if not isinstance(details, list):
+        return ""
+    texts = (mapping(item).get("summary") or mapping(item).get("text") for item in details)
     return "".join(text for text in texts if isinstance(text, str))
 
 
@@ -182,12 +157,11 @@ def message_text(message: Json) -> str:
 
 
 def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
-    """Tokens under our names; what is absent or no count is None.
+    """Token counts as a `Usage`; None for a count that is absent or not a number.
 
     Args:
         usage: The body's "usage".
-        reasoning_apart: Whether this service leaves reasoning out of the output tokens but not out of the
-            total (Gemini).
+        reasoning_apart: Whether the service counts reasoning in the total but not in the output (Gemini).
     """
     if not isinstance(usage, dict):
         return UNKNOWN_USAGE
@@ -213,7 +187,7 @@ def read_usage(usage: Any, *, reasoning_apart: bool = False) -> Usage:
 
 
 def read_cost(usage: Any) -> Decimal | None:
-    """The price in USD that OpenRouter reports with the tokens, or None."""
+    """The cost in USD that OpenRouter reports with the tokens, or None."""
     cost = usage.get("cost") if isinstance(usage, dict) else None
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
         return None

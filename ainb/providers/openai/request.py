@@ -1,7 +1,4 @@
-"""One chat completion over HTTP, whole or streamed.
-
-What every service of the OpenAI protocol has in common.
-"""
+"""Client of chat completions over HTTP, whole or streamed, for all services of the OpenAI protocol."""
 
 from __future__ import annotations
 
@@ -10,25 +7,25 @@ from typing import Any, Final
 
 from ainb.clock import Clock
 from ainb.messages import Call, Reply
-from ainb.providers.http import Dialect, Exchange, Response, Target
-from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
+from ainb.providers.http import Exchange, Target
+from ainb.providers.openai.reply import Answer
 
 STREAM_FLAGS: Final = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class ChatClient:
-    """Sends bodies to a server that takes every parameter, such as llama.cpp on this machine."""
+    """Sends bodies unchanged, for servers that accept every parameter, such as llama.cpp on this machine."""
 
     def __init__(self, *, clock: Clock) -> None:
-        self._exchange = Exchange(CHAT, clock=clock)
+        self._exchange = Exchange(Answer, clock=clock)
 
     def send(self, call: Call, target: Target, body: Mapping[str, Any]) -> Awaitable[Reply]:
         """One attempt; streamed where ``call.options.on_text`` is set.
 
         Args:
-            call: Who asks, and who is shown the pieces.
-            target: Where to.
-            body: The whole body without stream flags.
+            call: The call; its ``on_text`` receives the pieces.
+            target: The endpoint.
+            body: The complete body without stream flags.
 
         Raises:
             ProviderError: It failed.
@@ -36,24 +33,3 @@ class ChatClient:
         """
         flags = {} if call.options.on_text is None else STREAM_FLAGS
         return self._exchange.send(call, target, {**body, **flags})
-
-
-def _reply(call: Call, response: Response, answer: Answer) -> Reply:
-    service = call.request.provider
-    cost = read_cost(answer.usage) if service == "openrouter" else None
-    return Reply(
-        text=answer.text,
-        model=answer.model or call.request.model,
-        provider=service,
-        usage=read_usage(answer.usage, reasoning_apart=service == "gemini"),
-        finish_reason=answer.finish_reason,
-        reasoning=answer.reasoning.strip() or None,
-        service_tier=answer.service_tier,
-        request_id=response.request_id,
-        cost_usd=cost,
-        cost_source=None if cost is None else "provider",
-        headers=response.headers,
-    )
-
-
-CHAT = Dialect(begin=Answer, read=read_completion, reply=_reply)

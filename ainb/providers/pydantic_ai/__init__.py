@@ -12,14 +12,8 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "OFFERED": "names",
-            "PydanticAIProvider": "adapter",
-            "SERVICE": "names",
-            "key_variables": "names",
-            "needs_key": "names",
-            "split_name": "names",
-        },
+        adapter="PydanticAIProvider",
+        names="OFFERED SERVICE key_variables needs_key split_name",
     )
 
 __all__ = ["OFFERED", "SERVICE", "PydanticAIProvider", "key_variables", "needs_key", "split_name"]

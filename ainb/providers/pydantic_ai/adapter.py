@@ -1,7 +1,4 @@
-"""``pydantic:PROVIDER:MODEL``.
-
-Providers that pydantic-ai speaks to, with its retries off, behind our own pipeline.
-"""
+"""Adapter for ``pydantic:PROVIDER:MODEL``: the providers of pydantic-ai, without its retries."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from ainb import keys, redaction
 from ainb.clock import Clock
 from ainb.errors import AinbError, ConfigError
 from ainb.messages import Call, Reply, Request
-from ainb.providers.http import Origin, goes_in_the_clear
+from ainb.providers.http import Origin, refuse_cleartext
 from ainb.providers.pydantic_ai.names import SERVICE, key_variables, split_name
 
 if TYPE_CHECKING:
@@ -27,15 +24,15 @@ DIGEST_CHARS: Final = 8
 
 
 class PydanticAIProvider:
-    """Hands requests to pydantic-ai's model classes; request in, reply out, one attempt.
+    """Sends a request through pydantic-ai's model classes, one attempt per call.
 
-    Keys come from each provider's own environment variable (or our keyring and file of keys), and are looked
-    up when a call is made.
+    Keys come from each provider's own environment variable (or our keyring and file of keys) and are read on
+    each call.
 
     Args:
-        clock: Where time comes from.
+        clock: Clock of the session.
         allow_insecure_http: Whether prompts and keys may go to another machine over plain http.
-        make: Makes the model class of a name (``provider:model``); None means pydantic-ai's own choice.
+        make: Makes the model of a name (``provider:model``); None means pydantic-ai's own choice.
     """
 
     name = SERVICE
@@ -54,7 +51,7 @@ class PydanticAIProvider:
         self._loaded: set[str] = set()
 
     def body(self, request: Request) -> dict[str, Any]:
-        """What goes to pydantic-ai, in our own words; each provider's bytes are its client's affair."""
+        """The request as it is passed to pydantic-ai; the provider's client builds the actual body."""
         body: dict[str, Any] = {
             "model": request.model,
             "messages": [{"role": item.role, "content": item.content} for item in request.messages],
@@ -65,7 +62,7 @@ class PydanticAIProvider:
         return body
 
     def endpoint(self, request: Request) -> str:
-        """The base URL of the call, else the provider's name."""
+        """The base URL of the call, otherwise the provider's name."""
         return request.api_base or f"{SERVICE}:{split_name(request.model)[0]}"
 
     def account(self, request: Request) -> str:
@@ -80,26 +77,18 @@ class PydanticAIProvider:
         Raises:
             ProviderError: It failed.
             ConfigError: pydantic-ai, the provider's client or its key is missing, or a name or a part of a
-                message makes no sense.
+                message is invalid.
         """
-        self._check(call.request)
+        if call.request.api_base and not self._allow_insecure_http:
+            refuse_cleartext(call.request.api_base, call.request.model)
         try:
             return await self._ask(call)
         except AinbError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a client of others raises becomes one of ours
+        except Exception as error:  # noqa: BLE001 - any exception of a client becomes an error of ainb
             fault = self._fault(call, error)
-        # Outside the except block: the other's error holds the request, and with it the key.
+        # Raised outside the except block: the client's exception holds the request and with it the key.
         raise fault
-
-    def _check(self, request: Request) -> None:
-        if request.api_base and goes_in_the_clear(request.api_base) and not self._allow_insecure_http:
-            raise ConfigError(
-                f"the base URL of {request.model} is plain http to another machine: prompts and keys could "
-                "be read on the way; use https, "
-                "or set %config Ainb.allow_insecure_http = True (AINB_ALLOW_INSECURE_HTTP=1) on a network "
-                "that you trust"
-            )
 
     async def _ask(self, call: Call) -> Reply:
         request = call.request
@@ -185,7 +174,7 @@ class PydanticAIProvider:
 
 
 def _load(provider: str) -> None:
-    """Import what a call needs."""
+    """Import the modules that a call needs."""
     from ainb.providers.pydantic_ai import faults as pydantic_faults  # noqa: F401 - for the sake of importing
     from ainb.providers.pydantic_ai import models as pydantic_models
     from ainb.providers.pydantic_ai import request as pydantic_request  # noqa: F401 - for the sake of importing
@@ -194,10 +183,7 @@ def _load(provider: str) -> None:
 
 
 def _own_key(provider: str, key_name: str | None) -> str | None:
-    """A key that pydantic-ai would not find by itself.
-
-    Of another variable, in the keyring or in the file of keys.
-    """
+    """A key that pydantic-ai does not find: of another variable, of the keyring or of the file of keys."""
     if key_name is not None:
         key = keys.get(key_name)
         if key is None:
@@ -212,7 +198,7 @@ def _own_key(provider: str, key_name: str | None) -> str | None:
 
 
 def _secrets(request: Request) -> tuple[str, ...]:
-    """Values of the key variables that this request may use, and that no message may show."""
+    """Values of the key variables that this request may use; messages must not show them."""
     names = (request.api_key_name,) if request.api_key_name else key_variables(split_name(request.model)[0])
     for name in names:
         redaction.watch(name)

@@ -1,4 +1,4 @@
-"""What goes wrong inside pydantic-ai and the clients behind it, as errors of ours."""
+"""Maps exceptions of pydantic-ai and its clients to ainb's errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ainb.providers.http import (
 )
 
 _EXTRA = re.compile(r"pydantic-ai-slim\[[\w,-]+\]")
-# Errors that came without an HTTP status (gRPC, boto3), most particular first.
+# Errors without an HTTP status (gRPC, boto3), the most specific first.
 _STATUS: Final[tuple[tuple[type[theirs.ModelAPIError], int], ...]] = (
     (theirs.ModelQuotaExceededError, 429),
     (theirs.ModelRateLimitError, 429),
@@ -38,19 +38,19 @@ _STATUS: Final[tuple[tuple[type[theirs.ModelAPIError], int], ...]] = (
     (theirs.ModelNotFoundError, 404),
     (theirs.ModelRequestRejectedError, 400),
 )
-# Names of httpx's and boto3's errors; gRPC has one error for all and tells in words.
+# Names of httpx's and boto3's errors; gRPC has a single error class with different messages.
 _UNCONNECTED: Final = ("Connect", "ProxyError", "EndpointConnection")
 _UNCONNECTED_WORDS = re.compile(r"errors? resolving|failed to connect|connection refused", re.IGNORECASE)
 _TIMEOUTS: Final = (theirs.ModelTimeoutError, theirs.ModelRequestTimeout, TimeoutError)
 
 
 def fault_of(error: Exception, origin: Origin, model: str, *, shown: bool, unix_now: float) -> AinbError:
-    """The error of ours that another's becomes.
+    """The error of ainb for an exception of pydantic-ai.
 
     Args:
-        error: What was raised.
-        origin: Whom it is about.
-        model: Model that was asked for.
+        error: The exception.
+        origin: Provider and variables for the message.
+        model: Model of the request.
         shown: Whether a piece of the answer had arrived.
         unix_now: Wall-clock seconds, for Retry-After dates.
     """
@@ -81,7 +81,7 @@ def fault_of(error: Exception, origin: Origin, model: str, *, shown: bool, unix_
 
 
 def setup_fault(error: Exception, origin: Origin) -> ConfigError:
-    """The error of a model that cannot be made: its client, its key or its name is missing."""
+    """Error for a model that cannot be made: the client or the key is missing, or the name is unknown."""
     said = _said(error, origin)
     extra = _EXTRA.search(said)
     if isinstance(error, ImportError):
@@ -168,7 +168,7 @@ def _connection(error: Exception, origin: Origin) -> ProviderError:
 
 
 def _never_connected(error: BaseException | None) -> bool:
-    """Whether the chain of causes says that no connection was made, so that nothing was sent."""
+    """Whether the chain of causes shows that no connection was made and nothing was sent."""
     for _ in range(10):
         if error is None:
             return False

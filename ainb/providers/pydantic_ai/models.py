@@ -1,4 +1,4 @@
-"""pydantic-ai's model classes, each made once per loop with a client that never retries."""
+"""Models of pydantic-ai, each made once per event loop with a client that never retries."""
 
 from __future__ import annotations
 
@@ -21,35 +21,32 @@ MAX_MODELS: Final = 64
 FINALIZER_PASSES = 3
 _READ_SECONDS: Final = 300
 _CONNECT_SECONDS: Final = 10
-# By loop, as the clients are; shared by all sessions, so that closing one leaves no connection open that
-# nobody closes.
+# Per loop, because the clients are bound to one. Shared by all sessions, so that no connection stays open
+# after the last session is closed.
 _models: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Any, ...], Model]] = (
     weakref.WeakKeyDictionary()
 )
 
 
 def preload(provider: str) -> None:
-    """Import a provider's client, which takes a second or two.
-
-    For a thread, so that the loop is not held up.
-    """
-    # An unknown provider, or one whose client is missing, is said when its model is made.
+    """Import a provider's client, which takes a second or two; call it in a thread, not on the loop."""
+    # An unknown provider or a missing client is reported when the model is made.
     with contextlib.suppress(ValueError, ImportError):
         infer_provider_class(provider)
 
 
 async def open_model(name: str, *, base_url: str | None, api_key: str | None, key: Any, make: Make) -> Model:
-    """The running loop's model class of a name, made and entered on first use.
+    """The running loop's model of a name, made and entered on first use.
 
     Args:
-        name: As pydantic-ai names it, ``provider:model``.
-        base_url: In place of the provider's own; None means that.
-        api_key: In place of the one in the provider's environment variable; None means that.
-        key: What tells models of one name apart: the keys in use.
-        make: Makes it.
+        name: Name in pydantic-ai, ``provider:model``.
+        base_url: Base URL; None means the provider's own.
+        api_key: Key; None means the one in the provider's environment variable.
+        key: Distinguishes models of the same name: the keys in use.
+        make: Makes the model.
 
     Raises:
-        ConfigError: The provider takes no base URL or key in this way.
+        ConfigError: The provider does not accept a base URL or a key as an argument.
     """
     held = _models.setdefault(asyncio.get_running_loop(), {})
     known = (make, name, base_url, key)
@@ -64,10 +61,10 @@ async def open_model(name: str, *, base_url: str | None, api_key: str | None, ke
 
 
 async def close_clients() -> None:
-    """Close the running loop's models; a later call makes new ones."""
+    """Close the running loop's models; the next call makes new ones."""
     for model in _models.pop(asyncio.get_running_loop(), {}).values():
         await model.__aexit__(None, None, None)
-    # SDKs leave the generator of a stream's bytes open; a loop that ends now must have closed it first.
+    # SDKs leave the generator of a stream's bytes open; it must be closed before the loop ends.
     for _ in range(FINALIZER_PASSES):
         await asyncio.sleep(0)
 
@@ -79,7 +76,7 @@ def make_model(name: str, *, base_url: str | None = None, api_key: str | None = 
     """pydantic-ai's own choice for ``provider:model``; arguments as for `open_model`.
 
     Raises:
-        ConfigError: The provider takes no base URL or key in this way.
+        ConfigError: The provider does not accept a base URL or a key as an argument.
     """
     provider = split_name(name)[0]
     options = {
@@ -97,8 +94,8 @@ def make_model(name: str, *, base_url: str | None = None, api_key: str | None = 
 
 
 def _own_client(provider: str, **options: str) -> dict[str, Any]:
-    """The argument that hands over a client with one attempt, where no request can switch retries off."""
-    # Imported first: in pydantic-ai's own words it says what to install where the client's library is
+    """Argument with a client of a single attempt, for providers whose requests cannot disable retries."""
+    # Imported first: pydantic-ai's own message names the package to install when the client's library is
     # missing.
     importlib.import_module(f"pydantic_ai.providers.{provider}")
     takes, argument, make = _CLIENTS[provider]
@@ -128,7 +125,7 @@ def _xai_client(api_key: str | None = None) -> Any:
     return AsyncClient(api_key=api_key, channel_options=[("grpc.enable_retries", 0)])
 
 
-# Options that are understood, the provider's argument, and what makes the client.
+# Supported options, argument of the provider, and function that makes the client.
 _CLIENTS: Mapping[str, tuple[frozenset[str], str, Callable[..., Any]]] = {
     "bedrock": (frozenset({"base_url"}), "bedrock_client", _bedrock_client),
     "xai": (frozenset({"api_key"}), "xai_client", _xai_client),

@@ -1,4 +1,4 @@
-"""``pydantic:PROVIDER:MODEL`` taken apart: the provider behind it, and the variables that hold its key."""
+"""Parser of ``pydantic:PROVIDER:MODEL``: the provider, and the environment variables of its key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 SERVICE: Final = "pydantic"
 _KINDS: Final = ("-chat", "-responses", "-decisions", "-cloud", "-mantle")
-# Where the variable is not PROVIDER_API_KEY; the first that is set counts.
+# Providers whose variable is not PROVIDER_API_KEY; the first one that is set is used.
 _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "alibaba": ("ALIBABA_API_KEY", "DASHSCOPE_API_KEY"),
     "azure": ("AZURE_OPENAI_API_KEY",),
@@ -18,26 +18,17 @@ _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "heroku": ("HEROKU_INFERENCE_KEY",),
     "huggingface": ("HF_TOKEN",),
 }
-# Their key may also come from a profile, a machine's role or a login, or none is needed.
+# Providers that may get their key from a profile, a machine's role or a login, or need none.
 _WITHOUT_KEY: Final = frozenset({"bedrock", "google-cloud", "ollama", "test", "vllm", "openai-codex"})
-# What Tab offers; any other that pydantic-ai knows works too.
+# Offered by Tab completion; pydantic-ai's other providers work too.
 OFFERED: Final = (
-    "anthropic",
-    "bedrock",
-    "cerebras",
-    "cohere",
-    "google",
-    "google-cloud",
-    "groq",
-    "huggingface",
-    "mistral",
-    "openai",
-    "xai",
-)
+    "anthropic", "bedrock", "cerebras", "cohere", "google", "google-cloud", "groq", "huggingface", "mistral",
+    "openai", "xai",
+)  # fmt: skip
 
 
 def split_name(model: str) -> tuple[str, str]:
-    """Provider and the provider's own model name; a model of pydantic-ai's own ("test") is its own provider.
+    """Provider and its own model name; a model of pydantic-ai itself ("test") is its own provider.
 
     >>> split_name("bedrock:us.amazon.nova-lite-v1:0")
     ('bedrock', 'us.amazon.nova-lite-v1:0')
@@ -49,7 +40,7 @@ def split_name(model: str) -> tuple[str, str]:
 
 
 def key_variables(provider: str) -> tuple[str, ...]:
-    """Environment variables that the provider's key may stand in, the usual one first."""
+    """Environment variables that may hold the provider's key, the usual one first."""
     root = provider.partition("/")[0]
     for kind in _KINDS:
         root = root.removesuffix(kind)

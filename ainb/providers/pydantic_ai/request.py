@@ -1,11 +1,9 @@
-"""A request in the shape of pydantic-ai.
-
-Messages, settings, what the reply must be; and its response read back.
-"""
+"""Converts requests to pydantic-ai's messages, settings and output schema, and its responses to replies."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -32,10 +30,10 @@ from pydantic_ai.tools import ToolDefinition
 
 from ainb.errors import ConfigError
 from ainb.messages import UNKNOWN_USAGE, Message, ReplySchema, Request, Usage
-from ainb.providers.schema_forms import WireSchema
-from ainb.providers.schema_names import clean_name, clean_schema
-from ainb.providers.schema_replies import restore
-from ainb.providers.tool_names import CleanTools, clean_tools
+from ainb.providers.schemas.forms import as_given
+from ainb.providers.schemas.names import clean_name
+from ainb.providers.schemas.replies import restore
+from ainb.providers.schemas.tools import CleanTools, clean_tools
 
 if TYPE_CHECKING:
     from pydantic_ai.usage import RequestUsage
@@ -48,16 +46,16 @@ _RENAMED: Final = {
     "effort": "thinking",
     "reasoning_effort": "thinking",
 }
-# They become part of the request elsewhere, or say what the pipeline does.
+# Parameters that are added to the request elsewhere, or that control the pipeline.
 _ELSEWHERE: Final = frozenset({"tools", "tool_choice", "model", "messages", "stream", "stream_options"})
 _FINISH: Final = {"tool_call": "tool_calls"}
 
 
 def read_messages(messages: Sequence[Message]) -> list[ModelMessage]:
-    """The conversation; neighbouring messages that are no answers go out as one request.
+    """The conversation; consecutive messages that are not answers are sent as one request.
 
     Raises:
-        ConfigError: A picture is given in a way that cannot be sent.
+        ConfigError: An image is given in a form that cannot be sent.
     """
     turns: list[ModelMessage] = []
     parts: list[ModelRequestPart] = []
@@ -97,11 +95,9 @@ def _content(part: Mapping[str, Any]) -> UserContent:
 
 
 def read_settings(request: Request, provider: str, model: Model) -> tuple[ModelSettings, list[str]]:
-    """Parameters under pydantic-ai's names, without any retry of its own.
+    """Settings with pydantic-ai's names and without its retries, and the names of unsupported parameters.
 
-    And the names of those that it does not take.
-
-    What begins with the provider's name (``google_safety_settings``) goes out as it is.
+    A parameter that begins with the provider's name (``google_safety_settings``) is passed on unchanged.
     """
     settings: dict[str, Any] = {}
     left_out = []
@@ -112,7 +108,7 @@ def read_settings(request: Request, provider: str, model: Model) -> tuple[ModelS
         theirs = _RENAMED.get(name, name)
         if theirs in _SETTINGS or name.startswith(own):
             if theirs == "thinking" and value == "none":
-                value = False  # noqa: PLW2901 - how pydantic-ai spells it
+                value = False  # noqa: PLW2901 - pydantic-ai's form of this value
             settings[theirs] = [value] if theirs == "stop_sequences" and isinstance(value, str) else value
         else:
             left_out.append(name)
@@ -131,15 +127,12 @@ def _tool_choice(choice: Any) -> Any:
 
 
 def read_parameters(request: Request, model: Model) -> ModelRequestParameters:
-    """Tools, and what the reply must be.
-
-    By the provider's own JSON mode where the model has one, else as the input of a tool.
-    """
+    """Tools and output schema: the provider's structured output if there is one, else the input of a tool."""
     tools = [_tool(tool) for tool in _clean_tools(request).tools]
     schema = request.schema
     if schema is None:
         return ModelRequestParameters(function_tools=tools)
-    shape = _object_schema(clean_schema(schema.json_schema).schema)
+    shape = as_given(schema.json_schema).schema
     if model.profile.get("supports_json_schema_output"):
         goal = OutputObjectDefinition(json_schema=shape, name=clean_name(schema.name))
         return ModelRequestParameters(function_tools=tools, output_mode="native", output_object=goal)
@@ -178,33 +171,17 @@ def _tool(tool: Mapping[str, Any]) -> ToolDefinition:
     )
 
 
-def wraps(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema is no object and is sent as the one property of an object, as providers require."""
-    return schema.get("type") != "object" and "properties" not in schema
-
-
-def _object_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    shape = dict(schema)
-    if not wraps(shape):
-        return shape
-    definitions = {name: shape.pop(name) for name in ("$defs",) if name in shape}
-    return {"type": "object", "properties": {"value": shape}, "required": ["value"], **definitions}
-
-
 def text_of(response: ModelResponse, request: Request) -> str:
-    """The text of a response: its text parts, else its tool calls as JSON.
-
-    With a schema, the answer that it asked for.
-    """
+    """The text of a response: its text parts, else its tool calls as JSON; with a schema, the answer."""
     schema = request.schema
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     if schema is not None:
         if calls and not text.strip():
             text = calls[0].args_as_json_str()
-        clean = clean_schema(schema.json_schema)
-        text = _unwrap(text) if wraps(schema.json_schema) else text
-        return restore(text, WireSchema(schema={}, keys=clean), schema.json_schema) if clean.keys else text
+        wire = as_given(schema.json_schema)
+        text = _unwrap(text) if wire.wrapped else text
+        return restore(text, dataclasses.replace(wire, wrapped=False), schema.json_schema)
     if text or not calls:
         return text
     listed = [{"name": call.tool_name, "arguments": call.args_as_json_str()} for call in calls]
@@ -213,7 +190,7 @@ def text_of(response: ModelResponse, request: Request) -> str:
 
 
 def reasoning_of(response: ModelResponse) -> str | None:
-    """The model's own summary of its thinking; None where it gives none."""
+    """The model's own summary of its thinking, or None."""
     return "".join(part.content for part in response.parts if isinstance(part, ThinkingPart)).strip() or None
 
 
@@ -226,7 +203,7 @@ def _unwrap(text: str) -> str:
 
 
 def finish_reason_of(response: ModelResponse, schema: ReplySchema | None) -> str | None:
-    """Why it ended, in the words of `Reply.finish_reason`."""
+    """The finish reason as a value of `Reply.finish_reason`."""
     reason = response.finish_reason
     if schema is not None and reason == "tool_call":
         return "stop"
@@ -234,10 +211,10 @@ def finish_reason_of(response: ModelResponse, schema: ReplySchema | None) -> str
 
 
 def read_usage(usage: RequestUsage) -> Usage:
-    """Tokens under our names.
+    """Token counts as a `Usage`.
 
-    pydantic-ai counts cached tokens into the input and reasoning into the output, and writes 0 for
-    unknown counts.
+    pydantic-ai includes cached tokens in the input and reasoning in the output, and reports 0 for unknown
+    counts.
     """
     if usage.unmeasured_requests or not (usage.input_tokens or usage.output_tokens):
         return UNKNOWN_USAGE

@@ -15,17 +15,8 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Cassette": "file",
-            "Line": "line",
-            "MEASURED": "line",
-            "is_reply": "line",
-            "is_seconds": "line",
-            "request_key": "line",
-            "UnreadableFileError": "file",
-            "shared_cassette": "file",
-            "write_line": "line",
-        },
+        file="Cassette UnreadableFileError shared_cassette",
+        line="Line MEASURED is_reply is_seconds request_key write_line",
     )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Cassette file: recorded answers beside a notebook, one sorted line per request, made for git.
+"""Cassette file: recorded answers beside a notebook, one line per request, sorted for readable diffs.
 
 Several kernels may record into one file at once: each write takes a lock, reads the file, adds its own
 records and replaces the whole file atomically. A damaged file is never overwritten.
@@ -30,14 +30,14 @@ Stamp = tuple[int, int, int]
 
 
 class UnreadableFileError(ConfigError):
-    """The system does not let the file be read; what is in it may be whole."""
+    """The system refuses to read the file; its content may be intact."""
 
 
 class Cassette:
     """The records of one file.
 
     Args:
-        path: The file, which need not exist. A link is followed, so that it stays one.
+        path: The file, which need not exist. A symbolic link is followed and stays a link.
         clock: Used to wait while another kernel writes.
 
     Attributes:
@@ -58,11 +58,11 @@ class Cassette:
 
     @property
     def name(self) -> str:
-        """The file name, for messages; the folder differs between machines."""
+        """The file name without its folder, which differs between machines."""
         return self.path.name
 
     def lines(self) -> Mapping[bytes, Line]:
-        """Every record by key, including those that other kernels have written meanwhile.
+        """Every record by key, including those written by other kernels.
 
         Raises:
             ConfigError: The file cannot be read or is damaged; the message names file and line.
@@ -94,7 +94,7 @@ class Cassette:
         self._pending[line.key] = line
 
     def flush(self) -> None:
-        """Write pending records; of several threads that flush at once the first writes for all.
+        """Write pending records; when several threads flush at once, the first writes for all.
 
         Raises:
             OSError: The file cannot be written, or another kernel keeps it locked; the records stay pending.
@@ -118,7 +118,7 @@ class Cassette:
             return before - len(self.lines())
 
     def size_bytes(self) -> int:
-        """Size of the file; 0 where there is none."""
+        """Size of the file; 0 when it does not exist."""
         stamp = self._find_stamp()
         return 0 if stamp is None else stamp[1]
 
@@ -137,7 +137,7 @@ class Cassette:
             return None
         except OSError as error:
             raise UnreadableFileError(f"{self.name} cannot be read ({error.strerror})") from None
-        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would be read without an end
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device would not end
             raise ConfigError(f"{self.name} is not a plain file and is not read; delete it")
         return found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -159,13 +159,13 @@ class Cassette:
             replacement_file(self.path, b"".join(text + b"\n" for text in texts)) as replacement,
             self._reading,
         ):
-            # Readers in this process see file and memory change together, and need not read the file again.
+            # File and memory change together for readers in this process, which need not read the file again.
             replacement.replace(self.path)
             self._lines, self._stamp, self._usual_model = new, self._find_stamp(), None
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold the write lock of this file, among threads and processes."""
+        """Hold the write lock of this file, across threads and processes."""
         handle = _open_lock(self.path)
         try:
             until = self._clock.monotonic() + LOCK_SECONDS
@@ -215,10 +215,10 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
 
 @contextlib.contextmanager
 def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
-    """Write a replacement beside a file, safely on disk, for an atomic rename; removed when that fails.
+    """Write and sync a replacement beside a file, for an atomic rename; it is removed if that fails.
 
     Raises:
-        OSError: It cannot be written; the original is unchanged.
+        OSError: The replacement cannot be written; the original is unchanged.
     """
     replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -257,7 +257,7 @@ def shared_cassette(path: Path) -> Cassette:
 def _open_lock(path: Path) -> int:
     if sys.platform == "win32":
         return os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    # The folder itself is locked, so that no lock file stays beside the notebook.
+    # The folder is locked, so that no lock file is left beside the notebook.
     return os.open(path.parent, os.O_RDONLY)
 
 

@@ -30,7 +30,7 @@ _REST = ("weights", "reply", "error", "notes", MEASURED)
 
 
 class LineError(ValueError):
-    """A line is not a valid record; the text says why and what to do, without the line number."""
+    """A line is not a valid record; the message gives reason and fix, without the line number."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,8 +38,8 @@ class Line:
     """A record of a cassette, kept as text: most records of a long cassette are never decoded.
 
     Attributes:
-        key: Identifies the request; equal bytes mean the same request.
-        text: The line as in the file, without its end; validated.
+        key: Key of the request; equal bytes mean the same request.
+        text: The line as in the file, without its line break; validated.
     """
 
     key: bytes
@@ -50,7 +50,7 @@ class Line:
     def fields(self) -> Mapping[str, Any]:
         """The record without version and checksum.
 
-        `model`, `body`, and where they apply `schema`, `replica`, `weights`, `reply` or `error`, `notes`,
+        `model`, `body` and, if they apply, `schema`, `replica`, `weights`, `reply` or `error`, `notes`,
         `measured`.
         """
         if self._fields is None:
@@ -64,11 +64,11 @@ class Line:
 
     @property
     def is_reply(self) -> bool:
-        """Whether the outcome is a reply; otherwise it is an error."""
+        """Whether the outcome is a reply, not an error."""
         return "reply" in self.fields
 
     def same_outcome(self, other: Line) -> bool:
-        """Whether both have the same answer or error, regardless of time, tokens and cost.
+        """Whether two records have the same answer or error, regardless of time, tokens and cost.
 
         The cost of the same answer varies with the provider's own cache.
         """
@@ -76,7 +76,7 @@ class Line:
 
 
 def request_key(fields: Mapping[str, Any]) -> bytes:
-    """The key of a request with these fields; the keys of its body must be sorted, as in a line."""
+    """Key of a request with these fields; the keys of its body must be sorted, as in a line."""
     return orjson.dumps([fields.get(name) for name in _REQUEST])
 
 
@@ -84,7 +84,7 @@ def write_line(fields: Mapping[str, Any]) -> Line:
     """Make a record from fields.
 
     Raises:
-        ConfigError: A field is not JSON.
+        ConfigError: A field cannot be encoded as JSON.
     """
     ordered = {name: fields[name] for name in (*_REQUEST, *_REST) if fields.get(name) is not None}
     ordered["body"] = orjson.loads(orjson.dumps(ordered["body"], option=orjson.OPT_SORT_KEYS))
@@ -92,7 +92,7 @@ def write_line(fields: Mapping[str, Any]) -> Line:
         head = orjson.dumps({**ordered, "version": VERSION})[:-1]
     except TypeError as error:
         raise ConfigError(
-            f"the request cannot stand in a cassette ({error}); switch replay off for it"
+            f"the request cannot be stored in a cassette ({error}); switch replay off for it"
         ) from None
     return Line(request_key(ordered), head + _CHECKSUM + _checksum(head) + b'"}')
 
@@ -101,10 +101,10 @@ def read_line(text: bytes) -> Line:
     """Read the record of a line.
 
     Args:
-        text: The line without its end.
+        text: The line without its line break.
 
     Raises:
-        LineError: It is not exactly what `write_line` writes.
+        LineError: The text is not exactly what `write_line` writes.
     """
     if text.startswith(_MARKERS):
         raise LineError("is a merge marker; keep the lines of both sides and delete the markers")
@@ -112,15 +112,15 @@ def read_line(text: bytes) -> Line:
         record = orjson.loads(text)
     except orjson.JSONDecodeError:
         raise LineError(
-            "is cut off or was edited by hand; take the file back from git, or delete the line and record it "
+            "is cut off or was edited by hand; restore the file from git, or delete the line and record it "
             "again"
         ) from None
     version = record.get("version") if type(record) is dict else None
     if type(version) is int and version > VERSION:
-        raise LineError(f"is of version {version}, this ainb reads version {VERSION}; upgrade ainb")
+        raise LineError(f"is of version {version}, but this ainb reads version {VERSION}; upgrade ainb")
     if type(version) is int and 0 < version < VERSION:
         raise LineError(
-            f"is of version {version}, which knows requests by another form than version {VERSION}; record "
+            f"is of version {version}, which stores requests in another form than version {VERSION}; record "
             "the notebook again: "
             "delete the file and run it with %ai replay record"
         )
@@ -129,7 +129,7 @@ def read_line(text: bytes) -> Line:
     head, found, checksum = text.rpartition(_CHECKSUM)
     if not found or checksum != _checksum(head) + b'"}':
         raise LineError(
-            "was edited by hand (its sha256 does not fit); take the file back from git, or delete the line "
+            "was edited by hand (its sha256 does not match); restore the file from git, or delete the line "
             "and record it again"
         )
     if not _is_whole(_without_frame(record)) or not text.startswith(_MODEL) or _BODY not in text:
@@ -155,7 +155,7 @@ def _lasting(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether the fields have the right types; a checksum can be forged, and the record becomes a reply."""
+    """Whether the fields have the right types; checked because a checksum can be forged."""
     if not record.keys() >= _NEEDED or ("reply" in record) == ("error" in record):
         return False
     for name, value in record.items():

@@ -14,6 +14,6 @@ from ainb.lazy import lazy_exports
 if TYPE_CHECKING:
     from ainb.stores.day_book.book import DayBook
 else:
-    __getattr__ = lazy_exports(__name__, {"DayBook": "book"})
+    __getattr__ = lazy_exports(__name__, book="DayBook")
 
 __all__ = ["DayBook"]

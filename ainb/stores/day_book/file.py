@@ -35,7 +35,7 @@ from ainb.stores.day_book.sql import (
 )
 from ainb.stores.day_book.trace import read_trace
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import Owner, tie
+from ainb.stores.sqlite import Owner, close_with
 
 Statement = tuple[str, tuple[object, ...] | dict[str, object]]
 # Owner of a reservation that no process has, so that it ends with none.
@@ -247,7 +247,7 @@ class BookFile:
     def _open(self, owner: Owner) -> sqlite3.Connection:
         if self.db is None:
             db = _connect(self._path, self._busy_seconds)
-            self.db, self._close = db, tie(db, self)
+            self.db, self._close = db, close_with(db, self)
             if self._on_other_values is not None:
                 if db.execute(HAS_OTHER_VALUES).fetchone()[0]:
                     self._on_other_values()

@@ -1,4 +1,4 @@
-"""The disk store: one diskcache database of plain texts.
+"""Disk store: one diskcache database of plain texts.
 
 `store` is the store, `text_cache` the database, `write_queue` the thread that writes, `faults` the handling
 of disk errors.
@@ -13,6 +13,6 @@ from ainb.lazy import lazy_exports
 if TYPE_CHECKING:
     from ainb.stores.disk.store import DiskStore
 else:
-    __getattr__ = lazy_exports(__name__, {"DiskStore": "store"})
+    __getattr__ = lazy_exports(__name__, store="DiskStore")
 
 __all__ = ["DiskStore"]

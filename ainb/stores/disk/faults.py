@@ -1,4 +1,4 @@
-"""Faults of the disk store: the disk is not used for a while, and one notice is sent."""
+"""Faults of the disk store: a pause in the use of the disk, and one notice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REST_SECONDS = 30.0
 class Faults:
     """Keeps a fault until a thread that uses the store reports it.
 
-    The writer thread has no cell to print to, so it only notes the fault.
+    The writer thread has no cell to print to, so it only records the fault.
 
     Args:
         sink: Receives one notice.
@@ -20,32 +20,32 @@ class Faults:
     def __init__(self, clock: Clock, sink: Sink) -> None:
         self._clock = clock
         self._sink = sink
-        self._rest_until: float | None = None
+        self._paused_until: float | None = None
         self._reported = False
         self.noted: str | None = None
 
-    def is_resting(self) -> bool:
+    def is_paused(self) -> bool:
         """Whether the disk failed recently and is not used."""
-        return self._rest_until is not None and self._clock.monotonic() < self._rest_until
+        return self._paused_until is not None and self._clock.monotonic() < self._paused_until
 
-    def rest(self, error: Exception) -> None:
-        """Note a failure of the disk, which is not used for 30 s."""
-        self._rest_until = self._clock.monotonic() + REST_SECONDS
+    def pause(self, error: Exception) -> None:
+        """Record a failure of the disk, which is then not used for 30 s."""
+        self._paused_until = self._clock.monotonic() + REST_SECONDS
         # diskcache's Timeout has no text; the error of SQLite is its context.
         reason = " ".join((str(error) or str(error.__context__ or "")).split()) or type(error).__name__
-        self.note(f"the disk cache cannot be used just now ({reason}); answers are kept in memory meanwhile")
+        self.note(f"the disk cache cannot be used just now ({reason}); answers are kept in memory for now")
 
-    def wake(self) -> None:
+    def resume(self) -> None:
         """Use the disk again at once."""
-        self._rest_until = None
+        self._paused_until = None
 
     def note(self, fault: str) -> None:
-        """Note a fault that does not stop the store."""
+        """Record a fault that does not stop the store."""
         if not self._reported and self.noted is None:
             self.noted = fault
 
     def report(self) -> None:
-        """Send the noted fault to the sink, unless one was sent before."""
+        """Send the recorded fault to the sink, unless one was sent before."""
         fault, self.noted = self.noted, None
         reported, self._reported = self._reported, True
         if fault is not None and not reported:

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ainb.stores.disk.text_cache import TextCache
 
 EXIT_SECONDS = 2.0
+# How long a look that found nothing counts. What another kernel stores meanwhile is missed, as it is while
+# its call is in flight.
+ABSENT_SECONDS = 0.1
+MAX_ABSENT = 4_096
 
 
 class DiskStore:
@@ -29,11 +33,11 @@ class DiskStore:
 
     A read takes a few microseconds on the calling thread, and waits 50 ms at most for a locked database.
     Writes are queued and committed in groups by a thread, which ends when it is idle; reads see queued texts.
-    Nothing is ever evicted. After a fault the disk is not used for 30 s, and the answers of that time are
-    kept in memory.
+    Nothing is ever evicted. After a fault the disk is not used for 30 s, and answers are kept in memory in
+    the meantime.
 
     Args:
-        folder: Created on first use (0700); the files in it are 0600.
+        folder: Folder of the database, created on first use (0700); its files are 0600.
         fallback: Store of answers that the disk cannot take; None means a memory store of the default size.
         sink: Receives one notice of a fault; called by a thread that uses the store, never by the writer.
     """
@@ -51,6 +55,8 @@ class DiskStore:
         self._folder = Path(folder)
         self._fallback = MemoryStore() if fallback is None else fallback
         self._faults = Faults(clock, sink)
+        self._clock = clock
+        self._absent: dict[str, float] = {}  # names that the file did not hold, until a monotonic second
         self._database: TextCache | None = None
         self._queue = WriteQueue(self._write, self._close_connection)
         renew_after_fork(self)
@@ -63,20 +69,40 @@ class DiskStore:
         if found is not None:
             return found
         text = self._fallback.read(name) if len(self._fallback) else None
-        if text is None:
+        until = self._absent.pop(name, None)
+        if text is None and (until is None or self._clock.monotonic() >= until):
             text = self._read(name)
         if self._faults.noted is not None:
             self._faults.report()
         return text
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Look up in one statement which of these texts the file lacks; `get` does not look again at once."""
+        from ainb.stores.disk.text_cache import MOST_NAMES
+
+        if self._faults.is_paused() or (database := self._open()) is None:
+            return
+        now = self._clock.monotonic()
+        if len(self._absent) > MAX_ABSENT:  # of rows that were never asked for
+            self._absent.clear()
+        for place in range(0, len(keys), MOST_NAMES):
+            names = [f"{namespace}:{key}" for key in keys[place : place + MOST_NAMES]]
+            try:
+                held = database.held(names)
+            except Exception as error:  # noqa: BLE001 - as in `_read`
+                self._faults.pause(error)
+                return
+            self._absent.update(dict.fromkeys(set(names) - held, now + ABSENT_SECONDS))
+
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Queue a text to be written; it can be read at once."""
         name = f"{namespace}:{key}"
+        self._absent.pop(name, None)
         if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
             self._faults.note(
-                f"an answer is larger than the {MAX_TEXT_BYTES} bytes that the cache takes, and was not kept"
+                f"an answer is larger than the cache's limit of {MAX_TEXT_BYTES} bytes and was not kept"
             )
-        elif self._faults.is_resting() or self._is_full(text):
+        elif self._faults.is_paused() or self._is_full(text):
             self._fallback.write(name, text, created_at)
         else:
             if len(self._fallback):
@@ -103,17 +129,17 @@ class DiskStore:
         """Delete a whole namespace; a database that cannot be read is deleted with all its contents."""
         spared = await self._fallback.clear(namespace)
         prefix = f"{namespace}:"
-        self._faults.wake()
+        self._faults.resume()
         gone = self._change(
             lambda name: name.startswith(prefix), lambda database: database.delete_all(namespace)
         )
-        if self._faults.is_resting():
+        if self._faults.is_paused():
             self._delete_files()
         return spared + gone
 
     async def stats(self) -> StoreStats:
-        """Rows (queued ones included) and size of the files."""
-        if self._faults.is_resting() or (database := self._open()) is None:
+        """Number of rows, queued ones included, and size of the files."""
+        if self._faults.is_paused() or (database := self._open()) is None:
             return await self._fallback.stats()
         try:
             entries = database.count_entries()
@@ -121,7 +147,7 @@ class DiskStore:
 
             size_bytes = sum(file.stat().st_size for file in self._folder.glob(f"{FILE_NAME}*"))
         except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
-            self._faults.rest(error)
+            self._faults.pause(error)
             return await self._fallback.stats()
         if entries is None:
             return StoreStats(entries=None, size_bytes=size_bytes)
@@ -141,29 +167,30 @@ class DiskStore:
             self._faults.report()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
-        """Block until the queue is written or given up; returns whether in time (15 s; at exit 2 s)."""
+        """Block until the queue is written or given up (15 s, at exit 2 s); False when time ran out."""
         return self._queue.flush(timeout_seconds)
 
-    def let_go(self) -> None:
-        """Have the writer end once the queue is written; never waits."""
-        self._queue.let_go()
+    def end_threads(self) -> None:
+        """Make the writer end after the queue is written; never waits."""
+        self._queue.end_threads()
 
-    def hurry(self) -> None:
-        """At exit: write the queue at once."""
-        self._queue.hurry()
+    def write_now(self) -> None:
+        """Write the queue without delay, at exit."""
+        self._queue.write_now()
 
     def renew(self) -> None:
         """Reset in a forked child: the parent writes its queue and keeps its connections."""
         self._database = None
+        self._absent = {}
         self._queue.renew()
 
     def _read(self, name: str) -> str | None:
         database = self._database
-        if self._faults.is_resting() or (database is None and (database := self._open()) is None):
+        if self._faults.is_paused() or (database is None and (database := self._open()) is None):
             return None
         try:
             return database.read(name)
-        except Exception as error:  # noqa: BLE001 - a fault of the cache is a miss, whatever it is
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self._fail_read(error)
             return None
 
@@ -171,12 +198,12 @@ class DiskStore:
         from ainb.stores.disk.text_cache import TamperedRowError
 
         if isinstance(error, TamperedRowError):
-            self._faults.note("a stored answer is not what ainb writes")
+            self._faults.note("a stored answer is not in ainb's format")
         else:
-            self._faults.rest(error)
+            self._faults.pause(error)
 
     def _open(self) -> TextCache | None:
-        """The database, opened on first use; None when it cannot be."""
+        """The database, opened on first use; None when it cannot be opened."""
         with self._queue.writing:
             if self._database is not None:
                 return self._database
@@ -186,14 +213,14 @@ class DiskStore:
 
                 prepare(self._folder, FILE_NAME, BESIDE)
                 self._database = TextCache(str(self._folder))
-            except Exception as error:  # noqa: BLE001 - without a disk there is still memory
-                self._faults.rest(error)
+            except Exception as error:  # noqa: BLE001 - without a disk, memory is used
+                self._faults.pause(error)
             return self._database
 
     def _is_full(self, text: str) -> bool:
         if self._queue.has_room(text):
             return False
-        self._faults.note("answers come faster than the disk takes them")
+        self._faults.note("answers arrive faster than the disk can store them")
         return True
 
     def _write(self, batch: list[Item]) -> None:
@@ -202,13 +229,13 @@ class DiskStore:
                 self._fallback.write(name, text, created_at)
 
     def _commit(self, batch: list[Item]) -> bool:
-        if self._faults.is_resting() or (database := self._open()) is None:
+        if self._faults.is_paused() or (database := self._open()) is None:
             return False
         try:
-            database.be_patient()
+            database.wait_for_writers()
             database.set_all(batch)
-        except Exception as error:  # noqa: BLE001 - what the disk does not take goes to memory
-            self._faults.rest(error)
+        except Exception as error:  # noqa: BLE001 - texts that the disk refuses go to memory
+            self._faults.pause(error)
             self._close_connection()
             return False
         return True
@@ -223,12 +250,12 @@ class DiskStore:
         """Drop names from the queue and change the database, with no commit in between."""
         with self._queue.writing:
             dropped = self._queue.drop(drops)
-            if self._faults.is_resting() or (database := self._open()) is None:
+            if self._faults.is_paused() or (database := self._open()) is None:
                 return dropped
             try:
                 return dropped + change(database)
             except Exception as error:  # noqa: BLE001 - a fault of the cache never fails anything else
-                self._faults.rest(error)
+                self._faults.pause(error)
                 self._close_connection()
                 return dropped
 
@@ -240,18 +267,18 @@ class DiskStore:
             self._database = None
             for end in ("", *BESIDE):
                 (self._folder / (FILE_NAME + end)).unlink(missing_ok=True)
-            self._faults.wake()
+            self._faults.resume()
 
 
 _stores: weakref.WeakSet[DiskStore] = weakref.WeakSet()
 
 
 def _flush_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: the threads of all stores write their queues at the same time, for EXIT_SECONDS together."""
+    """Write the queues of all stores at exit, in parallel, for at most EXIT_SECONDS together."""
     until = clock.monotonic() + EXIT_SECONDS
     stores = list(_stores)
     for store in stores:
-        store.hurry()
+        store.write_now()
     for store in stores:
         store.flush(max(0.0, until - clock.monotonic()))
 

@@ -1,7 +1,7 @@
 """diskcache restricted to plain text: the file cannot run code, access other files or change settings.
 
-The stock `Disk` unpickles what a row says is a pickle, and its JSONDisk does the same one step later; a row
-may also name a file to read, and one to delete when it is overwritten; and every row of the table
+diskcache's `Disk` unpickles rows that are marked as pickles, and its JSONDisk does the same one step later. A
+row may also name a file to read, or a file to delete when the row is overwritten. Every row of the table
 ``Settings`` becomes an attribute or a PRAGMA. Here a row is text or an error, and the settings are those
 written below.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores.base import MAX_TEXT_BYTES
-from ainb.stores.sqlite import insert_rows, tie
+from ainb.stores.sqlite import close_with, insert_rows
 
 FILE_NAME: str = DBNAME
 BESIDE = ("-wal", "-shm", "-journal")
@@ -30,10 +30,11 @@ READ_BUSY_SECONDS = 0.05
 WRITE_BUSY_SECONDS = 10.0
 OPEN_TRIES = 100
 OPEN_PAUSE_SECONDS = 0.005
+MOST_NAMES = 32
 MAX_COLUMN_BYTES = MAX_TEXT_BYTES + 2**20
 
-# Written out in full, so that no setting is ever taken from the file. No memory map: a file that someone cuts
-# short while it is mapped kills the process.
+# Complete, so that no setting is taken from the file. No memory map: truncating a mapped file kills the
+# process.
 SETTINGS = {
     "statistics": 0,
     "tag_index": 0,
@@ -49,9 +50,10 @@ SETTINGS = {
     "disk_pickle_protocol": 0,
 }
 
-# The columns and what they hold are diskcache's; its own ``set`` takes three statements a row.
+# Columns and values as in diskcache, whose own ``set`` takes three statements per row.
 _COLUMNS = "key raw store_time expire_time access_time access_count tag size mode filename value".split()  # noqa: SIM905 - one line
 _SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_HELD = f"SELECT key FROM Cache WHERE raw = 1 AND key IN ({', '.join('?' * MOST_NAMES)})"  # noqa: S608 - fixed text
 _INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
 _OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in _COLUMNS[2:]
@@ -59,7 +61,7 @@ _OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
 
 
 class TamperedRowError(Exception):
-    """A row was not written by this package."""
+    """A row that this package did not write."""
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
@@ -69,13 +71,13 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
         super().__init__(directory)
 
     def put(self, key: object) -> tuple[str, bool]:
-        """A key as it is stored."""
+        """Convert a key to its stored form."""
         if type(key) is not str:
-            raise TypeError(f"a key is a text; it is {type(key).__name__}")
+            raise TypeError(f"a key must be a string; it is {type(key).__name__}")
         return key, True
 
     def get(self, key: object, raw: object) -> str:
-        """A key as it was given."""
+        """Convert a stored key back."""
         if type(key) is not str or not raw:
             raise TamperedRowError("a key is not a text")
         return key
@@ -83,7 +85,7 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
     def store(self, value: object, read: object, key: object = UNKNOWN) -> tuple[int, int, None, str]:
         """Size, mode, file name (never one) and value of a new row."""
         if type(value) is not str or read:
-            raise TypeError(f"a value is a text; it is {type(value).__name__}")
+            raise TypeError(f"a value must be a string; it is {type(value).__name__}")
         return len(value), MODE_RAW, None, value
 
     def fetch(self, mode: object, filename: object, value: object, read: object) -> str:
@@ -93,23 +95,23 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no 
         return value
 
     def filename(self, key: object = UNKNOWN, value: object = UNKNOWN) -> tuple[str, str]:
-        """Refuse: values are never written to files."""
-        raise TypeError("values stand in the database")
+        """Raise: values are never written to files."""
+        raise TypeError("values are stored in the database, not in files")
 
     def remove(self, file_path: object) -> None:
-        """Delete nothing, whatever file an overwritten row names."""
+        """Do nothing: a file named by an overwritten row must not be deleted."""
 
 
 class _Connected:
-    """Connection of one thread; closed by `close`, or when the thread or the cache is gone."""
+    """Connection of one thread; closed by `close`, or when the thread or the cache no longer exists."""
 
     def __init__(self, path: Path, timeout_seconds: float) -> None:
-        # Closing the cache closes the connections of all threads, from one thread.
+        # One thread closes the connections of all threads when it closes the cache.
         self.connection = sqlite3.connect(
             path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False
         )
         self.is_open = True
-        self._end = tie(self.connection, self)
+        self._end = close_with(self.connection, self)
         self.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_COLUMN_BYTES)
         self.connection.execute("PRAGMA trusted_schema = OFF")
 
@@ -133,7 +135,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     @property
     def _con(self) -> sqlite3.Connection:
-        """This thread's connection, in place of diskcache's, which only its own thread could close.
+        """This thread's connection, in place of diskcache's own, which no other thread could close.
 
         The process id is not checked each time: after a fork the store opens a new cache (`DiskStore.renew`).
         """
@@ -153,7 +155,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return known.connection
 
     def close(self) -> None:
-        """Close this thread's connection; another is opened when it is needed."""
+        """Close this thread's connection; a new one is opened when needed."""
         known: _Connected | None = getattr(self._local, "connected", None)
         if known is not None:
             known.close()
@@ -170,7 +172,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return self._execute
 
     def _execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
-        """Run a statement of the opening; diskcache's version blocks the event loop for up to a minute."""
+        """Run a statement while opening; diskcache's version blocks the event loop for up to a minute."""
         while True:
             try:
                 return self._con.execute(statement, *arguments)
@@ -195,8 +197,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         setattr(self, key, setting)
         return setting
 
-    def be_patient(self) -> None:
-        """Let this thread's connection wait for writes of other kernels; that of the event loop must not."""
+    def wait_for_writers(self) -> None:
+        """Make this thread's connection wait for writes of other kernels; the event loop's must not wait."""
         self._con.execute(f"PRAGMA busy_timeout = {int(WRITE_BUSY_SECONDS * 1000)}")
 
     def read(self, name: str) -> str | None:
@@ -209,11 +211,21 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         found = self._con.execute(_SELECT, (name,)).fetchone()
         return None if found is None else self._disk.fetch(*found, False)
 
+    def held(self, names: Sequence[str]) -> set[str]:
+        """Those of up to MOST_NAMES names under which something is stored, whatever it is.
+
+        Raises:
+            sqlite3.Error: The file cannot be read.
+        """
+        # Filled up with the first name, so that the connection keeps one prepared statement.
+        asked = [*names, *[names[0]] * (MOST_NAMES - len(names))]
+        return {name for (name,) in self._con.execute(_HELD, asked)}
+
     def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
         """Store texts by name, each with its wall-clock second of creation, in one transaction.
 
         Raises:
-            sqlite3.Error: None of them was stored.
+            sqlite3.Error: No text was stored.
         """
         rows = [
             (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
@@ -241,6 +253,6 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             return self._con.execute(statement, arguments).rowcount
 
     def count_entries(self) -> int | None:
-        """Rows of all namespaces, as the triggers of the database count them."""
+        """Number of rows of all namespaces, as counted by the database's triggers."""
         found = self._con.execute("SELECT value FROM Settings WHERE key = 'count'").fetchall()
         return found[0][0] if len(found) == 1 and type(found[0][0]) is int else None

@@ -13,13 +13,13 @@ GATHER_SECONDS = 0.02
 FLUSH_SECONDS = 15.0
 IDLE_SECONDS = 5.0
 
-# Name, and the text with its wall-clock second of creation.
+# A name, and the text with its creation time in wall-clock seconds.
 Item = tuple[str, tuple[str, float]]
 Waiting = dict[str, tuple[str, float]]
 
 
 class WriteQueue:
-    """Queue that can be read, with a writer thread that ends when it is idle.
+    """Write queue whose pending texts can be read, with a writer thread that ends when idle.
 
     Args:
         write: Writes a batch; called by the thread, with `writing` held.
@@ -37,7 +37,7 @@ class WriteQueue:
         self.renew()
 
     def renew(self) -> None:
-        """Start with an empty queue, no thread and free locks."""
+        """Reset to an empty queue, no thread and free locks."""
         self.writing = threading.RLock()
         self._changed = threading.Condition(threading.Lock())
         self._hurry = threading.Event()
@@ -53,8 +53,8 @@ class WriteQueue:
 
     def find(self, name: str) -> str | None:
         """The queued text of a name, or None."""
-        # In this order without a lock: the thread fills `_under_way` before it empties `_waiting`, so nothing
-        # is missed.
+        # Without a lock the order matters: the thread fills `_under_way` before it empties `_waiting`, so
+        # nothing is missed.
         found = self._waiting.get(name) or self._under_way.get(name)
         return None if found is None else found[0]
 
@@ -83,8 +83,8 @@ class WriteQueue:
             self._changed.notify_all()
         return len(dropped)
 
-    def hurry(self) -> None:
-        """At exit: write the queue at once; `flush` then waits only as long as its caller says."""
+    def write_now(self) -> None:
+        """Write the queue without delay, at exit; `flush` then waits only for its caller's time limit."""
         self._patience_seconds = 0.0
         self._hurry.set()
 
@@ -95,7 +95,7 @@ class WriteQueue:
             timeout_seconds: Time limit; None means FLUSH_SECONDS, and no wait at exit.
 
         Returns:
-            Whether that happened in time.
+            Whether it was done in time.
         """
         with self._changed:
             self._hurry.set()
@@ -104,8 +104,8 @@ class WriteQueue:
             self._hurry.clear()
             return done
 
-    def let_go(self) -> None:
-        """Have the thread end as soon as it has written what waits; does not wait for it."""
+    def end_threads(self) -> None:
+        """Make the thread end after it has written the queue; does not wait for it."""
         with self._changed:
             self._closed = True
             self._hurry.set()
@@ -124,7 +124,7 @@ class WriteQueue:
             self._closed = False
 
     def _run(self) -> None:
-        """Collect for a moment, write, wait for more."""
+        """Collect texts for a moment, write them, and wait for more."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)

@@ -19,13 +19,9 @@ if TYPE_CHECKING:
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "SharedPermitStage": "circuit",
-            "SharedState": "state",
-            "StateAddress": "address",
-            "parse_state": "address",
-            "require_extra": "address",
-        },
+        address="StateAddress parse_state require_extra",
+        circuit="SharedPermitStage",
+        state="SharedState",
     )
 
 __all__ = ["SharedPermitStage", "SharedState", "StateAddress", "parse_state", "require_extra"]

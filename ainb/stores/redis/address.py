@@ -14,7 +14,7 @@ from ainb.errors import ConfigError
 
 SCHEMES = ("redis", "rediss")
 USERNAME_VARIABLE = "AINB_STATE_USERNAME"
-PASSWORD_VARIABLE = "AINB_STATE_PASSWORD"  # noqa: S105 - the variable's name, not what is in it
+PASSWORD_VARIABLE = "AINB_STATE_PASSWORD"  # noqa: S105 - the variable's name, not its value
 DEFAULT_NAMESPACE = "ainb"
 DEFAULT_PORT = 6379
 _FORM = "redis://host:6379/0 or rediss://… (?namespace=team keeps teams on one server apart)"
@@ -27,7 +27,7 @@ class StateAddress:
 
     Attributes:
         url: The URL as given, password included; never printed.
-        namespace: Prefix of every key, so that teams on one server are separated.
+        namespace: Prefix of every key; it separates teams on one server.
     """
 
     url: str = field(repr=False)
@@ -46,7 +46,7 @@ class StateAddress:
         return f"StateAddress({str(self)!r})"
 
     def credentials(self, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-        """User name and password from the environment, where the URL has none.
+        """User name and password from the environment, for those that the URL lacks.
 
         Args:
             environ: Environment variables; None means the process's own.
@@ -77,7 +77,8 @@ def parse_state(value: Any) -> StateAddress | None:
     """Read the option ``state``; None and "" mean local state.
 
     Raises:
-        ConfigError: It is not a Redis URL; the value is not repeated, since it may contain a password.
+        ConfigError: The value is not a Redis URL; the message does not repeat it, since it may contain a
+            password.
     """
     if value is None or isinstance(value, StateAddress):
         return value
@@ -93,7 +94,8 @@ def parse_state(value: Any) -> StateAddress | None:
         valid = False
     if not valid:
         raise ConfigError(
-            f"state takes a URL such as {_FORM}; what was given is none (not shown, it may hold a password)"
+            f"state takes a URL such as {_FORM}; the given value is not one (not shown, it may hold a "
+            "password)"
         )
     options = parse_qs(parts.query)
     namespace = options.pop("namespace", [DEFAULT_NAMESPACE])[-1]

@@ -1,4 +1,4 @@
-"""Shared cache in Redis: answers with an age limit, and leases that let one process make each answer."""
+"""Shared cache in Redis: answers with an age limit, and leases by which one process fetches each answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from ainb.stores.base import Store, StoreStats, at_once
@@ -13,12 +14,12 @@ from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.script import load_script
 
-LEASE_SECONDS = 5.0  # renewed at every heartbeat; after its owner's death another process waits so long
+LEASE_SECONDS = 5.0  # renewed at every heartbeat; other processes wait this long after its owner's death
 CLAIM_SECONDS = 1.0  # of a lease that a lookup takes for a call that is usually sent at once
 POLL_SECONDS = 0.04
 MAX_POLL_SECONDS = 0.25
-OPENING_POLLS = 50  # 2 s; a local store that takes longer to open hangs, and is left to its thread
-STALE_FACTOR = 2  # an expired answer is kept as long again, for use while a circuit is open
+OPENING_POLLS = 50  # 2 s; a local store that takes longer hangs and is not waited for
+STALE_FACTOR = 2  # an expired answer is kept for the same time again, for use while a circuit is open
 SCAN_COUNT = 500
 _MINE, _ANSWERED = 1, 2
 LEASED = "reply"  # the namespace of answers that cost money; lookups in others take no lease
@@ -38,7 +39,8 @@ class RedisStore:
 
     Args:
         fallback: Local store.
-        ttl_seconds: Age up to which answers are valid; they are kept twice as long. None means no limit.
+        ttl_seconds: Age up to which answers are valid; they are kept for twice that time. None means no
+            limit.
     """
 
     name = "redis"
@@ -50,13 +52,13 @@ class RedisStore:
         self._claimed: dict[str, float] = {}
         self._leased: set[str] = set()
         client.on.heartbeat.append(self._renew_leases)
-        # The local store is opened now, not in the moment in which the server fails.
+        # The local store is opened now, not when the server fails.
         self._opening = threading.Thread(target=self._open_fallback, daemon=True)
         if fallback.name == "disk":
             self._opening.start()
 
     async def get(self, namespace: str, key: str) -> str | None:
-        """The text, or None when there is none; then also takes its lease, if that is free."""
+        """The text, or None when there is none; then its lease is taken, if it is free."""
         if self._client.is_down:
             return await self._fallback.get(namespace, key)
         try:
@@ -64,8 +66,13 @@ class RedisStore:
         except UnavailableError:
             return await self._fallback.get(namespace, key)
 
+    def expect(self, namespace: str, keys: Sequence[str]) -> None:
+        """Prepare the local store where the server is unavailable; a lookup on the server takes a lease."""
+        if self._client.is_down:
+            self._fallback.expect(namespace, keys)
+
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
-        """Store a text and release its lease; returns before the server has it."""
+        """Store a text and release its lease; returns before the server has stored it."""
         name = f"{namespace}:{key}"
         if self._client.is_down:
             await self._fallback.set(namespace, key, text, created_at=created_at)
@@ -79,7 +86,7 @@ class RedisStore:
         self._client.send(("DEL", self._keys(f"{namespace}:{key}")[0]))
 
     async def prune(self, namespace: str, *, created_before: float) -> int:
-        """Delete local texts created before a wall-clock second; those of the server expire."""
+        """Delete local texts created before a wall-clock second; texts on the server expire."""
         return await self._fallback.prune(namespace, created_before=created_before)
 
     async def clear(self, namespace: str) -> int:
@@ -91,26 +98,26 @@ class RedisStore:
             return gone
 
     async def stats(self) -> StoreStats:
-        """Unknown: the server would have to scan its keys."""
+        """Unknown sizes, since the server would have to scan its keys."""
         return StoreStats(entries=None, size_bytes=None)
 
     async def settle(self) -> None:
-        """Wait until the server has answered a later command, and the local store is written."""
+        """Wait until the server has run all earlier commands and the local store is written."""
         with contextlib.suppress(UnavailableError):
             await self._client.run_on_loop(lambda: self._client.run_command(("PING",)))
         await self._fallback.settle()
 
-    def let_go(self) -> None:
-        """Have threads of the local store end when their work is done."""
-        self._fallback.let_go()
+    def end_threads(self) -> None:
+        """Make threads of the local store end after their queued work; never waits."""
+        self._fallback.end_threads()
 
     async def close(self) -> None:
         """Release leases and close the local store."""
         for name in self._leased:
             self._client.send_script(RELEASE, self._keys(name), (self._client.owner,))
         self._leased.clear()
-        # SQLite crashes when a connection is closed while another thread reads on it. No executor: at exit it
-        # takes no work.
+        # SQLite crashes when a connection is closed while another thread reads with it. No executor is used,
+        # since it takes no work at exit.
         for _ in range(OPENING_POLLS):
             if not self._opening.is_alive():
                 break
@@ -120,32 +127,34 @@ class RedisStore:
     def _open_fallback(self) -> None:
         at_once(self._fallback.get("reply", ""))
 
-    async def lead(self, namespace: str, key: str, *, anew: bool = False) -> bool:
+    async def acquire_lease(self, namespace: str, key: str, *, anew: bool = False) -> bool:
         """Take the lease of an answer; waits while another process holds it.
 
         Args:
             namespace: Namespace of the key.
             key: Key inside the namespace.
-            anew: An existing text does not count.
+            anew: Whether an existing text is ignored.
 
         Returns:
-            True: this process holds the lease and must `release` it. False: another process is done, so look
-            again.
+            True: this process holds the lease and must release it. False: another process is done; look the
+            text up again.
         """
         name = f"{namespace}:{key}"
         if self._client.is_down:
             return True
-        # A lease that a lookup took is not renewed before the call is sent, so it expires soon.
+        # A lease taken by a lookup that was then cancelled is not renewed, so it expires soon.
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
             self._renew(name)
         try:
-            return name in self._leased or await self._client.run_on_loop(lambda: self._lead(name, anew=anew))
+            return name in self._leased or await self._client.run_on_loop(
+                lambda: self._acquire_lease(name, anew=anew)
+            )
         except UnavailableError:
             return True
 
-    def release(self, namespace: str, key: str) -> None:
-        """Release the lease, where `set` has not done so."""
+    def release_lease(self, namespace: str, key: str) -> None:
+        """Release the lease, unless `set` has released it."""
         name = f"{namespace}:{key}"
         if name in self._leased:
             self._leased.discard(name)
@@ -164,7 +173,7 @@ class RedisStore:
             self._claimed[name] = self._client.clock.monotonic() + CLAIM_SECONDS / 2
         return None
 
-    async def _lead(self, name: str, *, anew: bool) -> bool:
+    async def _acquire_lease(self, name: str, *, anew: bool) -> bool:
         pause, has_waited = POLL_SECONDS, False
         while True:
             words = (self._client.owner, int(LEASE_SECONDS * 1000), int(anew))

@@ -37,7 +37,7 @@ STATES: dict[str, State] = {
 
 
 class SharedBreaker(CircuitBreaker):
-    """A circuit breaker with its state on the server, or in this process while the server is unavailable.
+    """Circuit breaker with its state on the server, or in this process while the server is unavailable.
 
     Args:
         options: Thresholds; normally the same in every process.
@@ -69,12 +69,12 @@ class SharedBreaker(CircuitBreaker):
 
     @property
     def state(self) -> State:
-        """State for all processes, at most one heartbeat old."""
+        """State shared by all processes, at most one heartbeat old."""
         return super().state if self._client.is_down else self._seen
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may pass; 0 when one may pass now, None when forced open."""
+        """Seconds until a call may pass; 0 if one may pass now, None when forced open."""
         if self._client.is_down:
             return super().retry_after
         if self._seen == "forced-open":
@@ -122,10 +122,10 @@ class SharedBreaker(CircuitBreaker):
             raise self._refuse()
 
     async def attempt(self, call: Call, proceed: Handler) -> Reply:
-        """One attempt under a permit.
+        """Run one attempt under a permit.
 
         Raises:
-            CircuitOpenError: The call is refused; ``retry_after`` says how long.
+            CircuitOpenError: The call is refused; see ``retry_after``.
         """
         self._used = True
         try:
@@ -146,7 +146,7 @@ class SharedBreaker(CircuitBreaker):
             self._end(generation, probe, failed=failed)
 
     async def _permit(self) -> tuple[int, int]:
-        """Generation and number of the probe; 0 for a call that is not a probe."""
+        """Take a permit: its generation, and its number as a probe (0 for other calls)."""
         if self._client.is_down:
             raise UnavailableError("local state is in use")
         if self._is_known and self._seen in {"closed", "disabled"}:
@@ -183,7 +183,7 @@ class SharedBreaker(CircuitBreaker):
             self._report(generation, -1 if failed is None else int(failed), probe)
 
     def _count_answer(self) -> None:
-        """A success changes no state, so it is reported later, together with others or a failure."""
+        """Count a success, reported later with others or with a failure, since it changes no state."""
         self._answers += 1
         if not self._is_reporting:
             self._is_reporting = True
@@ -212,7 +212,7 @@ class SharedBreaker(CircuitBreaker):
             self._client.send_script(LOOK, self._keys, self._words(), self._update)
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back; the state may have changed meanwhile."""
+        """Update the state after a reconnection."""
         self._is_known = False
         self._on_heartbeat()
 
@@ -233,8 +233,8 @@ class SharedBreaker(CircuitBreaker):
         error = self._refused(self._clock.monotonic())
         if self._seen == "forced-open":
             return CircuitOpenError(
-                f"{self.name} is switched off for everybody (its circuit is forced open); nothing was sent; "
-                "reset the circuit or try another model"
+                f"{self.name} is switched off for all processes (its circuit is forced open); nothing was "
+                "sent; reset the circuit or try another model"
             )
         return CircuitOpenError(str(error), retry_after=self.retry_after)
 
@@ -266,7 +266,7 @@ class SharedPermitStage:
         self._breakers = breakers
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """One attempt under a permit."""
+        """Run one attempt under a permit."""
         breaker = self._breakers.of(call)
         if isinstance(breaker, SharedBreaker):
             return await breaker.attempt(call, proceed)

@@ -1,4 +1,4 @@
-"""Scripts of the shared circuit breaker; ``lua/circuit/head.lua`` describes their keys and arguments."""
+"""Lua scripts of the shared circuit breaker; ``lua/circuit/head.lua`` describes their keys and arguments."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Redis client of a session: commands and scripts over one connection, a heartbeat, and reconnection.
 
-The connection belongs to one loop (the engine's), wherever calls come from. After a fault the server is not
-used until a background attempt has reached it: only the calls of that moment wait for the timeout.
+The connection belongs to one loop (the engine's); calls may come from any thread or loop. After a fault the
+server is not used until a background attempt reaches it, so that only calls in flight at the fault wait for
+the timeout.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ MAX_BACKLOG = 10_000
 
 
 class RedisClient(LoopBound):
-    """Commands and scripts to one server, from any thread and any loop.
+    """Runs commands and scripts on one server, from any thread and any loop.
 
     Args:
         address: Address of the server.
@@ -54,10 +55,10 @@ class RedisClient(LoopBound):
 
     Attributes:
         owner: Name of this process among its peers.
-        peers: Names of all processes alive at the last heartbeat, this one included; never empty.
+        peers: Names of the processes alive at the last heartbeat, this one included; never empty.
         distance_s: Round-trip time to the server in seconds, smoothed; None before the first heartbeat.
         is_down: Whether the server is unavailable, so that local state is used.
-        on: Listeners of the connection.
+        on: Callbacks for events of the connection.
     """
 
     owner: str
@@ -79,12 +80,12 @@ class RedisClient(LoopBound):
         self.rng = rng
         self.on = Listeners()
         self._sink = sink
-        self._told_at: float | None = None
+        self._noticed_at: float | None = None
         self.renew()
         renew_after_fork(self)
 
     def renew(self) -> None:
-        """Reset, also in a forked child: connection and name belong to its parent."""
+        """Reset connection and name; also called in a forked child, where they belong to the parent."""
         self.is_down = False
         self._connection: Connection | None = None
         self._backlog: list[Command] = []
@@ -102,7 +103,7 @@ class RedisClient(LoopBound):
         return self._data or ""
 
     def start(self) -> None:
-        """Connect in the background, so that the first call finds the connection open; from any thread."""
+        """Connect in the background, before the first call needs the connection; from any thread."""
         self.call_soon(self._start_heartbeat)
 
     def key(self, *parts: str) -> str:
@@ -118,10 +119,10 @@ class RedisClient(LoopBound):
             script: Script to run.
             keys: Its keys.
             args: Its arguments.
-            lost: Called with the result when the caller was cancelled meanwhile.
+            lost: Called with the result when the caller was cancelled in the meantime.
 
         Raises:
-            UnavailableError: The server is unavailable; local state is to be used.
+            UnavailableError: The server is unavailable; the caller must use local state.
         """
         return await self.run_command(("EVALSHA", script.sha, len(keys), *keys, *args), lost)
 
@@ -181,7 +182,7 @@ class RedisClient(LoopBound):
         }
 
     async def close(self) -> None:
-        """Send what is waiting, leave the peers and close the connection; later calls use local state."""
+        """Send queued commands, leave the peers and close the connection; later calls use local state."""
         self.is_down = True  # else a late report would connect again
         for task in (self._heartbeat_task, self._opening):
             if task is not None and not task.done():
@@ -216,7 +217,7 @@ class RedisClient(LoopBound):
             if not done:
                 self._break(UnavailableError(f"no answer within {TIMEOUT_SECONDS} s"))
         if self._connection is None:
-            raise UnavailableError("the server is out of reach")
+            raise UnavailableError("the server cannot be reached")
 
     def _attempt(self) -> asyncio.Task[None]:
         """The current attempt to connect, started if there is none."""
@@ -250,7 +251,7 @@ class RedisClient(LoopBound):
             listener(was_lost)
 
     async def _heartbeats(self) -> None:
-        """Once a second: send a heartbeat and call the listeners, or try to reconnect."""
+        """Send a heartbeat and call the listeners, or try to reconnect, once a second."""
         while True:
             try:
                 if self._connection is None:
@@ -267,7 +268,7 @@ class RedisClient(LoopBound):
             await asyncio.sleep(HEARTBEAT_SECONDS * (0.9 + 0.2 * self.rng.random()))
 
     async def _heartbeat(self, ask: Callable[[Sequence[Any]], Awaitable[Any]]) -> None:
-        """Send a heartbeat, and another one under a new name where this process was declared dead."""
+        """Send a heartbeat, and another under a new name if this process was declared dead."""
         began = self.clock.monotonic()
         keys = (self.key("peers"), self.key("data"), self.key("new"))
         limits = (LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8), NEW_MS)
@@ -286,13 +287,13 @@ class RedisClient(LoopBound):
         self._data, self.peers = rest[0], tuple(rest[1:])
 
     def _name(self) -> None:
-        # A name is never reused: what it held may have been released.
+        # A name is never reused: the permits and money of the old one may have been released.
         self.owner = new_name()
         self.peers = (self.owner,)
         self._is_new = True
 
     def _break(self, error: Exception) -> None:
-        """Mark the server as unavailable: local state, one notice, reconnection in the background."""
+        """Mark the server as unavailable: use local state, send one notice, reconnect in the background."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.drop()
@@ -307,11 +308,11 @@ class RedisClient(LoopBound):
 
     def _notify(self, error: Exception) -> None:
         now = self.clock.monotonic()
-        if self._told_at is None or now - self._told_at > NOTICE_SECONDS:
-            self._told_at = now
+        if self._noticed_at is None or now - self._noticed_at > NOTICE_SECONDS:
+            self._noticed_at = now
             text = (
-                f"the shared state at {self.address.place} cannot be used ({reason(error)}); limits and "
-                f"budgets are held by this process alone (its share of {len(self.peers)}) until it is back; "
+                f"the shared state at {self.address.place} cannot be used ({reason(error)}); until it is "
+                f"back, this process applies its share (1 of {len(self.peers)}) of limits and budgets; "
                 "see %ai status"
             )
             self._sink(Notice(text, "state"))

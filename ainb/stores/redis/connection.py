@@ -1,8 +1,9 @@
-"""One connection to a Redis server, over which commands of many callers are sent together.
+"""Connection to a Redis server that sends the commands of many callers in batches.
 
 redis-py's connection connects, packs and parses. Its pool is not used, because it replaces a lost connection
-silently, and a new connection must first tell the server what this process holds. One batch is with the
-server at a time: commands of one tick of the loop, and those that came while the batch before was there.
+silently, while a new connection must first report to the server what this process holds. One batch is in
+flight at a time: the commands of one tick of the loop, or those queued while the previous batch was in
+flight.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.script import SCRIPTS
 
 TIMEOUT_SECONDS = 0.25
-OPEN_SECONDS = 2.0  # in the background; no call waits longer than TIMEOUT_SECONDS for it
-GRACE_SECONDS = 0.02  # a loop that was blocked reads pending answers before it declares the server late
+OPEN_SECONDS = 2.0  # limit of opening in the background; a call waits at most TIMEOUT_SECONDS
+GRACE_SECONDS = 0.02  # time for a loop that was blocked to read pending answers before a timeout counts
 MAX_TOGETHER = 256
 
 Answered = Callable[[Any], object]
 
 
 class UnavailableError(Exception):
-    """The server does not answer, or with an error that makes it unusable."""
+    """The server does not answer, or answers with an error that makes it unusable."""
 
 
 @dataclass(slots=True, eq=False)
 class Command:
-    """A command that is to be sent.
+    """A command in the send queue.
 
     Attributes:
-        words: Its words.
+        words: Name and arguments.
         done: Called on the connection's loop with the answer or an UnavailableError.
-        is_repeated: Whether the server did not know its script.
+        is_repeated: Whether it was sent again because the server had not loaded its script.
     """
 
     words: Sequence[Any]
@@ -51,7 +52,7 @@ class Command:
     is_repeated: bool = False
 
     def answer(self, found: Any) -> None:
-        """Hand the answer over."""
+        """Pass the answer to the callback."""
         if self.done is not None:
             self.done(found)
 
@@ -61,7 +62,7 @@ class Connection:
 
     Args:
         address: Address of the server.
-        broken: Called with the reason when the server fails; is to `drop` the connection.
+        broken: Called with the error when the server fails; it must `drop` the connection.
     """
 
     def __init__(self, address: StateAddress, broken: Callable[[Exception], None]) -> None:
@@ -79,7 +80,7 @@ class Connection:
         return told[1] if told else ""
 
     async def ask(self, words: Sequence[Any]) -> str:
-        """The answer to a command before any other is sent."""
+        """Send a command before any queued one and return its answer."""
         (found,) = await self._exchange([Command(words)])
         if isinstance(found, Exception):
             raise found
@@ -102,7 +103,7 @@ class Connection:
         self._outbox.clear()
 
     async def close(self) -> None:
-        """Send what is waiting, then close."""
+        """Send queued commands, then close."""
         if self._sending is not None:
             await asyncio.wait((self._sending,), timeout=2 * TIMEOUT_SECONDS)
         self.drop()
@@ -118,7 +119,7 @@ class Connection:
             )
             try:
                 self._hand_over(batch, await self._exchange(batch))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is gone
+            except Exception as error:  # noqa: BLE001 - after any error the connection is lost
                 self._break(error)
             finally:
                 late.cancel()
@@ -133,7 +134,7 @@ class Connection:
             self._broken(error)
 
     async def _exchange(self, commands: Iterable[Command]) -> list[Any]:
-        """The answers to commands that are sent together; an error answer is an exception in the list."""
+        """Send commands together and return their answers; an error answer is an exception in the list."""
         words = [map(str, command.words) for command in commands]
         await self._redis.send_packed_command(self._redis.pack_commands(words), check_health=False)
         answers: list[Any] = []
@@ -145,7 +146,7 @@ class Connection:
         return answers
 
     def _hand_over(self, batch: deque[Command], answers: Iterable[Any]) -> None:
-        """Answer a batch; commands with a script that the server does not know are sent again, once."""
+        """Pass the answers of a batch on; resend once the commands whose script the server has not loaded."""
         unknown = []
         for found in answers:
             command = batch.popleft()
@@ -169,9 +170,9 @@ class Connection:
 
 
 def fail(commands: Iterable[Command]) -> None:
-    """Answer commands that no server will answer."""
+    """Answer commands with an error when the server will not answer them."""
     for command in commands:
-        command.answer(UnavailableError("the server is out of reach"))
+        command.answer(UnavailableError("the server cannot be reached"))
 
 
 def reason(error: Exception) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from ainb.stores.redis.script import load_script
 
-LIVE_SECONDS = 10.0  # a process without a heartbeat for so long is dead, and what it held is released
+# After this time without a heartbeat a process counts as dead, and its permits and money are released.
+LIVE_SECONDS = 10.0
 FORGET_SECONDS = 3600
 
 # Within so long after a loss of all data every living process has told what it knows; until then no money is
@@ -26,10 +27,10 @@ class Listeners:
     """Callbacks for events of the connection; called on its loop, must not block.
 
     Attributes:
-        heartbeat: Once a second while the server is available.
-        renamed: This process was declared dead and has a new name.
-        reconnected: The server is available (again); the argument says whether its data was lost meanwhile.
-        disconnected: The server became unavailable.
+        heartbeat: Called once a second while the server is available.
+        renamed: Called when this process was declared dead and has a new name.
+        reconnected: Called when the server is available (again), with whether its data was lost.
+        disconnected: Called when the server becomes unavailable.
     """
 
     heartbeat: list[Callable[[], object]] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""Shared rate limiter: the token buckets of `ainb.pipeline.rate_limit`, kept in Redis by scripts.
+"""Shared rate limiter: the token buckets of `ainb.pipeline.rate_limit`, kept in Redis by Lua scripts.
 
 A script grants a call its whole cost or nothing, and returns the seconds to wait. In each process only the
-first waiter asks again; the server remembers the order of the processes, and later ones are granted only what
+first waiter sends requests. The server keeps the order of the processes and grants later ones only what
 earlier ones do not need, so that no process starves and all get equal shares.
 """
 
@@ -17,8 +17,8 @@ from ainb.pipeline.rate_limit import (
     MAX_PAUSE_SECONDS,
     NOTHING,
     Cost,
+    LimitScope,
     LocalLimiter,
-    Place,
     Pool,
     RateLimit,
     Reading,
@@ -45,27 +45,27 @@ Permit = SharedPermit | tuple[LocalLimiter, LocalPermit]
 class RedisLimiter:
     """A `Limiter` with buckets and slots shared by all processes of a namespace.
 
-    The ramp below the cap is of this process. While the server is unavailable the limits hold in this
-    process, divided by the number of peers last seen.
+    Each process has its own ramp below the cap. While the server is unavailable, this process applies the
+    limits divided by the number of peers last seen.
 
     Args:
         options: Limits of all processes together; normally the same in every process.
-        place: Provider, model and account of the limits.
+        scope: Provider, model and account of the limits.
     """
 
-    def __init__(self, client: RedisClient, options: RateLimit, place: Place) -> None:
+    def __init__(self, client: RedisClient, options: RateLimit, scope: LimitScope) -> None:
         self._client = client
         self._options = options
-        self._name = f"{place[0]}:{place[1]}"
-        digest = hashlib.sha256("\0".join(place).encode()).hexdigest()[:20]
+        self._name = f"{scope[0]}:{scope[1]}"
+        digest = hashlib.sha256("\0".join(scope).encode()).hexdigest()[:20]
         self._keys = [client.key("limit", digest, part) for part in ("level", "line", "flight")]
         self._keys.append(client.key("peers"))
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
         self._queue = SharedQueue(self._leave_server_queue)
-        # Calls in flight of this process, the cap, and how many may be in flight now.
-        self._here = Pool(RateLimit(concurrency=options.concurrency), 0.0)
-        self._slots = Slots(self._here, make_ramp(options) if options.on_full == "wait" else None)
+        # Calls in flight of this process, its cap, and the number that may be in flight now.
+        self._local_pool = Pool(RateLimit(concurrency=options.concurrency), 0.0)
+        self._slots = Slots(self._local_pool, make_ramp(options) if options.on_full == "wait" else None)
         self._asking = 0
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
@@ -79,8 +79,8 @@ class RedisLimiter:
         """Wait in the queue for a permit; limits per `user` are not supported here.
 
         Raises:
-            RateLimitError: The wait must pass `deadline` (a monotonic second), or the options say not to
-                wait.
+            RateLimitError: The minimum wait exceeds `deadline` (a monotonic second), or the options say not
+                to wait.
         """
         if not self._client.is_down:
             try:
@@ -96,7 +96,7 @@ class RedisLimiter:
         Args:
             permit: What `acquire` returned.
             actual: Actual use.
-            answered: True when the provider answered, False when it failed; None says nothing about it.
+            answered: True when the provider answered, False when it failed, None when that is unknown.
         """
         if isinstance(permit, tuple):
             permit[0].settle(permit[1], actual, answered=answered)
@@ -106,7 +106,7 @@ class RedisLimiter:
         permit.settled = True
         if answered is not None:
             self._slots.end(answered=answered, now=self._client.clock.monotonic())
-        self._here.in_flight -= 1
+        self._local_pool.in_flight -= 1
         cost = permit.cost
         back = (
             (0, 0, 0, 0)
@@ -131,14 +131,14 @@ class RedisLimiter:
             )
 
     def pause(self, seconds: float) -> None:
-        """Grant nothing to any process for so many seconds; negative numbers and NaN are ignored."""
+        """Grant no permits to any process for `seconds`; negative numbers and NaN are ignored."""
         if self._fallback is not None:
             self._fallback.pause(seconds)
         elif _pause(seconds):
             self._client.send_script(scripts.PAUSE, self._keys, (_pause(seconds),))
 
     def learn(self, readings: Iterable[Reading]) -> None:
-        """Apply rate-limit headers: a limit caps ours, a remaining amount only lowers the level."""
+        """Apply rate-limit headers: a lower limit replaces ours, a remaining amount only lowers the level."""
         known = list(readings)
         if self._fallback is not None:
             self._fallback.learn(known)
@@ -160,7 +160,7 @@ class RedisLimiter:
             )
 
     def raise_cap(self, cap: int) -> None:
-        """Raise a lower cap on calls in flight for calls of this process, until `lower_cap`."""
+        """Raise the cap on this process's calls in flight to at least `cap`, until `lower_cap`."""
         self._slots.raise_cap(cap)
 
     def lower_cap(self, cap: int) -> None:
@@ -168,24 +168,25 @@ class RedisLimiter:
         self._slots.lower_cap(cap)
 
     def start_at(self, in_flight: int) -> None:
-        """Allow at least so many calls of this process in flight from now on, up to the cap."""
+        """Allow at least `in_flight` calls of this process in flight from now on, up to the cap."""
         self._slots.start_at(in_flight, self._client.clock.monotonic())
 
     @property
     def hinted(self) -> float | None:
-        """Requests that the server said are left at the last reply; None where it says nothing."""
+        """Remaining requests that the provider reported with the last reply; None where it reports none."""
         return self._slots.hinted
 
     def status(self) -> dict[str, Any]:
-        """Callers waiting here, calls in flight of all processes, and level, capacity, limit per dimension.
+        """Callers waiting in this process, calls in flight of all processes, and state of the buckets.
 
-        As of the last heartbeat, at most one second ago while calls are made.
+        Level, capacity and limit per dimension are as of the last heartbeat, at most one second ago while
+        calls are made.
         """
         if self._fallback is not None:
             return self._fallback.status()
         row = {
             "waiting": len(self._queue),
-            "in_flight": self._here.in_flight,
+            "in_flight": self._local_pool.in_flight,
             "concurrency": self._options.concurrency,
             "paused_s": 0.0,
             "share": 1.0,
@@ -212,24 +213,24 @@ class RedisLimiter:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
                     wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
-                await entry.rest(wait, self._client)
+                await entry.wait(wait, self._client)
         finally:
             if entry is not None:
                 self._queue.leave(entry)
 
     def _look_at_idle_time(self) -> None:
         self._used_at = self._client.clock.monotonic()
-        if not self._here.in_flight:
-            self._slots.rest(self._used_at)
+        if not self._local_pool.in_flight:
+            self._slots.idle(self._used_at)
 
     async def _ask(
         self, cost: Cost, left: float, *, is_first: bool
     ) -> tuple[SharedPermit | None, float, int]:
         patience = -1 if self._options.on_full == "raise" else min(left, 1e9)
-        if self._here.in_flight + self._asking >= self._here.concurrency:
+        if self._local_pool.in_flight + self._asking >= self._local_pool.concurrency:
             return None, 0.0, scripts.NO_SLOT
         asked_at = self._client.clock.monotonic()
-        concurrency = 0 if self._here.most == math.inf else int(self._here.most)
+        concurrency = 0 if self._local_pool.most == math.inf else int(self._local_pool.most)
         words = (self._client.owner, *self._fixed, *cost, int(is_first), concurrency, patience, LIVE_SECONDS)
         self._asking += 1
         try:
@@ -242,14 +243,14 @@ class RedisLimiter:
             self._asking -= 1
         kind, text, why = found.split(" ")
         if kind == "1":
-            self._here.in_flight += 1
+            self._local_pool.in_flight += 1
             return SharedPermit(cost, text, asked_at), 0.0, 0
         return None, float(text), int(why)
 
     def _give_back(self, cost: Cost, answer: Any) -> None:
         """Return a permit whose requester was cancelled before the answer came."""
         if isinstance(answer, str) and answer.startswith("1 "):
-            self._here.in_flight += 1
+            self._local_pool.in_flight += 1
             self.settle(SharedPermit(cost, answer.split(" ")[1], 0.0), NOTHING)
         elif not self._queue:
             self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
@@ -268,22 +269,22 @@ class RedisLimiter:
         return self._fallback
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back: it grants permits again; local permits are settled locally."""
+        """Request permits from the server again; local permits are settled locally."""
         self._fallback = None
         self._announce()
 
     def _announce(self) -> None:
-        """Report calls in flight: reports, the server's data or our name may have been lost."""
+        """Report calls in flight again: reports, the server's data or this process's name may be lost."""
         owner = self._client.owner
         words = (
-            ("HSET", self._keys[2], owner, self._here.in_flight)
-            if self._here.in_flight
+            ("HSET", self._keys[2], owner, self._local_pool.in_flight)
+            if self._local_pool.in_flight
             else ("HDEL", self._keys[2], owner)
         )
         self._client.send(words)
 
     def _on_heartbeat(self) -> None:
-        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._here.in_flight:
+        if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._local_pool.in_flight:
             self._client.send_script(
                 scripts.LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
             )

@@ -1,4 +1,4 @@
-"""Scripts of the shared rate limit; ``lua/limiter/head.lua`` describes their keys and arguments."""
+"""Lua scripts of the shared rate limit; ``lua/limiter/head.lua`` describes their keys and arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ainb.pipeline.rate_limit import (
 from ainb.stores.redis.script import load_script
 
 KEEP_MS = 2 * 3600 * 1000
-COMEBACK_SECONDS = 1.0  # a process that does not ask again within this time after its wait loses its place
+# A process that makes no request for this long after its wait loses its place in the queue.
+RETURN_SECONDS = 1.0
 TYPES = ("hash", "hash", "hash", "zset")
 NO_SLOT = 5
 PAUSED = 6
@@ -33,7 +34,7 @@ _load = functools.partial(
 )
 
 ACQUIRE = _load(
-    "limiter/acquire", ROUNDING=ROUNDING, COMEBACK_SECONDS=COMEBACK_SECONDS, NO_SLOT=NO_SLOT, PAUSED=PAUSED
+    "limiter/acquire", ROUNDING=ROUNDING, RETURN_SECONDS=RETURN_SECONDS, NO_SLOT=NO_SLOT, PAUSED=PAUSED
 )
 SETTLE = _load("limiter/settle", REGROWTH=REGROWTH)
 DRAIN = _load("limiter/drain", SLOW_DOWN_SECONDS=SLOW_DOWN_SECONDS, LEAST_SHARE=LEAST_SHARE, SLOWER=SLOWER)

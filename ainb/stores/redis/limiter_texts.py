@@ -1,4 +1,4 @@
-"""What the shared rate limiter says: the error of a call that may not wait, and its state as numbers."""
+"""Texts of the shared rate limiter: the error of a call that may not wait, and its state by name."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from ainb.stores.redis.limiter_scripts import NO_SLOT, PAUSED
 
 
 def refusal(name: str, options: RateLimit, wait: float, why: int) -> RateLimitError:
-    """The error with the limit that holds the call up.
+    """The error that names the limit which delays the call.
 
     Args:
         name: ``provider:model``.
         options: Limits of all processes together.
-        wait: Seconds until the call could be granted; 0 when that is unknown.
+        wait: Seconds until the call could be granted; 0 when unknown.
         why: NO_SLOT, PAUSED, or the number of a dimension, from 1.
     """
-    what = {NO_SLOT: f"{options.concurrency} calls at once", PAUSED: "a pause that the provider asked for"}
+    what = {
+        NO_SLOT: f"a concurrency of {options.concurrency}",
+        PAUSED: "no calls in a pause that the provider asked for",
+    }
     limit = what.get(why) or _limit_text(options, DIMENSIONS[why - 1])
     if options.on_full == "raise":
         way_out = (
@@ -29,12 +32,12 @@ def refusal(name: str, options: RateLimit, wait: float, why: int) -> RateLimitEr
             "the wait is longer than this call may take; raise --timeout (timeout_seconds) or the limit, "
             "or send less"
         )
-    text = f"{name} is held to {limit}, shared by all processes, and {way_out}"
+    text = f"{name} is limited to {limit}, shared by all processes, and {way_out}"
     return RateLimitError(text, retry_after=wait or None)
 
 
 def read_view(answer: str) -> dict[str, Any]:
-    """State of the limits by name, from the numbers that the script LOOK returns."""
+    """State of the limits by name, from the numbers that the script `LOOK` returns."""
     in_flight, paused, share, *numbers = map(float, answer.split(" "))
     view: dict[str, Any] = {"in_flight": int(in_flight), "paused_s": paused, "share": share}
     for index, dimension in enumerate(DIMENSIONS):

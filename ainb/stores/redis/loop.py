@@ -1,4 +1,4 @@
-"""Access to the event loop of a connection from any other loop and any thread."""
+"""Access to the event loop of a connection from any loop and any thread."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class LoopBound:
     """Runs work on one event loop.
 
     Args:
-        get_loop: Returns the loop, which runs in its own thread; called at each use, since a forked child has
-            another loop.
+        get_loop: Returns the loop, which runs in a thread of its own; called at each use, since a forked
+            child has another loop.
     """
 
     def __init__(self, get_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -30,7 +30,7 @@ class LoopBound:
     async def run_on_loop(
         self, work: Callable[[], Coroutine[Any, Any, T]], lost: Callable[[T], object] | None = None
     ) -> T:
-        """Await `work()` on the connection's loop, wherever the caller runs.
+        """Await `work()` on the connection's loop, from any loop.
 
         Args:
             work: Returns the coroutine.
@@ -49,9 +49,7 @@ class LoopBound:
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            if (
-                lost is not None
-            ):  # runs after the cancellation has reached the work, or has come too late for it
+            if lost is not None:  # runs after the cancellation has reached the work or came too late
                 loop.call_soon_threadsafe(lambda: [lost(outcome) for outcome in made])
             raise
 
@@ -60,7 +58,7 @@ class LoopBound:
         self._get_loop().call_soon_threadsafe(callback)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        """Call `callback` on the connection's loop after so many seconds; from any thread."""
+        """Call `callback` on the connection's loop after `seconds`; from any thread."""
         loop = self._get_loop()
         if self.is_on_loop():
             loop.call_later(seconds, callback)

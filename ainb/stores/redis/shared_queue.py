@@ -1,4 +1,4 @@
-"""Queue of this process for a shared limiter, its permits, and its share of the limits."""
+"""Queue of this process for a shared limiter, its permits, and this process's share of the limits."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SharedPermit:
     Attributes:
         cost: Reserved cost.
         granted_at: Second of the server's clock, as text.
-        asked_at: Monotonic second at which the server was asked for it.
-        settled: Whether it was returned.
+        asked_at: Monotonic second at which it was requested.
+        settled: Whether the permit was returned.
     """
 
     cost: Cost
@@ -30,7 +30,7 @@ class SharedPermit:
 
 
 class QueueEntry:
-    """A caller in the queue: the first one asks the server, the others wait until they are first."""
+    """A caller in the queue: the first one sends requests to the server, the others wait to be first."""
 
     __slots__ = ("woken",)
 
@@ -49,8 +49,8 @@ class QueueEntry:
         else:
             self.woken.get_loop().call_soon_threadsafe(self.wake)
 
-    async def rest(self, seconds: float, client: RedisClient) -> None:
-        """Wait so many seconds, or until a permit of this process is returned."""
+    async def wait(self, seconds: float, client: RedisClient) -> None:
+        """Wait for `seconds`, or until a permit of this process is returned."""
         loop = asyncio.get_running_loop()
         handle = client.clock.call_later(loop, seconds, self.wake)
         try:
@@ -61,10 +61,10 @@ class QueueEntry:
 
 
 class SharedQueue:
-    """Queue of this process for one shared limiter; only its first entry may ask the server.
+    """Queue of this process for one shared limiter; only its first entry may send requests.
 
     Args:
-        on_empty: Called when the first entry leaves and no other waits.
+        on_empty: Called when the last entry leaves.
     """
 
     def __init__(self, on_empty: Callable[[], None]) -> None:
@@ -76,7 +76,7 @@ class SharedQueue:
 
     @property
     def first(self) -> QueueEntry | None:
-        """The entry that may ask the server; None in an empty queue."""
+        """The entry that may send requests; None in an empty queue."""
         return self._entries[0] if self._entries else None
 
     async def join(self) -> QueueEntry:

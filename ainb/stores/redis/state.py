@@ -1,4 +1,4 @@
-"""Shared state of a session: makes the rate limiters, circuits, budget and cache that are kept in Redis.
+"""Shared state of a session: makes its rate limiters, circuits, budget and cache in Redis.
 
 While the server is unavailable every part uses state of this process; see `ainb.stores.redis.client`.
 """
@@ -14,7 +14,7 @@ from ainb.clock import Clock
 from ainb.events import Sink
 from ainb.pipeline.budget import Ledger
 from ainb.pipeline.circuit import Circuit
-from ainb.pipeline.rate_limit import Place, RateLimit
+from ainb.pipeline.rate_limit import LimitScope, RateLimit
 from ainb.stores.base import Store
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.budget import RedisBook
@@ -25,7 +25,7 @@ from ainb.stores.redis.limiter import RedisLimiter
 
 
 class SharedState:
-    """The parts that a session shares with other processes, over one connection.
+    """Makes the parts that a session shares with other processes, over one connection.
 
     Args:
         address: Address of the server.
@@ -49,16 +49,16 @@ class SharedState:
         """The store of the cache; `fallback`, used while the server is unavailable, is loaded now."""
         return RedisStore(self.client, fallback, ttl_seconds)
 
-    def limiter(self, options: RateLimit, place: Place) -> RedisLimiter:
-        """The rate limiter of a place."""
-        return RedisLimiter(self.client, options, place)
+    def limiter(self, options: RateLimit, scope: LimitScope) -> RedisLimiter:
+        """The rate limiter of a provider, model and account."""
+        return RedisLimiter(self.client, options, scope)
 
     def breakers(self, options: Circuit) -> SharedBreakers:
         """The circuits of the session."""
         return SharedBreakers(self.client, options, clock=self.client.clock, rng=self.client.rng)
 
     def ledger(self) -> Ledger:
-        """A ledger with shared days and runs."""
+        """The ledger, with shared accounts of days and runs."""
         self._book = book = RedisBook(self.client)
         ledger = Ledger(book, shared=frozenset({"day", "run"}))
         book.wake = ledger.wake
@@ -69,7 +69,7 @@ class SharedState:
         return self.client.status()
 
     async def close(self) -> None:
-        """Give drawn money back and close the connection; from any loop."""
+        """Return drawn money and close the connection; from any loop."""
         if self._book is not None:
             self._book.close()
         await self.client.run_on_loop(self.client.close)

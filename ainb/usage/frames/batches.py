@@ -11,11 +11,11 @@ NEWEST = 12
 
 
 def outcomes(runs: pd.DataFrame, count: int = NEWEST) -> pd.DataFrame:
-    """Rows answered and failed of the newest batches.
+    """Numbers of answered and failed rows of the newest batches.
 
     Args:
         runs: As `Session.runs` returns them, newest first.
-        count: At most so many batches.
+        count: Maximum number of batches.
 
     Returns:
         Frame of shape (<= count, 2), newest first, indexed by the batch's title: `answered` and `failed`

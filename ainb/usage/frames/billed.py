@@ -1,4 +1,4 @@
-"""Costs of the calls that were sent and that cost money, as panels and ``%ai cost`` show them."""
+"""Costs of calls that were sent to models that cost money, for panels and ``%ai cost``."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ NOT_SENT = "rejected"
 Only = Literal["all", "sent", "billed"]
 _MODEL = ("provider_name", "request_model")
 _FACTS = (*_MODEL, "status", "cost_source", "cache_hit", "coalesced", "replayed")
-# Their calls are free also where none was answered.
+# Services whose calls are free even when none was answered.
 _ON_THIS_MACHINE = frozenset({"local", "scripted", "ollama", "lmstudio", "vllm"})
 
 
 @dataclass(frozen=True, slots=True)
 class BilledCosts:
-    """Costs by group, and what is not among them.
+    """Costs by group, with counts of the calls left out.
 
     Attributes:
-        frame: As `costs` gives it, without what is left out.
+        frame: Frame of `costs` over the calls not left out.
         not_sent: Number of calls that were refused before they were sent.
         free_calls: Number of calls to free models.
-        free_models: These models, as ``provider:model``.
+        free_models: The free models, as ``provider:model``.
     """
 
     frame: pd.DataFrame
@@ -54,7 +54,7 @@ class BilledCosts:
 def billed_costs(
     log: UsageLog, by: Sequence[str], *, since: Since = None, only: Only = "billed", **where: Any
 ) -> BilledCosts:
-    """Sum tokens and money of the calls that were sent, and that were sent to models that cost money.
+    """Sum tokens and money of the calls that were sent to models that cost money.
 
     Args:
         log: The usage log.
@@ -65,7 +65,7 @@ def billed_costs(
         where: As for `costs`.
 
     Raises:
-        ConfigError: `by`, `where` or `since` makes no sense.
+        ConfigError: `by`, `where` or `since` is not valid.
     """
     names = list(dict.fromkeys(by))
     detail = costs(log, [*names, *(name for name in _FACTS if name not in names)], since=since, **where)
@@ -86,7 +86,7 @@ def billed_costs(
 
 
 def _is_free(sent: pd.DataFrame) -> pd.Series[bool]:
-    """Whether a row is of a free model: it cost nothing, and what it answered itself was free."""
+    """Whether a row is of a free model: its cost is 0, not only because of ainb's cache."""
     own = (sent["status"] == "ok") & ~(sent["cache_hit"] | sent["coalesced"] | sent["replayed"]).astype(bool)
     local = sent["provider_name"].isin(_ON_THIS_MACHINE)
     priced = own & (sent["cost_source"] != "free") & ~local

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ainb.usage.columns import MICRO
-from ainb.usage.frames.calls import TEXT_DTYPE, fetch_columns
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
 
     Args:
         log: The usage log.
-        rows: What `Session.state` returns.
+        rows: Rows from `Session.state`.
 
     Returns:
         Frame indexed by `model` (``provider:model``), in order of first use: `circuit` str, `probe_in_s`
         Float64 (seconds until an open circuit is probed), `paused_s` Float64 (seconds until a paused queue
-        goes on), `waiting`, `in_flight`, `concurrency` Int64, `requests_level`, `requests_capacity`,
+        continues), `waiting`, `in_flight`, `concurrency` Int64, `requests_level`, `requests_capacity`,
         `tokens_level`, `tokens_capacity` Float64 (NA where not limited), `next_try_s` Float64 (the longer of
-        the two waits; NA without one), `p50_s`, `p95_s` Float64: durations of answered calls among the newest
-        2,000 of the log, NA without any.
+        the two waits; NA if there is none), `p50_s`, `p95_s` Float64: durations of answered calls among the
+        newest 2,000 of the log, NA if there are none.
     """
     merged = _merged(rows)
     speed = duration_percentiles(log)
@@ -61,7 +61,7 @@ def providers_now(log: UsageLog, rows: StateRows) -> pd.DataFrame:
 
 
 def model_now(rows: StateRows, model: str) -> Mapping[str, Any]:
-    """The state of one model: its row of `Session.state`; empty when it was not called yet."""
+    """State of one model: its row of `Session.state`; empty when it has not been called yet."""
     return _merged(rows).get(model, {})
 
 
@@ -97,7 +97,7 @@ def budgets(rows: StateRows) -> pd.DataFrame:
         `left_usd` Float64.
     """
     found = [row for row in rows if row.get("part") == "budget"]
-    # The name of a day's budget ends in its date, which is today.
+    # The name of a day's budget ends in its date, which is always today.
     names = [_budget_name(str(row["name"]).split()) for row in found]
     columns = ("limit_usd", "spent_usd", "reserved_usd", "left_usd")
     return pd.DataFrame(
@@ -113,15 +113,15 @@ def cache_now(rows: StateRows) -> Mapping[str, Any]:
 
 @checked
 def newest_call(log: UsageLog) -> int:
-    """Id of the newest row of the log, which grows with every call; 0 without rows."""
+    """Id of the newest row of the log, which increases with every call; 0 without rows."""
     with log.reading() as connection:
         return int(connection.execute("SELECT ifnull(max(id), 0) FROM calls").fetchone()[0])
 
 
 def _merged(rows: StateRows) -> dict[str, dict[str, Any]]:
-    """Rows of models by name: circuits are kept by endpoint and limits by account, but shown by model."""
+    """Rows by model: circuits are kept by endpoint and limits by account, but shown by model."""
     merged: dict[str, dict[str, Any]] = {str(row["name"]): {} for row in rows if row.get("part") == "model"}
-    # Where a model has several circuits, one that is not closed is shown.
+    # If a model has several circuits, one that is not closed is shown.
     for row in sorted(rows, key=lambda row: row.get("circuit") not in {None, "closed"}):
         if row.get("part") == "model":
             merged[str(row["name"])].update(row)

@@ -1,6 +1,6 @@
 """Rows of the log as DataFrames: one row per call, with dtypes that survive Parquet.
 
-Columns are fetched as arrays, never row by row; a repeated text is fetched as the number of its word.
+Columns are fetched as arrays, never row by row; a repeated text is fetched as its word number.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 
 from ainb.usage.columns import COLUMNS, DEFAULT_COLUMNS, MICRO, NANO, Column, check_names
 from ainb.usage.filters import Since, Where, sql_condition
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Fewer than the 700 new objects that start a garbage collection: with 20,000 rows alive at once collections
-# took half the time.
-FETCH_ROWS = 500
-# pandas 3 calls its text dtype "str"; before it, "str" meant objects.
-TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version
+# Only these can be below 0; in all other columns of numbers -1 represents NULL while they are fetched.
+_SIGNED = frozenset({"provider_saved_usd"})
+_LEAST = -(2**63)
+_STARTED = ""
 _ERROR_COLUMNS = (
     "started_at",
     "call_id",
@@ -51,14 +51,14 @@ _ERROR_COLUMNS = (
 def usage(
     log: UsageLog, /, *, since: Since = None, columns: Iterable[str] | None = None, **where: Any
 ) -> pd.DataFrame:
-    """All calls of all sessions of the home, oldest first, including those just finished in this process.
+    """All calls of all sessions of the home, oldest first, including those of this process just finished.
 
     Args:
         log: The usage log.
         since: Calls that started at this moment or later: a datetime (naive means local time), a timedelta
             back from now, or a text such as "90m", "24h", "7d". None means all.
-        columns: Which columns, in this order; None means all but ``prompt`` and ``reply``, which the log
-            holds only with the option `log_content`.
+        columns: Names of columns, in this order; None means all but ``prompt`` and ``reply``, which the log
+            contains only with the option `log_content`.
         where: Column to value, or to a list of values; None matches unknown ones.
 
     Returns:
@@ -68,7 +68,7 @@ def usage(
         never 0.
 
     Raises:
-        ConfigError: `columns`, `where` or `since` makes no sense; the message lists what does.
+        ConfigError: `columns`, `where` or `since` is not valid; the message lists the valid values.
     """
     names = DEFAULT_COLUMNS if columns is None else check_names("columns", columns, COLUMNS)
     return _fetch(log, names, since=since, where=where)
@@ -76,7 +76,7 @@ def usage(
 
 @checked
 def failures(log: UsageLog, /, *, since: Since = None, **where: Any) -> pd.DataFrame:
-    """The failed calls, oldest first: status "error" and "rejected", not "cancelled".
+    """Failed calls, oldest first: status "error" and "rejected", not "cancelled".
 
     Args:
         log: The usage log.
@@ -87,7 +87,7 @@ def failures(log: UsageLog, /, *, since: Since = None, **where: Any) -> pd.DataF
         Frame of shape (n_failed, 16) with a RangeIndex; columns and dtypes as in `usage`.
 
     Raises:
-        ConfigError: `where` or `since` makes no sense.
+        ConfigError: `where` or `since` is not valid.
     """
     return _fetch(
         log, _ERROR_COLUMNS, since=since, where={"status": ["error", "rejected"], **where}, failed=True
@@ -100,54 +100,52 @@ def _fetch(
     columns = [COLUMNS[name] for name in dict.fromkeys(names)]
     with log.reading() as connection:
         condition, values = sql_condition(connection, since=since, where=where, now=log.now())
-        # The partial index of failures is used when the query says the index's own condition.
+        # The partial index of failures is used only when the query contains the index's condition.
         condition = f"error_type > 0 AND {condition}" if failed else condition
-        started, raw = _fetch_raw(connection, columns, condition, values)
+        raw = _fetch_raw(connection, columns, condition, values)
         read_words = _word_reader(connection)
-        # Popped, so that what is fetched and what is made of it need not all be in memory at once.
+        # Popped, so that fetched and converted columns are not all in memory at once.
+        length = len(raw[_STARTED])
         arrays = {column.name: _to_array(column, raw.pop(column.name), read_words) for column in columns}
-    frame = pd.DataFrame(arrays, index=pd.RangeIndex(len(started)), copy=False)
-    # Rows lie in the order in which calls ended.
-    if len(started) > 1 and (np.diff(started) < 0).any():
-        frame = frame.take(np.argsort(started, kind="stable")).reset_index(drop=True)
-    return frame
+    return pd.DataFrame(arrays, index=pd.RangeIndex(length), copy=False)
 
 
 def _fetch_raw(
     connection: sqlite3.Connection, columns: Sequence[Column], condition: str, values: list[Any]
-) -> tuple[Array, dict[str, Array]]:
-    """Start times of the calls, and every column by name, as stored in the log."""
+) -> dict[str, Any]:
+    """Every column by name as stored in the log, and the start times as _STARTED; oldest first."""
     packs = pack(connection, columns)
-    others = [column for column in columns if column.kind not in {"word", "flag", "time"}]
-    selected = ["started_us", *(item.expression for item in packs), *map(_expression, others)]
+    alone = [column for column in columns if column.kind not in {"word", "flag", "time"}]
+    selected = ["started_us", *(item.expression for item in packs), *map(_expression, alone)]
     query = f"SELECT {', '.join(selected)} FROM calls WHERE {condition} ORDER BY id"  # noqa: S608 - names of COLUMNS, values are bound
     dtypes = [np.int64] * (1 + len(packs)) + [
-        object if column.kind == "text" else np.int64 for column in others
+        TEXT_DTYPE if column.kind == "text" else np.int64 for column in alone
     ]
-    started, *fetched = fetch_columns(connection.execute(query, values), dtypes)
-    raw = {column.name: started for column in columns if column.kind == "time"}
-    for item, packed in zip(packs, fetched, strict=False):
-        raw |= item.unpack(packed)
-    raw |= {column.name: array for column, array in zip(others, fetched[len(packs) :], strict=True)}
-    return started, raw
+    started, *fetched = _oldest_first(fetch_columns(connection.execute(query, values), dtypes))
+    raw = {_STARTED: started} | {column.name: started for column in columns if column.kind == "time"}
+    for item, numbers in zip(packs, fetched, strict=False):
+        raw |= item.unpack(numbers)
+    raw |= {column.name: array for column, array in zip(alone, fetched[len(packs) :], strict=True)}
+    return raw
 
 
-def fetch_columns(cursor: sqlite3.Cursor, dtypes: Sequence[Any]) -> list[Array]:
-    """All rows of a query as one array a column."""
-    pieces: list[list[Array]] = [[np.empty(0, dtype)] for dtype in dtypes]
-    while rows := cursor.fetchmany(FETCH_ROWS):
-        for piece, values, dtype in zip(pieces, zip(*rows, strict=True), dtypes, strict=True):
-            piece.append(np.array(values, dtype=dtype))
-    return [np.concatenate(piece) for piece in pieces]
+def _oldest_first(fetched: list[Any]) -> list[Any]:
+    """The arrays sorted by the first one: rows are stored in the order in which calls ended."""
+    started = fetched[0]
+    if not (started[1:] < started[:-1]).any():
+        return fetched
+    order = np.argsort(started, kind="stable")
+    return [array.take(order) for array in fetched]
 
 
 def _expression(column: Column) -> str:
-    # Counts, money and durations are never below 0, so -1 can stand for NULL while numbers are fetched.
-    return f"ifnull({column.stored}, -1)" if column.kind in {"count", "money", "seconds"} else column.stored
+    if column.kind == "text":
+        return column.stored
+    return f"ifnull({column.stored}, {_LEAST if column.name in _SIGNED else -1})"
 
 
 def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Array, Array]]:
-    """Function that turns word numbers into codes (-1 unknown) and the sorted words."""
+    """Make the function that turns word numbers into codes (-1 unknown) and the sorted words."""
 
     def read(numbers: Array) -> tuple[Array, Array]:
         used = np.flatnonzero(np.bincount(numbers)) if len(numbers) else np.empty(0, np.int64)
@@ -164,14 +162,14 @@ def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Arra
     return read
 
 
-def _to_array(column: Column, raw: Array, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
+def _to_array(column: Column, raw: Any, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
     kind = column.kind
     if kind == "flag":
         return raw
     if kind == "time":
         return pd.DatetimeIndex(raw.view("M8[us]")).tz_localize("UTC").array
     if kind == "text":
-        return pd.array(raw, dtype=TEXT_DTYPE)
+        return raw
     if kind == "word":
         codes, words = read_words(raw)
         categories = pd.Categorical.from_codes(codes, categories=pd.Index(words, dtype=TEXT_DTYPE))
@@ -180,16 +178,15 @@ def _to_array(column: Column, raw: Array, read_words: Callable[[Array], tuple[Ar
             if column.dtype == "category"
             else pd.array(words, dtype=TEXT_DTYPE).take(codes, allow_fill=True)
         )
-    return masked(raw, raw < 0, column.dtype, {"money": NANO, "seconds": MICRO}.get(kind))
+    unknown = raw == _LEAST if column.name in _SIGNED else raw < 0
+    return masked(raw, unknown, column.dtype, {"money": NANO, "seconds": MICRO}.get(kind))
 
 
 def masked(raw: Array, unknown: Array, dtype: str, unit: int | None = None) -> Any:
-    """A nullable array: `raw`, divided by `unit` where that is given, with NA where `unknown`."""
+    """A nullable array of `raw`, divided by `unit` if given, with NA where `unknown` is True."""
     if unit is not None:
         values = raw / unit
-        values[unknown] = (
-            1.0  # what stands under NA must not be a NaN or a surprise in sums of the raw values
-        )
+        values[unknown] = 1.0  # the raw value under NA must not disturb sums of the raw values
         return pd.arrays.FloatingArray(values, unknown)
     return pd.arrays.IntegerArray(raw.astype(dtype.lower()), unknown)
 
@@ -200,6 +197,6 @@ def day_index(days: Iterable[int]) -> pd.DatetimeIndex:
 
 
 def local_midnight_us(moment: dt.datetime) -> int:
-    """Microseconds since 1970 UTC of the midnight that began the local day of `moment`."""
+    """Start of the local day of `moment`, in microseconds since 1970 UTC."""
     start = moment.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     return round(start.astimezone().timestamp() * MICRO)

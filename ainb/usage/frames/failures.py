@@ -10,7 +10,8 @@ import pandas as pd
 
 from ainb.usage.filters import sql_condition
 from ainb.usage.frames.billed import NOT_SENT
-from ainb.usage.frames.calls import TEXT_DTYPE, failures, fetch_columns
+from ainb.usage.frames.calls import failures
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.frames.hours import SLICE_US, local_hours
 from ainb.usage.frames.totals import costs, errors
 from ainb.usage.log import checked
@@ -69,7 +70,7 @@ UNKNOWN_KIND = ("other", "read the message")
 
 
 def describe(error_type: str | None, http_status: int | None = None) -> tuple[str, str]:
-    """Name of a kind of failure, and advice.
+    """Name of a kind of failure, and advice for it.
 
     Args:
         error_type: Class name of the error; None means unknown.
@@ -83,7 +84,7 @@ def describe(error_type: str | None, http_status: int | None = None) -> tuple[st
         name, advice = STATUSES.get(http_status, server if http_status >= _SERVER_FAULT else UNKNOWN_KIND)
         return f"{http_status} {name}", advice
     if error_type not in KINDS and error_type is not None:
-        return error_type, "raised by your own function or by a fault of ainb; read the message"
+        return error_type, "raised by your own function or by a fault in ainb; read the message"
     return KINDS.get(error_type or "", UNKNOWN_KIND)
 
 
@@ -98,7 +99,7 @@ def kinds(log: UsageLog, by: str = "kind", *, window: Window) -> pd.DataFrame:
     Returns:
         Frame of shape (n_groups, 7) indexed by `kind` (str, such as "429 rate limit"): `where` str (provider
         or ``provider:model``; NA for "kind"), `calls` Int64, `last_at` datetime64[us, UTC], `last_message`
-        str, `error_type` str, `advice` str, `sent` bool (False: it was refused on this machine).
+        str, `error_type` str, `advice` str, `sent` bool (False: refused on this machine).
     """
     frame = errors(log, ["error_type", "http_status", "status", *GROUPS[by]], since=window.since(log.now()))
     keys = frame.index.to_frame(index=False).astype(object)
@@ -131,11 +132,11 @@ def over_time(
         log: The usage log.
         window: Which calls.
         most: Kinds with a column of their own; the others share "other kinds".
-        statuses: "error" (it was sent and failed), "rejected" (it was not sent).
+        statuses: "error" (sent and failed), "rejected" (not sent).
 
     Returns:
         Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
-        gaps), a column a kind, most frequent first: Int64 counts, 0 where nothing failed. Empty without
+        gaps), one column per kind, most frequent first: Int64 counts, 0 where nothing failed. Empty without
         failures.
     """
     with log.reading() as connection:
@@ -194,7 +195,7 @@ def latest(
     Args:
         log: The usage log.
         window: Which calls.
-        count: At most so many.
+        count: Maximum number of rows.
         statuses: As for `over_time`.
 
     Returns:
@@ -219,7 +220,7 @@ def latest(
 
 
 def retried(log: UsageLog, *, window: Window) -> int:
-    """Number of calls of a window that were answered after a failed attempt."""
+    """Number of calls of a window that were answered after at least one failed attempt."""
     frame = costs(log, "attempts", since=window.since(log.now()), status="ok")
     return int(frame.loc[frame.index > 1, "calls"].sum())
 

@@ -10,19 +10,20 @@ import pandas as pd
 
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
-from ainb.usage.frames.calls import fetch_columns, masked
+from ainb.usage.frames.calls import masked
+from ainb.usage.frames.fetching import fetch_columns
 from ainb.usage.log import checked
 from ainb.usage.windows import Window
 
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
 
-# The offset of every time zone is a multiple of 15 minutes, so such a slice lies within one local hour.
+# The offset of every time zone is a multiple of 15 minutes, so each such slice lies within one local hour.
 SLICE_US = 900 * MICRO
 
 
 def local_hours(slices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pd.DatetimeIndex:
-    """Local hours, without a zone, of slices of 15 minutes since 1970."""
+    """Local hours, without a time zone, of slices of 15 minutes since 1970."""
     hours = {
         int(number): dt.datetime.fromtimestamp(int(number) * SLICE_US / MICRO, dt.UTC)
         .astimezone()
@@ -37,7 +38,7 @@ def calls_by_hour(log: UsageLog, window: Window) -> pd.DataFrame:
     """Cost by local hour.
 
     Returns:
-        Frame indexed by the hour (no zone), only hours with calls: `cost_usd` Float64 (NA when unknown),
+        Frame indexed by the hour (no time zone), only hours with calls: `cost_usd` Float64 (NA when unknown),
         `unpriced` Int64.
     """
     with log.reading() as connection:

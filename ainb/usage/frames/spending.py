@@ -1,4 +1,4 @@
-"""Cost of calls: in all, by model, day or notebook, and cumulative over time."""
+"""Cost of calls: in total, by model, day or notebook, and cumulative over time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ainb.usage.frames.billed import NOT_SENT, SUMS, Only, billed_costs
-from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.fetching import TEXT_DTYPE
 from ainb.usage.frames.hours import calls_by_hour
 from ainb.usage.frames.totals import costs
 from ainb.usage.rows import label
@@ -18,7 +18,7 @@ from ainb.usage.windows import Window, local_day
 if TYPE_CHECKING:
     from ainb.usage.log import UsageLog
 
-# Groupings and the columns of the log that they use.
+# Groupings, with the columns of the log that they use.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "model": ("provider_name", "request_model"),
     "day": ("day",),
@@ -36,20 +36,21 @@ def spent(log: UsageLog, *, notebook: str | None = None) -> pd.DataFrame:
 
     Args:
         log: The usage log; "this session" is the one that it belongs to.
-        notebook: Name of the notebook or script in its rows; None means unknown: the session is used instead.
+        notebook: Name of the notebook or script in its rows; None means unknown, and the session is used
+            instead.
 
     Returns:
         Frame of shape (3, 14) indexed by `span`: "today" (since local midnight), "this notebook" or "this
         script" (all its calls, ever) or "this session", "all time". Columns as of `costs`, then `ok` Int64
         and `ok_share` Float64: answered calls, and their share of those that were not cancelled (NA without
         any); `not_sent` Int64: calls that were refused before they were sent, and `sent_ok_share` Float64:
-        the share of answered calls without these.
+        the share of answered calls with these left out.
     """
     session: dict[str, Any] = {"session_id": log.session_id}
     here, place = [session], "this session"
     if notebook is not None:
         place = "this notebook" if notebook.endswith(".ipynb") else "this script"
-        # Calls that were only recorded carry no name; those of this session count in.
+        # Calls from `record` have no notebook name; those of this session are included.
         here = [{"notebook": label(notebook)}, {**session, "notebook": None}]
     spans = {
         "today": _sum(log, [{}], since=local_day(log.now())),
@@ -72,11 +73,11 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "a
             calls are free.
 
     Returns:
-        Frame of shape (n_groups, 12) indexed by `by`: dates for "day" (newest first), else texts (dearest
-        first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then `share`
-        Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at no
-        cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls that
-        are left out, and `free_models`.
+        Frame of shape (n_groups, 12) indexed by `by`: dates for "day" (newest first), else texts (most
+        expensive first; ``provider:model`` for "model", "(none)" where unknown). Columns as of `costs`, then
+        `share` Float64 of the window's known cost (NA when that is unknown or 0) and `free` bool (answered at
+        no cost, and not by the cache alone). `attrs` has `not_sent` and `free_calls`, the numbers of calls
+        that are left out, and `free_models`.
     """
     since = window.since(log.now())
     billed = billed_costs(log, GROUPS[by], since=since, only=only)
@@ -87,7 +88,7 @@ def cost_by(log: UsageLog, by: str = "model", *, window: Window, only: Only = "a
         frame.index = pd.Index(_names(frame.index), dtype=TEXT_DTYPE, name=by)
         frame = frame.sort_values(["cost_usd", "calls"], ascending=False, na_position="last", kind="stable")
     total = frame["cost_usd"].sum()
-    # A share of nothing is unknown, and so is that of a group whose unpriced part is unknown.
+    # The share of a total of 0 is unknown, and so is that of a group with unpriced calls only.
     known = (frame["cost_usd"] > 0) | (frame["unpriced"] == 0)
     frame["share"] = (frame["cost_usd"] / (total or pd.NA)).astype("Float64").where(known)
     saved = frame["saved_usd"].fillna(0) > 0
@@ -111,12 +112,12 @@ def unpriced_models(log: UsageLog, *, window: Window) -> list[str]:
 
 
 def total(frame: pd.DataFrame) -> dict[str, Any]:
-    """Totals of a frame of `costs` or `cost_by`: its nine sums, NA where all values are unknown."""
+    """Totals of a frame of `costs` or `cost_by`: nine sums, NA where all values are unknown."""
     return {name: frame[name].sum(min_count=1) for name in SUMS}
 
 
 def thinks(frame: pd.DataFrame) -> bool:
-    """Whether any group of a frame of `cost_by` is known to have thought."""
+    """Whether any group of a frame of `cost_by` has reasoning tokens."""
     return bool((frame["reasoning_output_tokens"].fillna(0) > 0).any())
 
 
@@ -125,8 +126,8 @@ def cumulative_cost(log: UsageLog, *, window: Window) -> pd.DataFrame:
 
     Returns:
         Frame indexed by `at` (local time without a zone; hours for a window of up to two days, else days; no
-        gaps): `cost_usd` Float64 of what is known of that hour or day, `unpriced` Int64, `total_usd` Float64,
-        what was spent from the window's start up to and with it. Empty without calls.
+        gaps): `cost_usd` Float64 (known cost of that hour or day), `unpriced` Int64, `total_usd` Float64
+        (spent from the window's start to the end of that step). Empty without calls.
     """
     if window.hourly:
         frame = calls_by_hour(log, window)
@@ -148,7 +149,7 @@ def final_total(frame: pd.DataFrame) -> tuple[float, int]:
 
 
 def _sum(log: UsageLog, where: Sequence[Mapping[str, Any]], *, since: dt.date | None = None) -> pd.DataFrame:
-    """One row: the sums over all calls that match one of the filters, and how many of them were answered."""
+    """One row with the sums over all calls that match one of the filters, and the number of answered ones."""
     frame = pd.concat([costs(log, "status", since=since, **item) for item in where])
     sums = total(frame)
     sums["ok"] = frame.loc[frame.index == "ok", "calls"].sum()

@@ -1,4 +1,4 @@
-"""The state of a session as a DataFrame."""
+"""State of a session as a DataFrame."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def status_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Frame of `Session.state` rows, indexed by `name`.
 
     Args:
-        rows: Each with `name` and any other keys; missing values are NA.
+        rows: Rows with `name` and any other keys.
 
     Returns:
-        Frame of shape (n_rows, n_keys), dtypes as pandas infers them with NA for what is missing.
+        Frame of shape (n_rows, n_keys) with inferred dtypes; NA where a key is missing.
     """
     import pandas as pd
 

@@ -12,7 +12,7 @@ import pandas as pd
 from ainb.errors import ConfigError
 from ainb.usage.columns import MICRO, NANO
 from ainb.usage.filters import sql_condition
-from ainb.usage.frames.calls import TEXT_DTYPE
+from ainb.usage.frames.fetching import TEXT_DTYPE
 from ainb.usage.log import checked
 from ainb.usage.rows import Status
 
@@ -34,19 +34,19 @@ def summary(
 
     Args:
         log: The usage log.
-        hours: Span that ends now; None with `days` None means 24.
-        days: Span that ends now, in days, in place of `hours`.
+        hours: Length of the span, which ends now; None, with `days` None too, means 24.
+        days: Length in days, in place of `hours`.
         where: Column to value or list of values, as for `usage`.
 
     Returns:
-        Frame with one row a measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str.
-        Counts of calls by status; `success_rate` is ok of all that were not cancelled; `duration_p50_s` and
-        `duration_p95_s` are over calls that a provider answered; tokens and money with their averages per
-        call and per `active_days` (local dates with at least one call); then the most common errors, as
-        ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
+        Frame with one row per measure, indexed by `measure`: `value` Float64 (NA when unknown), `unit` str.
+        Counts of calls by status; `success_rate` is the share of ok calls in those not cancelled;
+        `duration_p50_s` and `duration_p95_s` are over calls that a provider answered; tokens and money with
+        their averages per call and per `active_days` (local dates with at least one call); then the most
+        common errors, as ``error: TYPE`` or ``error: TYPE STATUS``, most frequent first.
 
     Raises:
-        ConfigError: The span is not above 0, both are given, or `where` makes no sense.
+        ConfigError: The span is not above 0, both are given, or `where` is not valid.
     """
     since = _span(hours, days)
     with log.reading() as connection:
@@ -137,7 +137,7 @@ def _over(value: float | None, divisor: float) -> float | None:
 
 
 def _percentiles(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
-    """Percentiles of the durations themselves: a column of integers is small even for a million calls."""
+    """Exact percentiles of the durations: a column of integers is small even for a million calls."""
     answered = f"status = {_WORD.format('ok')} AND NOT (cache_hit OR coalesced)"
     query = f"SELECT duration_us FROM calls WHERE {condition} AND {answered} AND duration_us IS NOT NULL"  # noqa: S608 - checked names
     durations = np.fromiter((us for (us,) in connection.execute(query, values)), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Sums over the log, computed by SQLite: cost and failures, grouped by any columns."""
+"""Totals of the log, computed by SQLite: cost and failures, grouped by any columns."""
 
 from __future__ import annotations
 
@@ -14,14 +14,8 @@ import pandas as pd
 from ainb.usage import log as usage_log
 from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
 from ainb.usage.filters import Since, Where, read_since, sql_condition
-from ainb.usage.frames.calls import (
-    TEXT_DTYPE,
-    day_index,
-    failures,
-    fetch_columns,
-    local_midnight_us,
-    masked,
-)
+from ainb.usage.frames.calls import day_index, failures, local_midnight_us, masked
+from ainb.usage.frames.fetching import TEXT_DTYPE, fetch_columns
 from ainb.usage.log import checked, pack
 
 if TYPE_CHECKING:
@@ -58,15 +52,15 @@ def costs(
     Returns:
         Frame of shape (n_groups, 10) indexed by `by`, sorted: `calls` Int64, `input_tokens` and
         `output_tokens` Int64 (NA when unknown for every call), `cost_usd` Float64 in US dollars (NA when
-        every call is unpriced), `unpriced` Int64, `saved_usd` Float64 (what hits of ainb's cache would have
-        cost; NA when unknown for every call), `cache_read_input_tokens` and `cache_creation_input_tokens`
+        every call is unpriced), `unpriced` Int64, `saved_usd` Float64 (cost avoided by hits of ainb's cache;
+        NA when unknown for every call), `cache_read_input_tokens` and `cache_creation_input_tokens`
         Int64 (input that providers read from and wrote to their own prompt caches; NA when unknown),
-        `provider_saved_usd` Float64 (what these reads saved, less what the writes cost above the price of
-        input; NA when unknown), `reasoning_output_tokens` Int64 (the part of the output that was thinking; NA
-        when unknown). `cost_usd` sums the priced calls only; `money` says so.
+        `provider_saved_usd` Float64 (savings of these reads, less the extra cost of the writes; NA when
+        unknown), `reasoning_output_tokens` Int64 (the part of the output that was reasoning; NA when
+        unknown). `cost_usd` sums the priced calls only; `money` shows how many are unpriced.
 
     Raises:
-        ConfigError: `by`, `where` or `since` makes no sense; the message lists the columns.
+        ConfigError: `by`, `where` or `since` is not valid; the message lists the columns.
 
     Source: OpenTelemetry GenAI semantic conventions v1.41 for the token names.
     """
@@ -75,7 +69,7 @@ def costs(
         table, sums, start = _table(names, where, since, log.now())
         condition, values = sql_condition(connection, since=None, where=where, now=log.now())
         if start is not None:
-            field = "day" if table == "rollups" else "started_us"
+            field = "started_us" if table == "calls" else "day"
             condition, values = f"{condition} AND {field} >= ?", [*values, start]
         query = _grouped(connection, names, [sums[name] for name in _SUMS], table, condition)
         keys, columns = _read_groups(connection, query, values, names, len(_SUMS))
@@ -100,7 +94,7 @@ def costs(
 def errors(
     log: UsageLog, /, by: str | Sequence[str] | None = None, *, since: Since = None, **where: Any
 ) -> pd.DataFrame:
-    """The failed calls, or their number by group.
+    """Failed calls, or their number by group.
 
     Args:
         log: The usage log.
@@ -114,7 +108,7 @@ def errors(
         str.
 
     Raises:
-        ConfigError: `by`, `where` or `since` makes no sense.
+        ConfigError: `by`, `where` or `since` is not valid.
     """
     if by is None:
         return failures(log, since=since, **where)
@@ -122,7 +116,7 @@ def errors(
     where = {"status": ["error", "rejected"], **where}
     with log.reading() as connection:
         condition, values = sql_condition(connection, since=since, where=where, now=log.now())
-        # Beside max(), SQLite takes bare columns from the row that holds the maximum.
+        # With max(), SQLite takes bare columns from the row of the maximum.
         picked = ["count(*)", "max(started_us)", "error_message"]
         query = _grouped(connection, names, picked, "calls", f"error_type > 0 AND {condition}")
         keys, columns = _read_groups(connection, query, values, names, len(picked))
@@ -140,8 +134,8 @@ def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
     """An amount of money as text, with the number of unpriced calls.
 
     Args:
-        total_usd: US dollars; None or NA when nothing of it is known.
-        unpriced: Calls that are not in it.
+        total_usd: US dollars; None or NA when unknown.
+        unpriced: Number of calls that it leaves out.
 
     Returns:
         "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing
@@ -153,7 +147,7 @@ def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
     amount = Decimal(str(total_usd))
     if amount == 0 or abs(amount) >= 1:
         text = f"${amount:,.2f}"
-    else:  # two digits that mean something, however small
+    else:  # two significant digits, however small
         text = f"${amount:.{max(2, 1 - amount.adjusted())}f}"
     return f"{'>= ' if unpriced else ''}{text}{note}"
 
@@ -165,14 +159,15 @@ def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
 def _table(
     names: Sequence[str], where: Where, since: Since, now: float
 ) -> tuple[str, dict[str, str], int | None]:
-    """Table to query (daily sums where they suffice, else calls), its sums, and the start in its unit."""
+    """Table to query (daily sums if they suffice, else calls), its sums, and the start in its unit."""
     start = read_since(since, now)
-    if {*names, *where} <= set(usage_log.KEYS):
+    table = usage_log.table_of_sums([*names, *where])
+    if table is not None:
         if start is None:
-            return "rollups", usage_log.FROM_ROLLUPS, None
+            return table, usage_log.FROM_SUMS, None
         if start == local_midnight_us(dt.datetime.fromtimestamp(start / MICRO, dt.UTC)):
             moment = dt.datetime.fromtimestamp(start / MICRO, dt.UTC).astimezone()
-            return "rollups", usage_log.FROM_ROLLUPS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
+            return table, usage_log.FROM_SUMS, moment.toordinal() - dt.date(1970, 1, 1).toordinal()
     return "calls", usage_log.FROM_CALLS, start
 
 
@@ -182,7 +177,7 @@ def _grouped(
     keys = ["day" if name == "day" else COLUMNS[name].stored for name in names]
     packs = pack(connection, [COLUMNS[name] for name in names if name != "day"])
     packed = {column.stored for item in packs for column in item.columns}
-    # All calls of a group have the same number, and so the same in each column that it is made of.
+    # All calls of a group have the same packed number, and so the same value in each packed column.
     apart = [*(item.expression for item in packs), *(key for key in keys if key not in packed)]
     group = f"GROUP BY {', '.join(apart)}" if keys else ""
     return f"SELECT {', '.join([*keys, *picked])} FROM {table} WHERE {condition} {group}"  # noqa: S608 - checked names, bound values

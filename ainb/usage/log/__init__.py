@@ -1,10 +1,9 @@
 """Usage log on disk: one row per call in SQLite, written by one thread per file.
 
 `log` is the log of one session; it queues finished calls at the `writer` of its file, which makes rows and
-commits them in groups to a `log_file` (`store`, `schema`, `rollups`). `reading` opens the file for queries,
-`cleaned` checks the rows of a damaged one,
-`recorder` makes rows of calls made elsewhere, `packing` speeds up fetching, and `jsonlog` writes rows to the
-logger `ainb`.
+commits them in groups to a `log_file` (`store`, `schema`, `migrations`, `rollups`). `reading` opens the file
+for queries, `cleaned` makes reports from a checked copy of a damaged file, `recorder` makes rows for calls
+outside the pipeline, `packing` speeds up fetching, and `jsonlog` writes rows to the logger `ainb`.
 """
 
 from __future__ import annotations
@@ -18,31 +17,25 @@ if TYPE_CHECKING:
     from ainb.usage.log.log import FILE_NAME, Log, UsageLog
     from ainb.usage.log.packing import pack
     from ainb.usage.log.recorder import Estimators
-    from ainb.usage.log.rollups import FROM_CALLS, FROM_ROLLUPS, KEYS
+    from ainb.usage.log.rollups import FROM_CALLS, FROM_SUMS, table_of_sums
 else:
     __getattr__ = lazy_exports(
         __name__,
-        {
-            "Estimators": "recorder",
-            "FILE_NAME": "log",
-            "FROM_CALLS": "rollups",
-            "FROM_ROLLUPS": "rollups",
-            "KEYS": "rollups",
-            "Log": "log",
-            "UsageLog": "log",
-            "checked": "cleaned",
-            "pack": "packing",
-        },
+        cleaned="checked",
+        log="FILE_NAME Log UsageLog",
+        packing="pack",
+        recorder="Estimators",
+        rollups="FROM_CALLS FROM_SUMS table_of_sums",
     )
 
 __all__ = [
     "FILE_NAME",
     "FROM_CALLS",
-    "FROM_ROLLUPS",
-    "KEYS",
+    "FROM_SUMS",
     "Estimators",
     "Log",
     "UsageLog",
     "checked",
     "pack",
+    "table_of_sums",
 ]

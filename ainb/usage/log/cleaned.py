@@ -1,7 +1,7 @@
-"""A log in which something else stands than ainb writes: its reports are made of a checked copy in memory.
+"""Reports on a damaged log, made from a checked copy in memory.
 
-Checking every field of a million calls would double the time of a report, so a report reads the file first,
-and the copy only when that fails.
+Checking every field of a million calls would double the time of a report. So a report reads the file first,
+and a checked copy only when that fails.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ainb.errors import AinbError, ConfigError
 from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import STORED, Column
 from ainb.usage.log.packing import MOST_WORDS
-from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.rollups import add_new
 from ainb.usage.log.store import open_log
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# What reading a value of the wrong kind ends with.
+# Errors that values of a wrong kind cause in a report.
 _FAULTS = (AinbError, TypeError, ValueError, ArithmeticError, LookupError, MemoryError)
 _MOST = {"Int16": 32_767, "Int64": 2**40}
 _MOST_MONEY = 10**15  # a million USD in nano-dollars
@@ -38,13 +38,13 @@ _IS_WORD = (
 
 
 def checked(report: Callable[Concatenate[UsageLog, P], R]) -> Callable[Concatenate[UsageLog, P], R]:
-    """Make a report of a checked copy where the log itself cannot be read; unknown values are NA there."""
+    """Decorate a report so that it uses a checked copy when the log cannot be read; bad values are NA."""
 
     @functools.wraps(report)
     def make(log: UsageLog, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return report(log, *args, **kwargs)
-        except ConfigError:  # an argument makes no sense
+        except ConfigError:  # an invalid argument
             raise
         except _FAULTS:
             return report(cast("UsageLog", _Checked(log)), *args, **kwargs)
@@ -53,7 +53,7 @@ def checked(report: Callable[Concatenate[UsageLog, P], R]) -> Callable[Concatena
 
 
 class _Checked:
-    """A log whose rows are read from the copy."""
+    """A log whose rows are read from a checked copy."""
 
     def __init__(self, log: UsageLog) -> None:
         self._log = log
@@ -82,12 +82,12 @@ def _copy_calls(source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
     copy.execute("DELETE FROM words WHERE id > 0")
     insert_rows(copy, "INSERT OR REPLACE INTO words (id, word)", words)
     insert_rows(copy, f"INSERT INTO calls ({', '.join(names)})", calls)
-    copy.execute(ADD_NEW, (0,))
+    add_new(copy, 0)
     copy.execute("COMMIT")
 
 
 def _value(column: Column) -> str:
-    """SQL of a stored value; where something else stands there, of what stands for unknown."""
+    """SQL of a stored value, with a value of a wrong kind replaced by the column's unknown value."""
     name, kind = column.stored, column.kind
     if kind == "text":
         return f"CASE WHEN typeof({name}) = 'text' THEN {name} ELSE {_unknown_text(column)} END"
@@ -97,7 +97,7 @@ def _value(column: Column) -> str:
         return _within(name, 0, 1, "0")
     if kind == "time":
         return _within(name, 0, _MOST_MICROSECONDS, "0")
-    if kind == "money":  # what a provider's cache saved may be below 0
+    if kind == "money":  # savings of a provider's cache may be below 0
         return _within(name, -_MOST_MONEY, _MOST_MONEY, "NULL")
     return _within(name, 0, _MOST.get(column.dtype, _MOST_MICROSECONDS), "NULL")
 

@@ -1,4 +1,4 @@
-"""One JSON line per call on the logger ``ainb``."""
+"""JSON log lines: one per call, on the logger ``ainb``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CONTENT = frozenset({"prompt", "reply"})
 
 
 def log_row(row: Row) -> None:
-    """Log the row as one line of JSON; level INFO for ok and cancelled, ERROR for the rest.
+    """Log a row as one line of JSON, at level INFO for ok and cancelled calls, else ERROR.
 
-    Silent unless the logger ``ainb`` was given a level by name: ``logging.basicConfig(level=logging.INFO)``
-    is not meant for it, and a line a call would stand in the outputs of notebooks.
+    Nothing is logged unless the logger ``ainb`` has a level of its own. ``logging.basicConfig`` alone does
+    not enable it, since a line per call would fill the outputs of notebooks.
     """
     level = logging.ERROR if row.status in {"error", "rejected"} else logging.INFO
     if LOGGER.level != logging.NOTSET and LOGGER.isEnabledFor(level):
@@ -28,7 +28,7 @@ def log_row(row: Row) -> None:
 
 
 def json_line(row: Row) -> str:
-    """The row as redacted JSON without prompt, reply and unknown values; the time in ISO 8601."""
+    """A row as redacted JSON, without prompt, reply and unknown values; times in ISO 8601."""
     known = {
         name: value
         for name, value in zip(Row._fields, row, strict=True)

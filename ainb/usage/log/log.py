@@ -1,4 +1,4 @@
-"""`UsageLog`: the log of one session, a row for every finished, recorded or monitored call."""
+"""Usage log of one session: a row for every finished, recorded or monitored call."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Log:
     Attributes:
         max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
         max_age_days: Older rows are pruned; None keeps all.
-        content: Whether prompts and replies (redacted) are kept in the row.
+        content: Whether rows contain prompts and replies, redacted.
 
     Raises:
-        ConfigError: A bound is not above 0.
+        ConfigError: A limit is not above 0.
     """
 
     max_rows: int | None = 2_000_000
@@ -57,20 +57,20 @@ class Log:
 
 
 class UsageLog(WarningListener):
-    """The rows of one session, in the log that all sessions of a home share.
+    """Usage log of one session, in the file that all sessions of a home share.
 
-    ``recorder`` makes rows of calls that did not go through the pipeline.
+    ``recorder`` makes rows for calls outside the pipeline.
 
     Args:
         path: The log file; None keeps the last rows in memory only.
-        clock: For times of rows and ages.
+        clock: Source of times and ages of rows.
         sink: Receiver of one notice when the log cannot be written.
-        options: What is kept.
-        rng: Random bits of the ids.
-        estimators: Estimates of tokens and cost of calls made elsewhere.
-        copy_to: A log that gets every row too, but for calls that a cassette answered; None means none. It is
-            closed with this one.
-        log_lines: Whether rows go to the logger ``ainb`` too, once it has a level.
+        options: Limits and content of the log.
+        rng: Source of random bits of the ids.
+        estimators: Functions that estimate tokens and cost of calls outside the pipeline.
+        copy_to: Log that also receives every row, except calls answered from a cassette; None means no copy.
+            It is closed with this one.
+        log_lines: Whether rows also go to the logger ``ainb``, once it has a level.
 
     Attributes:
         on_record: Called with each row that `recorder` makes; None means no listener.
@@ -107,7 +107,7 @@ class UsageLog(WarningListener):
         self._append: Callable[[Recorded], None] = _logging(self._writer.append, log_lines=log_lines)
         self._copy = copy_to
         if copy_to is not None:
-            # The copy is not logged: one call, one line.
+            # The copy is not logged: one line per call.
             silent_copy = _logging(copy_to._writer.append, log_lines=False)  # noqa: SLF001 - its own class
             self._append = _to_both(self._append, silent_copy)
         self.on_record: Callable[[Row], None] | None = None
@@ -130,7 +130,7 @@ class UsageLog(WarningListener):
         self._append(row)
 
     def warn(self, text: str) -> None:
-        """Send the first line about the log to the session's sink; later ones are dropped."""
+        """Send the first warning about the log to the session's sink; later ones are dropped."""
         if not self._has_warned:
             self._has_warned = True
             with contextlib.suppress(Exception):
@@ -138,18 +138,18 @@ class UsageLog(WarningListener):
 
     @property
     def backlog(self) -> int:
-        """Number of finished calls that are not written yet; a producer of many should wait when it grows."""
+        """Number of finished calls not written yet; a producer of many calls should wait when it grows."""
         return self._writer.backlog
 
     def now(self) -> float:
-        """Seconds since 1970 by the log's clock."""
+        """Seconds since 1970, by the log's clock."""
         return self._clock.unix()
 
     def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until every finished call is in the log, or in memory where the log cannot be written.
+        """Wait until every finished call is in the log, or in memory when the log cannot be written.
 
         Returns:
-            Whether that was so before the time ran out.
+            Whether that happened in time.
         """
         return self._writer.flush(timeout_seconds)
 
@@ -168,15 +168,15 @@ class UsageLog(WarningListener):
         except sqlite3.Error as error:
             raise AinbError(
                 f"the usage log {self._path or 'in memory'} cannot be read ({error}); try again, or move it "
-                "away and a new one is made"
+                "away and a new one is created"
             ) from error
 
     def unreadable_reason(self) -> str | None:
-        """Why the rows of the file are missing from queries, in one line; None when they are not."""
+        """Reason why the rows of the file are missing from queries, in one line; None when they are not."""
         return None if self._path is None else why_unreadable(self._path)
 
     def usual_output_tokens(self, provider: str, model: str) -> int | None:
-        """Median output of a model's last replies; None where too few are known; see `ainb.usage.outputs`."""
+        """Median output tokens of a model's last replies; None when too few are known."""
         from ainb.usage.outputs import usual_output_tokens
 
         with contextlib.suppress(AinbError), self.reading() as connection:
@@ -189,7 +189,7 @@ class UsageLog(WarningListener):
         return list(self._writer.recent)
 
     def close(self) -> None:
-        """Write what is queued; a call that ends later is still logged."""
+        """Write queued rows; a call that ends later is still logged."""
         if self._copy is not None:
             self._copy.close()
         self._writer.listeners.discard(self)
@@ -200,7 +200,7 @@ class UsageLog(WarningListener):
 
 
 def _logging(append: Callable[[QueueItem], None], *, log_lines: bool) -> Callable[[Recorded], None]:
-    """Append rows so that they are logged too, while the logger ``ainb`` has a level of its own."""
+    """An `append` that also logs the rows, while the logger ``ainb`` has a level of its own."""
     logger = logging.getLogger("ainb")
     if not log_lines:
         return lambda item: append(Logged(item, None))

@@ -1,4 +1,4 @@
-"""`LogFile`: the file of a writer, opened when needed, reopened after it was moved, pruned as it grows."""
+"""Log file of a writer: opened when needed, reopened after it was moved, pruned as it grows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ainb.clock import Clock
-from ainb.stores.sqlite import tie
+from ainb.stores.sqlite import close_with
 from ainb.usage.log.rollups import prune
 from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import Row
@@ -22,8 +22,7 @@ class LogFile:
     """One log file, or a log in memory. Not thread-safe: `Writer` calls it under its lock.
 
     Attributes:
-        in_memory: Whether rows go to a database in memory: without a path, or after a newer ainb was found to
-            have written the file.
+        in_memory: Whether rows go to a database in memory: there is no path, or a newer ainb wrote the file.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class LogFile:
         self._max_rows = max_rows
         self._max_age_days = max_age_days
         self._warn = warn
-        self._since_prune = PRUNE_EVERY_ROWS  # the first rows of a process prune, too
+        self._since_prune = PRUNE_EVERY_ROWS  # the first rows of a process cause pruning, too
         self._store: LogStore | None = None
         self._inode: tuple[int, int] | None = None
 
@@ -57,12 +56,12 @@ class LogFile:
             self.close()  # the file was moved away
         if self._store is None:
             self._store = LogStore(open_log(path))
-            tie(self._store.connection, self._store)
+            close_with(self._store.connection, self._store)
             self._inode = None if path is None else _inode(path)
         return self._store
 
     def add(self, rows: list[Row]) -> None:
-        """Add rows in one transaction, and prune when it is due.
+        """Add rows in one transaction, and prune the log when due.
 
         Raises:
             NewerLogError: A newer ainb wrote it.
@@ -74,7 +73,7 @@ class LogFile:
         except (TypeError, ValueError, ArithmeticError):
             lost = store.add_what_fits(rows)
             if lost:
-                self._warn(f"{lost} usage rows were lost: they hold values that SQLite cannot")
+                self._warn(f"{lost} usage rows were lost: they hold values that SQLite cannot store")
         self._since_prune += len(rows)
         if self._since_prune >= PRUNE_EVERY_ROWS:
             self._since_prune = 0
@@ -88,13 +87,13 @@ class LogFile:
         self._store = None
 
     def forget(self) -> None:
-        """In a forked child: let go of the parent's connection without closing it."""
+        """Drop the parent's connection in a forked child, without closing it."""
         self._store = None
 
     def _prune(self, store: LogStore) -> None:
         age = self._max_age_days
         oldest = None if age is None else int(self._clock.unix() * 1_000_000 - age * _DAY_US)
-        # A locked log is pruned another time.
+        # A locked log is pruned later.
         with contextlib.suppress(sqlite3.Error):
             if prune(store.connection, oldest_us=oldest, max_rows=self._max_rows, limit=PRUNE_LIMIT_ROWS):
                 self._since_prune = PRUNE_EVERY_ROWS // 2

@@ -1,4 +1,4 @@
-"""Packs several word numbers and flags of a call into one integer, for faster fetching and grouping.
+"""Packing of word numbers and flags of a call into few integers, for faster fetching and grouping.
 
 A value costs the same to fetch whether it is a flag or 62 bits, and sorting by one integer takes two thirds
 of the time of sorting by three.
@@ -22,11 +22,11 @@ _MAX_BITS = 62  # SQLite's integers have 63 and a sign
 
 
 class Pack:
-    """Some columns of the calls as one SQL expression.
+    """Several columns of the calls as one SQL expression.
 
     Args:
         columns: Columns of kind "word" or "flag".
-        widths: Number of bits of each.
+        widths: Number of bits of each column.
     """
 
     def __init__(self, columns: Sequence[Column], widths: Sequence[int]) -> None:
@@ -53,21 +53,21 @@ class Pack:
 
 
 def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack]:
-    """Pack those of `columns` that are words or flags into as few integers as possible.
+    """Pack the words and flags among `columns` into as few integers as possible.
 
     Args:
-        connection: An open log, in the transaction in which the calls are read: a word that came later could
-            need more bits.
+        connection: An open log, in the transaction in which the calls are read: a word added later could need
+            more bits.
         columns: Any columns, each once.
 
     Raises:
-        ValueError: A word has a number that ainb gives to none.
+        ValueError: A word has a number outside the range that ainb assigns.
     """
     (last,) = connection.execute("SELECT max(id) FROM words").fetchone()
     if not isinstance(last, int) or last > MOST_WORDS:
         raise ValueError(
             f"the number {last!r} of a word is beyond {MOST_WORDS}"
-        )  # arrays of that length follow
+        )  # arrays of that length are allocated
     bits = {"flag": 1, "word": int(last).bit_length()}
     packs: list[Pack] = []
     chosen: list[Column] = []

@@ -1,4 +1,4 @@
-"""Read connections to all rows: those of the file and those not written to it yet."""
+"""Read connections to all rows: those in the file and those not written yet."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ainb.usage.log.schema import MIGRATIONS, NewerLogError, known_version, migrate, version_of
+from ainb.usage.log.migrations import MIGRATIONS
+from ainb.usage.log.schema import NewerLogError, known_version, migrate, version_of
 from ainb.usage.log.store import LogStore, connect, open_log
 from ainb.usage.rows import Row
 
 
 def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connection:
-    """Open the log for queries; never creates, migrates or writes it.
+    """Open the log for queries, without creating, migrating or writing it.
 
     Args:
-        path: The file; one that is not there or cannot be read counts as empty.
-        pending: Rows that are not in the file; with them, or with a file of an older ainb, queries go to a
-            copy in memory.
+        path: The file; a missing or unreadable one counts as empty.
+        pending: Rows not in the file; if there are any, or the file is of an older ainb, queries go to a copy
+            in memory.
     """
     if path is not None and _is_there(path):
         with contextlib.suppress(sqlite3.Error, NewerLogError):
@@ -27,7 +28,7 @@ def open_for_reading(path: Path | None, pending: list[Row]) -> sqlite3.Connectio
 
 
 def why_unreadable(path: Path) -> str | None:
-    """Why an existing log counts as empty, in one line; None when it does not."""
+    """Reason why an existing log counts as empty, in one line; None when it does not."""
     if not _is_there(path):
         hidden = os.path.isdir(path.parent) and not os.access(path.parent, os.X_OK)  # noqa: PTH112 - as in _is_there
         return f"the usage log {path} cannot be read (its folder is closed to this user)" if hidden else None
@@ -35,14 +36,14 @@ def why_unreadable(path: Path) -> str | None:
         with contextlib.closing(connect(str(path))) as connection:
             known_version(connection)
     except NewerLogError as error:
-        return f"a newer ainb wrote the usage log {path} ({error}); upgrade ainb to see what is in it"
+        return f"a newer ainb wrote the usage log {path} ({error}); upgrade ainb to read it"
     except sqlite3.Error as error:
-        return f"the usage log {path} cannot be read ({error}); move it away and a new one is made"
+        return f"the usage log {path} cannot be read ({error}); move it away and a new one is created"
     return None
 
 
 def _is_there(path: Path) -> bool:
-    # Path.exists raises for a folder that may not be entered.
+    # Path.exists raises for a folder without permission.
     return os.path.exists(path)  # noqa: PTH110
 
 
@@ -51,7 +52,7 @@ def _on_file(path: Path, pending: list[Row]) -> sqlite3.Connection:
         connection = closing.enter_context(contextlib.closing(connect(str(path))))
         connection.execute("PRAGMA query_only = ON")
         if version_of(connection) == len(MIGRATIONS) and not pending:
-            connection.execute("BEGIN")  # all queries see the log of one moment
+            connection.execute("BEGIN")  # all queries see one snapshot of the log
             closing.pop_all()
             return connection
         with contextlib.ExitStack() as on_failure:

@@ -1,4 +1,4 @@
-"""`Recorder`: rows of calls outside the pipeline: recorded ones, and those of monitored functions."""
+"""Recorder of calls outside the pipeline: `Session.record` and monitored functions."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ _COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != 
 
 
 class CountTokens(Protocol):
-    """``ainb.count_tokens``, or a function of that shape."""
+    """``ainb.count_tokens``, or a function with its signature."""
 
     def __call__(self, prompt: str, /, model: str) -> int:
-        """Tokens of a text."""
+        """Number of tokens of a text."""
         ...
 
 
 class Price(Protocol):
-    """``ainb.price``, or a function of that shape."""
+    """``ainb.price``, or a function with its signature."""
 
     def __call__(self, model: str, *, input_tokens: int, output_tokens: int) -> Decimal | None:
-        """US dollars, or None when no price is known."""
+        """Price in USD, or None when unknown."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimators:
-    """Functions that estimate tokens and cost of a call made elsewhere.
+    """Functions that estimate tokens and cost of a call outside the pipeline.
 
     Attributes:
         count_tokens: Tokens of a text for a model; None leaves them unknown.
         price: Price of tokens; None leaves the cost unknown.
-        prepare: Loads what both need for a model, which is slow once a process; None means nothing to load.
+        prepare: Loads the data that both need for a model, which is slow once a process; None means nothing
+            to load.
     """
 
     count_tokens: CountTokens | None = None
@@ -98,7 +99,7 @@ class Recorder:
         user: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Row:
-        """Log a call that was made elsewhere.
+        """Log a call that was made outside the pipeline.
 
         Args:
             prompt: The prompt.
@@ -106,16 +107,16 @@ class Recorder:
             model: Model name.
             provider: Provider name.
             operation: Name of the operation.
-            usage: Tokens as reported; None means the reply's, or estimates that are marked so. A count, a
-                cost or a duration that no call can have is unknown in the row.
-            cost_usd: Cost in US dollars; None means by the price table.
+            usage: Tokens as reported; None means the reply's usage, or else estimates, marked as such. An
+                impossible count, cost or duration is unknown in the row.
+            cost_usd: Cost in USD; None means the cost by the price list.
             duration_s: Duration in seconds; None means unknown.
             error: The exception of a failed call, or None.
             user: User of the call, or None.
-            tags: Free labels.
+            tags: Labels by name.
 
         Returns:
-            The row as it goes into the log.
+            The row as written to the log.
         """
         text = reply.text if isinstance(reply, Reply) else reply
         tokens = _plausible(self._tokens(model, prompt, reply) if usage is None else usage)
@@ -147,8 +148,8 @@ class Recorder:
     def monitored(self, *, operation: str, model: str, provider: str = "unknown") -> Callable[[F], F]:
         """Decorate an async or plain function so that each of its calls is logged as a row.
 
-        The prompt is its argument `prompt`, else its first text argument; the reply is what it returns when
-        that is a text or a `Reply`. Tokens of texts are estimates and marked so.
+        The prompt is its argument `prompt`, else its first text argument; the reply is its result, if that is
+        a text or a `Reply`. Tokens of texts are estimates and marked as such.
 
         Args:
             operation: Operation name of the rows.
@@ -179,10 +180,10 @@ class Recorder:
         return decorate
 
     def _prepare(self, model: str) -> None:
-        """Load the vocabulary and the prices before a call begins.
+        """Load vocabulary and prices before a call begins.
 
-        Loaded when the first row is made, they would block the loop, and the durations of other calls under
-        way would hold that time.
+        Loading them with the first row would block the loop and add to the durations of other calls in
+        flight.
         """
         if self._estimators.prepare is not None:
             with contextlib.suppress(Exception):
@@ -241,14 +242,14 @@ def _find_prompt(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
 
 
 def _plausible(usage: Usage) -> Usage:
-    """The same usage with counts that no call can have as unknown."""
+    """The usage with impossible counts set to None."""
     counts = {name: getattr(usage, name) for name in _COUNTS}
     bad: dict[str, Any] = {name: None for name, value in counts.items() if not is_token_count(value)}
     return dataclasses.replace(usage, **bad)
 
 
 def _read_usd(value: object) -> Decimal | None:
-    """An amount that a call can cost; None for anything else."""
+    """Read the cost of a call in USD; None for any impossible value."""
     try:
         cost = Decimal("NaN" if isinstance(value, bool) else str(value))
     except InvalidOperation:

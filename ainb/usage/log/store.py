@@ -1,4 +1,4 @@
-"""`LogStore`: an open SQLite log that rows are added to, and how it is opened."""
+"""SQLite store of the log: opening it and adding rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ainb.redaction import encodable
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import insert_rows
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
-from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.rollups import add_new
 from ainb.usage.log.schema import known_version, migrate
 from ainb.usage.rows import Row
 
@@ -30,7 +30,7 @@ _DAY_SLICE_US = 900 * MICRO
 
 
 def open_log(path: Path | None) -> sqlite3.Connection:
-    """Open the log for writing, created or migrated where needed; None opens one in memory.
+    """Open the log for writing, creating or migrating it if needed; None opens one in memory.
 
     Folder and file are private to the user (0700, 0600) when they are created here.
 
@@ -42,7 +42,7 @@ def open_log(path: Path | None) -> sqlite3.Connection:
         make_private(path)
     connection = connect(":memory:" if path is None else str(path))
     try:
-        known_version(connection)  # before a write to a file that must not be changed
+        known_version(connection)  # before any write: a newer ainb's file must not be changed
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)
@@ -60,14 +60,14 @@ def connect(place: str) -> sqlite3.Connection:
 
 
 class WordIds:
-    """Ids of the words table, cached; cleared after a rollback, which may have removed new ones."""
+    """Cached ids of the words table; cleared after a rollback, which may have removed new ids."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._known: dict[str | None, int] = {None: 0}
 
     def __call__(self, word: str | None) -> int:
-        """The id of a word, inserted where it is new; call inside a transaction."""
+        """The id of a word, inserted if new; must be called inside a transaction."""
         number = self._known.get(word)
         return self._number(word) if number is None else number
 
@@ -118,20 +118,20 @@ class LogStore:
         try:
             last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
             insert_rows(connection, _INSERT, [self._encode(row) for row in rows])
-            connection.execute(ADD_NEW, (last,))
+            add_new(connection, last)
             connection.execute("COMMIT")
         except BaseException:
             self._words.forget()
-            # On a full disk SQLite has rolled back already.
+            # On a full disk SQLite has already rolled back.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
 
     def add_what_fits(self, rows: Iterable[Row]) -> int:
-        """Add the rows one by one, with values that SQLite cannot hold replaced.
+        """Add rows one by one, replacing values that SQLite cannot store.
 
         Returns:
-            Number of rows that could not be added even so.
+            Number of rows that still could not be added.
 
         Raises:
             sqlite3.Error: The log cannot be written.
@@ -163,7 +163,7 @@ def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, Decimal):
-        # What the provider's cache saved may be negative.
+        # Savings of a provider's cache may be negative.
         return value if value.is_finite() and is_reply_cost(abs(value)) else None
     if isinstance(value, int | float) and not abs(value) <= _MAX_INTEGER // MICRO:
         return None
@@ -171,12 +171,12 @@ def _storable(value: Any) -> Any:
 
 
 def microseconds_since_1970(moment: dt.datetime) -> int:
-    """Whole microseconds since 1970-01-01 UTC."""
+    """Convert a time to whole microseconds since 1970-01-01 UTC."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def nano_dollars(dollars: Decimal | None) -> int | None:
-    """Whole nano-dollars (1e-9 USD), half to even: sums of them are exact up to nine billion dollars."""
+    """Convert USD to whole nanodollars (1e-9 USD), rounded half to even; sums are exact up to $9 billion."""
     return None if dollars is None else round(dollars * NANO)
 
 
@@ -185,8 +185,8 @@ def _microseconds(seconds: float | None) -> int | None:
 
 
 def local_day(us: int) -> int:
-    """Days from 1970-01-01 to the local date of a moment given in microseconds since 1970 UTC."""
-    # Every zone's offset is a multiple of 15 minutes, so the date is the same all through such a slice.
+    """Days from 1970-01-01 to the local date of a time in microseconds since 1970 UTC."""
+    # Every time zone's offset is a multiple of 15 minutes, so the date is constant within such a slice.
     return _day_of_slice(us // _DAY_SLICE_US)
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM: what is queued is written before the process ends, as at a normal exit."""
+"""SIGTERM handler that writes queued rows before the process ends, as at a normal exit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ WAIT_SECONDS = 3.0
 
 
 def flush_at_sigterm(flush: Callable[[], None]) -> None:
-    """Install a handler that flushes, then ends the process as the signal does by default.
+    """Install a handler that flushes and then ends the process, as the signal does by default.
 
-    A handler of the program's own is left alone, and so is a program that starts its first session in a
-    thread: Python sets handlers in the main thread only.
+    Nothing is installed when the program has a handler of its own, or starts its first session in a thread:
+    Python sets handlers in the main thread only.
 
     Args:
-        flush: Writes what is queued; runs in a thread, because the signal may have interrupted a lock's
-            holder.
+        flush: Writes queued rows; runs in a thread, because the signal may have interrupted the holder of a
+            lock.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

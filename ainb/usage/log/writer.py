@@ -1,4 +1,4 @@
-"""`Writer`: the thread that makes rows of finished calls and commits them in groups, one per log file."""
+"""Writer of a log file: a queue and a thread that makes rows of finished calls and commits them in groups."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ Recorded = tuple[RowMaker, CallFinished] | Row
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A row, and where its line on the logger goes.
+    """A row that also goes to the logger.
 
     Attributes:
-        item: The row, or what makes it.
-        context: Context of the caller, so that the line is printed into the cell that made the call; None
-            means that the row is not logged.
+        item: The row, or the finished call and the function that makes the row.
+        context: Context variables of the caller, so that the line appears in the cell that made the call;
+            None means that the row is not logged.
     """
 
     item: Recorded
     context: contextvars.Context | None
 
 
-# What the queue holds: a finished call with the function that makes its row, a row, either to be logged too,
-# or an event to set once all before it is written.
+# Items of the queue: a finished call with the function that makes its row, or a row; either of them to be
+# logged too; or an event that is set once all items before it are written.
 QueueItem = Recorded | Logged | threading.Event
 
 
@@ -57,9 +57,10 @@ all_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 class Writer:
     """Queue and thread that write the rows of one log file.
 
-    `append` only puts the event on a queue. The thread wakes, gathers for GATHER_SECONDS and commits, so that
-    a row is written at most 0.2 s after its call. What cannot be written stays in a ring of RING_ROWS and is
-    tried again. The thread ends in one way, whatever ends it, and then holds no file::
+    `append` only puts an item on the queue. The thread wakes, gathers items for GATHER_SECONDS and commits,
+    so that a row is written at most 0.2 s after its call. Rows that cannot be written stay in a ring buffer
+    of RING_ROWS and are tried again. Whatever ends the thread, it ends in the same way and then has no open
+    file::
 
                     append                       idle for IDLE_SECONDS, or begin_stop
         no thread ----------> thread, file open ------------------------------------> ending
@@ -67,13 +68,13 @@ class Writer:
             |                        +------------- rows were queued meanwhile ---------+
             +--------------- queue empty: the thread closes the file and ends ----------+
 
-    `stop` is `begin_stop` and `finish_stop`, which writes what no thread did; the next row starts a thread
-    anew. At the exit of the process all writers begin before the first one is waited for, and from then on
-    `append` writes each row itself, since no thread can be started any more.
+    `stop` calls `begin_stop` and then `finish_stop`, which writes the rows that no thread wrote; the next row
+    starts a new thread. At exit of the process `begin_stop` is called for all writers before the first one is
+    waited for. From then on `append` writes each row itself, since no thread can be started.
 
     Args:
         path: The log file; None keeps RING_ROWS in memory.
-        clock: For the age of rows and the time of the next try.
+        clock: For the age of rows and the time of the next attempt.
         max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
         max_age_days: Older rows are pruned; None keeps all.
 
@@ -103,8 +104,8 @@ class Writer:
         self._queue: collections.deque[QueueItem] = collections.deque()
         self._pending: list[Row] = []
         self.recent: collections.deque[Row] = collections.deque(maxlen=RECENT_ROWS)
-        self._lock = threading.Lock()  # of the file and of the rows that are not written yet
-        self._starting = threading.Lock()  # of the thread's start and end
+        self._lock = threading.Lock()  # guards the file and the rows not written yet
+        self._starting = threading.Lock()  # guards start and end of the thread
         self._thread: threading.Thread | None = None
         self._is_stopping = False
         self._wake = threading.Event()
@@ -119,14 +120,14 @@ class Writer:
 
     @property
     def backlog(self) -> int:
-        """Finished calls that are not written yet."""
+        """Number of finished calls not written yet."""
         return len(self._queue) + len(self._pending)
 
     def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until everything appended so far is written or, where it cannot be, is in the ring.
+        """Wait until every item appended so far is written or, if that fails, in the ring buffer.
 
         Returns:
-            Whether that was so before the time ran out.
+            Whether that happened in time.
         """
         done = threading.Event()
         self.append(done)
@@ -134,16 +135,16 @@ class Writer:
         return done.wait(timeout_seconds)
 
     def stop(self) -> None:
-        """Write what is queued, end the thread and close the file; a later append starts anew."""
+        """Write queued rows, end the thread and close the file; a later append starts a new thread."""
         self.begin_stop()
         self.finish_stop(FLUSH_SECONDS)
 
     def begin_stop(self, *, at_exit: bool = False) -> None:
-        """Let the thread write what is queued and end.
+        """Make the thread write queued rows and end; returns at once.
 
         Args:
-            at_exit: Whether the process ends: what could not be written is tried once more, and from now on
-                `append` writes each row itself.
+            at_exit: Whether the process ends: rows that could not be written are tried once more, and from
+                now on `append` writes each row itself.
         """
         if at_exit:
             self._is_exiting = True
@@ -153,10 +154,10 @@ class Writer:
         self._wake.set()
 
     def finish_stop(self, timeout_seconds: float) -> None:
-        """Wait until the thread has ended, write what is left, and close the file.
+        """Wait until the thread has ended, write the remaining rows, and close the file.
 
-        A thread that has not ended by then goes on and closes the file itself. Without time left, rows that
-        no thread has written are given up.
+        A thread that has not ended in time continues and closes the file itself. Without time left, rows that
+        no thread has written are dropped.
         """
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -180,10 +181,10 @@ class Writer:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection over every row that this process has finished and every one of the file.
+        """A connection to all rows: those of the file and those of this process not written yet.
 
-        A log that lags behind its writer (locked, full, read-only), or that an older ainb wrote and that
-        is read-only, is read from a copy in memory; one that cannot be read at all counts as empty.
+        The rows come from a copy in memory when the file lacks some of them (it is locked, full or read-only)
+        or is a read-only file of an older ainb. A file that cannot be read at all counts as empty.
         """
         self.flush()
         if self._file.in_memory:
@@ -216,14 +217,14 @@ class Writer:
             if self._wake.wait(RETRY_SECONDS if self._pending else IDLE_SECONDS) or self._pending:
                 self._hurry.wait(GATHER_SECONDS)
                 self._hurry.clear()
-                self._wake.clear()  # before the queue is read: what comes later wakes again
+                self._wake.clear()  # before the queue is read: later items wake the thread again
                 self.drain()
             else:
                 self._is_stopping = True
         self._close_file()
 
     def _should_end(self) -> bool:
-        """Whether the thread ends; a row queued meanwhile is either seen here or starts another thread."""
+        """Whether the thread ends; a row queued at the same time is seen here or starts another thread."""
         if not self._is_stopping:
             return False
         with self._starting:
@@ -254,7 +255,9 @@ class Writer:
                 elif item.context is not None:
                     item.context.run(log_row, row)
             except Exception as error:  # noqa: BLE001 - the row is kept
-                self._warn(f"a usage row is not on the logger ainb: {type(error).__name__}: {error}")
+                self._warn(
+                    f"a usage row could not be sent to the logger ainb: {type(error).__name__}: {error}"
+                )
 
     def _write(self) -> None:
         try:
@@ -274,14 +277,14 @@ class Writer:
             self._warn(
                 f"cannot write the usage log {self._path} ({error}); "
                 f"calls continue, the last {RING_ROWS} rows wait in memory; "
-                "free it, or move it away and a new one is made"
+                "free it, or move it away and a new one is created"
             )
             return
         self._retry_at = 0.0
         self._pending.clear()
 
     def _close_file(self) -> None:
-        if self._lock.acquire(timeout=LOCK_SECONDS):  # else somebody still reads a log in memory
+        if self._lock.acquire(timeout=LOCK_SECONDS):  # else a reader still uses the log in memory
             if self._is_exiting or not self._file.in_memory:
                 self._file.close()
             self._lock.release()
@@ -302,18 +305,18 @@ class Writer:
         return is_held
 
     def after_fork_in_parent(self) -> None:
-        """Release the lock that `before_fork` took, so that the thread goes on."""
+        """Release the lock that `before_fork` acquired, so that the thread continues."""
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Start with an empty queue: the parent writes its own."""
+        """Start with an empty queue: the parent writes the queued rows."""
         self._file.forget()
         self._reset()
 
 
 class WarningListener:
-    """Receiver of warnings of a writer."""
+    """Receiver of a writer's warnings."""
 
     def warn(self, text: str) -> None:
-        """Take one line of text."""
+        """Receive one line of text."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Registry of this process's writers: one per log file, flushed together at exit, closed before a fork."""
+"""Registry of this process's writers, one per log file; flushed at exit and closed before a fork."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARING = threading.Lock()
 
 
 def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
-    """The one writer of a file in this process; the bounds of the first call count."""
+    """The only writer of a file in this process; the limits of the first call apply."""
     place = path.absolute()
     flush_at_sigterm(_flush_queued)
     with _SHARING:
@@ -30,7 +30,7 @@ def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_day
 
 
 def _flush_queued() -> None:
-    """Have all writers flush at the same time, for at most EXIT_SECONDS in all."""
+    """Flush all writers in parallel, for at most EXIT_SECONDS in total."""
     threads = [threading.Thread(target=writer.flush, args=(EXIT_SECONDS,)) for writer in list(all_writers)]
     for thread in threads:
         thread.daemon = True
@@ -40,7 +40,7 @@ def _flush_queued() -> None:
 
 
 def _stop_all(clock: Clock = SYSTEM_CLOCK) -> None:
-    """At exit: stop all writers at the same time, for at most EXIT_SECONDS in all."""
+    """Stop all writers in parallel at exit, for at most EXIT_SECONDS in total."""
     until = clock.monotonic() + EXIT_SECONDS
     writers = list(all_writers)
     for writer in writers:

@@ -18,7 +18,7 @@ from ainb.batch.files.csv import CsvFile
 from ainb.batch.files.ordered import OrderedFile
 from ainb.batch.files.table import distinct_labels
 from ainb.batch.input.template import Template
-from ainb.batch.row_result import RowResult
+from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError, InvalidPromptError
 
 # What readers of tables stumble over, and any other text.

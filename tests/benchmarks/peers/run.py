@@ -20,11 +20,11 @@ IDEAL_SECONDS = ROWS / AT_ONCE * LATENCY_SECONDS
 SERVE = """
 import sys
 from tests.fault_server import FaultServer
-with FaultServer(record=False, delay_seconds={}) as server:
+with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """
-NAMES = ("aiohttp", "openai", "litellm", "ainb")
+NAMES = ("aiohttp", "openai", "curator", "litellm", "ainb")
 
 
 def measured(python: str, name: str, base_url: str) -> list[str]:

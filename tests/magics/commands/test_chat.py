@@ -142,7 +142,7 @@ def test_chats_are_listed_shown_forked_cut_and_reset(watched):
     [
         ("%ai chat nobody", "there is no chat 'nobody'"),
         ("%ai chat fork c", "is written %ai chat fork NAME NEW"),
-        ("%ai chat cut c many", "TURNS is how many turns stay"),
+        ("%ai chat cut c many", "TURNS is how many turns to keep"),
         ("%%ai scripted:echo --chat reset\nx", "--chat takes a name"),
         ("%%ai scripted:echo --chat 'a b'\nx", "--chat takes a name"),
     ],

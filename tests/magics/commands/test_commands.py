@@ -122,6 +122,18 @@ def test_the_list_can_be_of_one_provider(terminal):
         ("alias a:b scripted:echo", "an alias is one word without : and /"),
         ("dealias nobody", "there is no alias 'nobody'; there are none"),
         ("version --loud", "%ai version has no option --loud"),
+        ("cost modell", "by names no column of the log: 'modell'; columns are: day, "),
+        ("errors modell", "by names no column of the log: 'modell'; columns are: day, "),
+        (
+            "cost --since soon",
+            (
+                "--since takes a span back from now such as 90m, 24h, 7d, "
+                "or a date such as 2026-03-31; it is 'soon'"
+            ),
+        ),
+        ("cost --since", "--since needs a value after it: --since SPAN"),
+        ("usage request_model", "%ai usage is written %ai usage [--since SPAN]; 1 word given"),
+        ("usage --sicne 7d", "%ai usage has no option --sicne; did you mean '--since'?"),
     ],
 )
 def test_a_wrong_line_fails_the_cell_with_the_way_out(terminal, line, message):

@@ -171,7 +171,8 @@ def test_a_long_cell_is_sent_around_the_line_that_failed(asked, at):
         "x = [" + ", ".join(map(str, range(20_000))) + "]\nx['a']",
     ],
 )
-def test_whatever_failed_the_context_is_bounded(asked, cell):
+def test_whatever_failed_the_context_is_bounded(asked, terminal, cell):
+    terminal.run("%xmode Minimal")  # IPython takes 20 s to show a thousand frames
     prompt = asked(cell)
     assert len(prompt) < 6_500
     assert "The error:" in prompt

@@ -155,7 +155,7 @@ def test_the_cache_is_shown_and_cleared(terminal):
     assert "hit rate 50%" in out
     assert "expires never" in out
     assert terminal.run("%ai cache clear").out == (
-        "1 stored answer forgotten; the next calls are asked again\n"
+        "1 stored answer forgotten; the next calls are sent again\n"
     )
     assert terminal.run("%%ai scripted:echo\nhi").result.cached is False
 
@@ -163,7 +163,7 @@ def test_the_cache_is_shown_and_cleared(terminal):
 def test_the_cache_is_pruned_by_age(terminal):
     terminal.run("%%ai scripted:echo\nhi")
 
-    assert "say" in terminal.run("%ai cache prune").out
+    assert "give an age" in terminal.run("%ai cache prune").out
     assert terminal.run("%ai cache prune --older 7d").out == "0 stored answers forgotten\n"
     terminal.run("%config Ainb.cache = {'ttl_seconds': 3600}")
     assert terminal.run("%ai cache prune").out == "0 stored answers forgotten\n"

@@ -137,7 +137,7 @@ def test_prune_drops_what_a_run_did_not_use_and_nothing_where_none_was(terminal,
     ("line", "said"),
     [
         ("reply", "%ai replay has no mode 'reply'; did you mean 'replay'?"),
-        ("auto name", "%ai replay auto takes no name; a name stands behind record only"),
+        ("auto name", "%ai replay auto takes no name; only record takes one"),
         ("a b c", "3 words given"),
     ],
 )
@@ -155,7 +155,7 @@ def test_the_environment_of_a_ci_run_stands_against_a_cell(terminal, server, mon
     silent = terminal.run("%ai replay record")
 
     assert server.hits == 0
-    assert "AINB_REPLAY=replay of the environment stands" in loud.err
+    assert "AINB_REPLAY=replay in the environment takes precedence" in loud.err
     assert (silent.out, silent.err, silent.error) == ("", "", None)
 
 

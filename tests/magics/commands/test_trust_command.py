@@ -34,7 +34,7 @@ def test_a_cell_is_refused_until_the_project_is_trusted_and_after_it_is_not(term
     assert terminal.run("%%ai\nhello").result.text == "hello"
     assert (clone / ".ainb").exists()
 
-    assert "is not trusted any more" in terminal.run("%ai untrust").out
+    assert "is no longer trusted" in terminal.run("%ai untrust").out
     assert isinstance(terminal.run("%%ai\nhello").error, ConfigError)
     assert "was not trusted" in terminal.run("%ai untrust").out
 
@@ -44,7 +44,7 @@ def test_a_folder_can_be_named_with_blanks_and_links(terminal, clone, tmp_path):
 
     assert f"{clone} is trusted" in terminal.run(f'%ai trust "{clone}"').out
     assert f"{clone} is trusted" in terminal.run(f"%ai trust {tmp_path / 'link'}").out
-    assert "is not trusted any more" in terminal.run(f'%ai untrust "{clone}"').out
+    assert "is no longer trusted" in terminal.run(f'%ai untrust "{clone}"').out
 
 
 def test_a_folder_that_is_not_there_is_an_error(terminal, clone):

@@ -90,7 +90,7 @@ def test_a_display_error_is_said_once_and_ends_the_show():
     stream = play(publisher, [(0, "a"), (0.5, "b")], complaints=complaints)
 
     assert not stream.shown
-    assert complaints == ["the reply cannot be shown while it comes (RuntimeError: no socket)"]
+    assert complaints == ["the reply cannot be shown while it arrives (RuntimeError: no socket)"]
 
 
 def wait_for_the_first_piece(publisher, *, seconds, piece=None, complete=True):

@@ -76,12 +76,12 @@ def test_each_option_goes_where_it_belongs(line, call, cell):
         ("--into 2nd", r"--into takes a variable name; it is '2nd'"),
         ("--into class", r"--into takes a variable name"),
         ("-f poem", r"-f takes one of markdown, text, code, json, html, math; it is 'poem'"),
-        ("--into", r"--into needs a value behind it: --into NAME"),
-        ("--into --stream", r"--into needs a value behind it"),
+        ("--into", r"--into needs a value after it: --into NAME"),
+        ("--into --stream", r"--into needs a value after it"),
         ("--stream=yes", r"--stream takes no value; it is given 'yes'"),
         ("-m [1]", r"-m takes a JSON object"),
         ("-m temperature=0", r"-m takes a JSON object"),
-        ('-m {"messages": []}', r"-m takes .*messages, model, stream have places of their own"),
+        ('-m {"messages": []}', r"-m takes .*without messages, model, stream, which are set by the call"),
         ("--api-base ftp://x", r"--api-base takes a URL that begins with http"),
         ('--system ""', r"--system takes a text"),
     ],
@@ -102,7 +102,7 @@ def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated(key):
 
 
 def test_a_password_in_a_base_url_is_refused_and_not_repeated():
-    with pytest.raises(ConfigError, match="holds no password") as caught:
+    with pytest.raises(ConfigError, match="without a password") as caught:
         read("--api-base https://ann:hunter2@example.org/v1")
 
     assert "hunter2" not in str(caught.value)

@@ -136,7 +136,7 @@ def test_a_line_may_be_one_value_or_json(text, schema):
         ("a: {b: int", "comma"),
         ("a: " + "[" * 20 + "int" + "]" * 20, "nested deeper"),
         ("a: int, " * 3000, "characters"),
-        ('a: "int', "nothing can be read"),
+        ('a: "int', "there is no valid token at"),
     ],
 )
 def test_a_line_that_cannot_be_read_says_where_and_how(text, part):

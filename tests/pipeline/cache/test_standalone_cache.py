@@ -329,7 +329,7 @@ def test_what_cannot_be_kept_is_refused_when_decorated(cache):
             cache.cached(function)
     with pytest.raises(ConfigError, match="ttl_seconds"):
         cache.cached(ttl_seconds=0)
-    with pytest.raises(ConfigError, match="reply_text must be a text; it is int"):
+    with pytest.raises(ConfigError, match="reply_text must be a string; it is int"):
         cache.set("q", "m", None, 5)
 
 

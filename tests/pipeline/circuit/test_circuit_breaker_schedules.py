@@ -558,8 +558,8 @@ MUTANTS = [
     ),
     Mutant(
         STAGES,
-        "key = (call.place(), request.model)",
-        'key = (call.place(), "")',
+        "key = (call.resolve_endpoint(), request.model)",
+        'key = (call.resolve_endpoint(), "")',
         "one circuit for all models of a place",
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""What had come of a reply when its time was up is kept in the error, and shown."""
+"""What had arrived of a reply when its time was up is kept in the error, and shown."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_error_holds_what_had_come(service, limit, tmp_path):
     assert isinstance(error, TransientProviderError if limit == "attempt" else DeadlineExceededError)
     assert error.text == "".join(seen)
     assert WORDS.startswith(error.text)
-    assert f"{len(error.text):,} characters had come" in str(error)
+    assert f"{len(error.text):,} characters had arrived" in str(error)
     assert "\n" not in error_text(error)
     assert row["status"] == "error"
 
@@ -64,7 +64,7 @@ def test_nothing_had_come(service, tmp_path):
     ):
         session.ask("hi", on_text=print)
     assert caught.value.text is None
-    assert "had come" not in str(caught.value)
+    assert "had arrived" not in str(caught.value)
 
 
 def test_the_text_is_of_the_attempt_under_way(tmp_path):

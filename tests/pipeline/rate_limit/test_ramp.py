@@ -172,7 +172,7 @@ def test_after_ten_idle_seconds_it_starts_again(idle, limit):
     ramp = Ramp(64)
     ramp.raise_to(64, now=100.0)
     ramp.succeeded(in_flight=64, now=100.0)
-    ramp.rest(now=100.0 + idle)
+    ramp.idle(now=100.0 + idle)
     assert ramp.limit == limit
 
 
@@ -198,7 +198,7 @@ EVENTS = st.lists(
         st.tuples(st.just("overloaded"), st.floats(0, 5)),
         st.tuples(st.just("hint"), st.floats(0, 1e9)),
         st.tuples(st.just("raise_to"), st.floats(0, 1e9)),
-        st.tuples(st.just("rest"), st.just(0)),
+        st.tuples(st.just("idle"), st.just(0)),
         st.tuples(st.just("most"), st.integers(1, 100)),
     ),
     max_size=80,

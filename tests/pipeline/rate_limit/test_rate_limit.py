@@ -147,7 +147,7 @@ def test_a_wait_that_must_pass_the_deadline_is_refused_at_once():
         assert clock.monotonic() == 0
         assert caught.value.retry_after == pytest.approx(10.0)
         assert str(caught.value) == (
-            "p:m is held to 6 requests a minute, and the wait is longer than this call may take; "
+            "p:m is limited to 6 requests a minute, and the wait is longer than this call may take; "
             "raise --timeout (timeout_seconds) or the limit, or send less"
         )
         await stage(make_call(clock, deadline=11.0), answer())
@@ -196,7 +196,7 @@ def test_a_pause_longer_than_a_call_in_line_may_take_refuses_it_at_once():
         stage.limiter(make_call(clock)).pause(200)
         await asyncio.sleep(0)
 
-        with pytest.raises(RateLimitError, match="held to a pause that the provider asked for") as caught:
+        with pytest.raises(RateLimitError, match="limited to no calls in a pause that the") as caught:
             await waiting
         assert caught.value.retry_after == pytest.approx(200)
         assert clock.monotonic() == 1
@@ -212,14 +212,14 @@ def test_on_full_raise_says_when_to_come_back():
         await stage(make_call(clock), answer())
 
         with pytest.raises(
-            RateLimitError, match="held to 6 requests a minute, and no permit is free"
+            RateLimitError, match="limited to 6 requests a minute, and no permit is free"
         ) as caught:
             await stage(make_call(clock), answer())
         assert caught.value.retry_after == pytest.approx(10.0)
 
         slots = LocalLimiter(RateLimit(concurrency=1, on_full="raise"), clock)
         await slots.acquire(ONE_REQUEST)
-        with pytest.raises(RateLimitError, match="held to 1 calls at once") as caught:
+        with pytest.raises(RateLimitError, match="limited to a concurrency of 1") as caught:
             await slots.acquire(ONE_REQUEST)
         assert caught.value.retry_after is None
 

@@ -97,7 +97,7 @@ def test_a_scope_gives_its_slot_back_on_any_exit():
 
     async def main():
         async with limiter.permit(user="ann"):
-            with pytest.raises(RateLimitError, match="1 calls at once for each user"):
+            with pytest.raises(RateLimitError, match="a concurrency of 1 for each user"):
                 limiter.permit(user="ann").__enter__()
             raise asyncio.CancelledError
 

@@ -348,7 +348,7 @@ class TestStage:
                 await handler(call)
             return caught.value.__notes__
 
-        assert run_virtual(main()) == ["not tried again: part of the reply was shown already"]
+        assert run_virtual(main()) == ["not tried again: part of the reply was already shown"]
         assert shown == ["a"]
 
     def test_a_stream_that_fails_before_its_first_text_is_tried_again(self):

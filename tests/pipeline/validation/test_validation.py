@@ -41,9 +41,8 @@ def test_secrets_are_redacted_in_what_is_sent_and_the_person_is_told_which():
     assert reply.text == "use [redacted OpenAI key] and [redacted AWS access key]"
     assert call.notes == [
         (
-            "2 secrets were redacted before sending: OpenAI key, AWS access key; where it was typed it "
-            "still stands: "
-            "take it out before you share the notebook"
+            "2 secrets were redacted before sending: OpenAI key, AWS access key; it is still in the cell "
+            "where it was typed: take it out before you share the notebook"
         )
     ]
 
@@ -428,8 +427,8 @@ def test_a_call_that_is_sent_again_keeps_its_placeholders_and_says_nothing_twice
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"preset": "loose"}, "preset of the validation must be one of default, strict"),
-        ({"personal_data": 1}, "personal_data of the validation must be True or False"),
+        ({"preset": "loose"}, "Validation.preset must be one of default, strict"),
+        ({"personal_data": 1}, "Validation.personal_data must be True or False"),
         ({"actions": {"secrets": "warn"}}, "there is no validation rule 'secrets'; rules are: HTML tag"),
         ({"actions": {"secret": "drop"}}, "must be one of allow, warn, redact, block"),
         ({"actions": "secret"}, "must be a table"),

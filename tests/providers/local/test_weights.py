@@ -333,14 +333,16 @@ def test_what_is_no_file_is_a_config_error_on_one_line(models, text):
     assert "\n" not in str(caught.value)
 
 
-def test_a_misspelt_name_gets_the_near_one(models):
-    with pytest.raises(ConfigError, match="did you mean 'smollm2'"):
-        weights.find("smolm2")
-
-
-def test_a_model_that_is_not_pulled_says_how_to_pull_it(models):
-    with pytest.raises(ConfigError, match=r"fetch it once \(98 MB\) with %ai pull smollm2"):
-        weights.find("smollm2")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("smolm2", "did you mean 'smollm2'"),
+        ("smollm2", r"fetch it once \(98 MB\) with %ai pull smollm2"),
+    ],
+)
+def test_a_name_that_is_misspelt_or_was_not_pulled_says_the_way_out(models, name, said):
+    with pytest.raises(ConfigError, match=said):
+        weights.find(name)
 
 
 def test_a_file_that_is_no_gguf_is_a_config_error(models, tmp_path):

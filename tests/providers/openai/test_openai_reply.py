@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ainb.messages import UNKNOWN_USAGE, Reply, Usage
 from ainb.pipeline.plausible import drop_implausible
 from ainb.providers.http.json_body import UnreadableError
-from ainb.providers.openai.reply import Answer, read_completion, read_cost, read_usage
+from ainb.providers.openai.reply import Answer, read_cost, read_usage
 
 
 def whole(message, finish_reason="stop", **more):
@@ -47,7 +47,7 @@ def streamed(*deltas):
     ],
 )
 def test_the_text_of_a_message(message, text):
-    assert read_completion(whole(message)).text == text
+    assert Answer.read(whole(message)).text == text
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_the_text_of_a_message(message, text):
 )
 def test_what_is_no_completion_is_refused(data):
     with pytest.raises(UnreadableError):
-        read_completion(data)
+        Answer.read(data)
 
 
 def test_fields_of_wrong_type_are_unknown():
-    answer = read_completion(whole({"content": "hi"}, finish_reason=3, usage="many") | {"model": {}})
+    answer = Answer.read(whole({"content": "hi"}, finish_reason=3, usage="many") | {"model": {}})
 
     assert (answer.model, answer.finish_reason) == (None, None)
     assert read_usage(answer.usage) == UNKNOWN_USAGE
@@ -204,7 +204,7 @@ NEAR = st.fixed_dictionaries(
 @given(st.one_of(ANY, NEAR))
 def test_any_json_is_an_answer_or_unreadable(data):
     try:
-        answer = read_completion(data)
+        answer = Answer.read(data)
     except UnreadableError:
         return
     assert isinstance(answer.text, str)

@@ -115,7 +115,10 @@ def forged(**changes):
     [
         (lambda text: text[:-20], "is cut off or was edited by hand"),
         (lambda text: text[: len(text) // 2], "is cut off or was edited by hand"),
-        (lambda text: text.replace(b"answer", b"better"), r"was edited by hand \(its sha256 does not fit\)"),
+        (
+            lambda text: text.replace(b"answer", b"better"),
+            r"was edited by hand \(its sha256 does not match\)",
+        ),
         (lambda text: text.replace(b'"role"', b' "role"'), "was edited by hand"),
         (lambda text: text[:-1] + b',"more":1}', "was edited by hand"),
         (lambda _: b"<<<<<<< HEAD", "is a merge marker; keep the lines of both sides"),
@@ -126,7 +129,7 @@ def forged(**changes):
         (lambda _: b"null", "is not a record of ainb"),
         (lambda _: b"[]", "is not a record of ainb"),
         (lambda _: b'{"version":true}', "is not a record of ainb"),
-        (lambda text: text.replace(b'"version":2', b'"version":3'), ("is of version 3, this ainb reads "
+        (lambda text: text.replace(b'"version":2', b'"version":3'), ("is of version 3, but this ainb reads "
                                                                     "version 2; upgrade")),
         (lambda text: text.replace(b'"version":2', b'"version":1'), ("is of version 1, .*; record the "
                                                                     "notebook again")),

@@ -331,14 +331,14 @@ def test_a_file_that_is_cut_short_under_an_open_store_kills_nothing(shelf):
 def test_a_disk_that_is_full_costs_a_notice_and_nothing_else(shelf):
     shelf.set("before")
     shelf.store._database._sql("SELECT 1")
-    be_patient = TextCache.be_patient
+    wait_for_writers = TextCache.wait_for_writers
 
     def full(self):
-        be_patient(self)
+        wait_for_writers(self)
         self._con.execute("PRAGMA max_page_count = 1")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TextCache, "be_patient", full)
+        patch.setattr(TextCache, "wait_for_writers", full)
         for number in range(300):
             shelf.set(str(number), "x" * 1000, flush=False)
         shelf.store.flush()
@@ -356,7 +356,7 @@ def test_a_disk_that_is_full_costs_a_notice_and_nothing_else(shelf):
 def test_a_disk_that_is_read_only_costs_a_notice_and_nothing_else(shelf):
     shelf.set("before")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TextCache, "be_patient", lambda self: self._con.execute("PRAGMA query_only = ON"))
+        patch.setattr(TextCache, "wait_for_writers", lambda self: self._con.execute("PRAGMA query_only = ON"))
         shelf.set("k")
         assert shelf.get("k") == "text"
     assert "readonly" in shelf.notices[0].text
@@ -481,9 +481,9 @@ def test_the_text_disk_refuses_everything_but_text(tmp_path):
     disk = TextDisk(str(tmp_path), min_file_size=0, whatever=1)
 
     for value in (b"x", 1, 1.5, None, ["x"], object()):
-        with pytest.raises(TypeError, match="is a text"):
+        with pytest.raises(TypeError, match="must be a string"):
             disk.store(value, read=False)
-        with pytest.raises(TypeError, match="is a text"):
+        with pytest.raises(TypeError, match="must be a string"):
             disk.put(value)
     with pytest.raises(TypeError):
         disk.filename()

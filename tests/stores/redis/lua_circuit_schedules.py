@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from hypothesis import given, seed
 from hypothesis import strategies as st
@@ -62,7 +63,10 @@ class Run:
         item = self.options
         fixed = (item.window_seconds, item.minimum_calls, item.failure_rate, item.open_seconds)
         words = (*fixed, item.max_open_seconds, item.probes, JITTER, *args)
-        found = self.lab.run_with_expiry(self.scripts[name], KEYS, *words, pattern="probe:*")
+        run = self.lab.run
+        if name == "BEGIN":  # the one script that writes keys which expire within a schedule
+            run = partial(self.lab.run_with_expiry, pattern="probe:*")
+        found = run(self.scripts[name], KEYS, *words)
         granted, self.state, generation, left, calls, failures = found.split(" ")
         self.picture = (int(generation), float(left), int(calls), int(failures))
         return int(granted)

@@ -11,7 +11,7 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, UserQueue
 from ainb.pipeline.rate_limit.queue import LimiterCore
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
-from ainb.stores.redis.limiter_scripts import COMEBACK_SECONDS
+from ainb.stores.redis.limiter_scripts import RETURN_SECONDS
 from tests.stores.redis.lua_lab import thorough
 
 KEYS = ["level", "line", "flight", "peers"]
@@ -90,7 +90,7 @@ class Model:
             if not mine:
                 self.arrivals += 1
             number = mine[0] if mine else self.arrivals
-            self.queue[owner] = (number, now + wait + COMEBACK_SECONDS, cost)
+            self.queue[owner] = (number, now + wait + RETURN_SECONDS, cost)
         return False, wait
 
     def settle(self, owner, permit, actual, now):

@@ -98,7 +98,7 @@ def test_a_hanging_server_whose_buffers_are_full_lets_every_caller_go(server, op
 
     found = ENGINE.run(much())
 
-    assert {str(item) for item in found} == {"the server is out of reach"}
+    assert {str(item) for item in found} == {"the server cannot be reached"}
     server.thaw()
     until(lambda: client.status()["connected"])
     assert ENGINE.run(client.run_command(("PING",))) == "PONG"

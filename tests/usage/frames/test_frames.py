@@ -190,12 +190,21 @@ def test_money_of_unpriced_calls_is_na_not_zero(log):
 
 
 @pytest.mark.parametrize(
-    "by", ["request_model", ["day", "status"], ["session_id", "cache_hit", "notebook"], []]
+    "by",
+    [
+        "request_model",
+        ["day", "status"],
+        ["session_id", "cache_hit", "notebook"],
+        [],
+        "user",
+        ["user", "day"],
+        ["user", "request_model", "status", "cost_source", "coalesced", "replayed"],
+    ],
 )
 @pytest.mark.parametrize("where", [{}, {"status": "ok"}, {"provider_name": ["openai"]}])
 def test_daily_sums_and_a_scan_of_the_calls_agree(log, by, where, monkeypatch):
     quick = costs(log, by, **where)
-    monkeypatch.setattr("ainb.usage.log.rollups.KEYS", ())
+    monkeypatch.setattr("ainb.usage.log.rollups.TABLES", {})
 
     pd.testing.assert_frame_equal(quick, costs(log, by, **where))
 

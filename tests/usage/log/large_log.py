@@ -1,4 +1,7 @@
-"""A log of very many made-up calls in seconds: rows of one session, copied by SQLite to the others."""
+"""A log of very many made-up calls in seconds: rows of one session, copied by SQLite to the others.
+
+Rows lie in the order in which calls ended, so that some started before the row above them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK
 from ainb.usage.columns import STORED
-from ainb.usage.log.rollups import ADD_NEW
+from ainb.usage.log.rollups import TABLES, add_new
 from ainb.usage.log.store import LogStore, local_day, open_log
 from ainb.usage.rows import Row, utc
 
@@ -46,8 +49,9 @@ def fill(path: Path, count: int) -> None:
     )
     connection.execute(_COPY, (SESSIONS, round(length * 1e6), NOTEBOOKS, each, count - each))
     # What the first session added by itself is counted once more with all others.
-    connection.execute("DELETE FROM rollups")
-    connection.execute(ADD_NEW, (0,))
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
+    add_new(connection, 0)
     connection.execute("COMMIT")
     store.close()
 
@@ -75,12 +79,13 @@ FROM places CROSS JOIN sizes CROSS JOIN calls ORDER BY place, calls.id LIMIT ?
 """  # noqa: S608 - made of the names above
 
 
-def _row(rng: random.Random, call_id: str, started: float) -> Row:
+def _row(rng: random.Random, call_id: str, ended: float) -> Row:
     model = f"model-{rng.randrange(12)}"
     hit, failed = rng.random() < 0.2, rng.random() < 0.02
+    duration = rng.expovariate(1.0)
     return Row(
         call_id=call_id,
-        started_at=utc(started),
+        started_at=utc(ended - duration),
         operation_name="chat",
         provider_name=f"provider-{rng.randrange(4)}",
         request_model=model,
@@ -91,7 +96,7 @@ def _row(rng: random.Random, call_id: str, started: float) -> Row:
         cost_usd=None if failed else Decimal(0) if hit else Decimal(rng.randrange(10**7)) / 10**9,
         cost_source="unpriced" if failed else "free" if hit else "table",
         saved_usd=Decimal("0.001") if hit else None,
-        duration_s=rng.expovariate(1.0),
+        duration_s=duration,
         queue_wait_s=rng.random(),
         attempts=0 if hit else 1,
         status="error" if failed else "ok",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from ainb.usage.log import log_file, schema, writer
 from ainb.usage.log.jsonlog import json_line
 from ainb.usage.log.log import Log
 from ainb.usage.log.reading import open_for_reading
-from ainb.usage.log.rollups import KEYS, prune
+from ainb.usage.log.rollups import TABLES, prune
 from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import build_row
 
@@ -149,7 +150,7 @@ def test_a_line_that_cannot_be_logged_does_not_cost_the_row(make_log, notices, m
 
     assert len(usage(log)) == 2
     assert [notice.text for notice in notices] == [
-        "a usage row is not on the logger ainb: TypeError: no line of this"
+        "a usage row could not be sent to the logger ainb: TypeError: no line of this"
     ]
 
 
@@ -351,13 +352,18 @@ def test_a_newer_log_is_left_alone_and_rows_go_to_memory(make_log, notices, tmp_
     assert path.read_bytes() == before
 
 
-def rollups_of(connection, table):
-    sums = "sum(calls), sum(unpriced)" if table == "rollups" else "count(*), sum(cost_nano IS NULL)"
-    keys = ", ".join(KEYS)
+def rollups_of(connection, table, by):
+    sums = "count(*), sum(cost_nano IS NULL)" if table == "calls" else "sum(calls), sum(unpriced)"
+    keys = ", ".join(TABLES[by])
     return connection.execute(
         f"SELECT {keys}, {sums}, sum(input_tokens), sum(output_tokens), sum(cost_nano), sum(saved_nano) "  # noqa: S608 - names of ours
         f"FROM {table} GROUP BY {keys} ORDER BY {keys}"
     ).fetchall()
+
+
+def assert_sums_are_those_of_the_calls(connection):
+    for table in TABLES:
+        assert rollups_of(connection, table, table) == rollups_of(connection, "calls", table)
 
 
 def events_over_days(days, a_day):
@@ -367,6 +373,7 @@ def events_over_days(days, a_day):
             model=f"m{number % 3}",
             cost=None if number % 5 == 0 else "0.0000001",
             error=RuntimeError("x") if number % 11 == 0 else None,
+            options={"user": (None, "ann", "bob", "eve")[number % 4]},
             ended_at=START + number // a_day * 86_400 + number,
         )
 
@@ -380,14 +387,39 @@ def test_the_daily_sums_equal_a_scan_of_the_calls_also_after_pruning(make_log):
 
     with log._writer._lock:
         connection = log._writer._file.open().connection
-        assert rollups_of(connection, "rollups") == rollups_of(connection, "calls")
+        assert_sums_are_those_of_the_calls(connection)
         for bounds in ({"max_rows": 150}, {"max_rows": 77}, {"oldest_us": int((START + 3.5 * 86_400) * 1e6)}):
             prune(connection, **{"max_rows": None, "oldest_us": None, **bounds}, limit=1000)
-            assert rollups_of(connection, "rollups") == rollups_of(connection, "calls")
+            assert_sums_are_those_of_the_calls(connection)
         left = connection.execute(
             f"{COUNT} WHERE started_us < {int((START + 3.5 * 86_400) * 1e6)}"
         ).fetchone()
     assert left == (0,)
+
+
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+def test_sums_of_an_older_log_are_those_of_its_calls(make_log, tmp_path, monkeypatch, version):
+    log = make_log()
+    for event in events_over_days(3, 30):
+        log.listener(event)
+    log.close()
+    path, old = tmp_path / "home" / "usage.sqlite3", tmp_path / "old.sqlite3"
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
+        open_log(old).close()
+    with contextlib.closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("ATTACH ? AS new", (str(path),))
+        names = ", ".join(row[1] for row in connection.execute("PRAGMA main.table_info(calls)"))
+        connection.execute("DELETE FROM words")
+        connection.execute("INSERT INTO words SELECT * FROM new.words")
+        connection.execute(f"INSERT INTO calls ({names}) SELECT {names} FROM new.calls")  # noqa: S608 - names of ours
+
+    for reading in (open_for_reading(old, []), open_log(old)):
+        with contextlib.closing(reading) as connection:
+            assert connection.execute("SELECT count(*) FROM calls").fetchone() == (90,)
+            found = rollups_of(connection, "user_rollups", "user_rollups")
+            assert found == rollups_of(connection, "calls", "user_rollups")
+            assert found
 
 
 def test_rows_beyond_the_bounds_are_pruned_oldest_first(make_log, monkeypatch):
@@ -472,7 +504,7 @@ def test_four_processes_that_write_at_once_lose_nothing(tmp_path, make_log):
     log = make_log()
     with log.reading() as connection:
         assert connection.execute(COUNT).fetchone()[0] == 6000
-        assert rollups_of(connection, "rollups") == rollups_of(connection, "calls")
+        assert_sums_are_those_of_the_calls(connection)
 
 
 def test_a_killed_process_loses_at_most_its_last_batch(tmp_path, make_log):

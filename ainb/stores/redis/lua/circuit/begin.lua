@@ -1,6 +1,6 @@
--- Asks for a permit: grants 1 for a call, 1 more than its number for a probe, 0 where the call is refused.
--- A probe that outlives its time loses its slot to another one. Its number shows that the slot it gives back
--- is not its own any more.
+-- Requests a permit: grants 1 for a call, 1 more than its number for a probe, 0 if the call is refused.
+-- A probe that exceeds its time loses its slot to another one. Its number shows that the slot it returns is
+-- no longer its own.
 if state == 'forced-open' then return answer(0) end
 if state == 'closed' or state == 'disabled' then return answer(1) end
 if state == 'open' then

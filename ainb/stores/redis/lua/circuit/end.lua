@@ -1,6 +1,6 @@
 -- Reports an outcome.
 -- ARGV: 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neutral), 
--- 10 number of the probe (0: no probe), 11 answers of that generation that were not reported yet.
+-- 10 number of the probe (0: no probe), 11 answers of that generation not yet reported.
 local given, failed = tonumber(ARGV[8]), ARGV[9]
 if state == 'half-open' and given >= probing then
   for i = 1, tonumber(ARGV[6]) do

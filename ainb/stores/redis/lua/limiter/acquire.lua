@@ -1,4 +1,4 @@
--- Grants a call everything that it asks for, or nothing and the seconds to wait.
+-- Grants a call its whole cost, or nothing and the seconds to wait.
 -- ARGV: 7 to 10 cost, 11 whether the caller is first in the queue of its process, 12 slots (0: no cap),
 -- 13 seconds it can wait (-1: not at all), 14 seconds after which a silent process is dead.
 -- Returns "1 SECOND 0" when granted, else "0 WAIT WHY"; WHY is a dimension, NO_SLOT or PAUSED.
@@ -43,7 +43,7 @@ if wait <= 0 then why = NO_SLOT end
 if wait > tonumber(ARGV[13]) then return '0 ' .. text(wait) .. ' ' .. why end
 if not mine or ARGV[11] == '1' then
   if not mine then mine = redis.call('HINCRBY', KEYS[1], 'arrivals', 1) end
-  local entry = {mine, now + wait + COMEBACK_SECONDS}
+  local entry = {mine, now + wait + RETURN_SECONDS}
   for i = 1, 4 do entry[2 + i] = tonumber(ARGV[6 + i]) end
   redis.call('HSET', KEYS[2], ARGV[1], cjson.encode(entry))
   redis.call('PEXPIRE', KEYS[2], KEEP_MS)

@@ -1,7 +1,7 @@
 -- Shared rate limit: the part that every script of a limiter begins with. Loads all buckets, refilled to now.
 -- KEYS: 1 levels of the limiter (hash), 2 processes in the queue (hash), 3 calls in flight by process (hash),
 -- 4 peers (sorted set by the time of the last heartbeat).
--- ARGV: 1 this process, 2 to 5 limits a minute ("" for none), 6 strict (0 or 1); the rest by script.
+-- ARGV: 1 this process, 2 to 5 limits per minute ("" for none), 6 strict (0 or 1); the rest by script.
 -- A level refills at its rate up to its capacity and may be negative. GCRA is the same bucket written as a
 -- point in time, which does not allow for a limit that changes.
 local clock = redis.call('TIME'); local now = clock[1] + clock[2] / 1e6

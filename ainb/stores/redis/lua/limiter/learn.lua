@@ -1,5 +1,5 @@
--- Applies limits that the provider's headers report.
--- ARGV: 7 to 10 limits a minute, 11 to 14 what remains ("" for unknown).
+-- Applies limits from the provider's headers.
+-- ARGV: 7 to 10 limits per minute, 11 to 14 remaining amounts ("" for unknown).
 for i = 1, 4 do
   local told = tonumber(ARGV[6 + i])
   if told and told ~= caps[i] then

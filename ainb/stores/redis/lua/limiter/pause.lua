@@ -1,4 +1,4 @@
--- Grants nothing for so many seconds.
+-- Grants no permits for a number of seconds.
 -- KEYS as in head.lua. ARGV: 1 seconds.
 local clock = redis.call('TIME'); local until_s = clock[1] + clock[2] / 1e6 + tonumber(ARGV[1])
 if until_s > (tonumber(redis.call('HGET', KEYS[1], 'paused')) or 0) then

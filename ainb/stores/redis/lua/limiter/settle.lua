@@ -1,5 +1,5 @@
--- Gives a permit back.
--- ARGV: 7 to 10 what flows back in each dimension (below 0: more was used than reserved).
+-- Returns a permit.
+-- ARGV: 7 to 10 amounts returned per dimension (below 0: more was used than reserved).
 if redis.call('HINCRBY', KEYS[3], ARGV[1], -1) <= 0 then redis.call('HDEL', KEYS[3], ARGV[1]) end
 for i = 1, 4 do
   if limit[i] then level[i] = math.min(capacity[i], level[i] + tonumber(ARGV[6 + i])) end

@@ -1,0 +1,1 @@
+"""Worker pool of a batch, with its concurrency, waits and stop conditions."""

@@ -1,0 +1,1 @@
+"""Shared parts of HTTP providers: endpoint and attempt, request body, cache layout, batches."""

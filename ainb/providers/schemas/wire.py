@@ -1,0 +1,99 @@
+"""Schemas as sent: the supported subset of a service (`Profile`) and the changes (`WireSchema`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ainb.providers.schemas.names import CleanSchema
+
+Json = dict[str, Any]
+
+
+_DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The subset of JSON Schema that a service supports.
+
+    Attributes:
+        keywords: Supported keywords beside the structural ones.
+        all_required: Whether every property must be required; optional ones become nullable.
+        recursion: Whether a schema may refer to itself.
+        max_properties: Limit of properties in all.
+        max_depth: Levels of objects and lists.
+        max_enum_values: Limit of values of all enums.
+        max_name_chars: Limit of characters of all names and enum values.
+        max_optional: Limit of optional properties in all; None means no limit.
+        max_unions: Limit of ``anyOf`` and lists of types in all; None means no limit.
+    """
+
+    keywords: frozenset[str]
+    all_required: bool = False
+    recursion: bool = True
+    max_properties: int = 5_000
+    max_depth: int = 10
+    max_enum_values: int = 1_000
+    max_name_chars: int = 120_000
+    max_optional: int | None = None
+    max_unions: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireSchema:
+    """A schema as sent.
+
+    Attributes:
+        schema: The JSON schema on the wire; its root is an object.
+        wrapped: Whether the reply is in the property ``value``, because the user's schema is not an object.
+        nullable: Whether optional properties became required and nullable.
+        keys: Replaced property keys; None when none was replaced.
+    """
+
+    schema: Json
+    wrapped: bool = False
+    nullable: bool = False
+    keys: CleanSchema | None = None
+
+
+def wrap(schema: Mapping[str, Any]) -> Json:
+    """An object with the schema as its one property ``value``; definitions stay at the root."""
+    inner = dict(schema)
+    definitions: Json = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
+    return {
+        "type": "object",
+        "properties": {"value": inner},
+        "required": ["value"],
+        "additionalProperties": False,
+        **definitions,
+    }
+
+
+def is_object(schema: Mapping[str, Any]) -> bool:
+    """Whether replies of a schema are objects, so that it can be the root on the wire."""
+    if "$ref" in schema:
+        found = definition_of(schema["$ref"], schema)
+        return found is not None and "$ref" not in found and is_object(found)
+    return schema.get("type") == "object" or ("properties" in schema and "type" not in schema)
+
+
+def definition_name(reference: Any) -> str | None:
+    """Name of the definition that a reference points to; None for any other reference."""
+    found = _DEFINITION.fullmatch(reference) if isinstance(reference, str) else None
+    return found.group(1).replace("~1", "/").replace("~0", "~") if found else None
+
+
+def definition_of(reference: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The schema that a reference points to; None when the root does not hold it."""
+    if reference == "#":
+        return root
+    name = definition_name(reference)
+    for place in ("$defs", "definitions"):
+        found = root.get(place)
+        if name is not None and isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            inner: Mapping[str, Any] = found[name]
+            return inner
+    return None

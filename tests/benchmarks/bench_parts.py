@@ -1,0 +1,130 @@
+"""What a row costs by part, in microseconds of CPU, and beside it the same of another tree.
+
+A part is the difference of two batches that differ in it alone, each the least of several rounds. Name the
+folder of an older checkout in ``AINB_BEFORE`` and its figures are measured in turn with those of this tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = Path(__file__).parent / "parts" / "worker.py"
+ROUNDS = 7
+SERVE = """
+import sys
+from tests.fault_server import FaultServer
+with FaultServer(record=False, rate_headers=True) as server:
+    print(server.base_url, flush=True)
+    sys.stdin.read()
+"""
+MEASURED = (
+    "bare", "chain", "base", "validation", "attempt", "rate limit", "tokens", "price", "budget",
+    "memory", "disk", "journal", "http", "http headers", "all", "all http",
+)  # fmt: skip
+# What is printed, and the sum of measured figures that it is; "log" is the CPU of its thread in `base`.
+PARTS: tuple[tuple[str, dict[str, int]], ...] = (
+    ("record and chain", {"chain": 1, "log": -1}),
+    ("runner, outcome, frame", {"base": 1, "chain": -1}),
+    ("log", {"log": 1}),
+    ("validation", {"validation": 1, "base": -1}),
+    ("deadline, retry, circuit", {"attempt": 1, "base": -1}),
+    ("rate limit", {"rate limit": 1, "base": -1}),
+    ("rate limit, tokens limited, beyond that", {"tokens": 1, "rate limit": -1}),
+    ("price", {"price": 1, "base": -1}),
+    ("hard budget, beyond the price", {"budget": 1, "price": -1}),
+    ("cache in memory", {"memory": 1, "base": -1}),
+    ("cache on disk, beyond that", {"disk": 1, "memory": -1}),
+    ("journal", {"journal": 1, "base": -1}),
+    ("HTTP", {"http": 1, "base": -1}),
+    ("six rate headers over HTTP, tokens limited", {"http headers": 1, "http": -1, "rate limit": -1, "base": 1}),
+    ("all but HTTP", {"all": 1}),
+    ("all, over HTTP", {"all http": 1}),
+    ("bare aiohttp", {"bare": 1}),
+)  # fmt: skip
+
+
+class Worker:
+    """A process that measures one tree."""
+
+    def __init__(self, tree: Path, base_url: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER), base_url],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.best: dict[str, float] = {}
+
+    def measure(self, name: str) -> None:
+        """One round of one batch; the least of all rounds is kept."""
+        self._process.stdin.write(f"{name}\n")
+        self._process.stdin.flush()
+        figures = json.loads(self._process.stdout.readline())
+        self._keep(name, figures["cpu"])
+        if name == "base":
+            self._keep("log", figures["log"])
+
+    def part(self, terms: dict[str, int]) -> float:
+        """Microseconds a row of a part."""
+        return sum(sign * self.best[name] for name, sign in terms.items())
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _keep(self, name: str, value: float) -> None:
+        self.best[name] = min(value, self.best.get(name, value))
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    """A server without latency in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """What, measured, the older tree in the same run, goal."""
+    before = os.environ.get("AINB_BEFORE")
+    trees = [ROOT, *([Path(before).resolve()] if before else [])]
+    with server() as base_url:
+        workers = [Worker(tree, base_url) for tree in trees]
+        try:
+            for _ in range(ROUNDS):
+                for name in MEASURED:
+                    for worker in workers:
+                        worker.measure(name)
+        finally:
+            for worker in workers:
+                worker.close()
+    table = []
+    for what, terms in PARTS:
+        here, *older = [worker.part(terms) for worker in workers]
+        table.append(
+            (f"CPU a row: {what}", f"{here:.0f} us", f"before {older[0]:.0f} us" if older else "-", "-")
+        )
+    shares = [worker.best["bare"] / worker.best["all http"] for worker in workers]
+    beside = f"before {shares[1]:.2f}" if before else "-"
+    table.append(("CPU of bare aiohttp over CPU of a row", f"{shares[0]:.2f}", beside, ">= 0.43"))
+    return table
+
+
+if __name__ == "__main__":
+    for row in rows():
+        print(" | ".join(row))

@@ -1,0 +1,169 @@
+"""Measures parts of a row's work on request: a name a line on stdin, figures as JSON on stdout.
+
+A process of its own, so that two trees can be measured in turn: `ainb` and `tests` are those of PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+import ainb
+from ainb.engine import ENGINE
+
+ROWS = 1_500
+WARM_ROWS = 300
+AT_ONCE = 64
+OFF = {
+    "cache": None,
+    "rate_limit": None,
+    "retry": None,
+    "circuit": None,
+    "deadline": None,
+    "validation": None,
+}
+ROOMY = {"requests_per_minute": 6e7, "tokens_per_minute": 6e10}
+PRICES = {
+    name: {"input_usd_per_million": 1, "output_usd_per_million": 1} for name in ("scripted:echo", "vllm:m")
+}
+LOG_THREAD = "ainb-usage"
+
+# What each part has switched on, besides the runner, the record of the call and its row in the log.
+PARTS: dict[str, dict[str, object]] = {
+    "base": {},
+    "validation": {"validation": ainb.Validation()},
+    "attempt": {"retry": ainb.Retry(), "circuit": ainb.Circuit(), "deadline": ainb.Deadline()},
+    "rate limit": {"rate_limit": ainb.RateLimit()},
+    "tokens": {"rate_limit": ainb.RateLimit(**ROOMY)},
+    "price": {"prices": PRICES},
+    "budget": {"prices": PRICES, "budget": ainb.Budget(usd=1_000_000)},
+    "memory": {"cache": ainb.Cache(where="memory")},
+    "disk": {"cache": ainb.Cache(where="disk")},
+    "journal": {},
+    "http": {},
+    "http headers": {"rate_limit": ainb.RateLimit(**ROOMY)},
+    "all": {},
+    "all http": {},
+}
+
+
+class Batches:
+    """One session a part, all in one temporary home each."""
+
+    def __init__(self, folder: Path, base_url: str) -> None:
+        self._folder = folder
+        self._base_url = base_url
+        self._sessions: dict[str, ainb.Session] = {}
+        self._turns = itertools.count()
+
+    def run(self, part: str) -> None:
+        """Send `ROWS` new rows with the options of a part."""
+        session = self._sessions.get(part)
+        if session is None:
+            session = self._sessions[part] = self._open(part)
+            self._map(session, part, WARM_ROWS)
+        self._map(session, part, ROWS)
+
+    def _map(self, session: ainb.Session, part: str, rows: int) -> None:
+        turn = next(self._turns)
+        journal = part in {"journal", "all", "all http"}
+        limits = {"max_tokens": 50} if part == "budget" else {}
+        frame = session.map(
+            [f"row {turn} {row}" for row in range(rows)], "Classify: {value}", journal=journal, **limits
+        )
+        assert (frame["status"] == "ok").all()
+        session.core.log.flush()  # what is left of the log's work belongs to these rows
+
+    def _open(self, part: str) -> ainb.Session:
+        over_http = "http" in part
+        options = PARTS[part] if part.startswith("all") else {**OFF, **PARTS[part]}
+        config = ainb.Config(**options, home=self._folder / part.replace(" ", "-"))
+        return ainb.Session(
+            "vllm:m" if over_http else "scripted:echo",
+            config=config,
+            **({"api_base": self._base_url} if over_http else {}),
+        )
+
+
+class Chain:
+    """Calls through the pipeline with everything off, one after another and without a batch."""
+
+    def __init__(self, folder: Path) -> None:
+        self._session = ainb.Session("scripted:echo", config=ainb.Config(**OFF, home=folder / "chain"))
+
+    def run(self) -> None:
+        """Send `ROWS` calls."""
+        core = self._session.core
+        calls = [core.make_call(f"Classify: row {row}") for row in range(ROWS)]
+        self.began = time.process_time()
+
+        async def send() -> None:
+            for call in calls:
+                await core.handle(call)
+
+        ENGINE.run(send())
+        core.log.flush()
+
+
+async def bare(base_url: str) -> None:
+    """aiohttp alone: encode, post, read, decode."""
+    left = iter(range(ROWS))
+    headers = {"Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
+
+        async def work() -> None:
+            for number in left:
+                body = {"model": "m", "messages": [{"role": "user", "content": f"Classify: row {number}"}]}
+                async with client.post(
+                    base_url + "/chat/completions", data=orjson.dumps(body), headers=headers
+                ) as response:
+                    orjson.loads(await response.read())
+
+        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+def log_seconds() -> float:
+    """CPU seconds of the threads that write usage logs."""
+    clocks = [
+        time.pthread_getcpuclockid(thread.ident)
+        for thread in threading.enumerate()
+        if thread.name == LOG_THREAD and thread.ident is not None
+    ]
+    return sum(map(time.clock_gettime, clocks))
+
+
+def main() -> None:
+    base_url = sys.argv[1]
+    with tempfile.TemporaryDirectory() as folder:
+        batches, chain = Batches(Path(folder), base_url), Chain(Path(folder))
+        work: dict[str, Callable[[], object]] = {
+            "bare": lambda: asyncio.run(bare(base_url)),
+            "chain": chain.run,
+        }
+        for line in sys.stdin:
+            part = line.strip()
+            run = work.get(part, lambda part=part: batches.run(part))
+            logged, wall, start = log_seconds(), time.perf_counter(), time.process_time()
+            run()
+            if part == "chain":
+                start = chain.began
+            figures = {
+                "cpu": (time.process_time() - start) / ROWS * 1e6,
+                "log": (log_seconds() - logged) / ROWS * 1e6,
+                "wall": (time.perf_counter() - wall) / ROWS * 1e6,
+            }
+            print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()
