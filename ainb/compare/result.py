@@ -82,18 +82,18 @@ class Comparison:
             Frame of shape (n_variants, 25) for labels, (n_variants, 23) for numbers. In order:
 
             - `variant`, `model` string; `rows`, `failed`, `invalid` Int64. `rows` is the n of every metric
-              without its own n; a failed row ended in an error or was not sent; an invalid one has a reply
-              without a valid answer. Both count as wrong.
+                without its own n; a failed row ended in an error or was not sent; an invalid one has a reply
+                without a valid answer. Both count as wrong.
             - `accuracy` with its 95 % interval `low`, `high` (Wilson); `answered` Int64 and
                 `accuracy_answered`, the accuracy of these rows alone; `kappa`, `kappa_low`, `kappa_high`
                 (seeded bootstrap); `macro_f1` over the classes of the truth. Float64.
             - For numbers instead: `answered` Int64, the n of `mae`, `mae_low`, `mae_high`, `rmse`,
-              `pearson`, `spearman` Float64.
+                `pearson`, `spearman` Float64.
             - `cost_usd_per_1000` Float64: list price of 1,000 rows that are sent, from the tokens of
                 `priced_rows` rows, cached or not; `p50_s` Float64: median seconds of the `timed_rows` rows
                 that were sent.
             - Compared with the first row, where they are NA: `only_first_right`, `only_this_right` Int64
-              (for numbers: nearer to the truth), `p_value` (exact McNemar, Holm-corrected for several),
+                (for numbers: nearer to the truth), `p_value` (exact McNemar, Holm-corrected for several),
                 `difference` in accuracy or mean absolute error, with its 95 % interval `difference_low`,
                 `difference_high` (not corrected).
             - `unlabelled` Int64: rows of the data without a truth, left out of all metrics.

@@ -93,12 +93,13 @@ def _price(prices: Prices, request: Request, prompt: int, *, free: bool, batch: 
         cache_creation_input_tokens=writes,
         cache_creation_1h_input_tokens=writes if _writes_for_an_hour(request, batch=batch) else None,
     )
-    tiers = {service_tier_of(request), None}
-    costs = [
-        prices.cost(request.provider, request.model, usage, free=free, batch=batch, service_tier=tier)[0]
-        for tier in tiers
-    ]
-    return Quote(usd=max((cost for cost in costs if cost is not None), default=None), output_limit=limit)
+    place = request.provider, request.model
+    usd = prices.cost(*place, usage, free=free, batch=batch)[0]
+    tier = service_tier_of(request)
+    if tier is not None:
+        cost = prices.cost(*place, usage, free=free, batch=batch, service_tier=tier)[0]
+        usd = max((known for known in (usd, cost) if known is not None), default=None)
+    return Quote(usd=usd, output_limit=limit)
 
 
 def input_bound(request: Request) -> int:

@@ -39,23 +39,6 @@ client = openai.OpenAI()
 client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "hello there"}])
 print(time.process_time() - start)
 """
-LONGEST = """
-import asyncio, sys, time
-import ainb
-longest = 0.0
-run = asyncio.events.Handle._run
-def timed(self):
-    global longest
-    start = time.thread_time()
-    run(self)
-    longest = max(longest, time.thread_time() - start)
-with ainb.Session("openai:gpt-4o-mini", home=sys.argv[1], rate_limit=ainb.RateLimit(tokens_per_minute=10**9)) as session:
-    session.ask("warm")
-    asyncio.events.Handle._run = timed
-    for number in range(5):
-        session.ask(f"{number} " + "the quick brown fox, 1 + 1 = 2. " * 3_750)
-print(longest)
-"""
 
 
 def numbers(code: str, base_url: str) -> list[float]:
@@ -83,7 +66,6 @@ def rows() -> list[tuple[str, str, str, str]]:
             found.append(numbers(OURS, server.base_url))
             if find_spec("openai") is not None:
                 peers += numbers(PEER, server.base_url)
-        (longest,) = numbers(LONGEST, server.base_url)
     load, first, later = (statistics.median(values) * 1e3 for values in zip(*found, strict=True))
     peer = statistics.median(peers) * 1e3 if peers else None
     beside = "the openai SDK is not installed" if peer is None else f"openai SDK {peer:.0f} ms"
@@ -92,7 +74,6 @@ def rows() -> list[tuple[str, str, str, str]]:
         ("%load_ext, CPU", f"{load:.1f} ms", "-", "<= 20 ms"),
         ("first %%ai over HTTP in a fresh process, CPU", f"{first:.0f} ms{ratio}", beside, "< the SDK"),
         ("later %%ai over HTTP, CPU", f"{later:.2f} ms", "-", "-"),
-        ("longest callback on the loop, 120,000 characters", f"{longest * 1e3:.1f} ms", "-", "<= 2 ms"),
     ]
 
 

@@ -119,6 +119,7 @@ def test_a_reload_in_mid_run_shows_a_background_batch_live_again_and_it_can_be_c
         "() => document.querySelector('.jp-Notebook').innerText.includes('stopped; run it again to continue')"
     )
 
+    page.page.get_by_role("button", name="Cancel").wait_for(state="detached")
     assert page.page.get_by_role("button", name="Cancel").count() == 0
 
 

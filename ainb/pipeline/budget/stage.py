@@ -100,6 +100,7 @@ class BudgetStage:
         self._prepare = prepare
         self._zone = zone
         self._spendings: dict[int, _Spending] = {}
+        self._warn_from = _warn_from(options)
         self._warned: set[tuple[Account, str]] = set()
 
     @property
@@ -110,6 +111,7 @@ class BudgetStage:
     def change(self, options: Budget | None) -> None:
         """Replace the budget; the amount spent stays, and waiters are tried again."""
         self._options = options
+        self._warn_from = _warn_from(options)
         self._warned.clear()
         self._ledger.wake()
 
@@ -347,12 +349,12 @@ class BudgetStage:
         if options is None:
             return
         for account, spent in totals.items():
-            if account.scope != options.per:
+            if account.scope != options.per or spent < self._warn_from:
                 continue
             if not options.hard and spent >= options.usd:
                 text = f"the budget of {options} is spent; calls continue, because it is soft (hard=False)"
                 self._warn_once(account, text)
-            elif spent >= options.usd * Decimal(str(options.warn_at)):
+            else:
                 text = f"{options.warn_at:.0%} of the budget of {options} is spent; %ai budget shows the rest"
                 self._warn_once(account, text)
 
@@ -382,6 +384,11 @@ class BudgetStage:
             spent_usd=spent,
             left_usd=max(ZERO, claim.limit - spent),
         )
+
+
+def _warn_from(options: Budget | None) -> Decimal:
+    """USD from which the notice about a budget is due; 0 without one."""
+    return ZERO if options is None else options.usd * Decimal(str(options.warn_at))
 
 
 def _own_account(call: Call) -> Account:

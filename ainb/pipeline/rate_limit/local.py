@@ -155,9 +155,8 @@ class LocalLimiter:
             now = self.clock.monotonic()
             self._core.learn(readings, now)
             self.counts_tokens = self.counts_tokens or self._core.counts_tokens()
-            woken = self._core.pump(now) if self._core.queues else None
-        if woken:
-            self.wake(woken)
+            woken = self._core.pump(now)
+        self.wake(woken)
 
     def raise_cap(self, cap: int) -> None:
         """Raise the cap on calls in flight to at least `cap`, until `lower_cap`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -29,8 +29,8 @@ from ainb.providers.http.target import Target
 DONE = b"[DONE]"
 FILTERED = "content_filter"
 REFUSED = "refused"
-# About a millisecond of work.
-EVENTS_AT_ONCE = 16
+# Some twenty events, about a millisecond of work.
+SLICE_BYTES = 4_096
 
 
 class Exchange:
@@ -116,13 +116,13 @@ class Exchange:
         answer = self._answer()
         said_done = False
         try:
-            async for piece in response.pieces():
-                said_done = await self._take_in_turns(call, response, answer, joiner, parser.feed(piece))
+            async for piece in _slices(response.pieces()):
+                said_done = self._take(call, response, answer, joiner, parser.feed(piece))
                 if said_done:
                     await response.drain()
                     break
             else:
-                said_done = await self._take_in_turns(call, response, answer, joiner, parser.close())
+                said_done = self._take(call, response, answer, joiner, parser.close())
         except TransientProviderError:
             # After the last text only the token counts follow; without them the tokens are unknown.
             if answer.finish_reason is None:
@@ -136,17 +136,6 @@ class Exchange:
             raise response.cut()
         self._emit(call, joiner.close())
         return answer
-
-    async def _take_in_turns(
-        self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
-    ) -> bool:
-        # A fast server's whole reply may have arrived: other calls go on meanwhile.
-        for start in range(0, len(events), EVENTS_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            if self._take(call, response, answer, joiner, events[start : start + EVENTS_AT_ONCE]):
-                return True
-        return False
 
     def _take(
         self, call: Call, response: Response, answer: Answer, joiner: SurrogateJoiner, events: list[bytes]
@@ -257,3 +246,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple | str):
         return list(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+async def _slices(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    # One piece may hold the whole reply of a fast server: other calls go on between two slices of it.
+    async for piece in pieces:
+        for start in range(0, len(piece), SLICE_BYTES):
+            if start:
+                await asyncio.sleep(0)
+            yield piece[start : start + SLICE_BYTES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from yarl import URL
 
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
+from ainb.long_texts import is_long, work
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http import (
@@ -95,7 +97,9 @@ class RemoteProvider(HttpService):
         request = call.request
         target = self._target_for(request)
         flags = {} if call.options.on_text is None else self.stream_flags
-        wire = self.wire(request, self._lessons(target, request), flags=flags, purpose="send")
+        write = functools.partial(self.wire, flags=flags, purpose="send")
+        lessons = self._lessons(target, request)
+        wire = await work(write, request, lessons, is_long=is_long(request.parameters))
         if wire.notes:
             add_notices(call, wire.notes)
         with self._learning(call, target, wire):

@@ -80,13 +80,18 @@ class DiskStore:
         """Look up in one statement which of these texts the file lacks; `get` does not look again at once."""
         from ainb.stores.disk.text_cache import MOST_NAMES
 
-        if self._faults.is_paused() or (database := self._open()) is None:
+        database = self._database
+        if self._faults.is_paused() or (database is None and (database := self._open()) is None):
             return
         now = self._clock.monotonic()
         if len(self._absent) > MAX_ABSENT:  # of rows that were never asked for
             self._absent.clear()
-        for place in range(0, len(keys), MOST_NAMES):
-            names = [f"{namespace}:{key}" for key in keys[place : place + MOST_NAMES]]
+        named = (f"{namespace}:{key}" for key in keys)
+        # Before the file is asked, as in `get`: a queued text may be in the file by the time it is read, and
+        # one that is not queued is in the file already.
+        asked = [name for name in named if self._queue.find(name) is None]
+        for place in range(0, len(asked), MOST_NAMES):
+            names = asked[place : place + MOST_NAMES]
             try:
                 held = database.held(names)
             except Exception as error:  # noqa: BLE001 - as in `_read`

@@ -137,8 +137,9 @@ MUTANTS = [
     ),
     Mutant(
         LOCAL,
+        "            self._core.settle(permit, used, now, answered=answered)\n"
         "            woken = self._core.pump(now) if self._core.queues else None\n",
-        "            woken = None\n",
+        "            self._core.settle(permit, used, now, answered=answered)\n            woken = None\n",
         "a permit that comes back wakes nobody",
     ),
     Mutant(

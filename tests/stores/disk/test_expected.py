@@ -97,6 +97,25 @@ def test_stored_and_waiting_texts_are_found_among_missing_ones(shelf, flush):
     assert [shelf.get(key) for key in "abca"] == ["1", None, "3", "1"]
 
 
+@pytest.mark.parametrize("keys", ["a", "ab", "bab", "abcdefgh"])
+def test_texts_that_wait_when_they_are_expected_are_found_once_they_are_written(shelf, keys):
+    for key in set(keys) - {"b"}:
+        shelf.set(key, f"text of {key}", flush=False)
+    shelf.expect(*keys)
+    assert shelf.store.flush()
+
+    assert [shelf.get(key) for key in keys] == [None if key == "b" else f"text of {key}" for key in keys]
+
+
+def test_a_text_that_the_writer_has_under_way_is_found_once_it_is_written(shelf):
+    shelf.set("k", "text", flush=False)
+    with shelf.store._queue.writing:  # the writer waits for it, the text in its hands or still queued
+        shelf.expect("k")
+    assert shelf.store.flush()
+
+    assert shelf.get("k") == "text"
+
+
 def test_a_key_of_another_namespace_is_not_meant(shelf):
     at_once(shelf.store.set("other", "k", "theirs", created_at=0.0))
     assert shelf.store.flush()
@@ -140,7 +159,7 @@ def test_a_tampered_row_is_no_answer_and_told_once(shelf, change):
     shelf.expect("k", "missing")
 
     assert [shelf.get("k"), shelf.get("missing"), shelf.get("k")] == [None] * 3
-    assert ["not what ainb writes" in notice.text for notice in shelf.notices] == [True]
+    assert ["not in ainb's format" in notice.text for notice in shelf.notices] == [True]
 
 
 @pytest.mark.parametrize("key", ["x' OR '1'='1", "%", "\x00", "é𝄞", "k" * 10_000])

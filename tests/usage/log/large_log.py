@@ -36,7 +36,8 @@ def fill(path: Path, count: int) -> None:
     each = math.ceil(count / SESSIONS)
     start = SYSTEM_CLOCK.unix() - DAYS * DAY_SECONDS
     length = DAYS * DAY_SECONDS / SESSIONS
-    store.add([_row(rng, ids(), start + place / each * length) for place in range(each)])
+    ends = [start + place / each * length for place in range(each)]
+    store.add([_row(rng, ids(), ended, failed=place % 50 == 1) for place, ended in enumerate(ends)])
     connection = store.connection
     connection.create_function("local_day", 1, local_day, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
@@ -79,9 +80,9 @@ FROM places CROSS JOIN sizes CROSS JOIN calls ORDER BY place, calls.id LIMIT ?
 """  # noqa: S608 - made of the names above
 
 
-def _row(rng: random.Random, call_id: str, ended: float) -> Row:
+def _row(rng: random.Random, call_id: str, ended: float, *, failed: bool) -> Row:
     model = f"model-{rng.randrange(12)}"
-    hit, failed = rng.random() < 0.2, rng.random() < 0.02
+    hit = rng.random() < 0.2 and not failed
     duration = rng.expovariate(1.0)
     return Row(
         call_id=call_id,
