@@ -265,7 +265,10 @@ class Stages:
         if config.replay == "replay":
             return Ledger()
         path = config.home_folder() / "budget.sqlite3"
-        return Ledger(DayBook(path, clock=runtime.clock, sink=runtime.sink))
+        book = DayBook(path, clock=runtime.clock, sink=runtime.sink)
+        ledger = Ledger(book)
+        book.wake = ledger.wake
+        return ledger
 
     def _make_breakers(self, config: Config, runtime: Runtime) -> Breakers | None:
         if config.circuit is None:

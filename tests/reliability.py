@@ -93,6 +93,7 @@ PROMISES = (
             "tests/pipeline/cache/test_parties.py",
             "tests/test_end_to_end.py::test_100_identical_calls_at_once_make_one_request",
             f"{REDIS}/test_redis_processes.py::test_a_hundred_identical_calls_in_each_of_four_processes_are_paid_once",
+            f"{REDIS}/test_redis_leases.py",
         ),
     ),
     Promise(
@@ -101,10 +102,13 @@ PROMISES = (
         (
             "tests/stores/test_day_book.py::test_four_processes_share_a_day_without_overshoot",
             "tests/stores/test_day_book.py::test_a_killed_process_returns_what_it_had_not_sent",
+            "tests/stores/test_day_book_draws.py",
             "tests/batch/test_budget_after_a_kill.py",
             f"{BUDGET}/test_budget.py::test_32_workers_never_overshoot_and_use_nearly_all_of_it",
             f"{BUDGET}/test_absurd_usage.py",
             f"{REDIS}/test_redis_processes.py::test_four_processes_share_a_day_budget_and_never_pass_it",
+            f"{REDIS}/test_redis_kills.py",
+            f"{REDIS}/test_redis_loss.py",
         ),
     ),
     Promise(
@@ -171,6 +175,7 @@ PROMISES = (
             f"{RETRY}::test_a_mutant_is_killed",
             f"{BUDGET}/test_money_mutants.py",
             "tests/pipeline/cache/test_single_flight.py::test_random_schedules_notice",
+            f"{REDIS}/test_redis_scripts.py::test_the_schedules_kill_the_mutant",
         ),
     ),
     Promise(

@@ -29,6 +29,9 @@ _inherited: list[sqlite3.Connection] = []
 # any number of rows takes few statements.
 SIZES = (128, 64, 32, 16, 8, 4, 2, 1)
 MAX_TRIES = 100
+# Behind the byte that Windows locks.
+NOTE_AT = 8
+MOST_NOTE_BYTES = 100_000
 
 
 def close_with(connection: sqlite3.Connection, owner: object) -> Callable[[], None]:
@@ -124,6 +127,7 @@ class Owner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._width = 0
         make_folders(folder)
         self.name, self._handle = self._claim()
         self._release = weakref.finalize(self, _close_handle, self._handle)
@@ -136,6 +140,32 @@ class Owner:
     def missing(self, names: Iterable[str]) -> list[str]:
         """The owners among `names` that have no lock file, so that no process can act for them."""
         return [name for name in names if name != self.name and not self._path(name).exists()]
+
+    def note(self, text: str) -> None:
+        """Write what `noted` reads after this process has died, in place of the last note.
+
+        Raises:
+            OSError: It cannot be written; a part of it may be.
+        """
+        data = text.encode()
+        width = max(self._width, len(data))
+        self._width = width
+        os.lseek(self._handle, NOTE_AT, os.SEEK_SET)
+        os.write(self._handle, data.ljust(width))
+
+    def noted(self, name: str) -> str:
+        """The note of another owner; an empty text where there is none."""
+        try:
+            handle = os.open(self._path(name), os.O_RDONLY)
+        except OSError:
+            return ""
+        try:
+            os.lseek(handle, NOTE_AT, os.SEEK_SET)
+            return os.read(handle, MOST_NOTE_BYTES).decode(errors="replace")
+        except OSError:
+            return ""
+        finally:
+            os.close(handle)
 
     def remove(self, name: str) -> None:
         """Remove the lock file of a dead owner, after its reservations are settled."""

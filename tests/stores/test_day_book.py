@@ -10,12 +10,13 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from ainb.pipeline.budget.accounts import Account, Balance, Claim, Verdict
+from ainb.pipeline.budget.accounts import Account, Balance, Claim, MemoryBook, Verdict
 from ainb.stores.day_book import DayBook
 from ainb.stores.sqlite import Owner
 from ainb.testing import FakeClock
@@ -46,6 +47,21 @@ def usd(value):
     return Decimal(str(value))
 
 
+def until(condition):
+    """Wait for what a thread of the book does, not for ever."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "it never came"
+        time.sleep(0.02)
+
+
+def die(book):
+    """What is left of a process that was killed: its lock is free, its file closed, its threads gone."""
+    book._fallback = MemoryBook()
+    book._owner.drop()
+    book._file.close()
+
+
 def test_what_is_spent_is_kept_when_the_kernel_ends(path, book):
     assert book.reserve(1, TEN, usd(4)) is Verdict.GRANTED
     assert book.settle(1, DAY, usd("1.000000000001")) == usd("1.000000000001")
@@ -63,8 +79,8 @@ def test_two_kernels_share_a_day(path, book):
     assert book.reserve(1, TEN, usd(6)) is Verdict.GRANTED
     assert other.reserve(1, TEN, usd(6)) is Verdict.WAIT
     assert book.settle(1, DAY, usd(5)) == 5
-    assert other.reserve(1, TEN, usd(6)) is Verdict.NEVER
-    assert other.reserve(1, TEN, usd(5)) is Verdict.GRANTED
+    until(lambda: other.reserve(1, TEN, usd(6)) is Verdict.NEVER)
+    until(lambda: other.reserve(1, TEN, usd(5)) is Verdict.GRANTED)
     assert book.balance(DAY) == Balance(usd(5), usd(5))
     other.close()
 
@@ -103,8 +119,7 @@ def test_a_dead_kernels_money_comes_back_unless_its_call_was_sent(path, book, se
     dead.reserve(1, TEN, usd(9))
     if sent:
         dead.mark_sent(1, DAY)
-    dead._owner.drop()  # what the system does when a process dies
-    dead._db.close()
+    die(dead)
 
     verdict = book.reserve(2, TEN, usd(5))
 
@@ -155,6 +170,7 @@ def test_a_file_that_stays_locked_leaves_the_kernel_counting_by_itself(path, sai
     book.reserve(2, TEN, usd(1))
     clock.advance(6)
 
+    until(lambda: said)
     assert book.reserve(3, TEN, usd(5)) is Verdict.WAIT
     assert book.reserve(4, TEN, usd(4)) is Verdict.GRANTED
     assert book.settle(1, DAY, usd(4)) == 6
@@ -188,7 +204,7 @@ def test_a_folder_that_cannot_be_made_leaves_the_kernel_counting_by_itself(tmp_p
 def test_a_file_that_turns_read_only_does_not_forget_what_was_spent(path, book, said):
     book.spend(DAY, usd(7))
     book.reserve(1, TEN, usd(1))
-    book._db.execute("PRAGMA query_only = 1")
+    book._file.db.execute("PRAGMA query_only = 1")
 
     assert book.settle(1, DAY, usd("0.5")) == usd("7.5")
     assert book.reserve(2, TEN, usd(3)) is Verdict.NEVER
@@ -292,11 +308,12 @@ def test_four_processes_share_a_day_without_overshoot(path):
 
     paid = sum(Decimal(item["paid"]) for item in results)
     book = DayBook(path)
-    days = book._run(lambda db, _: db.execute("SELECT account, settled FROM spent").fetchall(), [])
+    book.balance(DAY)
+    days = book._file.db.execute("SELECT account, settled FROM spent").fetchall()
     book.close()
 
     assert [item["faults"] for item in results] == [[]] * 4
-    assert usd("9.5") <= paid <= 10
+    assert usd("9.7") <= paid <= 10
     assert sum(settled for _, settled in days) == paid.scaleb(12)
 
 
@@ -317,16 +334,14 @@ def test_a_killed_process_returns_what_it_had_not_sent(path):
     assert second.returncode == 0, errors
     paid = Decimal(json.loads(out)["paid"])
     book = DayBook(path)
-    rows = book._run(
-        lambda db, _: db.execute(
-            "SELECT (SELECT sum(settled) FROM spent), (SELECT count(*) FROM held)"
-        ).fetchone(),
-        None,
-    )
+    book.balance(DAY)
+    rows = book._file.db.execute(
+        "SELECT (SELECT sum(settled) FROM spent), (SELECT count(*) FROM held)"
+    ).fetchone()
     book.close()
 
     assert rows[1] == 0
-    assert usd("9.5") <= Decimal(rows[0]).scaleb(-12) <= 10
+    assert usd("9.7") <= Decimal(rows[0]).scaleb(-12) <= 10
     assert Decimal(rows[0]).scaleb(-12) <= paid + at_most
 
 
@@ -362,8 +377,7 @@ def killed(path, *, settled, in_flight, share):
         dead.reserve(token, claim, usd("0.007"))
         dead.mark_sent(token, DAY)
     spent = dead.balance(DAY).settled
-    dead._owner.drop()  # what the system does when a process dies
-    dead._db.close()
+    die(dead)
     return spent
 
 
@@ -394,20 +408,7 @@ def test_a_kernel_that_ended_as_it_should_leaves_nothing_behind(path, book):
     other.close()
 
     assert book.balance(DAY) == Balance(usd("0.05"), usd(0))
-    assert book._db.execute("SELECT count(*) FROM ratios").fetchone() == (0,)
-
-
-@pytest.mark.parametrize("worst", [None, "text", -1, 2**62, 0.5, b"x"])
-def test_a_share_that_ainb_does_not_write_is_no_share(path, book, worst):
-    before = killed(path, settled=40, in_flight=10, share="0.01")
-    with sqlite3.connect(path) as file:
-        file.execute("CREATE TABLE other AS SELECT * FROM ratios")
-        file.execute("DROP TABLE ratios")
-        file.execute("ALTER TABLE other RENAME TO ratios")
-        file.execute("UPDATE ratios SET worst = ?", (worst,))
-    file.close()
-
-    assert book.balance(DAY).settled - before == 10 * usd("0.007")
+    assert book._file.db.execute("SELECT owner FROM held UNION SELECT owner FROM booked").fetchall() == []
 
 
 def test_reservations_whose_owner_left_no_trace_come_back(path, book):

@@ -197,7 +197,7 @@ def test_a_statement_may_fail_once_at_any_moment(work, statements, store, fault)
 @pytest.mark.parametrize("store", STORES)
 def test_every_statement_may_fail_from_a_moment_on(work, statements, store, fault, monkeypatch):
     # How long a lock is tolerated is tested elsewhere.
-    monkeypatch.setattr("ainb.stores.day_book.MAX_LOCKED_SECONDS", 0.2)
+    monkeypatch.setattr("ainb.stores.day_book.book.MAX_LOCKED_SECONDS", 0.2)
     check_moments(work, statements, store, fault, few, for_ever=True)
 
 
@@ -206,7 +206,7 @@ def test_every_statement_may_fail_from_a_moment_on(work, statements, store, faul
 @pytest.mark.parametrize("fault", SQL_FAULTS)
 @pytest.mark.parametrize("store", STORES)
 def test_statements_of_every_kind_may_fail(work, statements, store, fault, for_ever, monkeypatch):
-    monkeypatch.setattr("ainb.stores.day_book.MAX_LOCKED_SECONDS", 0.2)
+    monkeypatch.setattr("ainb.stores.day_book.book.MAX_LOCKED_SECONDS", 0.2)
     check_moments(work, statements, store, fault, moments, for_ever=for_ever)
 
 

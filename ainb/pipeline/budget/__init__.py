@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         read_usd,
         unpriced_text,
     )
+    from ainb.pipeline.budget.pot import SHARE_AHEAD, Pot, grant
+    from ainb.pipeline.budget.shares import HEADROOM, MILLION, Shares, presumed_cost
     from ainb.pipeline.budget.stage import BudgetStage
 else:
     __getattr__ = lazy_exports(
@@ -33,11 +35,16 @@ else:
         jobs="JobBudget",
         ledger="Ledger",
         options="Budget BudgetStatus MAX_USD parse_budget read_usd unpriced_text",
+        pot="Pot SHARE_AHEAD grant",
+        shares="HEADROOM MILLION Shares presumed_cost",
         stage="BudgetStage",
     )
 
 __all__ = [
+    "HEADROOM",
     "MAX_USD",
+    "MILLION",
+    "SHARE_AHEAD",
     "ZERO",
     "Account",
     "Balance",
@@ -48,11 +55,15 @@ __all__ = [
     "JobBudget",
     "Ledger",
     "MemoryBook",
+    "Pot",
+    "Shares",
     "Verdict",
     "billed_attempts",
     "decide",
+    "grant",
     "may_be_billed",
     "parse_budget",
+    "presumed_cost",
     "read_usd",
     "unpriced_text",
 ]

@@ -14,8 +14,9 @@ from ainb.pipeline.budget.stage import BudgetStage
 
 # Scope, name and USD of a reservation, as stored in a job's record.
 JobHold = tuple[str, str, str]
-FETCH_SECONDS = 1.0
-FETCH_TRIES = 20
+# Longer than a server whose data is new gives no money.
+FETCH_SECONDS = 3.0
+FETCH_TRIES = 60
 
 
 class JobBudget:

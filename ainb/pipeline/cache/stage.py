@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, get_args
 
 from ainb.clock import Clock
@@ -33,6 +34,25 @@ class Leases(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class _Work:
+    """The work of a shared call.
+
+    Attributes:
+        key: Key of the answer.
+        shared: The shared call.
+        turn: Turn of all works of the key in this process.
+        past_age: Whether a stored answer does not count.
+        has_lease: Whether this work holds the lease of the key.
+    """
+
+    key: str
+    shared: SharedCall[Reply, Call]
+    turn: Turn
+    past_age: bool
+    has_lease: bool = False
+
+
 class CacheStage:
     """Returns stored answers, stores complete new ones, and runs identical calls in flight once.
 
@@ -50,7 +70,7 @@ class CacheStage:
         self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
         # A cut reply is not shared with other parties: a hard budget of this party may have cut it.
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
-        self._turns: dict[int, Turn] = {}
+        self._works: dict[int, _Work] = {}
 
     async def __call__(self, call: Call, proceed: Handler) -> Reply:
         """Answer from the store or from an identical call in flight, or run the call.
@@ -82,10 +102,12 @@ class CacheStage:
     def take_turn(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Make identical calls of other parties send one after another; stands next to the provider.
 
-        The first complete answer ends the other calls, so that they neither send nor pay.
+        The first complete answer ends the other calls, so that they neither send nor pay. Processes do the
+        same with a lease. It is taken here, where no limit delays the call any more, so that no process waits
+        for the limits of another one.
         """
-        turn = self._turns.get(id(call))
-        return proceed(call) if turn is None else _in_turn(turn, call, proceed)
+        work = self._works.get(id(call))
+        return proceed(call) if work is None else self._in_turn(work, call, proceed)
 
     def expect(self, calls: Sequence[Call]) -> None:
         """Prepare for calls that come in the next moment: what the store lacks is looked up for all at once.
@@ -154,46 +176,53 @@ class CacheStage:
     def _start(
         self, place: tuple[CacheMode, str], party: Hashable, work: Call, proceed: Handler, *, past_age: bool
     ) -> SharedCall[Reply, Call]:
-        fetch = self._fetch(place[1], work, proceed, past_age=past_age)
+        fetch = self._fetch_new(place[1], work, proceed)
 
         def end(turn: Turn) -> None:
-            del self._turns[id(work)]
+            self._release_lease(self._works.pop(id(work)))
             turn.give_up(work)
 
-        shared, self._turns[id(work)] = self._calls.start(place, fetch, work, party, end)
+        shared, turn = self._calls.start(place, fetch, work, party, end)
+        self._works[id(work)] = _Work(place[1], shared, turn, past_age)
         return shared
 
-    async def _fetch(self, key: str, work: Call, proceed: Handler, *, past_age: bool) -> Reply:
-        leases = self._leases
-        if leases is None or work.options.cache == "refresh":
-            return await self._fetch_new(key, work, proceed)
+    async def _in_turn(self, work: _Work, call: Call, proceed: Handler) -> Reply:
+        await work.turn.take(call)
         try:
-            while not await leases.acquire_lease(FAMILY, key, anew=past_age):
-                entry: Entry | None = await self._lookup.read(key, decode_entry)
-                if entry is not None and self._lookup.is_fresh(entry.created_at, work.options.ttl_seconds):
-                    reply = entry.hit()
-                    reply.coalesced = True
-                    return reply
-                # A damaged entry counts as a miss, or it would be found again and again.
-                past_age = True
-            return await self._fetch_new(key, work, proceed)
-        finally:
-            leases.release_lease(FAMILY, key)
+            found = await self._acquire_lease(work, call)
+            if found is not None:
+                work.shared.take_over(found)
+                await asyncio.sleep(0)  # the work is cancelled here, which releases what it holds
+            return await proceed(call)
+        except BaseException:
+            self._release_lease(work)
+            work.turn.give_up(call)
+            raise
+
+    async def _acquire_lease(self, work: _Work, call: Call) -> Reply | None:
+        """Take the lease; or the answer of the process that held it."""
+        leases = self._leases
+        if leases is None or work.has_lease or call.options.cache == "refresh":
+            return None
+        while not await leases.acquire_lease(FAMILY, work.key, anew=work.past_age):
+            entry: Entry | None = await self._lookup.read(work.key, decode_entry)
+            if entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds):
+                return entry.hit()
+            # A damaged entry counts as a miss, or it would be found again and again.
+            work.past_age = True
+        work.has_lease = True
+        return None
+
+    def _release_lease(self, work: _Work) -> None:
+        if work.has_lease and self._leases is not None:
+            work.has_lease = False
+            self._leases.release_lease(FAMILY, work.key)
 
     async def _fetch_new(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
             await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
         return reply
-
-
-async def _in_turn(turn: Turn, call: Call, proceed: Handler) -> Reply:
-    await turn.take(call)
-    try:
-        return await proceed(call)
-    except BaseException:
-        turn.give_up(call)
-        raise
 
 
 def _party(call: Call) -> Hashable:

@@ -1,12 +1,13 @@
 """Shared budget: spent and reserved money of days and runs in Redis, for all machines of a namespace.
 
-A book must not block, but a request to Redis takes a round trip. So a process draws money in advance. A
-reservation without enough drawn money returns WAIT and requests some; the answer wakes the ledger. Drawn
-money counts as reserved on the server at once, so that no other process can spend it. Far from the limit
-a process draws for a few calls; near it, for one.
+A book must not block, and Redis is a round trip away. So a reservation without enough drawn money returns
+WAIT and requests some; the ledger is woken by the answer. Drawn money counts as reserved on the server from
+that moment, so that no other process can spend it. How much is drawn at once is decided as by the day book.
 
-Money is stored in whole nanodollars; the numbers of Lua are exact up to 9 million dollars. Drawn money is
-stored with its owner: when the owner's heartbeat stops, calls already sent count as spent; the rest is freed.
+Money is stored in whole nanodollars; a script's numbers hold 9 million dollars of them exactly. Drawn money
+carries its owner: when its heartbeat stops, what it had sent counts at no more than twice what its other
+calls did cost of their estimates, and the rest is released. Every command says what this process was told to
+be spent, so that a server that has lost its data cannot have it spent twice.
 """
 
 from __future__ import annotations
@@ -14,30 +15,31 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from ainb.pipeline.budget import Account, Balance, Claim, Verdict, decide
+from ainb.pipeline.budget import Account, Balance, Claim, Shares, Verdict, decide
 from ainb.stores.redis.budget_scripts import DRAW, GIVE_BACK, LOOK, RESET, RESTORE, SENT, SETTLE, SPEND
 from ainb.stores.redis.client import RedisClient
-from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.connection import Answered, UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from ainb.stores.redis.money import NANO_DIGITS, Hold, Report, SharedAccount, locked, nano, usd
 from ainb.stores.redis.script import Script
 
-DRAWN_AHEAD = 8
-DAYS_WATCHED = 2  # two days are refreshed, because calls may settle after midnight
+KEEP_SECONDS = 1.0  # money that was drawn and not used for so long goes back
+DAYS_WATCHED = 2  # around midnight
+LOST = "lost"  # what a script answers where the data is not that which this process knows
 
 
 class RedisBook:
     """Balances of days and runs, shared between machines; a `Book` for `Ledger`.
 
-    While the server is unavailable, this process may spend the money left divided by the number of peers last
-    seen. Its costs are reported when the server is back.
+    While the server is unavailable this process spends its share of what was left: that divided by the peers
+    last seen. Its costs are reported when the server is back.
 
     Attributes:
-        wake: Makes the ledger try its queue again; called on the connection's loop.
+        wake: Lets the ledger try its queue again; called on the connection's loop.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -47,6 +49,7 @@ class RedisBook:
         self._unconfirmed: deque[Report] = deque()
         self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
+        self._shares = Shares()
         self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
         self.wake: Callable[[], None] = lambda: None
         client.on.heartbeat.append(self._on_heartbeat)
@@ -61,14 +64,13 @@ class RedisBook:
         shared.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
         if self._client.is_down:
             return self._reserve_locally(token, claim.account, shared, needed)
-        if shared.available >= needed:
-            shared.available -= needed
-            self._held[token, claim.account] = self._hold(needed)
+        if shared.pot.take(needed, shared.limit):
+            self._held[token, claim.account] = self._hold(needed, is_job=token < 0)
             return Verdict.GRANTED
         if decide(Balance(usd(shared.spent)), claim.limit, amount) is Verdict.NEVER:
             self._refresh(claim.account)
             return Verdict.NEVER
-        self._draw(claim.account, shared, needed - shared.available, needed)
+        self._draw(claim.account, shared, needed)
         return Verdict.WAIT
 
     @locked
@@ -77,7 +79,7 @@ class RedisBook:
         hold = self._held.get((token, account))
         if hold is not None and not hold.is_local:
             hold.is_sent = True
-            self._report(SENT, account, hold.owner, hold.serial, hold.amount)
+            self._report(Report(SENT, account, hold.owner, hold.serial, hold.amount))
 
     @locked
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
@@ -89,10 +91,13 @@ class RedisBook:
         if hold.is_local:
             shared.share = None if shared.share is None else shared.share + hold.amount
         elif not hold.is_sent and hold.owner == self._client.owner:
-            shared.available += hold.amount
+            shared.pot.available += hold.amount
         if hold.is_sent:
-            shared.spent += paid
-            self._report(SETTLE, account, hold.owner, hold.serial, paid)
+            report = Report(SETTLE, account, hold.owner, hold.serial, paid)
+            if token > 0:
+                self._shares.note(hold.amount, paid)
+                report.share = self._new_share(shared)
+            self._report(report)
             return usd(shared.spent)
         return self.spend(account, cost)
 
@@ -101,9 +106,8 @@ class RedisBook:
         """Book a cost without a reservation; returns the total spent, as far as known."""
         shared, paid = self._account(account), nano(cost)
         if paid:  # below 0 where a job cost less than was booked for it
-            shared.spent += paid
             shared.share = None if shared.share is None else shared.share - paid
-            self._report(SPEND, account, self._client.owner, 0, paid)
+            self._report(Report(SPEND, account, self._client.owner, "0", paid))
         return usd(shared.spent)
 
     @locked
@@ -131,21 +135,21 @@ class RedisBook:
         """The balance over all machines, at most one second old after the first request."""
         shared = self._account(account)
         mine = sum(hold.amount for (_, held), hold in self._held.items() if held == account)
-        return Balance(
-            usd(shared.spent), usd(max(0, max(shared.reserved, mine + shared.available) - shared.available))
-        )
+        at_hand = shared.pot.available
+        return Balance(usd(shared.spent), usd(max(0, max(shared.reserved, mine + at_hand) - at_hand)))
 
     @locked
     def reset(self, account: Account) -> None:
         """Set what is spent to 0; reservations stay."""
-        self._account(account).spent = 0
-        self._client.send_script(RESET, self._keys(account), (account.name,))
+        self._account(account).confirmed = 0
+        self._run(RESET, account)
 
     @locked
     def close(self) -> None:
-        """Return drawn money to the server."""
+        """Give drawn money back."""
         for account, shared in self._accounts.items():
             self._give_back(account, shared)
+            self._client.send(("HDEL", self._keys(account)[3], self._client.owner))
 
     def _account(self, account: Account) -> SharedAccount:
         shared = self._accounts.get(account)
@@ -154,8 +158,23 @@ class RedisBook:
             self._refresh(account)
         return shared
 
-    def _hold(self, amount: int, *, is_local: bool = False) -> Hold:
-        return Hold(str(next(self._serials)), self._client.owner, amount, is_local=is_local)
+    def _hold(self, amount: int, *, is_local: bool = False, is_job: bool = False) -> Hold:
+        serial = f"{'job' if is_job else ''}{next(self._serials)}"
+        return Hold(serial, self._client.owner, amount, is_local=is_local)
+
+    def _new_share(self, shared: SharedAccount) -> str:
+        """The highest share of an estimate, where the server does not know it yet."""
+        worst = self._shares.worst
+        if shared.worst == worst:
+            return ""
+        shared.worst = worst
+        return str(worst)
+
+    def _run(self, script: Script, account: Account, *words: Any, done: Answered | None = None) -> None:
+        """Run a script of an account, which is told what this process knows."""
+        shared = self._accounts[account]
+        known = (account.name, self._client.data, shared.epoch, shared.confirmed)
+        self._client.send_script(script, self._keys(account), (*known, *words), done)
 
     def _reserve_locally(self, token: int, account: Account, shared: SharedAccount, needed: int) -> Verdict:
         if shared.share is None:
@@ -167,134 +186,154 @@ class RedisBook:
         self._held[token, account] = self._hold(needed, is_local=True)
         return Verdict.GRANTED
 
-    def _draw(self, account: Account, shared: SharedAccount, need: int, amount: int) -> None:
+    def _draw(self, account: Account, shared: SharedAccount, amount: int) -> None:
         if shared.is_drawing:
             return
-        shared.is_drawing, shared.drawn_at = True, self._client.clock.monotonic()
-        owner, most = self._client.owner, need + (DRAWN_AHEAD - 1) * amount
-        words = (account.name, owner, need, most, shared.limit, LIVE_SECONDS)
+        if shared.limit < shared.pot.limit:
+            self._give_back(account, shared)
+        owner, now = self._client.owner, self._client.clock.monotonic()
+        shared.is_drawing, need = True, amount - shared.pot.available
+        most = shared.pot.wanted(amount, shared.limit, now=now, keep_seconds=KEEP_SECONDS)
 
         def drawn(answer: Any) -> None:
             with self._lock:
                 shared.is_drawing = False
                 granted = self._update(shared, answer)
                 if granted > 0 and owner == self._client.owner:
-                    shared.available += granted
-            # A reservation that did not fit is tried again by the ledger's poll. Not called directly, because
-            # the ledger may hold its lock here.
+                    shared.pot.available += granted
+                elif isinstance(answer, str) and not granted:
+                    self._give_back(account, shared)  # or two who wait with a part would wait for each other
+            # What did not fit is tried again by the ledger's poll. Not called directly, because the ledger
+            # may hold its lock here.
             if granted > 0 or shared.spent + need > shared.limit:
                 self._client.call_soon(self.wake)
 
-        self._client.send_script(DRAW, self._keys(account), words, drawn)
+        words = (owner, need, most, shared.limit, LIVE_SECONDS, self._at_server(account))
+        self._run(DRAW, account, *words, done=drawn)
+
+    def _at_server(self, account: Account) -> int:
+        """What this process holds on the server."""
+        return self._accounts[account].pot.available + sum(
+            hold.amount
+            for (_, held), hold in self._held.items()
+            if held == account and not hold.is_local and hold.owner == self._client.owner
+        )
 
     def _update(self, shared: SharedAccount, answer: Any) -> int:
-        if not isinstance(answer, str):
+        """Note an answer; what the server has lost does not count."""
+        if not isinstance(answer, str) or answer == LOST:
             return 0
-        granted, spent, aside = map(int, answer.split(" "))
-        if not self._unconfirmed:
-            shared.spent, shared.reserved = spent, aside
-        else:  # costs that the server has not confirmed count as spent too
-            shared.spent, shared.reserved = max(shared.spent, spent), aside
+        granted, shared.confirmed, shared.reserved, shared.epoch = map(int, answer.split(" "))
         return granted
 
-    def _report(self, what: Script, account: Account, owner: str, serial: object, amount: int) -> None:
-        report = Report(what, account, (account.name, owner, serial, amount))
+    def _report(self, report: Report) -> None:
         self._unconfirmed.append(report)
+        if report.script is not SENT:
+            self._accounts[report.account].unheard += report.amount
         self._send(report)
 
     def _send(self, report: Report) -> None:
         def confirmed(answer: Any) -> None:
-            if isinstance(answer, UnavailableError):
+            if isinstance(answer, UnavailableError) or answer == LOST:
                 return
             with self._lock:
+                shared = self._accounts[report.account]
                 if self._unconfirmed and self._unconfirmed[0] is report:
                     self._unconfirmed.popleft()
-                if isinstance(answer, str) and " " in answer:
-                    self._update(self._accounts[report.account], answer)
+                    shared.unheard -= 0 if report.script is SENT else report.amount
+                self._update(shared, answer)
 
-        self._client.send_script(report.script, self._keys(report.account), report.words, confirmed)
+        words = (report.owner, report.serial, report.amount, report.share)
+        self._run(report.script, report.account, *words, done=confirmed)
 
     def _refresh(self, account: Account) -> None:
-        self._client.send_script(
-            LOOK,
-            self._keys(account),
-            (account.name,),
-            lambda answer: self._update(self._accounts[account], answer),
-        )
+        expected = self._at_server(account)
+
+        def looked(answer: Any) -> None:
+            with self._lock:
+                shared = self._accounts[account]
+                self._update(shared, answer)
+                if isinstance(answer, str) and answer != LOST and shared.reserved < expected:
+                    self._restore(was_lost=True)
+
+        self._run(LOOK, account, done=looked)
 
     @locked
     def _on_heartbeat(self) -> None:
-        """Refresh the balances and return unused drawn money, once a second."""
+        """Once a second: refresh the balances, and give unused drawn money back."""
         now = self._client.clock.monotonic()
         newest = len(self._accounts) - DAYS_WATCHED
         for place, (account, shared) in enumerate(list(self._accounts.items())):
-            if shared.available and not shared.is_drawing and now - shared.drawn_at > 1.0:
+            if shared.pot.is_idle(now, KEEP_SECONDS) and not shared.is_drawing:
                 self._give_back(account, shared)
             elif place >= newest:
                 self._refresh(account)
 
     def _give_back(self, account: Account, shared: SharedAccount) -> None:
-        available, shared.available = shared.available, 0
+        available, shared.pot.available = shared.pot.available, 0
         if available:
-            self._client.send_script(
-                GIVE_BACK, self._keys(account), (account.name, self._client.owner, available)
-            )
+            self._run(GIVE_BACK, account, self._client.owner, available)
 
     @locked
     def _on_disconnect(self) -> None:
-        """Make drawn money part of this process's share when the server becomes unavailable."""
+        """The server became unavailable: drawn money becomes part of this process's share."""
         for shared in self._accounts.values():
             shared.is_drawing = False
             if shared.limit:
                 left = max(0, shared.limit - shared.spent - shared.reserved)
-                shared.share = left // max(1, len(self._client.peers)) + shared.available
-            shared.available = 0
+                shared.share = left // max(1, len(self._client.peers)) + shared.pot.available
+            shared.pot.available = 0
         self._client.call_soon(self.wake)
 
     @locked
     def _on_reconnect(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
-        """Restore the reservations after a reconnection, then repeat all unconfirmed reports in order."""
-        for account, shared in self._accounts.items():
+        """The server is back: restore what is held, then repeat all unconfirmed reports in order."""
+        for shared in self._accounts.values():
             shared.share = None
-            unconfirmed = sum(
-                report.words[3]
-                for report in self._unconfirmed
-                if report.account == account and report.script is not SENT
-            )
-            unsent = sum(
-                hold.amount for (_, held), hold in self._held.items() if held == account and not hold.is_sent
-            )
-            least = max(0, shared.spent - unconfirmed) if was_lost else 0
-            words = (account.name, self._client.owner, least, unsent)
-            self._client.send_script(RESTORE, self._keys(account), words)
         for hold in self._held.values():
             hold.is_local = False
-        if was_lost:
-            self._register_sent()
+        self._restore(was_lost=was_lost)
         for report in list(self._unconfirmed):
             self._send(report)
         self._client.call_soon(self.wake)
 
-    def _register_sent(self) -> None:
-        """Register calls in flight with a server that lost its data, so that their settlements count."""
-        sent = [
-            (account, hold.owner, hold.serial, hold.amount)
-            for (_, account), hold in self._held.items()
-            if hold.is_sent
-        ]
+    def _restore(self, *, was_lost: bool) -> None:
+        """Tell the server what this process holds: money at hand, calls not sent, and those that it lost."""
+        for account, shared in self._accounts.items():
+            mine = [hold for (_, held), hold in self._held.items() if held == account]
+            unsent = [hold for hold in mine if not hold.is_sent]
+            for hold in mine if was_lost else unsent:
+                hold.owner = self._client.owner
+            at_hand = shared.pot.available + sum(hold.amount for hold in unsent if not hold.is_local)
+            self._run(RESTORE, account, self._client.owner, at_hand)
+            if was_lost:
+                shared.worst = None
+                self._register_sent(account, mine)
+
+    def _register_sent(self, account: Account, mine: Sequence[Hold]) -> None:
+        """Register the calls in flight at a server that lost its data, so that their settlements count."""
+        sent = [(hold.owner, hold.serial, hold.amount) for hold in mine if hold.is_sent]
         sent += [
-            (report.account, *report.words[1:]) for report in self._unconfirmed if report.script is SETTLE
+            (report.owner, report.serial, report.amount)
+            for report in self._unconfirmed
+            if report.script is SETTLE and report.account == account
         ]
-        for account, owner, serial, amount in sent:
+        for owner, serial, amount in sent:
             self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
     def _on_rename(self) -> None:
-        """Update after this process was declared dead: sent calls were booked, drawn money was released."""
-        for shared in self._accounts.values():
-            shared.available = 0
+        """This process counted as dead: its sent calls are booked, its drawn money was released."""
+        with self._lock:
+            for shared in self._accounts.values():
+                shared.pot.available, shared.worst = 0, None
+            self._restore(was_lost=False)
 
-    def _keys(self, account: Account) -> tuple[str, str, str]:
+    def _keys(self, account: Account) -> tuple[str, ...]:
         # All days share one hash; a run has its own, so that it expires.
         which = (account.name,) if account.scope == "day" else (account.scope, account.name)
         spent = () if account.scope == "day" else which
-        return self._client.key("spent", *spent), self._client.key("aside", *which), self._client.key("peers")
+        key = self._client.key
+        return (
+            *(key("spent", *spent), key("aside", *which), key("peers")),
+            *(key("owners", *which), key("data"), key("new")),
+        )

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import functools
 
+from ainb.pipeline.budget import HEADROOM, MILLION, SHARE_AHEAD
+from ainb.stores.redis.heartbeat import NEW_MS
 from ainb.stores.redis.script import load_script
 
 KEEP_MS = 40 * 24 * 3600 * 1000
 
-_load = functools.partial(load_script, head="budget/head", KEEP_MS=KEEP_MS)
+_load = functools.partial(
+    load_script,
+    head="budget/head",
+    types=("hash", "hash", "zset", "hash", "string", "string"),
+    KEEP_MS=KEEP_MS,
+    HEADROOM=HEADROOM,
+    MILLION=MILLION,
+    SHARE_AHEAD=SHARE_AHEAD,
+    NEW_MS=NEW_MS,
+)
 
 DRAW = _load("budget/draw")
 SENT = _load("budget/sent")

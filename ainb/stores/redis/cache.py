@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.script import load_script
 
 LEASE_SECONDS = 5.0  # renewed at every heartbeat; other processes wait this long after its owner's death
+CLAIM_SECONDS = 1.0  # of a lease that a lookup takes for a call that is usually sent at once
 POLL_SECONDS = 0.04
 MAX_POLL_SECONDS = 0.25
 OPENING_POLLS = 50  # 2 s; a local store that takes longer hangs and is not waited for
@@ -22,11 +24,12 @@ SCAN_COUNT = 500
 _MINE, _ANSWERED = 1, 2
 LEASED = "reply"  # the namespace of answers that cost money; lookups in others take no lease
 
-GET = load_script("cache/get")
-LEAD = load_script("cache/lead")
-SET = load_script("cache/set")
-RELEASE = load_script("cache/release")
-RENEW = load_script("cache/renew")
+_load = functools.partial(load_script, types=("string", "string"))
+GET = _load("cache/get")
+LEAD = _load("cache/lead")
+SET = _load("cache/set")
+RELEASE = _load("cache/release")
+RENEW = _load("cache/renew")
 
 
 class RedisStore:
@@ -142,6 +145,7 @@ class RedisStore:
         # A lease taken by a lookup that was then cancelled is not renewed, so it expires soon.
         if self._claimed.pop(name, 0.0) > self._client.clock.monotonic():
             self._leased.add(name)
+            self._renew(name)
         try:
             return name in self._leased or await self._client.run_on_loop(
                 lambda: self._acquire_lease(name, anew=anew)
@@ -159,14 +163,14 @@ class RedisStore:
     async def _get(self, namespace: str, key: str) -> str | None:
         name = f"{namespace}:{key}"
         wants_lease = namespace == LEASED and name not in self._leased
-        lease_ms = int(LEASE_SECONDS * 1000) if wants_lease else 0
+        lease_ms = int(CLAIM_SECONDS * 1000) if wants_lease else 0
         found = await self._client.run_script(
             GET, self._keys(name), (self._client.owner, lease_ms), lambda answer: self._drop(name, answer)
         )
         if isinstance(found, str):
             return found
         if found == _MINE:
-            self._claimed[name] = self._client.clock.monotonic() + LEASE_SECONDS / 2
+            self._claimed[name] = self._client.clock.monotonic() + CLAIM_SECONDS / 2
         return None
 
     async def _acquire_lease(self, name: str, *, anew: bool) -> bool:
@@ -207,4 +211,7 @@ class RedisStore:
         now = self._client.clock.monotonic()
         self._claimed = {name: until for name, until in self._claimed.items() if until > now}
         for name in self._leased:
-            self._client.send_script(RENEW, self._keys(name), (self._client.owner, int(LEASE_SECONDS * 1000)))
+            self._renew(name)
+
+    def _renew(self, name: str) -> None:
+        self._client.send_script(RENEW, self._keys(name), (self._client.owner, int(LEASE_SECONDS * 1000)))

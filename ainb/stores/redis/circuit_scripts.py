@@ -10,7 +10,12 @@ from ainb.stores.redis.script import load_script
 KEEP_MS = 2 * 3600 * 1000
 
 _load = functools.partial(
-    load_script, head="circuit/head", KEEP_MS=KEEP_MS, BUCKETS=BUCKETS, OPEN_JITTER=OPEN_JITTER
+    load_script,
+    head="circuit/head",
+    types=("hash",),
+    KEEP_MS=KEEP_MS,
+    BUCKETS=BUCKETS,
+    OPEN_JITTER=OPEN_JITTER,
 )
 
 BEGIN = _load("circuit/begin")

@@ -28,7 +28,15 @@ from ainb.stores.redis.connection import (
     fail,
     reason,
 )
-from ainb.stores.redis.heartbeat import FORGET_SECONDS, HEARTBEAT, LIVE_SECONDS, Listeners, new_name
+from ainb.stores.redis.heartbeat import (
+    FORGET_SECONDS,
+    HEARTBEAT,
+    LEAVE,
+    LIVE_SECONDS,
+    NEW_MS,
+    Listeners,
+    new_name,
+)
 from ainb.stores.redis.loop import LoopBound
 from ainb.stores.redis.script import Script
 
@@ -84,8 +92,15 @@ class RedisClient(LoopBound):
         self._opening: asyncio.Task[None] | None = None
         self._heartbeat_task: asyncio.Task[None] | None = None
         self._data: str | None = None
+        self._run_id = ""
+        self._is_other_server = False
         self.distance_s: float | None = None
         self._name()
+
+    @property
+    def data(self) -> str:
+        """Name of the server's data, which changes when all is lost; empty before the first heartbeat."""
+        return self._data or ""
 
     def start(self) -> None:
         """Connect in the background, before the first call needs the connection; from any thread."""
@@ -176,7 +191,8 @@ class RedisClient(LoopBound):
                     await task
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.send(Command(("ZREM", self.key("peers"), self.owner)))
+            words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner, LIVE_SECONDS)
+            connection.send(Command(words))
             await connection.close()
         self._break(UnavailableError("closed"))
 
@@ -215,7 +231,9 @@ class RedisClient(LoopBound):
         before = self._data
         try:
             async with asyncio.timeout(OPEN_SECONDS):
-                await connection.open()
+                run_id = await connection.open()
+                self._is_other_server = "" not in {run_id, self._run_id} and run_id != self._run_id
+                self._run_id = run_id
                 await self._heartbeat(connection.ask)
             self._connection, self.is_down = connection, False
             self._start_heartbeat()
@@ -252,8 +270,9 @@ class RedisClient(LoopBound):
     async def _heartbeat(self, ask: Callable[[Sequence[Any]], Awaitable[Any]]) -> None:
         """Send a heartbeat, and another under a new name if this process was declared dead."""
         began = self.clock.monotonic()
-        keys = (self.key("peers"), self.key("data"))
-        args = (self.owner, int(self._is_new), LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8))
+        keys = (self.key("peers"), self.key("data"), self.key("new"))
+        limits = (LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8), NEW_MS)
+        args = (self.owner, int(self._is_new), *limits, self.data if self._is_other_server else "")
         found = await ask(("EVALSHA", HEARTBEAT.sha, len(keys), *keys, *args))
         took = self.clock.monotonic() - began
         self.distance_s = took if self.distance_s is None else 0.8 * self.distance_s + 0.2 * took
@@ -264,7 +283,7 @@ class RedisClient(LoopBound):
                 listener()
             await self._heartbeat(ask)
             return
-        self._is_new = False
+        self._is_new = self._is_other_server = False
         self._data, self.peers = rest[0], tuple(rest[1:])
 
     def _name(self) -> None:

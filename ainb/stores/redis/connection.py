@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -71,10 +72,12 @@ class Connection:
         self._sending: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Connect and load the scripts."""
+    async def open(self) -> str:
+        """Connect and load the scripts; returns the server's run id, empty where it is not told."""
         await self._redis.connect()
-        await self._exchange(list(_loading()))
+        found, *_ = await self._exchange([Command(("INFO", "server")), *_loading()])
+        told = re.search(r"run_id:(\w+)", str(found))
+        return told[1] if told else ""
 
     async def ask(self, words: Sequence[Any]) -> str:
         """Send a command before any queued one and return its answer."""

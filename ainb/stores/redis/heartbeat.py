@@ -14,7 +14,12 @@ from ainb.stores.redis.script import load_script
 LIVE_SECONDS = 10.0
 FORGET_SECONDS = 3600
 
-HEARTBEAT = load_script("heartbeat")
+# Within so long after a loss of all data every living process has told what it knows; until then no money is
+# drawn.
+NEW_MS = 2500
+
+HEARTBEAT = load_script("heartbeat", types=("zset", "string", "string"))
+LEAVE = load_script("leave", types=("zset",))
 
 
 @dataclass(slots=True)

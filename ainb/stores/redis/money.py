@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ainb.pipeline.budget import Account
+from ainb.pipeline.budget import Account, Pot
 from ainb.stores.redis.script import Script
 
 P = ParamSpec("P")
@@ -19,26 +19,34 @@ NANO_DIGITS = 9
 
 @dataclass(slots=True)
 class SharedAccount:
-    """This process's copy of a shared account, in nanodollars.
+    """A shared account as this process knows it, in nanodollars.
 
     Attributes:
-        spent: Spent by all processes as last reported, plus costs booked by this process since.
-        reserved: Reserved by all processes, as last reported.
-        available: Money drawn from the server and not yet used.
+        confirmed: Spent by all processes, as last told by the server.
+        epoch: Counts what made it less: resets, and jobs that cost less than was booked for them.
+        unheard: Costs of this process that the server has not confirmed.
+        reserved: Reserved by all processes, as last told.
+        pot: Drawn and not yet used.
         is_drawing: Whether a request for money is in flight.
-        drawn_at: Monotonic second of the last request for money.
-        share: Amount that this process may still reserve or spend while the server is unavailable; None
-            otherwise.
+        share: What this process may still reserve or spend while the server is unavailable; None otherwise.
         limit: Limit of the last reservation.
+        worst: Highest share of an estimate that was told the server; None for none.
     """
 
-    spent: int = 0
+    confirmed: int = 0
+    epoch: int = 0
+    unheard: int = 0
     reserved: int = 0
-    available: int = 0
+    pot: Pot = field(default_factory=Pot)
     is_drawing: bool = False
-    drawn_at: float = 0.0
     share: int | None = None
     limit: int = 0
+    worst: int | None = None
+
+    @property
+    def spent(self) -> int:
+        """Spent by all processes, as far as known."""
+        return self.confirmed + self.unheard
 
 
 @dataclass(slots=True)
@@ -47,10 +55,11 @@ class Hold:
 
     Attributes:
         serial: Identifies the call on the server, together with the owner.
-        owner: Name of this process when it reserved.
+        owner: Name of this process at that time.
         amount: Nanodollars.
         is_sent: Whether the call was reported as sent.
-        is_local: Whether it was reserved from this process's share while the server was unavailable.
+        is_local: Whether the money comes from this process's share, reserved while the server was
+            unavailable.
     """
 
     serial: str
@@ -62,17 +71,23 @@ class Hold:
 
 @dataclass(slots=True)
 class Report:
-    """A report that the server has not confirmed yet; repeating it does not count twice.
+    """A report that the server has not confirmed yet; it can be repeated without counting twice.
 
     Attributes:
         script: Script to run.
         account: Account of the report.
-        words: Arguments of the script.
+        owner: Name of this process when the call was reserved.
+        serial: Identifies the call together with the owner; 0 for a cost without a reservation.
+        amount: Nanodollars: the reservation of a call that is sent, else a cost.
+        share: Highest share of an estimate that a call did cost, in millionths; empty where it is told.
     """
 
     script: Script
     account: Account
-    words: tuple[Any, ...] = field(default=())
+    owner: str
+    serial: str
+    amount: int
+    share: str = ""
 
 
 def locked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
@@ -87,10 +102,10 @@ def locked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
 
 
 def nano(dollars: Decimal) -> int:
-    """Convert USD to whole nanodollars, rounded up."""
+    """Whole nanodollars, never less than the amount."""
     return int(dollars.scaleb(NANO_DIGITS).to_integral_value(ROUND_CEILING))
 
 
 def usd(nanodollars: int) -> Decimal:
-    """Convert nanodollars to USD."""
+    """Nanodollars as US dollars."""
     return Decimal(nanodollars).scaleb(-NANO_DIGITS)

@@ -1,8 +1,9 @@
-"""Lua scripts run by the server, for decisions that several processes share, in one atomic step."""
+"""Lua scripts, run by the server: what several processes decide together is decided there, in one step."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib.resources import files
 
 
@@ -17,17 +18,26 @@ class Script:
 SCRIPTS: list[Script] = []
 
 
-def load_script(name: str, *, head: str | None = None, **constants: float) -> Script:
+# A key of another type was not written by ainb. Without it the data heals; with it every call fails.
+_CHECK_TYPES = """for i, kind in ipairs({%s}) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= kind and found ~= 'none' then redis.call('DEL', KEYS[i]) end
+end"""
+
+
+def load_script(name: str, *, types: Sequence[str], head: str | None = None, **constants: float) -> Script:
     """Read a script of the folder ``lua``; it is loaded into the server whenever a connection opens.
 
     Args:
-        name: Path below ``lua`` without its suffix, such as "limiter/acquire".
-        head: Script of shared functions that is prepended, or None.
-        constants: Numbers that the script uses by name, defined in Python because the local implementation
+        name: Path below ``lua`` without its end, such as "limiter/acquire".
+        types: Redis types of its first keys; a key of another type is deleted.
+        head: Script of shared functions that stands in front of it, or None.
+        constants: Numbers that the Lua names; they are defined in Python, because the local implementation
             uses them too.
     """
     folder = files(__package__) / "lua"
     parts = [f"local {constant} = {value!r}" for constant, value in constants.items()]
+    parts.append(_CHECK_TYPES % ", ".join(map(repr, types)))
     parts += [
         (folder / f"{part}.lua").read_text(encoding="utf-8") for part in (head, name) if part is not None
     ]

@@ -253,7 +253,7 @@ class Governed:
         assert self.served <= 1, "one answer was paid twice"
         await asyncio.sleep(0)
         assert len(self.lab.calls) == 0
-        assert self.lab.stage._turns == {}
+        assert self.lab.stage._works == {}
         assert asyncio.all_tasks() == {asyncio.current_task()}, "an orphan task is left"
 
 

@@ -38,32 +38,64 @@ LIMITER = [
     ),
 ]
 MONEY = [
-    LuaMutant(
-        "elseif taken + need <= limit then",
-        "elseif spent() + need <= limit then",
-        "what is set aside is free",
-    ),
-    LuaMutant(
-        "if taken + want <= limit / 2 then", "if taken + want <= limit * 2 then", "drawn ahead past the limit"
-    ),
+    LuaMutant("if need <= free then granted", "if need <= limit then granted", "what is set aside is free"),
+    LuaMutant("math.min(want, math.floor(free / SHARE_AHEAD))", "want", "drawn ahead past the limit"),
+    LuaMutant("math.floor(free / SHARE_AHEAD)", "free", "drawn ahead up to the limit"),
     LuaMutant("'|pot', whole(granted))", "'|pot', 0)", "a grant is not set aside"),
-    LuaMutant("release_dead(); taken = spent() + aside() end", "end", "the dead keep their money"),
-    LuaMutant("if kind ~= 'pot' then", "if false then", "what the dead had sent is free"),
-    LuaMutant("if kind ~= 'pot' then", "if true then", "what the dead had at hand is spent"),
-    LuaMutant("if pot >= tonumber(ARGV[4]) then", "if false then", "what is sent is set aside twice"),
+    LuaMutant("release_dead(); free = limit - spent() - aside() end", "end", "the dead keep their money"),
+    LuaMutant("tonumber(heartbeat) < now - tonumber(ARGV[9])", "false", "the silent are alive"),
+    LuaMutant("if serial ~= 'pot' then", "if false then", "what the dead had sent is free"),
+    LuaMutant("if serial ~= 'pot' then", "if true then", "what the dead had at hand is spent"),
+    LuaMutant("HEADROOM * worst", "worst", "what the dead had sent counts by the plain share"),
+    LuaMutant("return math.min(amount, ", "return math.max(amount, ", "the dead's shares do not count"),
+    LuaMutant("if string.match(serial, '^job') then", "if false then", "jobs count by the shares of calls"),
+    LuaMutant("redis.call('HSET', KEYS[4], field, whole(counted))", "", "who seemed dead pays nothing more"),
+    LuaMutant("redis.call('HDEL', KEYS[4], field); book", "book", "a difference is booked twice"),
+    LuaMutant("book(cost - tonumber(counted))", "book(cost)", "who seemed dead pays twice"),
+    LuaMutant("if ARGV[8] ~= '' then", "if false then", "shares are not kept"),
+    LuaMutant("if pot >= tonumber(amount) then", "if false then", "what is sent is set aside twice"),
+    LuaMutant("ARGV[6], amount) == 1 then", "ARGV[6], amount) >= 0 then", "a report told twice counts anew"),
     LuaMutant(
-        "ARGV[3], ARGV[4]) == 1 then",
-        "ARGV[3], ARGV[4]) >= 0 then",
-        "a report told twice counts anew",
+        "KEYS[2], field) == 1 then book", "KEYS[2], field) >= 0 then book", "settled twice, spent twice"
+    ),
+    LuaMutant("math.min(pot, tonumber(ARGV[6]))", "pot", "everything goes back"),
+    LuaMutant("if not redis.call('ZSCORE', KEYS[3], owner) then", "if false then", "the dead draw on"),
+    LuaMutant(
+        "redis.call('EXISTS', KEYS[6]) == 1 or ", "", "money is drawn before all have said what they know"
+    ),
+    LuaMutant("if has_spent ~= has_reserved or", "if", "a part of an account that is gone is not missed"),
+    LuaMutant("or (has_spent == 0 and known > 0) then", "then", "an account that is gone is not missed"),
+    LuaMutant("or aside() < tonumber(ARGV[10]) then", "then", "money is drawn though reservations were lost"),
+    LuaMutant(
+        "if epoch() < known_epoch or (epoch() == known_epoch and spent() < known) then",
+        "if false then",
+        "what was lost is free",
+    ),
+    LuaMutant("epoch() == known_epoch and spent() < known", "spent() < known", "nothing ever becomes less"),
+    LuaMutant(
+        "and redis.call('GET', KEYS[5]) ~= ARGV[2] then",
+        "and false then",
+        "another database is taken for this",
+    ),
+    LuaMutant("redis.call('HSET', KEYS[1], day, 0)\nredis", "redis", "a reset resets nothing"),
+    LuaMutant(
+        "redis.call('HINCRBY', KEYS[1], mark, 1)\nredis", "redis", "a reset is undone by who was told before"
     ),
     LuaMutant(
-        "ARGV[3]) == 1 then\n  redis.call('HINCRBY'",
-        "ARGV[3]) >= 0 then\n  redis.call('HINCRBY'",
-        "settled twice, spent twice",
+        "pot - math.min(pot, tonumber(ARGV[6]))", "pot - math.max(pot, tonumber(ARGV[6]))", "all goes back"
     ),
-    LuaMutant("math.min(pot, tonumber(ARGV[3]))", "pot", "everything goes back"),
-    LuaMutant("if spent() < tonumber(ARGV[3]) then", "if true then", "who comes back lowers what is spent"),
-    LuaMutant("if not redis.call('ZSCORE', KEYS[3], ARGV[2]) then", "if false then", "the dead draw on"),
+    LuaMutant("if need <= free then", "if need < free then", "the last of it is never granted"),
+    LuaMutant("and spent() + need <= limit then", "and spent() + need < limit then", "nor that of the dead"),
+    LuaMutant("+ NEW_MS / 1000, name)", "- 1, name)", "who is not in the list is dead"),
+    LuaMutant("    redis.call('ZREM', KEYS[3], name)\n", "", "the dead stay peers"),
+    LuaMutant("  redis.call('PEXPIRE', KEYS[1], KEEP_MS)\nend", "end", "what is spent is kept for ever"),
+    LuaMutant(
+        "'|pot', whole(granted))\n  redis.call('PEXPIRE', KEYS[2], KEEP_MS)",
+        "'|pot', whole(granted))",
+        "so are drawings",
+    ),
+    LuaMutant("owner, ARGV[8])\n  redis.call('PEXPIRE', KEYS[4], KEEP_MS)", "owner, ARGV[8])", "and shares"),
+    LuaMutant("if cost < 0 then", "if false then", "what came back is taken for lost"),
 ]
 CIRCUIT = [
     LuaMutant(

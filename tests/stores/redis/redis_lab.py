@@ -101,6 +101,7 @@ class Server:
                 child.kill()
             child.wait(PATIENCE_SECONDS)
             child.stdout.close()
+            child.stdin.close()
 
     def restart(self):
         self.stop()
@@ -150,7 +151,7 @@ def spawn(server: Server, home: Path, body: str, *more: object) -> subprocess.Po
     text = textwrap.dedent(HEAD) + textwrap.dedent(body)
     words = [sys.executable, "-c", text, server.url, str(home), *map(str, more)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environ)
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
     server.children.append(child)
     return child
 

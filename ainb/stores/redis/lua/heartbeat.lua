@@ -1,14 +1,17 @@
--- Adds this process, unless it was declared dead (then its money was released, and it needs a new
--- name).
--- KEYS: 1 peers (sorted set by the time of the last heartbeat), 2 name of the data.
+-- Adds this process, unless it was declared dead meanwhile (its money was given back, so it needs
+-- a new name).
+-- KEYS: 1 peers (sorted set by the time of the last heartbeat), 2 name of the data, 3 set while the data is new.
 -- ARGV: 1 this process, 2 whether it is new, 3 seconds after which a silent process is dead, 
--- 4 seconds after which it is forgotten, 5 a name for the data if it has none.
--- Returns "0" if declared dead, else "1 DATA PEERS…"; another DATA means that all data was lost.
+-- 4 seconds after which it is forgotten, 5 a name for the data where it has none, 6 milliseconds for which it
+-- counts as new, 7 the name that this process knows, where the server is another one than before or was
+-- restarted: it may have lost the last that it was told, so its data gets a new name.
+-- Returns "0" when the name is lost, else "1 DATA PEERS…"; another DATA means that all data was lost.
 local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if ARGV[2] == '0' and not known then return '0' end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]))
-redis.call('SET', KEYS[2], ARGV[5], 'NX')
+if ARGV[7] ~= '' and redis.call('GET', KEYS[2]) == ARGV[7] then redis.call('DEL', KEYS[2]) end
+if redis.call('SET', KEYS[2], ARGV[5], 'NX') then redis.call('SET', KEYS[3], 1, 'PX', ARGV[6]) end
 local live = redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[3]), '+inf')
 return '1 ' .. redis.call('GET', KEYS[2]) .. ' ' .. table.concat(live, ' ')

@@ -1,27 +1,48 @@
 -- Draws money for the calls of one process.
--- ARGV: 2 owner, 3 amount needed, 4 amount wanted, 5 limit, 6 seconds after which a silent owner is dead.
--- Grants -1 if the owner itself counts as dead: it must take another name first.
+-- ARGV: 5 owner, 6 amount needed, 7 amount wanted, 8 limit, 9 seconds after which a silent owner is dead,
+-- 10 what this process holds here already.
+-- Grants -1 where the owner itself counts as dead (it must take another name first), and nothing where what it
+-- holds was lost, or while the data is new: others may still have to say what they know.
 local clock = redis.call('TIME'); local now = clock[1] + clock[2] / 1e6
-if not redis.call('ZSCORE', KEYS[3], ARGV[2]) then return answer(-1) end
-local need, want, limit = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local owner, need, want, limit = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+if not redis.call('ZSCORE', KEYS[3], owner) then return answer(-1) end
+if redis.call('EXISTS', KEYS[6]) == 1 or aside() < tonumber(ARGV[10]) then return answer(0) end
+open_account()
+-- What a call of a dead owner can have cost: a job's reservation belongs to its run and counts in full.
+local function presumed(name, serial, amount)
+  if string.match(serial, '^job') then return amount end
+  local worst = tonumber(redis.call('HGET', KEYS[4], name) or MILLION)
+  return math.min(amount, math.ceil(amount * HEADROOM * worst / MILLION))
+end
 local function release_dead()
+  local gone = {}
   for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
-    local owner, kind = string.match(field, '^(.*)|(%w+)$')
-    local heartbeat = redis.call('ZSCORE', KEYS[3], owner)
-    if not heartbeat or tonumber(heartbeat) < now - tonumber(ARGV[6]) then
-      redis.call('ZREM', KEYS[3], owner)
-      if kind ~= 'pot' then redis.call('HINCRBY', KEYS[1], day, redis.call('HGET', KEYS[2], field)) end
+    local name, serial = string.match(field, '^(.*)|(%w+)$')
+    local heartbeat = name and redis.call('ZSCORE', KEYS[3], name)
+    if name and not heartbeat then -- the list of peers may be what was lost: it gets the time to speak up
+      redis.call('ZADD', KEYS[3], now - tonumber(ARGV[9]) + NEW_MS / 1000, name)
+    elseif name and tonumber(heartbeat) < now - tonumber(ARGV[9]) then
+      if serial ~= 'pot' then
+        local counted = presumed(name, serial, tonumber(redis.call('HGET', KEYS[2], field)))
+        book(counted)
+        redis.call('HSET', KEYS[4], field, whole(counted))
+      end
       redis.call('HDEL', KEYS[2], field)
+      gone[name] = true
     end
   end
+  for name in pairs(gone) do
+    redis.call('ZREM', KEYS[3], name)
+    redis.call('HDEL', KEYS[4], name)
+  end
+  redis.call('PEXPIRE', KEYS[4], KEEP_MS)
 end
+local free = limit - spent() - aside()
+if need > free and spent() + need <= limit then release_dead(); free = limit - spent() - aside() end
 local granted = 0
-local taken = spent() + aside()
-if taken + need > limit and spent() + need <= limit then release_dead(); taken = spent() + aside() end
-if taken + want <= limit / 2 then granted = want
-elseif taken + need <= limit then granted = need end
+if need <= free then granted = math.max(need, math.min(want, math.floor(free / SHARE_AHEAD))) end
 if granted > 0 then
-  redis.call('HINCRBY', KEYS[2], ARGV[2] .. '|pot', whole(granted))
+  redis.call('HINCRBY', KEYS[2], owner .. '|pot', whole(granted))
   redis.call('PEXPIRE', KEYS[2], KEEP_MS)
 end
 return answer(granted)

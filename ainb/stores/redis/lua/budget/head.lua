@@ -1,14 +1,43 @@
 -- Shared budget: the part that every script of an account begins with. Money is in whole nanodollars.
--- KEYS: 1 spent (hash by account), 2 reserved (hash: "OWNER|pot" drawn and not sent, "OWNER|SERIAL" sent),
--- 3 peers.
--- ARGV: 1 the account; the rest by script.
--- Every script returns "GRANTED SPENT RESERVED".
-local day = ARGV[1]
+-- KEYS: 1 spent (hash by account, and by "ACCOUNT|epoch"), 2 reserved (hash: "OWNER|pot" drawn and not sent,
+-- "OWNER|SERIAL" sent, "here" always 0), 3 peers, 4 owners (hash: "OWNER" highest share of its estimate that a call did cost, in
+-- millionths; "OWNER|SERIAL" what was booked for a call whose owner seemed dead), 5 name of the data, 6 set
+-- while the data is new.
+-- ARGV: 1 the account, 2 name of the data as this process knows it ("" for none), 3 epoch and 4 spent as this
+-- process was told last; the rest by script.
+-- Every script returns "GRANTED SPENT RESERVED EPOCH", or "lost" and does nothing where the data is another.
+local day, mark = ARGV[1], ARGV[1] .. '|epoch'
+if ARGV[2] ~= '' and redis.call('GET', KEYS[5]) ~= ARGV[2] then return 'lost' end
 local function aside()
   local sum, all = 0, redis.call('HVALS', KEYS[2])
-  for _, amount in ipairs(all) do sum = sum + tonumber(amount) end
+  for _, amount in ipairs(all) do sum = sum + (tonumber(amount) or 0) end
   return sum
 end
-local function spent() return tonumber(redis.call('HGET', KEYS[1], day) or '0') end
+local function spent() return tonumber(redis.call('HGET', KEYS[1], day) or '') or 0 end
+local function epoch() return tonumber(redis.call('HGET', KEYS[1], mark) or '') or 0 end
 local function whole(x) return string.format('%.0f', x) end
-local function answer(granted) return whole(granted) .. ' ' .. whole(spent()) .. ' ' .. whole(aside()) end
+local function open_account()
+  redis.call('HSETNX', KEYS[1], day, 0)
+  redis.call('HSETNX', KEYS[2], 'here', 0)
+end
+-- Both parts of an account are made together. Where one is gone it was lost, and those who know what was in it
+-- get the time to say so.
+local known_epoch, known = tonumber(ARGV[3]), tonumber(ARGV[4])
+local has_spent, has_reserved = redis.call('HEXISTS', KEYS[1], day), redis.call('HEXISTS', KEYS[2], 'here')
+if has_spent ~= has_reserved or (has_spent == 0 and known > 0) then
+  open_account()
+  redis.call('SET', KEYS[6], 1, 'PX', NEW_MS)
+end
+-- Within an epoch what is spent only grows. Where it is less than this process was told, it was lost.
+if epoch() < known_epoch or (epoch() == known_epoch and spent() < known) then
+  redis.call('HSET', KEYS[1], day, whole(known), mark, known_epoch)
+end
+local function book(cost)
+  open_account()
+  redis.call('HINCRBY', KEYS[1], day, whole(cost))
+  if cost < 0 then redis.call('HINCRBY', KEYS[1], mark, 1) end
+  redis.call('PEXPIRE', KEYS[1], KEEP_MS)
+end
+local function answer(granted)
+  return whole(granted) .. ' ' .. whole(spent()) .. ' ' .. whole(aside()) .. ' ' .. whole(epoch())
+end

@@ -1,7 +1,7 @@
--- Restores an account after a reconnect.
--- ARGV: 2 owner, 3 lower bound of the money spent (perhaps known only to this process),
--- 4 drawn money not yet sent.
-if spent() < tonumber(ARGV[3]) then redis.call('HSET', KEYS[1], day, ARGV[3]) end
-if tonumber(ARGV[4]) > 0 then redis.call('HSET', KEYS[2], ARGV[2] .. '|pot', ARGV[4])
-else redis.call('HDEL', KEYS[2], ARGV[2] .. '|pot') end
+-- Restores what a process holds after a reconnect; what it was told to be spent is restored by every script.
+-- ARGV: 5 owner, 6 drawn money that is not sent.
+local field = ARGV[5] .. '|pot'
+if tonumber(ARGV[6]) > 0 then redis.call('HSET', KEYS[2], field, ARGV[6])
+else redis.call('HDEL', KEYS[2], field) end
+redis.call('PEXPIRE', KEYS[2], KEEP_MS)
 return answer(0)

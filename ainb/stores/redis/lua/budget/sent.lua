@@ -1,8 +1,9 @@
 -- Moves the money of a call that is about to be sent from "drawn" to "sent".
--- ARGV: 2 owner, 3 serial, 4 amount. A repeated report counts once; money that was granted to
--- other processes in the meantime is reserved again.
-if redis.call('HSETNX', KEYS[2], ARGV[2] .. '|' .. ARGV[3], ARGV[4]) == 1 then
-  local pot = tonumber(redis.call('HGET', KEYS[2], ARGV[2] .. '|pot') or '0')
-  if pot >= tonumber(ARGV[4]) then redis.call('HINCRBY', KEYS[2], ARGV[2] .. '|pot', '-' .. ARGV[4]) end
+-- ARGV: 5 owner, 6 serial, 7 amount. A repeated report counts once; money that was given to
+-- others meanwhile is reserved again.
+local owner, amount = ARGV[5], ARGV[7]
+if redis.call('HSETNX', KEYS[2], owner .. '|' .. ARGV[6], amount) == 1 then
+  local pot = tonumber(redis.call('HGET', KEYS[2], owner .. '|pot') or '0')
+  if pot >= tonumber(amount) then redis.call('HINCRBY', KEYS[2], owner .. '|pot', '-' .. amount) end
 end
-return '0'
+return answer(0)

@@ -1,8 +1,15 @@
 -- Books the cost of a sent call in place of its reservation.
--- ARGV: 2 owner, 3 serial, 4 cost. An unknown call was already settled, or booked at its
--- estimate when its owner counted as dead.
-if redis.call('HDEL', KEYS[2], ARGV[2] .. '|' .. ARGV[3]) == 1 then
-  redis.call('HINCRBY', KEYS[1], day, ARGV[4])
+-- ARGV: 5 owner, 6 serial, 7 cost, 8 the highest share of an estimate that a call of this process did cost ("" as
+-- before). A call whose owner seemed dead is booked already, and only the difference is. An unknown call was
+-- settled before.
+local owner, field, cost = ARGV[5], ARGV[5] .. '|' .. ARGV[6], tonumber(ARGV[7])
+if redis.call('HDEL', KEYS[2], field) == 1 then book(cost)
+else
+  local counted = redis.call('HGET', KEYS[4], field)
+  if counted then redis.call('HDEL', KEYS[4], field); book(cost - tonumber(counted)) end
 end
-redis.call('PEXPIRE', KEYS[1], KEEP_MS)
+if ARGV[8] ~= '' then
+  redis.call('HSET', KEYS[4], owner, ARGV[8])
+  redis.call('PEXPIRE', KEYS[4], KEEP_MS)
+end
 return answer(0)

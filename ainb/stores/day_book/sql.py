@@ -1,4 +1,4 @@
-"""SQL of the day book. Money is stored in whole picodollars (1e-12 USD), so that sums are exact.
+"""SQL of the day book, and money as it is stored: whole picodollars (1e-12 USD), so that sums are exact.
 
 A value that ainb does not write (text, negative, out of range) counts as nothing, and sums saturate: SQLite
 would turn a sum beyond 64 bits into a float.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 
 PICO_DIGITS = 12
-# Above every possible limit of a budget; the sum of two such amounts still fits 64 bits.
+# Above every limit that a budget may have; the sum of two still fits 64 bits.
 MOST_PICO = 4 * 10**18
-# Shares of an estimate are stored in millionths.
-MILLION = 1_000_000
-HEADROOM = 2
+# Token of what a process has drawn; reservations of earlier versions, one a call, have others.
+DRAWN = 0
 _MOST_USD = Decimal(MOST_PICO).scaleb(-PICO_DIGITS)
 
 _IS_AMOUNT = f"(typeof({{0}}) = 'integer' AND {{0}} BETWEEN 0 AND {MOST_PICO})"
@@ -22,7 +21,14 @@ _SPENT = _AMOUNT.format("settled")
 _RESERVED = _AMOUNT.format("amount")
 _SETTLED = f"coalesce((SELECT {_SPENT} FROM spent WHERE account = :account), 0)"  # noqa: S608 - fixed text
 _HELD = f"coalesce((SELECT sum({_RESERVED}) FROM held WHERE account = :account), 0)"  # noqa: S608 - fixed text
+_HELD_BY_OTHERS = (
+    f"coalesce((SELECT sum({_RESERVED}) FROM held WHERE account = :account "  # noqa: S608 - fixed text
+    f"AND NOT (owner = :owner AND token = {DRAWN})), 0)"
+)
 _ADD = f"ON CONFLICT (account) DO UPDATE SET settled = min({_SPENT} + excluded.settled, {MOST_PICO})"
+
+# A process that is settled for by others has this in place of what it had booked.
+SETTLED = -1
 
 SCHEMA = (
     "PRAGMA journal_mode = WAL",
@@ -32,36 +38,38 @@ SCHEMA = (
         "CREATE TABLE IF NOT EXISTS held (account TEXT, owner TEXT, token INTEGER, amount INTEGER NOT NULL, "
         "sent INTEGER NOT NULL, PRIMARY KEY (account, owner, token)) WITHOUT ROWID"
     ),
-    "CREATE TABLE IF NOT EXISTS ratios (owner TEXT PRIMARY KEY, worst INTEGER NOT NULL) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS booked (owner TEXT, account TEXT, cost INTEGER NOT NULL, "
+        "PRIMARY KEY (owner, account)) WITHOUT ROWID"
+    ),
 )
-BALANCE = f"SELECT {_SETTLED}, {_HELD}"
-# One statement is one transaction, which takes the write lock at its start: no other process can write
-# between the sums and the insertion.
+
+OTHERS = f"SELECT {_SETTLED}, {_HELD_BY_OTHERS}"
+# One statement is one transaction that takes the write lock at its start: no other process can write between
+# sums and row.
 RESERVE = (
     "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 "
     f"WHERE {_SETTLED} + {_HELD} + :amount <= :limit"
 )
-SENT = "UPDATE held SET sent = 1 WHERE account = ? AND owner = ? AND token = ?"
+KEEP = "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?)"
 DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
 SPEND = f"INSERT INTO spent VALUES (?, ?) {_ADD} RETURNING settled"  # noqa: S608 - fixed text
-# A job that is already settled has no row left and adds nothing.
+BOOKED = "INSERT OR REPLACE INTO booked VALUES (?, ?, ?)"
+RESET = "DELETE FROM spent WHERE account = ?"
+# A job whose money is settled already has no row any more, and adds nothing.
 SPEND_JOB = (
     f"INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) {_ADD}"  # noqa: S608 - fixed text
 )
-# A call sent by a dead process counts as the smaller of two bounds: its estimate, or HEADROOM times the
-# highest share of an estimate that a call of the process actually cost.
-_SHARE = (
-    f"coalesce((SELECT {HEADROOM} * worst FROM ratios WHERE owner = :owner "  # noqa: S608 - fixed text
-    f"AND typeof(worst) = 'integer' AND worst BETWEEN 0 AND {MILLION}), {MILLION})"
-)
+# Calls that were sent when their session closed, and those of earlier versions.
 INHERIT = (
-    f"INSERT INTO spent SELECT account, sum(min({_RESERVED}, ({_RESERVED} / {MILLION} + 1) * {_SHARE})) "  # noqa: S608 - fixed text
+    f"INSERT INTO spent SELECT account, sum({_RESERVED}) "  # noqa: S608 - fixed text
     f"FROM held WHERE owner = :owner AND sent GROUP BY account {_ADD}"
 )
+GRANTS = f"SELECT account, {_RESERVED} FROM held WHERE owner = :owner AND token = {DRAWN} AND NOT sent"  # noqa: S608 - fixed text
 DELETE_HELD = "DELETE FROM held WHERE owner = :owner"
-DELETE_RATIO = "DELETE FROM ratios WHERE owner = :owner"
-NOTE_RATIO = "INSERT INTO ratios VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET worst = excluded.worst"
-OWNERS = "SELECT DISTINCT owner FROM held"
+BOOKED_OF = "SELECT account, cost FROM booked WHERE owner = :owner"
+DELETE_BOOKED = "DELETE FROM booked WHERE owner = :owner"
+OWNERS = "SELECT owner FROM held UNION SELECT owner FROM booked"
 HAS_OTHER_VALUES = (
     f"SELECT EXISTS (SELECT 1 FROM spent WHERE NOT {_IS_AMOUNT.format('settled')}) "  # noqa: S608 - fixed text
     f"OR EXISTS (SELECT 1 FROM held WHERE NOT {_IS_AMOUNT.format('amount')})"
@@ -69,10 +77,10 @@ HAS_OTHER_VALUES = (
 
 
 def pico(usd: Decimal) -> int:
-    """Convert USD to whole picodollars, rounded up; an amount beyond every budget becomes MOST_PICO."""
+    """Whole picodollars, never less than the amount; an amount beyond every budget as MOST_PICO."""
     return int(min(usd, _MOST_USD).scaleb(PICO_DIGITS).to_integral_value(ROUND_CEILING))
 
 
 def usd_of(amount: int) -> Decimal:
-    """Convert picodollars to USD."""
+    """Picodollars as USD."""
     return Decimal(amount).scaleb(-PICO_DIGITS)

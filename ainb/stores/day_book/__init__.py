@@ -1,0 +1,19 @@
+"""The day book: spent and reserved money per day in SQLite, shared by all kernels of a home folder.
+
+`book` decides in memory, with money drawn in advance; `file` holds the transactions, `sql` their statements;
+`trace` is what a process leaves behind for the case that it is killed; `courier` is the thread that waits for
+the file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ainb.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from ainb.stores.day_book.book import DayBook
+else:
+    __getattr__ = lazy_exports(__name__, book="DayBook")
+
+__all__ = ["DayBook"]
