@@ -182,7 +182,8 @@ def test_a_hundred_of_ten_users_pay_once(open_session, seed):
     assert reserved == 0
     assert spent >= paid[0].cost_usd
     assert len(frame) >= len(replies)
-    assert frame["attempts"].sum() == server.hits
+    # An attempt that was cancelled while it connected has not reached the server.
+    assert server.hits <= frame["attempts"].sum() <= server.hits + 10
 
 
 class Governed:
