@@ -100,11 +100,14 @@ notebooks-live: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
 
-# The same batch with other packages, which are installed into an environment of their own.
+# The same batch with other packages, which are installed into environments of their own; curator needs one for
+# itself, because it holds openai and litellm at older versions.
 bench-peers: $(VENV)/.installed-dev
 	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
-	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm bespokelabs-curator
-	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python
+	@test -x $(VENV)-curator/bin/python || $(PYTHON) -m venv $(VENV)-curator
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install --quiet openai litellm
+	$(VENV)-curator/bin/python -m pip --disable-pip-version-check install --quiet bespokelabs-curator
+	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python $(VENV)-curator/bin/python
 
 # Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.
 reliability: $(VENV)/.installed-dev

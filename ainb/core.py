@@ -15,8 +15,8 @@ from ainb.config import Config, read_models
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.events import Notice
-from ainb.families import LEVELS
 from ainb.messages import Alternative, Call, CallOptions, Handler, HasActivities, Provider, Reply, Request
+from ainb.model_rules import LEVELS
 from ainb.pipeline import compose
 from ainb.pipeline.answer import check_again, read_schema
 from ainb.pipeline.budget import Budget, BudgetStatus

@@ -16,9 +16,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
-from ainb.collector import CALLS_IN_FLIGHT
 from ainb.errors import AinbError, CallInterrupted
-from ainb.user_code import Contained, original
+from ainb.event_loop import CALLS_IN_FLIGHT, Contained, original
 
 T = TypeVar("T")
 
@@ -134,7 +133,7 @@ class Job(Generic[T]):
         self._task.add_done_callback(lambda _: work.close())  # it never began if the task was cancelled first
 
     async def _catch(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of the work; errors that a loop must not receive are wrapped, see `ainb.user_code`."""
+        """The result of the work; errors that a loop must not receive are wrapped, see `ainb.event_loop`."""
         return await Contained(work)
 
     def _cancel_on_loop(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from ainb.core import Core
 from ainb.engine import ENGINE
+from ainb.event_loop import RaisedByUser
 from ainb.messages import Call, Request
 from ainb.pipeline.checks import is_async
 from ainb.prompts import read_prompt
-from ainb.user_code import RaisedByUser
 
 P = ParamSpec("P")
 R = TypeVar("R")

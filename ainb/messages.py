@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ainb.prompt_caches import SharedPrefix
+from ainb.model_rules import SharedPrefix
 from ainb.replies import (
     MAX_TOKENS,
     UNKNOWN_USAGE,

@@ -15,10 +15,9 @@ from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results.output import Output
 from ainb.batch.running.runner import STOP_SECONDS, Runner
-from ainb.collector import COLLECTOR
 from ainb.engine import ENGINE, Job
 from ainb.errors import AinbError, BatchPendingError
-from ainb.user_code import ends_program
+from ainb.event_loop import COLLECTOR, ends_program
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
 from ainb.batch.running.pace import Pace
 from ainb.core import Core
+from ainb.event_loop import USER_THREADS
 from ainb.events import Notice
-from ainb.user_threads import USER_THREADS
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ainb.batch.progress import Progress
-from ainb.user_code import carried, ends_program
-from ainb.user_threads import UserThread
+from ainb.event_loop import UserThread, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.clock import Clock

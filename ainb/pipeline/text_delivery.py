@@ -8,9 +8,8 @@ import dataclasses
 import functools
 from collections.abc import Awaitable, Callable
 
+from ainb.event_loop import UserThread, carried
 from ainb.messages import Call, Handler, Reply
-from ainb.user_code import carried
-from ainb.user_threads import UserThread
 
 LAST_PIECES_SECONDS = 0.1
 

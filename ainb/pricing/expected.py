@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from ainb import tokens
-from ainb.families import thinking_tokens
 from ainb.messages import Request
+from ainb.model_rules import thinking_tokens
 from ainb.pricing.quotes import OUTPUT_LIMITS
 from ainb.pricing.reply_size import reply_size
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from ainb import tokens
-from ainb.families import thinking_tokens
 from ainb.messages import Request, Usage
+from ainb.model_rules import thinking_tokens
 from ainb.pricing.prices import Prices, service_tier_of
 from ainb.pricing.rates import ZERO
 from ainb.pricing.reply_size import reply_size

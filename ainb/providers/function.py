@@ -13,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from ainb.errors import ConfigError
+from ainb.event_loop import USER_THREADS, Contained, carried, is_plain
 from ainb.messages import Call, Reply, Request
 from ainb.plain import plain_value
-from ainb.user_code import Contained, carried
-from ainb.user_threads import USER_THREADS, is_plain
 
 THREADS = 64
 NOTHING = object()  # stands for a return value of None

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from ainb.errors import CallRejectedError, ConfigError
+from ainb.event_loop import original
 from ainb.events import CallFinished
 from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up, provider_savings
 from ainb.redaction import encodable, redact
-from ainb.user_code import original
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
 MESSAGE_CHARACTERS = 500

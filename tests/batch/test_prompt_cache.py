@@ -12,8 +12,8 @@ import pytest
 from ainb.batch.running.warm_up import MAX_FAILURES, WarmUp
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Reply, Request
+from ainb.model_rules import SharedPrefix, prompt_cache_of
 from ainb.panels.cost import key_figures
-from ainb.prompt_caches import SharedPrefix, prompt_cache_of
 from ainb.providers.remote.cache_layout import CacheKeys
 from ainb.testing import FakeClock
 from tests.fault_server import Fault

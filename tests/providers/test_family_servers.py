@@ -8,7 +8,7 @@ from decimal import Decimal
 import pydantic
 import pytest
 
-from ainb.families import THINKING_TOKENS, family_of, thinking_tokens
+from ainb.model_rules import THINKING_TOKENS, family_of, thinking_tokens
 from ainb.session import Session
 from tests.providers.rule_servers import FAMILIES, RuleServer
 

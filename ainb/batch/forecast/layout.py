@@ -13,7 +13,7 @@ from ainb.batch.input.shared_prefix import count_shared
 from ainb.batch.input.source import Source
 from ainb.errors import AinbError
 from ainb.messages import Usage
-from ainb.prompt_caches import prompt_cache_of
+from ainb.model_rules import prompt_cache_of
 from ainb.providers.remote.cache_layout import layout_for
 
 ROWS_READ = 20

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ainb.batch.input.calls import TemplateCalls
-from ainb.families import asked_effort
+from ainb.model_rules import asked_effort
 from ainb.stores.small_file import read_small, write_small
 
 FILE_NAME: Final = "outputs.json"

@@ -17,6 +17,7 @@ from ainb.batch.options import MAP_OPTIONS, BatchOptions
 from ainb.batch.results.row_result import RowResult
 from ainb.core import CALL_OPTIONS, Core
 from ainb.errors import ConfigError, InvalidReplyError
+from ainb.event_loop import is_plain
 from ainb.messages import Call, CallOptions, Delivery, Message, Reply, Request
 from ainb.pipeline.answer import Schema
 from ainb.pipeline.cache import reply_key
@@ -24,7 +25,6 @@ from ainb.providers.function import NOTHING, ItemProvider, fields_of, text_of
 from ainb.providers.parameters import check_parameters
 from ainb.redaction import redact
 from ainb.suggestions import closest
-from ainb.user_threads import is_plain
 
 DEFAULT_BATCH_OPTIONS = BatchOptions()
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]

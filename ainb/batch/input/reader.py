@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ainb.user_code import carried
-from ainb.user_threads import UserThread
+from ainb.event_loop import UserThread, carried
 
 _END: Final = object()
 

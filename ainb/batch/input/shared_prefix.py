@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ainb import tokens
 from ainb.messages import Alternative, Message, Request
-from ainb.prompt_caches import SharedPrefix, prompt_cache_of
+from ainb.model_rules import SharedPrefix, prompt_cache_of
 
 BYTES_A_CHARACTER = 4
 

@@ -19,9 +19,9 @@ from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
+from ainb.event_loop import carried, ends_program
 from ainb.jobs import JobRecord, RunLock, State, attached, sends_nothing
 from ainb.messages import Call
-from ainb.user_code import carried, ends_program
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0

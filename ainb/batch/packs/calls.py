@@ -13,7 +13,7 @@ from ainb.batch.input.shared_prefix import count_shared, shared_prefix
 from ainb.batch.packs.schema import pack_schema
 from ainb.errors import ConfigError
 from ainb.messages import Call, Message, Request
-from ainb.prompt_caches import SharedPrefix
+from ainb.model_rules import SharedPrefix
 
 if TYPE_CHECKING:
     from ainb.batch.input.calls import RowCalls

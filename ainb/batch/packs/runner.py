@@ -24,9 +24,9 @@ from ainb.errors import (
     CircuitOpenError,
     InvalidReplyError,
 )
+from ainb.event_loop import Contained, RaisedByUser, ends_program
 from ainb.jobs import Delivery
 from ainb.messages import Reply
-from ainb.user_code import Contained, RaisedByUser, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call

@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Awaitable, Callable
 
 from ainb.batch.results.row_result import RowResult, to_nano_usd
+from ainb.event_loop import carried, ends_program
 from ainb.messages import Call, Reply, add_up
 from ainb.pipeline.budget import billed_attempts
-from ainb.user_code import carried, ends_program
 
 
 async def of_reply(reply: Reply, read: Callable[[Reply], Awaitable[RowResult]]) -> RowResult:

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from ainb.batch.input.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
+from ainb.event_loop import original
 from ainb.messages import Reply
 from ainb.redaction import redact
-from ainb.user_code import original
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
 STATUSES: tuple[Status, ...] = ("ok", "error", "rejected", "cancelled")

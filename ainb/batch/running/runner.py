@@ -25,8 +25,8 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
+from ainb.event_loop import Contained, RaisedByUser, carried, ends_program
 from ainb.pipeline.rate_limit import OVERLOAD_STATUSES
-from ainb.user_code import Contained, RaisedByUser, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.messages import Call

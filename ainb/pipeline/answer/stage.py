@@ -8,9 +8,9 @@ from collections.abc import Awaitable
 from typing import Any
 
 from ainb.errors import InvalidReplyError
+from ainb.event_loop import USER_THREADS
 from ainb.messages import Call, Handler, Message, Reply, ReplySchema, Request, add_up, provider_savings
 from ainb.pipeline.answer.finding import find_value
-from ainb.user_threads import USER_THREADS
 
 MAX_SHOWN_CHARACTERS = 200
 TIMES_ASKED = 2

@@ -16,8 +16,8 @@ from decimal import Decimal
 
 from ainb.clock import Clock
 from ainb.errors import BudgetExceededError
+from ainb.event_loop import is_long, work
 from ainb.events import Notice, Sink
-from ainb.long_texts import is_long, work
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.budget.accounts import ZERO, Account, Claim
 from ainb.pipeline.budget.billing import billed_attempts, may_be_billed

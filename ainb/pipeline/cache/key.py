@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.long_texts import is_long, work
+from ainb.event_loop import is_long, work
 from ainb.messages import Call
 
 # 2: the user's request in place of the outgoing body (0.2.0). Tests pin sample keys of this version.

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ainb.event_loop import USER_THREADS
 from ainb.messages import Call, Request
 from ainb.pricing import Estimate, Prices, estimate_request
-from ainb.user_threads import USER_THREADS
 
 
 class Review(Protocol):

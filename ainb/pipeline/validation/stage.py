@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 
 from ainb import tokens
 from ainb.errors import DeadlineExceededError, InvalidPromptError, InvalidReplyError, ProviderError
-from ainb.long_texts import LONG_CHARACTERS, is_long, work
+from ainb.event_loop import LONG_CHARACTERS, USER_THREADS, is_long, work
 from ainb.messages import Call, Handler, Message, Reply
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Preset, Validation
 from ainb.pipeline.validation.placeholders import put_back
 from ainb.pipeline.validation.rules import Finding
 from ainb.pipeline.validation.validator import Validator
-from ainb.user_threads import USER_THREADS
 
 # Every model accepts 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
 LEAST_CONTEXT = 4_096

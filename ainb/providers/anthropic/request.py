@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ainb.errors import ConfigError
-from ainb.families import Family, asked_effort, family_of, thinking_tokens
 from ainb.messages import Message, ReplySchema, Request
+from ainb.model_rules import Family, asked_effort, family_of, thinking_tokens
 from ainb.providers.lessons.lesson import Lesson
 from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
 from ainb.providers.remote.body import (

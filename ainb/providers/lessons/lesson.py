@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ainb.families import LEVELS
+from ainb.model_rules import LEVELS
 
 # Parameters that define the request: they are never dropped, renamed or replaced.
 PROTECTED = frozenset({

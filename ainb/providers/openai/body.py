@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ainb.families import Family, family_of
 from ainb.messages import ReplySchema, Request
+from ainb.model_rules import Family, family_of
 from ainb.providers.lessons.lesson import Lesson
 from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
 from ainb.providers.remote.body import (

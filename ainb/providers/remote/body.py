@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ainb.errors import ConfigError
-from ainb.families import Family, asked_effort
 from ainb.messages import Call, Reply, ReplySchema, Request
-from ainb.prompt_caches import PromptCache
+from ainb.model_rules import Family, PromptCache, asked_effort
 from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import SCHEMA_PREFIX, Lesson, apply_lessons
 from ainb.providers.lessons.reading import ANY_SCHEMA, Refused

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ainb.messages import Request
-from ainb.prompt_caches import REQUESTS_PER_KEY, PromptCache, prompt_cache_of
+from ainb.model_rules import REQUESTS_PER_KEY, PromptCache, prompt_cache_of
 
 WINDOW_SECONDS: Final = 60.0
 MAX_PREFIXES: Final = 256

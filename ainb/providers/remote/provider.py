@@ -13,7 +13,7 @@ from yarl import URL
 
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
-from ainb.long_texts import is_long, work
+from ainb.event_loop import is_long, work
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http import (

@@ -1,7 +1,7 @@
 """Batches of ainb beside those of other packages against one server with latency: ``make bench-peers``.
 
 Each runs 1,000 prompts with 64 in flight, as its own documentation shows it. Peers run with the Python that
-is named as the first argument, which has them installed; ainb runs with this one. Times are of this machine
+is named as the first argument, curator with the second; ainb runs with this one. Times are of this machine
 at this moment, so the ratios count.
 """
 
@@ -24,7 +24,6 @@ with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """
-NAMES = ("aiohttp", "openai", "curator", "litellm", "ainb")
 
 
 def measured(python: str, name: str, base_url: str) -> list[str]:
@@ -44,7 +43,9 @@ def measured(python: str, name: str, base_url: str) -> list[str]:
 
 
 def main() -> None:
-    peers = sys.argv[1]
+    peers, curator = sys.argv[1:]
+    own = sys.executable
+    pythons = {"aiohttp": own, "openai": peers, "curator": curator, "litellm": peers, "ainb": own}
     server = subprocess.Popen(
         [sys.executable, "-c", SERVE.format(LATENCY_SECONDS)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -55,9 +56,9 @@ def main() -> None:
             f"{dt.date.today()}, Python {sys.version.split()[0]}: {ROWS:,} rows, {AT_ONCE} in flight, "  # noqa: DTZ011
             f"{LATENCY_SECONDS * 1000:.0f} ms latency, ideal {IDEAL_SECONDS:.1f} s"
         )
-        for name in NAMES:
+        for name, python in pythons.items():
             began = time.monotonic()
-            found = measured(sys.executable if name in {"ainb", "aiohttp"} else peers, name, base_url)
+            found = measured(python, name, base_url)
             if len(found) == 1:
                 print(f"{name:10s}  {found[0]}  ({time.monotonic() - began:.0f} s)")
                 continue

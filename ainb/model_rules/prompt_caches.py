@@ -60,7 +60,7 @@ def _mark(minimum_tokens: int) -> PromptCache:
     return PromptCache(kind="mark", minimum_tokens=minimum_tokens, life_seconds=300.0)
 
 
-# First match counts, as in `ainb.families`.
+# First match counts, as in `families`.
 _OPENAI: tuple[tuple[str, PromptCache], ...] = (
     (r"gpt-5\.[6-9](?!\d)|gpt-5\.\d\d|gpt-[6-9](?!\d)|gpt-\d\d", _BREAKPOINT),
     (r"gpt-5(?!\d)|gpt-4o|gpt-4\.[15](?!\d)|chatgpt-4o|o[134](?!\d)", _KEY),

@@ -13,8 +13,8 @@ from ainb import Circuit, Retry, Session
 from ainb.engine import ENGINE
 from ainb.errors import ConfigError
 from ainb.pipeline.validation import Rule, Validation
+from tests.event_loop.test_user_code import ALL, ENDING, LOCAL
 from tests.fault_server import Fault, FaultServer
-from tests.test_user_code import ALL, ENDING, LOCAL
 
 WAIT_S = 20
 

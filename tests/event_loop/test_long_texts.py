@@ -12,7 +12,7 @@ import pytest
 import ainb
 from ainb import tokens
 from ainb.engine import ENGINE
-from ainb.long_texts import LONG_CHARACTERS, is_long
+from ainb.event_loop import LONG_CHARACTERS, is_long
 from ainb.pipeline.cache import key
 from ainb.pipeline.validation import rules
 from ainb.pipeline.validation.validator import Validator

@@ -3,7 +3,7 @@ import gc
 import pytest
 
 import ainb
-from ainb.collector import (
+from ainb.event_loop.collector import (
     FEW_CALLS,
     LEAST_OBJECTS,
     MOST_OBJECTS,

@@ -2,9 +2,9 @@
 
 A row in flight has about eighty small objects. With 64 rows in flight the usual threshold starts a collection
 every nine rows; rows in flight then count as survivors, and enough survivors start a full collection. That
-takes a fifth of a row's time, for objects that reference counting frees anyway. A threshold for 64 rows is
-reached every 130 rows with 1,024 of them in flight, and each collection visits all of them: 150 of the 930 us
-of a row. A thousand concurrent single calls with the usual threshold take as long.
+takes a fifth of a row's time, for objects that reference counting frees anyway. With 1,024 rows in flight, a
+threshold meant for 64 starts a collection every 130 rows, and each one visits the objects of all rows: 150 of
+the 930 us of a row. A thousand single calls at once lose as much to the usual threshold.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Iterator
 # Twice the objects of a row in flight; cycles are still collected after that number for all rows.
 ROW_OBJECTS = 160
 LEAST_OBJECTS = 10_000
-# About 50 MB of cycles that wait to be found, at most.
+# At most about 50 MB of uncollected cycles.
 MOST_OBJECTS = 500_000
 FEW_CALLS = 16
 
 
 class Collector:
-    """Threshold of the garbage collector, raised while batches run; used by the engine's thread alone."""
+    """Threshold of the garbage collector, raised while batches run; only for the engine's thread."""
 
     def __init__(self) -> None:
         self._asked: list[int] = []

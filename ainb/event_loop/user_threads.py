@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from ainb.user_code import carried
+from ainb.event_loop.user_code import carried
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Work on texts: short texts on the caller's event loop, long ones in a thread, so that other calls go on."""
+"""Runs work on long texts in a thread, so that the event loop can serve other calls meanwhile."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def is_long(*values: object) -> bool:
 
 
 async def work(function: Callable[..., T], *arguments: Any, is_long: bool) -> T:
-    """The function's result; in a thread where its texts are long."""
+    """Call `function`, in a thread if its texts are long."""
     return await asyncio.to_thread(function, *arguments) if is_long else function(*arguments)

@@ -15,7 +15,7 @@ from ainb import Session
 from ainb.batch.batch import BatchInterrupted
 from ainb.engine import ENGINE, Engine
 from ainb.errors import AinbError
-from ainb.user_code import RaisedByUser
+from ainb.event_loop import RaisedByUser
 
 WAIT_S = 30
 
