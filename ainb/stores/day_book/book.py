@@ -43,11 +43,11 @@ class DayBook:
     """Balances of days, shared between processes and persistent; a `Book` for `Ledger`.
 
     Opened on first use. When the file cannot be used (read-only, damaged, locked for 5 s), this kernel
-    continues in memory from what it last read, and sends one notice: a budget then holds within this kernel
-    only.
+    continues in memory from the balance that it last read, and sends one notice: a budget then holds within
+    this kernel only.
 
     Args:
-        path: The SQLite file; its folder is created where it is missing, for this user only.
+        path: The SQLite file; a missing folder is created for this user only.
         sink: Receives the notice of a fault.
 
     Attributes:
@@ -131,7 +131,7 @@ class DayBook:
             return usd_of(known.spent)
 
     def hold_job(self, job: str, account: Account, amount: Decimal, *, limit: Decimal | None) -> Verdict:
-        """Set `amount` aside for a batch job: no process owns it, so it stays until the job is settled."""
+        """Reserve `amount` for a batch job; no process owns it, so it stays until the job is settled."""
         with self._lock:
             row = job_row(job, account.name, amount, limit)
             known = self._account(account)

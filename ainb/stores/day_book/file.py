@@ -38,7 +38,7 @@ from ainb.stores.files import make_private
 from ainb.stores.sqlite import Owner, close_with
 
 Statement = tuple[str, tuple[object, ...] | dict[str, object]]
-# Owner of a reservation that no process has, so that it ends with none.
+# Prefix of the owner of a job's reservation, which belongs to no process and so outlives all of them.
 JOB = "job:"
 
 

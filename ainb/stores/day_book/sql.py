@@ -1,4 +1,4 @@
-"""SQL of the day book, and money as it is stored: whole picodollars (1e-12 USD), so that sums are exact.
+"""SQL of the day book. Money is stored in whole picodollars (1e-12 USD), so that sums are exact.
 
 A value that ainb does not write (text, negative, out of range) counts as nothing, and sums saturate: SQLite
 would turn a sum beyond 64 bits into a float.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import ROUND_CEILING, Decimal
 
 PICO_DIGITS = 12
-# Above every limit that a budget may have; the sum of two still fits 64 bits.
+# Above every possible limit of a budget; the sum of two such amounts still fits 64 bits.
 MOST_PICO = 4 * 10**18
 # Token of what a process has drawn; reservations of earlier versions, one a call, have others.
 DRAWN = 0
@@ -45,8 +45,8 @@ SCHEMA = (
 )
 
 OTHERS = f"SELECT {_SETTLED}, {_HELD_BY_OTHERS}"
-# One statement is one transaction that takes the write lock at its start: no other process can write between
-# sums and row.
+# One statement is one transaction, which takes the write lock at its start: no other process can write
+# between the sums and the insertion.
 RESERVE = (
     "INSERT INTO held SELECT :account, :owner, :token, :amount, 0 "
     f"WHERE {_SETTLED} + {_HELD} + :amount <= :limit"
@@ -56,7 +56,7 @@ DROP = "DELETE FROM held WHERE account = ? AND owner = ? AND token = ?"
 SPEND = f"INSERT INTO spent VALUES (?, ?) {_ADD} RETURNING settled"  # noqa: S608 - fixed text
 BOOKED = "INSERT OR REPLACE INTO booked VALUES (?, ?, ?)"
 RESET = "DELETE FROM spent WHERE account = ?"
-# A job whose money is settled already has no row any more, and adds nothing.
+# A job that is already settled has no row left and adds nothing.
 SPEND_JOB = (
     f"INSERT INTO spent SELECT ?, ? WHERE EXISTS (SELECT 1 FROM held WHERE account = ? AND owner = ?) {_ADD}"  # noqa: S608 - fixed text
 )
@@ -77,7 +77,7 @@ HAS_OTHER_VALUES = (
 
 
 def pico(usd: Decimal) -> int:
-    """Whole picodollars, never less than the amount; an amount beyond every budget as MOST_PICO."""
+    """Convert USD to whole picodollars, rounded up; an amount beyond every budget becomes MOST_PICO."""
     return int(min(usd, _MOST_USD).scaleb(PICO_DIGITS).to_integral_value(ROUND_CEILING))
 
 

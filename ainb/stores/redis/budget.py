@@ -28,18 +28,18 @@ from ainb.stores.redis.money import NANO_DIGITS, Hold, Report, SharedAccount, lo
 from ainb.stores.redis.script import Script
 
 KEEP_SECONDS = 1.0  # money that was drawn and not used for so long goes back
-DAYS_WATCHED = 2  # around midnight
+DAYS_WATCHED = 2  # two days are refreshed, because calls may settle after midnight
 LOST = "lost"  # what a script answers where the data is not that which this process knows
 
 
 class RedisBook:
     """Balances of days and runs, shared between machines; a `Book` for `Ledger`.
 
-    While the server is unavailable this process spends its share of what was left: that divided by the peers
-    last seen. Its costs are reported when the server is back.
+    While the server is unavailable, this process may spend the money left divided by the number of peers last
+    seen. Its costs are reported when the server is back.
 
     Attributes:
-        wake: Lets the ledger try its queue again; called on the connection's loop.
+        wake: Makes the ledger try its queue again; called on the connection's loop.
     """
 
     def __init__(self, client: RedisClient) -> None:
@@ -146,7 +146,7 @@ class RedisBook:
 
     @locked
     def close(self) -> None:
-        """Give drawn money back."""
+        """Return drawn money to the server."""
         for account, shared in self._accounts.items():
             self._give_back(account, shared)
             self._client.send(("HDEL", self._keys(account)[3], self._client.owner))
@@ -203,8 +203,8 @@ class RedisBook:
                     shared.pot.available += granted
                 elif isinstance(answer, str) and not granted:
                     self._give_back(account, shared)  # or two who wait with a part would wait for each other
-            # What did not fit is tried again by the ledger's poll. Not called directly, because the ledger
-            # may hold its lock here.
+            # A reservation that did not fit is tried again by the ledger's poll. Not called directly, because
+            # the ledger may hold its lock here.
             if granted > 0 or shared.spent + need > shared.limit:
                 self._client.call_soon(self.wake)
 
@@ -260,7 +260,7 @@ class RedisBook:
 
     @locked
     def _on_heartbeat(self) -> None:
-        """Once a second: refresh the balances, and give unused drawn money back."""
+        """Refresh the balances and return unused drawn money, once a second."""
         now = self._client.clock.monotonic()
         newest = len(self._accounts) - DAYS_WATCHED
         for place, (account, shared) in enumerate(list(self._accounts.items())):
@@ -276,7 +276,7 @@ class RedisBook:
 
     @locked
     def _on_disconnect(self) -> None:
-        """The server became unavailable: drawn money becomes part of this process's share."""
+        """Make drawn money part of this process's share when the server becomes unavailable."""
         for shared in self._accounts.values():
             shared.is_drawing = False
             if shared.limit:
@@ -287,7 +287,7 @@ class RedisBook:
 
     @locked
     def _on_reconnect(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
-        """The server is back: restore what is held, then repeat all unconfirmed reports in order."""
+        """Restore the reservations after a reconnection, then repeat all unconfirmed reports in order."""
         for shared in self._accounts.values():
             shared.share = None
         for hold in self._held.values():
@@ -311,7 +311,7 @@ class RedisBook:
                 self._register_sent(account, mine)
 
     def _register_sent(self, account: Account, mine: Sequence[Hold]) -> None:
-        """Register the calls in flight at a server that lost its data, so that their settlements count."""
+        """Register calls in flight with a server that lost its data, so that their settlements count."""
         sent = [(hold.owner, hold.serial, hold.amount) for hold in mine if hold.is_sent]
         sent += [
             (report.owner, report.serial, report.amount)
@@ -322,7 +322,7 @@ class RedisBook:
             self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
     def _on_rename(self) -> None:
-        """This process counted as dead: its sent calls are booked, its drawn money was released."""
+        """Update after this process was declared dead: sent calls were booked, drawn money was released."""
         with self._lock:
             for shared in self._accounts.values():
                 shared.pot.available, shared.worst = 0, None

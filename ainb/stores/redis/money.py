@@ -19,7 +19,7 @@ NANO_DIGITS = 9
 
 @dataclass(slots=True)
 class SharedAccount:
-    """A shared account as this process knows it, in nanodollars.
+    """This process's copy of a shared account, in nanodollars.
 
     Attributes:
         confirmed: Spent by all processes, as last told by the server.
@@ -28,7 +28,8 @@ class SharedAccount:
         reserved: Reserved by all processes, as last told.
         pot: Drawn and not yet used.
         is_drawing: Whether a request for money is in flight.
-        share: What this process may still reserve or spend while the server is unavailable; None otherwise.
+        share: Amount that this process may still reserve or spend while the server is unavailable; None
+            otherwise.
         limit: Limit of the last reservation.
         worst: Highest share of an estimate that was told the server; None for none.
     """
@@ -55,11 +56,10 @@ class Hold:
 
     Attributes:
         serial: Identifies the call on the server, together with the owner.
-        owner: Name of this process at that time.
+        owner: Name of this process when it reserved.
         amount: Nanodollars.
         is_sent: Whether the call was reported as sent.
-        is_local: Whether the money comes from this process's share, reserved while the server was
-            unavailable.
+        is_local: Whether it was reserved from this process's share while the server was unavailable.
     """
 
     serial: str
@@ -71,7 +71,7 @@ class Hold:
 
 @dataclass(slots=True)
 class Report:
-    """A report that the server has not confirmed yet; it can be repeated without counting twice.
+    """A report that the server has not confirmed yet; repeating it does not count twice.
 
     Attributes:
         script: Script to run.
@@ -102,10 +102,10 @@ def locked(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
 
 
 def nano(dollars: Decimal) -> int:
-    """Whole nanodollars, never less than the amount."""
+    """Convert USD to whole nanodollars, rounded up."""
     return int(dollars.scaleb(NANO_DIGITS).to_integral_value(ROUND_CEILING))
 
 
 def usd(nanodollars: int) -> Decimal:
-    """Nanodollars as US dollars."""
+    """Convert nanodollars to USD."""
     return Decimal(nanodollars).scaleb(-NANO_DIGITS)

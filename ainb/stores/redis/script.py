@@ -1,4 +1,4 @@
-"""Lua scripts, run by the server: what several processes decide together is decided there, in one step."""
+"""Lua scripts run by the server, for decisions that several processes share, in one atomic step."""
 
 from __future__ import annotations
 

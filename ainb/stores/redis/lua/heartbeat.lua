@@ -1,5 +1,5 @@
--- Adds this process, unless it was declared dead meanwhile (its money was given back, so it needs
--- a new name).
+-- Adds this process, unless it was declared dead (then its money was released, and it needs a new
+-- name).
 -- KEYS: 1 peers (sorted set by the time of the last heartbeat), 2 name of the data, 3 set while the data is new.
 -- ARGV: 1 this process, 2 whether it is new, 3 seconds after which a silent process is dead, 
 -- 4 seconds after which it is forgotten, 5 a name for the data where it has none, 6 milliseconds for which it

@@ -1,4 +1,4 @@
--- Gives drawn money back.
+-- Returns drawn money.
 -- ARGV: 5 owner, 6 amount.
 local field = ARGV[5] .. '|pot'
 local pot = tonumber(redis.call('HGET', KEYS[2], field) or '0')
