@@ -176,7 +176,7 @@ def test_a_file_that_stays_locked_leaves_the_kernel_counting_by_itself(path, sai
     assert book.settle(1, DAY, usd(4)) == 6
     assert book.balance(DAY) == Balance(usd(6), usd(4))
     assert [notice.kind for notice in said] == ["budget_file"]
-    assert "counts by itself" in said[0].text
+    assert "to its own calls only" in said[0].text
     holder.close()
 
 

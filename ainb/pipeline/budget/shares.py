@@ -1,18 +1,18 @@
-"""What calls cost of their estimates, so that calls of a killed process can be judged by its others."""
+"""Ratio of actual cost to estimate, from which the cost of a killed process's calls is presumed."""
 
 from __future__ import annotations
 
 import math
 
-# Shares of an estimate are in millionths.
+# Ratios are in millionths.
 MILLION = 1_000_000
-# Before so many calls their costs say too little about those of others.
+# With fewer settled calls the highest ratio is not representative.
 RATIO_CALLS = 20
 HEADROOM = 2
 
 
 class Shares:
-    """Learns the highest share of its estimate that a call of this process did cost."""
+    """Records the highest ratio of cost to estimate among this process's calls."""
 
     __slots__ = ("_calls", "_worst")
 
@@ -20,22 +20,22 @@ class Shares:
         self._calls = self._worst = 0
 
     def note(self, amount: int, cost: int) -> None:
-        """Note a settled call; one that cost nothing says nothing."""
+        """Record a settled call; a call without a cost is ignored."""
         if cost > 0 and amount > 0:
             self._calls += 1
             self._worst = max(self._worst, min(MILLION, math.ceil(cost * MILLION / amount)))
 
     @property
     def worst(self) -> int:
-        """In millionths; MILLION while too few calls are known."""
+        """Highest ratio in millionths; MILLION with fewer than RATIO_CALLS calls."""
         return self._worst if self._calls >= RATIO_CALLS else MILLION
 
 
 def presumed_cost(sent: int, worst: int) -> int:
-    """What calls that were sent count when nobody can know their cost: HEADROOM times the highest share.
+    """Presumed cost of a dead process's sent calls: HEADROOM x `worst` x estimate, at most the estimate.
 
     Args:
-        sent: Their estimates.
-        worst: Highest share of its estimate that another call did cost, in millionths.
+        sent: Sum of the estimates.
+        worst: Highest ratio of cost to estimate among the process's other calls, in millionths.
     """
     return min(sent, math.ceil(sent * HEADROOM * worst / MILLION))

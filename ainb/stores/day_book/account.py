@@ -1,4 +1,4 @@
-"""One account of the day book as this process knows it. Plain data without I/O; money in picodollars."""
+"""This process's copy of a day-book account. Plain data without I/O; money in picodollars."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Hold:
 
 @dataclass(slots=True)
 class DayAccount:
-    """An account.
+    """This process's copy of an account.
 
-    What the file holds for this process covers `held`, the pot, and what was spent and is not booked.
+    The amount that the file reserves for this process covers `held`, the pot, and costs not booked yet.
 
     Attributes:
-        name: Its name.
-        pot: Drawn and not used.
-        held: Reserved by calls.
-        sent: The part of it whose calls were sent.
-        cost: Spent by this process since it began.
-        booked: The part of it that is in the file.
+        name: Name of the account.
+        pot: Money drawn and not used.
+        held: Reserved for calls of this process.
+        sent: The part of `held` whose calls were sent.
+        cost: Spent by this process since it started.
+        booked: The part of `cost` that is in the file.
         known: Spent by all processes, as last read from the file.
-        asked: Amount and limit of a call for which money is to be drawn; None for none.
+        asked: Amount and limit of a call that waits for money to be drawn; None if no call waits.
     """
 
     name: str
@@ -45,7 +45,7 @@ class DayAccount:
 
     @property
     def spent(self) -> int:
-        """Spent by all processes, as far as known."""
+        """Money spent by all processes, as far as known."""
         return self.known + self.cost - self.booked
 
     def hold(self, amount: int) -> Hold:
@@ -61,14 +61,14 @@ class DayAccount:
         self.spend(paid)
 
     def spend(self, paid: int) -> None:
-        """Add a cost; the money drawn has to cover it until it is booked."""
+        """Add a cost; drawn money must cover it until it is booked."""
         self.cost = min(self.cost + paid, MOST_PICO)
         if self.pot.limit:
             self.pot.available -= paid
 
     def plan(self, now: float, keep_seconds: float, *, draws: bool = True) -> Plan:
-        """What the next transaction is to bring about; without `draws` all of the pot goes back."""
-        # Costs beyond what was drawn are booked by this transaction, and owe nothing more.
+        """The plan of the next transaction; without `draws` the whole pot is returned."""
+        # This transaction books costs beyond the drawn money, so they need not be covered any more.
         at_hand = max(0, self.pot.available)
         draw = None
         if draws and self.asked is not None:
@@ -79,15 +79,15 @@ class DayAccount:
         return Plan(self.name, self.cost, self.booked, self.held, at_hand, draw, keeps=keeps)
 
     def apply(self, plan: Plan, result: Result) -> None:
-        """Note what a transaction has brought about."""
+        """Record the result of a transaction."""
         self.booked, self.known, self.pot.available = plan.cost, result.settled, result.pot
         if plan.draw is not None:
             self.asked = None
 
     def is_due(self, now: float, keep_seconds: float) -> bool:
-        """Whether there is something to be drawn, booked or given back."""
+        """Whether money must be drawn, booked or returned."""
         return self.asked is not None or self.cost > self.booked or self.pot.is_idle(now, keep_seconds)
 
     def is_settled(self) -> bool:
-        """Whether the file needs nothing from this process."""
+        """Whether nothing of this process remains to be booked or returned."""
         return self.asked is None and self.cost == self.booked and self.pot.available <= 0

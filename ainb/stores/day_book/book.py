@@ -1,10 +1,11 @@
-"""The day book: decides in memory, with money that was drawn in advance from the file.
+"""The day book: decides in memory, with money drawn in advance from the file.
 
-A call takes its money from what this process has drawn (`Pot`) and writes only its own trace, which needs no
-lock. A transaction draws for several calls at once and books what was spent meanwhile; where another process
-writes in that moment, a thread waits for the file, and the call waits for the thread. Money that is not used
-goes back within half a second. When a process dies, what it had spent is booked from its trace, what it had
-sent counts at no more than twice what its other calls did cost of their estimates, and the rest comes back.
+A call is paid from the drawn money of this process (`Pot`) and writes only the process's trace, which needs
+no lock. One transaction draws money for several calls and books the costs since the last one. If another
+process is writing, a background thread waits for the file, and the call waits for that thread. Unused money
+is returned within half a second. When a process dies, its costs are booked from its trace. Each of its calls
+that was sent and not settled counts as its estimate times twice the highest ratio of cost to estimate among
+its other calls, and never as more than the estimate. The rest of its money is released.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ from ainb.stores.sqlite import Owner
 
 T = TypeVar("T")
 
-# How long the thread waits for another process; the event loop does not wait at all.
+# Longest wait of the background thread for a locked file; the event loop does not wait at all.
 BUSY_SECONDS = 1.0
 MAX_LOCKED_SECONDS = 5.0
-# Money that was drawn and not used for so long goes back, and costs are booked.
+# Drawn money that is unused for this long is returned, and costs are booked.
 KEEP_SECONDS = 0.25
 
 
@@ -51,7 +52,7 @@ class DayBook:
         sink: Receives the notice of a fault.
 
     Attributes:
-        wake: Lets the ledger try its queue again; called in a thread of the book.
+        wake: Makes the ledger try its queue again; called in the book's background thread.
     """
 
     def __init__(self, path: Path, *, clock: Clock = SYSTEM_CLOCK, sink: Sink = silent) -> None:
@@ -69,7 +70,7 @@ class DayBook:
 
     def renew(self) -> None:
         """Reset, also in a forked child: the parent keeps its connection, its name and its reservations."""
-        self._lock = threading.RLock()  # calls come from any thread, and money is drawn in one of the book
+        self._lock = threading.RLock()  # used by callers on any thread and by the book's own thread
         self._courier = Courier(self._bring, self._patient_file.close, KEEP_SECONDS)
         self._accounts: dict[Account, DayAccount] = {}
         self._mine: dict[tuple[int, Account], Hold] = {}
@@ -82,7 +83,7 @@ class DayBook:
             self._owner = None
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
-        """Reserve `amount` under `token` if it fits; WAIT also while money is being drawn."""
+        """Reserve `amount` under `token` if it fits; the verdict is WAIT also while money is being drawn."""
         with self._lock:
             account, needed = self._account(claim.account), pico(amount)
             limit = int(claim.limit.scaleb(PICO_DIGITS).to_integral_value(ROUND_FLOOR))
@@ -181,7 +182,7 @@ class DayBook:
             self._write_postponed()
 
     def close(self) -> None:
-        """Book what was spent, give back what is not used and close the file; the next use opens it."""
+        """Book all costs, return unused money and close the file; the next use opens it again."""
         with self._lock:
             if self._owner is not None:
                 self._end_owner(self._owner)
@@ -191,7 +192,7 @@ class DayBook:
             self._mine.clear()
 
     def _end_owner(self, owner: Owner) -> None:
-        """Give this process's name up; where the file cannot be written, others settle by the trace."""
+        """Give up this process's name; if the file cannot be written, others settle from the trace."""
         sent = [
             (KEEP, (account.name, owner.name, DRAWN + 1, account.sent, 1))
             for account in self._accounts.values()
@@ -201,7 +202,7 @@ class DayBook:
             Plan(account.name, account.cost, account.booked, held=0, pot=0)
             for account in self._accounts.values()
         ]
-        # Not the connection of the thread, which may be waiting.
+        # Not the background thread's connection, which may be waiting for a lock.
         file = BookFile(self._path, BUSY_SECONDS)
         try:
             if self._fallback is None and (plans or self._postponed):
@@ -226,7 +227,7 @@ class DayBook:
     def _take(self, account: DayAccount, needed: int, limit: int) -> Verdict:
         if account.pot.take(needed, limit):
             return Verdict.GRANTED
-        if account.asked is not None:  # the thread is about to draw
+        if account.asked is not None:  # the background thread is about to draw
             return Verdict.WAIT
         account.asked = (needed, limit)
         verdict = self._guarded(lambda owner: self._draw(owner, account), Verdict.WAIT)
@@ -239,7 +240,7 @@ class DayBook:
         return self._exchange(self._file, owner, [account])[0].verdict
 
     def _exchange(self, file: BookFile, owner: Owner, accounts: Sequence[DayAccount]) -> list[Result]:
-        """Bring about in the file what accounts need; the transaction has begun, and the lock is held."""
+        """Run the plans of `accounts` in the transaction that has begun; the caller holds the lock."""
         now = SYSTEM_CLOCK.monotonic()
         plans = [account.plan(now, KEEP_SECONDS) for account in accounts]
         results = file.exchange(owner, plans, self._postponed)
@@ -260,7 +261,7 @@ class DayBook:
             self._exchange(self._file, owner, [])
 
     def _bring(self) -> bool:
-        """In the thread: draw, book and give back; whether more is to be expected."""
+        """Draw, book and return money in the background thread; whether another round is needed."""
         with self._lock:
             is_due = bool(self._due() or self._postponed)
         if is_due and self._fallback is None:
@@ -325,7 +326,7 @@ class DayBook:
 
 
 def _in_memory(accounts: dict[Account, DayAccount], holds: dict[tuple[int, Account], Hold]) -> MemoryBook:
-    """A book of this process alone that knows what this one knows."""
+    """A book of this process alone, with the balances and reservations known here."""
     book = MemoryBook()
     for account, known in accounts.items():
         book.spend(account, usd_of(known.spent))

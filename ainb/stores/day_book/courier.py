@@ -1,7 +1,6 @@
-"""Courier: a thread that waits for the file of the day book, so that no event loop does.
+"""Background thread for transactions of the day book, so that no event loop waits for a locked file.
 
-It runs only while there is something to bring: money that a call waits for, costs to book, unused money to
-give back.
+It runs only while there is work: money to draw for a waiting call, costs to book, unused money to return.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from collections.abc import Callable
 
 
 class Courier:
-    """Runs `bring` in a daemon thread, now when it is called for, else after a pause, until nothing is left.
+    """Calls `bring` in a daemon thread, at once on request, else after a pause, until no work is left.
 
     Args:
-        bring: Returns whether there is more to bring after a pause.
+        bring: Runs one transaction; returns whether another round is needed.
         end: Called in the thread before it ends.
-        pause_seconds: Pause between two rounds that nobody called for.
+        pause_seconds: Pause between rounds, unless one is requested at once.
     """
 
     def __init__(self, bring: Callable[[], bool], end: Callable[[], object], pause_seconds: float) -> None:
@@ -28,7 +27,7 @@ class Courier:
         self._is_running = False
 
     def start(self, *, at_once: bool) -> None:
-        """Have a round run soon; `at_once` without a pause."""
+        """Request a round: after the pause, or without it if `at_once`."""
         if at_once:
             self._called.set()
         with self._lock:

@@ -1,7 +1,7 @@
-"""File of the day book: its transactions.
+"""Transactions on the file of the day book.
 
-Each is begun with `BookFile.begin` and ended by the method that runs in it. A `sqlite3.Error` means that
-nothing was changed.
+`BookFile.begin` begins a transaction, and the method called next ends it. After a `sqlite3.Error` nothing is
+changed.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from ainb.stores.files import make_private
 from ainb.stores.sqlite import Owner, close_with
 
 Statement = tuple[str, tuple[object, ...] | dict[str, object]]
-# Prefix of the owner of a job's reservation, which belongs to no process and so outlives all of them.
+# Prefix of the owner of a job's reservation, which belongs to no process and so survives each of them.
 JOB = "job:"
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Money asked for, in picodollars.
+    """Request to draw money, in picodollars.
 
     Attributes:
-        amount: What the call may cost.
-        need: The part of it that is not at hand, above 0.
-        want: What to draw at best.
+        amount: Highest possible cost of the call.
+        need: The part of `amount` that the pot does not cover; above 0.
+        want: Most money to draw.
         limit: Limit of the account.
     """
 
@@ -61,16 +61,16 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a transaction is to bring about for one account, in picodollars.
+    """Changes that a transaction makes to one account, in picodollars.
 
     Attributes:
-        account: Its name.
-        cost: What this process has spent in it since it began.
-        booked: The part of that which is in the file.
-        held: Reserved by calls of this process.
-        pot: Drawn and not used; goes back when no more can be drawn.
-        draw: Money to be drawn; None for none.
-        keeps: Whether the pot stays without a draw.
+        account: Name of the account.
+        cost: Spent by this process in the account since it started.
+        booked: The part of `cost` that is in the file.
+        held: Reserved for calls of this process.
+        pot: Money drawn and not used; returned if no more can be drawn.
+        draw: Money to draw; None draws nothing.
+        keeps: Whether the pot is kept if nothing is drawn.
     """
 
     account: str
@@ -84,12 +84,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a transaction has brought about.
+    """Result of a transaction for one account.
 
     Attributes:
-        verdict: GRANTED where money was drawn, NEVER where it cannot be, else WAIT.
-        pot: What is now drawn and not used.
-        settled: Spent by all processes.
+        verdict: GRANTED if money was drawn, NEVER if it can never be drawn, else WAIT.
+        pot: Money now drawn and not used.
+        settled: Money spent by all processes.
     """
 
     verdict: Verdict
@@ -98,13 +98,13 @@ class Result:
 
 
 class BookFile:
-    """One connection to the file, opened on first use; its folder is created where it is missing.
+    """One connection to the file, opened on first use; a missing folder is created.
 
     Args:
         path: The file.
-        busy_seconds: How long a statement waits for another process; 0 for the event loop.
-        on_other_values: Called when the file holds amounts that ainb does not write; None for a further
-            connection, which does not look at what it finds.
+        busy_seconds: Longest wait of a statement for another process; 0 for the event loop.
+        on_other_values: Called when the file holds amounts that ainb does not write; None for an additional
+            connection, which does not check the amounts.
     """
 
     def __init__(
@@ -119,15 +119,15 @@ class BookFile:
 
     def begin(self, owner: Owner) -> None:
         """Begin a transaction; waits for other processes, at most `busy_seconds`."""
-        # A plain BEGIN fails at once when another process has written meanwhile.
+        # After a plain BEGIN the first write fails if another process has written since the first read.
         self._open(owner).execute("BEGIN IMMEDIATE")
 
     def exchange(self, owner: Owner, plans: Sequence[Plan], before: Sequence[Statement]) -> list[Result]:
-        """Book what was spent, give back or draw money, and end the transaction.
+        """Book costs, return or draw money, and end the transaction.
 
         Args:
             owner: This process.
-            plans: One for each account.
+            plans: One per account.
             before: Statements to run first.
         """
         with self._ending(owner) as db:
@@ -136,7 +136,7 @@ class BookFile:
             return [self._exchange(db, owner, plan) for plan in plans]
 
     def hold_job(self, owner: Owner, plan: Plan, row: dict[str, Any]) -> Result:
-        """Give back what is drawn, insert the reservation of a job where it fits, and end the transaction.
+        """Return the drawn money, insert the reservation of a job if it fits, and end the transaction.
 
         A job that has a reservation keeps it.
         """
@@ -154,11 +154,11 @@ class BookFile:
             return Result(Verdict.GRANTED, found.pot, found.settled)
 
     def others(self, owner: Owner, account: str) -> tuple[int, int]:
-        """What is spent by all, and what others hold."""
+        """Money spent by all processes, and money reserved by others."""
         return self._others(self._open(owner), owner, account)
 
     def leave(self, owner: Owner) -> None:
-        """Remove what the file keeps about this process, which then holds nothing."""
+        """Delete the records of this process, which must hold no money."""
         self._open(owner).execute(DELETE_BOOKED, {"owner": owner.name})
 
     def close(self) -> None:
@@ -196,7 +196,7 @@ class BookFile:
         return found[0], found[1]
 
     def _settle_for_dead(self, db: sqlite3.Connection, owner: Owner) -> bool:
-        """Settle for processes that have ended; whether there were any."""
+        """Settle on behalf of processes that have ended; whether there were any."""
         holders = [name for (name,) in db.execute(OWNERS) if isinstance(name, str)]
         names = {*owner.dead(), *owner.missing(name for name in holders if not name.startswith(JOB))}
         for name in names:
@@ -210,7 +210,7 @@ class BookFile:
 
     @staticmethod
     def _used(db: sqlite3.Connection, owner: Owner, name: str) -> Iterator[tuple[str, int]]:
-        """What a dead process has used of its money, by account: all of it where it left no trace."""
+        """Money used by a dead process and not booked, by account; all its drawn money if it has no trace."""
         booked = dict(db.execute(BOOKED_OF, {"owner": name}).fetchall())
         if SETTLED in booked.values():
             return
@@ -228,7 +228,7 @@ class BookFile:
 
     @contextmanager
     def _ending(self, owner: Owner) -> Iterator[sqlite3.Connection]:
-        """Commit what runs inside, or undo it."""
+        """Commit the statements of the block, or roll them back on an error."""
         db = self._open(owner)
         self._gone.clear()
         try:
@@ -238,7 +238,7 @@ class BookFile:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
-        # Only now: whoever is killed in between leaves them marked as settled.
+        # After the commit: if this process is killed here, the dead ones are already marked as settled.
         for name in self._gone:
             owner.remove(name)
             with contextlib.suppress(sqlite3.Error):
@@ -258,12 +258,12 @@ class BookFile:
 
 
 def _draw(plan: Plan, draw: Draw, free: int) -> int | None:
-    """The pot after a draw; None where the call does not fit, not even for all that is in the pot.
+    """The pot after a draw; None if the call does not fit, even with all the money in the pot.
 
     Args:
-        plan: Holds the pot, which was drawn under some limit or other.
-        draw: What is asked for.
-        free: Left when the calls of this process and all of others are counted.
+        plan: Has the pot, which may have been drawn under another limit.
+        draw: The request.
+        free: Money neither spent, nor reserved for calls of this process, nor held by other processes.
     """
     granted = grant(free - plan.pot, draw.need, draw.want)
     if granted:

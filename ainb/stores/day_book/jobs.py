@@ -1,4 +1,4 @@
-"""Rows of batch jobs in the day book: no process owns them, so they stay until the job is settled."""
+"""Reservations of batch jobs in the day book: no process owns them, so they stay until the job is settled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_LIMIT = 2**62
 
 
 def job_row(job: str, account: str, amount: Decimal, limit: Decimal | None) -> dict[str, object]:
-    """The reservation of a job; None means no limit."""
+    """Row of a job's reservation; a limit of None means no limit."""
     return {
         "account": account,
         "owner": f"{JOB}{job}",
@@ -22,6 +22,6 @@ def job_row(job: str, account: str, amount: Decimal, limit: Decimal | None) -> d
 
 
 def settling_job(job: str, account: str, cost: Decimal) -> list[Statement]:
-    """Replace the reservation of a job by its cost; a second time these change nothing."""
+    """Statements that replace a job's reservation by its cost; run a second time, they change nothing."""
     owner = f"{JOB}{job}"
     return [(SPEND_JOB, (account, pico(cost), account, owner)), (DROP, (account, owner, DRAWN))]

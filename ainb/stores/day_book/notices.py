@@ -10,18 +10,19 @@ KIND = "budget_file"
 
 
 def other_values_notice(path: Path) -> Notice:
-    """Amounts in the file that ainb does not write."""
+    """Notice of amounts in the file that ainb does not write."""
     return Notice(
-        f"the budget's file {path.name} holds amounts that ainb does not write; they count as nothing. "
-        "Remove the file to be rid of them",
+        f"the budget file {path.name} holds amounts that ainb does not write; they count as $0. "
+        "Delete the file to reset all balances in it",
         KIND,
     )
 
 
 def fault_notice(path: Path, error: Exception) -> Notice:
-    """A file that cannot be used any more."""
+    """Notice of a file that can no longer be used."""
     return Notice(
-        f"the budget's file {path.name} cannot be used ({error}); this kernel counts by itself and does not "
-        "see what others spend. Free the file or remove it, then restart the kernel",
+        f"the budget file {path.name} cannot be used ({error}); this kernel applies the budget to its own "
+        "calls only and does not see new spending of other kernels. Unlock or delete the file, then restart "
+        "the kernel",
         KIND,
     )

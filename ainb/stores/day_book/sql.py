@@ -1,6 +1,6 @@
 """SQL of the day book. Money is stored in whole picodollars (1e-12 USD), so that sums are exact.
 
-A value that ainb does not write (text, negative, out of range) counts as nothing, and sums saturate: SQLite
+A value that ainb does not write (text, negative, out of range) counts as 0. Sums saturate, because SQLite
 would turn a sum beyond 64 bits into a float.
 """
 
@@ -11,7 +11,7 @@ from decimal import ROUND_CEILING, Decimal
 PICO_DIGITS = 12
 # Above every possible limit of a budget; the sum of two such amounts still fits 64 bits.
 MOST_PICO = 4 * 10**18
-# Token of what a process has drawn; reservations of earlier versions, one a call, have others.
+# Token of a process's drawn money; earlier versions wrote one reservation per call, with other tokens.
 DRAWN = 0
 _MOST_USD = Decimal(MOST_PICO).scaleb(-PICO_DIGITS)
 
@@ -27,7 +27,7 @@ _HELD_BY_OTHERS = (
 )
 _ADD = f"ON CONFLICT (account) DO UPDATE SET settled = min({_SPENT} + excluded.settled, {MOST_PICO})"
 
-# A process that is settled for by others has this in place of what it had booked.
+# Replaces the booked cost of a dead process for which another process has settled.
 SETTLED = -1
 
 SCHEMA = (

@@ -1,7 +1,7 @@
-"""Trace: what a process has spent and sent, kept in its lock file, for those who settle for it when it dies.
+"""Trace: a process's costs and sent calls, in its lock file, from which others settle for it if it dies.
 
-A write to a file of one's own needs no transaction and survives the process, so that a call costs two small
-writes and no lock. Money is in picodollars.
+Writing to a file of its own needs no transaction and survives the process, so a call costs two small writes
+and no lock. Money is in picodollars.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ainb.stores.day_book.sql import MOST_PICO
 
 @dataclass(slots=True)
 class Trace:
-    """What one process did with the money that it holds.
+    """Use of the drawn money of one process.
 
     Attributes:
-        worst: Highest share of its estimate that a call did cost, in millionths; see `Shares`.
-        spent: Cost of all calls by account since this process began.
-        sent: Estimates of the calls under way by account.
+        worst: Highest ratio of a call's cost to its estimate, in millionths; see `Shares`.
+        spent: Cost of all calls by account since the process started.
+        sent: Estimates of the calls in flight by account.
     """
 
     worst: int = MILLION
@@ -33,13 +33,13 @@ class Trace:
         return json.dumps([self.worst, self.spent, self.sent])
 
     def used(self, account: str, booked: int) -> int:
-        """What the process counts as having spent and not booked, calls under way included."""
+        """Money used and not booked, with the presumed cost of calls in flight."""
         in_flight = presumed_cost(self.sent.get(account, 0), self.worst)
         return max(0, self.spent.get(account, 0) - booked) + in_flight
 
 
 def read_trace(text: str) -> Trace | None:
-    """The trace in a text; None where it is none that ainb writes."""
+    """Parse a trace; None if the text is not one that ainb writes."""
     try:
         worst, spent, sent = json.loads(text)
     except (ValueError, TypeError, RecursionError):
