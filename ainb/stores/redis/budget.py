@@ -1,13 +1,14 @@
 """Shared budget: spent and reserved money of days and runs in Redis, for all machines of a namespace.
 
 A book must not block, and Redis is a round trip away. So a reservation without enough drawn money returns
-WAIT and requests some; the ledger is woken by the answer. Drawn money counts as reserved on the server from
-that moment, so that no other process can spend it. How much is drawn at once is decided as by the day book.
+WAIT and requests more; the answer wakes the ledger. Drawn money counts as reserved on the server, so that no
+other process can spend it. The amount of a draw follows the same rules as in the day book (`Pot`).
 
-Money is stored in whole nanodollars; a script's numbers hold 9 million dollars of them exactly. Drawn money
-carries its owner: when its heartbeat stops, what it had sent counts at no more than twice what its other
-calls did cost of their estimates, and the rest is released. Every command says what this process was told to
-be spent, so that a server that has lost its data cannot have it spent twice.
+Money is stored in whole nanodollars; Lua numbers are exact up to 9 million dollars. Drawn money is stored
+under its owner. When an owner's heartbeat stops, each of its calls that was sent and not settled counts as
+its estimate times twice the highest ratio of cost to estimate among the owner's other calls, and never as
+more than the estimate; the rest is released. Every command carries the spent amount that this process last
+received, so that after a loss of data the server does not grant the same money again.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from ainb.stores.redis.money import NANO_DIGITS, Hold, Report, SharedAccount, locked, nano, usd
 from ainb.stores.redis.script import Script
 
-KEEP_SECONDS = 1.0  # money that was drawn and not used for so long goes back
+KEEP_SECONDS = 1.0  # drawn money that is unused for this long is returned
 DAYS_WATCHED = 2  # two days are refreshed, because calls may settle after midnight
-LOST = "lost"  # what a script answers where the data is not that which this process knows
+LOST = "lost"  # a script's answer if the server's data is not the data that this process knows
 
 
 class RedisBook:
@@ -59,7 +60,7 @@ class RedisBook:
 
     @locked
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
-        """Reserve `amount` under `token` if it fits; WAIT also while money is being drawn."""
+        """Reserve `amount` under `token` if it fits; the verdict is WAIT also while money is being drawn."""
         shared, needed = self._account(claim.account), nano(amount)
         shared.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
         if self._client.is_down:
@@ -105,7 +106,7 @@ class RedisBook:
     def spend(self, account: Account, cost: Decimal) -> Decimal:
         """Book a cost without a reservation; returns the total spent, as far as known."""
         shared, paid = self._account(account), nano(cost)
-        if paid:  # below 0 where a job cost less than was booked for it
+        if paid:  # below 0 if a job cost less than was booked for it
             shared.share = None if shared.share is None else shared.share - paid
             self._report(Report(SPEND, account, self._client.owner, "0", paid))
         return usd(shared.spent)
@@ -163,7 +164,7 @@ class RedisBook:
         return Hold(serial, self._client.owner, amount, is_local=is_local)
 
     def _new_share(self, shared: SharedAccount) -> str:
-        """The highest share of an estimate, where the server does not know it yet."""
+        """Highest ratio of cost to estimate in millionths; empty if the server has it already."""
         worst = self._shares.worst
         if shared.worst == worst:
             return ""
@@ -171,7 +172,7 @@ class RedisBook:
         return str(worst)
 
     def _run(self, script: Script, account: Account, *words: Any, done: Answered | None = None) -> None:
-        """Run a script of an account, which is told what this process knows."""
+        """Run a script of an account, with this process's copy of the balance as arguments."""
         shared = self._accounts[account]
         known = (account.name, self._client.data, shared.epoch, shared.confirmed)
         self._client.send_script(script, self._keys(account), (*known, *words), done)
@@ -202,7 +203,8 @@ class RedisBook:
                 if granted > 0 and owner == self._client.owner:
                     shared.pot.available += granted
                 elif isinstance(answer, str) and not granted:
-                    self._give_back(account, shared)  # or two who wait with a part would wait for each other
+                    # Otherwise two processes that each hold a part would wait for each other.
+                    self._give_back(account, shared)
             # A reservation that did not fit is tried again by the ledger's poll. Not called directly, because
             # the ledger may hold its lock here.
             if granted > 0 or shared.spent + need > shared.limit:
@@ -212,7 +214,7 @@ class RedisBook:
         self._run(DRAW, account, *words, done=drawn)
 
     def _at_server(self, account: Account) -> int:
-        """What this process holds on the server."""
+        """Money that the server holds for this process."""
         return self._accounts[account].pot.available + sum(
             hold.amount
             for (_, held), hold in self._held.items()
@@ -220,7 +222,7 @@ class RedisBook:
         )
 
     def _update(self, shared: SharedAccount, answer: Any) -> int:
-        """Note an answer; what the server has lost does not count."""
+        """Update the copy of an account from an answer; returns the money granted, 0 if the data was lost."""
         if not isinstance(answer, str) or answer == LOST:
             return 0
         granted, shared.confirmed, shared.reserved, shared.epoch = map(int, answer.split(" "))
@@ -298,7 +300,7 @@ class RedisBook:
         self._client.call_soon(self.wake)
 
     def _restore(self, *, was_lost: bool) -> None:
-        """Tell the server what this process holds: money at hand, calls not sent, and those that it lost."""
+        """Restore this process's money on the server; after a loss of data also that of sent calls."""
         for account, shared in self._accounts.items():
             mine = [hold for (_, held), hold in self._held.items() if held == account]
             unsent = [hold for hold in mine if not hold.is_sent]

@@ -67,7 +67,7 @@ class RedisStore:
             return await self._fallback.get(namespace, key)
 
     def expect(self, namespace: str, keys: Sequence[str]) -> None:
-        """Prepare the local store where the server is unavailable; a lookup on the server takes a lease."""
+        """Prepare the local store if the server is unavailable; a lookup on the server takes a lease."""
         if self._client.is_down:
             self._fallback.expect(namespace, keys)
 

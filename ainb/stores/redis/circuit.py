@@ -111,7 +111,7 @@ class SharedBreaker(CircuitBreaker):
         self._force("closed")
 
     def check(self) -> None:
-        """Raise when a call would be refused now; takes no permit and sends no request.
+        """Raise an error if a call would be refused now; takes no permit and sends no request.
 
         Raises:
             CircuitOpenError: The circuit is open, or half-open with all probes in flight.

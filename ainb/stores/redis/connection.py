@@ -73,7 +73,7 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
 
     async def open(self) -> str:
-        """Connect and load the scripts; returns the server's run id, empty where it is not told."""
+        """Connect and load the scripts; returns the server's run id, empty if it reports none."""
         await self._redis.connect()
         found, *_ = await self._exchange([Command(("INFO", "server")), *_loading()])
         told = re.search(r"run_id:(\w+)", str(found))

@@ -1,4 +1,4 @@
-"""Heartbeat: a name for each process, its script, and the listeners of the connection."""
+"""Heartbeat: names of processes, the scripts, and the listeners of the connection."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ainb.stores.redis.script import load_script
 LIVE_SECONDS = 10.0
 FORGET_SECONDS = 3600
 
-# Within so long after a loss of all data every living process has told what it knows; until then no money is
-# drawn.
+# Time after a loss of all data within which every living process has reported its balances; no money is drawn
+# until it is over.
 NEW_MS = 2500
 
 HEARTBEAT = load_script("heartbeat", types=("zset", "string", "string"))

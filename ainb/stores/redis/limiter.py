@@ -173,7 +173,7 @@ class RedisLimiter:
 
     @property
     def hinted(self) -> float | None:
-        """Remaining requests that the provider reported with the last reply; None where it reports none."""
+        """Remaining requests that the provider reported with the last reply; None if it reported none."""
         return self._slots.hinted
 
     def status(self) -> dict[str, Any]:

@@ -22,16 +22,16 @@ class SharedAccount:
     """This process's copy of a shared account, in nanodollars.
 
     Attributes:
-        confirmed: Spent by all processes, as last told by the server.
-        epoch: Counts what made it less: resets, and jobs that cost less than was booked for them.
+        confirmed: Spent by all processes, as last reported by the server.
+        epoch: Number of decreases of the spent amount: resets, and jobs that cost less than was booked.
         unheard: Costs of this process that the server has not confirmed.
-        reserved: Reserved by all processes, as last told.
-        pot: Drawn and not yet used.
+        reserved: Reserved by all processes, as last reported by the server.
+        pot: Money drawn and not yet used.
         is_drawing: Whether a request for money is in flight.
         share: Amount that this process may still reserve or spend while the server is unavailable; None
             otherwise.
         limit: Limit of the last reservation.
-        worst: Highest share of an estimate that was told the server; None for none.
+        worst: Last ratio of cost to estimate sent to the server, in millionths; None before the first.
     """
 
     confirmed: int = 0
@@ -46,7 +46,7 @@ class SharedAccount:
 
     @property
     def spent(self) -> int:
-        """Spent by all processes, as far as known."""
+        """Money spent by all processes, as far as known."""
         return self.confirmed + self.unheard
 
 
@@ -79,7 +79,7 @@ class Report:
         owner: Name of this process when the call was reserved.
         serial: Identifies the call together with the owner; 0 for a cost without a reservation.
         amount: Nanodollars: the reservation of a call that is sent, else a cost.
-        share: Highest share of an estimate that a call did cost, in millionths; empty where it is told.
+        share: Highest ratio of cost to estimate, in millionths; empty if the server has it already.
     """
 
     script: Script

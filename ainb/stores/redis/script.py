@@ -1,4 +1,4 @@
-"""Lua scripts run by the server, for decisions that several processes share, in one atomic step."""
+"""Lua scripts: decisions for several processes, which the server makes in one atomic step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Script:
 SCRIPTS: list[Script] = []
 
 
-# A key of another type was not written by ainb. Without it the data heals; with it every call fails.
+# A key of another type was not written by ainb, and commands on it fail. Deleted, it is created anew.
 _CHECK_TYPES = """for i, kind in ipairs({%s}) do
   local found = redis.call('TYPE', KEYS[i]).ok
   if found ~= kind and found ~= 'none' then redis.call('DEL', KEYS[i]) end
@@ -31,9 +31,8 @@ def load_script(name: str, *, types: Sequence[str], head: str | None = None, **c
     Args:
         name: Path below ``lua`` without its end, such as "limiter/acquire".
         types: Redis types of its first keys; a key of another type is deleted.
-        head: Script of shared functions that stands in front of it, or None.
-        constants: Numbers that the Lua names; they are defined in Python, because the local implementation
-            uses them too.
+        head: Script of shared functions put before it, or None.
+        constants: Numbers used by name in the script; defined in Python, because local code uses them too.
     """
     folder = files(__package__) / "lua"
     parts = [f"local {constant} = {value!r}" for constant, value in constants.items()]

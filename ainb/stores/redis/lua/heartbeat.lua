@@ -1,10 +1,11 @@
--- Adds this process, unless it was declared dead (then its money was released, and it needs a new
--- name).
--- KEYS: 1 peers (sorted set by the time of the last heartbeat), 2 name of the data, 3 set while the data is new.
--- ARGV: 1 this process, 2 whether it is new, 3 seconds after which a silent process is dead, 
--- 4 seconds after which it is forgotten, 5 a name for the data where it has none, 6 milliseconds for which it
--- counts as new, 7 the name that this process knows, where the server is another one than before or was
--- restarted: it may have lost the last that it was told, so its data gets a new name.
+-- Records a heartbeat of this process, unless it was declared dead: then its money was released, and it needs
+-- a new name.
+-- KEYS: 1 peers (sorted set by the time of the last heartbeat), 2 name of the data, 3 set while the data is
+-- new.
+-- ARGV: 1 this process, 2 whether it is new, 3 seconds after which a silent process is dead,
+-- 4 seconds after which it is forgotten, 5 a name for data without one, 6 milliseconds for which such data
+-- counts as new, 7 the name known to this process if the server was restarted or replaced, else "": such a
+-- server may have lost the last writes, so its data gets a new name.
 -- Returns "0" when the name is lost, else "1 DATA PEERS…"; another DATA means that all data was lost.
 local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])

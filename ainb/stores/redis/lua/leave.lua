@@ -1,4 +1,4 @@
--- Lets this process count as dead from now on: what it still holds is settled by whoever needs it.
+-- Marks this process as dead; another process settles for it when it needs the money.
 -- KEYS: 1 peers. ARGV: 1 this process, 2 seconds after which a silent process is dead.
 local t = redis.call('TIME'); local now = t[1] + t[2] / 1e6
 redis.call('ZADD', KEYS[1], now - tonumber(ARGV[2]) - 1, ARGV[1])

@@ -1,14 +1,14 @@
 -- Draws money for the calls of one process.
 -- ARGV: 5 owner, 6 amount needed, 7 amount wanted, 8 limit, 9 seconds after which a silent owner is dead,
--- 10 what this process holds here already.
--- Grants -1 where the owner itself counts as dead (it must take another name first), and nothing where what it
--- holds was lost, or while the data is new: others may still have to say what they know.
+-- 10 money that the server should already hold for this owner.
+-- Grants -1 if the owner itself counts as dead (it must take another name first). Grants 0 if the money held
+-- for it was lost, or while the data is new, since other processes may not have reported their balances yet.
 local clock = redis.call('TIME'); local now = clock[1] + clock[2] / 1e6
 local owner, need, want, limit = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if not redis.call('ZSCORE', KEYS[3], owner) then return answer(-1) end
 if redis.call('EXISTS', KEYS[6]) == 1 or aside() < tonumber(ARGV[10]) then return answer(0) end
 open_account()
--- What a call of a dead owner can have cost: a job's reservation belongs to its run and counts in full.
+-- Presumed cost of a dead owner's call. A job's reservation counts in full, since the job runs on.
 local function presumed(name, serial, amount)
   if string.match(serial, '^job') then return amount end
   local worst = tonumber(redis.call('HGET', KEYS[4], name) or MILLION)
@@ -19,7 +19,7 @@ local function release_dead()
   for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
     local name, serial = string.match(field, '^(.*)|(%w+)$')
     local heartbeat = name and redis.call('ZSCORE', KEYS[3], name)
-    if name and not heartbeat then -- the list of peers may be what was lost: it gets the time to speak up
+    if name and not heartbeat then -- perhaps only the list of peers was lost: wait for a heartbeat
       redis.call('ZADD', KEYS[3], now - tonumber(ARGV[9]) + NEW_MS / 1000, name)
     elseif name and tonumber(heartbeat) < now - tonumber(ARGV[9]) then
       if serial ~= 'pot' then

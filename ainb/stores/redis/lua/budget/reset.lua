@@ -1,4 +1,4 @@
--- Sets what is spent to 0; reservations stay.
+-- Sets the spent amount to 0; reservations stay.
 open_account()
 redis.call('HSET', KEYS[1], day, 0)
 redis.call('HINCRBY', KEYS[1], mark, 1)

@@ -1,4 +1,4 @@
--- Restores what a process holds after a reconnect; what it was told to be spent is restored by every script.
+-- Restores the drawn money of a process after a reconnection; every script restores the spent amount.
 -- ARGV: 5 owner, 6 drawn money that is not sent.
 local field = ARGV[5] .. '|pot'
 if tonumber(ARGV[6]) > 0 then redis.call('HSET', KEYS[2], field, ARGV[6])

@@ -1,7 +1,7 @@
 -- Books the cost of a sent call in place of its reservation.
--- ARGV: 5 owner, 6 serial, 7 cost, 8 the highest share of an estimate that a call of this process did cost ("" as
--- before). A call whose owner seemed dead is booked already, and only the difference is. An unknown call was
--- settled before.
+-- ARGV: 5 owner, 6 serial, 7 cost, 8 highest ratio of cost to estimate of this process ("" if unchanged).
+-- A call whose owner was declared dead is already booked with its presumed cost, and only the difference is
+-- booked here. An unknown call was settled before.
 local owner, field, cost = ARGV[5], ARGV[5] .. '|' .. ARGV[6], tonumber(ARGV[7])
 if redis.call('HDEL', KEYS[2], field) == 1 then book(cost)
 else

@@ -1,5 +1,5 @@
 -- Reports an outcome.
--- ARGV: 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neutral), 
+-- ARGV: 8 generation of the permit, 9 outcome (1 failed, 0 answered, -1 neutral),
 -- 10 number of the probe (0: no probe), 11 answers of that generation not yet reported.
 local given, failed = tonumber(ARGV[8]), ARGV[9]
 if state == 'half-open' and given >= probing then
