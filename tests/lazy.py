@@ -1,6 +1,6 @@
-"""Modules that are imported when a test first uses them.
+"""Lazy import of modules: a module is imported when a test first uses it.
 
-Each process of pytest-xdist imports every file of tests and runs a few of them.
+Each process of pytest-xdist imports every test file but runs only some of the tests.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import importlib
 
 
 class Lazy:
-    """A stand-in for a module.
+    """Proxy for a module, imported on first access to an attribute.
 
     Args:
-        name: The module's full name.
+        name: Full name of the module.
     """
 
     def __init__(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Where the Pythons that tests start look for modules."""
+"""Module search path of the Python processes that tests start."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ STARTUP = ROOT / "tests" / "startup"
 
 
 def python_path(*folders: Path) -> str:
-    """A `PYTHONPATH` of these folders, the package's own and the startup file of the tests."""
+    """`PYTHONPATH` with these folders, the root of the repository and the tests' startup folder."""
     return os.pathsep.join(map(str, [*folders, ROOT, STARTUP]))

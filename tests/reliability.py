@@ -1,10 +1,10 @@
 """Print the table of promises under faults: ``python -m tests.reliability [--slow] [WORD...]``.
 
-Each row is a promise, the figure that must hold, and the tests that try to break it; they are run here and
-now. Words choose rows that hold one of them. `--slow` adds the long forms: ten thousand schedules, a hundred
-or two hundred kills. A test may tell a figure of its own with ``record_property("figure", ...)``.
+Each row has a promise, its required figure, and the tests that try to break it, which this command runs. Only
+rows that contain one of the words are run. `--slow` adds the long variants: ten thousand schedules, a hundred
+or two hundred kills. A test reports a measured figure with ``record_property("figure", ...)``.
 
-The exit code is 1 when a promise does not hold.
+The exit code is 1 if a promise does not hold.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Promise:
     """A row of the table.
 
     Attributes:
-        what: What is counted.
-        goal: The figure that must hold.
+        what: The quantity that is counted.
+        goal: The required figure.
         tests: Test files or functions (``FILE::NAME``) that try to break it.
     """
 
@@ -202,7 +202,7 @@ PROMISES = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the tests of the chosen rows, print a line as each is done; 1 where one does not hold."""
+    """Run the tests of the chosen rows and print a line per row; returns 1 if a promise does not hold."""
     words = [word for word in arguments if word != "--slow"]
     chosen = [row for row in PROMISES if not words or any(word in row.what for word in words)]
     failed = False
@@ -215,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(promise: Promise, *, slow: bool) -> tuple[str, bool]:
-    """What the tests of a promise found, and whether it holds."""
+    """Run the tests of a promise; returns their figures as one line, and whether the promise holds."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
@@ -229,8 +229,8 @@ def measure(promise: Promise, *, slow: bool) -> tuple[str, bool]:
 
 
 def read_report(report: Path) -> tuple[str, bool]:
-    """Counts and figures of a run as one line, and whether all tests that ran passed and any did."""
-    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - written by pytest just now
+    """Counts and figures of a run as one line, and whether at least one test ran and none failed."""
+    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest wrote the file
     skipped = [case for case in cases if case.find("skipped") is not None]
     broken = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     ran = len(cases) - len(skipped)

@@ -1,10 +1,10 @@
 """Raises the threshold of the garbage collector while a batch runs, or while many single calls are in flight.
 
 A row in flight has about eighty small objects. With 64 rows in flight the usual threshold starts a collection
-every nine rows; rows in flight then count as survivors, and enough survivors start a full collection. That
+every nine rows. Rows in flight then count as survivors, and enough survivors start a full collection. This
 takes a fifth of a row's time, for objects that reference counting frees anyway. With 1,024 rows in flight, a
-threshold meant for 64 starts a collection every 130 rows, and each one visits the objects of all rows: 150 of
-the 930 us of a row. A thousand single calls at once lose as much to the usual threshold.
+threshold set for 64 starts a collection every 130 rows, and each one visits the objects of all rows: 150 of
+the 930 us of a row. For a thousand single calls at once the usual threshold costs as much.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gc
 import os
 from collections.abc import Iterator
 
-# Twice the objects of a row in flight; cycles are still collected after that number for all rows.
+# Twice the objects of a row in flight; the threshold is this number times the rows in flight.
 ROW_OBJECTS = 160
 LEAST_OBJECTS = 10_000
 # At most about 50 MB of uncollected cycles.
@@ -59,7 +59,7 @@ class Collector:
         self._fit()
 
     def put_back(self) -> None:
-        """Restore the usual threshold, unless it was changed meanwhile."""
+        """Restore the usual threshold, unless the user has changed it since."""
         self._asked.clear()
         self._fit()
 
@@ -67,7 +67,7 @@ class Collector:
         now = gc.get_threshold()
         if self._usual is None:
             self._usual = now
-        elif now[0] != self._set_to:  # the user has set another one
+        elif now[0] != self._set_to:  # the user has set another threshold
             if not self._asked:
                 self._usual = None
             return

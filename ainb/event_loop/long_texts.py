@@ -1,4 +1,4 @@
-"""Runs work on long texts in a thread, so that the event loop can serve other calls meanwhile."""
+"""Runs work on long texts in a thread, so that the event loop can serve other calls at the same time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-# Rules, tokens and digests take up to 0.4 us a character, a thread takes 60 us or more.
+# Rules, token counts and digests take up to 0.4 us per character; a thread costs 60 us or more.
 LONG_CHARACTERS: Final = 8_192
 _ITEM_CHARACTERS: Final = 16
 

@@ -1,4 +1,4 @@
-"""Threads for the user's own code, which may block and on the loop would delay every other call."""
+"""Threads for the user's own code, which may block and, on the event loop, would delay all other calls."""
 
 from __future__ import annotations
 

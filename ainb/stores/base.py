@@ -48,7 +48,7 @@ class Store(Protocol):
         ...
 
     def expect(self, namespace: str, keys: Sequence[str]) -> None:
-        """Prepare for a `get` of each of these keys in the next moment; returns at once."""
+        """Prepare for a `get` of each of these keys that follows at once; never waits."""
         ...
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:

@@ -1,5 +1,4 @@
-"""What an adapter adds to reading and writing JSON: a request into bytes, and bytes into a Reply, without
-any network."""
+"""Cost of an adapter beyond JSON encoding and decoding: request to bytes, bytes to Reply, no network."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ BODIES = {"openai": _completion, "anthropic": anthropic_speaker.whole}
 
 
 class _Raw:
-    """A response that is already here."""
+    """A complete response in memory."""
 
     def __init__(self, body: bytes, target: object) -> None:
         self.status, self.headers, self.request_id = 200, {}, "req_1"
@@ -36,11 +35,11 @@ class _Raw:
         return self._body
 
     def release(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is no connection to release."""
 
 
 async def measure(service: str) -> tuple[float, float]:
-    """Microseconds a call: the adapter's, and those of bare JSON; best of some rounds taken in turn."""
+    """Microseconds per call of the adapter and of bare JSON; the best of alternating rounds."""
     os.environ.setdefault(f"{service.upper()}_API_KEY", "sk-of-a-benchmark-0123456789")
     provider = make_provider(service, clock=SYSTEM_CLOCK)
     request = Request(
@@ -73,7 +72,7 @@ async def measure(service: str) -> tuple[float, float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """(what, measured, peer or limit in the same run, goal)."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     found = []
     for service in BODIES:
         loop = asyncio.new_event_loop()

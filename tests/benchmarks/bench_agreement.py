@@ -1,4 +1,4 @@
-"""Agreement of the small model with people on 300 rated sentences: one row per call, and five."""
+"""Agreement of the small model with human labels of 300 sentences: one row per call, and five."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sentences() -> pd.DataFrame:
 
 
 def run(rows_per_call: int) -> tuple[float, int, int, float]:
-    """Share of sentences labelled as by people, rows without an answer, calls, seconds."""
+    """Share of sentences with the human label, rows without an answer, calls, seconds."""
     data = sentences()
     with tempfile.TemporaryDirectory() as home:
         session = ainb.Session("local:smollm2", config=load_config({"home": Path(home)}), cache=None)
@@ -58,7 +58,7 @@ def run(rows_per_call: int) -> tuple[float, int, int, float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """The table."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     if importlib.util.find_spec("xllamacpp") is None or not weights.is_pulled("smollm2"):
         return [("agreement with people", "model not installed or not pulled", "-", "-")]
     found = []

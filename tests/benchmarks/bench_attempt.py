@@ -1,5 +1,4 @@
-"""What the attempt core (retry, circuit gate, circuit permit) adds to a call that succeeds, with tenacity
-beside it."""
+"""Cost of retry, circuit gate and circuit permit per successful call, compared with tenacity."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ async def answer(call: Call) -> Reply:
 
 
 async def seconds_per_call(handler: Handler, call: Call) -> float:
-    """Best of some rounds: the least disturbed one says what the code costs."""
+    """Best of several rounds, since other load on the machine only adds time."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -65,7 +64,7 @@ async def measure() -> list[tuple[str, str, str, str]]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, a peer in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     return asyncio.run(measure())
 
 

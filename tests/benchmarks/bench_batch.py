@@ -1,5 +1,4 @@
-"""A batch with every stage, log and journal on, beside bare aiohttp against the same server; and what a
-row costs."""
+"""Throughput of a batch with every stage, log and journal, compared with bare aiohttp; cost of a row."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ BUDGET_ROWS = 4_000
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """A server without latency in a process of its own."""
+    """Server without latency, in its own process."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -68,7 +67,7 @@ async def bare(base_url: str) -> float:
 
 
 def batch(base_url: str, home: Path) -> float:
-    """Calls a second of a batch with every stage, log and journal."""
+    """Calls per second of a batch with every stage, log and journal."""
     with ainb.Session("ollama:m", home=home, api_base=base_url) as session:
         session.map([f"warm {number}" for number in range(100)], "{value}")
         start = time.perf_counter()
@@ -79,7 +78,7 @@ def batch(base_url: str, home: Path) -> float:
 
 
 def scripted_us(home: Path, *, journal: bool, where: str) -> float:
-    """Microseconds a row with the scripted model."""
+    """Microseconds per row with the scripted model."""
     with ainb.Session("scripted:echo", home=home, cache=ainb.Cache(where=where)) as session:
         session.map(range(200), "warm {value}", journal=journal)
         start = time.perf_counter()
@@ -118,11 +117,9 @@ async def tenacity_us() -> float:
 
 
 def heavy_tailed(home: Path) -> tuple[float, float]:
-    """Seconds of 200 jobs of very different length with 16 at once, and of a pool of 16 that costs nothing
-    itself.
+    """Seconds of 200 jobs of very different length with 16 at once, and of a pool of 16 without overhead.
 
-    Nobody knows a job's length before it has run, so the pool takes them in their order; knowing it all would
-    not be a peer.
+    The pool runs the jobs in their order, because a real pool does not know their lengths in advance.
     """
     rng = random.Random(7)
     seconds = [min(0.6, 0.01 * rng.paretovariate(1.1)) for _ in range(HEAVY_JOBS)]
@@ -143,7 +140,7 @@ def heavy_tailed(home: Path) -> tuple[float, float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What a batch reaches."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     table = []
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)

@@ -1,4 +1,4 @@
-"""What the cache costs on the event loop, beside diskcache's own calls and a bare asyncio task."""
+"""Cost of the cache on the event loop, compared with diskcache's own calls and a bare asyncio task."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def measure(folder: Path) -> dict[str, float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     with tempfile.TemporaryDirectory() as folder:
         seen = asyncio.new_event_loop().run_until_complete(measure(Path(folder)))
     shared = seen["memory miss"] - seen["make"] - seen["key"] - seen["direct"]

@@ -1,6 +1,6 @@
-"""CPU of the first ``%%ai`` in a fresh process with an HTTP provider, beside the openai SDK's import and first call.
+"""CPU time of the first ``%%ai`` in a new process, compared with import and first call of the openai SDK.
 
-CPU seconds of the process, because every module that is loaded counts, and a busy machine must not.
+CPU seconds of the process include the import of every module, and are independent of other load.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ print(time.process_time() - start)
 
 
 def numbers(code: str, base_url: str) -> list[float]:
-    """What a fresh process prints."""
+    """The numbers that a new process prints."""
     with tempfile.TemporaryDirectory() as home:
         environment = {
             **os.environ,
@@ -59,7 +59,7 @@ def numbers(code: str, base_url: str) -> list[float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     with FaultServer(record=False) as server:
         found, peers = [], []
         for _ in range(ROUNDS):

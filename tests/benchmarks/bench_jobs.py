@@ -1,4 +1,4 @@
-"""50,000 rows as one batch job: the time of our part, and memory beyond input and output."""
+"""A batch job of 50,000 rows: time spent in ainb, and memory beyond input and output."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RUN = textwrap.dedent(
 
 
 def run(url: str, *, as_jobs: bool) -> list:
-    """States with the second of their beginning, seconds in all, peak MB."""
+    """States with the second at which each began, total seconds, peak MB."""
     with tempfile.TemporaryDirectory() as home:
         words = json.dumps([url, home, ROWS, as_jobs])
         environment = {**os.environ, "OPENAI_API_KEY": "nobody", "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -61,7 +61,7 @@ def run(url: str, *, as_jobs: bool) -> list:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """The table."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

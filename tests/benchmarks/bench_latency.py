@@ -1,6 +1,6 @@
-"""Batches against a server with latency, beside bare aiohttp with as many calls in flight, and beside the ideal.
+"""Batches against a server with latency, compared with bare aiohttp at the same concurrency and the ideal.
 
-The first batch finds out how many calls the server takes at once; the later one knows.
+The first batch has to find the server's concurrency; later batches use the recorded one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
     print(server.base_url, flush=True)
     sys.stdin.read()
 """
-# Rows, calls in flight, latency in seconds; what is divided by, and the goals of the first batch and of later ones.
+# Rows, calls in flight, latency in seconds; the divisor, and the goals of the first batch and of later ones.
 CASES = [
     (1_000, 64, 0.3, "ideal", 1.25, 1.10),
     (1_000, 256, 0.3, "bare", 1.6, 1.3),
@@ -37,7 +37,7 @@ CASES = [
 
 @contextlib.contextmanager
 def server(latency: float) -> Iterator[str]:
-    """A server in a process of its own; every answer takes `latency` seconds."""
+    """Server in its own process; every answer takes `latency` seconds."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE.format(latency)],
         stdin=subprocess.PIPE,
@@ -52,7 +52,7 @@ def server(latency: float) -> Iterator[str]:
 
 
 async def bare(base_url: str, rows: int, at_once: int) -> float:
-    """Seconds of aiohttp and a number of workers: encode, post, read, decode."""
+    """Seconds of bare aiohttp with a number of workers: encode, post, read, decode."""
     left = iter(range(rows))
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
@@ -71,7 +71,7 @@ async def bare(base_url: str, rows: int, at_once: int) -> float:
 
 
 def batches(base_url: str, rows: int, at_once: int, home: Path) -> list[float]:
-    """Seconds of the first batch of a place and of the next one, every stage, log and journal on."""
+    """Seconds of the first batch in a home and of the next one, with every stage, log and journal."""
     with ainb.Session("ollama:warm", home=home / "warm", api_base=base_url) as session:
         session.map([f"warm {number}" for number in range(50)], "{value}")
     seconds = []
@@ -86,7 +86,7 @@ def batches(base_url: str, rows: int, at_once: int, home: Path) -> list[float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     table = []
     for count, at_once, latency, measure, first_goal, later_goal in CASES:
         with tempfile.TemporaryDirectory() as folder, server(latency) as base_url:

@@ -1,4 +1,4 @@
-"""The embedded model: start, one answer, four at once, and whether greedy answers repeat."""
+"""Embedded model: time to start, of one answer and of four at once; equality of repeated greedy answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def _round(provider: LocalProvider, concurrency: int) -> tuple[float, list
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     if importlib.util.find_spec("xllamacpp") is None or not weights.is_pulled("smollm2"):
         return [("local model", "not installed or not pulled", "-", "-")]
     options = Local(context_tokens=2048)

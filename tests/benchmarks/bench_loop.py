@@ -1,6 +1,6 @@
-"""Longest stretch of our own code on the session's loop, by what a call carries.
+"""Longest blocking of the session's event loop by ainb, by kind of call.
 
-The server runs in a process of its own; figures are processor time, the best of CALLS calls of each kind.
+The server runs in its own process; figures are CPU time, the best of CALLS calls of each kind.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ print(json.dumps(table))
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     with tempfile.TemporaryDirectory() as home, server(0.0) as base_url:
         environment = {
             **os.environ,

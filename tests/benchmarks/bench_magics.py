@@ -1,5 +1,4 @@
-"""What the notebook front costs, taken in real kernels: loading, the first cell, every later one, and an
-interrupt."""
+"""Cost of the magics in real kernels: loading, the first cell, each later cell, and an interrupt."""
 
 from __future__ import annotations
 
@@ -82,7 +81,7 @@ def _measure() -> dict[str, list[float]]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     middle = {name: statistics.median(values) for name, values in _measure().items()}
     return [
         ("%load_ext ainb in a running kernel", f"{middle['load']:.1f} ms", "-", "<= 20 ms"),

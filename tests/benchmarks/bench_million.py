@@ -1,7 +1,7 @@
 """A million calls: reports of the usage log, the board, and memory of a batch from file to file.
 
-``AINB_BENCH_ROWS`` bounds the number for those in a hurry; the goals are for 1,000,000. Reports stand beside
-what sqlite3 and pandas need to read the same columns as they are stored.
+``AINB_BENCH_ROWS`` sets a lower number of calls; the goals are for 1,000,000. Reports are compared with
+reading the same stored columns with sqlite3 and pandas.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ Seconds = tuple[float, float]
 
 
 def timed(work: Callable[[], object]) -> Seconds:
-    """Wall and processor seconds of the best of ROUNDS runs."""
+    """Wall and CPU seconds of the best of ROUNDS runs."""
     found = []
     for _ in range(ROUNDS):
         start, started = time.perf_counter(), time.process_time()
@@ -80,13 +80,13 @@ def shown(seconds: Seconds) -> str:
 
 
 def plain(path: Path, names: tuple[str, ...]) -> Callable[[], object]:
-    """Reading columns as they are stored into a frame, with sqlite3 and pandas alone."""
+    """Read stored columns into a frame with sqlite3 and pandas alone."""
     stored = ", ".join(COLUMNS[name].stored for name in names)
 
     def read() -> pd.DataFrame:
         connection = sqlite3.connect(path)
         try:
-            return pd.read_sql_query(f"SELECT {stored} FROM calls", connection)  # noqa: S608 - names of ours
+            return pd.read_sql_query(f"SELECT {stored} FROM calls", connection)  # noqa: S608 - fixed names
         finally:
             connection.close()
 
@@ -107,7 +107,7 @@ def scan(path: Path) -> Callable[[], object]:
 
 
 def reports(path: Path) -> list[Line]:
-    """Frames and sums of a log."""
+    """Table rows for frames and sums of a log."""
     log = UsageLog(path, options=Log(max_rows=None))
     size = f"of {ROWS:,} calls"
     ten, all_of_them = timed(plain(path, TEN)), timed(plain(path, DEFAULT_COLUMNS))
@@ -138,7 +138,7 @@ def reports(path: Path) -> list[Line]:
 
 
 def printed(code: str, *arguments: str, seconds: float) -> list[list[float]]:
-    """What code prints last in a process of its own, read as JSON."""
+    """Last line that code prints in its own process, parsed as JSON."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -151,7 +151,7 @@ def printed(code: str, *arguments: str, seconds: float) -> list[list[float]]:
 
 
 def board(home: Path) -> Line:
-    """The board in a fresh process."""
+    """Table row for the board in a new process."""
     first, chart, again = printed(BOARD, str(home), seconds=300)
     return (
         f"board over {ROWS:,} calls: numbers; first chart",
@@ -162,7 +162,7 @@ def board(home: Path) -> Line:
 
 
 def memory(folder: Path) -> Line:
-    """Peak of a batch from a CSV file to another one."""
+    """Table row for the peak memory of a batch from one CSV file to another."""
     source = folder / "in.csv"
     with source.open("w") as file:
         file.write("id,text\n")
@@ -178,7 +178,7 @@ def memory(folder: Path) -> Line:
 
 
 def rows() -> list[Line]:
-    """The table: what, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     with tempfile.TemporaryDirectory() as name:
         home = Path(name) / "home"
         home.mkdir()

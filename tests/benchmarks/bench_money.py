@@ -1,4 +1,4 @@
-"""What counting, pricing and booking take; run by the benchmark runner, or alone."""
+"""Cost of counting tokens, pricing and booking; run by the benchmark runner, or alone."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ROUNDS = 5
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """(what, measured, peer or limit in the same run, goal)."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     return [*_counting(), *_pricing(), *_booking()]
 
 
 def _micros(work, times: int) -> float:
-    """Best of a few rounds, in microseconds a call."""
+    """Best of several rounds, in microseconds per call."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -118,7 +118,7 @@ def _booking() -> list[tuple[str, str, str, str]]:
 
 
 def _plain_set(path: Path) -> float:
-    """One upsert in WAL mode, for scale."""
+    """Microseconds of one upsert in WAL mode, for comparison."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")

@@ -1,4 +1,4 @@
-"""Panels: what watching a batch costs it."""
+"""Cost of a panel that shows a running batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ script("model", [Step(text="positive", delay_seconds={seconds})])
 session = ainb.Session("scripted:model", cache=None)
 times = {{"without": [], "with": []}}
 for turn in range(2 * {pairs} + 2):
-    # Each pair the other way round, so that what comes second has no advantage.
+    # The order alternates, so that neither variant always runs second.
     watched = (turn + turn // 2) % 2
     watcher = BatchPanel.open(state=session.state) if watched else (lambda progress: None)
     start = time.perf_counter()
@@ -35,7 +35,7 @@ print(json.dumps(times))
 
 
 def in_kernel(code: str) -> dict[str, list[float]]:
-    """Run code in a kernel that somebody watches; what it prints last, read as JSON."""
+    """Run code in a kernel whose output a client reads; returns the printed JSON."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env={**os.environ, "PYTHONPATH": str(ROOT), "AINB_DISPLAY": "auto"})
     client = manager.client()
@@ -67,7 +67,7 @@ def watched(seconds: float, rows: int, pairs: int) -> Line:
 
 
 def rows() -> list[Line]:
-    """The table: what, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     return [watched(0.05, 150, 7), watched(0.0, 1500, 5)]
 
 

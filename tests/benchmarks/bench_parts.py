@@ -1,7 +1,7 @@
-"""What a row costs by part, in microseconds of CPU, and beside it the same of another tree.
+"""CPU microseconds of a row by part, optionally compared with another source tree.
 
-A part is the difference of two batches that differ in it alone, each the least of several rounds. Name the
-folder of an older checkout in ``AINB_BEFORE`` and its figures are measured in turn with those of this tree.
+The cost of a part is the difference of two batches that differ only in this part, each the best of several
+rounds. If ``AINB_BEFORE`` names the folder of an older checkout, both trees are measured in alternation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).parent / "parts" / "worker.py"
-ROUNDS = 20  # many short ones: the least of them is of a moment in which the machine was quiet
+ROUNDS = 20  # many short ones, so that the best is hardly disturbed by other load
 SERVE = """
 import sys
 from tests.fault_server import FaultServer
@@ -28,7 +28,7 @@ MEASURED = (
     "bare", "chain", "base", "validation", "attempt", "rate limit", "tokens", "price", "budget",
     "memory", "disk", "journal", "http", "http headers", "all", "all http",
 )  # fmt: skip
-# What is printed, and the sum of measured figures that it is; "log" is the CPU of its thread in `base`.
+# Printed name, and the measured figures that it sums; "log" is the CPU of the log's thread in `base`.
 PARTS: tuple[tuple[str, dict[str, int]], ...] = (
     ("record and chain", {"chain": 1, "log": -1}),
     ("runner, outcome, frame", {"base": 1, "chain": -1}),
@@ -65,7 +65,7 @@ class Worker:
         self.best: dict[str, float] = {}
 
     def measure(self, name: str) -> None:
-        """One round of one batch; the least of all rounds is kept."""
+        """Run one round of one batch; the best of all rounds is kept."""
         self._process.stdin.write(f"{name}\n")
         self._process.stdin.flush()
         figures = json.loads(self._process.stdout.readline())
@@ -74,7 +74,7 @@ class Worker:
             self._keep("log", figures["log"])
 
     def part(self, terms: dict[str, int]) -> float:
-        """Microseconds a row of a part."""
+        """Microseconds per row of a part."""
         return sum(sign * self.best[name] for name, sign in terms.items())
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class Worker:
 
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """A server without latency in a process of its own."""
+    """Server without latency, in its own process."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -100,7 +100,7 @@ def server() -> Iterator[str]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, the older tree in the same run, goal."""
+    """Table rows: name, measured figure, figure of the older tree in the same run, goal."""
     before = os.environ.get("AINB_BEFORE")
     trees = [ROOT, *([Path(before).resolve()] if before else [])]
     with server() as base_url:

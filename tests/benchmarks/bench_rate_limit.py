@@ -1,4 +1,4 @@
-"""What a permit costs when nobody waits, and when everybody does."""
+"""Cost of a permit, with an empty queue and with a full one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.stage import RateLimitStage
 from ainb.providers.scripted import ScriptedProvider
 
-ROUNDS = 60  # the best of many short ones: the machine may be busy
+ROUNDS = 60  # many short ones, so that the best is hardly disturbed by other load
 CALLS = 400
 ROOMY = {"requests_per_minute": 6e7, "tokens_per_minute": 6e10}
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, the peer in the same run, the goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     return asyncio.new_event_loop().run_until_complete(_rows())
 
 

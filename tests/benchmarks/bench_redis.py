@@ -1,4 +1,4 @@
-"""What shared state adds to a call, beside the same session with state of its own."""
+"""Cost that shared state adds to a call, compared with the same session with local state."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def measure(server: Server, folder: Path) -> dict[str, list[float]]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     if shutil.which("redis-server") is None:
         return [("shared state (needs redis-server)", "-", "-", GOAL)]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,4 @@
-"""What a cassette costs: to load, to answer a call, to record one; beside the cache's hit and a plain read
-of the same JSON."""
+"""Cost of loading a cassette, replaying a call and recording one, compared with a plain read of the JSON."""
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ def make_stage(mode: Mode, folder: Path) -> ReplayStage:
 
 
 async def seconds(stage: ReplayStage, calls: int, start: int = 0, *, anew: bool = False) -> float:
-    # What is written waits for the disk; the rest is the processor's alone.
+    # Recording waits for the disk, so it is measured in wall time; the rest in CPU time.
     clock = time.perf_counter if anew else time.process_time
     best = float("inf")
     for round_number in range(ROUNDS):
@@ -59,7 +58,7 @@ async def seconds(stage: ReplayStage, calls: int, start: int = 0, *, anew: bool 
         prepared = [make_call(first + number) for number in range(calls)]
         began = clock()
         for call in prepared:
-            with contextlib.suppress(ReplayMissError):  # the miss is what is measured
+            with contextlib.suppress(ReplayMissError):  # the miss is measured
                 await stage(call, answer)
         best = min(best, (clock() - began) / calls)
     return best
@@ -73,7 +72,7 @@ async def fill(folder: Path) -> None:
 def best_of(work: object) -> float:
     best = float("inf")
     for _ in range(ROUNDS):
-        began = time.process_time()  # of the processor: what else the machine does matters less
+        began = time.process_time()  # CPU time, because other load affects it less
         work()  # type: ignore[operator]
         best = min(best, time.process_time() - began)
     return best
@@ -98,7 +97,7 @@ async def measure(folder: Path) -> dict[str, float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """What, measured, peer in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     with tempfile.TemporaryDirectory() as folder:
         seen = asyncio.new_event_loop().run_until_complete(measure(Path(folder)))
     size = f"{seen['bytes'] / 1e6:.1f} MB"

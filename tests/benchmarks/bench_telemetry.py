@@ -1,5 +1,4 @@
-"""What a span and the metrics of a call cost beside its usage row; nobody exports them, so that ainb's own
-part is seen."""
+"""Cost of the span and metrics of a call, without an exporter, so that only ainb's own part is measured."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def _event() -> CallFinished:
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Microseconds of one run, best of some rounds."""
+    """Microseconds of one run, best of several rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -46,7 +45,7 @@ def _best(work: Callable[[], object]) -> float:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """(what, measured, peer or limit in the same run, goal)."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     tracers, meters, event = TracerProvider(), MeterProvider(), _event()
     listener = Telemetry("session", tracer_provider=tracers, meter_provider=meters).listener
     row = build_row(event, session_id="session")

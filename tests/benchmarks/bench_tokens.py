@@ -1,4 +1,4 @@
-"""Dollars for 2,000 rows with a 2,000-token instruction, at servers that bill as the providers do."""
+"""Cost in USD of 2,000 rows with a 2,000-token instruction, at servers that bill as the providers do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def instruction() -> str:
 
 
 def run(model: str, way: str) -> tuple[Decimal, Decimal, int, int]:
-    """USD for input and in all, requests that read a cached prefix, and requests."""
+    """Input cost and total cost in USD, number of requests that read a cached prefix, number of requests."""
     data = pd.DataFrame(
         {"text": [f"it is {'good' if row % 3 else 'bad'}, says {row}" for row in range(ROWS)]}
     )
@@ -53,7 +53,7 @@ def run(model: str, way: str) -> tuple[Decimal, Decimal, int, int]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """The table."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     os.environ.setdefault("OPENAI_API_KEY", "nobody")
     os.environ.setdefault("ANTHROPIC_API_KEY", "nobody")
     found = []

@@ -1,4 +1,4 @@
-"""The usage log: what a row costs the call, and how fast the filter of secrets is."""
+"""Cost of a usage row per call, and speed of the redaction of secrets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def a_call() -> CallFinished:
 
 
 def best_us(work, number: int, repeat: int = 5) -> float:
-    """Microseconds of one of `number`, the best of `repeat` runs."""
+    """Microseconds per execution in the best of `repeat` runs of `number` executions."""
     times = []
     for _ in range(repeat):
         start = time.perf_counter()
@@ -135,7 +135,7 @@ def filters() -> list[Line]:
 
 
 def rows() -> list[Line]:
-    """The table: what, measured, peer or limit in the same run, goal."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     return [*hot_path(), *filters()]
 
 

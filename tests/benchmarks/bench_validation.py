@@ -1,4 +1,4 @@
-"""What looking at a prompt costs, and the worst that 1 MB made to hurt can do to a rule."""
+"""Cost of validating a prompt, and the slowest rule on 1 MB of adversarial text."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Row = tuple[str, str, str, str]
 
 
 class Provider:
-    """Here only its name counts."""
+    """Provider of which only the name is used."""
 
     name, free = "openai", False
 
 
 def microseconds(work) -> float:
-    """Processor time, so that what else the machine does matters less."""
+    """CPU microseconds per execution, because other load affects them less than wall time."""
     timer = timeit.Timer(work, timer=time.process_time)
     number = max(1, int(0.05 / max(1e-6, timer.timeit(50) / 50)))
     return min(timer.repeat(5, number)) / number * 1e6
@@ -49,7 +49,7 @@ def review(text: str, **options) -> float:
 
 
 def stage(text: str) -> float:
-    """The whole stage: the prompt, the length of the context, the reply."""
+    """CPU microseconds of the whole stage: prompt, context length and reply."""
     reply = Reply(text="positive")
 
     async def proceed(_call: Call) -> Reply:
@@ -62,14 +62,14 @@ def stage(text: str) -> float:
     call = Call(request=request, provider=Provider())
 
     def work() -> None:
-        with contextlib.suppress(StopIteration):  # it waits for nothing
+        with contextlib.suppress(StopIteration):  # the coroutine never waits
             made(call, proceed).send(None)
 
     return microseconds(work)
 
 
 def worst(look: Callable[[str], object]) -> tuple[float, str]:
-    """Processor milliseconds of the slowest of the texts, and of what it is made."""
+    """CPU milliseconds of the slowest text, and the unit that the text repeats."""
     texts = {}
     for unit in (*NASTY, *(f"{in_place(name)}\n" for name in NAMES)):
         size = MEGABYTE // len(unit.encode("utf-8", "surrogatepass"))
@@ -85,7 +85,7 @@ def processor_seconds(look: Callable[[str], object], text: str) -> float:
 
 
 def rows() -> list[Row]:
-    """One row a figure."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     code = (Path(presets.__file__).read_text(encoding="utf-8") * 2)[:2_000]
     prose, umlauts = (PROSE * 30)[:2_000], (UMLAUTS * 30)[:2_000]
     naive = [re.compile(pattern) for _, pattern in PATTERNS]

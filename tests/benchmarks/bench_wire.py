@@ -1,4 +1,4 @@
-"""What the adapter costs beside aiohttp alone: same server, same machine, one after the other."""
+"""Throughput of the adapter compared with bare aiohttp, in turn against the same server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def calls_per_second(send: Send) -> float:
 
 
 def adapter(base_url: str, *, stream: bool = False) -> Send:
-    """The provider, a new request each time."""
+    """Calls through the adapter, each with a new request."""
     provider = OpenAIProvider(SERVICES["ollama"], clock=SYSTEM_CLOCK)
     options = CallOptions(on_text=(lambda _text: None) if stream else None)
 
@@ -65,7 +65,7 @@ def adapter(base_url: str, *, stream: bool = False) -> Send:
 
 
 async def bare(base_url: str) -> float:
-    """aiohttp alone: encode, post, read, decode."""
+    """Calls through bare aiohttp: encode, post, read, decode."""
     url = base_url + "/chat/completions"
     body = {"model": "m", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 20}
     headers = {"Content-Type": "application/json"}
@@ -79,7 +79,7 @@ async def bare(base_url: str) -> float:
 
 
 async def measure(base_url: str) -> dict[str, float]:
-    """Best of some rounds of each, taken in turn, so that a busy neighbour hits all alike."""
+    """Best of several alternating rounds of each, so that other load affects all alike."""
     best: dict[str, float] = {}
     for _ in range(ROUNDS):
         for name, rate in (
@@ -93,7 +93,7 @@ async def measure(base_url: str) -> dict[str, float]:
 
 
 def rows() -> list[tuple[str, str, str, str]]:
-    """(what, measured, peer or limit in the same run, goal)."""
+    """Table rows: name, measured figure, peer or limit in the same run, goal."""
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

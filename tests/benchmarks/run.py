@@ -1,7 +1,7 @@
 """Print the table of figures: ``python tests/benchmarks/run.py [NAME...]``.
 
-Each ``bench_NAME.py`` has ``rows()``: (what, measured here, peer or limit in the same run, goal). Nothing
-here fails on a time.
+Each ``bench_NAME.py`` has ``rows()``, which returns tuples: name, measured figure, peer or limit in the same
+run, goal. A missed goal is not a failure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def load(path: Path):
 
 
 def rows(path: Path):
-    """The rows of one file; one row that says why where it fails, so that the table goes on."""
+    """The rows of one file; if it fails, one row with the error, so that the other files still run."""
     try:
         return load(path).rows()
     except Exception as error:  # noqa: BLE001 - whatever it is

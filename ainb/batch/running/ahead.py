@@ -1,4 +1,4 @@
-"""Builds the calls of the next rows in advance, so that one look-up finds those that the cache lacks."""
+"""Builds the calls of the next rows in advance, so that one cache lookup serves all of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from ainb.messages import Call
 
 ROWS = 32
-# Keys are digests of whole prompts: more of them at once would delay other calls.
+# A key is a digest of the whole prompt; digests of more text at once would delay other calls.
 MAX_CHARACTERS = 50_000
 
 
 class CallsAhead:
     """Builds the calls of the next rows in memory, 32 at a time.
 
-    A lookup of its own for each row takes 30 us of CPU, and twice gives up the interpreter's lock, which the
-    threads that write log, journal and cache then hold for a while.
+    A separate lookup per row takes 30 us of CPU and releases the interpreter lock twice, which the threads
+    that write log, journal and cache then hold for a while.
 
-    Rows that are read in a thread, or whose values are written by code of the user, are left to their turn,
-    and so is an error of a row or of the source.
+    Not built in advance are rows that are read in a thread and rows whose values need the user's code to be
+    converted. An error of a row or of the source is raised when that row is read.
 
     Args:
         context: Context of the batch.

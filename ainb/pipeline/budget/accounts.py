@@ -23,7 +23,7 @@ class Account(NamedTuple):
 
     Attributes:
         scope: "call", "batch", "session", "user" or "day".
-        name: Which one: a batch's id, a user's name, a date; "" where there is only one.
+        name: Name within the scope: a batch's id, a user's name, a date; "" if the scope has one account.
     """
 
     scope: str
@@ -87,7 +87,7 @@ class Book(Protocol):
         ...
 
     def reset(self, account: Account) -> None:
-        """Set what is spent to 0; reservations stay."""
+        """Set the spent amount to 0; reservations stay."""
         ...
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class MemoryBook:
         return Balance(self._settled.get(account, ZERO), self._reserved.get(account, ZERO))
 
     def reset(self, account: Account) -> None:
-        """Set what is spent to 0; reservations stay."""
+        """Set the spent amount to 0; reservations stay."""
         self._settled.pop(account, None)
 
     def forget(self, account: Account) -> None:

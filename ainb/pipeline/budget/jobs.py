@@ -14,7 +14,7 @@ from ainb.pipeline.budget.stage import BudgetStage
 
 # Scope, name and USD of a reservation, as stored in a job's record.
 JobHold = tuple[str, str, str]
-# Longer than a server whose data is new gives no money.
+# Longer than the time in which a server with new data grants no money.
 FETCH_SECONDS = 3.0
 FETCH_TRIES = 60
 
@@ -64,8 +64,8 @@ class JobBudget:
     async def reserve(self, job: str, call: Call, amount: Decimal) -> bool:
         """Reserve `amount` for a job; False, and nothing is reserved, when the money is not available now.
 
-        A book on a server fetches money upon the first request and returns unused money after a second, so a
-        failed reservation is tried again within `FETCH_SECONDS`.
+        A shared book draws money on the first request and returns unused money after a second, so a
+        reservation that must wait is tried again for `FETCH_SECONDS`.
         """
         for attempt in range(FETCH_TRIES):
             if attempt:

@@ -168,7 +168,7 @@ class Ledger:
             return self._memory.accounts(scope)
 
     def reset(self, account: Account) -> None:
-        """Set what is spent in an account to 0, and wake waiters."""
+        """Set the spent amount of an account to 0, and wake waiters."""
         with self._lock:
             self._book(account).reset(account)
             self._pump()

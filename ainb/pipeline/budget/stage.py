@@ -204,7 +204,7 @@ class BudgetStage:
         return [status_of(account, options.usd, self._ledger.balance(account)) for account in accounts]
 
     def reset(self) -> None:
-        """Set what is spent to 0: of today, the session, every user or every batch."""
+        """Set the spent amount to 0: of today, the session, every user or every batch."""
         for item in self.status():
             self._ledger.reset(Account(item.scope, item.name))
         self._warned.clear()
@@ -217,7 +217,7 @@ class BudgetStage:
             await self._reserve(spending, "nothing was sent")
 
     def _reserve_bound(self, spending: _Spending) -> bool:
-        """Reserve an upper bound that needs no counting; False where the call must be quoted.
+        """Reserve an upper bound that needs no token count; False if the call must be quoted.
 
         Counting tokens is the slowest step of this stage and matters only near the limit.
         """

@@ -70,7 +70,7 @@ def _mark_saved(reply: Reply) -> Reply:
 
 
 def copy_value(value: T) -> T:
-    """A deep copy; the value itself where it cannot be copied."""
+    """A deep copy; the value itself if it cannot be copied."""
     if value is None or type(value) is str:
         return value
     try:

@@ -64,7 +64,7 @@ class Lookup:
         return entry
 
     def expect(self, keys: Sequence[str]) -> None:
-        """Say which entries are read in the next moment; a fault is reported, not raised."""
+        """Prepare the store for reads of these keys that follow at once; a fault is reported, not raised."""
         try:
             if keys:
                 self._store.expect(self._namespace, keys)
@@ -97,7 +97,7 @@ class Lookup:
         Returns:
             Dict with `store` (its name), `hits`, `misses`, `coalesced`, `stale`; `hit_rate`, the share of
             hits and coalesced, None before the first lookup; `entries` and `size_bytes` of the whole store,
-            None where a network store cannot give them at once.
+            None if a network store cannot give them at once.
         """
         saved = self.hits + self.coalesced
         asked = saved + self.misses

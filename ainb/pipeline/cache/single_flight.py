@@ -193,12 +193,12 @@ class SingleFlight(Generic[T, C]):
         """Start work in a task with the caller's context variables; `find` must just have returned None.
 
         Args:
-            key: What is asked for.
+            key: Key of the request.
             work: Makes the outcome.
-            payload: What the work is about.
-            party: Whom the same limits govern.
-            on_end: Called with the turn when the work has ended, in the callback that wakes the waiters: a
-                callback of its own would be one more step of the loop for each call.
+            payload: Input of the work.
+            party: Identifies the callers under the same limits.
+            on_end: Called with the turn when the work has ended, in the callback that wakes the waiters,
+                since another callback would add a step of the loop to each call.
 
         Returns:
             The shared call, and the turn that its task must take to send.
@@ -232,7 +232,7 @@ class SingleFlight(Generic[T, C]):
 
 
 def _copy_error(error: BaseException) -> BaseException:
-    """A copy, so that each raised error has its own traceback; the error itself where copying fails."""
+    """A copy, so that each raised error has its own traceback; the error itself if copying fails."""
     try:
         copied = copy.copy(error)
     except Exception:  # noqa: BLE001 - exception classes of other packages may need arguments that a copy does not pass

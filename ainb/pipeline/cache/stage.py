@@ -110,7 +110,7 @@ class CacheStage:
         return proceed(call) if work is None else self._in_turn(work, call, proceed)
 
     def expect(self, calls: Sequence[Call]) -> None:
-        """Prepare for calls that come in the next moment: what the store lacks is looked up for all at once.
+        """Find out in one lookup which answers the store lacks, for calls that follow at once.
 
         Raises:
             ConfigError: A parameter cannot be part of a cache key.
@@ -140,8 +140,8 @@ class CacheStage:
         """Delete stored answers older than an age; returns their number.
 
         Args:
-            older_than_seconds: The age; None means the session's ttl_seconds; nothing is deleted where that
-                is None too.
+            older_than_seconds: The age; None means the session's ttl_seconds. If that is None too, nothing is
+                deleted.
         """
         return await self._lookup.prune(older_than_seconds)
 

@@ -42,7 +42,7 @@ class Answer:
         """Parse a complete body.
 
         Raises:
-            UnreadableError: It is not an answer; the text says what it is instead.
+            UnreadableError: It is not an answer; the message names the kind of data.
         """
         raise NotImplementedError
 

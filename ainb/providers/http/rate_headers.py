@@ -60,9 +60,9 @@ def read_limits(headers: Mapping[str, str], unix_now: float) -> list[Reading]:
 
 
 def _reset(text: str, unix_now: float) -> float | None:
-    """Seconds until the reset; durations, which repeat from reply to reply, are read once."""
+    """Seconds until the reset; durations, which repeat from reply to reply, are parsed once."""
     seconds = None if ":" in text else _duration(text)
-    # Large numbers are moments, and so is what is no duration; those differ from reply to reply.
+    # Large numbers and all other texts are points in time; they differ from reply to reply.
     return seconds if seconds is not None and seconds < _MOMENT else parse_reset(text, unix_now=unix_now)
 
 

@@ -169,7 +169,7 @@ class DayBook:
             return Balance(usd_of(known.spent), usd_of(reserved + known.held))
 
     def reset(self, account: Account) -> None:
-        """Set what is spent to 0; reservations stay."""
+        """Set the spent amount to 0; reservations stay."""
         with self._lock:
             known = self._account(account)
             if self._fallback is not None:

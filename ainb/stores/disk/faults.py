@@ -33,7 +33,10 @@ class Faults:
         self._paused_until = self._clock.monotonic() + REST_SECONDS
         # diskcache's Timeout has no text; the error of SQLite is its context.
         reason = " ".join((str(error) or str(error.__context__ or "")).split()) or type(error).__name__
-        self.note(f"the disk cache cannot be used just now ({reason}); answers are kept in memory for now")
+        self.note(
+            f"the disk cache cannot be used ({reason}); answers are kept in memory, and the disk is tried "
+            f"again after {REST_SECONDS:.0f} s"
+        )
 
     def resume(self) -> None:
         """Use the disk again at once."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ainb.stores.disk.text_cache import TextCache
 
 EXIT_SECONDS = 2.0
-# How long a look that found nothing counts. What another kernel stores meanwhile is missed, as it is while
-# its call is in flight.
+# Time for which a miss is remembered. A text that another kernel stores within this time is not found, just
+# like one whose call is still in flight.
 ABSENT_SECONDS = 0.1
 MAX_ABSENT = 4_096
 
@@ -84,11 +84,11 @@ class DiskStore:
         if self._faults.is_paused() or (database is None and (database := self._open()) is None):
             return
         now = self._clock.monotonic()
-        if len(self._absent) > MAX_ABSENT:  # of rows that were never asked for
+        if len(self._absent) > MAX_ABSENT:  # names that were never read
             self._absent.clear()
         named = (f"{namespace}:{key}" for key in keys)
-        # Before the file is asked, as in `get`: a queued text may be in the file by the time it is read, and
-        # one that is not queued is in the file already.
+        # The queue is read before the file, as in `get`: in the other order a text could move from the queue
+        # to the file between the two reads and be missed.
         asked = [name for name in named if self._queue.find(name) is None]
         for place in range(0, len(asked), MOST_NAMES):
             names = asked[place : place + MOST_NAMES]

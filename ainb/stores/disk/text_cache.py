@@ -183,7 +183,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
                 threading.Event().wait(OPEN_PAUSE_SECONDS)
 
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # noqa: FBT001, FBT002 - diskcache's signature
-        """Apply one of our settings; values of the file are used for the row counters only."""
+        """Apply one of SETTINGS; values of the file are used for the row counters only."""
         if key in METADATA:
             return super().reset(key)
         if key not in SETTINGS:
@@ -212,12 +212,12 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return None if found is None else self._disk.fetch(*found, False)
 
     def held(self, names: Sequence[str]) -> set[str]:
-        """Those of up to MOST_NAMES names under which something is stored, whatever it is.
+        """Those of up to MOST_NAMES names under which a row is stored, valid or not.
 
         Raises:
             sqlite3.Error: The file cannot be read.
         """
-        # Filled up with the first name, so that the connection keeps one prepared statement.
+        # Padded with the first name, so that the connection keeps one prepared statement.
         asked = [*names, *[names[0]] * (MOST_NAMES - len(names))]
         return {name for (name,) in self._con.execute(_HELD, asked)}
 

@@ -141,7 +141,7 @@ class RedisBook:
 
     @locked
     def reset(self, account: Account) -> None:
-        """Set what is spent to 0; reservations stay."""
+        """Set the spent amount to 0; reservations stay."""
         self._account(account).confirmed = 0
         self._run(RESET, account)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Below the 700 new objects that start a garbage collection: with 20,000 rows alive at once, collections took
 # half of the time.
 FETCH_ROWS = 500
-# pandas 3 calls its text dtype "str"; before it, "str" meant objects.
+# pandas 3 names its text dtype "str"; in earlier versions "str" means object.
 TEXT_DTYPE: Any = "str" if int(pd.__version__.split(".", maxsplit=1)[0]) >= 3 else "string"  # noqa: PLR2004 - the version
 
 
@@ -54,7 +54,7 @@ class _Column:
 
 
 class _TextColumn:
-    """A column of texts; where pandas keeps texts in Arrow, no string lives longer than its piece."""
+    """A column of texts; if pandas stores texts in Arrow, each piece is converted when it is added."""
 
     def __init__(self) -> None:
         self._in_arrow = getattr(pd.api.types.pandas_dtype(TEXT_DTYPE), "storage", None) == "pyarrow"

@@ -1,6 +1,6 @@
-"""Measures parts of a row's work on request: a name a line on stdin, figures as JSON on stdout.
+"""Measures the parts of a row: reads one part name per line from stdin, writes figures as JSON to stdout.
 
-A process of its own, so that two trees can be measured in turn: `ainb` and `tests` are those of PYTHONPATH.
+Runs as a separate process, so that two trees can be measured in turn; PYTHONPATH selects the tree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PRICES = {
 }
 LOG_THREAD = "ainb-usage"
 
-# What each part has switched on, besides the runner, the record of the call and its row in the log.
+# Options of each part; the runner, the record of the call and its row in the log are always on.
 PARTS: dict[str, dict[str, object]] = {
     "base": {},
     "validation": {"validation": ainb.Validation()},
@@ -58,7 +58,7 @@ PARTS: dict[str, dict[str, object]] = {
 
 
 class Batches:
-    """One session a part, all in one temporary home each."""
+    """One session per part, each with its own temporary home."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class Batches:
             [f"row {turn} {row}" for row in range(rows)], "Classify: {value}", journal=journal, **limits
         )
         assert (frame["status"] == "ok").all()
-        session.core.log.flush()  # what is left of the log's work belongs to these rows
+        session.core.log.flush()  # the remaining work of the log belongs to these rows
 
     def _open(self, part: str) -> ainb.Session:
         over_http = "http" in part
@@ -96,7 +96,7 @@ class Batches:
 
 
 class Chain:
-    """Calls through the pipeline with everything off, one after another and without a batch."""
+    """Calls through the pipeline with all options off, one after another and without a batch."""
 
     def __init__(self, folder: Path) -> None:
         self._session = ainb.Session("scripted:echo", config=ainb.Config(**OFF, home=folder / "chain"))
@@ -116,7 +116,7 @@ class Chain:
 
 
 async def bare(base_url: str) -> None:
-    """aiohttp alone: encode, post, read, decode."""
+    """Calls through bare aiohttp: encode, post, read, decode."""
     left = iter(range(ROWS))
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:

@@ -1,4 +1,4 @@
-"""The floor: aiohttp and a semaphore, no checks at all."""
+"""Lower bound: bare aiohttp with a semaphore, without any checks."""
 
 from __future__ import annotations
 

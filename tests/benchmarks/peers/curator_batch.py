@@ -1,4 +1,4 @@
-"""Curator's LLM without a limit of rate; its files are in a folder of this run."""
+"""Curator's LLM without a rate limit; its files are in a temporary folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LiteLLM's acompletion and a semaphore."""
+"""LiteLLM's acompletion with a semaphore."""
 
 from __future__ import annotations
 

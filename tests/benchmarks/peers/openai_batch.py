@@ -1,4 +1,4 @@
-"""The openai SDK and a semaphore."""
+"""The openai SDK with a semaphore."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Batches of ainb beside those of other packages against one server with latency: ``make bench-peers``.
+"""Compare batches of ainb and other packages against one server with latency: ``make bench-peers``.
 
-Each runs 1,000 prompts with 64 in flight, as its own documentation shows it. Peers run with the Python that
-is named as the first argument, curator with the second; ainb runs with this one. Times are of this machine
-at this moment, so the ratios count.
+Each package runs 1,000 prompts with 64 in flight, in the way that its documentation shows. ainb runs with
+this Python, curator with the one of the second argument, other peers with the one of the first. Times depend
+on the machine and its load, so compare the ratios.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
 
 
 def measured(python: str, name: str, base_url: str) -> list[str]:
-    """Version, seconds of the first and of the second batch, rows answered; or one text that says why not."""
+    """Version, seconds of the first and the second batch, answered rows; or one text with the error."""
     done = subprocess.run(
         [python, str(HERE / f"{name}_batch.py"), base_url, str(ROWS), str(AT_ONCE)],
         cwd=ROOT,

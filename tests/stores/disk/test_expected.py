@@ -188,7 +188,7 @@ def test_a_file_that_cannot_be_read_costs_one_notice_and_memory_takes_over(shelf
     shelf.set("l", "in memory")
 
     assert [shelf.get("k"), shelf.get("l")] == [None, "in memory"]
-    assert ["cannot be used just now" in notice.text for notice in shelf.notices] == [True]
+    assert ["disk cache cannot be used" in notice.text for notice in shelf.notices] == [True]
     shelf.expect("l")  # the disk rests
     assert shelf.get("l") == "in memory"
     shelf.clock.advance(REST_SECONDS)
