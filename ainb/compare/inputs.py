@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from ainb.batch import Template
 from ainb.compare.fields import Field, read_truth
 from ainb.compare.labels import Label, declared_order, in_order, label_order
 from ainb.compare.metrics.kappa import Weights
+from ainb.compare.metrics.random_stream import fixed_stream
 from ainb.errors import ConfigError
 from ainb.events import Notice
 from ainb.suggestions import closest
@@ -138,7 +137,7 @@ def label_rows(
     if sample is not None:
         if type(sample) is not int or sample < 1:
             raise ConfigError(f"sample must be a whole number of rows, 1 or more; it is {sample!r}")
-        places = sorted(np.random.default_rng(seed).permutation(places)[:sample].tolist())
+        places = sorted(fixed_stream(seed).permutation(places)[:sample].tolist())
     declared = declared_order(column)
     return Labelled(
         data=table.iloc[places],

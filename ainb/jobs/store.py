@@ -167,10 +167,14 @@ class JobStore:
             run_id: Run; None means all runs.
             is_open: Only jobs that are not merged.
         """
-        query = "SELECT record FROM jobs WHERE (?1 IS NULL OR run_id = ?1) AND (NOT ?2 OR state <> ?3)"
+        query = (
+            "SELECT record FROM jobs WHERE (:run_id IS NULL OR run_id = :run_id) "
+            "AND (NOT :is_open OR state <> :merged)"
+        )
         with self._lock:
             found = self._db.execute(
-                f"{query} ORDER BY planned_at DESC, job_uuid DESC", (run_id, is_open, State.MERGED)
+                f"{query} ORDER BY planned_at DESC, job_uuid DESC",
+                {"run_id": run_id, "is_open": is_open, "merged": State.MERGED},
             ).fetchall()
         return [_decode(text) for (text,) in found]
 

@@ -45,7 +45,7 @@ def test_loading_imports_nothing_heavy_and_a_first_call_only_what_the_cache_need
     assert done.stdout.splitlines() == [
         "",
         (
-            "ainb,ainb.host,ainb.magics,ainb.magics.display,ainb.magics.display.frames,ainb.magics.errors,"
+            "ainb,ainb.host,ainb.lazy,ainb.magics,ainb.magics.display,ainb.magics.display.frames,ainb.magics.errors,"
             "ainb.magics.jupyter_ai"
         ),
         "orjson,diskcache",
