@@ -223,7 +223,7 @@ def test_an_outage_while_waiting_is_survived_and_told_once(make_session, texts, 
         frame = job.result(60)
 
         assert (frame["status"] == "ok").all()
-        assert len([text for text in notices(events) if "asked about again" in text]) == 1
+        assert len([text for text in notices(events) if "is polled again" in text]) == 1
 
 
 @BOTH
@@ -338,7 +338,7 @@ def test_rows_that_are_sent_live_while_a_job_holds_them_give_one_notice(
         before = len(notices(events))
         session.map(texts, PROMPT, cache=cache)
 
-    (said,) = [text for text in notices(events)[before:] if "paid twice" in text]
+    (said,) = [text for text in notices(events)[before:] if "paid for twice" in text]
     assert job_id in said
     assert "batch_api=True" in said
 
@@ -353,4 +353,4 @@ def test_other_rows_and_answered_ones_give_no_notice(make_session, texts, events
         session.map(texts, PROMPT)
         session.map(texts, "A third: {text}")
 
-    assert not [text for text in notices(events) if "paid twice" in text]
+    assert not [text for text in notices(events) if "paid for twice" in text]
