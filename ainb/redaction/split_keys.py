@@ -29,8 +29,11 @@ _NEXT_LITERAL = rf"[\"'][ \t]{{0,8}}[+.&\\]?[ \t]{{0,8}}[{_BREAK}]++[ \t]{{0,80}
 _BETWEEN = rf"(?:[{_NO_WIDTH}]++|{_NEXT_LINE}|{_NEXT_LITERAL}|(?:{_ESCAPED})[ \t]{{0,80}}+|{_MARKUP})++"
 _CODE = r"%(?:25){0,4}([0-9A-Fa-f]{2})"
 _PIECES = re.compile(f"{_CODE}|{_BETWEEN}")
-# Mail marks a continued line with "=", which may also be a character of the key.
+# Mail marks a continued line with "=", which may also be a character of the key: a text is joined once
+# without the mark, and once without any "=", to be compared with values without it.
 _PIECES_OF_MAIL = re.compile(f"{_CODE}|=\r?\n|{_BETWEEN}")
+_PIECES_WITHOUT_MARKS = re.compile(f"{_CODE}|=|{_BETWEEN}")
+_PADDING = re.compile(f"(?:(?:{_BETWEEN})?=){{0,8}}")
 # An incomplete escape or percent code, which the next piece of a stream may complete.
 _UNFINISHED = re.compile(
     r"(?:\\(?:u[0-9a-fA-F]{0,3})?|%(?:25)*[0-9A-Fa-f]?|&[#A-Za-z0-9]{0,20}|<w?b?r? ?/?)\Z"
@@ -73,8 +76,16 @@ def find_split(text: str, values: Mapping[str, str]) -> list[Place]:
     """
     if not may_hold_split(text, values):
         return []
-    kinds = (_PIECES, _PIECES_OF_MAIL) if "=\n" in text or "=\r" in text else (_PIECES,)
-    return [place for kind in kinds for place in _places(_Joined(text, kind), values)]
+    found = _places(_Joined(text, _PIECES), values)
+    if "=\n" in text or "=\r" in text:
+        found += _places(_Joined(text, _PIECES_OF_MAIL), values)
+        joined = _Joined(text, _PIECES_WITHOUT_MARKS)
+        for value, name in values.items():
+            for start, end, _ in _places(joined, {_without_marks(value): name}):
+                padded = _end_of_padding(text, end, len(value) - len(value.rstrip("=")))
+                if padded is not None:
+                    found.append((start, padded, name))
+    return found
 
 
 def _places(joined: _Joined, values: Mapping[str, str]) -> list[Place]:
@@ -88,22 +99,42 @@ def _places(joined: _Joined, values: Mapping[str, str]) -> list[Place]:
     return found
 
 
+def _without_marks(value: str) -> str:
+    """A value without "="; a value of "=" alone is unchanged."""
+    return value.replace("=", "") or value
+
+
+def _end_of_padding(text: str, end: int, count: int) -> int | None:
+    """End of a value that ends with `count` "=", perhaps in the next line; None if there are fewer."""
+    match = _PADDING.match(text, end) if count else None
+    if match is None:
+        return None if count else end
+    return match.end() if match[0].count("=") >= count else None
+
+
 def beginning_of_value(text: str, values: Iterable[str]) -> int:
     """Start of the longest suffix of a text that may be the beginning of a value, whole, split or encoded.
 
     Returns:
         A position in the text; its length when no suffix begins a value.
     """
+    values = list(values)
+    whole = [(value, len(value)) for value in values]
+    # With "=" at its end, a value is complete only when another character has followed.
+    without_marks = [
+        (part, len(part) + value.endswith("=")) for value in values for part in [_without_marks(value)]
+    ]
+    kinds = ((_PIECES, whole), (_PIECES_OF_MAIL, whole), (_PIECES_WITHOUT_MARKS, without_marks))
     tail_starts = max(0, len(text) - MAX_HELD)
     tail = text[tail_starts:]
     starts = [
         joined.origin(at)[0]
-        for kind in (_PIECES, _PIECES_OF_MAIL)
+        for kind, wanted in kinds
         for rest in dict.fromkeys((tail, _UNFINISHED_BREAK.sub("", _UNFINISHED.sub("", tail))))
         for joined in (_Joined(rest, kind),)
-        for value in values
+        for value, length in wanted
         for at in _occurrences(value[0], joined.text)
-        if len(joined.text) - at < len(value) and value.startswith(joined.text[at:])
+        if len(joined.text) - at < length and value.startswith(joined.text[at:])
     ]
     if starts:
         return tail_starts + min(starts)

@@ -17,6 +17,7 @@ from ainb.pipeline.validation.key_filter import KeyFilter, OwnKeyStage
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.validator import Validator
 from ainb.redaction.filter import find, find_known, may_hold, redact
+from ainb.redaction.split_keys import find_split
 from tests.made_up_secrets import ALNUM
 
 RNG = random.Random(9)
@@ -111,6 +112,20 @@ def test_two_keys_in_one_text_are_found_both():
 def test_half_a_key_and_another_text_are_left_alone():
     for text in (KEY[:20], f"{KEY[:20]}\nX{KEY[20:]}", KEY.swapcase(), f"{KEY[:20]}, {KEY[20:]}"):
         assert find_known(text) == []
+
+
+@pytest.mark.parametrize("mark", ["=\n", "=\r\n"])
+@pytest.mark.parametrize(
+    "key", ["sk-made-up=0123456789abcdef", "made=up==0123456789ABCDEF==", "sk0123456789abcdef="]
+)
+def test_a_key_with_equals_signs_is_found_in_a_mail_wherever_its_lines_end(key, mark):
+    values = {key: "MADE_UP"}
+    for first in range(1, len(key)):
+        for second in range(first, len(key)):
+            form = key[:first] + mark + key[first:second] + mark[1:] + key[second:]
+            text = f"before {form} after"
+            places = find_split(text, values)
+            assert any(start <= 7 and end >= 7 + len(form) for start, end, _ in places), form
 
 
 @settings(max_examples=300, deadline=None)

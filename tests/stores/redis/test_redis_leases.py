@@ -133,11 +133,15 @@ def test_who_waits_with_money_and_a_slot_gives_them_back(open_session):
             jobs = [session.submit(f"{SAME} {number}") for session in sessions]
             assert len({job.result(PATIENCE_SECONDS).text for job in jobs}) == 1
         assert provider.hits == 3
-        spent = [session.budget_status()[0] for session in sessions]
-        assert [item.reserved_usd for item in spent] == [0, 0]
-        assert all(
-            row["in_flight"] == 0 for session in sessions for row in session.core.stages.rate_limit.status()
+        # Slots are returned to the server after the reply is delivered.
+        until(
+            lambda: all(
+                row["in_flight"] == 0
+                for session in sessions
+                for row in session.core.stages.rate_limit.status()
+            )
         )
+        until(lambda: [session.budget_status()[0].reserved_usd for session in sessions] == [0, 0])
 
 
 def test_a_failure_of_the_one_that_sends_lets_the_next_one_send(open_session):
