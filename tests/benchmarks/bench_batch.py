@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import random
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
-import orjson
 import tenacity
 
 import ainb
+from tests.benchmarks.parts.bare import bare
+from tests.benchmarks.server_process import server
 
 CALLS = 4_000
 ROWS = 20_000
 IN_FLIGHT = 64
 ROUNDS = 3
-SERVE = """
-import sys
-from tests.fault_server import FaultServer
-with FaultServer(record=False, rate_headers=True) as server:
-    print(server.base_url, flush=True)
-    sys.stdin.read()
-"""
 HEAVY_JOBS = 200
 BUDGET_ROWS = 4_000
-
-
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Server without latency, in its own process."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-async def bare(base_url: str) -> float:
-    """Calls a second of aiohttp alone: encode, post, read, decode."""
-    headers = {"Content-Type": "application/json"}
-    left = iter(range(CALLS))
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-
-        async def work() -> None:
-            for number in left:
-                body = {"model": "m", "messages": [{"role": "user", "content": f"Classify: row {number}"}]}
-                async with client.post(
-                    base_url + "/chat/completions", data=orjson.dumps(body), headers=headers
-                ) as response:
-                    orjson.loads(await response.read())
-
-        start = time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
-        return CALLS / (time.perf_counter() - start)
 
 
 def batch(base_url: str, home: Path) -> float:
@@ -147,7 +104,7 @@ def rows() -> list[tuple[str, str, str, str]]:
         with server() as base_url:
             best = []
             for number in range(ROUNDS):
-                alone = asyncio.run(bare(base_url))
+                alone = CALLS / asyncio.run(bare(base_url, CALLS, IN_FLIGHT))
                 best.append((batch(base_url, home / f"b{number}"), alone))
         ours, alone = max(best, key=lambda pair: pair[0] / pair[1])
         table.append(

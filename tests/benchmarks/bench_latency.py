@@ -6,26 +6,14 @@ The first batch has to find the server's concurrency; later batches use the reco
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
-import orjson
-
 import ainb
+from tests.benchmarks.parts.bare import bare
+from tests.benchmarks.server_process import server
 
-SERVE = """
-import sys
-from tests.fault_server import FaultServer
-with FaultServer(record=False, delay_seconds={}, rate_headers=True) as server:
-    print(server.base_url, flush=True)
-    sys.stdin.read()
-"""
 # Rows, calls in flight, latency in seconds; the divisor, and the goals of the first batch and of later ones.
 CASES = [
     (1_000, 64, 0.3, "ideal", 1.25, 1.10),
@@ -33,41 +21,6 @@ CASES = [
     (8_000, 1_024, 0.3, "bare", 1.6, 1.3),
     (100, 64, 0.5, "ideal", 1.8, 1.2),
 ]
-
-
-@contextlib.contextmanager
-def server(latency: float) -> Iterator[str]:
-    """Server in its own process; every answer takes `latency` seconds."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE.format(latency)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-async def bare(base_url: str, rows: int, at_once: int) -> float:
-    """Seconds of bare aiohttp with a number of workers: encode, post, read, decode."""
-    left = iter(range(rows))
-    headers = {"Content-Type": "application/json"}
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-
-        async def work() -> None:
-            for number in left:
-                body = {"model": "m", "messages": [{"role": "user", "content": f"Classify: row {number}"}]}
-                async with client.post(
-                    base_url + "/chat/completions", data=orjson.dumps(body), headers=headers
-                ) as response:
-                    orjson.loads(await response.read())
-
-        start = time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(at_once)))
-        return time.perf_counter() - start
 
 
 def batches(base_url: str, rows: int, at_once: int, home: Path) -> list[float]:

@@ -6,24 +6,17 @@ rounds. If ``AINB_BEFORE`` names the folder of an older checkout, both trees are
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+
+from tests.benchmarks.server_process import server
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).parent / "parts" / "worker.py"
 ROUNDS = 20  # many short ones, so that the best is hardly disturbed by other load
-SERVE = """
-import sys
-from tests.fault_server import FaultServer
-with FaultServer(record=False, rate_headers=True) as server:
-    print(server.base_url, flush=True)
-    sys.stdin.read()
-"""
 MEASURED = (
     "bare", "chain", "base", "validation", "attempt", "rate limit", "tokens", "price", "budget",
     "memory", "disk", "journal", "http", "http headers", "all", "all http",
@@ -84,19 +77,6 @@ class Worker:
 
     def _keep(self, name: str, value: float) -> None:
         self.best[name] = min(value, self.best.get(name, value))
-
-
-@contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Server without latency, in its own process."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
 
 
 def rows() -> list[tuple[str, str, str, str]]:

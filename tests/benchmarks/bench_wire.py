@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,18 +14,12 @@ from ainb.messages import Call, CallOptions, Message, Request
 from ainb.providers.http.client import close_clients
 from ainb.providers.openai.adapter import OpenAIProvider
 from ainb.providers.services import SERVICES
+from tests.benchmarks.server_process import server
 
 CALLS = 4000
 IN_FLIGHT = 64
 ROUNDS = 3
 PROMPT = "Classify: the soup was cold and the waiter was kind"
-SERVE = """
-import sys
-from tests.fault_server import FaultServer
-with FaultServer(record=False, rate_headers=True) as server:
-    print(server.base_url, flush=True)
-    sys.stdin.read()
-"""
 Send = Callable[[], Awaitable[object]]
 
 
@@ -94,14 +86,8 @@ async def measure(base_url: str) -> dict[str, float]:
 
 def rows() -> list[tuple[str, str, str, str]]:
     """Table rows: name, measured figure, peer or limit in the same run, goal."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        best = asyncio.run(measure(process.stdout.readline().strip()))
-    finally:
-        process.communicate("")
+    with server() as base_url:
+        best = asyncio.run(measure(base_url))
     limit = f"{best['bare']:.0f} aiohttp bare"
     return [
         (

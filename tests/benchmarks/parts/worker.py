@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import aiohttp
-import orjson
+from bare import bare
 
 import ainb
 from ainb.engine import ENGINE
@@ -115,23 +114,6 @@ class Chain:
         core.log.flush()
 
 
-async def bare(base_url: str) -> None:
-    """Calls through bare aiohttp: encode, post, read, decode."""
-    left = iter(range(ROWS))
-    headers = {"Content-Type": "application/json"}
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client:
-
-        async def work() -> None:
-            for number in left:
-                body = {"model": "m", "messages": [{"role": "user", "content": f"Classify: row {number}"}]}
-                async with client.post(
-                    base_url + "/chat/completions", data=orjson.dumps(body), headers=headers
-                ) as response:
-                    orjson.loads(await response.read())
-
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-
-
 def log_seconds() -> dict[int, float]:
     """CPU seconds of each thread that writes a usage log; one that is idle for a while ends."""
     idents = [thread.ident for thread in threading.enumerate() if thread.name == LOG_THREAD]
@@ -145,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         batches, chain = Batches(Path(folder), base_url), Chain(Path(folder))
         work: dict[str, Callable[[], object]] = {
-            "bare": lambda: asyncio.run(bare(base_url)),
+            "bare": lambda: asyncio.run(bare(base_url, ROWS, AT_ONCE)),
             "chain": chain.run,
         }
         for line in sys.stdin:

@@ -160,3 +160,16 @@ def last_words(process: subprocess.Popen) -> dict:
     out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0
     return json.loads(out.strip().splitlines()[-1])
+
+
+# A process that pays for an answer; its arguments are the seconds that this takes, and its name.
+HOLDER = """
+s = session(rate_limit=None)
+@s.guard(model="shared")
+async def answer(prompt):
+    print("paying", flush=True)
+    await asyncio.sleep(float(sys.argv[3]))
+    return "done by " + sys.argv[4]
+report(text=asyncio.run(answer("the same")))
+s.close()
+"""

@@ -11,7 +11,7 @@ import ainb
 from ainb.errors import AinbError
 from ainb.pipeline.rate_limit.options import RateLimit
 from tests.fault_server import Fault, FaultServer
-from tests.stores.redis.redis_lab import PATIENCE_SECONDS, Server, spawn, state, until
+from tests.stores.redis.redis_lab import HOLDER, PATIENCE_SECONDS, Server, spawn, state, until
 
 pytestmark = pytest.mark.redis
 
@@ -154,18 +154,6 @@ def test_a_failure_of_the_one_that_sends_lets_the_next_one_send(open_session):
         with pytest.raises(AinbError):
             first.result(PATIENCE_SECONDS)
         assert second.result(PATIENCE_SECONDS).text == "good"
-
-
-HOLDER = """
-s = session(rate_limit=None)
-@s.guard(model="shared")
-async def answer(prompt):
-    print("paying", flush=True)
-    await asyncio.sleep(float(sys.argv[3]))
-    return "done by " + sys.argv[4]
-report(text=asyncio.run(answer("the same")))
-s.close()
-"""
 
 
 def test_a_process_that_is_held_up_while_it_sends_is_not_waited_for(server, tmp_path):

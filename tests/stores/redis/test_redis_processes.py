@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.stores.redis.redis_lab import PATIENCE_SECONDS, Server, last_words, spawn
+from tests.stores.redis.redis_lab import HOLDER, PATIENCE_SECONDS, Server, last_words, spawn
 
 pytestmark = pytest.mark.redis
 
@@ -165,18 +165,6 @@ def test_a_hundred_identical_calls_in_each_of_four_processes_are_paid_once(serve
     assert paid.read_text() == "x"
     assert [one["texts"] for one in found] == [["THE SAME"]] * PROCESSES
     assert [one["count"] for one in found] == [100] * PROCESSES
-
-
-HOLDER = """
-s = session(rate_limit=None)
-@s.guard(model="shared")
-async def answer(prompt):
-    print("paying", flush=True)
-    await asyncio.sleep(float(sys.argv[3]))
-    return "done by " + sys.argv[4]
-report(text=asyncio.run(answer("the same")))
-s.close()
-"""
 
 
 def test_when_the_one_that_pays_is_killed_another_takes_over(server, tmp_path):
