@@ -2,7 +2,8 @@
 
 ``password=…``, ``"api_key": "…"``, ``client_secret = …``, ``Authorization: Basic …``, ``postgres://ann:…``,
 in the spellings of shells, .env files, YAML, TOML, JSON, XML and connection strings. Every pattern takes
-linear time: each run of characters is read once, by a possessive quantifier.
+linear time: each run of characters is read once, by a possessive quantifier. Groups are atomic instead,
+because Python before 3.11.5 matches a possessive repeat of a group wrongly (cpython issue 106052).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _SECRET = rf"(?P<secret>{_CHARACTER}{{8,}}+={{0,2}})(?![(\[{{]|<(?!/))"
 _VALUE = rf"(?![$*%&]){_LETTER}{_DIGIT}{_SECRET}"
 # Unquoted values that are not secrets: code, a path or a placeholder (words with a short number at the end,
 # joined by marks), a URL, a date, a file, or a variable named like its content.
-_WORD = r"(?:(?:[A-Z]?[a-z]{1,40}+(?:[A-Z][a-z]{1,40}+){0,6}+|[A-Z]{1,40}+)[0-9]{0,3}+|[0-9]{1,8}+)"
+_WORD = r"(?:(?:[A-Z]?[a-z]{1,40}+(?>(?:[A-Z][a-z]{1,40}+){0,6})|[A-Z]{1,40}+)[0-9]{0,3}+|[0-9]{1,8}+)"
 _NO_NAMES = (
-    rf"(?!(?:[/~.@#|]{{1,3}}+{_WORD}|{_WORD}[._\-/:+@]{{1,3}}+{_WORD})(?:[._\-/:+@]{{1,3}}+{_WORD}){{0,16}}+"
+    rf"(?!(?:[/~.@#|]{{1,3}}+{_WORD}|{_WORD}[._\-/:+@]{{1,3}}+{_WORD})(?>(?:[._\-/:+@]{{1,3}}+{_WORD}){{0,16}})"
     rf"[._\-/:+@]?+(?!{_CHARACTER}))"
 )
 _NO_PATH = r"(?![A-Za-z][A-Za-z0-9+.\-]{0,20}+://|[0-9]{4}-[0-9]{2}-[0-9]{2}|[A-Za-z]:[/\\])"
@@ -77,7 +78,7 @@ def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
     opening = (
         rf"(?:(?<={word.upper()})=(?={_CHARACTER}{{8}})"
         # Tried only where a separator may begin: most texts that would take long fail there.
-        rf"|(?=[:\\\s\"'\]>]|=(?![=~]|{any_case}[=:])){named}(?:(?:{quote})?+\]?+[ \t]{{0,8}}+{separator}"
+        rf"|(?=[:\\\s\"'\]>]|=(?![=~]|{any_case}[=:])){named}(?:(?>(?:{quote})?)\]?+[ \t]{{0,8}}+{separator}"
         rf"(?:\s{{0,8}}+{quote}(?P<quoted>){long_enough}|{unquoted}(?P<plain>))"
         rf"|>(?={_CHARACTER}{{{shortest},256}}+={{0,2}}</)(?P<element>)))"
     )
@@ -100,7 +101,7 @@ def _after_kind(kinds: Iterable[str], word: str) -> Iterable[str]:
 # The password is between the colon and the last @ before the host. As in most clients, it ends before the
 # first "/", "?" or "#"; if no host with a dot or a port follows then, it may contain these characters, as in
 # other clients.
-_URL_RUN = r"(?:[^\s\"'<>@:]++|:(?!//))*+"
+_URL_RUN = r"(?>(?:[^\s\"'<>@:]++|:(?!//))*)"
 _LOGIN_IN_URL = (
     r"://[^\s/:@\[\"'<>]{0,256}+:(?![{$<*%\[])(?P<secret>"
     r"[^\s/?#\"'<>]{3,256}(?=@(?:[A-Za-z0-9\-]{1,63}+\.[A-Za-z0-9]|localhost|[A-Za-z0-9\-]{1,63}+:[0-9]|\[))"
@@ -108,7 +109,7 @@ _LOGIN_IN_URL = (
     r"|[^\s/@\"'<>]{3,256}+(?=@))@"
 )
 _OPTION = (
-    r"--(?:[A-Za-z]{1,20}+[_\-.]){0,4}+"
+    r"--(?>(?:[A-Za-z]{1,20}+[_\-.]){0,4})"
     r"(?i:[a-z]{0,20}(?:key|token|secret|password|passwd|passphrase|pwd|pass))"
     rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
 )
@@ -119,7 +120,7 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "private key",
         (
             r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-            r"(?:[^\-]++|-(?!----))*+(?:-----END [A-Z0-9 ]{0,40}-----)?"
+            r"(?>(?:[^\-]++|-(?!----))*)(?:-----END [A-Z0-9 ]{0,40}-----)?"
         ),
         ("PRIVATE KEY",),
     ),

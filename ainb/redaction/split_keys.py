@@ -26,7 +26,7 @@ _MARKUP = r"&(?:shy|ZeroWidthSpace|#173|#8203|#[xX](?:[aA][dD]|200[bB]));|<w?br 
 # Continuation in the next line: of a quotation, a comment or a shell command; of a literal in a program.
 _NEXT_LINE = rf"[ \t]{{0,8}}\\?[{_BREAK}]++[ \t>|#*]{{0,80}}+"
 _NEXT_LITERAL = rf"[\"'][ \t]{{0,8}}[+.&\\]?[ \t]{{0,8}}[{_BREAK}]++[ \t]{{0,80}}+[+.&]?[ \t]{{0,8}}[\"']"
-_BETWEEN = rf"(?:[{_NO_WIDTH}]++|{_NEXT_LINE}|{_NEXT_LITERAL}|(?:{_ESCAPED})[ \t]{{0,80}}+|{_MARKUP})++"
+_BETWEEN = rf"(?>(?:[{_NO_WIDTH}]++|{_NEXT_LINE}|{_NEXT_LITERAL}|(?:{_ESCAPED})[ \t]{{0,80}}+|{_MARKUP})+)"
 _CODE = r"%(?:25){0,4}([0-9A-Fa-f]{2})"
 _PIECES = re.compile(f"{_CODE}|{_BETWEEN}")
 # Mail marks a continued line with "=", which may also be a character of the key: a text is joined once

@@ -176,7 +176,7 @@ _MESSAGES: tuple[_Row, ...] = (
     (
         "Twitter bearer token",
         "AAAAAAAAAAAAAAAAAAAAAA",
-        "[A-Za-z0-9]{0,60}+(?:%[0-9A-F]{2}[A-Za-z0-9]{0,60}+)++",
+        "[A-Za-z0-9]{0,60}+(?>(?:%[0-9A-F]{2}[A-Za-z0-9]{0,60}+)+)",
     ),
     ("Linear key", "lin_api_ lin_oauth_", f"{_A}{{40,}}+"),
     ("HubSpot token", "pat-na1- pat-na2- pat-eu1- pat-ap1-", _UUID),

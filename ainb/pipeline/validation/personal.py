@@ -14,11 +14,11 @@ from ainb.pipeline.validation.rules import Place
 # After this many candidates in a text the rest match without a checksum, which would take too long.
 MAX_CHECKED = 5_000
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]++@(?=[A-Za-z0-9])[A-Za-z0-9\-]++(?:\.[A-Za-z0-9\-]++)++(?<=[A-Za-z]{2})"
+    r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]++@(?=[A-Za-z0-9])[A-Za-z0-9\-]++(?>(?:\.[A-Za-z0-9\-]++)+)(?<=[A-Za-z]{2})"
 )
 _PHONES = (
-    re.compile(r"\+[1-9](?<![\w+.]\+.)(?:[ \-./()]{0,3}+[0-9]){6,13}+(?![0-9])"),
-    re.compile(r"00[1-9](?<![\w+.\-]00.)(?:[ \-./()]{0,3}+[0-9]){7,13}+(?![0-9])"),
+    re.compile(r"\+[1-9](?<![\w+.]\+.)(?>(?:[ \-./()]{0,3}+[0-9]){6,13})(?![0-9])"),
+    re.compile(r"00[1-9](?<![\w+.\-]00.)(?>(?:[ \-./()]{0,3}+[0-9]){7,13})(?![0-9])"),
     # North America, without a leading 1. The look-behind stands last because the rest fails faster.
     re.compile(r"\((?<![\w+]\()[2-9][0-9]{2}\) ?[2-9][0-9]{2}[ \-.][0-9]{4}(?![\w\-])"),
     re.compile(

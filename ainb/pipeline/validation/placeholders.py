@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-_PLACEHOLDER = re.compile(r"<[A-Z]++(?:_[A-Z]++)*+_[0-9]++>")
+_PLACEHOLDER = re.compile(r"<[A-Z]++(?>(?:_[A-Z]++)*)_[0-9]++>")
 
 
 class Placeholders:
