@@ -64,6 +64,11 @@ def _close_connection(connection: sqlite3.Connection, process: int) -> None:
         connection.close()
 
 
+def is_locked(error: Exception) -> bool:
+    """Whether a statement failed because another connection holds a lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def insert_rows(
     connection: sqlite3.Connection, head: str, rows: Sequence[Sequence[Any]], *, tail: str = ""
 ) -> None:

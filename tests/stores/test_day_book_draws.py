@@ -185,6 +185,33 @@ def test_what_a_dead_process_had_spent_counts_exactly(path, open_book, spent, fl
     assert open_book().balance(DAY) == Balance(usd(spent) + usd("0.3"), usd(0))
 
 
+@pytest.mark.parametrize("flushed", [False, True], ids=["costs not booked", "costs booked"])
+@pytest.mark.parametrize("dead", [1, 3])
+def test_a_balance_counts_what_others_had_spent_who_ended_after_the_book_was_opened(
+    path, open_book, flushed, dead
+):
+    book = open_book()
+    assert book.balance(DAY) == Balance(usd(0), usd(0))
+    for _ in range(dead):
+        dead_book(path, spent="0.1", sent="0.3", unsent="0.2", flushed=flushed)
+
+    assert book.balance(DAY) == Balance(dead * usd("0.4"), usd(0))
+
+
+def test_a_balance_while_another_process_writes_counts_what_the_dead_had_drawn_as_reserved(path, open_book):
+    book = open_book()
+    book.balance(DAY)
+    dead_book(path, spent="0.1", sent="0.3", unsent="0.2", flushed=True)
+    holder = locked(path)
+    during = book.balance(DAY)
+    holder.execute("ROLLBACK")
+    holder.close()
+
+    assert during.settled == usd("0.1")
+    assert during.reserved >= usd("0.5")
+    assert book.balance(DAY) == Balance(usd("0.4"), usd(0))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -29,7 +29,7 @@ from ainb.stores.day_book.sql import BOOKED, DRAWN, KEEP, PICO_DIGITS, RESET, pi
 from ainb.stores.day_book.trace import Trace
 from ainb.stores.files import make_folders
 from ainb.stores.fork import renew_after_fork
-from ainb.stores.sqlite import Owner
+from ainb.stores.sqlite import Owner, is_locked
 
 T = TypeVar("T")
 
@@ -316,7 +316,7 @@ class DayBook:
         """Tolerate a locked file for a while; after that, and with any other fault, continue in memory."""
         if self._fallback is not None:
             return
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        if is_locked(error):
             now = self._clock.monotonic()
             self._locked_since = now if self._locked_since is None else self._locked_since
             if now - self._locked_since < MAX_LOCKED_SECONDS:

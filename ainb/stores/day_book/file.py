@@ -35,7 +35,7 @@ from ainb.stores.day_book.sql import (
 )
 from ainb.stores.day_book.trace import read_trace
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import Owner, close_with
+from ainb.stores.sqlite import Owner, close_with, is_locked
 
 Statement = tuple[str, tuple[object, ...] | dict[str, object]]
 # Prefix of the owner of a job's reservation, which belongs to no process and so survives each of them.
@@ -154,8 +154,19 @@ class BookFile:
             return Result(Verdict.GRANTED, found.pot, found.settled)
 
     def others(self, owner: Owner, account: str) -> tuple[int, int]:
-        """Money spent by all processes, and money reserved by others."""
-        return self._others(self._open(owner), owner, account)
+        """Money spent by all processes, and money reserved by others.
+
+        Processes that have ended are settled first. While another process is writing, they are not, and their
+        drawn money counts as reserved.
+        """
+        db = self._open(owner)
+        if owner.dead():
+            try:
+                self._settle_now(db, owner)
+            except sqlite3.OperationalError as error:
+                if not is_locked(error):
+                    raise
+        return self._others(db, owner, account)
 
     def leave(self, owner: Owner) -> None:
         """Delete the records of this process, which must hold no money."""
@@ -251,10 +262,13 @@ class BookFile:
             if self._on_other_values is not None:
                 if db.execute(HAS_OTHER_VALUES).fetchone()[0]:
                     self._on_other_values()
-                self.begin(owner)
-                with self._ending(owner):
-                    self._settle_for_dead(db, owner)
+                self._settle_now(db, owner)
         return self.db
+
+    def _settle_now(self, db: sqlite3.Connection, owner: Owner) -> None:
+        self.begin(owner)
+        with self._ending(owner):
+            self._settle_for_dead(db, owner)
 
 
 def _draw(plan: Plan, draw: Draw, free: int) -> int | None:
