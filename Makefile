@@ -78,7 +78,7 @@ tests: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m 'not slow' --ignore tests/test_import_graph.py $(SIDE_BY_SIDE)
 
 test-all: check model
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 	$(MAKE) --no-print-directory notebooks
 
 # Asks real services, those whose keys are set; costs a fraction of a cent each. Nothing else here leaves this machine.

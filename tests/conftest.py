@@ -13,8 +13,17 @@ from tests.memory_folder import open_memory_folder
 from tests.python_path import STARTUP
 
 LOOPBACK = ("127.", "::1", "localhost")
-# Minutes each. Begun first, or one process would be at the last of them while the others have nothing left.
+# Minutes each, the first group with its slow tests. Begun first, or one process would be at the last of them
+# while the others have nothing left.
 LONG_FILES = (
+    "test_single_flight.py",
+    "test_any_value.py",
+    "test_tampered_log.py",
+    "test_simulations.py",
+    "test_kills.py",
+    "test_faults_at_any_moment.py",
+    "test_csv_properties.py",
+    "test_redis_scripts.py",
     "test_panels_browser.py",
     "test_notebooks.py",
     "test_hostile_browser.py",
