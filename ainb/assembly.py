@@ -15,7 +15,7 @@ from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
 from ainb.messages import Call, Stage
 from ainb.pipeline.answer import AnswerStage
-from ainb.pipeline.budget import BudgetStage, JobBudget, Ledger
+from ainb.pipeline.budget import BudgetStage, JobBudget, Ledger, Limits
 from ainb.pipeline.cache import CacheStage
 from ainb.pipeline.circuit import Breakers, GateStage, PermitStage
 from ainb.pipeline.deadline import AttemptTimeoutStage, DeadlineStage
@@ -65,15 +65,12 @@ class Stages:
         self.cache = self._make_cache(config, runtime)
         self.ledger = self._make_ledger(config, runtime)
         self.budget = BudgetStage(
-            config.budget,
-            self.ledger,
-            clock,
-            runtime.sink,
+            Limits(config.budget, self.ledger, clock, runtime.sink),
             quote=lambda call: pricing.quote(prices, call.request, free=call.provider.free),
             bound=lambda call: pricing.bound(prices, call.request, free=call.provider.free),
             prepare=_preload,
         )
-        self.job_budget = JobBudget(self.budget, self.ledger)
+        self.job_budget = JobBudget(self.budget.limits)
         self.replay = self._make_replay(config, runtime)
         self.retry = RetryStage(config.retry, clock=clock, rng=rng) if config.retry else None
         self.breakers = self._make_breakers(config, runtime)
@@ -170,7 +167,7 @@ class Stages:
         ]
         if self.cache is not None:
             named.append({"part": "cache", "name": "cache", **self.cache.status()})
-        for budget in self.budget.status():
+        for budget in self.budget.limits.status():
             money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
             named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
         if self.shared is not None:
@@ -242,7 +239,7 @@ class Stages:
             runtime.clock,
             runtime.sink,
             caching=config.cache is not None,
-            book=self.budget.book_replayed if config.replay == "replay" else not_booked,
+            book=self.budget.limits.book_replayed if config.replay == "replay" else not_booked,
         )
 
     @staticmethod

@@ -213,16 +213,16 @@ class Core:
     @property
     def budget(self) -> Budget | None:
         """The limit on spending; None means no budget."""
-        return self.stages.budget.options
+        return self.stages.budget.limits.options
 
     def set_budget(self, budget: Budget | None) -> None:
         """Replace the budget; the amount spent stays, and calls waiting for money are tried again."""
-        self.stages.budget.change(budget)
+        self.stages.budget.limits.change(budget)
         self.config = dataclasses.replace(self.config, budget=budget)
 
     def budget_status(self) -> list[BudgetStatus]:
         """State of the budget: one item, or one per user or batch with a cost; empty without a budget."""
-        return self.stages.budget.status()
+        return self.stages.budget.limits.status()
 
     def take_over(self, rows: Iterable[Row], cost_usd: Decimal) -> None:
         """Log calls that other processes made for this session, and book their cost in its budget.
@@ -233,7 +233,7 @@ class Core:
         """
         for row in rows:
             self.log.add(row)
-        self.stages.budget.book_elsewhere(cost_usd)
+        self.stages.budget.limits.book_elsewhere(cost_usd)
 
     def close(self) -> None:
         """Write queued data, end threads, close files and connections."""

@@ -549,7 +549,7 @@ class Session:
 
     def reset_budget(self) -> None:
         """Reset the amount spent to 0: that of today, of the session, or of every user or batch."""
-        self.core.stages.budget.reset()
+        self.core.stages.budget.limits.reset()
 
     def budget_status(self) -> list[BudgetStatus]:
         """State of the budget: one item, or one per user or batch with a cost; empty without a budget."""

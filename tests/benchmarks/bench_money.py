@@ -14,6 +14,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.messages import Call, Message, Reply, Request, Usage
 from ainb.pipeline.budget.accounts import Account, Claim
 from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.limits import Limits
 from ainb.pipeline.budget.options import Budget
 from ainb.pipeline.budget.stage import BudgetStage
 from ainb.pricing import Prices, quote
@@ -149,9 +150,8 @@ async def _through_the_stage(times: int) -> float:
         name, free = "openai", False
 
     given, reply = Quote(usd=Decimal("0.001")), Reply(text="", cost_usd=Decimal("0.0001"))
-    stage = BudgetStage(
-        Budget(usd=1_000), Ledger(), SYSTEM_CLOCK, lambda _event: None, quote=lambda _call: given
-    )
+    limits = Limits(Budget(usd=1_000), Ledger(), SYSTEM_CLOCK, lambda _event: None)
+    stage = BudgetStage(limits, quote=lambda _call: given)
     request = Request(provider="openai", model="m", messages=(Message("user", "hi"),))
 
     async def proceed(_call: Call) -> Reply:

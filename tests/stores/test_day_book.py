@@ -245,16 +245,15 @@ WORKER = """
     from ainb.errors import BudgetExceededError
     from ainb.messages import Call, Message, Reply, Request
     from ainb.clock import SYSTEM_CLOCK
-    from ainb.pipeline.budget.stage import Budget, BudgetStage
-    from ainb.pipeline.budget.ledger import Ledger
+    from ainb.pipeline.budget import Budget, BudgetStage, Ledger, Limits
     from ainb.pricing.quotes import Quote
     from ainb.stores.day_book import DayBook
 
     path, seed = Path(sys.argv[1]), int(sys.argv[2])
     rng, said = random.Random(seed), []
     book = DayBook(path, sink=said.append)
-    stage = BudgetStage(Budget(usd=10, per="day"), Ledger(book), SYSTEM_CLOCK, said.append,
-                        quote=lambda call: Quote(usd=Decimal("0.2")))
+    limits = Limits(Budget(usd=10, per="day"), Ledger(book), SYSTEM_CLOCK, said.append)
+    stage = BudgetStage(limits, quote=lambda call: Quote(usd=Decimal("0.2")))
     paid = []
 
     class Paid:

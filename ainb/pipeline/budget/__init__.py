@@ -1,8 +1,8 @@
 """Budget: reserves the highest possible cost of a call before it is sent, then settles the actual cost.
 
-`stage` makes the reservations through the `ledger`, which keeps the queue of waiting calls and books balances
-in `accounts` (this process) or in a day book (`ainb.stores`). `billing` decides which failed attempts may be
-charged.
+`limits` says in which accounts a call is booked, and reports their state. `stage` makes the reservations
+through the `ledger`, which keeps the queue of waiting calls and books balances in `accounts` (this process)
+or in a day book (`ainb.stores`). `billing` decides which failed attempts may be charged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ainb.pipeline.budget.billing import billed_attempts, may_be_billed
     from ainb.pipeline.budget.jobs import JobBudget
     from ainb.pipeline.budget.ledger import Ledger
+    from ainb.pipeline.budget.limits import Limits
     from ainb.pipeline.budget.options import (
         MAX_USD,
         Budget,
@@ -34,6 +35,7 @@ else:
         billing="billed_attempts may_be_billed",
         jobs="JobBudget",
         ledger="Ledger",
+        limits="Limits",
         options="Budget BudgetStatus MAX_USD parse_budget read_usd unpriced_text",
         pot="Pot SHARE_AHEAD grant",
         shares="HEADROOM MILLION Shares presumed_cost",
@@ -54,6 +56,7 @@ __all__ = [
     "Claim",
     "JobBudget",
     "Ledger",
+    "Limits",
     "MemoryBook",
     "Pot",
     "Shares",

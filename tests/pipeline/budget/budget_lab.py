@@ -18,6 +18,7 @@ MODULES = (
     "ainb.pipeline.budget.ledger",
     "ainb.pipeline.budget.options",
     "ainb.pipeline.budget.billing",
+    "ainb.pipeline.budget.limits",
     "ainb.pipeline.budget.stage",
 )
 
@@ -53,18 +54,19 @@ class Lab:
     ledger: ModuleType
     budget_options: ModuleType
     billing: ModuleType
+    limits: ModuleType
     budget: ModuleType
 
-    def stage(self, options=None, *, estimate=1, clock=None, ledger=None, sink=None, **more):
+    def stage(self, options=None, *, estimate=1, clock=None, ledger=None, sink=None, zone=None, **more):
         quote = more.pop("quote", lambda _call: Quote(usd=None if estimate is None else usd(estimate)))
-        return self.budget.BudgetStage(
+        limits = self.limits.Limits(
             options,
             ledger or self.ledger.Ledger(),
             clock or FakeClock(),
             sink or (lambda _event: None),
-            quote=quote,
-            **more,
+            zone=zone,
         )
+        return self.budget.BudgetStage(limits, quote=quote, **more)
 
 
 def real_lab():

@@ -39,7 +39,7 @@ def ask(stage, call=None, proceed=None):
 
 
 def spent(stage):
-    (item,) = stage.status()
+    (item,) = stage.limits.status()
     return item.spent_usd
 
 
@@ -94,7 +94,7 @@ def test_a_call_is_booked_at_what_it_cost():
 
     ask(stage, proceed=answering("0.30"))
 
-    (item,) = stage.status()
+    (item,) = stage.limits.status()
     assert (item.scope, item.limit_usd, item.spent_usd) == ("session", 10, usd("0.30"))
     assert (item.reserved_usd, item.left_usd) == (0, usd("9.70"))
 
@@ -103,7 +103,7 @@ def test_the_estimate_is_set_aside_while_the_call_is_under_way():
     stage = LAB.stage(Budget(usd=10), estimate=4)
 
     async def proceed(call):
-        (item,) = stage.status()
+        (item,) = stage.limits.status()
         assert (item.spent_usd, item.reserved_usd, item.left_usd) == (0, 4, 6)
         return await answering()(call)
 
@@ -177,7 +177,7 @@ def test_a_limit_of_the_call_holds_for_this_call_alone():
 
     with pytest.raises(BudgetExceededError, match=r"the budget of \$0.10 for this call; nothing was sent"):
         ask(stage, make_call(budget_usd=usd("0.10")))
-    assert stage.status() == []
+    assert stage.limits.status() == []
 
 
 def test_a_limit_of_a_run_holds_for_all_its_calls():
@@ -210,7 +210,10 @@ def test_each_user_has_a_budget_of_their_own():
         ask(stage, make_call(user="ann"))
     ask(stage, make_call(user="bob"), answering("0.5"))
 
-    assert [(item.name, item.spent_usd) for item in stage.status()] == [("ann", 1), ("bob", usd("0.5"))]
+    assert [(item.name, item.spent_usd) for item in stage.limits.status()] == [
+        ("ann", 1),
+        ("bob", usd("0.5")),
+    ]
 
 
 def test_each_batch_has_a_budget_of_its_own_and_a_single_call_is_a_batch():
@@ -220,7 +223,7 @@ def test_each_batch_has_a_budget_of_its_own_and_a_single_call_is_a_batch():
 
     with pytest.raises(BudgetExceededError):
         ask(stage, make_call(batch_id="b1"))
-    assert [item.name for item in stage.status()] == ["b1", "b2"]
+    assert [item.name for item in stage.limits.status()] == ["b1", "b2"]
 
 
 @pytest.mark.parametrize(
@@ -240,7 +243,7 @@ def test_what_was_not_billed_gives_its_money_back(error, noted):
     with pytest.raises(type(error)):
         ask(stage, proceed=failing(error, cost=None, noted=noted))
 
-    assert stage.status()[0].left_usd == 10
+    assert stage.limits.status()[0].left_usd == 10
 
 
 @pytest.mark.parametrize(
@@ -253,7 +256,7 @@ def test_what_may_have_been_billed_keeps_its_estimate(error, noted):
     with pytest.raises(type(error)):
         ask(stage, proceed=failing(error, cost=None, noted=noted))
 
-    assert (spent(stage), stage.status()[0].reserved_usd) == (4, 0)
+    assert (spent(stage), stage.limits.status()[0].reserved_usd) == (4, 0)
 
 
 def test_a_rejection_after_a_billed_attempt_keeps_that_attempts_estimate():
@@ -302,7 +305,7 @@ def test_a_call_cancelled_after_sending_keeps_its_estimate():
 
     cancel_in(stage, answering(delay=100))
 
-    assert (spent(stage), stage.status()[0].reserved_usd) == (4, 0)
+    assert (spent(stage), stage.limits.status()[0].reserved_usd) == (4, 0)
 
 
 def test_a_call_cancelled_in_a_queue_costs_nothing():
@@ -313,7 +316,7 @@ def test_a_call_cancelled_in_a_queue_costs_nothing():
 
     cancel_in(stage, queue)
 
-    assert stage.status()[0].left_usd == 10
+    assert stage.limits.status()[0].left_usd == 10
 
 
 @pytest.mark.parametrize(("error", "kept"), [(UNBILLED, 0), (BILLED, 4)])
@@ -327,7 +330,7 @@ def test_a_call_cancelled_between_attempts_keeps_what_was_billed(error, kept):
 
     cancel_in(stage, backoff)
 
-    assert (spent(stage), stage.status()[0].reserved_usd) == (kept, 0)
+    assert (spent(stage), stage.limits.status()[0].reserved_usd) == (kept, 0)
 
 
 def retrying(stage, outcomes):
@@ -360,7 +363,7 @@ def test_the_attempt_after_a_billed_one_sets_its_own_money_aside():
 
     ask(stage, proceed=retrying(stage, [BILLED, UNBILLED, "0.5"]))
 
-    assert (spent(stage), stage.status()[0].reserved_usd) == (usd("4.5"), 0)
+    assert (spent(stage), stage.limits.status()[0].reserved_usd) == (usd("4.5"), 0)
 
 
 def test_no_attempt_is_made_for_which_no_money_is_left():
@@ -374,7 +377,7 @@ def test_no_attempt_is_made_for_which_no_money_is_left():
         "the budget of $10.00 a session is spent; no further attempt was made. Raise"
     )
     assert outcomes == ["0.5"]
-    assert (spent(stage), stage.status()[0].reserved_usd) == (8, 0)
+    assert (spent(stage), stage.limits.status()[0].reserved_usd) == (8, 0)
 
 
 def test_two_calls_that_both_need_more_do_not_block_each_other():
@@ -533,7 +536,7 @@ def test_a_day_ends_at_local_midnight():
     ask(stage)
 
     assert caught.value.retry_after == 30
-    assert stage.status()[0].name == "2026-05-05"
+    assert stage.limits.status()[0].name == "2026-05-05"
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
@@ -542,11 +545,11 @@ def test_a_day_of_a_clock_change_is_as_long_as_it_is(day, hours):
     clock = FakeClock(unix=datetime.fromisoformat(day).replace(tzinfo=zone).timestamp())
     stage = LAB.stage(Budget(usd=1, per="day"), clock=clock, zone=zone)
 
-    assert stage._seconds_to_midnight() == hours * 3600
+    assert stage.limits._seconds_to_midnight() == hours * 3600
     clock.advance(hours * 3600 - 1)
-    assert stage.status()[0].name == day
+    assert stage.limits.status()[0].name == day
     clock.advance(1)
-    assert stage.status()[0].name != day
+    assert stage.limits.status()[0].name != day
 
 
 def test_a_call_over_midnight_is_booked_on_the_day_it_began():
@@ -579,7 +582,7 @@ def test_a_wall_clock_that_steps_back_gives_no_second_budget():
 def test_a_reset_forgets_what_is_spent():
     stage = LAB.stage(Budget(usd=1))
     ask(stage)
-    stage.reset()
+    stage.limits.reset()
     ask(stage)
 
     assert spent(stage) == 1
@@ -588,12 +591,12 @@ def test_a_reset_forgets_what_is_spent():
 def test_another_budget_counts_from_what_is_spent():
     stage = LAB.stage(Budget(usd=1))
     ask(stage)
-    stage.change(Budget(usd=2))
+    stage.limits.change(Budget(usd=2))
     ask(stage)
 
-    assert (spent(stage), stage.options) == (2, Budget(usd=2))
-    stage.change(None)
-    assert stage.status() == []
+    assert (spent(stage), stage.limits.options) == (2, Budget(usd=2))
+    stage.limits.change(None)
+    assert stage.limits.status() == []
     ask(stage)
 
 
@@ -611,7 +614,7 @@ def test_who_waits_longer_than_the_call_may_take_leaves_the_line():
 
     run_virtual(main())
 
-    assert stage._ledger.waiting() == 0
+    assert stage.limits.ledger.waiting() == 0
 
 
 def test_the_stage_forgets_each_call():
@@ -620,12 +623,12 @@ def test_the_stage_forgets_each_call():
         ask(stage, make_call(budget_usd=usd(2)))
 
     assert stage._spendings == {}
-    assert set(stage._ledger._memory._settled) == {SESSION}
+    assert set(stage.limits.ledger._memory._settled) == {SESSION}
 
 
 def crowd(lab, costs, *, workers=32, limit=10, estimate="0.2", hold_seconds=(1.0, 3.0, 0.5)):
     """Many workers on one budget until it refuses; returns what the provider charged in all."""
-    stage, charged = lab.stage(lab.budget.Budget(usd=limit), estimate=estimate), []
+    stage, charged = lab.stage(lab.budget_options.Budget(usd=limit), estimate=estimate), []
 
     async def work(queue):
         while queue:
@@ -635,7 +638,7 @@ def crowd(lab, costs, *, workers=32, limit=10, estimate="0.2", hold_seconds=(1.0
                 call.attempts += 1
                 await asyncio.sleep(hold_seconds[len(queue) % len(hold_seconds)])
                 charged.append(cost)
-                (item,) = stage.status()
+                (item,) = stage.limits.status()
                 assert item.spent_usd + item.reserved_usd <= limit
                 return await answering(cost)(call)
 
@@ -649,8 +652,8 @@ def crowd(lab, costs, *, workers=32, limit=10, estimate="0.2", hold_seconds=(1.0
         await asyncio.wait_for(asyncio.gather(*(work(queue) for _ in range(workers))), 10_000)
 
     run_virtual(main())
-    assert stage._ledger.waiting() == 0
-    (item,) = stage.status()
+    assert stage.limits.ledger.waiting() == 0
+    (item,) = stage.limits.status()
     assert (item.spent_usd, item.reserved_usd) == (sum(charged, usd(0)), 0)
     return item.spent_usd
 
@@ -689,6 +692,6 @@ def test_no_money_is_lost_when_a_call_is_cancelled_at_any_await():
         run_virtual(main())
         assert ledger.waiting() == 0
         assert stage._spendings == {}
-        assert stage.status()[0].reserved_usd == 0
+        assert stage.limits.status()[0].reserved_usd == 0
         outcomes.add(spent(stage) - 4)
     assert outcomes == {0, 1, 6}  # in line, answered, under way

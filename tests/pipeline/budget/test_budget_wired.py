@@ -15,6 +15,7 @@ from ainb.errors import BudgetExceededError, DeadlineExceededError
 from ainb.messages import Call, CallOptions, Message, Reply, Request, Usage
 from ainb.pipeline import compose
 from ainb.pipeline.budget.ledger import Ledger
+from ainb.pipeline.budget.limits import Limits
 from ainb.pipeline.budget.options import Budget
 from ainb.pipeline.budget.stage import BudgetStage
 from ainb.pipeline.deadline.stage import Deadline, DeadlineStage
@@ -62,10 +63,7 @@ def test_calls_run_until_the_day_is_spent(tmp_path):
     clock = FakeClock(loop=loop)
     book = DayBook(tmp_path / "budget.sqlite", clock=clock)
     budget = BudgetStage(
-        Budget(usd="0.05", per="day"),
-        Ledger(book),
-        clock,
-        lambda _event: None,
+        Limits(Budget(usd="0.05", per="day"), Ledger(book), clock, lambda _event: None),
         quote=lambda call: pricing.quote(PRICES, call.request, free=call.provider.free),
     )
     handle = compose(
@@ -84,7 +82,7 @@ def test_calls_run_until_the_day_is_spent(tmp_path):
 
     paid = [item for item in results if isinstance(item, Reply)]
     each = (8 * Decimal("2.5") + 100 * Decimal(10)) / 1_000_000
-    (status,) = budget.status()
+    (status,) = budget.limits.status()
     book.close()
     assert {type(item) for item in results} == {Reply, BudgetExceededError}
     assert status.spent_usd == len(paid) * each
@@ -96,10 +94,7 @@ def test_a_call_that_runs_out_of_time_at_the_provider_keeps_its_estimate():
     loop = VirtualTimeLoop()
     clock = FakeClock(loop=loop)
     budget = BudgetStage(
-        Budget(usd=1),
-        Ledger(),
-        clock,
-        lambda _event: None,
+        Limits(Budget(usd=1), Ledger(), clock, lambda _event: None),
         quote=lambda call: pricing.quote(PRICES, call.request),
     )
     handle = compose([DeadlineStage(Deadline(), clock), budget], send)
@@ -109,7 +104,7 @@ def test_a_call_that_runs_out_of_time_at_the_provider_keeps_its_estimate():
         loop.run_until_complete(handle(call))
     loop.close()
 
-    (status,) = budget.status()
+    (status,) = budget.limits.status()
     assert status.spent_usd == pricing.quote(PRICES, call.request).usd > 0
 
 

@@ -25,9 +25,10 @@ from tests.pipeline.budget.budget_lab import (
 from tests.pipeline.budget.test_budget import crowd
 from tests.stores.test_day_book import die
 
-BOOKS, LEDGER, BUDGET, BILLING = (
+BOOKS, LEDGER, LIMITS, BUDGET, BILLING = (
     "ainb.pipeline.budget.accounts",
     "ainb.pipeline.budget.ledger",
+    "ainb.pipeline.budget.limits",
     "ainb.pipeline.budget.stage",
     "ainb.pipeline.budget.billing",
 )
@@ -88,15 +89,15 @@ MUTANTS = [
     (BUDGET, "        spending.kept += new\n", "", "books a billed attempt twice"),
     (
         BUDGET,
-        "                billed_attempts(call, error,",
-        "                0 * billed_attempts(call, error,",
+        "billed = billed_attempts(call, error,",
+        "billed = 0 * billed_attempts(call, error,",
         "a billed failure costs nothing",
     ),
     (BUDGET, "failed + (cost is None)", "failed", "an unknown cost is nothing"),
     (BUDGET, "        if not amount:  #", "        if amount is None:  #", "a free call needs money"),
     (
-        BUDGET,
-        "accounts = [claim.account for claim, hard in self.claims(call) if not (held and hard)]",
+        LIMITS,
+        "accounts = [claim.account for claim, hard in self.claims(call) if hold is None or not hard]",
         "accounts = [claim.account for claim, hard in self.claims(call) if not hard]",
         "an unreserved cost is not booked",
     ),
@@ -106,7 +107,7 @@ MUTANTS = [
 
 
 def spent(stage):
-    (item,) = stage.status()
+    (item,) = stage.limits.status()
     return item.spent_usd, item.reserved_usd
 
 
@@ -120,7 +121,7 @@ def scenario_line(lab):
     """A big call, a small one behind it, a newcomer, and somebody who leaves in the moment he is served."""
 
     async def main():
-        stage, order = lab.stage(lab.budget.Budget(usd=10), quote=lab_quote), []
+        stage, order = lab.stage(lab.budget_options.Budget(usd=10), quote=lab_quote), []
 
         async def ask(name, amount, cost):
             await stage(make_call(parameters={"usd": amount}), answering(cost, delay=1))
@@ -138,14 +139,14 @@ def scenario_line(lab):
         await asyncio.wait_for(asyncio.gather(first, big, small), 60)
         assert order == ["first", "big", "small"]
 
-        hold = await stage._ledger.reserve(lambda: stage._hard_claims(make_call()), usd(7))
+        hold = await stage.limits.ledger.reserve(lambda: stage.limits.hard_claims(make_call()), usd(7))
         served = asyncio.create_task(ask("served", 5, 1))
         await asyncio.sleep(1)
-        stage._ledger.settle(hold, usd(0))
+        stage.limits.ledger.settle(hold, usd(0))
         served.cancel()
         await asyncio.gather(served, return_exceptions=True)
         assert spent(stage) == (3, 0)
-        assert stage._ledger.waiting() == 0
+        assert stage.limits.ledger.waiting() == 0
 
     run_virtual(main())
 
@@ -159,7 +160,7 @@ def lab_quote(call):
 def scenario_outcomes(lab):
     """Answers, billed and unbilled failures, queues, limits of a call, free calls."""
     cut, refused = TransientProviderError("cut", billed=True), TransientProviderError("429")
-    stage = lab.stage(lab.budget.Budget(usd=100), estimate=4)
+    stage = lab.stage(lab.budget_options.Budget(usd=100), estimate=4)
 
     async def queue(call):
         raise KeyboardInterrupt
@@ -177,7 +178,7 @@ def scenario_outcomes(lab):
         run_virtual(stage(make_call(), queue))
     assert spent(stage) == (4 + 1 + 4 + 4 + 0 + 4, 0)
 
-    tight = lab.stage(lab.budget.Budget(usd=5), estimate=4)
+    tight = lab.stage(lab.budget_options.Budget(usd=5), estimate=4)
     with pytest.raises(BudgetExceededError):
         run_virtual(tight(make_call(budget_usd=usd(3)), answering()))
     run_virtual(tight(make_call(budget_usd=usd(9)), answering(4)))
@@ -185,7 +186,7 @@ def scenario_outcomes(lab):
         run_virtual(tight(make_call(budget_usd=usd(9)), answering(4)))
     assert spent(tight) == (4, 0)
 
-    free = lab.stage(lab.budget.Budget(usd=1), estimate=0)
+    free = lab.stage(lab.budget_options.Budget(usd=1), estimate=0)
     run_virtual(free(make_call(), answering(2)))
     run_virtual(free(make_call(), answering(0)))
     assert spent(free) == (2, 0)
@@ -193,7 +194,7 @@ def scenario_outcomes(lab):
 
 def scenario_attempts(lab):
     """An attempt after a billed one sets its own money aside; a hold over two accounts is all or nothing."""
-    stage = lab.stage(lab.budget.Budget(usd=10), estimate=4)
+    stage = lab.stage(lab.budget_options.Budget(usd=10), estimate=4)
 
     async def proceed(call):
         call.attempts += 1

@@ -60,7 +60,7 @@ def test_who_has_money_is_answered_when_the_first_to_ask_has_none(open_session):
     with FaultServer(plan=[Fault(text="yes", delay_seconds=0.2)]) as server:
         session = open_session(server, budget=ainb.Budget(usd=Decimal("0.10"), per="user"))
         while "ann" not in {item.name for item in session.budget_status() if item.left_usd < Decimal("0.05")}:
-            session.core.stages.budget.book_replayed(make_call(user="ann", model="m"), Decimal("0.03"))
+            session.core.stages.budget.limits.book_replayed(make_call(user="ann", model="m"), Decimal("0.03"))
         jobs = [session.submit(PROMPT, user=user) for user in ("ann", "bob", "cat", "ann", "bob")]
         first, bob, cat, second, also_bob = outcomes(jobs)
         rows, spent = rows_by_user(session), {item.name: item.spent_usd for item in session.budget_status()}

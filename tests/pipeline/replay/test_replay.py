@@ -357,7 +357,7 @@ def test_replay_touches_nothing_of_the_home_and_counts_in_memory(tmp_path):
     with make_session("replay", budget=Budget(usd=5, per="day")) as session:
         session.ask("hi")
         (row,) = session.core.stages.log.recent()
-        (status,) = session.core.stages.budget.status()
+        (status,) = session.core.stages.budget.limits.status()
 
     assert sorted((path.name, path.stat().st_size) for path in home.rglob("*") if path.is_file()) == before
     assert (row.replayed, row.cost_usd, row.duration_s) == (True, live.cost_usd, live.duration_s)

@@ -110,7 +110,7 @@ def test_a_killed_batch_counts_about_what_was_served(server, tmp_path, monkeypat
             day = session.budget_status()[0].name
             status = session.budget_status()[0]
             need = 100 - status.spent_usd - status.reserved_usd + Decimal("0.01")
-            claim = session.core.stages.budget.claims(session.make_call("x"))[0][0]
+            claim = session.core.stages.budget.limits.claims(session.make_call("x"))[0][0]
             session.submit("never sent", budget_usd=need)
             ledger = session.core.stages.ledger
             until(lambda: ledger.try_reserve(lambda: [claim], need) is not None)
