@@ -6,16 +6,19 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from ainb.errors import InvalidReplyError
 
 Form = Literal["markdown", "text", "code", "json", "html", "math"]
+TokensSource = Literal["provider", "estimate", "unknown"]
+CostSource = Literal["table", "provider", "free", "unpriced"]
 # Bounds of plausible counts and costs of one reply: ten times the largest context of a model, and small
 # enough that sums of a billion rows fit 64 bits.
 MAX_TOKENS = 100_000_000
 MAX_COST_USD = Decimal(100_000)
+MAX_COST_DIGITS = 40
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -39,7 +42,7 @@ class Usage:
     cache_creation_input_tokens: int | None = None
     cache_creation_1h_input_tokens: int | None = field(default=None, repr=False)
     reasoning_output_tokens: int | None = None
-    source: Literal["provider", "estimate", "unknown"] = "unknown"
+    source: TokensSource = "unknown"
 
 
 UNKNOWN_USAGE = Usage()
@@ -55,7 +58,18 @@ def is_reply_cost(value: object) -> bool:
     return isinstance(value, Decimal) and value.is_finite() and 0 <= value <= MAX_COST_USD
 
 
-_COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
+def read_amount(text: object) -> Decimal | None:
+    """The amount of a stored text; None unless it is a finite decimal number of usual length."""
+    if not isinstance(text, str) or len(text) > MAX_COST_DIGITS:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+TOKEN_COUNTS = tuple(item.name for item in fields(Usage) if item.name != "source")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +116,7 @@ class Reply:
     duration_s: float | None = field(default=None, repr=False)
     attempts: int = field(default=1, repr=False)
     cost_usd: Decimal | None = None
-    cost_source: Literal["table", "provider", "free", "unpriced"] | None = None
+    cost_source: CostSource | None = None
     saved_usd: Decimal | None = field(default=None, repr=False)
     provider_saved_usd: Decimal | None = field(default=None, repr=False)
     cached: bool = field(default=False, repr=False)
@@ -164,7 +178,7 @@ def add_up(replies: Sequence[Reply]) -> tuple[Usage, Decimal | None]:
     if len(replies) == 1:
         return replies[0].usage, replies[0].cost_usd
     sums: dict[str, int | None] = {}
-    for name in _COUNTS:
+    for name in TOKEN_COUNTS:
         counts = [getattr(reply.usage, name) for reply in replies]
         known = [count for count in counts if count is not None]
         sums[name] = sum(known) if len(known) == len(counts) else None

@@ -23,7 +23,7 @@ from ainb.events import CallFinished
 from ainb.messages import Reply
 from ainb.providers.http.target import make_target
 from ainb.runtime import Runtime
-from ainb.usage.log.log import Log
+from ainb.usage.log.options import Log
 from tests.fault_server import Fault, FaultServer
 from tests.made_up_secrets import IN_PLACE, NAMES, SECRETS, bare, in_place, made
 

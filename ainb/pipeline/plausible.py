@@ -7,14 +7,14 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ainb.messages import MAX_TOKENS, UNKNOWN_USAGE, Reply, Usage, is_reply_cost, is_token_count
+from ainb.messages import MAX_TOKENS, UNKNOWN_USAGE, Reply, is_reply_cost, is_token_count
+from ainb.replies import TOKEN_COUNTS
 
 # Counts up to this are accepted without looking up the model's context window.
 USUAL_TOKENS = 100_000
 # The largest count, in context windows: a reply may sum several turns with the service's own tools.
 WINDOWS = 10
-_COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
-_counts_of = operator.attrgetter(*_COUNTS)
+_counts_of = operator.attrgetter(*TOKEN_COUNTS)
 
 
 def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = lambda: None) -> str | None:
@@ -30,7 +30,7 @@ def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = la
     """
     problems: list[str] = []
     if reply.usage is not UNKNOWN_USAGE and not _are_usual(_counts_of(reply.usage)):
-        counts = dict(zip(_COUNTS, _counts_of(reply.usage), strict=True))
+        counts = dict(zip(TOKEN_COUNTS, _counts_of(reply.usage), strict=True))
         most = _most_tokens(counts, context_window)
         bad = {name: value for name, value in counts.items() if not _is_count(value, most)}
         if bad:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.messages import Call, Reply, Request, Usage
@@ -21,9 +21,9 @@ from ainb.pricing.package import (
 from ainb.pricing.rates import ZERO, Rates
 from ainb.pricing.snapshot import Listed, is_loaded, load_snapshot
 from ainb.pricing.table import PriceTable
+from ainb.replies import CostSource
 
 _Price = Rates | Listed | Conditional
-CostSource = Literal["table", "provider", "free", "unpriced"]
 
 FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
 _GENAI_PROVIDERS = {"gemini": "google"}

@@ -42,100 +42,84 @@ class Column:
     content: bool = False
 
 
-# Suffix in a frame, suffix in SQLite.
-_UNITS = {"time": ("_at", "_us"), "money": ("_usd", "_nano"), "seconds": ("_s", "_us")}
+# By kind: usual dtype, suffix in a frame, suffix in SQLite.
+_KINDS: dict[Kind, tuple[str, str, str]] = {
+    "time": ("datetime64[us, UTC]", "_at", "_us"),
+    "word": ("category", "", ""),
+    "text": ("str", "", ""),
+    "count": ("Int64", "", ""),
+    "money": ("Float64", "_usd", "_nano"),
+    "seconds": ("Float64", "_s", "_us"),
+    "flag": ("bool", "", ""),
+}
 
 
-def _column(name: str, kind: Kind, dtype: str, meaning: str, *, content: bool = False) -> Column:
-    shown, stored = _UNITS.get(kind, ("", ""))
-    return Column(name, kind, dtype, name.removesuffix(shown) + stored, meaning, content)
+def _column(
+    name: str, kind: Kind, meaning: str, *, dtype: str | None = None, content: bool = False
+) -> Column:
+    usual, shown, stored = _KINDS[kind]
+    return Column(name, kind, dtype or usual, name.removesuffix(shown) + stored, meaning, content)
 
 
 _ALL = (
-    _column("call_id", "text", "str", "unique id of the call; ids sort by time"),
-    _column("started_at", "time", "datetime64[us, UTC]", "when the call was submitted"),
-    _column("operation_name", "word", "category", '"chat", or the name given to `monitored` or `record`'),
-    _column("provider_name", "word", "category", "service of the request, as in provider:model"),
-    _column("request_model", "word", "category", "model named in the request"),
-    _column("response_model", "word", "category", "model that answered, in the provider's spelling"),
+    _column("call_id", "text", "unique id of the call; ids sort by time"),
+    _column("started_at", "time", "when the call was submitted"),
+    _column("operation_name", "word", '"chat", or the name given to `monitored` or `record`'),
+    _column("provider_name", "word", "service of the request, as in provider:model"),
+    _column("request_model", "word", "model named in the request"),
+    _column("response_model", "word", "model that answered, in the provider's spelling"),
+    _column("input_tokens", "count", "tokens of the prompt, those read from the provider's cache included"),
+    _column("output_tokens", "count", "tokens of the reply, those of its reasoning included"),
     _column(
-        "input_tokens",
-        "count",
-        "Int64",
-        "tokens of the prompt, those read from the provider's cache included",
-    ),
-    _column("output_tokens", "count", "Int64", "tokens of the reply, those of its reasoning included"),
-    _column(
-        "cache_read_input_tokens",
-        "count",
-        "Int64",
-        "part of the input that the provider read from its own cache",
+        "cache_read_input_tokens", "count", "part of the input that the provider read from its own cache"
     ),
     _column(
-        "cache_creation_input_tokens",
-        "count",
-        "Int64",
-        "part of the input that the provider wrote to its own cache",
+        "cache_creation_input_tokens", "count", "part of the input that the provider wrote to its own cache"
     ),
-    _column("reasoning_output_tokens", "count", "Int64", "part of the output that was reasoning"),
-    _column("tokens_source", "word", "category", "source of the token counts: provider, estimate, unknown"),
-    _column(
-        "cost_usd",
-        "money",
-        "Float64",
-        "cost in USD; 0 for cache hits and free models, NA where no price is known",
-    ),
-    _column("cost_source", "word", "category", "where the price comes from: table, provider, free, unpriced"),
-    _column("saved_usd", "money", "Float64", "what a cache hit would have cost in USD"),
+    _column("reasoning_output_tokens", "count", "part of the output that was reasoning"),
+    _column("tokens_source", "word", "source of the token counts: provider, estimate, unknown"),
+    _column("cost_usd", "money", "cost in USD; 0 for cache hits and free models, NA where no price is known"),
+    _column("cost_source", "word", "where the price comes from: table, provider, free, unpriced"),
+    _column("saved_usd", "money", "what a cache hit would have cost in USD"),
     _column(
         "provider_saved_usd",
         "money",
-        "Float64",
         "what reads from the provider's cache saved in USD, less the extra price of writes to it",
     ),
-    _column("duration_s", "seconds", "Float64", "seconds from submission to the end, waits included"),
-    _column("queue_wait_s", "seconds", "Float64", "seconds spent waiting for the rate limit"),
+    _column("duration_s", "seconds", "seconds from submission to the end, waits included"),
+    _column("queue_wait_s", "seconds", "seconds spent waiting for the rate limit"),
+    _column("time_to_first_chunk_s", "seconds", "seconds until the first streamed piece of the reply"),
     _column(
-        "time_to_first_chunk_s", "seconds", "Float64", "seconds until the first streamed piece of the reply"
+        "attempts",
+        "count",
+        "requests sent to the provider; 0 for cache hits and rejected calls",
+        dtype="Int16",
+    ),
+    _column("status", "word", "ok, error (sent and failed), rejected (not sent), cancelled"),
+    _column("error_type", "word", "class of the error"),
+    _column("http_status", "count", "HTTP status of the last attempt that failed", dtype="Int16"),
+    _column("error_message", "text", "message of the error, redacted"),
+    _column("cache_hit", "flag", "whether ainb's cache answered"),
+    _column("coalesced", "flag", "whether an identical call in flight answered"),
+    _column("stale", "flag", "whether an expired answer was used because the circuit was open"),
+    _column("replayed", "flag", "whether a cassette answered"),
+    _column("delivery", "word", "live, or batch for a provider's batch API"),
+    _column("request_id", "text", "the provider's id of the request"),
+    _column("finish_reason", "word", "why the reply ended: stop, length, or the provider's own word"),
+    _column("notebook", "word", "name of the notebook or path of the script", dtype="str"),
+    _column("cell_id", "word", "id of the cell, as the front end gives it", dtype="str"),
+    _column("session_id", "word", "id of the session", dtype="str"),
+    _column("batch_id", "word", "run of a batch that the call belongs to", dtype="str"),
+    _column("rows", "count", "table rows that the call answers; NA for calls outside a table"),
+    _column("row_key", "text", "digest of the table row that the call answers"),
+    _column("user", "word", "user that the call was made for", dtype="str"),
+    _column("tags", "word", "labels of the call, as JSON", dtype="str"),
+    _column("prompt_sha256", "text", "SHA-256 of the messages"),
+    _column(
+        "prompt", "text", "the prompt, redacted; only with `log_content`, and read only by name", content=True
     ),
     _column(
-        "attempts", "count", "Int16", "requests sent to the provider; 0 for cache hits and rejected calls"
-    ),
-    _column("status", "word", "category", "ok, error (sent and failed), rejected (not sent), cancelled"),
-    _column("error_type", "word", "category", "class of the error"),
-    _column("http_status", "count", "Int16", "HTTP status of the last attempt that failed"),
-    _column("error_message", "text", "str", "message of the error, redacted"),
-    _column("cache_hit", "flag", "bool", "whether ainb's cache answered"),
-    _column("coalesced", "flag", "bool", "whether an identical call in flight answered"),
-    _column("stale", "flag", "bool", "whether an expired answer was used because the circuit was open"),
-    _column("replayed", "flag", "bool", "whether a cassette answered"),
-    _column("delivery", "word", "category", "live, or batch for a provider's batch API"),
-    _column("request_id", "text", "str", "the provider's id of the request"),
-    _column(
-        "finish_reason", "word", "category", "why the reply ended: stop, length, or the provider's own word"
-    ),
-    _column("notebook", "word", "str", "name of the notebook or path of the script"),
-    _column("cell_id", "word", "str", "id of the cell, as the front end gives it"),
-    _column("session_id", "word", "str", "id of the session"),
-    _column("batch_id", "word", "str", "run of a batch that the call belongs to"),
-    _column("rows", "count", "Int64", "table rows that the call answers; NA for calls outside a table"),
-    _column("row_key", "text", "str", "digest of the table row that the call answers"),
-    _column("user", "word", "str", "user that the call was made for"),
-    _column("tags", "word", "str", "labels of the call, as JSON"),
-    _column("prompt_sha256", "text", "str", "SHA-256 of the messages"),
-    _column(
-        "prompt",
-        "text",
-        "str",
-        "the prompt, redacted; only with `log_content`, and read only by name",
-        content=True,
-    ),
-    _column(
-        "reply",
-        "text",
-        "str",
-        "the reply, redacted; only with `log_content`, and read only by name",
-        content=True,
+        "reply", "text", "the reply, redacted; only with `log_content`, and read only by name", content=True
     ),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}

@@ -1,6 +1,6 @@
 """OpenTelemetry spans and metrics of calls, made from usage rows.
 
-`ATTRIBUTES` is the only table of names. Spans and metrics go to the tracer and meter providers that the
+`ATTRIBUTES` has all names of attributes. Spans and metrics go to the tracer and meter providers that the
 program has set up (``trace.set_tracer_provider``, ``opentelemetry-instrument``, …); ainb sets up none, and
 imports opentelemetry only when telemetry is switched on.
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-# Span attribute by column of the row. Attributes for which the conventions have no name begin with "ainb.".
-ATTRIBUTES: Final[Mapping[str, str]] = {
+_CONVENTIONS: Final[Mapping[str, str]] = {
     "operation_name": "gen_ai.operation.name",
     "provider_name": "gen_ai.provider.name",
     "request_model": "gen_ai.request.model",
@@ -43,29 +42,12 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "error_type": "error.type",
     "http_status": "http.response.status_code",
     "user": "enduser.id",
-    "call_id": "ainb.call_id",
-    "status": "ainb.status",
-    "cache_hit": "ainb.cache_hit",
-    "coalesced": "ainb.coalesced",
-    "stale": "ainb.stale",
-    "replayed": "ainb.replayed",
-    "delivery": "ainb.delivery",
-    "attempts": "ainb.attempts",
-    "queue_wait_s": "ainb.queue_wait_s",
-    "tokens_source": "ainb.tokens_source",
-    "cost_usd": "ainb.cost_usd",
-    "cost_source": "ainb.cost_source",
-    "saved_usd": "ainb.saved_usd",
-    "provider_saved_usd": "ainb.provider_saved_usd",
-    "request_id": "ainb.request_id",
-    "notebook": "ainb.notebook",
-    "cell_id": "ainb.cell_id",
-    "session_id": "ainb.session_id",
-    "batch_id": "ainb.batch_id",
-    "rows": "ainb.rows",
-    "row_key": "ainb.row_key",
-    "tags": "ainb.tags",
-    "prompt_sha256": "ainb.prompt_sha256",
+}
+# The span itself has these as its start, end and status.
+_ELSEWHERE: Final = frozenset({"started_at", "duration_s", "error_message"})
+# Span attribute by column of the row; "ainb." and the column where the conventions have no name.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    column: _CONVENTIONS.get(column, f"ainb.{column}") for column in Row._fields if column not in _ELSEWHERE
 }
 # Dimensions of the metrics: columns with few distinct values.
 DIMENSIONS: Final = (

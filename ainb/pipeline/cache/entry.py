@@ -6,17 +6,17 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from decimal import Decimal
+from typing import Any, TypeVar, get_args
 
 from ainb.messages import Reply, Usage, is_reply_cost, is_token_count
 from ainb.pipeline.cache.key import is_json
 from ainb.redaction import encodable
+from ainb.replies import CostSource, TokensSource, read_amount
 
 T = TypeVar("T")
 
 ENTRY_VERSION = 2
-MAX_COST_DIGITS = 40
 NOTHING = Decimal(0)
 
 # Finish reasons of complete replies. A reply with another one is cut ("length", "content_filter", …) and is
@@ -193,15 +193,7 @@ def _is_tokens(value: object) -> bool:
 
 
 def _is_cost(value: object) -> bool:
-    if value is None:
-        return True
-    if type(value) is not str or len(value) > MAX_COST_DIGITS:
-        return False
-    try:
-        cost = Decimal(value)
-    except InvalidOperation:
-        return False
-    return is_reply_cost(cost)
+    return value is None or is_reply_cost(read_amount(value))
 
 
 def _one_of(*choices: str | None) -> Callable[[object], bool]:
@@ -217,8 +209,8 @@ FIELDS: Mapping[str, Callable[[object], bool]] = {
     "finish_reason": _is_text_or_none,
     "reasoning": _is_text_or_none,
     "tokens": _is_tokens,
-    "tokens_source": _one_of("provider", "estimate", "unknown"),
+    "tokens_source": _one_of(*get_args(TokensSource)),
     "cost_usd": _is_cost,
-    "cost_source": _one_of("table", "provider", "free", "unpriced", None),
+    "cost_source": _one_of(*get_args(CostSource), None),
     "parsed": lambda _value: True,
 }

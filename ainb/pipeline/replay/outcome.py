@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
-from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, get_args
+from decimal import Decimal
+from typing import Any, get_args
 
 from ainb import errors
 from ainb.messages import Call, Reply, Usage, is_reply_cost, is_token_count
 from ainb.pipeline.replay.request import redacted
+from ainb.replies import TOKEN_COUNTS, CostSource, TokensSource, read_amount
 from ainb.stores.cassette import is_reply, is_seconds
 
 DURATION_DIGITS = 3
-MAX_COST_DIGITS = 40
-TOKENS = tuple(item.name for item in fields(Usage) if item.name != "source")
-CostSource = Literal["table", "provider", "free", "unpriced"]
-Counted = Literal["provider", "estimate", "unknown"]
 
 # Errors that are replayed, and their attributes. A ConfigError is not recorded: the call raises it again.
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +47,7 @@ _PLAIN: Mapping[str, type[Exception]] = {
 
 def write_reply(reply: Reply) -> dict[str, Any]:
     """The recorded part of a reply."""
-    usage = {name: count for name in TOKENS if (count := getattr(reply.usage, name)) is not None}
+    usage = {name: count for name in TOKEN_COUNTS if (count := getattr(reply.usage, name)) is not None}
     saved = {"provider_saved_usd": f"{reply.provider_saved_usd:f}"} if reply.provider_saved_usd else {}
     reasoning = {} if reply.reasoning is None else {"reasoning": redacted(reply.reasoning)}
     return {
@@ -78,13 +74,13 @@ def read_reply(record: Mapping[str, Any]) -> Reply:
         model=_text(record.get("model")) or "",
         provider=_text(record.get("provider")) or "",
         usage=Usage(
-            **{name: _count(counts.get(name)) for name in TOKENS},
-            source=source if source in get_args(Counted) else "unknown",
+            **{name: _count(counts.get(name)) for name in TOKEN_COUNTS},
+            source=source if source in get_args(TokensSource) else "unknown",
         ),
         finish_reason=_text(record.get("finish_reason")),
         reasoning=_text(record.get("reasoning")) or None,
         cost_usd=_cost(record.get("cost_usd")),
-        provider_saved_usd=_amount(record.get("provider_saved_usd")),
+        provider_saved_usd=_savings(record.get("provider_saved_usd")),
         cost_source=cost_source if cost_source in get_args(CostSource) else None,
     )
 
@@ -181,15 +177,11 @@ def _count(value: object) -> int | None:
 
 
 def _cost(value: object) -> Decimal | None:
-    cost = _amount(value)
-    return cost if cost is not None and is_reply_cost(cost) else None
+    cost = read_amount(value)
+    return cost if is_reply_cost(cost) else None
 
 
-def _amount(value: object) -> Decimal | None:
-    if not isinstance(value, str) or len(value) > MAX_COST_DIGITS:
-        return None
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() and is_reply_cost(abs(amount)) else None
+def _savings(value: object) -> Decimal | None:
+    """Savings of a provider's cache, which may be negative."""
+    amount = read_amount(value)
+    return amount if amount is not None and is_reply_cost(abs(amount)) else None

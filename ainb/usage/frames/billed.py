@@ -7,25 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.usage.filters import Since
-from ainb.usage.frames.totals import costs
+from ainb.usage.frames.totals import SUMS, costs
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ainb.usage.log import UsageLog
 
-SUMS = (
-    "calls",
-    "input_tokens",
-    "output_tokens",
-    "cost_usd",
-    "unpriced",
-    "saved_usd",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "provider_saved_usd",
-    "reasoning_output_tokens",
-)
 NOT_SENT = "rejected"
 Only = Literal["all", "sent", "billed"]
 _MODEL = ("provider_name", "request_model")

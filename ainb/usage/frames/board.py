@@ -77,8 +77,7 @@ def duration_percentiles(log: UsageLog) -> pd.DataFrame:
             "SELECT p.word || ':' || m.word, duration_us FROM calls JOIN words p ON p.id = provider_name "
             "JOIN words m ON m.id = request_model JOIN words s ON s.id = status "
             "WHERE calls.id > (SELECT max(id) FROM calls) - ? AND s.word = 'ok' "
-            "AND NOT (cache_hit OR coalesced OR replayed) "
-            "AND duration_us IS NOT NULL",
+            "AND NOT (cache_hit OR coalesced OR replayed) AND duration_us IS NOT NULL",
             (RECENT_CALLS,),
         )
         models, durations = fetch_columns(cursor, [object, np.int64])

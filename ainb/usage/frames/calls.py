@@ -164,12 +164,10 @@ def _word_reader(connection: sqlite3.Connection) -> Callable[[Array], tuple[Arra
 
 def _to_array(column: Column, raw: Any, read_words: Callable[[Array], tuple[Array, Array]]) -> Any:
     kind = column.kind
-    if kind == "flag":
+    if kind in {"flag", "text"}:
         return raw
     if kind == "time":
         return pd.DatetimeIndex(raw.view("M8[us]")).tz_localize("UTC").array
-    if kind == "text":
-        return raw
     if kind == "word":
         codes, words = read_words(raw)
         categories = pd.Categorical.from_codes(codes, categories=pd.Index(words, dtype=TEXT_DTYPE))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ainb.usage.frames.billed import NOT_SENT, SUMS, Only, billed_costs
+from ainb.usage.frames.billed import NOT_SENT, Only, billed_costs
 from ainb.usage.frames.fetching import TEXT_DTYPE
 from ainb.usage.frames.hours import calls_by_hour
-from ainb.usage.frames.totals import costs
+from ainb.usage.frames.totals import SUMS, costs
 from ainb.usage.rows import label
 from ainb.usage.windows import Window, local_day
 

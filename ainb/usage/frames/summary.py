@@ -78,57 +78,38 @@ def _span(hours: float | None, days: float | None) -> dt.timedelta:
 
 
 def _count(connection: sqlite3.Connection, condition: str, values: list[Any]) -> Measures:
-    picked = ", ".join(
-        [
-            "count(*)",
-            *(f"ifnull(sum(status = {_WORD.format(word)}), 0)" for word in _STATUSES),
-            "ifnull(sum(cache_hit OR coalesced), 0)",
-            "sum(input_tokens)",
-            "sum(output_tokens)",
-            "sum(cost_nano)",
-            "ifnull(sum(cost_nano IS NULL), 0)",
-            "sum(saved_nano)",
-            "avg(queue_wait_us)",
-            "count(DISTINCT day)",
-        ]
-    )
-    found = connection.execute(f"SELECT {picked} FROM calls WHERE {condition}", values).fetchone()  # noqa: S608 - checked names
-    (
-        calls,
-        ok,
-        failed,
-        rejected,
-        cancelled,
-        hits,
-        tokens_in,
-        tokens_out,
-        cost,
-        unpriced,
-        saved,
-        wait,
-        active,
-    ) = found
+    picked = {
+        "calls": "count(*)",
+        **{status: f"ifnull(sum(status = {_WORD.format(status)}), 0)" for status in _STATUSES},
+        "cache_hits": "ifnull(sum(cache_hit OR coalesced), 0)",
+        "input_tokens": "sum(input_tokens)",
+        "output_tokens": "sum(output_tokens)",
+        "cost_nano": "sum(cost_nano)",
+        "unpriced": "ifnull(sum(cost_nano IS NULL), 0)",
+        "saved_nano": "sum(saved_nano)",
+        "queue_wait_us": "avg(queue_wait_us)",
+        "active_days": "count(DISTINCT day)",
+    }
+    query = f"SELECT {', '.join(picked.values())} FROM calls WHERE {condition}"  # noqa: S608 - checked names
+    found = dict(zip(picked, connection.execute(query, values).fetchone(), strict=True))
+    calls, days = found["calls"], found["active_days"]
     totals: Measures = [
-        ("input_tokens", tokens_in, "tokens"),
-        ("output_tokens", tokens_out, "tokens"),
-        ("cost_usd", _over(cost, NANO), "USD"),
-        ("saved_usd", _over(saved, NANO), "USD"),
+        ("input_tokens", found["input_tokens"], "tokens"),
+        ("output_tokens", found["output_tokens"], "tokens"),
+        ("cost_usd", _over(found["cost_nano"], NANO), "USD"),
+        ("saved_usd", _over(found["saved_nano"], NANO), "USD"),
     ]
     return [
-        ("calls", calls, "calls"),
-        ("ok", ok, "calls"),
-        ("error", failed, "calls"),
-        ("rejected", rejected, "calls"),
-        ("cancelled", cancelled, "calls"),
-        ("success_rate", _over(ok, calls - cancelled), "share"),
-        ("cache_hits", hits, "calls"),
+        *((name, found[name], "calls") for name in ("calls", *_STATUSES)),
+        ("success_rate", _over(found["ok"], calls - found["cancelled"]), "share"),
+        ("cache_hits", found["cache_hits"], "calls"),
         *totals,
-        ("unpriced", unpriced, "calls"),
+        ("unpriced", found["unpriced"], "calls"),
         *((f"{name}_per_call", _over(value, calls), unit) for name, value, unit in totals),
-        ("active_days", active, "days"),
-        ("calls_per_day", _over(calls, active), "calls"),
-        *((f"{name}_per_day", _over(value, active), unit) for name, value, unit in totals),
-        ("queue_wait_mean_s", _over(wait, MICRO), "s"),
+        ("active_days", days, "days"),
+        ("calls_per_day", _over(calls, days), "calls"),
+        *((f"{name}_per_day", _over(value, days), unit) for name, value, unit in totals),
+        ("queue_wait_mean_s", _over(found["queue_wait_us"], MICRO), "s"),
     ]
 
 

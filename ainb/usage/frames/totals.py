@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-_SUMS = (
+# Columns of `costs`: numbers of calls, and sums of the log's columns.
+SUMS = (
     "calls",
     "input_tokens",
     "output_tokens",
-    "cost_nano",
+    "cost_usd",
     "unpriced",
-    "saved_nano",
+    "saved_usd",
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
-    "provider_saved_nano",
+    "provider_saved_usd",
     "reasoning_output_tokens",
 )
 
@@ -71,20 +72,13 @@ def costs(
         if start is not None:
             field = "started_us" if table == "calls" else "day"
             condition, values = f"{condition} AND {field} >= ?", [*values, start]
-        query = _grouped(connection, names, [sums[name] for name in _SUMS], table, condition)
-        keys, columns = _read_groups(connection, query, values, names, len(_SUMS))
+        picked = [sums[COLUMNS[name].stored if name in COLUMNS else name] for name in SUMS]
+        query = _grouped(connection, names, picked, table, condition)
+        keys, columns = _read_groups(connection, query, values, names, len(picked))
     frame = pd.DataFrame(
         {
-            "calls": _whole(columns[0]),
-            "input_tokens": _whole(columns[1]),
-            "output_tokens": _whole(columns[2]),
-            "cost_usd": _dollars(columns[3]),
-            "unpriced": _whole(columns[4]),
-            "saved_usd": _dollars(columns[5]),
-            "cache_read_input_tokens": _whole(columns[6]),
-            "cache_creation_input_tokens": _whole(columns[7]),
-            "provider_saved_usd": _dollars(columns[8]),
-            "reasoning_output_tokens": _whole(columns[9]),
+            name: _dollars(column) if name.endswith("_usd") else _whole(column)
+            for name, column in zip(SUMS, columns, strict=True)
         }
     )
     return _indexed(frame, keys, names)

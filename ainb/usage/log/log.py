@@ -6,21 +6,19 @@ import contextlib
 import contextvars
 import functools
 import logging
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ainb.call_ids import CallIds
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.errors import AinbError, ConfigError
+from ainb.errors import AinbError
 from ainb.events import CallFinished, Event, Notice, Sink, silent
-from ainb.plain import plain_fields
+from ainb.usage.log.options import Log
 from ainb.usage.log.reading import why_unreadable
 from ainb.usage.log.recorder import Estimators, Recorder
-from ainb.usage.log.writer import FLUSH_SECONDS, Logged, QueueItem, Recorded, WarningListener, Writer
+from ainb.usage.log.writer import FLUSH_SECONDS, Logged, Recorded, WarningListener, Writer
 from ainb.usage.log.writer_registry import shared_writer
 from ainb.usage.rows import Row, build_row
 
@@ -28,32 +26,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 FILE_NAME = "usage.sqlite3"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Log:
-    """Options of the usage log.
-
-    Attributes:
-        max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
-        max_age_days: Older rows are pruned; None keeps all.
-        content: Whether rows contain prompts and replies, redacted.
-
-    Raises:
-        ConfigError: A limit is not above 0.
-    """
-
-    max_rows: int | None = 2_000_000
-    max_age_days: float | None = 400.0
-    content: bool = False
-
-    def __post_init__(self) -> None:
-        plain_fields(self)
-        for name in ("max_rows", "max_age_days"):
-            value: object = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-            if value is not None and not number:
-                raise ConfigError(f"{name} must be a number above 0, or None to keep all; it is {value!r}")
+LOGGER = logging.getLogger("ainb")
 
 
 class UsageLog(WarningListener):
@@ -65,7 +38,7 @@ class UsageLog(WarningListener):
         path: The log file; None keeps the last rows in memory only.
         clock: Source of times and ages of rows.
         sink: Receiver of one notice when the log cannot be written.
-        options: Limits and content of the log.
+        options: Limits and content of the log; None means the defaults.
         rng: Source of random bits of the ids.
         estimators: Functions that estimate tokens and cost of calls outside the pipeline.
         copy_to: Log that also receives every row, except calls answered from a cassette; None means no copy.
@@ -97,19 +70,14 @@ class UsageLog(WarningListener):
         self._make_row = functools.partial(
             build_row, session_id=self.session_id, content=self.options.content
         )
-        bounds: dict[str, Any] = {
-            "max_rows": self.options.max_rows,
-            "max_age_days": self.options.max_age_days,
-        }
-        self._writer = Writer(None, clock, **bounds) if path is None else shared_writer(path, clock, **bounds)
+        if path is None:
+            self._writer = Writer(None, clock, self.options)
+        else:
+            self._writer = shared_writer(path, clock, self.options)
         self._has_warned = False
         self._writer.listeners.add(self)
-        self._append: Callable[[Recorded], None] = _logging(self._writer.append, log_lines=log_lines)
         self._copy = copy_to
-        if copy_to is not None:
-            # The copy is not logged: one line per call.
-            silent_copy = _logging(copy_to._writer.append, log_lines=False)  # noqa: SLF001 - its own class
-            self._append = _to_both(self._append, silent_copy)
+        self._log_lines = log_lines
         self.on_record: Callable[[Row], None] | None = None
         self.recorder = Recorder(
             self._take, self._ids, clock, self.session_id, estimators, content=self.options.content
@@ -118,16 +86,24 @@ class UsageLog(WarningListener):
     def listener(self, event: Event) -> None:
         """Event sink that queues a row for every finished call."""
         if event.__class__ is CallFinished:
-            self._append((self._make_row, event))
+            self.add((self._make_row, event))
+
+    def add(self, item: Recorded) -> None:
+        """Queue a row, or a finished call with the function that makes its row."""
+        if not self._log_lines:
+            self._writer.append(Logged(item, None))
+        elif LOGGER.level == logging.NOTSET:
+            self._writer.append(item)
+        else:
+            self._writer.append(Logged(item, contextvars.copy_context()))
+        if self._copy is not None and (isinstance(item, Row) or not item[1].call.replayed):
+            # The copy is not logged: one line per call.
+            self._copy._writer.append(Logged(item, None))  # noqa: SLF001 - its own class
 
     def _take(self, row: Row) -> None:
-        self._append(row)
+        self.add(row)
         if self.on_record is not None:
             self.on_record(row)
-
-    def add(self, row: Row) -> None:
-        """Add a row that was made by another process."""
-        self._append(row)
 
     def warn(self, text: str) -> None:
         """Send the first warning about the log to the session's sink; later ones are dropped."""
@@ -197,26 +173,3 @@ class UsageLog(WarningListener):
             self.flush()
         else:
             self._writer.stop()
-
-
-def _logging(append: Callable[[QueueItem], None], *, log_lines: bool) -> Callable[[Recorded], None]:
-    """An `append` that also logs the rows, while the logger ``ainb`` has a level of its own."""
-    logger = logging.getLogger("ainb")
-    if not log_lines:
-        return lambda item: append(Logged(item, None))
-
-    def append_logged(item: Recorded) -> None:
-        append(item if logger.level == logging.NOTSET else Logged(item, contextvars.copy_context()))
-
-    return append_logged
-
-
-def _to_both(
-    first: Callable[[Recorded], None], second: Callable[[Recorded], None]
-) -> Callable[[Recorded], None]:
-    def append(item: Recorded) -> None:
-        first(item)
-        if isinstance(item, Row) or not item[1].call.replayed:
-            second(item)
-
-    return append

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ainb.clock import Clock
 from ainb.stores.sqlite import close_with
+from ainb.usage.log.options import Log
 from ainb.usage.log.rollups import prune
 from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import Row
@@ -25,20 +26,11 @@ class LogFile:
         in_memory: Whether rows go to a database in memory: there is no path, or a newer ainb wrote the file.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        clock: Clock,
-        *,
-        max_rows: int | None,
-        max_age_days: float | None,
-        warn: Callable[[str], None],
-    ) -> None:
+    def __init__(self, path: Path | None, clock: Clock, options: Log, warn: Callable[[str], None]) -> None:
         self.in_memory = path is None
         self._path = path
         self._clock = clock
-        self._max_rows = max_rows
-        self._max_age_days = max_age_days
+        self._options = options
         self._warn = warn
         self._since_prune = PRUNE_EVERY_ROWS  # the first rows of a process cause pruning, too
         self._store: LogStore | None = None
@@ -91,11 +83,11 @@ class LogFile:
         self._store = None
 
     def _prune(self, store: LogStore) -> None:
-        age = self._max_age_days
+        age, max_rows = self._options.max_age_days, self._options.max_rows
         oldest = None if age is None else int(self._clock.unix() * 1_000_000 - age * _DAY_US)
         # A locked log is pruned later.
         with contextlib.suppress(sqlite3.Error):
-            if prune(store.connection, oldest_us=oldest, max_rows=self._max_rows, limit=PRUNE_LIMIT_ROWS):
+            if prune(store.connection, oldest_us=oldest, max_rows=max_rows, limit=PRUNE_LIMIT_ROWS):
                 self._since_prune = PRUNE_EVERY_ROWS // 2
 
 

@@ -7,8 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ainb.usage.log.migrations import MIGRATIONS
-from ainb.usage.log.schema import NewerLogError, known_version, migrate, version_of
+from ainb.usage.log.schema import MIGRATIONS, NewerLogError, known_version, migrate, version_of
 from ainb.usage.log.store import LogStore, connect, open_log
 from ainb.usage.rows import Row
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 from ainb.clock import Clock
 from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage, is_reply_cost, is_token_count
 from ainb.redaction import encodable
+from ainb.replies import TOKEN_COUNTS
 from ainb.usage.rows import (
     Row,
     failure_fields,
@@ -28,7 +29,6 @@ from ainb.usage.rows import (
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_DURATION_SECONDS = 366 * 86_400.0
-_COUNTS = tuple(item.name for item in dataclasses.fields(Usage) if item.name != "source")
 
 
 class CountTokens(Protocol):
@@ -243,7 +243,7 @@ def _find_prompt(arguments: tuple[Any, ...], named: Mapping[str, Any]) -> str:
 
 def _plausible(usage: Usage) -> Usage:
     """The usage with impossible counts set to None."""
-    counts = {name: getattr(usage, name) for name in _COUNTS}
+    counts = {name: getattr(usage, name) for name in TOKEN_COUNTS}
     bad: dict[str, Any] = {name: None for name, value in counts.items() if not is_token_count(value)}
     return dataclasses.replace(usage, **bad)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import contextvars
+import dataclasses
 import sqlite3
 import threading
 import weakref
@@ -15,6 +16,7 @@ from pathlib import Path
 from ainb.clock import Clock
 from ainb.events import CallFinished
 from ainb.usage.log.log_file import LogFile
+from ainb.usage.log.options import Log
 from ainb.usage.log.reading import open_for_reading
 from ainb.usage.log.schema import NewerLogError
 from ainb.usage.rows import Row
@@ -75,27 +77,20 @@ class Writer:
     Args:
         path: The log file; None keeps RING_ROWS in memory.
         clock: For the age of rows and the time of the next attempt.
-        max_rows: Rows beyond this number are pruned, oldest first; None keeps all.
-        max_age_days: Older rows are pruned; None keeps all.
+        options: Limits beyond which rows are pruned.
 
     Attributes:
         listeners: Receivers of warnings.
         recent: The last rows.
     """
 
-    def __init__(
-        self, path: Path | None, clock: Clock, *, max_rows: int | None, max_age_days: float | None
-    ) -> None:
+    def __init__(self, path: Path | None, clock: Clock, options: Log) -> None:
         self._path = path
         self._clock = clock
         self.listeners: weakref.WeakSet[WarningListener] = weakref.WeakSet()
-        self._file = LogFile(
-            path,
-            clock,
-            max_rows=max_rows if path is not None else RING_ROWS,
-            max_age_days=max_age_days,
-            warn=self._warn,
-        )
+        if path is None:
+            options = dataclasses.replace(options, max_rows=RING_ROWS)
+        self._file = LogFile(path, clock, options, self._warn)
         self._is_exiting = False
         self._reset()
         all_writers.add(self)

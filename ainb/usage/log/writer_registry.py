@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.stores.fork import at_worker_exit
+from ainb.usage.log.options import Log
 from ainb.usage.log.termination import flush_at_sigterm
 from ainb.usage.log.writer import Writer, all_writers
 
@@ -18,14 +19,14 @@ _SHARED: weakref.WeakValueDictionary[Path, Writer] = weakref.WeakValueDictionary
 _SHARING = threading.Lock()
 
 
-def shared_writer(path: Path, clock: Clock, *, max_rows: int | None, max_age_days: float | None) -> Writer:
-    """The only writer of a file in this process; the limits of the first call apply."""
+def shared_writer(path: Path, clock: Clock, options: Log) -> Writer:
+    """The only writer of a file in this process; the options of the first call apply."""
     place = path.absolute()
     flush_at_sigterm(_flush_queued)
     with _SHARING:
         writer = _SHARED.get(place)
         if writer is None:
-            writer = _SHARED[place] = Writer(place, clock, max_rows=max_rows, max_age_days=max_age_days)
+            writer = _SHARED[place] = Writer(place, clock, options)
         return writer
 
 

@@ -16,7 +16,7 @@ from ainb.usage.frames import calls as frames
 from ainb.usage.frames.summary import summary
 from ainb.usage.frames.totals import costs, errors, money
 from ainb.usage.log import store
-from ainb.usage.log.log import Log
+from ainb.usage.log.options import Log
 
 
 @pytest.fixture

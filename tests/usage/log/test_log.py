@@ -25,7 +25,7 @@ from ainb.testing import FakeClock
 from ainb.usage.frames.calls import usage
 from ainb.usage.log import log_file, schema, writer
 from ainb.usage.log.jsonlog import json_line
-from ainb.usage.log.log import Log
+from ainb.usage.log.options import Log
 from ainb.usage.log.reading import open_for_reading
 from ainb.usage.log.rollups import TABLES, prune
 from ainb.usage.log.store import LogStore, open_log
@@ -253,7 +253,8 @@ def test_a_file_size_limit_of_the_process_fails_no_call(tmp_path):
         sys.path.insert(0, {tests!r})
         from usage_calls import finished
         from ainb.testing import FakeClock
-        from ainb.usage.log.log import Log, UsageLog
+        from ainb.usage.log.log import UsageLog
+        from ainb.usage.log.options import Log
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         notices = []
         log = UsageLog(Path({path!r}), sink=notices.append, options=Log(content=True), clock=FakeClock())
