@@ -1,9 +1,9 @@
 """Validation: rules that allow, redact, warn about or block what prompts and replies contain.
 
 `rules` defines what a rule and a finding are; `presets`, `optional_rules`, `characters`, `personal` and
-`untrusted` define the shipped ones. `validator` applies the selected rules to texts and calls, `stage` uses
-it in the pipeline, `findings` formats the notes and errors. `key_filter` removes API keys from replies;
-`preview` reviews a call without sending it.
+`untrusted` define the shipped ones. `validator` applies the selected rules to texts and calls, `filled` to
+texts that were partly filled in; `stage` uses it in the pipeline, `findings` formats the notes and errors.
+`key_filter` removes API keys from replies; `preview` reviews a call without sending it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ainb.pipeline.validation import personal, untrusted
-from ainb.pipeline.validation.rules import UNTRUSTED, Rule
+from ainb.pipeline.validation.rules import UNTRUSTED, Places, Rule
 
 
 def _holds(piece: str) -> Callable[[str], bool]:
@@ -21,43 +21,19 @@ STRICT_RULES = (
     Rule(name="dunder name", find=untrusted.find_dunders, may_hold=_holds("__"), parts=UNTRUSTED),
     Rule(name="HTML tag", find=untrusted.find_tags, may_hold=_holds("<"), parts=UNTRUSTED),
 )
+
+
+def _personal(name: str, find: Callable[[str], Places], may_hold: Callable[[str], bool]) -> Rule:
+    return Rule(name=name, find=find, may_hold=may_hold, action="redact", reversible=True)
+
+
 # Rules with a checksum come first: parts of a card number look like a phone number.
 PERSONAL_RULES = (
-    Rule(
-        name="email address",
-        find=personal.find_emails,
-        may_hold=_holds("@"),
-        action="redact",
-        reversible=True,
-    ),
-    Rule(
-        name="IBAN",
-        find=personal.find_ibans,
-        may_hold=personal.may_hold_numbers,
-        action="redact",
-        reversible=True,
-    ),
-    Rule(
-        name="card number",
-        find=personal.find_cards,
-        may_hold=personal.may_hold_numbers,
-        action="redact",
-        reversible=True,
-    ),
-    Rule(
-        name="social security number",
-        find=personal.find_ssns,
-        may_hold=personal.may_hold_numbers,
-        action="redact",
-        reversible=True,
-    ),
-    Rule(
-        name="phone number",
-        find=personal.find_phones,
-        may_hold=personal.may_hold_numbers,
-        action="redact",
-        reversible=True,
-    ),
+    _personal("email address", personal.find_emails, _holds("@")),
+    _personal("IBAN", personal.find_ibans, personal.may_hold_numbers),
+    _personal("card number", personal.find_cards, personal.may_hold_numbers),
+    _personal("social security number", personal.find_ssns, personal.may_hold_numbers),
+    _personal("phone number", personal.find_phones, personal.may_hold_numbers),
 )
 STEERING_RULE = Rule(
     name="steering phrase (heuristic)", find=untrusted.find_steering, action="warn", parts=UNTRUSTED

@@ -54,40 +54,27 @@ def is_card(text: str) -> bool:
     return (sum(plain) - _ZERO * len(plain) + sum(doubled)) % 10 == 0
 
 
-def _search(
-    pattern: re.Pattern[str], kind: str, text: str, check: Callable[[str], bool] | None = None
-) -> Iterator[Place]:
-    for number, match in enumerate(pattern.finditer(text)):
-        if check is None or number >= MAX_CHECKED or check(match.group()):
-            yield match.start(), match.end(), kind
-
-
 def may_hold_numbers(text: str) -> bool:
     """Whether the text contains a digit."""
     return _DIGIT.search(text) is not None
 
 
-def find_emails(text: str) -> Iterator[Place]:
-    """E-mail addresses."""
-    return _search(_EMAIL, "email", text)
+def _finder(
+    *patterns: re.Pattern[str], kind: str, check: Callable[[str], bool] | None = None
+) -> Callable[[str], Iterator[Place]]:
+    """The function that finds matches of the patterns that pass `check`; a place may be found twice."""
+
+    def find(text: str) -> Iterator[Place]:
+        for pattern in patterns:
+            for number, match in enumerate(pattern.finditer(text)):
+                if check is None or number >= MAX_CHECKED or check(match.group()):
+                    yield match.start(), match.end(), kind
+
+    return find
 
 
-def find_ibans(text: str) -> Iterator[Place]:
-    """IBANs with valid check digits."""
-    return _search(_IBAN, "IBAN", text, is_iban)
-
-
-def find_cards(text: str) -> Iterator[Place]:
-    """Card numbers with a valid check digit."""
-    return _search(_CARD, "card number", text, is_card)
-
-
-def find_ssns(text: str) -> Iterator[Place]:
-    """US social security numbers."""
-    return _search(_SSN, "SSN", text)
-
-
-def find_phones(text: str) -> Iterator[Place]:
-    """Phone numbers, international or North American; a place may be found twice."""
-    for pattern in _PHONES:
-        yield from _search(pattern, "phone number", text)
+find_emails = _finder(_EMAIL, kind="email")
+find_ibans = _finder(_IBAN, kind="IBAN", check=is_iban)
+find_cards = _finder(_CARD, kind="card number", check=is_card)
+find_ssns = _finder(_SSN, kind="SSN")
+find_phones = _finder(*_PHONES, kind="phone number")

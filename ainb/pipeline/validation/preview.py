@@ -5,32 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from ainb.event_loop import USER_THREADS
 from ainb.messages import Call, Request
+from ainb.pipeline.validation.validator import Review
 from ainb.pricing import Estimate, Prices, estimate_request
-
-
-class Review(Protocol):
-    """Result of validating a call."""
-
-    @property
-    def request(self) -> Request:
-        """The request that may be sent."""
-        ...
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """One line for each rule that redacted or warns."""
-        ...
-
-    @property
-    def refusal(self) -> str | None:
-        """Reason not to send it; None when it may be sent."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +65,6 @@ async def preview_call(
         request=request,
         estimate=estimate,
         stored=await holds(asked) if holds is not None else None,
-        notes=tuple(found.notes) if found is not None else (),
+        notes=found.notes if found is not None else (),
         refusal=found.refusal if found is not None else None,
     )

@@ -138,8 +138,8 @@ class ValidationStage:
             about = "" if own else "about "
             raise InvalidPromptError(
                 f"the prompt of {about}{counted.tokens:,} tokens is longer than the {window:,} that "
-                f"{call.request.model} takes; "
-                "nothing was sent; shorten it, or use a model with a longer context"
+                f"{call.request.model} takes; nothing was sent; shorten it, or use a model with a longer "
+                "context"
             )
 
 

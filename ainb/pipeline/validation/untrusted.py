@@ -7,7 +7,7 @@ prompt injection.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ainb.pipeline.validation.characters import without_odd
 from ainb.pipeline.validation.rules import Place
@@ -65,30 +65,30 @@ def _lowered(text: str) -> str:
     return text.replace("\u0130", "i").lower()
 
 
-def _spans(patterns: tuple[re.Pattern[str], ...], text: str) -> Iterator[tuple[int, int]]:
-    for pattern in patterns:
-        for match in pattern.finditer(text):
-            yield match.span()
+def _finder(
+    *patterns: re.Pattern[str], prepare: Callable[[str], str] = str
+) -> Callable[[str], Iterator[tuple[int, int]]]:
+    """The function that finds matches of the patterns in the text as `prepare` returns it."""
+
+    def find(text: str) -> Iterator[tuple[int, int]]:
+        prepared = prepare(text)
+        for pattern in patterns:
+            for match in pattern.finditer(prepared):
+                yield match.span()
+
+    return find
 
 
-def find_scripts(text: str) -> Iterator[tuple[int, int]]:
-    """Opening and closing script tags, blanks inside allowed."""
-    return _spans((_SCRIPT,), text)
-
-
-def find_tags(text: str) -> Iterator[tuple[int, int]]:
-    """HTML tags, comments and declarations."""
-    return _spans((_TAG,), text)
-
-
-def find_urls(text: str) -> Iterator[tuple[int, int]]:
-    """``javascript:`` and other URLs that run code."""
-    return _spans(_URLS, _lowered(text))
-
-
-def find_calls(text: str) -> Iterator[tuple[int, int]]:
-    """``eval(`` and ``exec(``."""
-    return _spans(_CALLS, text)
+# Opening and closing script tags, blanks inside allowed.
+find_scripts = _finder(_SCRIPT)
+# HTML tags, comments and declarations.
+find_tags = _finder(_TAG)
+# ``javascript:`` and other URLs that run code.
+find_urls = _finder(*_URLS, prepare=_lowered)
+# ``eval(`` and ``exec(``.
+find_calls = _finder(*_CALLS)
+# Names such as ``__class__``.
+find_dunders = _finder(_DUNDER)
 
 
 def find_imports(text: str) -> Iterator[tuple[int, int]]:
@@ -96,11 +96,6 @@ def find_imports(text: str) -> Iterator[tuple[int, int]]:
     # The prepended line break makes the first line match like the others.
     for match in _IMPORT.finditer("\n" + text):
         yield max(0, match.start() - 1), match.end() - 1
-
-
-def find_dunders(text: str) -> Iterator[tuple[int, int]]:
-    """Names such as ``__class__``."""
-    return _spans((_DUNDER,), text)
 
 
 def is_overlong(text: str) -> bool:

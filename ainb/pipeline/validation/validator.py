@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ainb.messages import Call, Message, Request
+from ainb.pipeline.validation.filled import Source, Stretches
 from ainb.pipeline.validation.findings import notes, refusal
 from ainb.pipeline.validation.options import Validation
 from ainb.pipeline.validation.placeholders import Placeholders
 from ainb.pipeline.validation.presets import DEFAULT_RULES, OWN_KEY_RULE
-from ainb.pipeline.validation.rules import (
-    PARTS,
-    Finding,
-    Part,
-    Place,
-    Rule,
-    merged,
-    replace_places,
-    with_actions,
-)
+from ainb.pipeline.validation.rules import PARTS, Finding, Part, Place, Rule, replace_places, with_actions
 
 _WRITTEN_BY_PROGRAM = frozenset({"system", "developer"})
 _PLAIN = frozenset({int, float, bool, type(None)})
-
-
-class Source(NamedTuple):
-    """Origin of a text.
-
-    Attributes:
-        part: Part of the text itself.
-        filled: Texts in it that were filled in.
-        filled_part: Part of the filled-in texts.
-    """
-
-    part: Part
-    filled: tuple[str, ...] = ()
-    filled_part: Part = "values"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,12 +183,14 @@ class Validator:
     @staticmethod
     def _apply(rules: Iterable[Rule], text: str, source: Source, work: _Work) -> str:
         for rule in rules:
-            places = _places(rule, text, source) if source.filled else rule.places(text)
+            places = source.places(rule, text)
             if not places:
                 continue
             work.note(rule, places, text, source)
             if rule.action == "redact":
-                text, source = _redacted(rule, places, text, source, work)
+                work.changed = True
+                write = work.writer(rule)
+                text, source = replace_places(text, places, write), source.redacted(rule, write)
         return text
 
 
@@ -276,69 +255,13 @@ class _Work:
         self.changed = False
 
     def note(self, rule: Rule, places: list[Place], text: str, source: Source) -> None:
-        inside = _Stretches(text, source.filled)
+        inside = Stretches(text, source.filled)
         for start, end, kind in places:
             part = source.filled_part if inside.touch(start, end) else source.part
             self.findings.append(Finding(rule.name, kind, rule.action, part, start, end, self.message))
 
-
-class _Stretches:
-    """The filled-in parts of a text."""
-
-    def __init__(self, text: str, filled: Iterable[str]) -> None:
-        places = [
-            (at, at + len(value), "") for value in dict.fromkeys(filled) for at in _occurrences(value, text)
-        ]
-        joined = merged(sorted(places))
-        self._starts = [start for start, _, _ in joined]
-        self._ends = [end for _, end, _ in joined]
-
-    def touch(self, start: int, end: int) -> bool:
-        """Whether any character from `start` to `end` was filled in."""
-        first = bisect.bisect_right(self._ends, start)
-        return first < len(self._starts) and self._starts[first] < end
-
-    def hold(self, start: int, end: int) -> bool:
-        """Whether all characters from `start` to `end` were filled in, as one part."""
-        first = bisect.bisect_right(self._starts, start) - 1
-        return first >= 0 and end <= self._ends[first]
-
-
-def _places(rule: Rule, text: str, source: Source) -> list[Place]:
-    """Places of a rule in a text that was partly filled in."""
-    if source.filled_part not in rule.parts:
-        if source.part not in rule.parts:
-            return []
-        inside = _Stretches(text, source.filled)
-        return [place for place in rule.places(text) if not inside.hold(place[0], place[1])]
-    if source.part in rule.parts:
-        return rule.places(text)
-    found = [
-        (at + start, at + end, kind)
-        for value in dict.fromkeys(source.filled)
-        if (places := rule.places(value))
-        for at in _occurrences(value, text)
-        for start, end, kind in places
-    ]
-    return merged(found)
-
-
-def _redacted(rule: Rule, places: list[Place], text: str, source: Source, work: _Work) -> tuple[str, Source]:
-    """The redacted text, and its filled-in parts after redaction."""
-    work.changed = True
-    write = (
-        work.placeholders if rule.reversible else lambda kind, _text: rule.replacement.replace("{kind}", kind)
-    )
-    text = replace_places(text, places, write)
-    filled = tuple(
-        replace_places(value, found, write) if (found := rule.places(value)) else value
-        for value in source.filled
-    )
-    return text, source._replace(filled=filled)
-
-
-def _occurrences(value: str, text: str) -> Iterable[int]:
-    at = text.find(value) if value else -1
-    while at >= 0:
-        yield at
-        at = text.find(value, at + len(value))
+    def writer(self, rule: Rule) -> Callable[[str, str], str]:
+        """The function that returns the replacement of a redacted text for its kind and itself."""
+        if rule.reversible:
+            return self.placeholders
+        return lambda kind, _text: rule.replacement.replace("{kind}", kind)
