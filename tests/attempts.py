@@ -22,6 +22,7 @@ MODULES = (
     "ainb.pipeline.circuit.standalone",
     "ainb.pipeline.circuit.stage",
     "ainb.pipeline.retry.policy",
+    "ainb.pipeline.retry.loops",
     "ainb.pipeline.retry.stage",
     "ainb.pipeline.retry.standalone",
 )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from random import Random, SystemRandom
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.messages import Call, Handler, Reply
-from ainb.pipeline.retry.policy import Retry, RetryBudget, next_wait, wait_after
+from ainb.pipeline.retry.loops import repeat
+from ainb.pipeline.retry.policy import Retry, RetryBudget, next_wait
 
 
 class RetryStage:
@@ -33,22 +34,11 @@ class RetryStage:
         # Atomic, so that two threads get the same one.
         return found or self._budgets.setdefault(endpoint, RetryBudget())
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Repeat the call until it succeeds or its error is final."""
         budget = self.budget(call.resolve_endpoint())
-        budget.first_attempt()
-        failures: list[Exception] = []
-        while True:
-            try:
-                reply = await proceed(call)
-            except Exception as error:
-                wait = wait_after(error, failures, functools.partial(self._decide, call, budget))
-                if wait is None:
-                    raise
-            else:
-                budget.success()
-                return reply
-            await self._clock.sleep(wait)
+        decide = functools.partial(self._decide, call, budget)
+        return repeat(functools.partial(proceed, call), decide, budget, self._clock)
 
     def _decide(self, call: Call, budget: RetryBudget, failures: Sequence[Exception]) -> float | None:
         call.errors.append(failures[-1])

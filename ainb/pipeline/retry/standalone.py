@@ -9,7 +9,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.pipeline.checks import is_async
-from ainb.pipeline.retry.policy import Decide, Retry, RetryBudget, next_wait, wait_after
+from ainb.pipeline.retry.loops import repeat, repeat_blocking
+from ainb.pipeline.retry.policy import Retry, RetryBudget, next_wait
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,52 +50,17 @@ def retrying(
         decide = functools.partial(next_wait, rules, budget=budget, rng=random)
         if is_async(function):
             work = cast(Callable[P, Awaitable[Any]], function)
-            return cast(Callable[P, R], _retry_async(work, decide, budget, clock))
-        return _retry_plain(function, decide, budget, clock)
+
+            @functools.wraps(function)
+            async def retried_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return await repeat(functools.partial(work, *args, **kwargs), decide, budget, clock)
+
+            return cast(Callable[P, R], retried_async)
+
+        @functools.wraps(function)
+        def retried(*args: P.args, **kwargs: P.kwargs) -> R:
+            return repeat_blocking(functools.partial(function, *args, **kwargs), decide, budget, clock)
+
+        return retried
 
     return decorate
-
-
-# Two loops, for async and plain functions: a shared form of both would be longer than the two.
-def _retry_async(
-    function: Callable[P, Awaitable[R]], decide: Decide, budget: RetryBudget, clock: Clock
-) -> Callable[P, Awaitable[R]]:
-    @functools.wraps(function)
-    async def retried(*args: P.args, **kwargs: P.kwargs) -> R:
-        budget.first_attempt()
-        failures: list[Exception] = []
-        while True:
-            try:
-                result = await function(*args, **kwargs)
-            except Exception as error:
-                wait = wait_after(error, failures, decide)
-                if wait is None:
-                    raise
-            else:
-                budget.success()
-                return result
-            await clock.sleep(wait)
-
-    return retried
-
-
-def _retry_plain(
-    function: Callable[P, R], decide: Decide, budget: RetryBudget, clock: Clock
-) -> Callable[P, R]:
-    @functools.wraps(function)
-    def retried(*args: P.args, **kwargs: P.kwargs) -> R:
-        budget.first_attempt()
-        failures: list[Exception] = []
-        while True:
-            try:
-                result = function(*args, **kwargs)
-            except Exception as error:
-                wait = wait_after(error, failures, decide)
-                if wait is None:
-                    raise
-            else:
-                budget.success()
-                return result
-            clock.block(wait)
-
-    return retried

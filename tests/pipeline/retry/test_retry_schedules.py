@@ -27,10 +27,10 @@ from tests.attempts import (
 )
 from tests.mutation import Mutant
 
-CORE, STAGE, ALONE = (
+CORE, LOOPS, STAGE = (
     "ainb.pipeline.retry.policy",
+    "ainb.pipeline.retry.loops",
     "ainb.pipeline.retry.stage",
-    "ainb.pipeline.retry.standalone",
 )
 
 
@@ -590,9 +590,8 @@ MUTANTS = [
         'self._budgets.setdefault("", RetryBudget())',
         "one budget for all places",
     ),
-    Mutant(STAGE, "            await self._clock.sleep(wait)\n", "", "the stage does not wait"),
-    Mutant(ALONE, "            await clock.sleep(wait)\n", "", "an async function does not wait"),
-    Mutant(ALONE, "            clock.block(wait)\n", "", "a plain function does not wait"),
+    Mutant(LOOPS, "        await clock.sleep(wait)\n", "", "stage and async functions do not wait"),
+    Mutant(LOOPS, "        clock.block(wait)\n", "", "a plain function does not wait"),
 ]
 
 
