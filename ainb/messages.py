@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ from ainb.replies import (
 __all__ = [
     "DEFAULT_OPTIONS",
     "MAX_TOKENS",
+    "OUTPUT_LIMITS",
     "UNKNOWN_USAGE",
     "Alternative",
     "CacheMode",
@@ -55,6 +56,7 @@ __all__ = [
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options"})
 _SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 HIDDEN = "***"
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 DEFAULT_OUTPUT_TOKENS = 4_096
 OUTPUT_TOKENS_A_ROW = 256
 
@@ -114,6 +116,11 @@ class Request:
     operation: str = "chat"
     shared: SharedPrefix | None = None
     rows: int | None = None
+
+    @property
+    def output_limits(self) -> list[int]:
+        """The output limits in tokens that the parameters set."""
+        return [value for name in OUTPUT_LIMITS if isinstance(value := self.parameters.get(name), int)]
 
     @property
     def default_output_tokens(self) -> int:
@@ -283,34 +290,12 @@ class Call:
 
     def fork(self) -> Call:
         """A copy for work that several callers share; records in the copy do not affect the original."""
-        # Written out: ``dataclasses.replace`` takes three times as long, and this runs for every call.
-        return Call(
-            request=self.request,
-            provider=self.provider,
-            options=self.options,
-            call_id=self.call_id,
-            started_at=self.started_at,
-            deadline=self.deadline,
-            attempts=self.attempts,
-            queue_wait_s=self.queue_wait_s,
-            first_text_at=self.first_text_at,
-            duration_s=self.duration_s,
-            ended_at=self.ended_at,
-            delivery=self.delivery,
-            replayed=self.replayed,
-            shown=self.shown,
-            cache_key=self.cache_key,
-            endpoint=self.endpoint,
-            account=self.account,
-            values=self.values,
-            row_key=self.row_key,
-            rows_per_call=self.rows_per_call,
-            on_answer=self.on_answer,
-            replies=self.replies,
-            errors=list(self.errors),
-            placeholders=self.placeholders,
-            pieces=self.pieces,
-        )
+        # ``dataclasses.replace`` takes three times as long, and this runs for every call.
+        copied = object.__new__(Call)
+        for name in _CALL_FIELDS:
+            setattr(copied, name, getattr(self, name))
+        copied.errors, copied.notes = list(self.errors), []
+        return copied
 
     def resolve_endpoint(self) -> str:
         """The provider's endpoint for this request, looked up once."""
@@ -334,6 +319,9 @@ class Call:
         if self.options.on_text is not None:
             self.shown = True
             self.options.on_text(text)
+
+
+_CALL_FIELDS = tuple(item.name for item in fields(Call))
 
 
 class Provider(Protocol):

@@ -9,7 +9,6 @@ from typing import Final, Literal
 from ainb import tokens
 from ainb.messages import Request
 from ainb.model_rules import thinking_tokens
-from ainb.pricing.quotes import OUTPUT_LIMITS
 from ainb.pricing.reply_size import reply_size
 
 USUAL_TOKENS: Final = 256
@@ -96,7 +95,7 @@ def expected_output(
         instruction: Part of the prompt with the instruction, such as the template of a batch; None means all
             of it.
     """
-    limits = [value for name in OUTPUT_LIMITS if isinstance(value := request.parameters.get(name), int)]
+    limits = request.output_limits
 
     def bounded(written: float, source: Source, thinking: int = 0) -> Expected:
         count = round(written + thinking)

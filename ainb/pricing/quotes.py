@@ -15,7 +15,6 @@ from ainb.pricing.prices import Prices, service_tier_of
 from ainb.pricing.rates import ZERO
 from ainb.pricing.reply_size import reply_size
 
-OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Margin for vocabularies that are not public: they count up to a third more tokens than o200k_base, which
 # must not exceed a budget.
 FOREIGN_MARGIN = 1.35
@@ -113,7 +112,7 @@ def output_bound(prices: Prices, request: Request, prompt: int) -> tuple[int, in
     """Output tokens of one choice, and the limit to send when the request has none."""
     if request.operation == "embeddings":
         return 0, None
-    limits = [value for name in OUTPUT_LIMITS if isinstance(value := request.parameters.get(name), int)]
+    limits = request.output_limits
     if limits:
         return max(limits), None
     window = prices.context_window(request.provider, request.model)

@@ -71,8 +71,8 @@ def read_schema(schema: Any) -> Schema:
         return _from_type(schema)
     raise ConfigError(
         "a schema is a pydantic model, a dataclass, a TypedDict, an Enum, list[…], Literal[…], a Union, a "
-        "JSON schema dict, or a "
-        f'line such as "label: positive|negative, score: int 0..10"; it is {schema!r:.80}'
+        'JSON schema dict, or a line such as "label: positive|negative, score: int 0..10"; it is '
+        f"{schema!r:.80}"
     )
 
 

@@ -14,7 +14,6 @@ from ainb.pipeline.answer.finding import find_value
 
 MAX_SHOWN_CHARACTERS = 200
 TIMES_ASKED = 2
-LIMIT_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 class AnswerStage:
@@ -102,7 +101,7 @@ def _with_complaint(call: Call, reply: Reply, problem: str) -> Request:
 
 def _cut(schema: ReplySchema, reply: Reply, request: Request) -> InvalidReplyError:
     """The error of a cut reply, which is not repeated: it would be cut at the same limit again."""
-    limit = next((request.parameters[name] for name in LIMIT_NAMES if name in request.parameters), None)
+    limit = next(iter(request.output_limits), None)
     where = "its output limit" if limit is None else f"max_tokens = {limit}"
     return InvalidReplyError(
         f"the reply was cut at {where}, before it matched the schema {schema.name}; raise --max-tokens "

@@ -78,8 +78,11 @@ class Limits:
 
     def forget(self, call: Call) -> None:
         """Drop the accounts that belong to this call alone."""
-        if not call.options.batch_id:
+        if call.options.batch_id:
+            return
+        if call.options.budget_usd is not None:
             self.ledger.forget(_own_account(call))
+        if self.options is not None and self.options.per == "batch":
             self.ledger.forget(_single_account(call))
 
     def book_replayed(self, call: Call, cost: Decimal) -> None:

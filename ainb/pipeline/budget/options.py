@@ -169,8 +169,8 @@ def _lower(fits: int | None) -> str:
 def unpriced_text(model: str) -> str:
     """Message of a hard budget that refuses a model without a price."""
     return (
-        f"no price is known for {model}, and a hard budget needs one to limit its cost; nothing was "
-        "sent. Give one: prices = "
+        f"no price is known for {model}, and a hard budget needs one to limit its cost; nothing was sent. "
+        "Give one: prices = "
         f'{{"{model}" = {{input_usd_per_million = …, output_usd_per_million = …}}}}, or make the budget soft '
         "(hard=False)"
     )

@@ -15,13 +15,13 @@ from decimal import Decimal
 
 from ainb.errors import BudgetExceededError
 from ainb.event_loop import is_long, work
-from ainb.messages import Call, Handler, Reply
+from ainb.messages import OUTPUT_LIMITS, Call, Handler, Reply
 from ainb.pipeline.budget.accounts import ZERO
 from ainb.pipeline.budget.billing import billed_attempts, may_be_billed
 from ainb.pipeline.budget.ledger import Hold, Refusal
 from ainb.pipeline.budget.limits import Limits
 from ainb.pipeline.budget.options import unpriced_text
-from ainb.pricing.quotes import OUTPUT_LIMITS, Quote
+from ainb.pricing.quotes import Quote
 
 # Output limits below this are not suggested: such a short reply is hardly useful.
 LEAST_LIMIT = 16
@@ -188,9 +188,7 @@ class BudgetStage:
     def _fitting_limit(self, spending: _Spending, refusal: Refusal, amount: Decimal) -> int | None:
         """Most output tokens that the money left allows; None when even a short reply does not fit."""
         call = spending.call
-        asked = [
-            value for name in OUTPUT_LIMITS if isinstance(value := call.request.parameters.get(name), int)
-        ]
+        asked = call.request.output_limits
         if not asked or max(asked) <= LEAST_LIMIT:
             return None
         parameters = {

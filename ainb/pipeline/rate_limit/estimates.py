@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ainb.messages import Call, Usage
 
-OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 UNKNOWN_OUTPUT_TOKENS = 1_024
 # Before the first reply: ordinary English has four characters per token, code and other languages fewer.
 FIRST_CHARACTERS_PER_TOKEN = 3.0
@@ -27,13 +26,11 @@ class TokenEstimates:
     def __call__(self, call: Call) -> tuple[int, int]:
         """Input and output tokens that a call may take."""
         request = call.request
-        limits = [request.parameters.get(name) for name in OUTPUT_LIMITS]
-        asked = [limit for limit in limits if isinstance(limit, int)]
         tokens, characters = self._seen.get(
             (request.provider, request.model), (1.0, FIRST_CHARACTERS_PER_TOKEN)
         )
         input_tokens = int(length(call) * tokens / characters) + 1
-        return input_tokens, max(asked) if asked else UNKNOWN_OUTPUT_TOKENS
+        return input_tokens, max(request.output_limits, default=UNKNOWN_OUTPUT_TOKENS)
 
     def learn(self, call: Call, usage: Usage) -> None:
         """Update the ratio with the provider's count of a call's input tokens."""

@@ -12,7 +12,6 @@ from ainb.clock import Clock
 from ainb.errors import ProviderError, TransientProviderError
 from ainb.messages import Call, Handler, Reply, Usage
 from ainb.pipeline.rate_limit.buckets import NOTHING, ONE_REQUEST, Cost, call_cost
-from ainb.pipeline.rate_limit.estimates import OUTPUT_LIMITS
 from ainb.pipeline.rate_limit.local import LocalLimiter
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.queue import Reading
@@ -227,8 +226,7 @@ class RateLimitStage:
 
     def _cost(self, call: Call, outputs: RecentOutputs) -> Cost:
         input_tokens, output_tokens = self._estimate(call)
-        parameters = call.request.parameters
-        if not any(parameters.get(name) is not None for name in OUTPUT_LIMITS):
+        if not call.request.output_limits:
             guess = outputs.guess()
             output_tokens = output_tokens if guess is None else guess
         return call_cost(input_tokens, output_tokens)
